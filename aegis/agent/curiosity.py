@@ -1,0 +1,94 @@
+"""Open questions: raised by goals and by what was read, closed by what is found. It decides nothing and asks nobody."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from aegis.agent.terms import new_terms
+from aegis.rendering import clean_text
+from aegis.store import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something the agent does not know yet."""
+
+    id: str
+    text: str
+    goal: str
+    searches: int
+    """How often it was searched for, each time in vain."""
+
+
+class Curiosity:
+    """The questions of one workspace; one that was ever raised is not raised again, in whatever goal."""
+
+    def __init__(self, database: Database, questions_per_item: int, open_limit: int) -> None:
+        self._database = database
+        self._questions_per_item = questions_per_item
+        self._open_limit = open_limit
+
+    def raise_question(self, text: str, goal: str, episode: str, raised_by: str, now: datetime) -> bool:
+        """Open a question unless it was ever raised before or the goal has enough; return whether it was opened."""
+        if len(self.open_questions(goal)) >= self._open_limit:
+            return False
+        question = clean_text(text)
+        with self._database.transaction() as connection:
+            added = connection.execute(
+                "INSERT INTO questions (id, episode, text, raised_by, goal, raised_at) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                (_question_id(question), episode, question, clean_text(raised_by), goal, now.isoformat()),
+            )
+            return added.rowcount == 1
+
+    def raise_from_text(self, title: str, text: str, goal: str, episode: str, now: datetime) -> int:
+        """Raise questions on the unknown terms of a passage; return how many were opened."""
+        opened = 0
+        for term in new_terms(text, title):
+            if opened >= self._questions_per_item:
+                break
+            opened += self.raise_question(f"What is {term}?", goal, episode, title, now)
+        return opened
+
+    def open_questions(self, goal: str) -> list[Question]:
+        """Return the goal's open questions: those least searched for first, then the oldest."""
+        rows = self._database.query(
+            "SELECT id, text, goal, searches FROM questions WHERE goal = ? AND status = 'open' ORDER BY searches, seq",
+            (goal,),
+        )
+        return [Question(**dict(row)) for row in rows]
+
+    def closed_count(self, goal: str) -> int:
+        """Return how many of the goal's questions have found an answer."""
+        rows = self._database.query("SELECT COUNT(*) FROM questions WHERE goal = ? AND status = 'closed'", (goal,))
+        return int(rows[0][0])
+
+    def count_search(self, question_id: str) -> None:
+        """Count a search that brought nothing for this question."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE questions SET searches = searches + 1 WHERE id = ?", (question_id,))
+
+    def end_question(self, question_id: str, now: datetime, answered: bool) -> None:
+        """End an open question: closed when it was answered, else abandoned."""
+        status = "closed" if answered else "abandoned"
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE questions SET status = ?, closed_at = ? WHERE id = ? AND status = 'open'",
+                (status, now.isoformat(), question_id),
+            )
+
+    def find(self, text: str) -> Question | None:
+        """Return the open question with this text, or None."""
+        rows = self._database.query(
+            "SELECT id, text, goal, searches FROM questions WHERE id = ? AND status = 'open'",
+            (_question_id(clean_text(text)),),
+        )
+        return Question(**dict(rows[0])) if rows else None
+
+
+def _question_id(text: str) -> str:
+    words: Iterable[str] = text.lower().split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()

@@ -1,0 +1,142 @@
+"""Where the agent and a person meet: questions waiting for an answer, and whether a person is here."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from aegis.errors import ActionError
+from aegis.rendering import clean_text
+from aegis.store import Database
+
+_SEEN_KEY = "person_seen_at"
+MAX_ANSWER_CHARACTERS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class InboxQuestion:
+    """A question that the agent asked a person."""
+
+    id: int
+    decision_id: str
+    question: str
+    status: str
+    answer: str | None
+    due_at: datetime
+
+
+class Presence(Protocol):
+    """Tells whether a person is here to be asked."""
+
+    def here(self, now: datetime) -> bool: ...
+
+
+class Inbox:
+    """The questions of one workspace to its person; a question that nobody answers in time expires."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ask(self, decision_id: str, question: str, now: datetime, timeout_seconds: float) -> int:
+        """Put a question in the inbox; return its number."""
+        due = now + timedelta(seconds=timeout_seconds)
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO inbox (decision_id, question, asked_at, due_at) VALUES (?, ?, ?, ?)",
+                (decision_id, clean_text(question), now.isoformat(), due.isoformat()),
+            )
+            return int(row.lastrowid or 0)
+
+    def answer(self, number: int, text: str, now: datetime) -> None:
+        """Answer a waiting question; raises `ActionError` when there is none of this number or it waits no more."""
+        answer = clean_text(text, MAX_ANSWER_CHARACTERS)
+        if not answer:
+            raise ActionError(f"question {number}: the answer is empty: write what you know")
+        self.note_person(now)
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE inbox SET status = 'answered', answer = ?, answered_at = ? WHERE id = ? AND status = 'waiting'"
+                " AND due_at > ?",
+                (answer, now.isoformat(), number, now.isoformat()),
+            )
+            if changed.rowcount == 0:
+                raise ActionError(f"question {number} is not waiting for an answer: `aegis inbox` lists those that are")
+
+    def expire(self, now: datetime) -> None:
+        """End the questions whose time is over."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE inbox SET status = 'expired' WHERE status = 'waiting' AND due_at <= ?", (now.isoformat(),)
+            )
+
+    def waiting(self) -> list[InboxQuestion]:
+        """Return the questions that wait for an answer, the oldest first."""
+        return self._select("status = 'waiting'")
+
+    def unsettled(self) -> list[InboxQuestion]:
+        """Return answered and expired questions whose decision has no known outcome yet."""
+        return self._select(
+            # A kill between the question and its outcome leaves no outcome at all: as unknown as `unknown`.
+            "status <> 'waiting' AND COALESCE((SELECT o.status FROM outcomes o WHERE o.decision_id = inbox.decision_id"
+            " ORDER BY o.seq DESC LIMIT 1), 'unknown') = 'unknown'"
+        )
+
+    def note_person(self, now: datetime) -> None:
+        """Remember that a person was here."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (_SEEN_KEY, now.isoformat()),
+            )
+
+    def person_seen_at(self) -> datetime | None:
+        """Return when a person last used the inbox, or None."""
+        rows = self._database.query("SELECT value FROM meta WHERE key = ?", (_SEEN_KEY,))
+        return datetime.fromisoformat(rows[0]["value"]) if rows else None
+
+    def _select(self, where: str) -> list[InboxQuestion]:
+        rows = self._database.query(
+            f"SELECT id, decision_id, question, status, answer, due_at FROM inbox WHERE {where} ORDER BY id"
+        )
+        return [
+            InboxQuestion(
+                row["id"],
+                row["decision_id"],
+                row["question"],
+                row["status"],
+                row["answer"],
+                datetime.fromisoformat(row["due_at"]),
+            )
+            for row in rows
+        ]
+
+
+class SeenPresence:
+    """A person is here while they have used the inbox within the window."""
+
+    def __init__(self, inbox: Inbox, window_seconds: float) -> None:
+        self._inbox = inbox
+        self._window = timedelta(seconds=window_seconds)
+
+    def here(self, now: datetime) -> bool:
+        seen = self._inbox.person_seen_at()
+        return seen is not None and now - seen <= self._window
+
+
+class DrawnPresence:
+    """Presence drawn at random, so that data shows both cases: it says that somebody is here, and answers nothing.
+
+    Half of all decisions are told that a person is here, in runs of 1 / `change` decisions on average.
+    """
+
+    def __init__(self, rng: random.Random, change: float = 0.2) -> None:
+        self._rng = rng
+        self._change = change
+        self._here = rng.random() < 0.5
+
+    def here(self, now: datetime) -> bool:
+        if self._rng.random() < self._change:
+            self._here = not self._here
+        return self._here

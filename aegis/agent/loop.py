@@ -1,0 +1,200 @@
+"""The agent: looks at its world, lets a policy decide, records the decision, carries it out, records what came of it.
+
+It sees a `Policy`, never a model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aegis.agent.actions import (
+    ASK_HUMAN,
+    IDLE,
+    PROPOSE_IMPROVEMENT,
+    RESEARCH_ACTIONS,
+    WEB_SEARCH,
+    ActionExecutor,
+    Plan,
+)
+from aegis.agent.curiosity import Curiosity
+from aegis.agent.goals import Goal, GoalBook
+from aegis.agent.inbox import Inbox, Presence, SeenPresence
+from aegis.agent.knowledge import KnowledgeBase
+from aegis.agent.proposals import ApprovalQueue, candidates
+from aegis.agent.rewards import RewardTable
+from aegis.agent.search import SearchProvider
+from aegis.config import AgentConfig
+from aegis.store import DecisionStore
+from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One turn of the loop: what was decided and what came of it at once."""
+
+    decision: Decision
+    outcome: Outcome
+
+
+class Agent:
+    """The research agent of one workspace.
+
+    Episodes are `config.episode_length` decisions long, each with goals of its own; knowledge, inbox and proposals
+    stay. Several agents may live in one workspace at once, each in its own episodes.
+    """
+
+    actions = RESEARCH_ACTIONS
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        policy: Policy,
+        search: SearchProvider,
+        topics: Sequence[str],
+        rng: random.Random,
+        config: AgentConfig | None = None,
+        rewards: RewardTable | None = None,
+        presence: Callable[[Inbox], Presence] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.config = config or AgentConfig()
+        self.policy = policy
+        self._store = store
+        self._clock = clock
+        database = store.database
+        self._goals = GoalBook(database, topics, rng)
+        self._curiosity = Curiosity(database, self.config.questions_per_item, self.config.open_questions_limit)
+        self._knowledge = KnowledgeBase(database)
+        self._inbox = Inbox(database)
+        self._queue = ApprovalQueue(database)
+        self._executor = ActionExecutor(
+            self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, rewards or RewardTable()
+        )
+        self._presence = (
+            presence(self._inbox) if presence else SeenPresence(self._inbox, self.config.presence_window_seconds)
+        )
+        self._recent: deque[str] = deque(maxlen=self.config.recent_length)
+        self._episode = ""
+        self._step = 0
+        self._idle_turns = 0
+        self._vain_turns = 0
+        self._start_episode()
+
+    def step(self) -> Step:
+        """Make one decision, durable before it is carried out, and return it with its outcome."""
+        if self._step >= self.config.episode_length:
+            self._start_episode()
+        now = self._clock()
+        # One transaction: another agent in this workspace must not settle the same answer.
+        with self._store.database.transaction():
+            for outcome in self._executor.settle(now):
+                self._store.record_outcome(outcome)
+        plan = self._plan(now)
+        state = self._observe(plan, now)
+        probabilities = self.policy.probabilities([state], self.actions)[0]
+        names = self.actions.names
+        chosen = names[max(range(len(names)), key=probabilities.__getitem__)]
+        decision = Decision(
+            episode=self._episode,
+            step=self._step,
+            state=state,
+            actions=names,
+            action=Action(chosen, plan.argument(chosen)),
+            probabilities=probabilities,
+            policy=self.policy.name,
+            decided_at=now,
+        )
+        self._store.append(decision)
+        self._step += 1
+        outcome, words = self._executor.carry_out(decision, plan, self._clock())
+        self._store.record_outcome(outcome)
+        self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
+        self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
+        if chosen != IDLE.name:
+            self._recent.append(f"{self.actions[chosen].words} {words}")
+        return Step(decision, outcome)
+
+    def _start_episode(self) -> None:
+        self._episode, self._step = new_id(), 0
+        self._idle_turns = self._vain_turns = 0
+        self._recent.clear()
+        self._executor.start_episode()
+        now = self._clock()
+        for _ in range(self.config.goals_per_episode):
+            self._take_up_goal(now)
+
+    def _take_up_goal(self, now: datetime) -> Goal:
+        goal, questions = self._goals.draw(self._episode, now)
+        for text in questions:
+            self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now)
+        return goal
+
+    def _current_goal(self, now: datetime) -> Goal:
+        """Return the most important goal with work left; the agent never runs dry, for a new one is drawn."""
+        for goal in self._goals.active(self._episode):
+            reached = self._curiosity.closed_count(goal.id) >= self.config.questions_per_goal
+            stuck = self._vain_turns >= self.config.patience_turns
+            if not reached and not stuck and self._curiosity.open_questions(goal.id):
+                return goal
+            self._goals.close(goal, now, reached)
+            if stuck:
+                self._vain_turns = 0
+            elif self._step:
+                # It is seen once as it ended, with nothing left to search, before the next one is taken up.
+                return goal
+        return self._take_up_goal(now)
+
+    def _plan(self, now: datetime) -> Plan:
+        goal = self._current_goal(now)
+        waiting = {asked.question for asked in self._inbox.waiting()}
+        open_questions = self._curiosity.open_questions(goal.id)
+        vain = [q for q in open_questions if q.searches and q.text not in waiting]
+        to_search = open_questions[0] if open_questions else None
+        to_ask = vain[-1] if vain else None
+        pending = {proposal.aspect for proposal in self._queue.pending()}
+        found = candidates(self._executor.record, self.config)
+        proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
+        return Plan(
+            goal=goal,
+            query=to_search.text if to_search else goal.topic,
+            to_search=to_search,
+            question=to_ask.text if to_ask else (to_search.text if to_search else f"What matters about {goal.topic}?"),
+            to_ask=to_ask,
+            proposal=proposal,
+        )
+
+    def _observe(self, plan: Plan, now: datetime) -> dict[str, Any]:
+        """Return the state: everything that the policy sees before it decides."""
+        goal = plan.goal
+        open_questions = self._curiosity.open_questions(goal.id)
+        fresh = [q for q in open_questions if not q.searches]
+        pending = self._queue.pending()
+        goals = [goal, *(other for other in self._goals.active(self._episode) if other.id != goal.id)]
+        worthwhile = plan.proposal.weight > 0 and plan.proposal.aspect not in {p.aspect for p in pending}
+        here = self._presence.here(now)
+        options = {}
+        if fresh:
+            options[WEB_SEARCH.name] = fresh[0].text + (f" and {len(fresh) - 1} more" if len(fresh) > 1 else "")
+        if plan.to_ask:
+            options[ASK_HUMAN.name] = f"{plan.to_ask.text} The human is {'here' if here else 'away'}"
+        if worthwhile:
+            options[PROPOSE_IMPROVEMENT.name] = (
+                f"better {plan.proposal.aspect.replace('_', ' ')}, {plan.proposal.reason}"
+            )
+        return {
+            "goals": [f"{one.title}, {self._progress(one):.0%} done" for one in goals[: self.config.goals_per_episode]],
+            "human": "here" if here else "away",
+            "knowledge": {"facts": self._knowledge.count(goal.id), "latest": self._knowledge.latest_title(goal.id)},
+            "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],
+            "idle_turns": self._idle_turns,
+            "recent": list(self._recent),
+            "waiting": {"answers": len(self._inbox.waiting()), "approvals": len(pending)},
+        }
+
+    def _progress(self, goal: Goal) -> float:
+        return min(1.0, self._curiosity.closed_count(goal.id) / self.config.questions_per_goal)

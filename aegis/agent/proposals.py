@@ -1,0 +1,161 @@
+"""Proposals to change the agent's own settings: found in its record, queued for a person's approval.
+
+It changes no setting itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from aegis.config import AgentConfig
+from aegis.errors import ActionError
+from aegis.store import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change of one setting, with the reason from the agent's own record."""
+
+    aspect: str
+    """Name of the setting, a field of `AgentConfig`."""
+    old: float
+    new: float
+    reason: str
+    weight: float
+    """How strongly the record speaks for it, from 0 (not at all) to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedProposal:
+    """A proposal in the approval queue."""
+
+    id: int
+    decision_id: str
+    aspect: str
+    change: dict[str, Any]
+    reason: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the agent counts of an episode, to judge itself by."""
+
+    searches: int = 0
+    vain_searches: int = 0
+    known_hits: int = 0
+    """Search hits that were known already."""
+    hits: int = 0
+    asked: int = 0
+    unanswered: int = 0
+    idles: int = 0
+    decisions: int = 0
+
+
+def candidates(record: Record, config: AgentConfig) -> list[Proposal]:
+    """Return one proposal per aspect, the one for which the record speaks most first."""
+
+    def share(part: int, whole: int) -> float:
+        return part / whole if whole else 0.0
+
+    vain, known = share(record.vain_searches, record.searches), share(record.known_hits, record.hits)
+    silent, idle = share(record.unanswered, record.asked), share(record.idles, record.decisions)
+    found = [
+        Proposal(
+            "hits_per_search",
+            config.hits_per_search,
+            config.hits_per_search + 2,
+            f"{record.vain_searches} of {record.searches} searches found nothing new",
+            vain,
+        ),
+        Proposal(
+            "open_questions_limit",
+            config.open_questions_limit,
+            config.open_questions_limit * 2,
+            f"{record.known_hits} of {record.hits} results were known already",
+            known,
+        ),
+        Proposal(
+            "answer_timeout_seconds",
+            config.answer_timeout_seconds,
+            config.answer_timeout_seconds * 2,
+            f"{record.unanswered} of {record.asked} questions stayed unanswered",
+            silent,
+        ),
+        Proposal(
+            "questions_per_item",
+            config.questions_per_item,
+            config.questions_per_item + 1,
+            f"{record.idles} of {record.decisions} decisions did nothing",
+            idle,
+        ),
+    ]
+    return sorted(found, key=lambda proposal: -proposal.weight)
+
+
+class ApprovalQueue:
+    """The proposals of one workspace; at most one per aspect is pending, one that nobody decides in time lapses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def propose(self, decision_id: str, proposal: Proposal, now: datetime, timeout_seconds: float) -> int | None:
+        """Queue a proposal; return its number, or None when one on the same aspect is pending already."""
+        due = now + timedelta(seconds=timeout_seconds)
+        change = json.dumps({"setting": proposal.aspect, "from": proposal.old, "to": proposal.new})
+        with self._database.transaction() as connection:
+            twin = connection.execute(
+                "SELECT id FROM proposals WHERE aspect = ? AND status = 'pending'", (proposal.aspect,)
+            ).fetchone()
+            if twin is not None:
+                return None
+            row = connection.execute(
+                "INSERT INTO proposals (decision_id, aspect, change, reason, proposed_at, due_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (decision_id, proposal.aspect, change, proposal.reason, now.isoformat(), due.isoformat()),
+            )
+            return int(row.lastrowid or 0)
+
+    def decide(self, number: int, approve: bool, now: datetime) -> None:
+        """Approve or reject a pending proposal; raises `ActionError` when there is none of this number."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE proposals SET status = ?, decided_at = ? WHERE id = ? AND status = 'pending'",
+                ("approved" if approve else "rejected", now.isoformat(), number),
+            )
+            if changed.rowcount == 0:
+                raise ActionError(f"proposal {number} is not pending: `aegis inbox` lists those that are")
+
+    def lapse(self, now: datetime) -> None:
+        """End the proposals whose time is over."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE proposals SET status = 'lapsed', decided_at = ? WHERE status = 'pending' AND due_at <= ?",
+                (now.isoformat(), now.isoformat()),
+            )
+
+    def pending(self) -> list[QueuedProposal]:
+        """Return the proposals that wait for a person, the oldest first."""
+        return self._select("status = 'pending'")
+
+    def unsettled(self) -> list[QueuedProposal]:
+        """Return approved and rejected proposals whose decision's outcome does not say so yet."""
+        return self._select(
+            "status IN ('approved', 'rejected') AND (SELECT json_extract(o.result, '$.status') FROM outcomes o"
+            " WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS NOT proposals.status"
+        )
+
+    def _select(self, where: str, values: Sequence[Any] = ()) -> list[QueuedProposal]:
+        rows = self._database.query(
+            f"SELECT id, decision_id, aspect, change, reason, status FROM proposals WHERE {where} ORDER BY id", values
+        )
+        return [
+            QueuedProposal(
+                row["id"], row["decision_id"], row["aspect"], json.loads(row["change"]), row["reason"], row["status"]
+            )
+            for row in rows
+        ]

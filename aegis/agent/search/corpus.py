@@ -1,0 +1,216 @@
+"""What can be searched: the documentation of Python itself and of the installed distributions, as passages.
+
+Real text, read where it is installed: no third-party code is imported or run, nothing is fetched. It keeps no index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import importlib.metadata
+import os
+import platform
+import re
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from aegis.agent.search.compiled import compiled_entries
+from aegis.agent.search.library import Bounds, entry_hits, fair_share, module_name, tree_passages
+from aegis.agent.search.prose import is_worth_keeping, split_passages, split_sections
+from aegis.agent.search.provider import SearchHit
+from aegis.rendering import canonical_json
+
+CORPUS_VERSION = 1
+"""Raise it when the passages made from the same installation change: indexes are then built anew."""
+
+PASSAGES_PER_DISTRIBUTION = 500
+PASSAGES_PER_TOPIC_SECTION = 40
+PASSAGES_PER_README_SECTION = 3
+README_PASSAGES = 40
+DISTRIBUTION_BOUNDS = Bounds(files=240, bytes_per_file=400_000, passages_per_module=40, passages_per_module_docstring=3)
+
+_PYTHON = ".".join(platform.python_version_tuple()[:2])
+_UNREADABLE_SECTION = re.compile(
+    r"licen[sc]|copyright|change ?log|changes$|release (notes|history)|history$|contribut|sponsor|backer|citation"
+    r"|citing|table of contents|^contents$|acknowledge?ment|credits|^authors?$|badges|code of conduct|maintainers|donat"
+    r"|funding|^v?\d+\.\d+|security contact|thanks|^(fixed|added|changed|removed|deprecated|misc|bug ?fix(es)?|new)\b",
+    re.IGNORECASE,
+)
+_DEFINITION = re.compile(r"^( *)(?:class |async |await )?([A-Za-z_][\w.]*)(\([^\n]*\))?\s*$")
+_QUOTED_LITERAL = re.compile(r'""([^"]{1,60})""|"([^"]{1,60})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Which documentation to read. The default is everything that this Python has."""
+
+    site_folders: tuple[str, ...] | None = None
+    """Folders with installed distributions; None for those of this Python's import path."""
+    standard_library: Path | None = Path(sysconfig.get_path("stdlib"))
+    """Folder with the standard library's sources; None leaves it out."""
+    python_itself: bool = True
+    """Python's language topics, and the docstrings of its builtins and compiled modules."""
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes when Python, a distribution's version or the way of reading changes."""
+        installed = sorted({(_name(d), d.version) for d in self._distributions()})
+        facts = [CORPUS_VERSION, platform.python_implementation(), platform.python_version(), self.python_itself]
+        library = None if self.standard_library is None else str(self.standard_library)
+        return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
+
+    def passages(self, progress: Callable[[str], None] | None = None) -> Iterator[SearchHit]:
+        """Yield each passage once, always in the same order. `progress` hears one line per source."""
+        say = progress or (lambda line: None)
+        seen: set[str] = set()
+        if self.python_itself:
+            say(f"python {_PYTHON}: language topics")
+            yield from _unseen(language_passages(), seen)
+        if self.standard_library is not None:
+            say(f"python {_PYTHON}: standard library")
+            yield from _unseen(standard_library_passages(self.standard_library), seen)
+        if self.python_itself:
+            yield from _unseen(compiled_passages(), seen)
+        for distribution in self._distributions():
+            say(f"{_name(distribution)} {distribution.version}")
+            yield from fair_share(_unseen(distribution_passages(distribution), seen), PASSAGES_PER_DISTRIBUTION)
+
+    def _distributions(self) -> list[importlib.metadata.Distribution]:
+        """Return the installed distributions by name; where a name occurs twice, the one that Python would import."""
+        if self.site_folders is None:
+            found = importlib.metadata.distributions()
+        else:
+            found = importlib.metadata.distributions(path=list(self.site_folders))
+        by_name: dict[str, importlib.metadata.Distribution] = {}
+        for distribution in found:
+            if _name(distribution):
+                by_name.setdefault(_name(distribution).casefold(), distribution)
+        return [by_name[name] for name in sorted(by_name)]
+
+
+def language_passages() -> Iterator[SearchHit]:
+    """Yield the passages of Python's own language topics (`help("with")` and the like)."""
+    try:
+        from pydoc_data.topics import topics  # 0.5 MB, and some installations leave it out
+    except ImportError:
+        return
+    for key in sorted(topics):
+        source = f"python {_PYTHON} docs: topic {key}"
+        for heading, body in split_sections(topics[key]):
+            for title, text in _definitions(_without_quotes(heading) or key, body):
+                for passage in split_passages(_literals_marked(text), PASSAGES_PER_TOPIC_SECTION):
+                    if is_worth_keeping(passage):
+                        yield SearchHit(title, passage, source, "python language")
+
+
+def standard_library_passages(folder: Path) -> Iterator[SearchHit]:
+    """Yield the passages of the standard library's sources below the folder."""
+    files = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = module_name(path.relative_to(folder).parts)
+        if name is not None:
+            files[name] = path
+    return tree_passages(
+        files,
+        topic=_top,
+        source=lambda name: f"python {_PYTHON} docs: {name}",
+        bounds=Bounds(),
+        known_as={os.path.__name__: "os.path", "genericpath": "os.path"},
+    )
+
+
+def compiled_passages() -> Iterator[SearchHit]:
+    """Yield the passages of the builtins and of the standard library's compiled modules."""
+    for module, entry in compiled_entries():
+        bare = entry.name if module == "builtins" else f"{module}.{entry.name}"
+        title = bare if entry.name else module
+        yield from entry_hits(title, entry, _top(module), f"python {_PYTHON} docs: {module}", Bounds())
+
+
+def distribution_passages(distribution: importlib.metadata.Distribution) -> Iterator[SearchHit]:
+    """Yield the passages of one distribution: its summary, its README, then its modules' docstrings."""
+    name, version = _name(distribution), distribution.version
+    summary = _field(distribution, "Summary")
+    if summary:
+        text = f"{name} {version} is an installed Python package: {summary}"
+        if is_worth_keeping(text):
+            yield SearchHit(name, text, f"{name} {version}: summary", name)
+    yield from islice(_readme_passages(distribution), README_PASSAGES)
+    files = {}
+    for path in sorted(distribution.files or (), key=str):
+        module = module_name(path.parts)
+        if module is not None:
+            files[module] = Path(str(distribution.locate_file(path)))
+    yield from tree_passages(
+        files,
+        topic=lambda module: name,
+        source=lambda module: f"{name} {version}: {module}",
+        bounds=DISTRIBUTION_BOUNDS,
+    )
+
+
+def _readme_passages(distribution: importlib.metadata.Distribution) -> Iterator[SearchHit]:
+    name, source = _name(distribution), f"{_name(distribution)} {distribution.version}: README"
+    for heading, body in split_sections(_field(distribution, "Description")):
+        if _UNREADABLE_SECTION.search(heading):
+            continue
+        own, said = _letters(name), _letters(heading)
+        title = name if own.startswith(said) or said.startswith(own) else f"{name}: {heading}"
+        for passage in map(html.unescape, split_passages(body, PASSAGES_PER_README_SECTION)):
+            if is_worth_keeping(passage):
+                yield SearchHit(title, passage, source, name)
+
+
+def _definitions(heading: str, body: str) -> Iterator[tuple[str, str]]:
+    """Yield (title, text) of a topic's section: `str.count(sub)` with an indented text below it stands for itself."""
+    title, depth, lines = heading, -1, list[str]()
+    source = body.splitlines()
+    for number, line in enumerate(source):
+        indent = len(line) - len(line.lstrip())
+        match = _DEFINITION.match(line)
+        ahead = next((later for later in source[number + 1 : number + 3] if later.strip()), "")
+        opens = match and len(ahead) - len(ahead.lstrip()) > indent and ("." in match[2] or match[3])
+        if opens or (line.strip() and indent <= depth):
+            yield title, "\n".join(lines)
+            title, depth, lines = (match[2], indent, []) if match and opens else (heading, -1, [line])
+        else:
+            lines.append(line[depth + 3 :] if depth >= 0 and line.strip() else line)
+    yield title, "\n".join(lines)
+
+
+def _unseen(hits: Iterator[SearchHit], seen: set[str]) -> Iterator[SearchHit]:
+    """Yield the hits whose text, their signature aside, did not occur before."""
+    for hit in hits:
+        body = hit.text.split("): ", 1)[-1].casefold()
+        if body not in seen:
+            seen.add(body)
+            yield hit
+
+
+def _literals_marked(text: str) -> str:
+    """Return a language topic's text with its literals in backquotes: the topics have them in double quotes."""
+    return _QUOTED_LITERAL.sub(lambda m: f'`"{m[1]}"`' if m[1] else f"`{m[2]}`", text)
+
+
+def _without_quotes(text: str) -> str:
+    return text.replace('"', "").replace("`", "")
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str:
+    return _field(distribution, "Name")
+
+
+def _field(distribution: importlib.metadata.Distribution, name: str) -> str:
+    """Return a metadata field, or '' where it is missing, as all are where an uninstallation broke off."""
+    values = distribution.metadata.get_all(name) if distribution.metadata is not None else None
+    return str(values[0]).strip() if values else ""
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]

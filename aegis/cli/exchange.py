@@ -1,0 +1,113 @@
+"""`aegis check`, `aegis export` and `aegis import`: decisions in files, and whether they are fit for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aegis.cli.screen import BAD_INPUT, errors_explained, heading, say, show_rejected
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.store import DEFAULT_WORKSPACE, Workspace, export_examples, import_examples
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+
+
+def check(
+    data: Annotated[
+        Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: as for `aegis train`.")
+    ] = None,
+    workspace: Annotated[Path | None, typer.Option(help="Check this workspace's own decisions.")] = None,
+) -> None:
+    """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.training import check_model
+
+        heading("HRM TRAINING CHECK")
+        if data is None and workspace is not None:
+            decisions = lifecycle.read_workspace_data(Workspace(workspace))
+        else:
+            decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
+        show_rejected(decisions.rejected)
+        counted = lifecycle.check_data(decisions.decisions)
+        problems = []
+        say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
+        say(f"{_mark(counted.enough)} {counted.count} decisions in {counted.episodes} episodes")
+        if not counted.enough:
+            problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: collect more with `aegis collect`")
+        elif not counted.full:
+            say(f"⚠ fewer than {FULL_TRAINING_DECISIONS}: training works, and warns")
+        if counted.enough and counted.episodes < 2:
+            problems.append("a single episode: nothing can be held out")
+        for name, number in counted.actions.items():
+            share = number / max(1, counted.count)
+            rare = number == 0
+            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){' never chosen' if rare else ''}")
+        say(f"{_mark(counted.duplicates == 0, '⚠')} {counted.duplicates} duplicates (the same state and action)")
+        say(f"{_mark(not decisions.rejected, '⚠')} {len(decisions.rejected)} records out of form")
+        say(f"{_mark(counted.without_probabilities == 0, '⚠')} {counted.without_probabilities} without probabilities")
+        if decisions.decisions:
+            model = check_model(decisions.decisions, decisions.actions)
+            say(
+                f"{_mark(model.vocabulary_fits)} vocabulary: {model.vocabulary_tokens:,} tokens;"
+                f" the model's: {model.model_tokens:,}"
+            )
+            say(f"{_mark(model.parameters_fit)} parameters: {model.parameters:,}")
+            say(f"✓ one forward pass: {model.forward_seconds * 1000:.0f} ms, loss {model.loss:.4f}")
+            say(f"{_mark(not model.without_gradient)} one backward pass: {model.backward_seconds * 1000:.0f} ms")
+            if not model.vocabulary_fits:
+                problems.append("vocabulary and model differ in size: reinstall aegis-hrm")
+            if not model.parameters_fit:
+                problems.append("the model has not the parameters it should: reinstall aegis-hrm")
+            problems += [f"no gradient reaches the {part}" for part in model.without_gradient]
+        say("")
+        if problems:
+            for problem in problems:
+                say(f"❌ {problem}")
+            say("Training is NOT ready.")
+            raise typer.Exit(BAD_INPUT)
+        say("✅ Training is ready: python train_hrm.py")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    all_policies: Annotated[
+        bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
+    ] = False,
+) -> None:
+    """Write a workspace's decisions and outcomes to a file."""
+    with errors_explained():
+        from aegis import lifecycle
+
+        with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
+            teacher = store.teacher()
+            policies = None if all_policies or teacher is None else [teacher.name]
+            number = export_examples(store, file, policies=policies, metadata=lifecycle.describe_collection(store))
+        say(f"✓ {number} decisions written to {file}")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON or JSONL, plain or .gz.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Add decisions from a file to a workspace; those already there are left as they are."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.agent import RESEARCH_ACTIONS
+
+        data = lifecycle.read_training_data(file)
+        with lifecycle.open_store(Workspace(workspace)) as store:
+            if data.decisions:
+                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
+            report = import_examples(store, file, RESEARCH_ACTIONS)
+        show_rejected(report.rejected)
+        say(f"✓ {report.added} decisions added, {report.already_there} already there, {len(report.rejected)} refused")
+    if report.rejected and not report.added and not report.already_there:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _mark(good: bool, otherwise: str = "❌") -> str:
+    return "✓" if good else otherwise

@@ -1,0 +1,51 @@
+"""The `aegis` command: names its commands and hands over to them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aegis import __version__
+from aegis.cli.agent import collect, run, status
+from aegis.cli.exchange import check, export, import_
+from aegis.cli.inbox import answer, approve, inbox, reject
+from aegis.cli.train import train
+
+app = typer.Typer(
+    name="aegis",
+    help="Move an agent off a large language model onto a small Hierarchical Reasoning Model of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(collect)
+app.command()(train)
+app.command()(run)
+app.command()(status)
+app.command()(check)
+app.command()(export)
+app.command(name="import")(import_)
+app.command()(inbox)
+app.command()(answer)
+app.command()(approve)
+app.command()(reject)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aegis-hrm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,80 @@
+"""What every command writes to the terminal alike: headings, errors, bad records, progress. It runs no command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aegis.errors import AegisError
+from aegis.rendering import clean_text
+from aegis.store import RejectedRecord
+
+WIDTH = 70
+RULE = "=" * WIDTH
+SHOWN_RECORDS = 10
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def heading(*lines: str) -> None:
+    """Print lines between two rules."""
+    print(RULE, *lines, RULE, sep="\n", flush=True)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and leave with the exit code for bad input."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    raise typer.Exit(BAD_INPUT)
+
+
+@contextlib.contextmanager
+def errors_explained() -> Iterator[None]:
+    """Turn AEGIS's own errors into one line and exit code 2, and Ctrl-C into a short farewell."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        yield
+    except AegisError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped. Everything recorded so far is kept.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def show_rejected(rejected: Sequence[RejectedRecord]) -> None:
+    """Name the records that were refused, the first ones by position and reason."""
+    if not rejected:
+        return
+    print(f"⚠ {len(rejected)} records refused (the others are used):", file=sys.stderr)
+    for record in rejected[:SHOWN_RECORDS]:
+        print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
+    if len(rejected) > SHOWN_RECORDS:
+        print(f"    ... and {len(rejected) - SHOWN_RECORDS} more", file=sys.stderr)
+
+
+def progress_bar() -> Progress:
+    """Return a bar that shows in a terminal and leaves nothing behind; elsewhere it prints nothing."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,198 @@
+"""`aegis train` and `python train_hrm.py`: phases 2 and 3 on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.screen import errors_explained, fail, heading, progress_bar, say, show_rejected
+from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, TrainingConfig
+from aegis.store import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.hrm import HRM
+    from aegis.lifecycle import TrainingOutcome
+    from aegis.store import TeacherClaim
+    from aegis.training import EpochResult
+
+GATE_REFUSED = 3
+_DEFAULTS = TrainingConfig()
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON or JSONL file of decisions. Default: the workspace's own with --workspace, else those AEGIS ships."
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of the agent; checkpoints and the HRM go there. Default: ./{DEFAULT_WORKSPACE}"),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training decisions.")] = _DEFAULTS.epochs,
+    lr: Annotated[float, typer.Option(help="AdamW's peak learning rate.")] = _DEFAULTS.learning_rate,
+    batch_size: Annotated[int, typer.Option(help="Decisions in one optimizer step.")] = _DEFAULTS.batch_size,
+    threshold: Annotated[
+        float, typer.Option(help="Least held-out accuracy at which the HRM takes over.")
+    ] = GateConfig().threshold,
+    seed: Annotated[int, typer.Option(help="Of the split, the first weights and the shuffling.")] = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
+) -> None:
+    """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
+
+    Exit code 0: switched; 3: the gate refused; 2: bad input.
+    """
+    with errors_explained():
+        training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, seed=seed)
+        gate = GateConfig(threshold=threshold)
+        outcome = _run(data, workspace, training, gate, device, resume, report)
+    if outcome.serving is None:
+        raise typer.Exit(GATE_REFUSED)
+
+
+def _run(
+    data: Path | None,
+    workspace: Path | None,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str,
+    resume: bool,
+    report: Path | None,
+) -> TrainingOutcome:
+    from aegis import lifecycle
+    from aegis.hrm import resolve_device
+
+    folder = Workspace(workspace or DEFAULT_WORKSPACE)
+    if report is not None:
+        _check_writable(report)
+    if data is None and workspace is not None:
+        decisions = lifecycle.read_workspace_data(folder)
+    else:
+        decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
+    heading("PHASE 2: HRM TRAINING (Imitation Learning)")
+    with progress_bar() as bar:
+        task = bar.add_task("", visible=False)
+
+        def on_start(model: HRM, epochs_done: int) -> None:
+            say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
+            say(f"✓ Loaded {len(decisions.decisions)} training examples")
+            show_rejected(decisions.rejected)
+            if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
+                say(
+                    f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"
+                    " collect more with `aegis collect`"
+                )
+            say("")
+            if epochs_done:
+                say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
+            else:
+                say(f"Training HRM for {training.epochs} epochs...")
+
+        def on_batch(epoch: int, batch: int, batches: int) -> None:
+            bar.update(
+                task, description=f"Epoch {epoch}/{training.epochs}", completed=batch, total=batches, visible=True
+            )
+
+        def on_epoch(result: EpochResult) -> None:
+            bar.update(task, visible=False)
+            bar.console.print(
+                f"Epoch {result.epoch}/{training.epochs}: Loss={result.loss:.4f},"
+                f" Accuracy={result.heldout_accuracy:.2%} (training: {result.train_accuracy:.2%})"
+            )
+
+        outcome = lifecycle.train_and_judge(
+            decisions,
+            folder,
+            training,
+            gate,
+            resolve_device(device),
+            resume,
+            on_start=on_start,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+        )
+    _show_figures(outcome)
+    heading(
+        "PHASE 2 COMPLETE: HRM Training Finished",
+        f"  Final loss: {outcome.run.epochs[-1].loss:.4f}",
+        f"  Final accuracy: {outcome.agreement.accuracy:.2%}",
+    )
+    _show_verdict(outcome, decisions.teacher, gate)
+    if report is not None:
+        _write_report(report, outcome)
+    return outcome
+
+
+def _show_figures(outcome: TrainingOutcome) -> None:
+    measured = outcome.agreement
+    low, high = measured.interval
+    rows = [
+        ("Held-out decisions", f"{measured.n} (whole episodes, never trained on)"),
+        ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
+        ("Always the commonest action", f"{measured.majority:.2%}"),
+        ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
+        ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
+        ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
+        ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
+    ]
+    say("")
+    for label, value in rows:
+        say(f"  {label:<34} {value}")
+    say("")
+    say(f"  {'Action':<22} {'precision':>9} {'recall':>9} {'held-out':>9}")
+    for name, metrics in measured.per_action.items():
+        say(f"  {name:<22} {metrics.precision:>9.2%} {metrics.recall:>9.2%} {metrics.count:>9}")
+    if outcome.dropped:
+        say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
+    say("")
+
+
+def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig) -> None:
+    say("")
+    if outcome.serving is None:
+        say(f"❌ The HRM does not take over: the agent stays on {teacher.name}.")
+        for reason in outcome.verdict.reasons:
+            say(f"  - {reason}")
+        say("  What would help:")
+        for advice in outcome.verdict.advice:
+            say(f"  - {advice}")
+        return
+    say(f"✅ HRM accuracy ≥ {_percent(gate.threshold)}! Switching from {teacher.name} to HRM...")
+    say("")
+    heading(f"SWITCHING FROM {teacher.name.upper()} TO HRM")
+    say("✓ Agent now using trained HRM!")
+    size = f" ({_millions(teacher.parameters)} params)" if teacher.parameters else ""
+    say(f"  Previous: {teacher.name}{size}")
+    say(f"  Current: HRM ({outcome.run.policy.parameters / 1e6:.1f}M params)")
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.0f}M" if parameters >= 100e6 else f"{parameters / 1e6:.1f}M"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
+
+
+def _check_writable(report: Path) -> None:
+    if report.is_dir():
+        fail(f"--report {report}: is a folder: name a file")
+    if not report.parent.is_dir():
+        fail(f"--report {report}: the folder {report.parent} does not exist: make it first")
+
+
+def _write_report(path: Path, outcome: TrainingOutcome) -> None:
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(outcome.to_report(), file, indent=2)
+        file.write("\n")
+    os.replace(partial, path)
+    say(f"  Report: {path}")

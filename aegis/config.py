@@ -1,0 +1,157 @@
+"""Every setting as frozen dataclasses, with its unit and bounds; nothing here reads files or arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aegis.errors import ConfigError
+
+MIN_TRAINING_DECISIONS = 100
+"""Fewer decisions than this are refused for training: nothing could be judged from their held-out part."""
+FULL_TRAINING_DECISIONS = 1000
+"""Fewer than this train with a warning; phase 1 collects 1,100."""
+PHASE_1_DECISIONS = 1100
+"""Decisions after which phase 2 starts."""
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class HRMConfig:
+    """Shape of the Hierarchical Reasoning Model; the defaults have exactly 29,138,898 parameters."""
+
+    vocab_size: int = 50257
+    """Tokens of the vocabulary (GPT-2's)."""
+    max_positions: int = 2048
+    """Longest input, in tokens, that has position embeddings."""
+    high_width: int = 256
+    """Width of the high level (planning) and of the embeddings."""
+    high_layers: int = 3
+    high_heads: int = 8
+    low_width: int = 128
+    """Width of the low level (execution)."""
+    low_layers: int = 2
+    low_heads: int = 4
+    high_cycles: int = 2
+    """N: high-level updates in one segment."""
+    low_cycles: int = 2
+    """T: low-level updates before each high-level one."""
+    max_segments: int = 2
+    """Segments after which thinking ends, whatever the halting unit says."""
+    halt_threshold: float = 0.5
+    """Probability by the halting unit above which thinking ends after a segment."""
+    dropout: float = 0.1
+    """Share of activations dropped in training, on embeddings and on each block's outputs."""
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "max_positions", "high_width", "high_layers", "high_heads", "low_width"):
+            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("low_layers", "low_heads", "high_cycles", "low_cycles", "max_segments"):
+            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+        _check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
+        _check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
+        _check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
+        _check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """How the agent lives: its episodes, its curiosity, its patience with people."""
+
+    episode_length: int = 20
+    """Decisions in one episode; then new goals are drawn."""
+    goals_per_episode: int = 2
+    """Goals an episode starts with."""
+    questions_per_goal: int = 4
+    """Questions to close before a goal counts as reached."""
+    open_questions_limit: int = 2
+    """Open questions per goal above which reading raises no new ones."""
+    questions_per_item: int = 1
+    """New questions that one new knowledge item may raise."""
+    searches_per_question: int = 2
+    """Searches after which a question that no one answers is abandoned."""
+    hits_per_search: int = 2
+    """Search results read per search."""
+    patience_turns: int = 8
+    """Decisions in a row that gained nothing after which a goal is set aside for the next one."""
+    recent_length: int = 3
+    """Recent actions, with their outcomes, in the state."""
+    answer_timeout_seconds: float = 300.0
+    """After this a question in the inbox counts as unanswered."""
+    approval_timeout_seconds: float = 86400.0
+    """After this a proposal that nobody decided leaves the queue."""
+    presence_window_seconds: float = 600.0
+    """A person counts as here for this long after they last used the inbox."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "episode_length",
+            "goals_per_episode",
+            "questions_per_goal",
+            "open_questions_limit",
+            "searches_per_question",
+            "hits_per_search",
+            "patience_turns",
+            "recent_length",
+        ):
+            _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
+        _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
+        for name in ("answer_timeout_seconds", "approval_timeout_seconds", "presence_window_seconds"):
+            _check(getattr(self, name) > 0, f"AgentConfig.{name} must be above 0 seconds, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Phase 2: how the HRM learns to make its teacher's decisions."""
+
+    epochs: int = 20
+    learning_rate: float = 1e-4
+    """AdamW's peak learning rate."""
+    batch_size: int = 16
+    """Decisions in one optimizer step."""
+    weight_decay: float = 0.01
+    """AdamW's, on the matrices of the blocks only; not on embeddings, biases and LayerNorms."""
+    warmup_share: float = 0.05
+    """Share of all steps in which the learning rate rises from 0; then it falls along a cosine."""
+    final_learning_rate_share: float = 0.05
+    """The learning rate at the last step, as a share of the peak."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient over all parameters."""
+    soft_target_weight: float = 1.0
+    """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
+    checkpoint_every_epochs: int = 5
+    heldout_share: float = 0.2
+    """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
+    seed: int = 0
+    bf16: bool = True
+    """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
+        _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
+        _check(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
+        _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
+        _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
+        _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
+        _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
+        _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
+        _check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
+        _check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """Phase 3: what a candidate must show before it takes over."""
+
+    threshold: float = 0.70
+    """Least accuracy on held-out decisions."""
+    confidence: float = 0.95
+    """Of the two-sided interval whose lower bound must be above the commonest action's share."""
+
+    def __post_init__(self) -> None:
+        _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
+        _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")

@@ -1,0 +1,57 @@
+"""Every exception that AEGIS raises on purpose; nothing here imports anything.
+
+    AegisError                      base: catch this to catch them all
+    ├── ConfigError                 an option or a field of a configuration is out of its bounds
+    ├── DataError                   a file or a record is out of form (carries where and why)
+    ├── StoreError                  the workspace's database can't be opened, read or written
+    │   └── TeacherMismatchError    the workspace already belongs to another teacher
+    ├── NotEnoughDataError          too few decisions to train or to judge
+    ├── CheckpointError             a checkpoint is missing, torn or of another shape
+    ├── TeacherError                a teacher can't be loaded or can't decide
+    ├── SearchError                 a search provider failed or timed out
+    └── ActionError                 an action can't be carried out
+
+The message says what was wrong, where, and what to do. The command line prints it and exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class AegisError(Exception):
+    """Base of every exception raised on purpose."""
+
+
+class ConfigError(AegisError, ValueError):
+    """An option or a configuration field is out of its bounds."""
+
+
+class DataError(AegisError, ValueError):
+    """A file or a record is out of form."""
+
+
+class StoreError(AegisError):
+    """The workspace's database can't be opened, read or written."""
+
+
+class TeacherMismatchError(StoreError):
+    """The workspace already belongs to another teacher (one workspace, one teacher)."""
+
+
+class NotEnoughDataError(AegisError):
+    """There are too few decisions to train on or to judge by."""
+
+
+class CheckpointError(AegisError):
+    """A checkpoint is missing, torn or does not fit the model."""
+
+
+class TeacherError(AegisError):
+    """A teacher can't be loaded or can't decide."""
+
+
+class SearchError(AegisError):
+    """A search provider failed or timed out."""
+
+
+class ActionError(AegisError):
+    """An action can't be carried out."""

@@ -1,0 +1,121 @@
+"""Folders of weights, written so that a kill leaves the old one or the new one and never a torn one.
+
+Weights are safetensors with JSON beside them; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from aegis.config import HRMConfig
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.model import HRM
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # <fcntl.h>, <stdio.h>: a path from the working folder; swap the two names
+
+
+def write_folder(
+    folder: Path, tensors: Mapping[str, Mapping[str, torch.Tensor]], documents: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write a folder of safetensors and JSON files as one: under a temporary name, synced, then renamed.
+
+    tensors, documents: contents by file name. Raises `CheckpointError` when it can't be written.
+    """
+    partial = folder.parent / f".partial-{uuid.uuid4().hex}"
+    try:
+        partial.mkdir(parents=True)
+        for name, content in tensors.items():
+            save_file({key: tensor.contiguous() for key, tensor in content.items()}, partial / name)
+            _sync(partial / name)
+        for name, document in documents.items():
+            (partial / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            _sync(partial / name)
+        _sync(partial)
+        if not folder.exists():
+            os.rename(partial, folder)
+        elif not _exchange(partial, folder):
+            _step_aside(partial, folder)
+        _sync(folder.parent)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: can't be written ({error}): check the disk's space and permissions"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file; raises `CheckpointError` when it is missing or torn."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: missing or torn ({error}): train again, or use an older checkpoint") from error
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises `CheckpointError` when it is missing or out of form."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: missing or not JSON ({error}): train again, or use an older checkpoint"
+        ) from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path}: not a JSON object: train again, or use an older checkpoint")
+    return document
+
+
+def read_model(folder: Path) -> HRM:
+    """Read an HRM from a folder; raises `CheckpointError` when a file is missing, torn or of another shape."""
+    document = read_document(folder / CONFIG_FILE)
+    try:
+        model = HRM(HRMConfig(**document.get("config", document)))
+    except (TypeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: not an HRM's configuration ({error})") from error
+    try:
+        model.load_state_dict(read_tensors(folder / WEIGHTS_FILE))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE}: {reason}") from error
+    return model
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, so that a kill leaves either; return False where only Linux could."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+
+
+def _step_aside(new: Path, old: Path) -> None:
+    """Rename a folder to the name of another, which steps aside first and comes back when that fails."""
+    aside = old.parent / f".replaced-{uuid.uuid4().hex}"
+    os.rename(old, aside)
+    try:
+        os.rename(new, old)
+    except OSError:
+        os.rename(aside, old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""From states and actions to the HRM's token ids, and to padded batches; it knows nothing of the model's inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aegis.errors import ConfigError
+from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
+from aegis.rendering import render_state
+from aegis.types import ActionList, State
+
+DEFAULT_MAX_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded inputs of the HRM."""
+
+    tokens: Tensor
+    """(B, T) ids"""
+    mask: Tensor | None
+    """(B, T), true at real tokens; None when nothing is padded"""
+
+
+@dataclass(frozen=True, slots=True)
+class StateCodec:
+    """Turns states into token ids: `<|endoftext|>`, then the rendered state, cut at `max_tokens`."""
+
+    max_tokens: int = DEFAULT_MAX_TOKENS
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 2:
+            raise ConfigError(f"max_tokens must be at least 2, not {self.max_tokens}")
+
+    def encode(self, state: State) -> list[int]:
+        """Return the state's ids. Text in it that looks like a special token stays text."""
+        return [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_state(state))][: self.max_tokens]
+
+
+def encode_actions(actions: ActionList) -> list[list[int]]:
+    """Return each action's token ids, in order; raises `ConfigError` when two actions can't be told apart."""
+    ids = [load_vocabulary().encode_ordinary(" " + spec.words) for spec in actions]
+    for place, own in enumerate(ids):
+        for other in range(place):
+            if sorted(ids[other]) == sorted(own):
+                names = f"{actions.names[other]!r} and {actions.names[place]!r}"
+                raise ConfigError(f"actions {names} have the same tokens: choose other words for one of them")
+    return ids
+
+
+def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> Batch:
+    """Return the sequences as one batch, padded on the right with a mask."""
+    longest = max(len(ids) for ids in sequences)
+    tokens = torch.zeros((len(sequences), longest), dtype=torch.long)  # masked: any id serves
+    mask = torch.zeros((len(sequences), longest), dtype=torch.bool)
+    for row, ids in enumerate(sequences):
+        tokens[row, : len(ids)] = torch.tensor(ids)
+        mask[row, : len(ids)] = True
+    return Batch(tokens.to(device), None if bool(mask.all()) else mask.to(device))

@@ -1,0 +1,203 @@
+"""The Hierarchical Reasoning Model (Wang et al. 2025, arXiv:2506.21734), whole; it knows nothing of states or actions.
+
+Two levels think in turns. One segment runs N high-level cycles; in each, the low level updates T times from (itself,
+high state + input), then the high level once from (itself, low state). Gradients flow through the last low and the
+last high update only (the paper's one-step approximation, section 2). The state carries over, detached, into the next
+segment (deep supervision), until the halting unit says that the present answer is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aegis.config import HRMConfig
+from aegis.hrm.layers import Level
+
+PARAMETERS = 29_138_898
+"""Of the default configuration, exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """The thought so far, detached: what one segment hands to the next."""
+
+    high: Tensor
+    """(B, T, high width)"""
+    low: Tensor
+    """(B, T, low width)"""
+
+    def select(self, rows: Tensor) -> Carry:
+        """Return the carry of some rows of the batch."""
+        return Carry(self.high[rows], self.low[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOutput:
+    """What one segment of thinking comes to."""
+
+    logits: Tensor
+    """(B, number of output tokens asked for), at position 0"""
+    halt_logits: Tensor
+    """(B,): above 0 where the halting unit holds the present answer for right"""
+    carry: Carry
+
+
+class HRM(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="aegis-hrm",
+    license="apache-2.0",
+    tags=["hierarchical-reasoning-model", "agent"],
+):
+    """The model: token ids in, logits for the tokens asked for out.
+
+    `HRM.from_pretrained(folder or hub id)` and `save_pretrained(folder)` read and write `config.json` and
+    `model.safetensors`.
+    """
+
+    def __init__(self, config: HRMConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or HRMConfig()
+        self._hub_mixin_config = config  # what `save_pretrained` writes, the default one too
+        high, low = config.high_width, config.low_width
+        self.token_embedding = nn.Embedding(config.vocab_size, high)
+        self.position_embedding = nn.Embedding(config.max_positions, high)
+        self.high_level = Level(high, config.high_layers, config.high_heads, config.dropout)
+        self.low_level = Level(low, config.low_layers, config.low_heads, config.dropout)
+        self.high_to_low = nn.Linear(high, low)
+        self.low_to_high = nn.Linear(low, high)
+        self.halting = nn.Linear(high, 1)
+        self.output = nn.Linear(high, config.vocab_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("high_start", torch.zeros(high))
+        self.register_buffer("low_start", torch.zeros(low))
+        self.high_start: Tensor
+        self.low_start: Tensor
+        self._initialise()
+
+    @property
+    def parameter_count(self) -> int:
+        """How many trainable numbers the model has."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def start(self, batch: int, length: int) -> Carry:
+        """Return the carry before the first segment: the same fixed random vectors at every position."""
+        return Carry(self.high_start.expand(batch, length, -1), self.low_start.expand(batch, length, -1))
+
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor, carry: Carry | None = None
+    ) -> SegmentOutput:
+        """Think for one segment.
+
+        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
+        whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
+        Raises `ValueError` when T is above `config.max_positions`.
+        """
+        batch, length = tokens.shape
+        if length > self.config.max_positions:
+            raise ValueError(f"input of {length} tokens: the model has {self.config.max_positions} positions")
+        embedded = self.token_embedding(tokens) + self.position_embedding.weight[:length]
+        # Unit scale, as the states have; the small stored numbers learn fast under Adam's bounded steps.
+        inputs = self.dropout(embedded * self.config.high_width**0.5)  # (B, T, D)
+        attention_mask = None if mask is None else mask[:, None, None, :]
+        carry = carry or self.start(batch, length)
+        high, low = carry.high, carry.low
+        with torch.no_grad():
+            for cycle in range(self.config.high_cycles):
+                last_cycle = cycle == self.config.high_cycles - 1
+                for _ in range(self.config.low_cycles - last_cycle):
+                    low = self._update_low(low, high, inputs, attention_mask)
+                if not last_cycle:
+                    high = self._update_high(high, low, attention_mask)
+        # The one step with a gradient.
+        low = self._update_low(low, high, inputs, attention_mask)
+        high = self._update_high(high, low, attention_mask)
+        summary = high[:, 0]  # (B, D)
+        rows, biases = self.output.weight[output_tokens].mean(1), self.output.bias[output_tokens].mean(1)
+        return SegmentOutput(
+            logits=F.linear(summary, rows, biases).float(),
+            halt_logits=self.halting(summary).squeeze(-1).float(),
+            carry=Carry(high.detach(), low.detach()),
+        )
+
+    @torch.no_grad()
+    def think(self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Think until the halting unit is satisfied, row by row, or `config.max_segments` are over.
+
+        Shapes as in `forward`. Returns the logits (B, A) and the segments used (B,).
+        """
+        threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
+        logits = torch.empty(len(tokens), len(output_tokens), device=tokens.device)
+        segments = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+        active = torch.arange(len(tokens), device=tokens.device)
+        carry = None
+        for segment in range(1, self.config.max_segments + 1):
+            out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry)
+            logits[active], segments[active] = out.logits, segment
+            going_on = out.halt_logits <= threshold
+            if not going_on.any():
+                break
+            active, carry = active[going_on], out.carry.select(going_on)
+        return logits, segments
+
+    @classmethod
+    def _from_pretrained(cls, *, config: Any = None, strict: bool = True, **options: Any) -> Self:
+        # The mixin can't read the annotation of `config`, and would let weights that are missing stay random.
+        restored = HRMConfig(**config) if isinstance(config, dict) else config
+        model: Self = super()._from_pretrained(config=restored, strict=strict, **options)
+        return model
+
+    def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return torch.as_tensor(self.low_level(low, self.high_to_low(high + inputs), mask))
+
+    def _update_high(self, high: Tensor, low: Tensor, mask: Tensor | None) -> Tensor:
+        return torch.as_tensor(self.high_level(high, self.low_to_high(low), mask))
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=self.config.high_width**-0.5)
+        nn.init.trunc_normal_(self.output.weight, std=0.02)
+        # Fixed random vectors of the scale that a LayerNorm gives the states later on.
+        nn.init.trunc_normal_(self.high_start, std=1.0)
+        nn.init.trunc_normal_(self.low_start, std=1.0)
+        # Thinking goes on until the halting unit has learned otherwise (as in the paper's code).
+        nn.init.zeros_(self.halting.weight)
+        nn.init.constant_(self.halting.bias, -3.0)
+
+
+def part_parameters(model: HRM) -> dict[str, int]:
+    """Return the parameters of each part, named as in the design's table."""
+
+    def count(*modules: nn.Module) -> int:
+        return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+    return {
+        "token embedding": count(model.token_embedding),
+        "position embedding": count(model.position_embedding),
+        "high level": count(model.high_level.blocks),
+        "high-level output LayerNorm": count(model.high_level.norm),
+        "low level": count(model.low_level.blocks),
+        "low-level output LayerNorm": count(model.low_level.norm),
+        "high-to-low projection": count(model.high_to_low),
+        "low-to-high projection": count(model.low_to_high),
+        "halting unit": count(model.halting),
+        "output projection": count(model.output),
+    }
+
+
+def output_tokens(token_ids: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
+    """Return the (A, W) ids that `HRM.forward` takes, from each action's token ids; shorter ones repeat to fill."""
+    width = math.lcm(*(len(ids) for ids in token_ids))
+    return torch.tensor([list(ids) * (width // len(ids)) for ids in token_ids], device=device)

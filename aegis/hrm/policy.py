@@ -1,0 +1,94 @@
+"""The trained HRM as a policy: states in, probabilities out; and the folder it is kept in. It trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, read_model, write_folder
+from aegis.hrm.codec import StateCodec, encode_actions, pad
+from aegis.hrm.model import HRM, output_tokens
+from aegis.types import ActionList, ActionSpec, State
+
+POLICY_FILE = "policy.json"
+_BATCH_STATES = 64
+
+
+class HRMPolicy:
+    """Decides by an HRM, among the actions that it was trained on."""
+
+    def __init__(
+        self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval()
+        self.codec = codec
+        self.actions = actions
+        self._name = name
+        self._output_tokens = output_tokens(encode_actions(actions), self.device)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def parameters(self) -> int:
+        return self.model.parameter_count
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return each state's probabilities; raises `ConfigError` for other actions than it was trained on."""
+        if actions.names != self.actions.names:
+            raise ConfigError(
+                f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
+                f" not on {', '.join(actions.names)}: train it on decisions among these"
+            )
+        return [tuple(row) for row in self.think(states)[0].tolist()]
+
+    def think(self, states: Sequence[State]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the probabilities (B, A) and the segments of thinking that each state took (B,)."""
+        if not states:
+            return torch.empty(0, len(self.actions)), torch.empty(0, dtype=torch.long)
+        encoded = [self.codec.encode(state) for state in states]
+        # States of like length side by side, so that little padding is computed.
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        probabilities = torch.empty(len(states), len(self.actions))
+        segments = torch.empty(len(states), dtype=torch.long)
+        for start in range(0, len(order), _BATCH_STATES):
+            rows = order[start : start + _BATCH_STATES]
+            batch = pad([encoded[row] for row in rows], self.device)
+            logits, used = self.model.think(batch.tokens, batch.mask, self._output_tokens)
+            probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
+        return probabilities, segments
+
+    def save(self, folder: Path) -> None:
+        """Write the policy into a folder, as a whole or not at all."""
+        document = {
+            "name": self.name,
+            "max_tokens": self.codec.max_tokens,
+            "actions": [asdict(spec) for spec in self.actions],
+        }
+        write_folder(
+            folder,
+            tensors={WEIGHTS_FILE: self.model.state_dict()},
+            documents={CONFIG_FILE: asdict(self.model.config), POLICY_FILE: document},
+        )
+
+    def save_as(self, name: str, folder: Path) -> None:
+        """Take a name, as decisions will carry it, and save."""
+        self._name = name
+        self.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
+        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or out of form."""
+        document = read_document(folder / POLICY_FILE)
+        try:
+            specs = tuple(ActionSpec(**spec) for spec in document["actions"])
+            codec, name = StateCodec(document["max_tokens"]), str(document["name"])
+            return cls(read_model(folder), codec, ActionList(specs), name, device)
+        except (KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error

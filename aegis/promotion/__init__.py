@@ -1,0 +1,18 @@
+"""Promotion: measuring a candidate, judging it, and which policy serves."""
+
+from aegis.promotion.baseline import logistic_regression_accuracy, ridge_accuracy
+from aegis.promotion.gate import Verdict, judge
+from aegis.promotion.metrics import ActionMetrics, Agreement, measure_agreement
+from aegis.promotion.registry import ModelRegistry, Serving
+
+__all__ = [
+    "ActionMetrics",
+    "Agreement",
+    "ModelRegistry",
+    "Serving",
+    "Verdict",
+    "judge",
+    "logistic_regression_accuracy",
+    "measure_agreement",
+    "ridge_accuracy",
+]

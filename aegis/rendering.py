@@ -1,0 +1,53 @@
+"""A state as text: the one rendering that both the teachers and the HRM read. It knows nothing of tokens.
+
+Keys are sorted, so that two equal JSON objects always read the same; underscores become spaces, lists are joined
+with "; ", nested objects with ", ". Text from the world is stripped of control characters and bounded in length.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+from aegis.types import State
+
+MAX_VALUE_CHARACTERS = 160
+"""A single string longer than this is cut, with an ellipsis: one value must not crowd out the others."""
+
+
+def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
+    """Return the text on one line, without control characters, at most `limit` characters long."""
+    kept = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = " ".join(kept.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def render_state(state: State) -> str:
+    """Return the state as lines of `key: value`, the same for equal JSON objects."""
+    return "\n".join(f"{_key(key)}: {_value(state[key])}" for key in sorted(state))
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON in one canonical spelling (sorted keys, no spaces), for hashing and comparing."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _key(key: str) -> str:
+    return clean_text(str(key)).replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, str):
+        return clean_text(value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{_key(k)} {_value(value[k])}" for k in sorted(value)) or "none"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_value(item) for item in value) or "none"
+    return clean_text(str(value))

@@ -1,0 +1,37 @@
+"""The store: a workspace's database with its decisions and outcomes, and files of them. It knows no agent and no model.
+
+Database            opens the workspace's one SQLite database; transactions
+DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
+read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
+"""
+
+from __future__ import annotations
+
+from aegis.store.database import Database
+from aegis.store.decisions import DecisionStore, Example, TeacherClaim
+from aegis.store.exchange import (
+    ExchangeResult,
+    ImportReport,
+    RejectedRecord,
+    export_examples,
+    import_examples,
+    read_examples,
+    write_examples,
+)
+from aegis.store.workspace import DEFAULT_WORKSPACE, Workspace
+
+__all__ = [
+    "DEFAULT_WORKSPACE",
+    "Database",
+    "DecisionStore",
+    "Example",
+    "ExchangeResult",
+    "ImportReport",
+    "RejectedRecord",
+    "TeacherClaim",
+    "Workspace",
+    "export_examples",
+    "import_examples",
+    "read_examples",
+    "write_examples",
+]

@@ -1,0 +1,167 @@
+"""A workspace's one SQLite database: opening it, and transactions on it. It knows nothing of what the tables mean.
+
+Write-ahead log with synchronous=FULL: a transaction that has ended is on the disk, and readers never block writers.
+Every transaction takes the write lock at its start, so that any number of processes wait for each other instead of
+failing half-way.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aegis.errors import StoreError
+from aegis.store.migrations import migrate, refusal
+
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a transaction waits for those of other processes."""
+
+_RETRY_SECONDS = 0.02
+_Result = TypeVar("_Result")
+
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: "this file is not a SQLite database: move it away, or use another --workspace",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged: restore it from a copy, or use another --workspace",
+    sqlite3.SQLITE_FULL: "the disk is full: free some space and start again; nothing acknowledged is lost",
+    sqlite3.SQLITE_READONLY: "it can't be written: check the permissions of the file and of its folder,"
+    " or use another --workspace",
+    sqlite3.SQLITE_PERM: "it can't be opened: check the permissions of the file, or use another --workspace",
+    sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that the path is a file in a folder you may write,"
+    " or use another --workspace",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check it and its free space before going on",
+    sqlite3.SQLITE_BUSY: f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} seconds: end that process,"
+    " or try again when it is done",
+}
+
+
+class Database:
+    """A workspace's database, opened for reading and writing; folder, file and schema are made where missing.
+
+    It belongs to the thread and process that opened it: open another one in each. Raises `StoreError` when the file
+    is not an AEGIS database, is a newer AEGIS's, or can't be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self._owner = (os.getpid(), threading.get_ident())
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+        except OSError as error:
+            reason = f"can't make the folder: {error.strerror or error}"
+            raise StoreError(f"{self.path}: {reason}; use a --workspace in a folder you may write") from error
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        try:
+            self._prepare(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise self._explained(error) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, in autocommit mode; rows are `sqlite3.Row`.
+
+        Fetch all rows of a query before the next `transaction()`: a half-read one holds an old snapshot, from which
+        SQLite refuses to write. Raises `StoreError` from another thread or process than the opening one, or closed.
+        """
+        if self._connection is None:
+            raise StoreError(f"{self.path}: this database is closed: open it again")
+        if self._owner != (os.getpid(), threading.get_ident()):
+            raise StoreError(f"{self.path}: opened by another thread or process: open a Database in each of them")
+        return self._connection
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Return all rows of a query; raises `StoreError` when they can't be read."""
+        connection = self.connection
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one transaction: on the disk at its end, undone as a whole when it raises.
+
+        Within another transaction it becomes a part of that one: undone alone, but on the disk only when the outer one
+        ends. A `sqlite3.Error` that leaves the block arrives as `StoreError`.
+        """
+        connection = self.connection
+        begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
+        if connection.in_transaction:
+            begin, end, undo = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
+        try:
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute(end)
+            except BaseException:
+                # SQLite itself has already undone everything after some errors, e.g. a full disk.
+                if connection.in_transaction:
+                    for statement in undo:
+                        connection.execute(statement)
+                raise
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is undone. Closing twice does no harm."""
+        if self._connection is not None:
+            self.connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        reason = _retried(lambda: refusal(connection))
+        if reason is not None:
+            raise StoreError(f"{self.path}: {reason}")
+        # SQLite does not wait on its own while another process switches the same file to WAL.
+        mode = _retried(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        if mode != "wal":
+            raise StoreError(
+                f"{self.path}: this file system can't hold a write-ahead log (journal mode stays {mode!r}):"
+                " use a --workspace on a local disk"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
+
+    def _explained(self, error: sqlite3.Error) -> StoreError:
+        # Errors of the Python module itself, e.g. a wrong number of parameters, have no code.
+        code = getattr(error, "sqlite_errorcode", 0)
+        advice = _ADVICE.get(code & 0xFF)
+        if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            advice = "a query of this process is half read: fetch all its rows before writing"
+        return StoreError(f"{self.path}: {advice} ({error})" if advice else f"{self.path}: {error}")
+
+
+def _retried(attempt: Callable[[], _Result]) -> _Result:
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+            if not locked or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)

@@ -1,0 +1,298 @@
+"""Decisions and outcomes of a workspace, appended and read back, and whose workspace it is.
+
+Nothing here changes or removes a recorded decision (the database itself refuses it), and nothing reads other files.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from aegis.errors import DataError, StoreError, TeacherMismatchError
+from aegis.store.database import Database
+from aegis.types import Action, Decision, Outcome
+
+_PAGE_ROWS = 500
+_TEACHER_KEY = "teacher"
+_LARGEST_INTEGER = 2**63 - 1
+
+_INSERT_DECISION = """
+INSERT INTO decisions
+    (id, episode, step, state, actions, action, argument, probabilities, policy, decided_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_OUTCOME = """
+INSERT INTO outcomes (decision_id, status, gained, reward, detail, result, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_SELECT_EXAMPLES = """
+SELECT d.*, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at
+FROM decisions AS d
+LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
+"""
+_MEAN_GAINED = """
+SELECT AVG(o.gained)
+FROM decisions AS d
+JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
+WHERE o.status <> 'unknown' AND (?1 IS NULL OR d.policy = ?1)
+"""
+
+
+class Example(NamedTuple):
+    """A decision with its current outcome; None while nothing at all is recorded of it."""
+
+    decision: Decision
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherClaim:
+    """The teacher that a workspace belongs to."""
+
+    name: str
+    """Name in its decisions, e.g. `gpt2`."""
+    parameters: int
+    """How many parameters it has; 0 where that can't be known."""
+    source: str
+    """Where it was loaded from: a hub id, a folder, a file or a package."""
+
+
+class DecisionStore:
+    """The decisions and outcomes in a workspace's database. A decision's newest outcome is its current one."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def append(self, decision: Decision) -> None:
+        """Append a decision; it is on the disk when this returns (or, within a transaction, when that one ends).
+
+        A time without a zone is taken as UTC. Raises `StoreError` when its id, or its step of the episode, is recorded
+        already, and `DataError` when it can't be written as JSON.
+        """
+        self.append_many([decision])
+
+    def append_many(self, decisions: Iterable[Decision]) -> int:
+        """Append decisions in one transaction, all or none, and return how many; raises as `append` does."""
+        rows = [_decision_row(decision) for decision in decisions]
+        with self.database.transaction() as connection:
+            for row in rows:
+                try:
+                    connection.execute(_INSERT_DECISION, row)
+                except sqlite3.IntegrityError as error:
+                    raise self._refused(row, error) from error
+        return len(rows)
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Append an outcome, which becomes its decision's current one; on the disk when this returns.
+
+        Raises `StoreError` when no such decision is recorded, and `DataError` when it can't be written as JSON.
+        """
+        row = _outcome_row(outcome)
+        with self.database.transaction() as connection:
+            if self.get(outcome.decision_id) is None:
+                raise StoreError(
+                    f"{self.database.path}: no decision {outcome.decision_id!r} to record an outcome of:"
+                    " append the decision first"
+                )
+            connection.execute(_INSERT_OUTCOME, row)
+
+    def get(self, decision_id: str) -> Example | None:
+        """Return one decision with its current outcome, or None where it isn't recorded."""
+        rows = self.database.query(f"{_SELECT_EXAMPLES} WHERE d.id = ?", (decision_id,))
+        return _example(rows[0]) if rows else None
+
+    def id_at(self, episode: str, step: int) -> str | None:
+        """Return the id of the decision at this step of the episode, or None."""
+        rows = self.database.query("SELECT id FROM decisions WHERE episode = ? AND step = ?", (episode, step))
+        return str(rows[0]["id"]) if rows else None
+
+    def last_step(self, episode: str) -> int | None:
+        """Return the episode's highest recorded step, or None where it has none."""
+        step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
+        return None if step is None else int(step)
+
+    def decisions(self, policies: Collection[str] | None = None) -> Iterator[Decision]:
+        """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
+        return (example.decision for example in self.examples(policies))
+
+    def examples(self, policies: Collection[str] | None = None) -> Iterator[Example]:
+        """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
+
+        Reads a page at a time, and ends with the newest decision at the moment of the first one. Between two of them
+        anything may be written.
+        """
+        # By pages, not by an open cursor: a half-read query would keep this connection from writing.
+        last = self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"]
+        names = [] if policies is None else sorted(set(policies))
+        # The unary plus keeps SQLite on the order of seq; by the policy's index it would sort all rows for each page.
+        chosen = "" if policies is None else f"AND +d.policy IN ({', '.join('?' * len(names))})"
+        page = f"{_SELECT_EXAMPLES} WHERE d.seq > ? AND d.seq <= ? {chosen} ORDER BY d.seq LIMIT {_PAGE_ROWS}"
+        seq = 0
+        while rows := self.database.query(page, (seq, last, *names)):
+            yield from map(_example, rows)
+            seq = rows[-1]["seq"]
+
+    def count(self, policy: str | None = None) -> int:
+        """Return how many decisions are recorded, of this policy or of all."""
+        sql = "SELECT COUNT(*) AS n FROM decisions WHERE ?1 IS NULL OR policy = ?1"
+        return int(self.database.query(sql, (policy,))[0]["n"])
+
+    def action_counts(self, policy: str | None = None) -> dict[str, int]:
+        """Return how often each action was chosen, by this policy or by all, the commonest first."""
+        sql = (
+            "SELECT action, COUNT(*) AS n FROM decisions WHERE ?1 IS NULL OR policy = ?1"
+            " GROUP BY action ORDER BY n DESC, action"
+        )
+        return {row["action"]: row["n"] for row in self.database.query(sql, (policy,))}
+
+    def mean_gained(self, policy: str | None = None) -> float | None:
+        """Return the mean of new knowledge items per decision, of this policy or of all.
+
+        Decisions without an outcome, or with an unknown one, don't count; None where no others are.
+        """
+        mean = self.database.query(_MEAN_GAINED, (policy,))[0][0]
+        return None if mean is None else float(mean)
+
+    def claim_teacher(self, name: str, parameters: int, source: str) -> TeacherClaim:
+        """Make the workspace this teacher's, or check that it is; returns the claim as first recorded.
+
+        Raises `TeacherMismatchError` when it belongs to a teacher of another name.
+        """
+        with self.database.transaction():
+            claim = self.teacher()
+            if claim is None:
+                claim = TeacherClaim(name, parameters, source)
+                self.set_meta(_TEACHER_KEY, _to_json(asdict(claim), "the teacher"))
+        if claim.name != name:
+            raise TeacherMismatchError(
+                f"{self.database.path}: this workspace belongs to the teacher {claim.name!r}, not to {name!r}:"
+                f" use another --workspace for {name!r}, or go on with --teacher {claim.name}"
+            )
+        return claim
+
+    def teacher(self) -> TeacherClaim | None:
+        """Return the teacher that the workspace belongs to; None before the first claim."""
+        value = self.get_meta(_TEACHER_KEY)
+        return None if value is None else TeacherClaim(**json.loads(value))
+
+    def get_meta(self, key: str) -> str | None:
+        """Return the text kept under a key, or None."""
+        rows = self.database.query("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0]["value"]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a text under a key, in place of the one before."""
+        sql = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        with self.database.transaction() as connection:
+            connection.execute(sql, (_to_text(key, "a meta key"), _to_text(value, f"meta {key!r}")))
+
+    def _refused(self, row: tuple[Any, ...], error: sqlite3.IntegrityError) -> StoreError:
+        decision_id, episode, step = row[:3]
+        if self.get(decision_id) is not None:
+            reason = f"decision {decision_id!r} is recorded already: each decision needs an id of its own"
+        elif (other := self.id_at(episode, step)) is not None:
+            reason = (
+                f"step {step} of episode {episode!r} is recorded already, as decision {other!r}:"
+                " go on after last_step(), or under another episode"
+            )
+        else:
+            reason = f"decision {decision_id!r}: {error}"
+        return StoreError(f"{self.database.path}: {reason}")
+
+
+def _decision_row(decision: Decision) -> tuple[Any, ...]:
+    where = f"decision {decision.id!r}"
+    argument = decision.action.argument
+    if "action" in argument or not all(isinstance(value, str) for value in argument.values()):
+        raise DataError(f"{where}: argument {dict(argument)!r} must be text under other names than 'action'")
+    if not isinstance(decision.state, Mapping):
+        raise DataError(f"{where}: the state must be a JSON object, not {type(decision.state).__name__}")
+    probabilities = decision.probabilities
+    return (
+        _to_text(decision.id, f"{where}: id"),
+        _to_text(decision.episode, f"{where}: episode"),
+        _to_integer(decision.step, f"{where}: step"),
+        _to_json(decision.state, f"{where}: state"),
+        _to_json(decision.actions, f"{where}: actions"),
+        _to_text(decision.action.name, f"{where}: action"),
+        _to_json(argument, f"{where}: argument"),
+        None if probabilities is None else _to_json(probabilities, f"{where}: probabilities"),
+        _to_text(decision.policy, f"{where}: policy"),
+        _to_utc(decision.decided_at).isoformat(),
+    )
+
+
+def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
+    where = f"outcome of {outcome.decision_id!r}"
+    return (
+        _to_text(outcome.decision_id, f"{where}: decision_id"),
+        outcome.status,
+        _to_integer(outcome.gained, f"{where}: gained"),
+        None if outcome.reward is None else float(outcome.reward),
+        # A line for a person, often a foreign program's words: a broken character in it must not lose the outcome.
+        outcome.detail.encode("utf-8", "replace").decode(),
+        _to_json(outcome.result, f"{where}: result"),
+        _to_utc(outcome.recorded_at).isoformat(),
+    )
+
+
+def _example(row: sqlite3.Row) -> Example:
+    probabilities = row["probabilities"]
+    decision = Decision(
+        episode=row["episode"],
+        step=row["step"],
+        state=json.loads(row["state"]),
+        actions=tuple(json.loads(row["actions"])),
+        action=Action(row["action"], json.loads(row["argument"])),
+        probabilities=None if probabilities is None else tuple(json.loads(probabilities)),
+        policy=row["policy"],
+        id=row["id"],
+        decided_at=datetime.fromisoformat(row["decided_at"]),
+    )
+    if row["status"] is None:
+        return Example(decision, None)
+    outcome = Outcome(
+        decision_id=decision.id,
+        status=row["status"],
+        gained=row["gained"],
+        reward=row["reward"],
+        detail=row["detail"],
+        result=json.loads(row["result"]),
+        recorded_at=datetime.fromisoformat(row["recorded_at"]),
+    )
+    return Example(decision, outcome)
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _to_integer(value: int, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
+        raise DataError(f"{where}: {value!r} must be a whole number from 0 to {_LARGEST_INTEGER}")
+    return value
+
+
+def _to_text(value: str, where: str) -> str:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: {value!r} holds half of a surrogate pair: remove that character") from error
+    return value
+
+
+def _to_json(value: Any, where: str) -> str:
+    plain = dict(value) if isinstance(value, Mapping) else value
+    try:
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, as truncated answers of web services hold it: JSON can escape it, UTF-8 can't.
+            text = json.dumps(plain, allow_nan=False)
+        return text
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{where} can't be written as JSON: {error}") from error

@@ -1,0 +1,395 @@
+"""Files of examples, read and written: JSON and JSONL, each also gzipped; and a store's import from and export to them.
+
+A record out of form is refused by its position and with its reason, and the others are kept; a file out of form is a
+`DataError`. The form of a single record is `aegis.store.record`'s affair.
+
+Records without an id get one from their content, so that a file imported twice adds nothing the second time. Records
+without an episode are put into episodes of 20 consecutive records, `import-<hash of the file's records>-<number>`,
+with the place within the 20 as the step: neighbours, which resemble each other, then stay on one side of a split by
+episode. A rejected record keeps its place in the count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from aegis.errors import DataError
+from aegis.rendering import canonical_json, clean_text
+from aegis.store.decisions import DecisionStore, Example
+from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example, to_record
+from aegis.types import ActionList
+
+EPISODE_RECORDS = 20
+"""How many consecutive records without an episode of their own make one."""
+
+POLICY_OF_IMPORTS = "imported"
+"""Policy of records that name none, in a file whose metadata names no `teacher`."""
+
+_TOO_DEEP = "nested too deeply to be read"
+_REASON_CHARACTERS = 300
+_IMPORT_ROWS = 500
+_BOM = b"\xef\xbb\xbf"
+
+_Path = str | os.PathLike[str]
+_File = IO[bytes] | gzip.GzipFile
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record that was not taken, and why."""
+
+    position: str
+    """`examples[17]` (from 0) in JSON, `line 18` (from 1) in JSONL."""
+    reason: str
+    """One line for a person: the field, and what was expected there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeResult:
+    """What a file held."""
+
+    metadata: Mapping[str, Any]
+    examples: list[Example]
+    positions: list[str]
+    """Where in the file each example stood, as in `RejectedRecord.position`."""
+    rejected: list[RejectedRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did."""
+
+    metadata: Mapping[str, Any]
+    added: int
+    already_there: int
+    """Examples whose decision the store had before."""
+    rejected: list[RejectedRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A record as it stood in the file: a parsed JSON value, or the reason why there is none."""
+
+    position: str
+    value: Any = None
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class _Places:
+    """Which ids and which steps of which episodes the records of a file have taken so far."""
+
+    digest: str
+    ids: dict[str, str] = field(default_factory=dict)
+    steps: dict[tuple[str, int], str] = field(default_factory=dict)
+    next_step: dict[str, int] = field(default_factory=dict)
+
+    def find(self, record: ExampleRecord, ordinal: int) -> tuple[str, int]:
+        """Return the record's episode and step; those that it doesn't name follow from where it stands."""
+        if record.episode is None:
+            block, step = divmod(ordinal, EPISODE_RECORDS)
+            return f"import-{self.digest}-{block:05d}", step
+        return record.episode, self.next_step.get(record.episode, 0) if record.step is None else record.step
+
+    def take(self, example: Example, position: str) -> None:
+        """Note the example's id and place; raises `DataError` when an earlier record has one of them."""
+        decision = example.decision
+        if (other := self.ids.get(decision.id)) is not None:
+            raise DataError(f"the same record as {other} (id {decision.id!r})")
+        place = (decision.episode, decision.step)
+        if (other := self.steps.get(place)) is not None:
+            raise DataError(f"step: episode {decision.episode!r} has its step {decision.step} in {other} already")
+        self.ids[decision.id] = self.steps[place] = position
+        self.next_step[decision.episode] = max(self.next_step.get(decision.episode, 0), decision.step + 1)
+
+
+def read_examples(path: _Path, actions: ActionList) -> ExchangeResult:
+    """Read a file of examples whose actions are in this list; bad records are in the result's `rejected`.
+
+    The format follows the ending: `.json`, `.jsonl`, or either with `.gz`. Raises `DataError` for a file that is
+    missing, empty, cut off, not UTF-8 or not of that format, and for metadata out of form.
+    """
+    path = Path(path)
+    read = {"json": _read_json, "jsonl": _read_jsonl}[_format(path)]
+    try:
+        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+            metadata, raws = read(path, file)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file: check the path") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+    if fault := find_fault(metadata):
+        raise DataError(f"{path}: metadata: {fault}: correct it")
+
+    places = _Places(_digest(raws))
+    result = ExchangeResult(metadata, [], [], [])
+    for ordinal, raw in enumerate(raws):
+        try:
+            example = _place_example(raw, ordinal, places, actions, _policy(metadata))
+        except DataError as error:
+            result.rejected.append(_rejected(raw.position, str(error)))
+        else:
+            result.examples.append(example)
+            result.positions.append(raw.position)
+    return result
+
+
+def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
+    """Write a file of examples and return how many; it appears whole or not at all, in place of an older one.
+
+    The format follows the ending, as in `read_examples`. Raises `DataError` for another ending, for a folder that
+    can't be written, and for values that JSON has no form for.
+    """
+    path = Path(path)
+    write = {"json": _write_json, "jsonl": _write_jsonl}[_format(path)]
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            if _is_gzip(path):
+                # No name and no time in the header: equal examples make equal files.
+                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                    count = write(packed, metadata, examples)
+            else:
+                count = write(file, metadata, examples)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+        return count
+    except OSError as error:
+        raise DataError(
+            f"{path}: can't be written: {error.strerror or error}: choose a folder you may write, with free space"
+        ) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: nothing written: an example or the metadata has no JSON form: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def import_examples(store: DecisionStore, path: _Path, actions: ActionList) -> ImportReport:
+    """Append a file's examples to a store, passing over those it has; raises as `read_examples` does.
+
+    An example that the store has without a known outcome gets the file's, if that is known. One whose id or place
+    belongs to another decision of the store is rejected.
+    """
+    result = read_examples(path, actions)
+    rejected = list(result.rejected)
+    added = already_there = 0
+    pairs = list(zip(result.positions, result.examples, strict=True))
+    for start in range(0, len(pairs), _IMPORT_ROWS):
+        # Not all in one: other processes append between these transactions.
+        with store.database.transaction():
+            for position, example in pairs[start : start + _IMPORT_ROWS]:
+                known = store.get(example.decision.id)
+                if reason := _clash(store, example, known):
+                    rejected.append(_rejected(position, reason))
+                    continue
+                if known is None:
+                    store.append(example.decision)
+                    added += 1
+                else:
+                    already_there += 1
+                if example.outcome is not None and _says_more(example, known):
+                    store.record_outcome(example.outcome)
+    return ImportReport(result.metadata, added, already_there, rejected)
+
+
+def export_examples(
+    store: DecisionStore,
+    path: _Path,
+    *,
+    policies: Collection[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> int:
+    """Write a store's examples (of these policies, or all), a few in memory at a time, and return how many.
+
+    Where no metadata is given, it names the store's teacher. Raises as `write_examples` does.
+    """
+    if metadata is None:
+        teacher = store.teacher()
+        metadata = {} if teacher is None else {"teacher": asdict(teacher)}
+    return write_examples(path, metadata, store.examples(policies))
+
+
+def _read_json(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:
+    data = file.read()
+    if not data.strip():
+        raise DataError(f"{path}: the file is empty: export or copy it again")
+    text = _decoded(path, data, first_line=1)
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}, line {error.lineno} column {error.colno}: not JSON ({error.msg}): correct it there, or copy the"
+            " file again if it is cut off; a file with one example per line is named .jsonl"
+        ) from None
+    except RecursionError:
+        raise DataError(f"{path}: {_TOO_DEEP}: remove the record that is") from None
+    except ValueError as error:
+        raise DataError(f"{path}: holds a number that can't be read ({error}): correct it") from None
+    if not isinstance(whole, dict) or not isinstance(whole.get("examples"), list):
+        raise DataError(
+            f'{path}, line 1: no list of examples: expected {{"metadata": {{...}}, "examples": [...]}};'
+            " a file with one example per line is named .jsonl"
+        )
+    metadata = whole.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise DataError(f"{path}, line 1: metadata must be an object: correct it")
+    return metadata, [_Raw(f"examples[{i}]", value) for i, value in enumerate(whole["examples"])]
+
+
+def _read_jsonl(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:
+    metadata: Mapping[str, Any] = {}
+    raws: list[_Raw] = []
+    blank = True
+    for number, line in enumerate(file, start=1):
+        text = _decoded(path, line, first_line=number).strip()
+        if not text:
+            continue
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            raws.append(_Raw(f"line {number}", fault=_TOO_DEEP))
+        except ValueError as error:
+            # A line without its end is not one bad record: whatever came after it is missing too.
+            if not line.endswith(b"\n"):
+                raise DataError(
+                    f"{path}, line {number}: the file is cut off in the middle of this line: copy or export it again,"
+                    " or delete the line to go on with the ones before"
+                ) from None
+            raws.append(_Raw(f"line {number}", fault=f"not JSON: {error}"))
+        else:
+            if blank and isinstance(value, dict) and "metadata" in value and "action" not in value:
+                metadata = value["metadata"]
+                if not isinstance(metadata, dict):
+                    raise DataError(f"{path}, line {number}: metadata must be an object: correct it")
+            else:
+                raws.append(_Raw(f"line {number}", value))
+        blank = False
+    if blank:
+        raise DataError(f"{path}: the file is empty: export or copy it again")
+    return metadata, raws
+
+
+def _decoded(path: Path, data: bytes, first_line: int) -> str:
+    start = len(_BOM) if first_line == 1 and data.startswith(_BOM) else 0
+    try:
+        return data[start:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = first_line + data.count(b"\n", 0, start + error.start)
+        raise DataError(f"{path}, line {line}: not UTF-8 text: convert the file to UTF-8") from None
+
+
+def _write_json(file: _File, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
+    file.write(b'{"metadata": ' + _encoded(dict(metadata)) + b', "examples": [')
+    count = 0
+    for example in examples:
+        file.write((b",\n" if count else b"\n") + _encoded(to_record(example)))
+        count += 1
+    file.write(b"\n]}\n")
+    return count
+
+
+def _write_jsonl(file: _File, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
+    file.write(_encoded({"metadata": dict(metadata)}) + b"\n")
+    count = 0
+    for example in examples:
+        file.write(_encoded(to_record(example)) + b"\n")
+        count += 1
+    return count
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can escape it, UTF-8 can't hold it.
+        return json.dumps(value, allow_nan=False).encode("ascii")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _place_example(raw: _Raw, ordinal: int, places: _Places, actions: ActionList, policy: str) -> Example:
+    if raw.fault is not None:
+        raise DataError(raw.fault)
+    record = parse_record(raw.value)
+    episode, step = places.find(record, ordinal)
+    example = to_example(
+        record,
+        actions,
+        id=record.id or content_id(raw.value),
+        episode=episode,
+        step=step,
+        policy=record.policy or policy,
+    )
+    places.take(example, raw.position)
+    return example
+
+
+def _digest(raws: Iterable[_Raw]) -> str:
+    """Return a hash of the records, the same however the file spells, packs or indents them."""
+    digest = hashlib.sha256()
+    for raw in raws:
+        broken = raw.fault is not None or find_fault(raw.value) is not None
+        text = "broken" if broken else canonical_json(raw.value)
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()[:12]
+
+
+def _policy(metadata: Mapping[str, Any]) -> str:
+    teacher = metadata.get("teacher")
+    name = teacher.get("name") if isinstance(teacher, dict) else teacher
+    return name if isinstance(name, str) and name else POLICY_OF_IMPORTS
+
+
+def _clash(store: DecisionStore, example: Example, known: Example | None) -> str | None:
+    decision = example.decision
+    if known is not None:
+        same = (known.decision.state, known.decision.action) == (decision.state, decision.action)
+        return None if same else f"id: {decision.id!r} is another decision's in this workspace"
+    if (other := store.id_at(decision.episode, decision.step)) is not None:
+        return f"step: {decision.step} of episode {decision.episode!r} is decision {other!r} in this workspace"
+    return None
+
+
+def _says_more(example: Example, known: Example | None) -> bool:
+    if known is None or known.outcome is None:
+        return True
+    return known.outcome.status == "unknown" and example.outcome is not None and example.outcome.status != "unknown"
+
+
+def _rejected(position: str, reason: str) -> RejectedRecord:
+    return RejectedRecord(position, clean_text(reason, _REASON_CHARACTERS))
+
+
+def _format(path: Path) -> str:
+    ending = path.with_suffix("").suffix if _is_gzip(path) else path.suffix
+    if ending.lower() not in (".json", ".jsonl"):
+        raise DataError(f"{path}: unknown ending: name it .json or .jsonl, either also with .gz")
+    return ending.lower()[1:]
+
+
+def _is_gzip(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"

@@ -1,0 +1,199 @@
+"""The database's schema as an ordered list of migrations, and their application; it opens and closes nothing.
+
+A migration and its record (`PRAGMA user_version`) are one transaction, so that a kill leaves either both or neither.
+A migration that has been released is never edited: a change is a new one at the end of the list.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+APPLICATION_ID = 0x41454749
+"""`AEGI` in ASCII: tells a workspace's database from any other program's SQLite file."""
+
+_FIRST = """
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE decisions (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    episode       TEXT NOT NULL,
+    step          INTEGER NOT NULL CHECK (typeof(step) = 'integer' AND step >= 0),
+    state         TEXT NOT NULL CHECK (json_valid(state)),
+    actions       TEXT NOT NULL CHECK (json_valid(actions)),
+    action        TEXT NOT NULL,
+    argument      TEXT NOT NULL CHECK (json_valid(argument)),
+    probabilities TEXT CHECK (probabilities IS NULL OR json_valid(probabilities)),
+    policy        TEXT NOT NULL,
+    decided_at    TEXT NOT NULL,
+    UNIQUE (episode, step)
+);
+CREATE INDEX decisions_by_policy ON decisions (policy, action);
+
+CREATE TABLE outcomes (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    decision_id TEXT NOT NULL REFERENCES decisions (id),
+    status      TEXT NOT NULL CHECK (status IN ('ok', 'failed', 'unknown')),
+    gained      INTEGER NOT NULL DEFAULT 0 CHECK (typeof(gained) = 'integer' AND gained >= 0),
+    reward      REAL CHECK (reward IS NULL OR status <> 'unknown'),
+    detail      TEXT NOT NULL DEFAULT '',
+    result      TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(result)),
+    recorded_at TEXT NOT NULL
+);
+CREATE INDEX outcomes_by_decision ON outcomes (decision_id);
+
+CREATE TRIGGER decisions_refuse_update BEFORE UPDATE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only: what came of one is recorded as an outcome'); END;
+
+CREATE TRIGGER decisions_refuse_delete BEFORE DELETE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only: start another workspace instead of deleting'); END;
+
+-- INSERT OR REPLACE deletes the old row without firing its delete trigger.
+CREATE TRIGGER decisions_refuse_replace BEFORE INSERT ON decisions
+WHEN EXISTS (SELECT 1 FROM decisions WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM decisions WHERE episode = NEW.episode AND step = NEW.step)
+    OR (NEW.seq > 0 AND EXISTS (SELECT 1 FROM decisions WHERE seq = NEW.seq))
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only: this id, or this step of the episode, is recorded already'); END;
+
+CREATE TRIGGER outcomes_refuse_update BEFORE UPDATE ON outcomes
+BEGIN SELECT RAISE(ABORT, 'outcomes are append-only: a newer outcome is a new row'); END;
+
+CREATE TRIGGER outcomes_refuse_delete BEFORE DELETE ON outcomes
+BEGIN SELECT RAISE(ABORT, 'outcomes are append-only: a newer outcome is a new row'); END;
+
+CREATE TRIGGER outcomes_refuse_replace BEFORE INSERT ON outcomes
+WHEN NEW.seq > 0 AND EXISTS (SELECT 1 FROM outcomes WHERE seq = NEW.seq)
+BEGIN SELECT RAISE(ABORT, 'outcomes are append-only: a newer outcome is a new row'); END;
+
+CREATE TABLE knowledge (
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    topic    TEXT NOT NULL,
+    title    TEXT NOT NULL,
+    text     TEXT NOT NULL,
+    source   TEXT NOT NULL,
+    goal     TEXT,
+    found_at TEXT NOT NULL
+);
+CREATE INDEX knowledge_by_topic ON knowledge (topic);
+CREATE INDEX knowledge_by_goal ON knowledge (goal);
+
+CREATE TABLE questions (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    episode   TEXT NOT NULL,
+    text      TEXT NOT NULL CHECK (text <> ''),
+    raised_by TEXT NOT NULL,
+    goal      TEXT,
+    searches  INTEGER NOT NULL DEFAULT 0 CHECK (searches >= 0),
+    status    TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'closed', 'abandoned')),
+    raised_at TEXT NOT NULL,
+    closed_at TEXT,
+    CHECK ((status = 'open') = (closed_at IS NULL))
+);
+CREATE INDEX questions_by_status ON questions (status, episode);
+CREATE INDEX questions_by_goal ON questions (goal);
+
+CREATE TABLE goals (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    episode    TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    title      TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    priority   NUMERIC NOT NULL DEFAULT 0,
+    status     TEXT NOT NULL CHECK (status <> ''),
+    created_at TEXT NOT NULL,
+    closed_at  TEXT
+);
+CREATE INDEX goals_by_status ON goals (status, episode);
+
+CREATE TABLE inbox (
+    id          INTEGER PRIMARY KEY,
+    decision_id TEXT NOT NULL UNIQUE REFERENCES decisions (id),
+    question    TEXT NOT NULL CHECK (question <> ''),
+    status      TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'answered', 'expired')),
+    answer      TEXT,
+    asked_at    TEXT NOT NULL,
+    due_at      TEXT NOT NULL,
+    answered_at TEXT,
+    CHECK ((status = 'answered') = (answer IS NOT NULL)),
+    CHECK ((status = 'answered') = (answered_at IS NOT NULL))
+);
+CREATE INDEX inbox_by_status ON inbox (status, due_at);
+
+CREATE TABLE proposals (
+    id          INTEGER PRIMARY KEY,
+    decision_id TEXT NOT NULL UNIQUE REFERENCES decisions (id),
+    aspect      TEXT NOT NULL CHECK (aspect <> ''),
+    change      TEXT NOT NULL CHECK (json_valid(change)),
+    reason      TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'approved', 'rejected', 'lapsed')),
+    proposed_at TEXT NOT NULL,
+    due_at      TEXT NOT NULL,
+    decided_at  TEXT,
+    CHECK ((status = 'pending') = (decided_at IS NULL))
+);
+CREATE INDEX proposals_by_status ON proposals (status, aspect);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return how many migrations the database has been through; 0 for a new one."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def refusal(connection: sqlite3.Connection) -> str | None:
+    """Return why this database must not be touched (another program's, or a newer AEGIS's), or None. Writes nothing."""
+    # One statement is one snapshot: another process may be creating the schema at this moment.
+    version, application, tables = connection.execute(
+        "SELECT user_version, application_id, (SELECT COUNT(*) FROM sqlite_master)"
+        " FROM pragma_user_version, pragma_application_id"
+    ).fetchone()
+    if version > len(MIGRATIONS) and application == APPLICATION_ID:
+        return (
+            f"it was written by a newer AEGIS (schema {version}; this one knows up to {len(MIGRATIONS)}):"
+            " upgrade aegis-hrm, or use another --workspace"
+        )
+    if application != APPLICATION_ID and (application or version or tables):
+        return "it is another program's SQLite database: use another --workspace"
+    return None
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the migrations that are missing, each in one transaction; safe when several processes do so at once.
+
+    The connection must be in autocommit mode (`isolation_level=None`).
+    """
+    while schema_version(connection) < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Read again under the write lock: another process may have been faster.
+            version = schema_version(connection)
+            if version < len(MIGRATIONS):
+                for statement in _statements(MIGRATIONS[version]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    # Not `executescript`: it commits first, and the migration would no longer be one transaction.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

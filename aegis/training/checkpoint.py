@@ -1,0 +1,82 @@
+"""Checkpoints of a training: the model, the optimizer's state and the results so far, one folder per epoch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aegis.errors import CheckpointError
+from aegis.hrm import HRM, read_document, read_model, read_tensors, write_folder
+from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+TRAINING_FILE = "training.json"
+_PREFIX = "epoch-"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCheckpoint:
+    """A training as it stood after an epoch."""
+
+    epoch: int
+    model: HRM
+    optimizer: Mapping[str, torch.Tensor]
+    document: Mapping[str, Any]
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put the optimizer into the state it had; raises `CheckpointError` when it does not fit."""
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in self.optimizer.items():
+            parameter, _, name = key.partition(".")
+            state.setdefault(int(parameter), {})[name] = tensor
+        try:
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        except (ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{OPTIMIZER_FILE} does not fit the model ({error}): train anew") from error
+
+
+def write_checkpoint(
+    folder: Path, epoch: int, model: HRM, optimizer: torch.optim.Optimizer, document: Mapping[str, Any]
+) -> Path:
+    """Write the checkpoint of an epoch, as a whole or not at all; return its folder."""
+    path = folder / f"{_PREFIX}{epoch:03d}"
+    moments = {
+        f"{parameter}.{name}": tensor
+        for parameter, values in optimizer.state_dict()["state"].items()
+        for name, tensor in values.items()
+    }
+    write_folder(
+        path,
+        tensors={WEIGHTS_FILE: model.state_dict(), OPTIMIZER_FILE: moments},
+        documents={CONFIG_FILE: asdict(model.config), TRAINING_FILE: {"epoch": epoch, **document}},
+    )
+    return path
+
+
+def find_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return the epochs that have a checkpoint, with their folders, the oldest first."""
+    found = []
+    for path in folder.glob(f"{_PREFIX}*"):
+        number = path.name.removeprefix(_PREFIX)
+        if path.is_dir() and number.isdecimal():
+            found.append((int(number), path))
+    return sorted(found)
+
+
+def read_checkpoint(path: Path) -> TrainingCheckpoint:
+    """Read a checkpoint; raises `CheckpointError` when it is missing, torn or out of form."""
+    document = read_document(path / TRAINING_FILE)
+    if not isinstance(document.get("epoch"), int) or not {"epochs", "identity"} <= document.keys():
+        raise CheckpointError(f"{path / TRAINING_FILE}: out of form: delete {path} and resume from the one before")
+    return TrainingCheckpoint(document["epoch"], read_model(path), read_tensors(path / OPTIMIZER_FILE), document)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of an earlier run, and what a killed one left half-written."""
+    for path in [path for _, path in find_checkpoints(folder)] + list(folder.glob(".partial-*")):
+        shutil.rmtree(path)

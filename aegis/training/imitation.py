@@ -1,0 +1,248 @@
+"""Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
+
+The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's (soft targets: Hinton et
+al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871).
+Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.errors import CheckpointError
+from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, has_bf16, output_tokens, pad
+from aegis.training.checkpoint import (
+    TrainingCheckpoint,
+    find_checkpoints,
+    read_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
+from aegis.training.dataset import Dataset, encode_decisions, fingerprint, shuffled_batches
+from aegis.training.vocabulary import UsedVocabulary
+from aegis.types import ActionList, Decision
+
+HALTING_WEIGHT = 0.5
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch came to."""
+
+    epoch: int
+    """From 1"""
+    loss: float
+    """Mean over the training decisions, of the last segment's cross-entropy with the soft targets"""
+    train_accuracy: float
+    """On the training decisions, as they were learned"""
+    heldout_accuracy: float
+    learning_rate: float
+    """At its last step"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A finished training."""
+
+    policy: HRMPolicy
+    epochs: list[EpochResult]
+    checkpoints: list[Path]
+    resumed_after: int
+    """The epoch of the checkpoint it went on from; 0 for a new run"""
+
+
+class ImitationTrainer:
+    """Trains an HRM on decisions. The same seed and decisions give the same weights, resumed or not.
+
+    `on_start(model, epochs already done)`, `on_batch(epoch, batch, batches)` and `on_epoch(result)` are told of the
+    progress.
+    """
+
+    def __init__(
+        self,
+        actions: ActionList,
+        config: TrainingConfig | None = None,
+        model_config: HRMConfig | None = None,
+        codec: StateCodec | None = None,
+        device: str | torch.device = "cpu",
+        on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
+        on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
+        on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    ) -> None:
+        self.actions = actions
+        self.config = config or TrainingConfig()
+        self.codec = codec or StateCodec()
+        self.device = torch.device(device)
+        self._model_config = model_config or HRMConfig()
+        self._on_start = on_start
+        self._on_batch = on_batch
+        self._on_epoch = on_epoch
+        self._bf16 = self.config.bf16 and has_bf16(self.device)
+
+    def initialise(self) -> HRM:
+        """Return a new model, its weights drawn by the configuration's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return HRM(self._model_config)
+
+    def train(
+        self,
+        train: Sequence[Decision],
+        heldout: Sequence[Decision],
+        checkpoints: Path,
+        resume: bool = False,
+    ) -> TrainingRun:
+        """Train from the start, or go on after the last checkpoint in the folder `checkpoints`.
+
+        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among other actions, `CheckpointError` when there is nothing to resume or it
+        belongs to other data or settings.
+        """
+        data = encode_decisions(train, self.actions, self.codec)
+        judged = encode_decisions(heldout, self.actions, self.codec)
+        identity = self._identity(train, heldout)
+        resumed = self._last_checkpoint(checkpoints, identity) if resume else None
+        full = resumed.model if resumed else self.initialise()
+        action_tokens = encode_actions(self.actions)
+        vocabulary = UsedVocabulary([*data.sequences, *judged.sequences, *action_tokens])
+        compact = vocabulary.shrink(full).to(self.device)
+        optimizer = self._optimizer(compact)
+        epochs: list[EpochResult] = []
+        if resumed:
+            resumed.load_optimizer(optimizer)
+            epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
+        else:
+            remove_checkpoints(checkpoints)
+        self._on_start(full, len(epochs))
+        data, judged = vocabulary.translate(data), vocabulary.translate(judged)
+        outputs = output_tokens([vocabulary.places(ids) for ids in action_tokens], self.device)
+        for epoch in range(len(epochs) + 1, self.config.epochs + 1):
+            loss, train_accuracy = self._train_epoch(compact, optimizer, data, outputs, epoch)
+            result = EpochResult(
+                epoch=epoch,
+                loss=loss,
+                train_accuracy=train_accuracy,
+                heldout_accuracy=self._accuracy(compact, judged, outputs),
+                learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
+            )
+            epochs.append(result)
+            self._on_epoch(result)
+            if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
+                vocabulary.write_back(compact, full)
+                state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
+                write_checkpoint(checkpoints, epoch, full, optimizer, state)
+        vocabulary.write_back(compact, full)
+        policy = HRMPolicy(full, self.codec, self.actions, device=self.device)
+        paths = [path for _, path in find_checkpoints(checkpoints)]
+        return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
+
+    def _train_epoch(
+        self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, outputs: Tensor, epoch: int
+    ) -> tuple[float, float]:
+        model.train()
+        steps = self._steps(data)
+        lengths = [len(ids) for ids in data.sequences]
+        loss_sum, right = 0.0, 0
+        # Seeded by the epoch, so that a resumed run draws what the unbroken one would have drawn.
+        epoch_seed = self.config.seed * 1_000_003 + epoch
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(epoch_seed)
+            generator = torch.Generator().manual_seed(epoch_seed)
+            for step, rows in enumerate(shuffled_batches(lengths, self.config.batch_size, generator)):
+                rate = self._learning_rate((epoch - 1) * steps + step, steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss, hits = self._train_batch(model, optimizer, data, rows, outputs)
+                loss_sum += loss * len(rows)
+                right += hits
+                self._on_batch(epoch, step + 1, steps)
+        return loss_sum / len(data), right / len(data)
+
+    def _train_batch(
+        self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, rows: list[int], outputs: Tensor
+    ) -> tuple[float, int]:
+        batch = pad([data.sequences[row] for row in rows], self.device)
+        labels = data.labels[rows].to(self.device)
+        chosen = F.one_hot(labels, data.targets.shape[1]).float()
+        weight = self.config.soft_target_weight
+        targets = weight * data.targets[rows].to(self.device) + (1 - weight) * chosen  # (B, A)
+        carry, segments = None, model.config.max_segments
+        for _ in range(segments):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+                out = model(batch.tokens, batch.mask, outputs, carry)
+            carry = out.carry
+            imitation = F.cross_entropy(out.logits, targets)
+            right = out.logits.detach().argmax(-1) == labels  # (B,)
+            halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float())
+            ((imitation + HALTING_WEIGHT * halting) / segments).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        return imitation.item(), int(right.sum())
+
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor) -> float:
+        model.eval()
+        right = 0
+        for start in range(0, len(data), _EVALUATION_BATCH):
+            batch = pad(data.sequences[start : start + _EVALUATION_BATCH], self.device)
+            logits, _ = model.think(batch.tokens, batch.mask, outputs)
+            right += int((logits.argmax(-1).cpu() == data.labels[start : start + _EVALUATION_BATCH]).sum())
+        return right / len(data)
+
+    def _optimizer(self, model: HRM) -> torch.optim.AdamW:
+        decayed, kept = [], []
+        for name, parameter in model.named_parameters():
+            # Untouched rows of the embeddings and the output have no gradient; without decay they stay as they are.
+            in_blocks = parameter.dim() == 2 and ".blocks." in name
+            (decayed if in_blocks else kept).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": self.config.weight_decay},
+            {"params": kept, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=(0.9, 0.95), fused=True)
+
+    def _steps(self, data: Dataset) -> int:
+        return math.ceil(len(data) / self.config.batch_size)
+
+    def _learning_rate(self, step: int, steps_per_epoch: int) -> float:
+        total = steps_per_epoch * self.config.epochs
+        warmup = max(1, round(self.config.warmup_share * total))
+        if step < warmup:
+            return self.config.learning_rate * (step + 1) / warmup
+        share = self.config.final_learning_rate_share
+        cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+        return self.config.learning_rate * (share + (1 - share) * cosine)
+
+    def _identity(self, train: Sequence[Decision], heldout: Sequence[Decision]) -> dict[str, Any]:
+        """Return what a checkpoint must have in common with the run that goes on from it."""
+        return {
+            "training": asdict(self.config),
+            "model": asdict(self._model_config),
+            "actions": list(self.actions.names),
+            "max_tokens": self.codec.max_tokens,
+            "train": fingerprint(train),
+            "heldout": fingerprint(heldout),
+        }
+
+    def _last_checkpoint(self, checkpoints: Path, identity: dict[str, Any]) -> TrainingCheckpoint:
+        found = find_checkpoints(checkpoints)
+        if not found:
+            raise CheckpointError(f"{checkpoints}: no checkpoint to resume from: leave --resume out to train anew")
+        checkpoint = read_checkpoint(found[-1][1])
+        before = checkpoint.document["identity"]
+        differing = sorted(key for key in identity if before.get(key) != identity[key])
+        if differing:
+            raise CheckpointError(
+                f"{found[-1][1]}: belongs to another run (its {', '.join(differing)} differ): resume with the same data"
+                " and options, or leave --resume out to train anew"
+            )
+        return checkpoint

@@ -1,0 +1,195 @@
+"""The words every other room uses: State, Action, Decision, Outcome, and the Policy and Teacher protocols.
+
+Plain data and contracts only: nothing here reads a file, keeps state or imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from aegis.errors import ConfigError, DataError
+
+State = Mapping[str, Any]
+"""What the agent knows before it decides: a JSON object."""
+
+OutcomeStatus = Literal["ok", "failed", "unknown"]
+OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")
+
+
+def utc_now() -> datetime:
+    """Return the present moment, with its zone."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return a fresh identifier: 32 hexadecimal digits, unique without coordination."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One action that an agent may take, as its policies see it."""
+
+    name: str
+    """Identifier in records, e.g. `web_search`."""
+    words: str
+    """What a language model says to choose it, e.g. `search`. No leading space."""
+    description: str
+    """One line for a prompt: what it does and when it is the right thing to do."""
+    argument: str | None = None
+    """Name of its one argument in records (`query`, `question`, `aspect`), or None."""
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ConfigError(f"action name {self.name!r}: use letters, digits, '_' and '-' only")
+        if not self.words.strip() or self.words != self.words.strip():
+            raise ConfigError(f"action {self.name!r}: words {self.words!r} must be a phrase without outer spaces")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionList:
+    """A fixed, ordered list of actions; probabilities anywhere stand in this order.
+
+    Raises `ConfigError` for fewer than two actions or for a name or words given twice.
+    """
+
+    specs: tuple[ActionSpec, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.specs) < 2:
+            raise ConfigError("an action list needs at least two actions to choose between")
+        for kind, values in (("name", self.names), ("words", tuple(s.words for s in self.specs))):
+            twice = sorted({v for v in values if values.count(v) > 1})
+            if twice:
+                raise ConfigError(f"action {kind} given twice: {', '.join(twice)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.specs)
+
+    def index(self, name: str) -> int:
+        """Return the action's place in the list; raises `DataError` for one not in it."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise DataError(f"unknown action {name!r}: the list is {', '.join(self.names)}") from None
+
+    def __getitem__(self, name: str) -> ActionSpec:
+        return self.specs[self.index(name)]
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    def __iter__(self) -> Iterator[ActionSpec]:
+        return iter(self.specs)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A chosen action with its argument, e.g. `Action("web_search", {"query": "what is WAL mode"})`."""
+
+    name: str
+    argument: Mapping[str, str] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, str]:
+        """Return the form used in files: `{"action": "web_search", "query": "..."}`."""
+        return {"action": self.name, **self.argument}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision, as it is recorded before its action is carried out.
+
+    Raises `DataError` when the action is not on offer, or the probabilities are not one per action, finite,
+    non-negative and of sum 1.
+    """
+
+    episode: str
+    """The run of consecutive decisions it belongs to; train and held-out never share one."""
+    step: int
+    """Place within the episode, from 0."""
+    state: State
+    actions: tuple[str, ...]
+    """Names on offer, in order."""
+    action: Action
+    probabilities: tuple[float, ...] | None
+    """One per action on offer, sum 1; None where the policy's own were not recorded."""
+    policy: str
+    """Name of the policy that chose, e.g. `gemma-3-270m` or `hrm@1`."""
+    id: str = field(default_factory=new_id)
+    decided_at: datetime = field(default_factory=utc_now)
+
+    def __post_init__(self) -> None:
+        if self.action.name not in self.actions:
+            raise DataError(f"unknown action {self.action.name!r}: on offer are {', '.join(self.actions)}")
+        if self.probabilities is not None:
+            check_probabilities(self.probabilities, len(self.actions))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a decision. `unknown` is never rounded to `ok`, and brings no reward."""
+
+    decision_id: str
+    status: OutcomeStatus
+    gained: int = 0
+    """New knowledge items."""
+    reward: float | None = None
+    """None while nothing is known."""
+    detail: str = ""
+    """One line for a person: what happened."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What the action returned, as JSON."""
+    recorded_at: datetime = field(default_factory=utc_now)
+
+    def __post_init__(self) -> None:
+        if self.status not in OUTCOME_STATUSES:
+            raise DataError(f"outcome status {self.status!r}: must be one of {', '.join(OUTCOME_STATUSES)}")
+        if self.status == "unknown" and self.reward is not None:
+            raise DataError("an unknown outcome brings no reward: leave it None")
+        if self.reward is not None and not math.isfinite(self.reward):
+            raise DataError(f"reward {self.reward!r} is not a finite number")
+
+
+def check_probabilities(probabilities: Sequence[float], count: int, tolerance: float = 1e-3) -> None:
+    """Raise `DataError` unless these are `count` finite, non-negative numbers whose sum is 1 within `tolerance`."""
+    if len(probabilities) != count:
+        raise DataError(f"{len(probabilities)} probabilities for {count} actions")
+    if not all(isinstance(p, (int, float)) and math.isfinite(p) and p >= 0 for p in probabilities):
+        raise DataError(f"probabilities {list(probabilities)!r} must be finite and not negative")
+    if abs(sum(probabilities) - 1) > tolerance:
+        raise DataError(f"probabilities sum to {sum(probabilities):.4f}, not 1")
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that gives each action a probability: a teacher or the HRM."""
+
+    @property
+    def name(self) -> str:
+        """Name written into each decision it makes."""
+        ...
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters it has; 0 where that can't be known."""
+        ...
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return, for each state, one probability per action, in the list's order, of sum 1."""
+        ...
+
+
+@runtime_checkable
+class Teacher(Policy, Protocol):
+    """A policy worth imitating, usually a language model; names where it comes from."""
+
+    @property
+    def source(self) -> str:
+        """Where it was loaded from: a hub id, a folder, a file or a package."""
+        ...

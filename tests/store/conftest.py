@@ -1,0 +1,90 @@
+"""What the store's tests share: a workspace's database, decisions to put into it, and processes to run beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aegis.store
+from aegis.store import Database, DecisionStore
+from aegis.types import Action, ActionList, ActionSpec, Decision
+
+NAMES = ("web_search", "ask_human", "idle")
+
+
+@pytest.fixture
+def actions() -> ActionList:
+    return ActionList(
+        (
+            ActionSpec("web_search", "search", "look it up", argument="query"),
+            ActionSpec("ask_human", "ask", "ask a person", argument="question"),
+            ActionSpec("idle", "wait", "do nothing"),
+        )
+    )
+
+
+@pytest.fixture
+def make_decision() -> Callable[..., Decision]:
+    def make(step: int = 0, **fields: Any) -> Decision:
+        return Decision(
+            **{
+                "episode": "e1",
+                "step": step,
+                "state": {"goal": "what is WAL mode", "open_questions": [step, "zwei", None]},
+                "actions": NAMES,
+                "action": Action("web_search", {"query": f"WAL mode {step}"}),
+                "probabilities": (0.5, 0.25, 0.25),
+                "policy": "gpt2",
+                "decided_at": datetime(2026, 1, 31, 12, 0, step % 60, 123456, tzinfo=UTC),
+            }
+            | fields
+        )
+
+    return make
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "workspace" / "aegis.sqlite"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    with Database(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(database: Database) -> DecisionStore:
+    return DecisionStore(database)
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start Python processes on a piece of code; whatever still runs at the test's end is killed."""
+    started: list[subprocess.Popen[str]] = []
+    package_root = Path(aegis.store.__file__).parents[2]
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(package_root)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from aegis.errors import StoreError
+from aegis.store import Database, DecisionStore, migrations
+
+NOW = "2026-01-31T12:00:00+00:00"
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(path):
+    Database(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"newer AEGIS \(schema 99; this one knows up to 1\): upgrade"):
+        Database(path)
+    assert path.read_bytes() == before
+
+
+def test_a_later_migration_is_applied_once_and_keeps_the_decisions(path, make_decision, monkeypatch):
+    with Database(path) as database:
+        DecisionStore(database).append(make_decision())
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, "CREATE TABLE later (x);"))
+    for _ in range(2):
+        with Database(path) as database:
+            assert database.query("PRAGMA user_version")[0][0] == 2
+            assert database.query("SELECT * FROM later") == []
+            assert DecisionStore(database).count() == 1
+
+
+def test_a_migration_that_fails_leaves_neither_itself_nor_its_record(path, monkeypatch):
+    Database(path).close()
+    broken = "CREATE TABLE later (x);\nINSERT INTO nowhere VALUES (1);"
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, broken))
+        with pytest.raises(StoreError, match="nowhere"):
+            Database(path)
+    with Database(path) as database:
+        assert database.query("PRAGMA user_version")[0][0] == 1
+        assert database.query("SELECT * FROM sqlite_master WHERE name = 'later'") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "fields"),
+    [
+        ("questions", {"status": "maybe"}),
+        ("questions", {"status": "closed"}),
+        ("questions", {"searches": -1}),
+        ("inbox", {"status": "answered"}),
+        ("inbox", {"decision_id": "nobody's"}),
+        ("proposals", {"change": "not json"}),
+        ("proposals", {"status": "approved"}),
+        ("outcomes", {"status": "fine"}),
+        ("outcomes", {"status": "unknown", "reward": 1.0}),
+    ],
+)
+def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, table, fields):
+    decision = make_decision()
+    DecisionStore(database).append(decision)
+    good = {
+        "questions": {"id": "q", "episode": "e1", "text": "why", "raised_by": "k1", "raised_at": NOW},
+        "inbox": {"decision_id": decision.id, "question": "why", "asked_at": NOW, "due_at": NOW},
+        "proposals": {
+            "decision_id": decision.id,
+            "aspect": "a",
+            "change": "{}",
+            "reason": "r",
+            "proposed_at": NOW,
+            "due_at": NOW,
+        },
+        "outcomes": {"decision_id": decision.id, "status": "ok", "recorded_at": NOW},
+    }[table]
+
+    def insert(row):
+        with database.transaction() as connection:
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+    with pytest.raises(StoreError, match="constraint failed"):
+        insert(good | fields)
+    insert(good)
