@@ -35,7 +35,7 @@ class HRMConfig:
     """Width of the low level (execution)."""
     low_layers: int = 2
     low_heads: int = 4
-    high_cycles: int = 2
+    high_cycles: int = 1
     """N: high-level updates in one segment."""
     low_cycles: int = 2
     """T: low-level updates before each high-level one."""
@@ -43,7 +43,7 @@ class HRMConfig:
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5
     """Probability by the halting unit above which thinking ends after a segment."""
-    dropout: float = 0.1
+    dropout: float = 0.0
     """Share of activations dropped in training, on embeddings and on each block's outputs."""
 
     def __post_init__(self) -> None:

@@ -38,6 +38,7 @@ from aegis.promotion import (
 )
 from aegis.rendering import render_state
 from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, Workspace, read_examples
+from aegis.teachers.prompt import QUESTION, render_instructions
 from aegis.training import EpochResult, ImitationTrainer, TrainingRun, split_by_episode
 from aegis.types import ActionList, Decision, Policy, State, Teacher, new_id, utc_now
 
@@ -293,6 +294,7 @@ def describe_collection(store: DecisionStore) -> dict[str, Any]:
     return {
         "teacher": asdict(teacher) if teacher else None,
         "actions": [asdict(spec) for spec in RESEARCH_ACTIONS],
+        "prompt": render_instructions(RESEARCH_ACTIONS) + "{state}" + QUESTION,
         "runs": runs,
         "action_counts": counts,
     }

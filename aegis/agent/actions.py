@@ -88,10 +88,12 @@ class ActionExecutor:
         self._config = config
         self._rewards = rewards
         self.record = Record()
+        self._asked: set[str] = set()  # decisions of this episode whose questions are counted in the record
 
     def start_episode(self) -> None:
         """Forget the counts that proposals are reasoned from."""
         self.record = Record()
+        self._asked.clear()
 
     def carry_out(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
         """Carry out a decision; return its outcome and a few words on it for the state of the next ones."""
@@ -144,6 +146,7 @@ class ActionExecutor:
     def _ask_human(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
         number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds)
         self.record = replace(self.record, asked=self.record.asked + 1)
+        self._asked.add(decision.id)
         detail = f"question {number} waits in the inbox"
         return Outcome(decision.id, "unknown", detail=detail, result={"question": number}, recorded_at=now), "waiting"
 
@@ -191,7 +194,9 @@ class ActionExecutor:
     def _settle_question(self, decision_id: str, question: str, answer: str | None, now: datetime) -> Outcome:
         known = self._curiosity.find(question)
         if answer is None:
-            self.record = replace(self.record, unanswered=self.record.unanswered + 1)
+            if decision_id in self._asked:  # not of an earlier episode, nor of another agent
+                self._asked.discard(decision_id)
+                self.record = replace(self.record, unanswered=self.record.unanswered + 1)
             if known is not None and known.searches >= self._config.searches_per_question:
                 self._curiosity.end_question(known.id, now, answered=False)
             reward = self._rewards.unanswered

@@ -33,10 +33,8 @@ def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
                 say(f"  {asked.id}: {asked.question}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
             say(f"{len(pending)} proposals wait for approval (aegis approve NUMBER, aegis reject NUMBER):")
             for queued in pending:
-                change = queued.change
-                say(
-                    f"  {queued.id}: {change['setting']} from {change['from']} to {change['to']}, because {queued.reason}"
-                )
+                change = "{setting} from {from} to {to}".format_map(queued.change)
+                say(f"  {queued.id}: {change}, because {queued.reason}")
 
 
 def answer(

@@ -28,7 +28,7 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="JSON or JSONL file of decisions. Default: the workspace's own with --workspace, else those AEGIS ships."
+            help="JSON or JSONL file of decisions. Default: with --workspace its own, else those AEGIS ships."
         ),
     ] = None,
     workspace: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,15 +47,16 @@ def encode_actions(actions: ActionList) -> list[list[int]]:
     ids = [load_vocabulary().encode_ordinary(" " + spec.words) for spec in actions]
     for place, own in enumerate(ids):
         for other in range(place):
-            if sorted(ids[other]) == sorted(own):
+            # A logit is the mean over the tokens: their order and how often all of them repeat make no difference.
+            if sorted(ids[other] * len(own)) == sorted(own * len(ids[other])):
                 names = f"{actions.names[other]!r} and {actions.names[place]!r}"
                 raise ConfigError(f"actions {names} have the same tokens: choose other words for one of them")
     return ids
 
 
-def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> Batch:
-    """Return the sequences as one batch, padded on the right with a mask."""
-    longest = max(len(ids) for ids in sequences)
+def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None, multiple: int = 1) -> Batch:
+    """Return the sequences as one batch, padded on the right to a multiple of `multiple`, with a mask."""
+    longest = math.ceil(max(len(ids) for ids in sequences) / multiple) * multiple
     tokens = torch.zeros((len(sequences), longest), dtype=torch.long)  # masked: any id serves
     mask = torch.zeros((len(sequences), longest), dtype=torch.bool)
     for row, ids in enumerate(sequences):

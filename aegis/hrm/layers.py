@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def attend_plainly(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    """Return softmax(query key' / sqrt(D)) value: (B, heads, T, D); mask as in `Attention.forward`."""
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (B, heads, T, T)
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
+    return scores.softmax(-1).to(value.dtype) @ value
 
 
 class Attention(nn.Module):
@@ -13,22 +20,23 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return what each position reads: x (B, T, D); mask (B, 1, 1, T), true where a position may be read."""
+    def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
+        """Return what each position reads, (B, T, D), or what position 0 reads, (B, 1, D).
+
+        x: (B, T, D). mask: (B, 1, 1, T), true where a position may be read.
+        """
         batch, length, width = x.shape
-
-        def split(y: Tensor) -> Tensor:
-            return y.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # (B, heads, T, D / heads)
-
-        read = F.scaled_dot_product_attention(
-            split(self.query(x)), split(self.key(x)), split(self.value(x)), attn_mask=mask
-        )
-        return self.output(read.transpose(1, 2).reshape(batch, length, width))
+        split = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
+        if first_only:
+            query = query[:, :, :1]
+        # On CPUs the fused kernel takes longer, forward and backward, than these few lines (docs/experiments.md).
+        attend = F.scaled_dot_product_attention if x.is_cuda else attend_plainly
+        read = attend(query, key, value, attn_mask=mask)
+        return self.output(read.transpose(1, 2).reshape(batch, -1, width))
 
 
 class Block(nn.Module):
@@ -43,8 +51,10 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+    def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
+        """Return the new state of every position, (B, T, D), or of position 0 alone, (B, 1, D)."""
+        read = self.attention(self.attention_norm(x), mask, first_only)
+        x = (x[:, :1] if first_only else x) + self.dropout(read)
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)), approximate="tanh")
         return x + self.dropout(self.contract(hidden))
 
@@ -57,9 +67,9 @@ class Level(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the level's new state: state and incoming (B, T, D)."""
+    def forward(self, state: Tensor, incoming: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
+        """Return the level's new state: (B, T, D) as what it is given, or position 0 alone, (B, 1, D)."""
         x = state + incoming
-        for block in self.blocks:
-            x = block(x, mask)
-        return torch.as_tensor(self.norm(x))
+        for place, block in enumerate(self.blocks, start=1):
+            x = block(x, mask, first_only and place == len(self.blocks))
+        return self.norm(x)

@@ -47,7 +47,8 @@ class SegmentOutput:
     """(B, number of output tokens asked for), at position 0"""
     halt_logits: Tensor
     """(B,): above 0 where the halting unit holds the present answer for right"""
-    carry: Carry
+    carry: Carry | None
+    """None after the last segment"""
 
 
 class HRM(
@@ -93,12 +94,18 @@ class HRM(
         return Carry(self.high_start.expand(batch, length, -1), self.low_start.expand(batch, length, -1))
 
     def forward(
-        self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor, carry: Carry | None = None
+        self,
+        tokens: Tensor,
+        mask: Tensor | None,
+        output_tokens: Tensor,
+        carry: Carry | None = None,
+        last: bool = False,
     ) -> SegmentOutput:
         """Think for one segment.
 
         tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
         whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
+        last: no segment follows, so the last high-level block computes position 0 alone and there is no carry.
         Raises `ValueError` when T is above `config.max_positions`.
         """
         batch, length = tokens.shape
@@ -119,13 +126,13 @@ class HRM(
                     high = self._update_high(high, low, attention_mask)
         # The one step with a gradient.
         low = self._update_low(low, high, inputs, attention_mask)
-        high = self._update_high(high, low, attention_mask)
+        high = self.high_level(high, self.low_to_high(low), attention_mask, first_only=last)
         summary = high[:, 0]  # (B, D)
         rows, biases = self.output.weight[output_tokens].mean(1), self.output.bias[output_tokens].mean(1)
         return SegmentOutput(
             logits=F.linear(summary, rows, biases).float(),
             halt_logits=self.halting(summary).squeeze(-1).float(),
-            carry=Carry(high.detach(), low.detach()),
+            carry=None if last else Carry(high.detach(), low.detach()),
         )
 
     @torch.no_grad()
@@ -140,10 +147,11 @@ class HRM(
         active = torch.arange(len(tokens), device=tokens.device)
         carry = None
         for segment in range(1, self.config.max_segments + 1):
-            out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry)
+            last = segment == self.config.max_segments
+            out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
             logits[active], segments[active] = out.logits, segment
             going_on = out.halt_logits <= threshold
-            if not going_on.any():
+            if out.carry is None or not going_on.any():
                 break
             active, carry = active[going_on], out.carry.select(going_on)
         return logits, segments
@@ -156,10 +164,10 @@ class HRM(
         return model
 
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.as_tensor(self.low_level(low, self.high_to_low(high + inputs), mask))
+        return self.low_level(low, self.high_to_low(high + inputs), mask)
 
     def _update_high(self, high: Tensor, low: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.as_tensor(self.high_level(high, self.low_to_high(low), mask))
+        return self.high_level(high, self.low_to_high(low), mask)
 
     def _initialise(self) -> None:
         for module in self.modules():

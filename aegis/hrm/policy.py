@@ -24,6 +24,10 @@ class HRMPolicy:
     def __init__(
         self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
     ) -> None:
+        if codec.max_tokens > model.config.max_positions:
+            raise ConfigError(
+                f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions: lower it"
+            )
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.codec = codec
@@ -90,5 +94,5 @@ class HRMPolicy:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
             codec, name = StateCodec(document["max_tokens"]), str(document["name"])
             return cls(read_model(folder), codec, ActionList(specs), name, device)
-        except (KeyError, TypeError, ConfigError) as error:
+        except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error

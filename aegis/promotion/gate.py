@@ -21,7 +21,7 @@ class Verdict:
 
 def judge(agreement: Agreement, config: GateConfig) -> Verdict:
     """Judge a candidate: its accuracy must reach the threshold, and surely beat always taking the commonest action."""
-    low, high = agreement.interval
+    low, _ = agreement.interval
     level = f"{config.confidence:.0%}"
     reaches = agreement.accuracy >= config.threshold
     beats = low > agreement.majority

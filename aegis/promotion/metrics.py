@@ -1,4 +1,4 @@
-"""What a policy's answers are worth beside its teacher's: accuracy, intervals, precision and recall. It judges nothing."""
+"""A policy's answers beside its teacher's: accuracy, its interval, precision and recall. It judges nothing."""
 
 from __future__ import annotations
 

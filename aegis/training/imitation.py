@@ -32,6 +32,8 @@ from aegis.training.vocabulary import UsedVocabulary
 from aegis.types import ActionList, Decision
 
 HALTING_WEIGHT = 0.5
+PADDING_MULTIPLE = 16
+"""oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory and no slower."""
 _EVALUATION_BATCH = 64
 
 
@@ -104,8 +106,8 @@ class ImitationTrainer:
     ) -> TrainingRun:
         """Train from the start, or go on after the last checkpoint in the folder `checkpoints`.
 
-        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among other actions, `CheckpointError` when there is nothing to resume or it
-        belongs to other data or settings.
+        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among other actions,
+        `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
         """
         data = encode_decisions(train, self.actions, self.codec)
         judged = encode_decisions(heldout, self.actions, self.codec)
@@ -131,7 +133,7 @@ class ImitationTrainer:
                 epoch=epoch,
                 loss=loss,
                 train_accuracy=train_accuracy,
-                heldout_accuracy=self._accuracy(compact, judged, outputs),
+                heldout_accuracy=self._accuracy(compact, judged, outputs, exactly=epoch == self.config.epochs),
                 learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
             )
             epochs.append(result)
@@ -170,15 +172,15 @@ class ImitationTrainer:
     def _train_batch(
         self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, rows: list[int], outputs: Tensor
     ) -> tuple[float, int]:
-        batch = pad([data.sequences[row] for row in rows], self.device)
+        batch = pad([data.sequences[row] for row in rows], self.device, PADDING_MULTIPLE)
         labels = data.labels[rows].to(self.device)
         chosen = F.one_hot(labels, data.targets.shape[1]).float()
         weight = self.config.soft_target_weight
         targets = weight * data.targets[rows].to(self.device) + (1 - weight) * chosen  # (B, A)
         carry, segments = None, model.config.max_segments
-        for _ in range(segments):
+        for segment in range(1, segments + 1):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-                out = model(batch.tokens, batch.mask, outputs, carry)
+                out = model(batch.tokens, batch.mask, outputs, carry, last=segment == segments)
             carry = out.carry
             imitation = F.cross_entropy(out.logits, targets)
             right = out.logits.detach().argmax(-1) == labels  # (B,)
@@ -189,17 +191,20 @@ class ImitationTrainer:
         optimizer.zero_grad()
         return imitation.item(), int(right.sum())
 
-    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor) -> float:
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, exactly: bool) -> float:
+        """Return the accuracy: quickly, or exactly as the trained policy will decide, in full precision."""
         model.eval()
         right = 0
         for start in range(0, len(data), _EVALUATION_BATCH):
-            batch = pad(data.sequences[start : start + _EVALUATION_BATCH], self.device)
-            logits, _ = model.think(batch.tokens, batch.mask, outputs)
+            batch = pad(data.sequences[start : start + _EVALUATION_BATCH], self.device, PADDING_MULTIPLE)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16 and not exactly):
+                logits, _ = model.think(batch.tokens, batch.mask, outputs)
             right += int((logits.argmax(-1).cpu() == data.labels[start : start + _EVALUATION_BATCH]).sum())
         return right / len(data)
 
     def _optimizer(self, model: HRM) -> torch.optim.AdamW:
-        decayed, kept = [], []
+        decayed: list[torch.nn.Parameter] = []
+        kept: list[torch.nn.Parameter] = []
         for name, parameter in model.named_parameters():
             # Untouched rows of the embeddings and the output have no gradient; without decay they stay as they are.
             in_blocks = parameter.dim() == 2 and ".blocks." in name

@@ -1,0 +1,222 @@
+"""Each action is really carried out, and each outcome is worth what the table says."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis.agent import RESEARCH_ACTIONS, ApprovalQueue, Inbox, RewardTable
+from aegis.config import AgentConfig
+from aegis.errors import ActionError, SearchError
+from aegis.types import Action
+
+
+def knowledge(database):
+    return [tuple(row) for row in database.query("SELECT title, text, source, topic FROM knowledge ORDER BY seq")]
+
+
+def outcomes(database, decision_id):
+    rows = database.query("SELECT status, reward FROM outcomes WHERE decision_id = ? ORDER BY seq", (decision_id,))
+    return [tuple(row) for row in rows]
+
+
+def test_the_four_actions_stand_in_a_fixed_order():
+    assert RESEARCH_ACTIONS.names == ("web_search", "ask_human", "propose_improvement", "idle")
+    assert [spec.argument for spec in RESEARCH_ACTIONS] == ["query", "question", "aspect", None]
+
+
+def test_the_rewards_are_the_designs():
+    table = RewardTable()
+    assert [table.of_search(gained) for gained in (0, 1, 3)] == [-0.5, 1.0, 3.0]
+    assert (table.answered, table.unanswered, table.idle) == (0.5, -0.1, -0.1)
+    assert (table.approved, table.pending, table.rejected, table.duplicate) == (10.0, 1.0, -1.0, -2.0)
+
+
+def test_a_search_keeps_what_is_new_and_nothing_twice(make_agent, search, hit, store, database):
+    search.hits = [hit("A", "First text."), hit("B", "Second text.")]
+    agent = make_agent("web_search")
+    first, second = agent.step(), agent.step()
+    assert knowledge(database) == [
+        ("A", "First text.", "docs", "things"),
+        ("B", "Second text.", "docs", "things"),
+    ]
+    assert (first.outcome.status, first.outcome.gained, first.outcome.reward) == ("ok", 2, 2.0)
+    assert (second.outcome.status, second.outcome.gained, second.outcome.reward) == ("failed", 0, -0.5)
+    assert store.get(first.decision.id).outcome == first.outcome
+    assert first.outcome.result["results"] == ["A", "B"]
+    assert first.decision.action == Action("web_search", {"query": search.queries[0]})
+
+
+@pytest.mark.parametrize("twin", [("a  PAGE", "some\n WORDS."), ("A page\x00", "Some words.\u200b")])
+def test_the_same_passage_in_other_spacing_case_or_control_characters_is_known(make_agent, search, hit, twin):
+    search.hits = [hit("A page", "Some words.")]
+    agent = make_agent("web_search")
+    assert agent.step().outcome.gained == 1
+    search.hits = [hit(*twin)]
+    assert agent.step().outcome.gained == 0
+
+
+def test_a_search_reads_as_many_results_as_configured(make_agent, search, hit):
+    search.hits = [hit(f"page {n}") for n in range(10)]
+    agent = make_agent("web_search", config=AgentConfig(hits_per_search=3))
+    assert agent.step().outcome.gained == 3
+
+
+def test_a_search_without_results_is_a_failed_one(make_agent, search):
+    search.hits = []
+    outcome = make_agent("web_search").step().outcome
+    assert (outcome.status, outcome.gained, outcome.reward) == ("failed", 0, -0.5)
+
+
+def test_a_search_that_could_not_be_carried_out_is_failed_and_has_no_reward(make_agent, search, store):
+    search.fault = SearchError("timed out after 7 s")
+    step = make_agent("web_search").step()
+    assert (step.outcome.status, step.outcome.reward, step.outcome.gained) == ("failed", None, 0)
+    assert "timed out after 7 s" in step.outcome.detail
+    assert store.get(step.decision.id).outcome == step.outcome
+
+
+def test_a_question_found_out_is_closed_and_a_vain_one_is_at_last_abandoned(make_agent, search, database):
+    config = AgentConfig(searches_per_question=2, goals_per_episode=1, patience_turns=99)
+    agent = make_agent("web_search", config=config)
+
+    def status(question):
+        return dict(database.query("SELECT text, status FROM questions"))[question]
+
+    agent.step()
+    assert status(search.queries[0]) == "closed"
+    search.hits = []
+    agent.step()
+    vain = search.queries[1]
+    assert status(vain) == "open"
+    for _ in range(8):
+        agent.step()
+    assert search.queries.count(vain) == 3  # twice, and once more because nobody was asked meanwhile
+    assert status(vain) == "abandoned"
+
+
+def test_a_question_waits_in_the_inbox_and_its_answer_is_learned(make_agent, store, database, clock):
+    agent = make_agent("ask_human", "idle")
+    asked = agent.step()
+    assert (asked.outcome.status, asked.outcome.reward) == ("unknown", None)
+    inbox = Inbox(database)
+    (waiting,) = inbox.waiting()
+    assert waiting.question == asked.decision.action.argument["question"]
+    assert waiting.decision_id == asked.decision.id
+    clock.pass_seconds(20)
+    inbox.answer(waiting.id, "It is a\nlibrary.", clock())
+    assert inbox.waiting() == []
+    agent.step()
+    outcome = store.get(asked.decision.id).outcome
+    assert (outcome.status, outcome.reward, outcome.gained) == ("ok", 0.5, 1)
+    assert outcome.recorded_at == clock()
+    assert knowledge(database) == [(waiting.question, "It is a library.", "person", "told by a person")]
+    assert dict(database.query("SELECT text, status FROM questions"))[waiting.question] == "closed"
+    agent.step()
+    assert outcomes(database, asked.decision.id) == [("unknown", None), ("ok", 0.5)]
+
+
+def test_a_question_that_nobody_answers_in_time_has_failed(make_agent, store, database, clock):
+    agent = make_agent("ask_human", "idle", config=AgentConfig(answer_timeout_seconds=60))
+    asked = agent.step().decision
+    clock.pass_seconds(59.9)
+    agent.step()
+    assert store.get(asked.id).outcome.status == "unknown"
+    clock.pass_seconds(0.2)
+    agent.step()
+    outcome = store.get(asked.id).outcome
+    assert (outcome.status, outcome.reward, outcome.gained) == ("failed", -0.1, 0)
+    assert knowledge(database) == []
+    with pytest.raises(ActionError, match="question 1 is not waiting for an answer"):
+        Inbox(database).answer(1, "too late", clock())
+    agent.step()
+    assert outcomes(database, asked.id) == [("unknown", None), ("failed", -0.1)]
+
+
+def test_an_answer_is_settled_though_the_asking_was_killed_before_its_outcome(make_agent, store, database, clock):
+    class Killed(BaseException):
+        pass
+
+    agent = make_agent("ask_human", "idle")
+    record_outcome = store.record_outcome
+
+    def die(outcome):
+        raise Killed
+
+    store.record_outcome = die
+    with pytest.raises(Killed):
+        agent.step()
+    store.record_outcome = record_outcome
+    (waiting,) = Inbox(database).waiting()
+    assert store.get(waiting.decision_id).outcome is None
+    Inbox(database).answer(waiting.id, "It is a library.", clock())
+    make_agent("idle", seed=1).step()
+    assert outcomes(database, waiting.decision_id) == [("ok", 0.5)]
+    assert len(knowledge(database)) == 1
+
+
+def test_a_proposal_waits_for_approval_and_a_second_on_the_same_aspect_is_a_duplicate(make_agent, database):
+    agent = make_agent("propose_improvement")
+    first, second = agent.step(), agent.step()
+    assert (first.outcome.status, first.outcome.reward) == ("ok", 1.0)
+    assert (second.outcome.status, second.outcome.reward) == ("failed", -2.0)
+    (pending,) = ApprovalQueue(database).pending()
+    assert pending.decision_id == first.decision.id
+    assert pending.aspect == first.decision.action.argument["aspect"] == second.decision.action.argument["aspect"]
+    assert pending.change["setting"] == pending.aspect
+    assert pending.change["to"] != pending.change["from"] == getattr(agent.config, pending.aspect)
+
+
+@pytest.mark.parametrize(("approve", "status", "reward"), [(True, "ok", 10.0), (False, "failed", -1.0)])
+def test_what_a_person_says_on_a_proposal_is_its_outcome(make_agent, store, database, clock, approve, status, reward):
+    agent = make_agent("propose_improvement", "idle")
+    proposed = agent.step().decision
+    ApprovalQueue(database).decide(1, approve, clock())
+    agent.step()
+    outcome = store.get(proposed.id).outcome
+    assert (outcome.status, outcome.reward) == (status, reward)
+    agent.step()
+    assert outcomes(database, proposed.id) == [("ok", 1.0), (status, reward)]
+    with pytest.raises(ActionError, match="proposal 1 is not pending"):
+        ApprovalQueue(database).decide(1, approve, clock())
+
+
+def test_a_proposal_that_nobody_decides_lapses_and_makes_room_for_the_next(make_agent, store, database, clock):
+    config = AgentConfig(approval_timeout_seconds=100)
+    agent = make_agent("propose_improvement", "idle", "propose_improvement", config=config)
+    proposed = agent.step().decision
+    clock.pass_seconds(101)
+    agent.step()
+    assert ApprovalQueue(database).pending() == []
+    assert outcomes(database, proposed.id) == [("ok", 1.0)]
+    assert agent.step().outcome.reward == 1.0
+
+
+def test_a_proposal_after_a_decided_one_is_no_duplicate(make_agent, database, clock):
+    agent = make_agent("propose_improvement")
+    agent.step()
+    ApprovalQueue(database).decide(1, False, clock())
+    assert agent.step().outcome.reward == 1.0
+
+
+def test_idling_does_nothing_and_costs_a_little(make_agent, search, database):
+    outcome = make_agent("idle").step().outcome
+    assert (outcome.status, outcome.reward, outcome.gained) == ("ok", -0.1, 0)
+    assert search.queries == knowledge(database) == Inbox(database).waiting() == ApprovalQueue(database).pending() == []
+
+
+def test_another_table_gives_other_rewards(make_agent, search):
+    rewards = RewardTable(per_item=7.0, nothing_found=-3.0, idle=-9.0)
+    agent = make_agent("web_search", "web_search", "idle", rewards=rewards)
+    agent.step()
+    search.hits = []
+    assert [agent.step().outcome.reward for _ in range(2)] == [-3.0, -9.0]
+
+
+def test_no_unknown_outcome_has_a_reward(make_agent, search, database, clock):
+    agent = make_agent("ask_human", "web_search", "propose_improvement", "idle", "ask_human")
+    for _ in range(6):
+        agent.step()
+        clock.pass_seconds(1000)
+    rewards = database.query("SELECT reward FROM outcomes WHERE status = 'unknown'")
+    assert len(rewards) == 3
+    assert all(row["reward"] is None for row in rewards)

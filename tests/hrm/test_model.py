@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from aegis.config import HRMConfig
+from aegis.hrm import HRM, PARAMETERS, output_tokens, pad, part_parameters
+
+CONFIG = HRMConfig(
+    vocab_size=300,
+    max_positions=32,
+    high_width=16,
+    high_layers=2,
+    high_heads=2,
+    low_width=8,
+    low_layers=1,
+    low_heads=2,
+    max_segments=4,
+    dropout=0.0,
+)
+ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
+
+
+def make_model(**fields: object) -> HRM:
+    torch.manual_seed(0)
+    return HRM(replace(CONFIG, **fields)).eval()
+
+
+def random_ids(*lengths: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randint(20, 300, (length,), generator=generator).tolist() for length in lengths]
+
+
+def test_the_model_has_29138898_parameters_part_by_part_as_the_design_says():
+    with torch.device("meta"):
+        model = HRM()
+    assert part_parameters(model) == {
+        "token embedding": 12_865_792,
+        "position embedding": 524_288,
+        "high level": 2_369_280,
+        "high-level output LayerNorm": 512,
+        "low level": 396_544,
+        "low-level output LayerNorm": 256,
+        "high-to-low projection": 32_896,
+        "low-to-high projection": 33_024,
+        "halting unit": 257,
+        "output projection": 12_916_049,
+    }
+    assert sum(part_parameters(model).values()) == model.parameter_count == PARAMETERS == 29_138_898
+    assert sum(p.numel() for p in model.high_level.blocks[0].parameters()) == 789_760
+    assert sum(p.numel() for p in model.low_level.blocks[0].parameters()) == 198_272
+    assert model.token_embedding.weight.shape == (50257, 256)
+    assert model.output.weight is not model.token_embedding.weight
+
+
+@pytest.mark.parametrize(("high_cycles", "low_cycles"), [(1, 1), (2, 2), (3, 2), (2, 4)])
+def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_has_a_gradient(high_cycles, low_cycles):
+    model = make_model(high_cycles=high_cycles, low_cycles=low_cycles)
+    updates = []
+    model.low_level.register_forward_hook(lambda *_: updates.append(("low", torch.is_grad_enabled())))
+    model.high_level.register_forward_hook(lambda *_: updates.append(("high", torch.is_grad_enabled())))
+    model(torch.tensor(random_ids(5)), None, ACTIONS)
+    assert [name for name, _ in updates] == (["low"] * low_cycles + ["high"]) * high_cycles
+    assert [grad for _, grad in updates] == [False] * (len(updates) - 2) + [True, True]
+
+
+def test_each_update_reads_its_own_state_and_the_other_levels():
+    model = make_model()
+    seen = []
+    model.low_level.register_forward_hook(lambda _, inputs, output: seen.append(("low", inputs, output)))
+    model.high_level.register_forward_hook(lambda _, inputs, output: seen.append(("high", inputs, output)))
+    tokens = torch.tensor(random_ids(5))
+    with torch.no_grad():
+        model(tokens, None, ACTIONS)
+        embedded = (model.token_embedding(tokens) + model.position_embedding.weight[:5]) * 16**0.5
+        high, low = model.high_start.expand(1, 5, -1), model.low_start.expand(1, 5, -1)
+        for name, (state, incoming, _), output in seen:
+            if name == "low":
+                torch.testing.assert_close(state, low)
+                torch.testing.assert_close(incoming, model.high_to_low(high + embedded))
+                low = output
+            else:
+                torch.testing.assert_close(state, high)
+                torch.testing.assert_close(incoming, model.low_to_high(low))
+                high = output
+    assert len(seen) == 6
+
+
+def test_the_one_step_gradient_reaches_all_that_decides_and_nothing_else():
+    model = make_model()
+    ids = random_ids(6)
+    out = model(torch.tensor(ids), None, ACTIONS)
+    torch.nn.functional.cross_entropy(out.logits, torch.tensor([1])).backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    # A key's bias shifts all of a position's attention scores alike, which softmax takes out again.
+    silent = {name for name, g in gradients.items() if g is None or not g.abs().max() > 1e-9}
+    assert silent == {"halting.weight", "halting.bias"} | {name for name in gradients if name.endswith("key.bias")}
+
+    def rows(name: str) -> set[int]:
+        gradient = gradients[name]
+        return set(gradient.reshape(len(gradient), -1).abs().sum(1).nonzero().flatten().tolist())
+
+    assert rows("output.weight") == rows("output.bias") == {7, 8, 9, 10, 11}
+    assert rows("token_embedding.weight") == set(ids[0])
+    assert rows("position_embedding.weight") == set(range(6))
+
+
+def test_the_halting_unit_learns_from_its_own_loss():
+    model = make_model()
+    out = model(torch.tensor(random_ids(6)), None, ACTIONS)
+    assert out.halt_logits.shape == (1,)
+    torch.nn.functional.binary_cross_entropy_with_logits(out.halt_logits, torch.ones(1)).backward()
+    assert model.halting.bias.grad.abs().item() > 0 and model.halting.weight.grad.abs().max() > 0
+    assert model.output.weight.grad is None
+
+
+def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
+    model = make_model()
+    tokens = torch.tensor(random_ids(6))
+    first = model(tokens, None, ACTIONS)
+    assert first.logits.requires_grad
+    assert not first.carry.high.requires_grad and not first.carry.low.requires_grad
+    assert first.carry.high.shape == (1, 6, 16) and first.carry.low.shape == (1, 6, 8)
+    second = model(tokens, None, ACTIONS, first.carry)
+    assert (second.logits - first.logits).abs().max() > 1e-3
+    again = model(tokens, None, ACTIONS, model.start(1, 6))
+    torch.testing.assert_close(again.logits, first.logits, rtol=0, atol=0)
+
+
+def test_padding_changes_no_answer_and_no_row_hears_of_another():
+    model = make_model()
+    ids = random_ids(3, 12, 7, 1)
+    batch = pad(ids)
+    together = model(batch.tokens, batch.mask, ACTIONS)
+    together = model(batch.tokens, batch.mask, ACTIONS, together.carry)
+    for row, own in enumerate(ids):
+        alone = model(torch.tensor([own]), None, ACTIONS)
+        alone = model(torch.tensor([own]), None, ACTIONS, alone.carry)
+        torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
+        torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], rtol=0, atol=1e-4)
+    without_mask = model(batch.tokens, None, ACTIONS)
+    assert (without_mask.logits[0] - model(torch.tensor([ids[0]]), None, ACTIONS).logits[0]).abs().max() > 1e-3
+
+
+def test_the_order_of_the_tokens_matters():
+    model = make_model()
+    ids = random_ids(6)[0]
+    logits = [model(torch.tensor([order]), None, ACTIONS).logits for order in (ids, [ids[0], *ids[:0:-1]])]
+    assert (logits[0] - logits[1]).abs().max() > 1e-4
+
+
+def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projection():
+    model = make_model()
+    projected = []
+    model.output.register_forward_hook(lambda *_: projected.append(True))
+    high = []
+    model.high_level.register_forward_hook(lambda _, inputs, output: high.append(output))
+    out = model(torch.tensor(random_ids(6, 6)), None, ACTIONS)
+    assert out.logits.shape == (2, 4) and not projected
+    whole = torch.nn.functional.linear(high[-1][:, 0], model.output.weight, model.output.bias)
+    mean = torch.stack([whole[:, 7], whole[:, [8, 9]].mean(1), whole[:, 10], whole[:, 11]], dim=1)
+    torch.testing.assert_close(out.logits, mean)
+
+
+def test_actions_of_different_lengths_are_the_mean_over_their_tokens():
+    assert output_tokens([[1], [2, 3], [4, 5, 6]]).tolist() == [[1] * 6, [2, 3] * 3, [4, 5, 6] * 2]
+
+
+def test_input_longer_than_the_positions_is_refused():
+    model = make_model()
+    model(torch.tensor(random_ids(32)), None, ACTIONS)
+    with pytest.raises(ValueError, match="33 tokens: the model has 32 positions"):
+        model(torch.tensor(random_ids(33)), None, ACTIONS)
+
+
+def spread_halting(model: HRM, tokens: torch.Tensor, mask: torch.Tensor | None) -> None:
+    """Set the halting unit so that the rows halt after different segments."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        model.halting.weight.copy_(torch.randn(1, model.config.high_width, generator=generator))
+        model.halting.bias.zero_()
+        logits, carry = [], None
+        for _ in range(model.config.max_segments):
+            out = model(tokens, mask, ACTIONS, carry)
+            carry = out.carry
+            logits.append(out.halt_logits)
+        first = torch.stack(logits)[0]
+        model.halting.bias.copy_(-(first.max() + first.sort().values[-2]) / 2)  # exactly one row halts at once
+
+
+def test_thinking_ends_row_by_row_as_the_halting_unit_says():
+    model = make_model()
+    ids = random_ids(4, 9, 6, 12, 5)
+    batch = pad(ids)
+    spread_halting(model, batch.tokens, batch.mask)
+    logits, segments = model.think(batch.tokens, batch.mask, ACTIONS)
+    assert (segments == 1).sum() == 1 and segments.max() > 1
+    for row, own in enumerate(ids):
+        alone, used = model.think(torch.tensor([own]), None, ACTIONS)
+        assert used.item() == segments[row].item()
+        torch.testing.assert_close(logits[row], alone[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bias", "segments"), [(-30.0, 4), (30.0, 1)])
+def test_a_halting_unit_that_never_or_always_halts_thinks_for_all_segments_or_one(bias, segments):
+    model = make_model()
+    torch.nn.init.constant_(model.halting.bias, bias)
+    batch = pad(random_ids(4, 9))
+    logits, used = model.think(batch.tokens, batch.mask, ACTIONS)
+    assert used.tolist() == [segments] * 2
+    carry = None
+    for _ in range(segments):
+        out = model(batch.tokens, batch.mask, ACTIONS, carry)
+        carry = out.carry
+    torch.testing.assert_close(logits, out.logits.detach())
+
+
+def test_the_halting_threshold_is_a_probability():
+    ids = torch.tensor(random_ids(5))
+    for threshold, segments in ((0.2, 1), (0.3, 4)):
+        model = make_model(halt_threshold=threshold)
+        torch.nn.init.constant_(model.halting.bias, torch.logit(torch.tensor(0.25)).item())
+        assert model.think(ids, None, ACTIONS)[1].tolist() == [segments]
+
+
+def test_thinking_keeps_no_gradient():
+    logits, _ = make_model().think(torch.tensor(random_ids(5)), None, ACTIONS)
+    assert not logits.requires_grad
+
+
+def test_dropout_is_active_in_training_only():
+    model = make_model(dropout=0.5)
+    ids = torch.tensor(random_ids(5))
+    assert torch.equal(model(ids, None, ACTIONS).logits, model(ids, None, ACTIONS).logits)
+    model.train()
+    assert not torch.equal(model(ids, None, ACTIONS).logits, model(ids, None, ACTIONS).logits)
+
+
+def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_path):
+    config = replace(CONFIG, high_cycles=3, halt_threshold=0.7, dropout=0.25)
+    model = HRM(config).eval()
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == asdict(config)
+    assert {"model.safetensors", "config.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
+    again = HRM.from_pretrained(str(tmp_path))
+    assert again.config == config
+    before, after = model.state_dict(), again.state_dict()
+    assert before.keys() == after.keys() and "high_start" in before
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    ids = torch.tensor(random_ids(5))
+    assert torch.equal(model(ids, None, ACTIONS).logits, again(ids, None, ACTIONS).logits)
+
+
+def test_the_configuration_is_written_where_none_was_given_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("aegis.hrm.model.HRMConfig", lambda **fields: replace(CONFIG, **fields))
+    HRM().save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == asdict(CONFIG)
+
+
+def test_weights_that_lack_a_tensor_are_refused_and_not_left_random(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    make_model().save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["halting.bias"]
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match=r"halting\.bias"):
+        HRM.from_pretrained(str(tmp_path))

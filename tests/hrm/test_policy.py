@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from aegis.config import HRMConfig
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.types import ActionList, ActionSpec, Policy
+
+# The codec speaks GPT-2's whole vocabulary; everything else is tiny.
+CONFIG = HRMConfig(
+    max_positions=64, high_width=8, high_layers=1, high_heads=2, low_width=4, low_layers=1, low_heads=2, dropout=0.3
+)
+ACTIONS = ActionList(
+    (
+        ActionSpec("web_search", "search", "look it up", argument="query"),
+        ActionSpec("ask_human", "ask a person", "ask somebody"),
+        ActionSpec("idle", "idle", "do nothing"),
+    )
+)
+STATES = [{"goal": "a" * length, "open": list(range(length))} for length in (1, 20, 3, 9)]
+
+
+@pytest.fixture(scope="module")
+def policy() -> HRMPolicy:
+    torch.manual_seed(0)
+    return HRMPolicy(HRM(CONFIG), StateCodec(48), ACTIONS, "hrm@3")
+
+
+def test_an_hrm_is_a_policy(policy):
+    assert isinstance(policy, Policy)
+    assert policy.name == "hrm@3" and policy.parameters == policy.model.parameter_count
+
+
+def test_each_state_has_one_probability_per_action_in_order(policy):
+    rows = policy.probabilities(STATES, ACTIONS)
+    assert [len(row) for row in rows] == [3] * 4
+    assert all(sum(row) == pytest.approx(1, abs=1e-6) and min(row) > 0 for row in rows)
+    assert len({tuple(round(p, 5) for p in row) for row in rows}) == 4
+    for state, row in zip(STATES, rows, strict=True):
+        assert policy.probabilities([state], ACTIONS)[0] == pytest.approx(row, abs=1e-5)
+
+
+def test_more_states_than_fit_into_one_batch_keep_their_order(policy):
+    states = [{"n": n, "pad": "x" * (n % 7)} for n in range(150)]
+    rows = policy.probabilities(states, ACTIONS)
+    assert len(rows) == 150
+    for n in (0, 63, 64, 65, 149):
+        assert policy.probabilities([states[n]], ACTIONS)[0] == pytest.approx(rows[n], abs=1e-5)
+
+
+def test_no_states_have_no_probabilities(policy):
+    assert policy.probabilities([], ACTIONS) == []
+
+
+def test_the_segments_of_thinking_are_told(policy):
+    probabilities, segments = policy.think(STATES)
+    assert probabilities.shape == (4, 3)
+    assert segments.tolist() == [CONFIG.max_segments] * 4  # untrained, the halting unit never halts
+
+
+def test_deciding_does_not_depend_on_chance(policy):
+    assert policy.probabilities(STATES, ACTIONS) == policy.probabilities(STATES, ACTIONS)
+
+
+def test_other_actions_than_it_was_trained_on_are_refused(policy):
+    others = ActionList((ACTIONS["idle"], ACTIONS["web_search"], ACTIONS["ask_human"]))
+    with pytest.raises(ConfigError, match=r"hrm@3 was trained on the actions web_search, ask_human, idle, not on idle,"):
+        policy.probabilities(STATES, others)
+
+
+def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
+    policy.save(tmp_path / "p")
+    again = HRMPolicy.load(tmp_path / "p")
+    assert again.name == "hrm@3" and again.actions == ACTIONS
+    assert again.codec == StateCodec(48) and again.model.config == CONFIG
+    assert again.probabilities(STATES, ACTIONS) == policy.probabilities(STATES, ACTIONS)
+    assert not again.model.training
+
+
+def test_a_policy_saved_under_another_name_decides_under_it(tmp_path):
+    own = HRMPolicy(HRM(CONFIG), StateCodec(48), ACTIONS)
+    assert own.name == "hrm"
+    own.save_as("hrm@1", tmp_path / "p")
+    assert own.name == HRMPolicy.load(tmp_path / "p").name == "hrm@1"
+
+
+def test_the_saved_model_alone_is_read_in_the_hugging_face_manner(policy, tmp_path):
+    policy.save(tmp_path / "p")
+    model = HRM.from_pretrained(str(tmp_path / "p"))
+    assert torch.equal(model.output.weight, policy.model.output.weight)
+
+
+@pytest.mark.parametrize("name", ["policy.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("change", ["missing", "torn"])
+def test_a_policy_with_a_missing_or_torn_file_is_refused_and_the_file_named(policy, tmp_path, name, change):
+    policy.save(tmp_path / "p")
+    path = tmp_path / "p" / name
+    content = path.read_bytes()
+    path.unlink()
+    if change == "torn":
+        path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=rf"p/{name}: missing or .*: train again, or use an older checkpoint"):
+        HRMPolicy.load(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"actions": None},
+        {"actions": []},
+        {"actions": [{"name": "a"}, {"name": "b"}]},
+        {"actions": [{"name": 5, "words": "a", "description": ""}, {"name": "b", "words": "b", "description": ""}]},
+        {"max_tokens": "many"},
+        {"max_tokens": 1},
+    ],
+)
+def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
+    policy.save(tmp_path / "p")
+    path = tmp_path / "p" / "policy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    with pytest.raises(CheckpointError, match=r"policy\.json: out of form .*: train again"):
+        HRMPolicy.load(tmp_path / "p")
+
+
+def test_a_codec_that_reads_more_than_the_model_has_positions_for_is_refused():
+    with pytest.raises(ConfigError, match="max_tokens 65 .* 64 positions"):
+        HRMPolicy(HRM(CONFIG), StateCodec(65), ACTIONS)

@@ -1,0 +1,49 @@
+"""A real language model decides 20 times for a real agent: `make test-real`. Needs the `offline` extra, no network."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.store import Database, DecisionStore
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+    result = run("collect", "--teacher", "gemma3-270m", "--decisions", 20, "--seed", 3, "--workspace", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_twenty_decisions_of_the_offline_model_are_recorded_with_probabilities_and_outcomes(workspace):
+    with Database(workspace / "aegis.db") as database:
+        examples = list(DecisionStore(database).examples())
+        assert DecisionStore(database).teacher().parameters == 268_098_176
+    assert len(examples) == 20
+    for decision, outcome in examples:
+        assert decision.policy == "gemma-3-270m"
+        assert sum(decision.probabilities) == pytest.approx(1)
+        assert decision.action.name == decision.actions[decision.probabilities.index(max(decision.probabilities))]
+        assert outcome is not None
+    distributions = {decision.probabilities for decision, _ in examples}
+    assert len(distributions) > 10, "the model must see the state"
+    assert any(outcome.gained for _, outcome in examples), "some search must bring real knowledge"
+
+
+def test_the_same_decisions_train_an_hrm_that_is_judged_and_can_decide(workspace, tmp_path):
+    exported = tmp_path / "decisions.jsonl"
+    assert run("export", exported, "--workspace", workspace).exit_code == 0
+    lines = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert lines[0]["metadata"]["teacher"]["name"] == "gemma-3-270m"
+    assert len(lines) == 21
+    short = run("train", "--workspace", workspace)
+    assert short.exit_code == 2
+    assert "aegis collect --decisions 80" in short.stderr
