@@ -75,6 +75,13 @@ def test_padding_stands_on_the_right_behind_a_mask():
     assert batch.mask.tolist() == [[True, True, True], [True, False, False]]
 
 
+@pytest.mark.parametrize(("multiple", "width"), [(1, 3), (2, 4), (3, 3), (16, 16)])
+def test_a_batch_is_padded_to_a_multiple_of_what_is_asked_for(multiple, width):
+    batch = pad([[5, 6, 7], [8]], multiple=multiple)
+    assert batch.tokens.shape == (2, width)
+    assert batch.mask.sum(1).tolist() == [3, 1]
+
+
 def test_sequences_of_one_length_need_no_mask():
     batch = pad([[5, 6], [7, 8]])
     assert batch.mask is None and batch.tokens.tolist() == [[5, 6], [7, 8]]

@@ -41,7 +41,7 @@ def test_no_episode_and_no_state_is_on_both_sides_and_every_decision_is_accounte
     assert split.train
     assert split.heldout
     assert len(split.train) + len(split.heldout) + split.dropped == len(decisions)
-    assert set(split.train) <= set(decisions) if False else all(d in decisions for d in (*split.train, *split.heldout))
+    assert all(d in decisions for d in (*split.train, *split.heldout))
 
 
 def test_the_split_is_the_seeds():

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aegis.config import TrainingConfig
+from aegis.errors import CheckpointError, DataError
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.training import ImitationTrainer
+from aegis.types import Action, ActionList
+
+CONFIG = TrainingConfig(
+    epochs=6, learning_rate=3e-3, batch_size=8, checkpoint_every_epochs=2, seed=7, bf16=False, warmup_share=0.1
+)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def train(actions, tiny_config, learnable, tmp_path):
+    """Return what trains with these changes of the configuration; `at` names the folder of the checkpoints."""
+
+    def run(at="checkpoints", data=learnable, resume=False, on_epoch=None, codec=None, model_config=None, **changes):
+        told = {} if on_epoch is None else {"on_epoch": on_epoch}
+        trainer = ImitationTrainer(
+            actions, replace(CONFIG, **changes), model_config or tiny_config, codec or StateCodec(48), **told
+        )
+        return trainer.train(*data, tmp_path / at, resume)
+
+    return run
+
+
+def losses(run):
+    return [result.loss for result in run.epochs]
+
+
+def weights(run):
+    return run.policy.model.state_dict()
+
+
+def same_weights(one, other):
+    return all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
+
+
+def kill_at(epoch):
+    def stop(result):
+        if result.epoch == epoch:
+            raise Killed
+
+    return stop
+
+
+def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_saw(train, learnable, actions):
+    run = train(epochs=12)
+    assert [result.epoch for result in run.epochs] == list(range(1, 13))
+    assert run.epochs[0].loss == pytest.approx(math.log(3), abs=0.25)
+    floor = -(0.8 * math.log(0.8) + 0.2 * math.log(0.1))  # the entropy of the teacher's own probabilities
+    assert floor < run.epochs[-1].loss < floor + 0.15
+    assert run.epochs[-1].train_accuracy > 0.9
+    assert run.epochs[-1].heldout_accuracy > 0.9
+    heldout = learnable[1]
+    rows = run.policy.probabilities([decision.state for decision in heldout], actions)
+    right = [row.index(max(row)) == actions.index(d.action.name) for row, d in zip(rows, heldout, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(run.epochs[-1].heldout_accuracy)
+
+
+def test_the_same_seed_gives_the_same_losses_and_weights_whatever_was_drawn_before(train):
+    torch.manual_seed(1)
+    one = train("one", epochs=3)
+    torch.manual_seed(2)
+    two = train("two", epochs=3)
+    other = train("other", epochs=3, seed=8)
+    assert one.epochs == two.epochs
+    assert same_weights(one, two)
+    assert losses(one) != losses(other)
+
+
+@pytest.mark.parametrize(("killed_at", "resumed_after"), [(3, 2), (5, 4), (4, 2)])
+def test_a_killed_run_goes_on_after_its_last_checkpoint_to_the_same_weights(train, killed_at, resumed_after):
+    unbroken = train("unbroken")
+    assert unbroken.resumed_after == 0
+    with pytest.raises(Killed):
+        train("broken", on_epoch=kill_at(killed_at))
+    told = []
+    resumed = train("broken", resume=True, on_epoch=told.append)
+    assert resumed.resumed_after == resumed_after
+    assert [result.epoch for result in told] == list(range(resumed_after + 1, 7))
+    assert resumed.epochs == unbroken.epochs
+    assert same_weights(resumed, unbroken)
+    assert [path.name for path in resumed.checkpoints] == ["epoch-002", "epoch-004", "epoch-006"]
+
+
+def test_resuming_a_finished_run_trains_no_more_and_gives_its_policy(train):
+    finished = train()
+    again = train(resume=True, on_epoch=kill_at(1))
+    assert again.resumed_after == 6
+    assert again.epochs == finished.epochs
+    assert same_weights(again, finished)
+
+
+def test_by_default_there_is_a_checkpoint_every_5_epochs_and_after_the_last(train):
+    assert TrainingConfig().checkpoint_every_epochs == 5
+    run = train(epochs=11, checkpoint_every_epochs=TrainingConfig().checkpoint_every_epochs)
+    assert [path.name for path in run.checkpoints] == ["epoch-005", "epoch-010", "epoch-011"]
+    for path in run.checkpoints:
+        assert sorted(file.name for file in path.iterdir()) == [
+            "config.json",
+            "model.safetensors",
+            "optimizer.safetensors",
+            "training.json",
+        ]
+    moments = load_file(run.checkpoints[0] / "optimizer.safetensors")
+    assert {name.partition(".")[2] for name in moments} == {"step", "exp_avg", "exp_avg_sq"}
+    steps_done = {tensor.item() for name, tensor in moments.items() if name.endswith(".step")}
+    assert steps_done == {5 * math.ceil(60 / CONFIG.batch_size)}
+    document = json.loads((run.checkpoints[0] / "training.json").read_text())
+    assert document["epoch"] == len(document["epochs"]) == 5
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(train):
+    with pytest.raises(CheckpointError, match="no checkpoint to resume from: leave --resume out"):
+        train(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"learning_rate": 1e-3}, "training"),
+        ({"seed": 8}, "training"),
+        ({"epochs": 8}, "training"),
+        ({"codec": StateCodec(32)}, "max_tokens"),
+    ],
+)
+def test_resuming_with_other_options_is_refused(train, changes, named):
+    with pytest.raises(Killed):
+        train(on_epoch=kill_at(3))
+    with pytest.raises(CheckpointError, match=rf"epoch-002: belongs to another run \(its {named} differ\)"):
+        train(resume=True, **changes)
+
+
+def test_resuming_with_another_model_is_refused(train, tiny_config):
+    with pytest.raises(Killed):
+        train(on_epoch=kill_at(3))
+    with pytest.raises(CheckpointError, match=r"its model differ"):
+        train(resume=True, model_config=replace(tiny_config, high_cycles=tiny_config.high_cycles + 1))
+
+
+def test_resuming_with_other_data_is_refused(train, learnable):
+    with pytest.raises(Killed):
+        train(on_epoch=kill_at(3))
+    decisions, heldout = learnable
+    for data, named in (((decisions[1:], heldout), "train"), ((decisions, heldout[1:]), "heldout")):
+        with pytest.raises(CheckpointError, match=rf"its {named} differ"):
+            train(resume=True, data=data)
+    assert train(resume=True).resumed_after == 2  # the refusals have done no harm
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "training.json", "config.json"])
+@pytest.mark.parametrize("change", ["missing", "torn"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(train, tmp_path, name, change):
+    with pytest.raises(Killed):
+        train(on_epoch=kill_at(5))
+    newest = tmp_path / "checkpoints" / "epoch-004"
+    content = (newest / name).read_bytes()
+    (newest / name).unlink()
+    if change == "torn":
+        (newest / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=rf"epoch-004/{name}"):
+        train(resume=True)
+    shutil.rmtree(newest)
+    assert train(resume=True).resumed_after == 2
+
+
+def test_a_new_run_removes_the_checkpoints_of_the_one_before_and_nothing_else(train, tmp_path):
+    train(epochs=4)
+    (tmp_path / "checkpoints" / "epoch-notes").mkdir()
+    (tmp_path / "checkpoints" / "readme.txt").write_text("mine")
+    run = train(epochs=3, checkpoint_every_epochs=3)
+    assert [path.name for path in run.checkpoints] == ["epoch-003"]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["epoch-003", "epoch-notes", "readme.txt"]
+
+
+def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train, learnable):
+    decisions, heldout = learnable
+    flat = [replace(decision, probabilities=(0.34, 0.33, 0.33)) for decision in decisions]
+    sharp = train("sharp", epochs=2)
+    soft = train("soft", data=(flat, heldout), epochs=2)
+    assert losses(sharp) != losses(soft)
+    hard = train("hard", epochs=2, soft_target_weight=0.0)
+    hard_flat = train("hard flat", data=(flat, heldout), epochs=2, soft_target_weight=0.0)
+    assert losses(hard) == losses(hard_flat)
+    assert losses(hard) != losses(sharp)
+    half = train("half", epochs=1, soft_target_weight=0.5).epochs[0].loss
+    assert min(losses(sharp)[0], losses(hard)[0]) < half < max(losses(sharp)[0], losses(hard)[0])
+
+
+def test_decisions_without_probabilities_are_learned_from_the_choice(train, learnable):
+    decisions, heldout = learnable
+    bare = [replace(decision, probabilities=None) for decision in decisions]
+    assert losses(train("bare", data=(bare, heldout), epochs=2)) == losses(train("hard", epochs=2, soft_target_weight=0.0))
+
+
+def test_decisions_among_other_actions_are_refused(train, learnable, make_decision):
+    decisions, heldout = learnable
+    odd = make_decision(99, actions=("idle", "ask_human", "web_search"), action=Action("idle"))
+    with pytest.raises(DataError, match=odd.id):
+        train(data=([*decisions, odd], heldout))
+
+
+def test_every_segment_has_its_loss_and_the_halting_unit_learns(train, tiny_config, monkeypatch, learnable):
+    calls, forward = [], HRM.forward
+
+    def counted(self, *arguments, **options):
+        calls.append(torch.is_grad_enabled())
+        return forward(self, *arguments, **options)
+
+    monkeypatch.setattr(HRM, "forward", counted)
+    run = train(epochs=1, model_config=replace(tiny_config, max_segments=3))
+    assert sum(calls) == 3 * math.ceil(60 / CONFIG.batch_size)
+    start = ImitationTrainer(run.policy.actions, replace(CONFIG, epochs=1), run.policy.model.config).initialise()
+    assert not torch.equal(run.policy.model.halting.bias, start.halting.bias)
+    assert not torch.equal(run.policy.model.low_to_high.weight, start.low_to_high.weight)
+
+
+def test_the_learning_rate_rises_then_falls_along_a_cosine(actions):
+    config = TrainingConfig(epochs=10, learning_rate=1e-3, warmup_share=0.2, final_learning_rate_share=0.1)
+    trainer = ImitationTrainer(actions, config)
+    rates = [trainer._learning_rate(step, steps_per_epoch=10) for step in range(100)]
+    assert rates[:20] == pytest.approx([1e-3 * (step + 1) / 20 for step in range(20)])
+    assert rates[20] == pytest.approx(1e-3)
+    assert rates[60] == pytest.approx(0.55e-3)
+    assert rates[99] == pytest.approx(1e-4, rel=0.02)
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+def test_weight_decay_is_on_the_matrices_of_the_blocks_only(actions, tiny_config):
+    model = HRM(tiny_config)
+    groups = ImitationTrainer(actions, CONFIG)._optimizer(model).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, kept = ({names[id(p)] for p in group["params"]} for group in groups)
+    assert (groups[0]["weight_decay"], groups[1]["weight_decay"]) == (CONFIG.weight_decay, 0.0)
+    assert decayed | kept == set(names.values())
+    assert all(".blocks." in name and name.endswith("weight") and "norm" not in name for name in decayed)
+    assert {"token_embedding.weight", "position_embedding.weight", "output.weight"} <= kept
+    assert len(decayed) == 2 * 4  # one block per level here, four matrices each
+
+
+def test_the_gradient_is_clipped(train, monkeypatch):
+    norms, clip = [], torch.nn.utils.clip_grad_norm_
+
+    def watch(parameters, limit):
+        parameters = list(parameters)
+        before = clip(parameters, limit)
+        after = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in parameters if p.grad is not None]))
+        norms.append((before.item(), after.item()))
+        return before
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watch)
+    train(epochs=1, gradient_clip=0.05)
+    assert any(before > 0.05 for before, _ in norms)
+    assert all(after <= 0.0501 for _, after in norms)
+
+
+def test_the_progress_is_told_batch_by_batch(actions, tiny_config, learnable, tmp_path):
+    starts, batches = [], []
+    trainer = ImitationTrainer(
+        actions,
+        replace(CONFIG, epochs=2),
+        tiny_config,
+        StateCodec(48),
+        on_start=lambda model, epochs_done: starts.append((model.parameter_count, epochs_done)),
+        on_batch=lambda *progress: batches.append(progress),
+    )
+    trainer.train(*learnable, tmp_path)
+    assert starts == [(HRM(tiny_config).parameter_count, 0)]
+    assert batches == [(epoch, batch, 8) for epoch in (1, 2) for batch in range(1, 9)]
+
+
+def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_path):
+    run = train(epochs=2)
+    run.policy.save_as("hrm@1", tmp_path / "model")
+    states = [decision.state for decision in learnable[1]]
+    assert HRMPolicy.load(tmp_path / "model").probabilities(states, actions) == run.policy.probabilities(states, actions)
+    assert isinstance(run.policy.actions, ActionList)
+
+
+def test_bfloat16_learns_too(train):
+    run = train(epochs=8, bf16=True)
+    assert run.epochs[-1].loss < run.epochs[0].loss - 0.1
+    assert all(tensor.dtype == torch.float32 for tensor in weights(run).values())
