@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.training import ImitationTrainer
+from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens, pad
+from aegis.training import ImitationTrainer, encode_decisions
 from aegis.types import Action, ActionList
 
 CONFIG = TrainingConfig(
@@ -59,8 +59,8 @@ def kill_at(epoch):
 
 
 def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_saw(train, learnable, actions):
-    run = train(epochs=12)
-    assert [result.epoch for result in run.epochs] == list(range(1, 13))
+    run = train(epochs=15, learning_rate=1e-2)
+    assert [result.epoch for result in run.epochs] == list(range(1, 16))
     assert run.epochs[0].loss == pytest.approx(math.log(3), abs=0.25)
     floor = -(0.8 * math.log(0.8) + 0.2 * math.log(0.1))  # the entropy of the teacher's own probabilities
     assert floor < run.epochs[-1].loss < floor + 0.15
@@ -198,8 +198,24 @@ def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train,
     hard_flat = train("hard flat", data=(flat, heldout), epochs=2, soft_target_weight=0.0)
     assert losses(hard) == losses(hard_flat)
     assert losses(hard) != losses(sharp)
-    half = train("half", epochs=1, soft_target_weight=0.5).epochs[0].loss
-    assert min(losses(sharp)[0], losses(hard)[0]) < half < max(losses(sharp)[0], losses(hard)[0])
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_the_loss_told_is_the_last_segments_cross_entropy_with_the_mixed_target(actions, tiny_config, learnable, weight):
+    trainer = ImitationTrainer(actions, replace(CONFIG, soft_target_weight=weight), replace(tiny_config, dropout=0.0))
+    model = trainer.initialise()
+    data = encode_decisions(learnable[0][:8], actions, StateCodec(48))
+    outputs = output_tokens(encode_actions(actions))
+    batch = pad(data.sequences)
+    with torch.no_grad():
+        carry = model(batch.tokens, batch.mask, outputs).carry
+        logits = model(batch.tokens, batch.mask, outputs, carry).logits
+    assert tiny_config.max_segments == 2
+    target = weight * data.targets + (1 - weight) * torch.eye(3)[data.labels]
+    expected = -(target * logits.log_softmax(-1)).sum(1).mean().item()
+    loss, right = trainer._train_batch(model, trainer._optimizer(model), data, list(range(8)), outputs)
+    assert loss == pytest.approx(expected, abs=1e-5)
+    assert right == (logits.argmax(-1) == data.labels).sum().item()
 
 
 def test_decisions_without_probabilities_are_learned_from_the_choice(train, learnable):
@@ -293,6 +309,6 @@ def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_p
 
 
 def test_bfloat16_learns_too(train):
-    run = train(epochs=8, bf16=True)
-    assert run.epochs[-1].loss < run.epochs[0].loss - 0.1
+    run = train(epochs=15, learning_rate=1e-2, bf16=True)
+    assert run.epochs[-1].loss < run.epochs[0].loss - 0.2
     assert all(tensor.dtype == torch.float32 for tensor in weights(run).values())

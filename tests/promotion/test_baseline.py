@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from aegis.promotion import logistic_regression_accuracy, ridge_accuracy
+from aegis.types import Action, Decision
+
+NAMES = ("search", "ask", "idle")
+
+
+def decision(number: int, place: int, probabilities=None, word=None) -> Decision:
+    noise = random.Random(number).choices(["red", "green", "blue", "old", "new"], k=3)
+    state = {"about": word or ("question", "person", "nothing")[place], "noise": noise}
+    return Decision(f"e{number // 10}", number % 10, state, NAMES, Action(NAMES[place]), probabilities, "t")
+
+
+def decisions(start: int, count: int, **fields) -> list[Decision]:
+    return [decision(number, random.Random(-number - 1).randrange(3), **fields) for number in range(start, start + count)]
+
+
+@pytest.mark.parametrize("accuracy", [logistic_regression_accuracy, ridge_accuracy])
+def test_what_one_word_decides_is_learned(accuracy):
+    assert accuracy(decisions(0, 120), decisions(120, 40)) == 1.0
+
+
+@pytest.mark.parametrize("accuracy", [logistic_regression_accuracy, ridge_accuracy])
+def test_what_nothing_decides_is_not(accuracy):
+    assert 0.05 < accuracy(decisions(0, 120, word="same"), decisions(120, 60, word="same")) < 0.65
+
+
+def test_ridge_learns_the_probabilities_where_they_are_recorded():
+    # The choices say `search`; the probabilities say that `idle` is right wherever nothing is to be done.
+    learned_from = [decision(n, 0, (0.1, 0.1, 0.8) if n % 2 else (0.8, 0.1, 0.1), "nothing" if n % 2 else "much") for n in range(60)]
+    heldout = [decision(1000 + n, 2 if n % 2 else 0, None, "nothing" if n % 2 else "much") for n in range(20)]
+    assert ridge_accuracy(learned_from, heldout) == 1.0
+    assert logistic_regression_accuracy(learned_from, heldout) == 0.5
+
+
+def test_a_single_action_in_training_is_always_taken():
+    heldout = [decision(100, 0), decision(101, 0), decision(102, 1), decision(103, 2)]
+    assert logistic_regression_accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
+    assert ridge_accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
+
+
+def test_certain_probabilities_are_no_infinite_targets():
+    certain = [decision(n, n % 3, tuple(float(place == n % 3) for place in range(3))) for n in range(60)]
+    assert ridge_accuracy(certain, certain) == 1.0
