@@ -26,7 +26,8 @@ class HRMPolicy:
     ) -> None:
         if codec.max_tokens > model.config.max_positions:
             raise ConfigError(
-                f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions: lower it"
+                f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions:"
+                " lower it"
             )
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()

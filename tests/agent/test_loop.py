@@ -264,7 +264,10 @@ def test_agents_that_settle_at_the_same_moment_settle_each_answer_once(make_agen
     for thread in threads:
         thread.join(60)
     assert faults == []
-    settled = Counter(row["decision_id"] for row in database.query("SELECT decision_id FROM outcomes WHERE status = 'ok' AND reward = 0.5"))
+    settled = Counter(
+        row["decision_id"]
+        for row in database.query("SELECT decision_id FROM outcomes WHERE status = 'ok' AND reward = 0.5")
+    )
     assert settled == dict.fromkeys(questions, 1)
 
 

@@ -43,7 +43,8 @@ def test_long_states_are_cut_at_max_tokens_and_short_ones_are_not():
 def test_any_json_object_becomes_ids_of_the_vocabulary(state):
     ids = StateCodec(128).encode(state)
     assert 1 <= len(ids) <= 128
-    assert ids[0] == END_OF_TEXT_ID and all(0 <= token < END_OF_TEXT_ID for token in ids[1:])
+    assert ids[0] == END_OF_TEXT_ID
+    assert all(0 <= token < END_OF_TEXT_ID for token in ids[1:])
 
 
 @pytest.mark.parametrize("max_tokens", [1, 0, -5])
@@ -54,7 +55,10 @@ def test_a_codec_with_no_room_for_a_state_is_refused(max_tokens):
 
 def test_actions_become_the_ids_of_their_words_after_a_space():
     assert encode_actions(make_actions("search", "idle")) == [[2989], [21696]]
-    assert [load_vocabulary().decode(ids) for ids in encode_actions(make_actions("go on", "stop"))] == [" go on", " stop"]
+    assert [load_vocabulary().decode(ids) for ids in encode_actions(make_actions("go on", "stop"))] == [
+        " go on",
+        " stop",
+    ]
 
 
 @pytest.mark.parametrize("twin", ["back go", "go back go back"])
@@ -71,7 +75,8 @@ def test_half_a_surrogate_pair_in_a_state_does_no_harm():
 def test_padding_stands_on_the_right_behind_a_mask():
     batch = pad([[5, 6, 7], [8]])
     assert batch.tokens.shape == (2, 3)
-    assert batch.tokens[0].tolist() == [5, 6, 7] and batch.tokens[1, 0].item() == 8
+    assert batch.tokens[0].tolist() == [5, 6, 7]
+    assert batch.tokens[1, 0].item() == 8
     assert batch.mask.tolist() == [[True, True, True], [True, False, False]]
 
 
@@ -84,4 +89,5 @@ def test_a_batch_is_padded_to_a_multiple_of_what_is_asked_for(multiple, width):
 
 def test_sequences_of_one_length_need_no_mask():
     batch = pad([[5, 6], [7, 8]])
-    assert batch.mask is None and batch.tokens.tolist() == [[5, 6], [7, 8]]
+    assert batch.mask is None
+    assert batch.tokens.tolist() == [[5, 6], [7, 8]]

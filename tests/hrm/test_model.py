@@ -116,7 +116,8 @@ def test_the_halting_unit_learns_from_its_own_loss():
     out = model(torch.tensor(random_ids(6)), None, ACTIONS)
     assert out.halt_logits.shape == (1,)
     torch.nn.functional.binary_cross_entropy_with_logits(out.halt_logits, torch.ones(1)).backward()
-    assert model.halting.bias.grad.abs().item() > 0 and model.halting.weight.grad.abs().max() > 0
+    assert model.halting.bias.grad.abs().item() > 0
+    assert model.halting.weight.grad.abs().max() > 0
     assert model.output.weight.grad is None
 
 
@@ -125,8 +126,10 @@ def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
     tokens = torch.tensor(random_ids(6))
     first = model(tokens, None, ACTIONS)
     assert first.logits.requires_grad
-    assert not first.carry.high.requires_grad and not first.carry.low.requires_grad
-    assert first.carry.high.shape == (1, 6, 16) and first.carry.low.shape == (1, 6, 8)
+    assert not first.carry.high.requires_grad
+    assert not first.carry.low.requires_grad
+    assert first.carry.high.shape == (1, 6, 16)
+    assert first.carry.low.shape == (1, 6, 8)
     second = model(tokens, None, ACTIONS, first.carry)
     assert (second.logits - first.logits).abs().max() > 1e-3
     again = model(tokens, None, ACTIONS, model.start(1, 6))
@@ -182,7 +185,8 @@ def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projec
     high = []
     model.high_level.register_forward_hook(lambda _, inputs, output: high.append(output))
     out = model(torch.tensor(random_ids(6, 6)), None, ACTIONS)
-    assert out.logits.shape == (2, 4) and not projected
+    assert out.logits.shape == (2, 4)
+    assert not projected
     whole = torch.nn.functional.linear(high[-1][:, 0], model.output.weight, model.output.bias)
     mean = torch.stack([whole[:, 7], whole[:, [8, 9]].mean(1), whole[:, 10], whole[:, 11]], dim=1)
     torch.testing.assert_close(out.logits, mean)
@@ -220,7 +224,8 @@ def test_thinking_ends_row_by_row_as_the_halting_unit_says():
     batch = pad(ids)
     spread_halting(model, batch.tokens, batch.mask)
     logits, segments = model.think(batch.tokens, batch.mask, ACTIONS)
-    assert (segments == 1).sum() == 1 and segments.max() > 1
+    assert (segments == 1).sum() == 1
+    assert segments.max() > 1
     for row, own in enumerate(ids):
         alone, used = model.think(torch.tensor([own]), None, ACTIONS)
         assert used.item() == segments[row].item()
@@ -272,7 +277,8 @@ def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_p
     again = HRM.from_pretrained(str(tmp_path))
     assert again.config == config
     before, after = model.state_dict(), again.state_dict()
-    assert before.keys() == after.keys() and "high_start" in before
+    assert before.keys() == after.keys()
+    assert "high_start" in before
     assert all(torch.equal(before[name], after[name]) for name in before)
     ids = torch.tensor(random_ids(5))
     assert torch.equal(model(ids, None, ACTIONS).logits, again(ids, None, ACTIONS).logits)

@@ -32,7 +32,8 @@ def policy() -> HRMPolicy:
 
 def test_an_hrm_is_a_policy(policy):
     assert isinstance(policy, Policy)
-    assert policy.name == "hrm@3" and policy.parameters == policy.model.parameter_count
+    assert policy.name == "hrm@3"
+    assert policy.parameters == policy.model.parameter_count
 
 
 def test_each_state_has_one_probability_per_action_in_order(policy):
@@ -68,15 +69,19 @@ def test_deciding_does_not_depend_on_chance(policy):
 
 def test_other_actions_than_it_was_trained_on_are_refused(policy):
     others = ActionList((ACTIONS["idle"], ACTIONS["web_search"], ACTIONS["ask_human"]))
-    with pytest.raises(ConfigError, match=r"hrm@3 was trained on the actions web_search, ask_human, idle, not on idle,"):
+    with pytest.raises(
+        ConfigError, match=r"hrm@3 was trained on the actions web_search, ask_human, idle, not on idle,"
+    ):
         policy.probabilities(STATES, others)
 
 
 def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
     policy.save(tmp_path / "p")
     again = HRMPolicy.load(tmp_path / "p")
-    assert again.name == "hrm@3" and again.actions == ACTIONS
-    assert again.codec == StateCodec(48) and again.model.config == CONFIG
+    assert again.name == "hrm@3"
+    assert again.actions == ACTIONS
+    assert again.codec == StateCodec(48)
+    assert again.model.config == CONFIG
     assert again.probabilities(STATES, ACTIONS) == policy.probabilities(STATES, ACTIONS)
     assert not again.model.training
 
@@ -127,5 +132,5 @@ def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
 
 
 def test_a_codec_that_reads_more_than_the_model_has_positions_for_is_refused():
-    with pytest.raises(ConfigError, match="max_tokens 65 .* 64 positions"):
+    with pytest.raises(ConfigError, match=r"max_tokens 65 .* 64 positions"):
         HRMPolicy(HRM(CONFIG), StateCodec(65), ACTIONS)

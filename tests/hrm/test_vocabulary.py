@@ -1,7 +1,8 @@
-"""The vocabulary against another implementation of GPT-2's: the tokenizers library, with merges derived from the ranks."""
+"""The vocabulary against another implementation of GPT-2's: the tokenizers library, merges derived from the ranks."""
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from functools import cache
 
@@ -32,7 +33,9 @@ TEXTS = [
 @cache
 def reference() -> Tokenizer:
     """Return GPT-2's tokenizer as the tokenizers library has it."""
-    ranks = {token: rank for rank in range(END_OF_TEXT_ID) if (token := load_vocabulary().decode_single_token_bytes(rank))}
+    ranks = {
+        token: rank for rank in range(END_OF_TEXT_ID) if (token := load_vocabulary().decode_single_token_bytes(rank))
+    }
     printable = byte_letters()
 
     def spell(token: bytes) -> str:
@@ -50,7 +53,7 @@ def split_as_merged(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes
     """Return the two parts that a token was merged from: what the merges before it leave of its bytes."""
     parts = [token[at : at + 1] for at in range(len(token))]
     while len(parts) > 2:
-        joined = [ranks.get(left + right, ranks[token]) for left, right in zip(parts, parts[1:], strict=False)]
+        joined = [ranks.get(left + right, ranks[token]) for left, right in itertools.pairwise(parts)]
         place = joined.index(min(joined))
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
     return parts[0], parts[1]

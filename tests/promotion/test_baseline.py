@@ -17,7 +17,9 @@ def decision(number: int, place: int, probabilities=None, word=None) -> Decision
 
 
 def decisions(start: int, count: int, **fields) -> list[Decision]:
-    return [decision(number, random.Random(-number - 1).randrange(3), **fields) for number in range(start, start + count)]
+    return [
+        decision(number, random.Random(-number - 1).randrange(3), **fields) for number in range(start, start + count)
+    ]
 
 
 @pytest.mark.parametrize("accuracy", [logistic_regression_accuracy, ridge_accuracy])
@@ -32,7 +34,9 @@ def test_what_nothing_decides_is_not(accuracy):
 
 def test_ridge_learns_the_probabilities_where_they_are_recorded():
     # The choices say `search`; the probabilities say that `idle` is right wherever nothing is to be done.
-    learned_from = [decision(n, 0, (0.1, 0.1, 0.8) if n % 2 else (0.8, 0.1, 0.1), "nothing" if n % 2 else "much") for n in range(60)]
+    learned_from = [
+        decision(n, 0, (0.1, 0.1, 0.8) if n % 2 else (0.8, 0.1, 0.1), "nothing" if n % 2 else "much") for n in range(60)
+    ]
     heldout = [decision(1000 + n, 2 if n % 2 else 0, None, "nothing" if n % 2 else "much") for n in range(20)]
     assert ridge_accuracy(learned_from, heldout) == 1.0
     assert logistic_regression_accuracy(learned_from, heldout) == 0.5

@@ -111,9 +111,13 @@ def test_probabilities_are_scores_divided_by_those_of_states_without_content(tea
         {"goals": [value], "human": value, "waiting": {"answers": value, "approvals": value}}
         for value in ("N/A", "", "[MASK]")
     ]
-    free = torch.tensor([score_plainly(teacher, prompt_ids(teacher, state, actions), actions) for state in content_free])
+    free = torch.tensor(
+        [score_plainly(teacher, prompt_ids(teacher, state, actions), actions) for state in content_free]
+    )
     mean = free.softmax(-1).mean(0)
-    scores = torch.tensor([score_plainly(teacher, prompt_ids(teacher, state, actions), actions) for state in STATES[:2]])
+    scores = torch.tensor(
+        [score_plainly(teacher, prompt_ids(teacher, state, actions), actions) for state in STATES[:2]]
+    )
     expected = (scores - mean.log()).softmax(-1)
     for row, probabilities in zip(expected.tolist(), teacher.probabilities(STATES[:2], actions), strict=True):
         assert probabilities == pytest.approx(row, abs=1e-4)
@@ -122,7 +126,9 @@ def test_probabilities_are_scores_divided_by_those_of_states_without_content(tea
 
 
 def test_a_model_in_love_with_one_word_is_brought_back_to_indifference(teacher):
-    single = ActionList((ActionSpec("a", "search", "look"), ActionSpec("b", "ask", "ask"), ActionSpec("c", "idle", "wait")))
+    single = ActionList(
+        (ActionSpec("a", "search", "look"), ActionSpec("b", "ask", "ask"), ActionSpec("c", "idle", "wait"))
+    )
     torch.nn.init.normal_(teacher._model.lm_head.weight, std=1e-3)
     loved = teacher._tokenizer(" ask", add_special_tokens=False)["input_ids"]
 
@@ -169,7 +175,9 @@ def test_a_long_state_is_cut_within_the_window_and_the_question_stays(teacher, a
 
 def test_descriptions_that_fill_the_whole_window_are_refused(teacher):
     long = ActionList((ActionSpec("a", "search", "word " * 500), ActionSpec("b", "idle", "wait")))
-    with pytest.raises(TeacherError, match=r"window of 512 tokens has no room for a state after the \d+ tokens.*shorten"):
+    with pytest.raises(
+        TeacherError, match=r"window of 512 tokens has no room for a state after the \d+ tokens.*shorten"
+    ):
         teacher.probabilities(STATES[:1], long)
 
 

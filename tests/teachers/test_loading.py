@@ -59,21 +59,27 @@ def test_a_folder_is_loaded_under_its_own_name(gpt2_folder):
 
 @pytest.mark.parametrize("name", ["gpt3", "/no/such/folder", "./nothing/here", "a/b/c"])
 def test_an_unknown_name_lists_the_choices(name):
-    with pytest.raises(TeacherError, match=rf"no teacher '{name}': give gpt2, gemma3-270m, auto, a hub id .* .gguf file"):
+    with pytest.raises(
+        TeacherError, match=rf"no teacher '{name}': give gpt2, gemma3-270m, auto, a hub id .* .gguf file"
+    ):
         load_teacher(name)
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "gpt2"])
 def test_a_model_that_is_not_cached_and_can_not_be_fetched_points_to_the_offline_one(name, monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(TeacherError, match=r"teacher [\w-]+/[\w-]+: not in the hub's cache .*use --teacher gemma3-270m"):
+    with pytest.raises(
+        TeacherError, match=r"teacher [\w-]+/[\w-]+: not in the hub's cache .*use --teacher gemma3-270m"
+    ):
         load_teacher(name)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_folder_that_lacks_a_file_is_refused(folder, file):
     (folder / file).unlink()
-    with pytest.raises(TeacherError, match=r"copy: not a causal language model's folder with config\.json, tokenizer and"):
+    with pytest.raises(
+        TeacherError, match=r"copy: not a causal language model's folder with config\.json, tokenizer and"
+    ):
         load_teacher(str(folder))
 
 
@@ -96,7 +102,9 @@ def test_weights_that_lack_a_tensor_are_refused_and_not_left_random(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["transformer.h.1.attn.c_attn.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(TeacherError, match=r"copy: not a .* \(1 tensors are missing .*h\.1\.attn\.c_attn\.weight first\)"):
+    with pytest.raises(
+        TeacherError, match=r"copy: not a .* \(1 tensors are missing .*h\.1\.attn\.c_attn\.weight first\)"
+    ):
         load_teacher(str(folder))
 
 
@@ -137,7 +145,9 @@ def test_auto_takes_gpt2_where_it_is_cached(monkeypatch, loaded, install_offline
     assert said == ["Teacher: gpt2 (found in the hub's cache)"]
 
 
-def test_auto_takes_the_offline_model_where_gpt2_is_neither_cached_nor_to_be_fetched(monkeypatch, loaded, install_offline):
+def test_auto_takes_the_offline_model_where_gpt2_is_neither_cached_nor_to_be_fetched(
+    monkeypatch, loaded, install_offline
+):
     install_offline(True)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo_id, filename: None)
     said: list[str] = []

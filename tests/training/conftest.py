@@ -37,7 +37,14 @@ def actions() -> ActionList:
 def tiny_config() -> HRMConfig:
     """Return a small model; its vocabulary is GPT-2's, as the codec's is."""
     return HRMConfig(
-        max_positions=64, high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, dropout=0.1
+        max_positions=64,
+        high_width=16,
+        high_layers=1,
+        high_heads=2,
+        low_width=8,
+        low_layers=1,
+        low_heads=2,
+        dropout=0.1,
     )
 
 

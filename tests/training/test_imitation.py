@@ -185,7 +185,11 @@ def test_a_new_run_removes_the_checkpoints_of_the_one_before_and_nothing_else(tr
     (tmp_path / "checkpoints" / "readme.txt").write_text("mine")
     run = train(epochs=3, checkpoint_every_epochs=3)
     assert [path.name for path in run.checkpoints] == ["epoch-003"]
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["epoch-003", "epoch-notes", "readme.txt"]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "epoch-003",
+        "epoch-notes",
+        "readme.txt",
+    ]
 
 
 def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train, learnable):
@@ -201,7 +205,9 @@ def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train,
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_the_loss_told_is_the_last_segments_cross_entropy_with_the_mixed_target(actions, tiny_config, learnable, weight):
+def test_the_loss_told_is_the_last_segments_cross_entropy_with_the_mixed_target(
+    actions, tiny_config, learnable, weight
+):
     trainer = ImitationTrainer(actions, replace(CONFIG, soft_target_weight=weight), replace(tiny_config, dropout=0.0))
     model = trainer.initialise()
     data = encode_decisions(learnable[0][:8], actions, StateCodec(48))
@@ -221,7 +227,9 @@ def test_the_loss_told_is_the_last_segments_cross_entropy_with_the_mixed_target(
 def test_decisions_without_probabilities_are_learned_from_the_choice(train, learnable):
     decisions, heldout = learnable
     bare = [replace(decision, probabilities=None) for decision in decisions]
-    assert losses(train("bare", data=(bare, heldout), epochs=2)) == losses(train("hard", epochs=2, soft_target_weight=0.0))
+    assert losses(train("bare", data=(bare, heldout), epochs=2)) == losses(
+        train("hard", epochs=2, soft_target_weight=0.0)
+    )
 
 
 def test_decisions_among_other_actions_are_refused(train, learnable, make_decision):
@@ -304,7 +312,9 @@ def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_p
     run = train(epochs=2)
     run.policy.save_as("hrm@1", tmp_path / "model")
     states = [decision.state for decision in learnable[1]]
-    assert HRMPolicy.load(tmp_path / "model").probabilities(states, actions) == run.policy.probabilities(states, actions)
+    assert HRMPolicy.load(tmp_path / "model").probabilities(states, actions) == run.policy.probabilities(
+        states, actions
+    )
     assert isinstance(run.policy.actions, ActionList)
 
 

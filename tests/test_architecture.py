@@ -1,0 +1,194 @@
+"""The house stands as docs/architecture.md draws it: imports run one way, and torch stays in its three rooms."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import aegis
+
+FLOORS: tuple[frozenset[str], ...] = (
+    frozenset({"types", "errors", "config", "testing", "rendering", "cache"}),
+    frozenset({"store", "hrm", "teachers"}),
+    frozenset({"training", "promotion", "agent"}),
+    frozenset({"lifecycle"}),
+    frozenset({"serving", "dashboard"}),
+    frozenset({"cli"}),
+)
+"""Lowest first. A room imports from the floors below its own; only on the lowest floor do siblings know each other."""
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+
+TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
+TORCH_PACKAGES = frozenset({"torch", "transformers"})
+NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
+"""Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""
+
+FOLDER = Path(aegis.__file__).parent
+SOURCES = {
+    ".".join(("aegis", *path.relative_to(FOLDER).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(FOLDER.rglob("*.py"))
+}
+"""Every module of the package, by its dotted name."""
+
+
+def room_of(module: str) -> str:
+    """Return the room a module lies in; '' for the package itself."""
+    return [*module.split("."), ""][1]
+
+
+def imports_of(module: str, source: str, is_package: bool) -> Iterator[tuple[str, int]]:
+    """Yield each module that a source imports, anywhere in it, with the line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                package = package[: len(package) - node.level + 1]
+                base = ".".join([*package, *base.split(".")]).rstrip(".")
+            # `from aegis import x` names a room, if there is one of that name.
+            rooms = [alias.name for alias in node.names if base == "aegis" and alias.name in FLOOR]
+            yield from ((f"aegis.{room}", node.lineno) for room in rooms)
+            if not rooms:
+                yield base, node.lineno
+
+
+def find_violations(sources: Mapping[str, str]) -> list[str]:
+    """Return every import that the house forbids, in sources given by module name."""
+    found = []
+    for module, source in sources.items():
+        room = room_of(module)
+        if room and room not in FLOOR:
+            found.append(f"{module}: room {room!r} stands on no floor")
+            continue
+        is_package = any(other.startswith(module + ".") for other in sources)
+        for imported, line in imports_of(module, source, is_package):
+            where = f"{module}:{line} imports {imported}"
+            top, other = imported.split(".")[0], room_of(imported)
+            if top in TORCH_PACKAGES and room not in TORCH_ROOMS:
+                found.append(f"{where}: only {', '.join(sorted(TORCH_ROOMS))} may")
+            if top != "aegis" or not other or other == room:
+                continue
+            if not room:
+                found.append(f"{where}: the package itself imports no room")
+            elif other not in FLOOR:
+                found.append(f"{where}: a room that stands on no floor")
+            elif FLOOR[other] > FLOOR[room] or (FLOOR[other] == FLOOR[room] > 0):
+                found.append(f"{where}: not a floor below its own")
+            elif (room, other) in NEVER:
+                found.append(f"{where}: {room} must not know {other}")
+    return found
+
+
+def find_cycle(sources: Mapping[str, str]) -> list[str]:
+    """Return modules that import each other in a ring when they are loaded, or nothing."""
+    graph = {}
+    for module, source in sources.items():
+        tree = ast.parse(source)
+        for node in ast.walk(tree):  # what a function imports, it imports later
+            if isinstance(node, ast.FunctionDef):
+                node.body = [ast.Pass()]
+        is_package = any(other.startswith(module + ".") for other in sources)
+        names = {name for name, _ in imports_of(module, ast.unparse(ast.fix_missing_locations(tree)), is_package)}
+        graph[module] = (names & set(sources)) - {module}
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return []
+        for imported in sorted(graph[module]):
+            if ring := visit(imported, [*path, module]):
+                return ring
+        done.add(module)
+        return []
+
+    return next((ring for module in sorted(graph) if (ring := visit(module, []))), [])
+
+
+def test_the_rooms_are_really_read():
+    rooms = {room_of(module) for module in SOURCES}
+    assert {"types", "errors", "config", "store", "hrm", "teachers", "training", "promotion", "agent"} <= rooms
+    assert len(SOURCES) > 40
+
+
+def test_imports_run_one_way_and_torch_stays_in_its_rooms():
+    assert find_violations({module: path.read_text("utf-8") for module, path in SOURCES.items()}) == []
+
+
+def test_no_modules_import_each_other_in_a_ring():
+    assert find_cycle({module: path.read_text("utf-8") for module, path in SOURCES.items()}) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "said"),
+    [
+        ("aegis.store.x", "from aegis.agent import Agent", "not a floor below"),
+        ("aegis.store.x", "import aegis.lifecycle", "not a floor below"),
+        ("aegis.store.x", "from aegis import lifecycle", "not a floor below"),
+        ("aegis.hrm.x", "from aegis.store import Database", "not a floor below"),
+        ("aegis.training.x", "def f():\n    from aegis.promotion.gate import judge", "not a floor below"),
+        ("aegis.types", "def f():\n    import aegis.store.database", "not a floor below"),
+        ("aegis.lifecycle", "from .cli import main", "not a floor below"),
+        ("aegis.agent.search.x", "from ...training import dataset", "not a floor below"),
+        ("aegis.agent.x", "from aegis.hrm import HRM", "agent must not know hrm"),
+        ("aegis.agent.x", "if True:\n    import aegis.teachers.prompt", "agent must not know teachers"),
+        ("aegis.promotion.x", "from aegis.hrm import HRMPolicy", "promotion must not know hrm"),
+        ("aegis.agent.x", "import torch.nn.functional as F", "only hrm, teachers, training may"),
+        ("aegis.lifecycle", "def f():\n    from torch import Tensor", "only hrm, teachers, training may"),
+        ("aegis.cli.x", "class A:\n    import transformers", "only hrm, teachers, training may"),
+        ("aegis", "from aegis.types import State", "the package itself imports no room"),
+        ("aegis.utils", "x = 1", "'utils' stands on no floor"),
+        ("aegis.hrm.x", "import aegis.utils", "a room that stands on no floor"),
+    ],
+)
+def test_a_forbidden_import_is_found(module, source, said):
+    (violation,) = find_violations({module: source})
+    assert said in violation
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("aegis.types", "from aegis.errors import DataError"),
+        ("aegis.training.x", "import torch\nfrom aegis.hrm import HRM"),
+        ("aegis.cli.x", "from aegis import __version__, lifecycle\nfrom aegis.store import Workspace"),
+        ("aegis.agent.search.x", "from .query import parse_query\nfrom aegis.store import Database"),
+        ("aegis.agent", "from .loop import Agent\nimport torchless"),
+    ],
+)
+def test_an_allowed_import_is_not_complained_of(module, source):
+    assert find_violations({module: source, "aegis.agent.loop": "", "aegis.agent.search.query": ""}) == []
+
+
+def test_a_ring_of_imports_is_found():
+    ring = {
+        "aegis.hrm.a": "import aegis.hrm.b",
+        "aegis.hrm.b": "from aegis.hrm.c import x",
+        "aegis.hrm.c": "import aegis.hrm.a",
+    }
+    assert find_cycle(ring) == ["aegis.hrm.a", "aegis.hrm.b", "aegis.hrm.c", "aegis.hrm.a"]
+    assert find_cycle(ring | {"aegis.hrm.c": "def f():\n    import aegis.hrm.a"}) == []
+
+
+def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
+    modules = [m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "serving", "dashboard"}]
+    code = f"import sys\nfor name in {modules!r}: __import__(name)\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_every_file_says_its_purpose_first_and_fits_the_eye(module):
+    source = SOURCES[module].read_text("utf-8")
+    purpose = ast.get_docstring(ast.parse(source))
+    assert purpose
+    assert purpose.splitlines()[0].rstrip().endswith((".", ":"))
+    assert len(source.splitlines()) <= 400

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis.errors import AegisError, ConfigError, DataError
+from aegis.types import (
+    Action,
+    ActionList,
+    ActionSpec,
+    Decision,
+    Outcome,
+    Policy,
+    Teacher,
+    check_probabilities,
+    new_id,
+    utc_now,
+)
+
+SEARCH = ActionSpec("web_search", "search", "look it up", argument="query")
+IDLE = ActionSpec("idle", "idle", "do nothing")
+
+
+def decide(**fields):
+    given = {"episode": "e", "step": 0, "state": {}, "actions": ("a", "b"), "action": Action("a"), "policy": "t"}
+    return Decision(**(given | {"probabilities": (0.5, 0.5)} | fields))
+
+
+def test_an_action_list_keeps_its_order_and_finds_by_name():
+    actions = ActionList((SEARCH, IDLE))
+    assert actions.names == ("web_search", "idle")
+    assert actions.index("idle") == 1
+    assert actions["web_search"] is SEARCH
+    assert list(actions) == [SEARCH, IDLE]
+    assert len(actions) == 2
+    with pytest.raises(DataError, match="unknown action 'dance': the list is web_search, idle"):
+        actions.index("dance")
+
+
+@pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        ((), "at least two actions"),
+        ((IDLE,), "at least two actions"),
+        ((IDLE, IDLE), "action name given twice: idle"),
+        ((IDLE, ActionSpec("wait", "idle", "x")), "action words given twice: idle"),
+    ],
+)
+def test_an_action_list_without_a_real_choice_is_refused(specs, said):
+    with pytest.raises(ConfigError, match=said):
+        ActionList(specs)
+
+
+@pytest.mark.parametrize("name", ["", "web search", "a;b", "_", "a\n"])
+def test_an_action_name_that_is_no_identifier_is_refused(name):
+    with pytest.raises(ConfigError, match="use letters, digits, '_' and '-' only"):
+        ActionSpec(name, "words", "")
+
+
+@pytest.mark.parametrize("words", ["", " ", " search", "search "])
+def test_action_words_with_outer_spaces_are_refused(words):
+    with pytest.raises(ConfigError, match="must be a phrase without outer spaces"):
+        ActionSpec("a", words, "")
+
+
+def test_an_action_is_recorded_flat():
+    assert Action("web_search", {"query": "x"}).to_record() == {"action": "web_search", "query": "x"}
+    assert Action("idle").to_record() == {"action": "idle"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"action": Action("c")}, "unknown action 'c': on offer are a, b"),
+        ({"probabilities": (1.0,)}, "1 probabilities for 2 actions"),
+        ({"probabilities": (0.5, 0.6)}, "sum to 1.1000, not 1"),
+        ({"probabilities": (1.5, -0.5)}, "must be finite and not negative"),
+        ({"probabilities": (math.nan, 1.0)}, "must be finite"),
+        ({"probabilities": (math.inf, 0.0)}, "must be finite"),
+        ({"probabilities": ("0.5", "0.5")}, "must be finite"),
+    ],
+)
+def test_a_decision_out_of_form_is_refused(fields, said):
+    with pytest.raises(DataError, match=said):
+        decide(**fields)
+
+
+def test_decisions_have_ids_of_their_own_and_a_time_with_its_zone():
+    one, two = decide(), decide(probabilities=None)
+    assert one.id != two.id
+    assert len(one.id) == 32
+    assert one.decided_at.utcoffset().total_seconds() == 0
+    assert utc_now() >= one.decided_at
+
+
+def test_a_thousand_ids_are_a_thousand():
+    assert len({new_id() for _ in range(1000)}) == 1000
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=20))
+def test_normalised_weights_are_probabilities(weights):
+    check_probabilities([weight / sum(weights) for weight in weights], len(weights))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status": "fine"}, "outcome status 'fine': must be one of ok, failed, unknown"),
+        ({"status": "unknown", "reward": 0.0}, "an unknown outcome brings no reward"),
+        ({"status": "ok", "reward": math.nan}, "not a finite number"),
+        ({"status": "ok", "reward": math.inf}, "not a finite number"),
+    ],
+)
+def test_an_outcome_out_of_form_is_refused(fields, said):
+    with pytest.raises(DataError, match=said):
+        Outcome("id", **fields)
+
+
+def test_an_unknown_outcome_has_no_reward():
+    assert Outcome("id", "unknown").reward is None
+
+
+def test_every_error_on_purpose_is_an_aegis_error():
+    import aegis.errors
+
+    raised = [value for value in vars(aegis.errors).values() if isinstance(value, type)]
+    assert len(raised) > 8
+    assert all(issubclass(error, AegisError) for error in raised)
+    drawn = aegis.errors.__doc__
+    assert all(error.__name__ in drawn for error in raised)
+
+
+def test_what_decides_is_a_policy_and_what_names_its_source_a_teacher():
+    class Deciding:
+        name, parameters = "x", 0
+
+        def probabilities(self, states, actions):
+            return [(0.5, 0.5) for _ in states]
+
+    class Teaching(Deciding):
+        source = "here"
+
+    assert isinstance(Deciding(), Policy)
+    assert not isinstance(Deciding(), Teacher)
+    assert isinstance(Teaching(), Teacher)
+    assert not isinstance(object(), Policy)
