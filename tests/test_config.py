@@ -10,14 +10,29 @@ from aegis import config
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig
 from aegis.errors import ConfigError
 
-WHOLE_NUMBERS_OF_THE_HRM = (
-    "vocab_size max_positions high_width high_layers high_heads low_width low_layers low_heads high_cycles low_cycles"
-    " max_segments"
-).split()
-COUNTS_OF_THE_AGENT = (
-    "episode_length goals_per_episode questions_per_goal open_questions_limit searches_per_question hits_per_search"
-    " patience_turns recent_length"
-).split()
+WHOLE_NUMBERS_OF_THE_HRM = [
+    "vocab_size",
+    "max_positions",
+    "high_width",
+    "high_layers",
+    "high_heads",
+    "low_width",
+    "low_layers",
+    "low_heads",
+    "high_cycles",
+    "low_cycles",
+    "max_segments",
+]
+COUNTS_OF_THE_AGENT = [
+    "episode_length",
+    "goals_per_episode",
+    "questions_per_goal",
+    "open_questions_limit",
+    "searches_per_question",
+    "hits_per_search",
+    "patience_turns",
+    "recent_length",
+]
 CONFIGS = (HRMConfig, AgentConfig, TrainingConfig, GateConfig)
 
 

@@ -40,15 +40,8 @@ def test_no_episode_and_no_state_is_on_both_sides_and_every_decision_is_accounte
         for name, values in enumerate(episodes)
         for step, value in enumerate(values)
     ]
-    decisions.append(decision(0, 999, {"value": "seen nowhere else"}))
-    decisions.append(decision(1, 999, {"value": "nor this"}))
-    try:
-        split = split_by_episode(decisions, share, seed)
-    except NotEnoughDataError:
-        # No fresh state: then each is one of the plain ones, and the two rare ones are in training.
-        common = [d.state["value"] for d in decisions[:-2]]
-        assert len(common) > len(set(common))
-        return
+    decisions += [decision(name, 999, {"only here": name}) for name in range(len(episodes))]
+    split = split_by_episode(decisions, share, seed)
     assert not {d.episode for d in split.train} & {d.episode for d in split.heldout}
     assert not {render_state(d.state) for d in split.train} & {render_state(d.state) for d in split.heldout}
     assert split.train
@@ -85,6 +78,11 @@ def test_held_out_states_that_also_occur_in_training_are_dropped():
     assert len(split.heldout) == 9
     assert all(d.state != same for d in split.heldout)
     assert sum(d.state == same for d in split.train) == 7
+
+
+def test_held_out_states_that_all_occur_in_training_judge_nothing():
+    with pytest.raises(NotEnoughDataError, match="every held-out state also occurs in training: collect more varied"):
+        split_by_episode([decision(episode, 0, {"the": "same"}) for episode in range(10)], 0.2, 0)
 
 
 def test_one_episode_can_not_be_split():
