@@ -9,7 +9,8 @@
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     ├── TeacherError                a teacher can't be loaded or can't decide
     ├── SearchError                 a search provider failed or timed out
-    └── ActionError                 an action can't be carried out
+    ├── ActionError                 an action can't be carried out
+    └── ContractError               a policy or a teacher does not do what every policy must
 
 The message says what was wrong, where, and what to do. The command line prints it and exits with 2.
 """
@@ -55,3 +56,7 @@ class SearchError(AegisError):
 
 class ActionError(AegisError):
     """An action can't be carried out."""
+
+
+class ContractError(AegisError):
+    """A policy or a teacher does not do what every policy must (see `aegis.testing`)."""

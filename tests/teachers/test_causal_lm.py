@@ -10,6 +10,7 @@ from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LM
 from aegis.errors import TeacherError
 from aegis.teachers import CausalLMTeacher, load_teacher
 from aegis.teachers.prompt import QUESTION, render_instructions, render_situation
+from aegis.testing import check_teacher
 from aegis.types import ActionList, ActionSpec, Teacher
 
 STATES = [
@@ -22,6 +23,10 @@ STATES = [
 @pytest.fixture
 def teacher(gpt2_folder) -> CausalLMTeacher:
     return load_teacher(str(gpt2_folder))
+
+
+def test_a_language_model_keeps_the_contract_of_teachers(teacher, actions):
+    check_teacher(teacher, actions, STATES)
 
 
 def score_plainly(teacher: CausalLMTeacher, prompt: list[int], actions: ActionList) -> list[float]:

@@ -84,7 +84,9 @@ def site_folder(tmp_path: Path) -> Path:
         "tinypkg/latin.py": b"# -*- coding: latin-1 -*-\n"
         + '"""Speak of the café where the gardeners meet once a week to compare their stones."""\n'.encode("latin-1"),
         "tinypkg/tests/test_it.py": b'"""Check that no test of a package is ever taken for its documentation."""\n',
-        "tinypkg/explodes.py": b'"""Show that documentation is read without ever running its code."""\nraise SystemExit\n',
+        "tinypkg/explodes.py": (
+            b'"""Show that documentation is read without ever running its code."""\nraise SystemExit\n'
+        ),
     }
     add_distribution(folder, "tinypkg", "1.2", "A garden of numbered stones for patient people", README, files)
     return folder

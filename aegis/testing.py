@@ -1,0 +1,145 @@
+"""For those who write a policy or a teacher of their own: a checker of the contract, and a teacher without a model.
+
+Public, and used by the project's own tests; nothing here knows the HRM or a language model.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+from aegis.errors import ContractError, DataError
+from aegis.types import ActionList, ActionSpec, Policy, State, Teacher, check_probabilities
+
+Rule = Callable[[State, ActionList], Sequence[float]]
+"""Gives each action on offer a score; the scores' softmax are the probabilities."""
+
+ODD_STATES: tuple[State, ...] = (
+    {},
+    {"note": ""},
+    {"note": "日本語 🙂 \x00\x1b[31m <|endoftext|> {braces} %s"},
+    {"note": "word " * 3000},
+    {"nested": {"list": [1, 2.5, None, True, {"deep": ["x"]}]}, "count": -1},
+)
+"""States such as the world brings one day; a policy must answer each of them."""
+
+CHECKED_ACTIONS = ActionList(
+    (
+        ActionSpec("web_search", "search", "look up a question on the web", "query"),
+        ActionSpec("ask_human", "ask", "ask the human a question", "question"),
+        ActionSpec("idle", "idle", "wait"),
+    )
+)
+"""The list that policies are checked on, unless they are given another."""
+
+
+class ScriptedTeacher:
+    """A teacher that follows a rule: made at once, exact, and as fast as the rule is.
+
+    The default rule knows the agent's own four actions and reads its state (see `follow_options`).
+    """
+
+    parameters = 0
+    source = "a rule, no model"
+
+    def __init__(self, rule: Rule | None = None, name: str = "scripted") -> None:
+        self.name = name
+        self._rule = rule or follow_options
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return the softmax of the rule's scores; raises `ContractError` unless it gives one per action."""
+        return [self._softmax(self._rule(state, actions), actions) for state in states]
+
+    def _softmax(self, scores: Sequence[float], actions: ActionList) -> tuple[float, ...]:
+        if len(scores) != len(actions) or not all(math.isfinite(score) for score in scores):
+            raise ContractError(f"{self.name}: its rule gave {scores!r}, not {len(actions)} finite scores")
+        powers = [math.exp(score - max(scores)) for score in scores]
+        return tuple(power / sum(powers) for power in powers)
+
+
+def follow_options(state: State, actions: ActionList) -> list[float]:
+    """Score actions as a sensible researcher would: do what there is to do, wait where others must act first.
+
+    An action is on the table when one of the state's `options` starts with its words. Asking pays while a person is
+    here and few answers are waited for, proposing after vain searches and with few approvals pending, idling unless
+    it was just done.
+    """
+    options = [str(option).split(":")[0] for option in _list(state.get("options"))]
+    vain = sum("nothing" in str(entry) for entry in _list(state.get("recent")))
+    waiting = state.get("waiting")
+    waits = waiting if isinstance(waiting, dict) else {}
+    score = {
+        "search": 2.0 - 0.5 * vain,
+        "ask": (3.0 if state.get("human") == "here" else -1.0) - 0.3 * _number(waits.get("answers")),
+        "propose": 1.5 + 0.5 * vain - 0.75 * _number(waits.get("approvals")),
+        "idle": 1.0 - 0.5 * _number(state.get("idle_turns")),
+    }
+    return [score.get(spec.words, 1.0) if spec.words in options else -1.0 for spec in actions]
+
+
+def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: Sequence[State] = ()) -> None:
+    """Raise `ContractError`, saying what is broken, unless the policy keeps its contract.
+
+    It is asked about odd states and about those given: alone, together, in another order, and twice.
+    """
+    if not isinstance(policy, Policy):
+        raise ContractError(
+            f"{type(policy).__name__}: a policy has name, parameters and probabilities(states, actions)"
+        )
+    if not isinstance(policy.name, str) or not policy.name.strip() or not policy.name.isprintable():
+        raise ContractError(f"{type(policy).__name__}.name is {policy.name!r}: it must be a printable name")
+    if not isinstance(policy.parameters, int) or policy.parameters < 0:
+        raise ContractError(f"{policy.name}: parameters is {policy.parameters!r}, not a count from 0")
+    asked = [*ODD_STATES, *states]
+    before = copy.deepcopy(asked)
+    together = _answers(policy, asked, actions)
+    if asked != before:
+        raise ContractError(f"{policy.name}: it changed a state that it was asked about")
+    _same(policy, together, _answers(policy, asked, actions), "asked twice")
+    _same(policy, together, _answers(policy, asked[::-1], actions)[::-1], "asked in another order")
+    _same(policy, together, [_answers(policy, [state], actions)[0] for state in asked], "asked one by one")
+    if len(_answers(policy, [], actions)):
+        raise ContractError(f"{policy.name}: asked about no state, it must return an empty list")
+
+
+def check_teacher(teacher: Teacher, actions: ActionList = CHECKED_ACTIONS, states: Sequence[State] = ()) -> None:
+    """Raise `ContractError` unless this is a policy (`check_policy`) that names where it comes from."""
+    check_policy(teacher, actions, states)
+    if not isinstance(getattr(teacher, "source", None), str) or not teacher.source.strip():
+        raise ContractError(f"{teacher.name}: a teacher's source says where it was loaded from")
+
+
+def _answers(policy: Policy, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+    try:
+        answers = policy.probabilities(states, actions)
+    except Exception as error:
+        raise ContractError(f"{policy.name}: failed on {len(states)} states: {error!r}") from error
+    if len(answers) != len(states):
+        raise ContractError(f"{policy.name}: {len(answers)} answers for {len(states)} states")
+    for state, answer in zip(states, answers, strict=True):
+        try:
+            check_probabilities(answer, len(actions))
+        except DataError as error:
+            raise ContractError(f"{policy.name}: on the state {str(state)[:80]}: {error}") from error
+    return answers
+
+
+def _same(
+    policy: Policy,
+    ones: Sequence[Sequence[float]],
+    others: Sequence[Sequence[float]],
+    when: str,
+    tolerance: float = 0.01,
+) -> None:
+    for one, other in zip(ones, others, strict=True):
+        if any(abs(a - b) > tolerance for a, b in zip(one, other, strict=True)):
+            raise ContractError(f"{policy.name}: {when}, it answers {list(other)} instead of {list(one)}")
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

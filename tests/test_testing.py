@@ -1,0 +1,104 @@
+"""The public checker finds each way of breaking the contract; the scripted teacher keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.errors import ContractError
+from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher, check_policy, check_teacher, follow_options
+
+
+class Broken:
+    """A policy that keeps the contract until a test gives it another way to answer."""
+
+    name, parameters = "broken", 1
+
+    def __init__(self, answer: Callable | None = None, **fields: object) -> None:
+        self.answer = answer
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+    def probabilities(self, states, actions):
+        if self.answer:
+            return self.answer(self, states, actions)
+        return [tuple([1 / len(actions)] * len(actions)) for _ in states]
+
+
+def once_only(policy, states, actions):
+    policy.calls = getattr(policy, "calls", 0) + 1
+    return [(1.0, 0.0, 0.0) if policy.calls > 1 else (0.0, 1.0, 0.0) for _ in states]
+
+
+def spoil(policy, states, actions):
+    for state in states:
+        state["seen"] = True
+    return [(1.0, 0.0, 0.0) for _ in states]
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (object(), "a policy has name, parameters"),
+        (Broken(name=""), "printable name"),
+        (Broken(name="a\x1b[31m"), "printable name"),
+        (Broken(parameters=-1), "not a count from 0"),
+        (Broken(lambda p, s, a: [(1.0, 0.0, 0.0)]), "1 answers for 5 states"),
+        (Broken(lambda p, s, a: [(0.5, 0.5) for _ in s]), "2 probabilities for 3 actions"),
+        (Broken(lambda p, s, a: [(0.5, 0.6, 0.5) for _ in s]), "sum to 1.6"),
+        (Broken(lambda p, s, a: [(float("nan"), 0.5, 0.5) for _ in s]), "must be finite"),
+        (Broken(lambda p, s, a: 1 / 0), "failed on 5 states: ZeroDivisionError"),
+        (Broken(once_only), "asked twice"),
+        (Broken(spoil), "changed a state"),
+        (Broken(lambda p, s, a: [(float(i == 0), float(i > 0), 0.0) for i in range(len(s))]), "in another order"),
+        (Broken(lambda p, s, a: [(1.0, 0.0, 0.0) if len(s) > 1 else (0.0, 1.0, 0.0) for _ in s]), "one by one"),
+        (Broken(lambda p, s, a: [(1.0, 0.0, 0.0) for _ in (s or [{}])]), "1 answers for 0 states"),
+    ],
+)
+def test_each_broken_contract_is_named(policy, said):
+    with pytest.raises(ContractError, match=said):
+        check_policy(policy)
+
+
+def test_a_policy_that_keeps_the_contract_passes():
+    check_policy(Broken())
+
+
+def test_a_teacher_must_name_its_source():
+    with pytest.raises(ContractError, match="where it was loaded from"):
+        check_teacher(Broken())
+    check_teacher(Broken(source="somewhere"))
+
+
+@pytest.mark.parametrize("actions", [CHECKED_ACTIONS, RESEARCH_ACTIONS])
+def test_the_scripted_teacher_keeps_the_contract(actions):
+    check_teacher(ScriptedTeacher(), actions)
+
+
+def test_the_scripted_teacher_follows_the_rule_it_was_given():
+    teacher = ScriptedTeacher(lambda state, actions: [float(spec.words == state["do"]) * 9 for spec in actions])
+    ask = teacher.probabilities([{"do": "ask"}], RESEARCH_ACTIONS)[0]
+    assert RESEARCH_ACTIONS.names[ask.index(max(ask))] == "ask_human"
+
+
+def test_a_rule_with_too_few_scores_is_named():
+    with pytest.raises(ContractError, match="not 4 finite scores"):
+        ScriptedTeacher(lambda state, actions: [0.0]).probabilities([{}], RESEARCH_ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("state", "best"),
+    [
+        ({"options": ["search: What is WAL?", "idle"]}, "web_search"),
+        ({"options": ["search: x", "ask: y The human is here", "idle"], "human": "here"}, "ask_human"),
+        ({"options": ["search: x", "ask: y The human is away", "idle"], "human": "away"}, "web_search"),
+        ({"options": ["propose: better hits", "idle"], "recent": ["search found nothing"]}, "propose_improvement"),
+        ({"options": ["propose: better hits", "idle"], "waiting": {"approvals": 4}}, "idle"),
+        ({"options": ["idle"], "idle_turns": 1}, "idle"),
+    ],
+)
+def test_the_default_rule_does_what_there_is_to_do(state, best):
+    scores = follow_options(state, RESEARCH_ACTIONS)
+    assert RESEARCH_ACTIONS.names[scores.index(max(scores))] == best
