@@ -39,6 +39,8 @@ class HRMConfig:
     """N: high-level updates in one segment."""
     low_cycles: int = 2
     """T: low-level updates before each high-level one."""
+    whole_cycle_gradient: bool = False
+    """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
     max_segments: int = 2
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5

@@ -13,6 +13,8 @@ from hypothesis import settings
 _CACHE = tempfile.mkdtemp(prefix="aegis-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["AEGIS_CACHE"] = _CACHE
+# Two torch programs whose threads spin while they wait stand still together.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A busy machine is no fault of the code: how long one example takes is not judged.
 settings.register_profile("aegis", deadline=None)

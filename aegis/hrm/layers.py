@@ -55,7 +55,7 @@ class Block(nn.Module):
         """Return the new state of every position, (B, T, D), or of position 0 alone, (B, 1, D)."""
         read = self.attention(self.attention_norm(x), mask, first_only)
         x = (x[:, :1] if first_only else x) + self.dropout(read)
-        hidden = F.gelu(self.expand(self.feed_forward_norm(x)), approximate="tanh")
+        hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         return x + self.dropout(self.contract(hidden))
 
 

@@ -44,7 +44,7 @@ class SegmentOutput:
     """What one segment of thinking comes to."""
 
     logits: Tensor
-    """(B, number of output tokens asked for), at position 0"""
+    """(B, number of output tokens asked for), at position 0; at every position: (B, T, number)"""
     halt_logits: Tensor
     """(B,): above 0 where the halting unit holds the present answer for right"""
     carry: Carry | None
@@ -100,12 +100,14 @@ class HRM(
         output_tokens: Tensor,
         carry: Carry | None = None,
         last: bool = False,
+        everywhere: bool = False,
     ) -> SegmentOutput:
         """Think for one segment.
 
         tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
         whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
         last: no segment follows, so the last high-level block computes position 0 alone and there is no carry.
+        everywhere: logits at every position, (B, T, A), instead of at position 0.
         Raises `ValueError` when T is above `config.max_positions`.
         """
         batch, length = tokens.shape
@@ -117,20 +119,23 @@ class HRM(
         attention_mask = None if mask is None else mask[:, None, None, :]
         carry = carry or self.start(batch, length)
         high, low = carry.high, carry.low
+        cycles, steps = self.config.high_cycles, self.config.low_cycles
+        learned_steps = steps if self.config.whole_cycle_gradient else 1
         with torch.no_grad():
-            for cycle in range(self.config.high_cycles):
-                last_cycle = cycle == self.config.high_cycles - 1
-                for _ in range(self.config.low_cycles - last_cycle):
+            for _ in range(cycles - 1):
+                for _ in range(steps):
                     low = self._update_low(low, high, inputs, attention_mask)
-                if not last_cycle:
-                    high = self._update_high(high, low, attention_mask)
-        # The one step with a gradient.
-        low = self._update_low(low, high, inputs, attention_mask)
-        high = self.high_level(high, self.low_to_high(low), attention_mask, first_only=last)
+                high = self._update_high(high, low, attention_mask)
+            for _ in range(steps - learned_steps):
+                low = self._update_low(low, high, inputs, attention_mask)
+        # What has a gradient: the last steps of the last cycle.
+        for _ in range(learned_steps):
+            low = self._update_low(low, high, inputs, attention_mask)
+        high = self.high_level(high, self.low_to_high(low), attention_mask, first_only=last and not everywhere)
         summary = high[:, 0]  # (B, D)
         rows, biases = self.output.weight[output_tokens].mean(1), self.output.bias[output_tokens].mean(1)
         return SegmentOutput(
-            logits=F.linear(summary, rows, biases).float(),
+            logits=F.linear(high if everywhere else summary, rows, biases).float(),
             halt_logits=self.halting(summary).squeeze(-1).float(),
             carry=None if last else Carry(high.detach(), low.detach()),
         )
