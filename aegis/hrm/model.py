@@ -2,8 +2,9 @@
 
 Two levels think in turns. One segment runs N high-level cycles; in each, the low level updates T times from (itself,
 high state + input), then the high level once from (itself, low state). Gradients flow through the last low and the
-last high update only (the paper's one-step approximation, section 2). The state carries over, detached, into the next
-segment (deep supervision), until the halting unit says that the present answer is right.
+last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
+arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision), until the halting unit
+says that the present answer is right.
 """
 
 from __future__ import annotations

@@ -69,6 +69,25 @@ def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_ha
     assert [grad for _, grad in updates] == [False] * (len(updates) - 2) + [True, True]
 
 
+def test_the_whole_last_cycle_has_a_gradient_where_that_is_asked_for():
+    model = make_model(low_cycles=3, whole_cycle_gradient=True)
+    updates = []
+    model.low_level.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
+    model.high_level.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
+    model(torch.tensor(random_ids(5)), None, ACTIONS)
+    assert updates == [False] * 4 + [True] * 4
+
+
+def test_logits_at_every_position_hold_those_of_position_0():
+    model = make_model()
+    batch = pad(random_ids(3, 6))
+    everywhere = model(batch.tokens, batch.mask, ACTIONS, last=True, everywhere=True)
+    assert everywhere.logits.shape == (2, 6, 4)
+    first = model(batch.tokens, batch.mask, ACTIONS, last=True)
+    torch.testing.assert_close(everywhere.logits[:, 0], first.logits)
+    assert (everywhere.logits[:, 1] - first.logits).abs().max() > 1e-3
+
+
 def test_each_update_reads_its_own_state_and_the_other_levels():
     model = make_model()
     seen = []
