@@ -1,7 +1,7 @@
-"""A state as text: the one rendering that both the teachers and the HRM read. It knows nothing of tokens.
+"""A state as text, in lines for teachers and in compact form for the HRM. It knows nothing of tokens.
 
-Keys are sorted, so that two equal JSON objects always read the same; underscores become spaces, lists are joined
-with "; ", nested objects with ", ". Text from the world is stripped of control characters and bounded in length.
+Two equal JSON objects always read the same; underscores become spaces, lists are joined with "; ". Text from the
+world is stripped of control characters and bounded in length.
 """
 
 from __future__ import annotations
@@ -24,8 +24,18 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
 
 
 def render_state(state: State) -> str:
-    """Return the state as lines of `key: value`, the same for equal JSON objects."""
-    return "\n".join(f"{_key(key)}: {_value(state[key])}" for key in sorted(state))
+    """Return the state as lines of `key: value`, sorted by key; items of nested objects are joined with ", "."""
+    return "\n".join(f"{_key(key)}: {_value(state[key], ', ')}" for key in sorted(state))
+
+
+def render_compact(state: State) -> str:
+    """Return the same words on one line with a quarter fewer tokens, each after a space.
+
+    Numbers and flags come first, then strings, then objects, then lists; each kind sorted by key. So what is short
+    stands at much the same place in every state, and what is long, and cut where there is no room, comes last.
+    """
+    keys = sorted(state, key=lambda key: (_kind(state[key]), key))
+    return "".join(f" {_key(key)} {_value(state[key], ' ')}" for key in keys)
 
 
 def canonical_json(value: Any) -> str:
@@ -37,7 +47,14 @@ def _key(key: str) -> str:
     return clean_text(str(key)).replace("_", " ")
 
 
-def _value(value: Any) -> str:
+def _kind(value: Any) -> int:
+    """Return 0 for numbers, flags and null, 1 for strings, 2 for objects, 3 for lists."""
+    return (
+        1 if isinstance(value, str) else 2 if isinstance(value, dict) else 3 if isinstance(value, (list, tuple)) else 0
+    )
+
+
+def _value(value: Any, joint: str) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -47,7 +64,7 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return clean_text(value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_key(k)} {_value(value[k])}" for k in sorted(value)) or "none"
+        return joint.join(f"{_key(k)} {_value(value[k], joint)}" for k in sorted(value)) or "none"
     if isinstance(value, (list, tuple)):
-        return "; ".join(_value(item) for item in value) or "none"
+        return "; ".join(_value(item, joint) for item in value) or "none"
     return clean_text(str(value))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis.rendering import MAX_VALUE_CHARACTERS, canonical_json, clean_text, render_state
+from aegis.rendering import MAX_VALUE_CHARACTERS, canonical_json, clean_text, render_compact, render_state
 
 any_text = st.text(st.characters(), max_size=200)  # halves of surrogate pairs among them
 json_values = st.recursive(
@@ -53,14 +53,20 @@ def test_a_state_reads_as_sorted_lines_in_plain_words():
     )
 
 
+def test_the_compact_form_has_what_is_short_first_and_no_marks_but_between_a_lists_items():
+    state = {"goals": ["learn, slowly", "b"], "a_note": "hi", "waiting": {"b_c": 1, "a": 2}, "turns": 0, "last": None}
+    assert render_compact(state) == " last none turns 0 a note hi waiting a 2 b c 1 goals learn, slowly; b"
+
+
 def test_an_empty_state_reads_as_nothing():
-    assert render_state({}) == ""
+    assert render_state({}) == render_compact({}) == ""
 
 
 @given(st.dictionaries(st.text(max_size=10), json_values, max_size=6), st.integers(0, 1000))
 def test_equal_objects_read_the_same_in_whatever_order_their_keys_came(state, seed):
     shuffled = reorder(state, random.Random(seed))
     assert render_state(shuffled) == render_state(state)
+    assert render_compact(shuffled) == render_compact(state)
     assert canonical_json(shuffled) == canonical_json(state)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aegis.errors import ConfigError
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
-from aegis.rendering import render_state
+from aegis.rendering import render_compact
 from aegis.types import ActionList, State
 
 DEFAULT_MAX_TOKENS = 256
@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class StateCodec:
-    """Turns states into token ids: `<|endoftext|>`, then the rendered state, cut at `max_tokens`."""
+    """Turns states into token ids: `<|endoftext|>`, then the state's compact text, cut at `max_tokens`."""
 
     max_tokens: int = DEFAULT_MAX_TOKENS
 
@@ -39,7 +39,7 @@ class StateCodec:
 
     def encode(self, state: State) -> list[int]:
         """Return the state's ids. Text in it that looks like a special token stays text."""
-        return [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_state(state))][: self.max_tokens]
+        return [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_compact(state))][: self.max_tokens]
 
 
 def encode_actions(actions: ActionList) -> list[list[int]]:

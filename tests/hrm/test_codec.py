@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aegis.errors import ConfigError
 from aegis.hrm import END_OF_TEXT_ID, StateCodec, encode_actions, load_vocabulary, pad
-from aegis.rendering import render_state
+from aegis.rendering import render_compact
 from aegis.types import ActionList, ActionSpec
 
 json_values = st.recursive(
@@ -24,7 +24,7 @@ def test_position_0_is_the_end_of_text_token_and_the_rendered_state_follows():
     state = {"open_goals": ["a", "b"], "human": True}
     ids = StateCodec().encode(state)
     assert ids[0] == END_OF_TEXT_ID
-    assert load_vocabulary().decode(ids[1:]) == render_state(state) == "human: yes\nopen goals: a; b"
+    assert load_vocabulary().decode(ids[1:]) == render_compact(state) == " human yes open goals a; b"
 
 
 def test_a_special_token_spelled_out_in_a_state_stays_text():
