@@ -2,7 +2,9 @@
 
 The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's (soft targets: Hinton et
 al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871).
-Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2).
+Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
+whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
+something (adaptive computation: section 2 of the paper).
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ from aegis.training.vocabulary import UsedVocabulary
 from aegis.types import ActionList, Decision
 
 HALTING_WEIGHT = 0.5
-PADDING_MULTIPLE = 16
+PADDING_MULTIPLE = 8
 """oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory and no slower."""
+ROWS_MULTIPLE = 4
+"""States that think on are filled up to a multiple of this, for the same reason."""
 _EVALUATION_BATCH = 64
 
 
@@ -44,7 +48,7 @@ class EpochResult:
     epoch: int
     """From 1"""
     loss: float
-    """Mean over the training decisions, of the last segment's cross-entropy with the soft targets"""
+    """Mean over the training decisions, of the cross-entropy with the soft targets in each one's last segment"""
     train_accuracy: float
     """On the training decisions, as they were learned"""
     heldout_accuracy: float
@@ -177,19 +181,26 @@ class ImitationTrainer:
         chosen = F.one_hot(labels, data.targets.shape[1]).float()
         weight = self.config.soft_target_weight
         targets = weight * data.targets[rows].to(self.device) + (1 - weight) * chosen  # (B, A)
-        carry, segments = None, model.config.max_segments
+        tokens, mask, carry = batch.tokens, batch.mask, None
+        loss_sum, right_count, segments = 0.0, 0, model.config.max_segments
         for segment in range(1, segments + 1):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-                out = model(batch.tokens, batch.mask, outputs, carry, last=segment == segments)
-            carry = out.carry
-            imitation = F.cross_entropy(out.logits, targets)
-            right = out.logits.detach().argmax(-1) == labels  # (B,)
-            halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float())
-            ((imitation + HALTING_WEIGHT * halting) / segments).backward()
+                out = model(tokens, mask, outputs, carry, last=segment == segments)
+            imitation = F.cross_entropy(out.logits, targets, reduction="none")  # (B of this segment,)
+            right = out.logits.detach().argmax(-1) == labels
+            halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float(), reduction="none")
+            ((imitation + HALTING_WEIGHT * halting).sum() / len(rows)).backward()
+            going_on, done = _going_on(right, out.carry is not None)
+            loss_sum += float(imitation.detach()[done].sum())
+            right_count += int(right[done].sum())
+            if out.carry is None or not len(going_on):
+                break
+            tokens, mask = tokens[going_on], None if mask is None else mask[going_on]
+            targets, labels, carry = targets[going_on], labels[going_on], out.carry.select(going_on)
         torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()
-        return imitation.item(), int(right.sum())
+        return loss_sum / len(rows), right_count
 
     def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, exactly: bool) -> float:
         """Return the accuracy: quickly, or exactly as the trained policy will decide, in full precision."""
@@ -251,3 +262,11 @@ class ImitationTrainer:
                 " and options, or leave --resume out to train anew"
             )
         return checkpoint
+
+
+def _going_on(right: Tensor, another_segment: bool) -> tuple[Tensor, Tensor]:
+    """Return the rows that think on, the wrong ones and a few right ones to fill up, and the rows that are done."""
+    order = right.int().argsort(stable=True)  # the wrong ones first
+    wrong = int((~right).sum()) if another_segment else 0
+    count = min(len(right), math.ceil(wrong / ROWS_MULTIPLE) * ROWS_MULTIPLE)
+    return order[:count], order[count:]

@@ -41,7 +41,7 @@ def learn(trainer: ImitationTrainer, model: HRM, data: Dataset, outputs: torch.T
     return model
 
 
-@pytest.mark.parametrize(("clip", "tolerance"), [(1e9, 0.0), (1e-2, 1e-6)])
+@pytest.mark.parametrize(("clip", "tolerance"), [(1e9, 1e-8), (1e-2, 1e-6)])
 def test_training_on_the_used_rows_alone_gives_the_weights_of_training_the_whole_model(actions, data, clip, tolerance):
     trainer = ImitationTrainer(actions, TrainingConfig(bf16=False, gradient_clip=clip, learning_rate=1e-2))
     torch.manual_seed(0)
