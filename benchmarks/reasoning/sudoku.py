@@ -11,7 +11,7 @@ BOX_WIDTH = {4: 2, 6: 3}
 """Columns of a box by side; a box has 2 rows."""
 GIVENS = {4: 5, 6: 12}
 """Cells a puzzle is dug down to, where digging further leaves one solution."""
-VARIATIONS = 64
+VARIATIONS = 8
 """Puzzles made from each one that was dug, by the symmetries of the game."""
 
 
@@ -64,7 +64,7 @@ def solutions(givens: list[int], size: int, limit: int, around: list[list[int]],
 def dig(size: int, around: list[list[int]], generator: np.random.Generator) -> tuple[list[int], list[int]]:
     """Return a puzzle and its solution: a random full grid whose cells are emptied as long as one solution is left."""
     full = [-1] * size**2
-    full[: size] = generator.permutation(size).tolist()
+    full[:size] = generator.permutation(size).tolist()
     for cell in generator.permutation(np.arange(size, size**2))[:2].tolist():  # some chance below the first row too
         free = sorted(set(range(size)) - {full[other] for other in around[cell]})
         full[cell] = int(generator.choice(free))

@@ -1,0 +1,171 @@
+"""The models that are compared, of equal parameters and behind one door; nothing here trains or measures.
+
+A `Thinker` thinks for one segment: (tokens, carry) to (logits, carry). The carry is a tuple of detached states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from aegis.config import HRMConfig
+from aegis.hrm.layers import Level
+from aegis.hrm.model import HRM, Carry
+from benchmarks.reasoning.tasks import Task
+
+HIGH_WIDTH, HIGH_LAYERS, HIGH_HEADS = 64, 3, 4
+LOW_WIDTH, LOW_LAYERS, LOW_HEADS = 32, 2, 2
+PLAIN_LAYERS = 7
+
+States = tuple[Tensor, ...]
+
+
+class Thinker(Protocol):
+    """What the variants have in common."""
+
+    def start(self, batch: int, length: int) -> States:
+        """Return the states before the first segment."""
+
+    def __call__(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
+        """Return the logits (B, T, classes) and the states, detached, that the next segment starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How long a model thinks."""
+
+    high_cycles: int = 1
+    """N: high-level updates in one segment; of the stack without levels, its passes in one segment"""
+    low_cycles: int = 2
+    """T: low-level updates before each high-level one"""
+    segments: int = 6
+    """segments with a loss of their own, and at test time"""
+    whole_cycle_gradient: bool = False
+
+
+class HierarchicalThinker(nn.Module):
+    """The package's own HRM, asked for logits at every position. Its halting unit is neither trained nor asked."""
+
+    def __init__(self, task: Task, thinking: Thinking) -> None:
+        super().__init__()
+        self.hrm = HRM(
+            HRMConfig(
+                vocab_size=vocab_size(task),
+                max_positions=task.length,
+                high_width=HIGH_WIDTH,
+                high_layers=HIGH_LAYERS,
+                high_heads=HIGH_HEADS,
+                low_width=LOW_WIDTH,
+                low_layers=LOW_LAYERS,
+                low_heads=LOW_HEADS,
+                high_cycles=thinking.high_cycles,
+                low_cycles=thinking.low_cycles,
+                whole_cycle_gradient=thinking.whole_cycle_gradient,
+            )
+        )
+        self.classes = torch.arange(task.classes)[:, None]  # (A, 1)
+
+    def start(self, batch: int, length: int) -> States:
+        """Return the high and the low state before the first segment."""
+        carry = self.hrm.start(batch, length)
+        return carry.high, carry.low
+
+    def forward(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
+        """Think for one segment."""
+        out = self.hrm(tokens, None, self.classes, Carry(*states), everywhere=True)
+        assert out.carry is not None
+        return out.logits, (out.carry.high, out.carry.low)
+
+
+class FlatThinker(nn.Module):
+    """One stack of blocks that reads the input again on each pass: the outer loop without levels.
+
+    Of several passes in a segment the last one alone has a gradient, as in the HRM. With a single segment of one pass
+    it is a plain transformer.
+    """
+
+    def __init__(self, task: Task, width: int, layers: int, passes: int) -> None:
+        super().__init__()
+        self.passes = passes
+        self.token_embedding = nn.Embedding(vocab_size(task), width)
+        self.position_embedding = nn.Embedding(task.length, width)
+        self.level = Level(width, layers, heads=2, dropout=0.0)
+        self.output = nn.Linear(width, task.classes)
+        self.register_buffer("state_start", torch.empty(width))
+        self.state_start: Tensor
+        # As the HRM initialises its own.
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=1.0)
+        nn.init.trunc_normal_(self.output.weight, std=0.02)
+        nn.init.trunc_normal_(self.state_start, std=1.0)
+
+    def start(self, batch: int, length: int) -> States:
+        """Return the one state before the first segment."""
+        return (self.state_start.expand(batch, length, -1),)
+
+    def forward(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
+        """Think for one segment."""
+        inputs = self.token_embedding(tokens) + self.position_embedding.weight  # (B, T, D)
+        (state,) = states
+        with torch.no_grad():
+            for _ in range(self.passes - 1):
+                state = self.level(state, inputs, None)
+        state = self.level(state, inputs, None)
+        return self.output(state), (state.detach(),)
+
+
+def vocab_size(task: Task) -> int:
+    """Return the ids that a model needs: for the input's symbols and for the classes."""
+    return max(task.symbols, task.classes)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Return how many trainable numbers a model has."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def flat(task: Task, layers: int, passes: int) -> FlatThinker:
+    """Return the stack of so many layers whose parameters come closest to the HRM's."""
+    with torch.random.fork_rng():  # what is tried here must not move the generator of the initialisation
+        wanted = parameter_count(HierarchicalThinker(task, Thinking()))
+        width = min(
+            range(2, 2 * HIGH_WIDTH, 2), key=lambda w: abs(parameter_count(FlatThinker(task, w, layers, 1)) - wanted)
+        )
+    return FlatThinker(task, width, layers, passes)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of the comparison."""
+
+    title: str
+    build: Callable[[Task, Thinking], HierarchicalThinker | FlatThinker]
+    single_pass: bool = False
+    """one segment of one cycle of one update, whatever the others do"""
+    whole_cycle_gradient: bool = False
+
+    def thinking(self, asked: Thinking) -> Thinking:
+        """Return how this variant thinks where the others think as asked."""
+        if self.single_pass:
+            return Thinking(high_cycles=1, low_cycles=1, segments=1)
+        return Thinking(asked.high_cycles, asked.low_cycles, asked.segments, self.whole_cycle_gradient)
+
+
+VARIANTS = {
+    "hrm": Variant("HRM, last-step gradient", HierarchicalThinker),
+    "hrm-whole-cycle": Variant("HRM, whole-cycle gradient", HierarchicalThinker, whole_cycle_gradient=True),
+    "single-pass": Variant("HRM, single pass", HierarchicalThinker, single_pass=True),
+    "loop": Variant(
+        "loop without levels",
+        lambda task, thinking: flat(task, HIGH_LAYERS + LOW_LAYERS, thinking.high_cycles),
+    ),
+    "plain": Variant("plain transformer", lambda task, thinking: flat(task, PLAIN_LAYERS, 1), single_pass=True),
+}
