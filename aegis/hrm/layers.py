@@ -67,9 +67,17 @@ class Level(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, state: Tensor, incoming: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
-        """Return the level's new state: (B, T, D) as what it is given, or position 0 alone, (B, 1, D)."""
+    def forward(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the level's new state, (B, T, D) as what it is given."""
+        return self.finish(self.prepare(state, incoming, mask), mask)
+
+    def prepare(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what the last block reads, (B, T, D)."""
         x = state + incoming
-        for place, block in enumerate(self.blocks, start=1):
-            x = block(x, mask, first_only and place == len(self.blocks))
-        return self.norm(x)
+        for block in self.blocks[:-1]:
+            x = block(x, mask)
+        return x
+
+    def finish(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
+        """Return the new state after the last block, (B, T, D), or that of position 0 alone, (B, 1, D)."""
+        return self.norm(self.blocks[-1](x, mask, first_only))

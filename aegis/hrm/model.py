@@ -10,7 +10,7 @@ says that the present answer is right.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,10 +35,6 @@ class Carry:
     low: Tensor
     """(B, T, low width)"""
 
-    def select(self, rows: Tensor) -> Carry:
-        """Return the carry of some rows of the batch."""
-        return Carry(self.high[rows], self.low[rows])
-
 
 @dataclass(frozen=True, slots=True)
 class SegmentOutput:
@@ -48,8 +44,13 @@ class SegmentOutput:
     """(B, number of output tokens asked for), at position 0; at every position: (B, T, number)"""
     halt_logits: Tensor
     """(B,): above 0 where the halting unit holds the present answer for right"""
-    carry: Carry | None
-    """None after the last segment"""
+    finish: Callable[[Tensor | slice], Carry] | None
+    """Finishes the thought of the rows it is given, for their next segment; None after the last segment"""
+
+    @property
+    def carry(self) -> Carry | None:
+        """The carry of all rows; None after the last segment."""
+        return None if self.finish is None else self.finish(slice(None))
 
 
 class HRM(
@@ -107,7 +108,7 @@ class HRM(
 
         tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
         whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
-        last: no segment follows, so the last high-level block computes position 0 alone and there is no carry.
+        last: no segment follows, so there is no carry.
         everywhere: logits at every position, (B, T, A), instead of at position 0.
         Raises `ValueError` when T is above `config.max_positions`.
         """
@@ -132,13 +133,23 @@ class HRM(
         # What has a gradient: the last steps of the last cycle.
         for _ in range(learned_steps):
             low = self._update_low(low, high, inputs, attention_mask)
-        high = self.high_level(high, self.low_to_high(low), attention_mask, first_only=last and not everywhere)
+        thought = self.high_level.prepare(high, self.low_to_high(low), attention_mask)
+        # The answer is read at position 0: the last block computes the others only for rows that think on.
+        high = self.high_level.finish(thought, attention_mask, first_only=not everywhere)
         summary = high[:, 0]  # (B, D)
+
+        @torch.no_grad()
+        def finish(chosen: Tensor | slice) -> Carry:
+            if everywhere:
+                return Carry(high[chosen].detach(), low[chosen].detach())
+            its_mask = None if attention_mask is None else attention_mask[chosen]
+            return Carry(self.high_level.finish(thought[chosen], its_mask), low[chosen].detach())
+
         rows, biases = self.output.weight[output_tokens].mean(1), self.output.bias[output_tokens].mean(1)
         return SegmentOutput(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
             halt_logits=self.halting(summary).squeeze(-1).float(),
-            carry=None if last else Carry(high.detach(), low.detach()),
+            finish=None if last else finish,
         )
 
     @torch.no_grad()
@@ -157,9 +168,9 @@ class HRM(
             out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
             logits[active], segments[active] = out.logits, segment
             going_on = out.halt_logits <= threshold
-            if out.carry is None or not going_on.any():
+            if out.finish is None or not going_on.any():
                 break
-            active, carry = active[going_on], out.carry.select(going_on)
+            active, carry = active[going_on], out.finish(going_on)
         return logits, segments
 
     @classmethod

@@ -190,13 +190,15 @@ class ImitationTrainer:
             right = out.logits.detach().argmax(-1) == labels
             halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float(), reduction="none")
             ((imitation + HALTING_WEIGHT * halting).sum() / len(rows)).backward()
-            going_on, done = _going_on(right, out.carry is not None)
+            going_on, done = _going_on(right, out.finish is not None)
             loss_sum += float(imitation.detach()[done].sum())
             right_count += int(right[done].sum())
-            if out.carry is None or not len(going_on):
+            if out.finish is None or not len(going_on):
                 break
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+                carry = out.finish(going_on)
             tokens, mask = tokens[going_on], None if mask is None else mask[going_on]
-            targets, labels, carry = targets[going_on], labels[going_on], out.carry.select(going_on)
+            targets, labels = targets[going_on], labels[going_on]
         torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()

@@ -49,6 +49,6 @@ def test_position_0_alone_is_position_0_of_all(mask, layers):
     torch.manual_seed(0)
     level = Level(16, layers=layers, heads=4, dropout=0.0).eval()
     state, incoming = torch.randn(2, 2, 6, 16)
-    alone = level(state, incoming, mask, first_only=True)
+    alone = level.finish(level.prepare(state, incoming, mask), mask, first_only=True)
     assert alone.shape == (2, 1, 16)
     torch.testing.assert_close(alone, level(state, incoming, mask)[:, :1])

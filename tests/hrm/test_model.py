@@ -62,8 +62,8 @@ def test_the_model_has_29138898_parameters_part_by_part_as_the_design_says():
 def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_has_a_gradient(high_cycles, low_cycles):
     model = make_model(high_cycles=high_cycles, low_cycles=low_cycles)
     updates = []
-    model.low_level.register_forward_hook(lambda *_: updates.append(("low", torch.is_grad_enabled())))
-    model.high_level.register_forward_hook(lambda *_: updates.append(("high", torch.is_grad_enabled())))
+    model.low_level.norm.register_forward_hook(lambda *_: updates.append(("low", torch.is_grad_enabled())))
+    model.high_level.norm.register_forward_hook(lambda *_: updates.append(("high", torch.is_grad_enabled())))
     model(torch.tensor(random_ids(5)), None, ACTIONS)
     assert [name for name, _ in updates] == (["low"] * low_cycles + ["high"]) * high_cycles
     assert [grad for _, grad in updates] == [False] * (len(updates) - 2) + [True, True]
@@ -72,8 +72,8 @@ def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_ha
 def test_the_whole_last_cycle_has_a_gradient_where_that_is_asked_for():
     model = make_model(low_cycles=3, whole_cycle_gradient=True)
     updates = []
-    model.low_level.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
-    model.high_level.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
+    model.low_level.norm.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
+    model.high_level.norm.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
     model(torch.tensor(random_ids(5)), None, ACTIONS)
     assert updates == [False] * 4 + [True] * 4
 
@@ -91,23 +91,22 @@ def test_logits_at_every_position_hold_those_of_position_0():
 def test_each_update_reads_its_own_state_and_the_other_levels():
     model = make_model()
     seen = []
-    model.low_level.register_forward_hook(lambda _, inputs, output: seen.append(("low", inputs, output)))
-    model.high_level.register_forward_hook(lambda _, inputs, output: seen.append(("high", inputs, output)))
+    for name, level in (("low", model.low_level), ("high", model.high_level)):
+        level.blocks[0].register_forward_pre_hook(lambda _, inputs, name=name: seen.append((name, inputs[0])))
+        level.norm.register_forward_hook(lambda _, inputs, output: seen.append(("new", output)))
     tokens = torch.tensor(random_ids(5))
     with torch.no_grad():
         model(tokens, None, ACTIONS)
         embedded = (model.token_embedding(tokens) + model.position_embedding.weight[:5]) * 16**0.5
         high, low = model.high_start.expand(1, 5, -1), model.low_start.expand(1, 5, -1)
-        for name, (state, incoming, _), output in seen:
+        for (name, read), (_, new) in zip(seen[::2], seen[1::2], strict=True):
             if name == "low":
-                torch.testing.assert_close(state, low)
-                torch.testing.assert_close(incoming, model.high_to_low(high + embedded))
-                low = output
+                torch.testing.assert_close(read, low + model.high_to_low(high + embedded))
+                low = new
             else:
-                torch.testing.assert_close(state, high)
-                torch.testing.assert_close(incoming, model.low_to_high(low))
-                high = output
-    assert len(seen) == 6
+                torch.testing.assert_close(read, high + model.low_to_high(low))
+                high = new
+    assert [name for name, _ in seen[::2]] == ["low", "low", "high"] * 2
 
 
 def test_the_one_step_gradient_reaches_all_that_decides_and_nothing_else():
@@ -170,24 +169,38 @@ def test_padding_changes_no_answer_and_no_row_hears_of_another():
     assert (without_mask.logits[0] - model(torch.tensor([ids[0]]), None, ACTIONS).logits[0]).abs().max() > 1e-3
 
 
-def test_the_last_segment_computes_position_0_alone_and_says_the_same():
-    model = make_model()
+def test_an_answer_computes_position_0_alone_and_says_the_same_as_the_whole():
+    model = make_model(high_cycles=1)
     batch = pad(random_ids(3, 12, 7))
     carry = model(batch.tokens, batch.mask, ACTIONS).carry
     widths = []
-    model.high_level.register_forward_hook(lambda _, inputs, output: widths.append(output.shape[1]))
+    model.high_level.norm.register_forward_hook(lambda _, inputs, output: widths.append(output.shape[1]))
     answers, gradients = [], []
-    for last in (False, True):
+    for everywhere in (True, False):
         model.zero_grad()
-        out = model(batch.tokens, batch.mask, ACTIONS, carry, last=last)
-        (out.logits.square().sum() + out.halt_logits.sum()).backward()
-        answers.append(torch.cat([out.logits, out.halt_logits[:, None]], dim=1))
+        out = model(batch.tokens, batch.mask, ACTIONS, carry, last=True, everywhere=everywhere)
+        logits = out.logits[:, 0] if everywhere else out.logits
+        (logits.square().sum() + out.halt_logits.sum()).backward()
+        answers.append(torch.cat([logits, out.halt_logits[:, None]], dim=1))
         gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
-    assert widths == [12, 12, 12, 1]
+    assert widths == [12, 1]
     assert out.carry is None
     torch.testing.assert_close(*answers)
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_only_rows_that_think_on_have_their_thought_finished():
+    model = make_model(high_cycles=1)
+    batch = pad(random_ids(3, 12, 7))
+    whole = model(batch.tokens, batch.mask, ACTIONS, everywhere=True).carry
+    widths = []
+    model.high_level.norm.register_forward_hook(lambda _, inputs, output: widths.append(tuple(output.shape[:2])))
+    out = model(batch.tokens, batch.mask, ACTIONS)
+    carry = out.finish(torch.tensor([2, 0]))
+    assert widths == [(3, 1), (2, 12)]
+    torch.testing.assert_close(carry.high, whole.high[[2, 0]])
+    torch.testing.assert_close(carry.low, whole.low[[2, 0]])
 
 
 def test_the_order_of_the_tokens_matters():
@@ -202,7 +215,7 @@ def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projec
     projected = []
     model.output.register_forward_hook(lambda *_: projected.append(True))
     high = []
-    model.high_level.register_forward_hook(lambda _, inputs, output: high.append(output))
+    model.high_level.norm.register_forward_hook(lambda _, inputs, output: high.append(output))
     out = model(torch.tensor(random_ids(6, 6)), None, ACTIONS)
     assert out.logits.shape == (2, 4)
     assert not projected
