@@ -23,8 +23,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = made.add_argument
-    add("--task", choices=["maze", "pointers", "sudoku"], default="maze", help="what is to be solved")
-    add("--size", type=int, default=5, help="side of the maze or the Sudoku (4 or 6), number of nodes")
+    add("--task", choices=["maze", "pointers", "sudoku"], default="sudoku", help="what is to be solved")
+    add("--size", type=int, default=4, help="side of the maze or the Sudoku (4 or 6), number of nodes")
     add("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="the models compared")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the initial weights and the order of the data")
     add("--cycles", type=int, default=thinking.high_cycles, help="N: high-level cycles in a segment")

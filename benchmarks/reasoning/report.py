@@ -71,14 +71,14 @@ def plot_segments(results: list[Result], path: Path) -> None:
     names = list(dict.fromkeys(key[0] for key in rows))
     drawn, axes = figure(len(names))
     for axis, name in zip(axes, names, strict=True):
-        for (task, title, _, _), found in rows.items():
+        for (task, title, _, thinking), found in rows.items():
             if task != name:
                 continue
             heights = mean_lines(found, "exact_by_segment")
             if len(heights) == 1:
                 axis.axhline(heights[0], linestyle=":", color="gray" if "plain" in title else "black", label=title)
                 continue
-            axis.plot(range(1, len(heights) + 1), heights, marker=".", label=title)
+            axis.plot(range(1, len(heights) + 1), heights, marker=".", label=f"{title}, N · T · S = {thinking}")
             axis.axvline(found[0]["run"]["thinking"]["segments"], color="lightgray", zorder=0)
         axis.set(title=name, xlabel="segments (trained with: grey line)", ylabel="exact, %", ylim=(-2, 102))
     axes[0].legend(fontsize=7)
@@ -86,18 +86,23 @@ def plot_segments(results: list[Result], path: Path) -> None:
 
 
 def plot_cycles(results: list[Result], path: Path) -> None:
-    """Draw the accuracy against the high-level cycles N trained with, a line per task and variant."""
-    lines: dict[str, dict[int, list[float]]] = {}
+    """Draw the accuracy against the high-level cycles N trained with, over the seeds that every N was trained with."""
+    drawn, (axis,) = figure(1)
+    lines: dict[str, dict[int, dict[int, float]]] = {}  # by title, cycles and seed
     for result in results:
         run = result["run"]
         title = f"{run['task']} {run['size']}, {VARIANTS[run['variant']].title}"
-        points = lines.setdefault(title, {})
-        points.setdefault(run["thinking"]["high_cycles"], []).append(PERCENT * result["accuracy"]["exact"])
-    drawn, (axis,) = figure(1)
-    for title, points in lines.items():
-        cycles = sorted(points)
-        axis.plot(cycles, [statistics.fmean(points[cycle]) for cycle in cycles], marker="o", label=title)
-        axis.set_xticks(sorted({*axis.get_xticks(), *cycles} & set(range(1, 20))))
+        points = lines.setdefault(title, {}).setdefault(run["thinking"]["high_cycles"], {})
+        points[run["seed"]] = PERCENT * result["accuracy"]["exact"]
+    for title, by_cycles in lines.items():
+        seeds = set.intersection(*(set(points) for points in by_cycles.values()))
+        if len(by_cycles) < 2 or not seeds:
+            continue
+        cycles = sorted(by_cycles)
+        heights = [statistics.fmean(by_cycles[cycle][seed] for seed in seeds) for cycle in cycles]
+        axis.plot(cycles, heights, marker="o", label=f"{title}, {len(seeds)} seed(s)")
+        axis.set_xticks(cycles)
     axis.set(xlabel="cycles N in a segment", ylabel="exact, %", ylim=(-2, 102))
-    axis.legend(fontsize=7)
+    if axis.lines:
+        axis.legend(fontsize=7)
     drawn.savefig(path, dpi=80)

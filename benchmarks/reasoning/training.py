@@ -1,9 +1,9 @@
 """Train one variant and measure it; nothing here knows which variant it is, or what becomes of the numbers.
 
-One optimizer step is one segment of each row of a batch, as in the paper's code: a row keeps its instance for so many
-segments, then gets the next one, and the rows are staggered so that each step sees every segment. So equal steps are
-equal batches, equally many updates, and one backward pass each; a model of a single segment sees a new instance in
-every row of every step, which is S times the data: what favours anyone here favours the single pass.
+One optimizer step follows all segments of a batch: each segment has a loss and a backward of its own, and the gradients
+add up. So equal steps are the same batches in the same order and equally many updates for all; more segments cost more
+time, which is reported. The segments grow from 1 over the training (`segments_at`): thinking on from an answer that is
+still noise keeps the first one from being learned. What else was tried stands in docs/reasoning.md.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ Model = HierarchicalThinker | FlatThinker
 class Schedule:
     """How a variant is trained; the same for all that are compared."""
 
-    steps: int = 3000
-    batch: int = 64
+    steps: int = 700
+    batch: int = 32
     learning_rate: float = 2e-3
     """AdamW's peak; it rises over the first 5% of the steps and falls along a cosine to 2%"""
     weight_decay: float = 0.05
-    train_count: int = 65536
+    segments_full_share: float = 0.5
+    """share of the steps after which all segments are thought; until then 1, 2, ... of them"""
+    train_count: int = 32768
     """instances in the training set"""
     test_count: int = 1000
 
@@ -55,31 +57,35 @@ def train(
     tokens, answers = torch.from_numpy(instances.tokens), torch.from_numpy(instances.answers)
     optimizer = torch.optim.AdamW(grouped(model, schedule.weight_decay), lr=0.0, betas=(0.9, 0.95), fused=True)
     batch = schedule.batch
-    places = torch.arange(batch)
-    rows = torch.zeros(batch, dtype=torch.long)
-    states = start = model.start(batch, tokens.shape[1])
+    start = model.start(batch, tokens.shape[1])
     order, position = torch.randperm(len(tokens), generator=generator), 0
     recent: list[float] = []
     began = time.perf_counter()
     model.train()
     for step in range(schedule.steps):
-        fresh = (step + places) % segments == 0 if step else torch.ones(batch, dtype=torch.bool)
-        needed = int(fresh.sum())
-        if position + needed > len(order):
+        if position + batch > len(order):
             order, position = torch.randperm(len(tokens), generator=generator), 0
-        rows[fresh] = order[position : position + needed]
-        position += needed
-        states = tuple(torch.where(fresh[:, None, None], new, old) for new, old in zip(start, states, strict=True))
-        logits, states = model(tokens[rows], states)
-        loss = F.cross_entropy(logits.flatten(0, 1), answers[rows].flatten(), ignore_index=IGNORED)
+        rows = order[position : position + batch]
+        position += batch
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        states, total, present = start, 0.0, segments_at(step, segments, schedule)
+        for _ in range(present):
+            logits, states = model(tokens[rows], states)
+            loss = F.cross_entropy(logits.flatten(0, 1), answers[rows].flatten(), ignore_index=IGNORED) / present
+            loss.backward()
+            total += loss.item()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, schedule)
         optimizer.step()
-        recent = [*recent[-99:], loss.item()]
+        recent = [*recent[-99:], total]
     return sum(recent) / len(recent), time.perf_counter() - began
+
+
+def segments_at(step: int, segments: int, schedule: Schedule) -> int:
+    """Return the segments at a step: from 1, growing evenly, all of them over the last part."""
+    share = step / (schedule.segments_full_share * schedule.steps)
+    return min(segments, 1 + int(segments * share))
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:

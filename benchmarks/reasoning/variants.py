@@ -38,11 +38,11 @@ class Thinker(Protocol):
 class Thinking:
     """How long a model thinks."""
 
-    high_cycles: int = 1
+    high_cycles: int = 2
     """N: high-level updates in one segment; of the stack without levels, its passes in one segment"""
     low_cycles: int = 2
     """T: low-level updates before each high-level one"""
-    segments: int = 6
+    segments: int = 4
     """segments with a loss of their own, and at test time"""
     whole_cycle_gradient: bool = False
 
@@ -134,7 +134,7 @@ def parameter_count(model: nn.Module) -> int:
 
 def flat(task: Task, layers: int, passes: int) -> FlatThinker:
     """Return the stack of so many layers whose parameters come closest to the HRM's."""
-    with torch.random.fork_rng():  # what is tried here must not move the generator of the initialisation
+    with torch.random.fork_rng(), torch.device("meta"):  # nothing is stored, and no random number of the caller's used
         wanted = parameter_count(HierarchicalThinker(task, Thinking()))
         width = min(
             range(2, 2 * HIGH_WIDTH, 2), key=lambda w: abs(parameter_count(FlatThinker(task, w, layers, 1)) - wanted)
