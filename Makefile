@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check collect test test-real lint clean
+.PHONY: help install train check collect test test-slow test-real lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ collect: $(INSTALLED) ## Let a language model decide for the agent, and record 5
 
 test: $(INSTALLED) ## Run the tests (no network, no GPU, no language model)
 	$(BIN)/python -m pytest -q
+
+test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten sets of shuffled labels
+	$(BIN)/python -m pytest -q -m slow
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real

@@ -41,7 +41,7 @@ class HRMConfig:
     """T: low-level updates before each high-level one."""
     whole_cycle_gradient: bool = False
     """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
-    max_segments: int = 2
+    max_segments: int = 1
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5
     """Probability by the halting unit above which thinking ends after a segment."""

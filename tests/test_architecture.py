@@ -16,7 +16,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"types", "errors", "config", "testing", "rendering", "cache"}),
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
-    frozenset({"lifecycle"}),
+    frozenset({"lifecycle", "comparison"}),
     frozenset({"serving", "dashboard"}),
     frozenset({"cli"}),
 )
@@ -179,7 +179,9 @@ def test_a_ring_of_imports_is_found():
 
 
 def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
-    modules = [m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "serving", "dashboard"}]
+    modules = [
+        m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "comparison", "serving", "dashboard"}
+    ]
     code = f"import sys\nfor name in {modules!r}: __import__(name)\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

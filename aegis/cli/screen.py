@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -39,6 +40,14 @@ def fail(message: str) -> NoReturn:
     """Print an error and leave with the exit code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise typer.Exit(BAD_INPUT)
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Fail before the work is done, not after it, where its result could not be written."""
+    if path.is_dir():
+        fail(f"{option} {path}: is a folder: name a file")
+    if not path.parent.is_dir():
+        fail(f"{option} {path}: the folder {path.parent} does not exist: make it first")
 
 
 @contextlib.contextmanager

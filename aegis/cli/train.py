@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, heading, progress_bar, say, show_rejected
+from aegis.cli.screen import check_writable, errors_explained, heading, progress_bar, say, show_rejected
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, TrainingConfig
 from aegis.store import DEFAULT_WORKSPACE, Workspace
 
@@ -72,7 +72,7 @@ def _run(
 
     folder = Workspace(workspace or DEFAULT_WORKSPACE)
     if report is not None:
-        _check_writable(report)
+        check_writable(report, "--report")
     if data is None and workspace is not None:
         decisions = lifecycle.read_workspace_data(folder)
     else:
@@ -180,13 +180,6 @@ def _millions(parameters: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:g}%"
-
-
-def _check_writable(report: Path) -> None:
-    if report.is_dir():
-        fail(f"--report {report}: is a folder: name a file")
-    if not report.parent.is_dir():
-        fail(f"--report {report}: the folder {report.parent} does not exist: make it first")
 
 
 def _write_report(path: Path, outcome: TrainingOutcome) -> None:

@@ -1,6 +1,11 @@
 """Promotion: measuring a candidate, judging it, and which policy serves."""
 
-from aegis.promotion.baseline import logistic_regression_accuracy, ridge_accuracy
+from aegis.promotion.baseline import (
+    bigram_regression_accuracy,
+    gradient_boosting_accuracy,
+    logistic_regression_accuracy,
+    ridge_accuracy,
+)
 from aegis.promotion.gate import Verdict, judge
 from aegis.promotion.metrics import ActionMetrics, Agreement, measure_agreement
 from aegis.promotion.registry import ModelRegistry, Serving
@@ -11,6 +16,8 @@ __all__ = [
     "ModelRegistry",
     "Serving",
     "Verdict",
+    "bigram_regression_accuracy",
+    "gradient_boosting_accuracy",
     "judge",
     "logistic_regression_accuracy",
     "measure_agreement",

@@ -4,9 +4,15 @@ import random
 
 import pytest
 
-from aegis.promotion import logistic_regression_accuracy, ridge_accuracy
+from aegis.promotion import (
+    bigram_regression_accuracy,
+    gradient_boosting_accuracy,
+    logistic_regression_accuracy,
+    ridge_accuracy,
+)
 from aegis.types import Action, Decision
 
+ALL = [logistic_regression_accuracy, bigram_regression_accuracy, ridge_accuracy, gradient_boosting_accuracy]
 NAMES = ("search", "ask", "idle")
 
 
@@ -22,12 +28,12 @@ def decisions(start: int, count: int, **fields) -> list[Decision]:
     ]
 
 
-@pytest.mark.parametrize("accuracy", [logistic_regression_accuracy, ridge_accuracy])
+@pytest.mark.parametrize("accuracy", ALL)
 def test_what_one_word_decides_is_learned(accuracy):
     assert accuracy(decisions(0, 120), decisions(120, 40)) == 1.0
 
 
-@pytest.mark.parametrize("accuracy", [logistic_regression_accuracy, ridge_accuracy])
+@pytest.mark.parametrize("accuracy", ALL)
 def test_what_nothing_decides_is_not(accuracy):
     assert 0.05 < accuracy(decisions(0, 120, word="same"), decisions(120, 60, word="same")) < 0.65
 
@@ -44,10 +50,20 @@ def test_ridge_learns_the_probabilities_where_they_are_recorded():
 
 def test_a_single_action_in_training_is_always_taken():
     heldout = [decision(100, 0), decision(101, 0), decision(102, 1), decision(103, 2)]
-    assert logistic_regression_accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
-    assert ridge_accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
+    for accuracy in ALL:
+        assert accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
 
 
 def test_certain_probabilities_are_no_infinite_targets():
     certain = [decision(n, n % 3, tuple(float(place == n % 3) for place in range(3))) for n in range(60)]
     assert ridge_accuracy(certain, certain) == 1.0
+
+
+def test_trees_read_numbers_nested_fields_and_what_a_list_begins_with():
+    def make(n: int, state: dict, place: int) -> Decision:
+        return Decision(f"e{n // 10}", n % 10, state, NAMES, Action(NAMES[place]), None, "t")
+
+    deep = [make(n, {"waiting": {"answers": n % 7}}, int(n % 7 > 3)) for n in range(210)]
+    assert gradient_boosting_accuracy(deep[:140], deep[140:]) == 1.0
+    kinds = [make(n, {"options": [("ask: " if n % 2 else "idle: ") + str(n)]}, n % 2) for n in range(200)]
+    assert gradient_boosting_accuracy(kinds[:140], kinds[140:]) == 1.0

@@ -44,6 +44,7 @@ def tiny_config() -> HRMConfig:
         low_width=8,
         low_layers=1,
         low_heads=2,
+        max_segments=2,
         dropout=0.1,
     )
 

@@ -1,0 +1,146 @@
+"""`aegis compare`: the HRM beside simple models on the same splits, as a table, JSON and a plot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected
+from aegis.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from aegis.comparison import Measurement
+
+_DEFAULTS = TrainingConfig()
+
+
+def compare(
+    data: Annotated[
+        Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: those AEGIS ships.")
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of decisions to compare at, with commas. Default: 100, 300 and all.")
+    ] = "",
+    splits: Annotated[int, typer.Option(min=1, help="Splits by episode, seeds from 0.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Passes of the HRM over the training decisions.")] = _DEFAULTS.epochs,
+    lr: Annotated[float, typer.Option(help="AdamW's peak learning rate.")] = _DEFAULTS.learning_rate,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    report: Annotated[Path | None, typer.Option("--json", help="Write every measurement to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against decisions into this PNG or SVG file.")
+    ] = None,
+) -> None:
+    """Compare the HRM with simple models on the same held-out decisions, by number of decisions."""
+    with errors_explained():
+        for path, option in ((report, "--json"), (plot, "--plot")):
+            if path is not None:
+                check_writable(path, option)
+        if plot is not None:
+            _check_matplotlib()
+        from aegis import comparison, lifecycle
+        from aegis.hrm import resolve_device
+
+        training = TrainingConfig(epochs=epochs, learning_rate=lr)
+        given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+        show_rejected(given.rejected)
+        wanted = _parse_sizes(sizes, len(given.decisions))
+        measured: list[Measurement] = []
+        with progress_bar() as bar:
+            task = bar.add_task("Comparing", total=len(wanted) * splits * epochs)
+
+            def on_epoch(size: int, split: int, epoch: int) -> None:
+                bar.update(task, advance=1, description=f"{size} decisions, split {split}, epoch {epoch}")
+
+            for one in comparison.compare(
+                given.decisions,
+                given.actions,
+                wanted,
+                range(splits),
+                training,
+                device=resolve_device(device),
+                on_epoch=on_epoch,
+            ):
+                measured.append(one)
+                if one.model == comparison.HRM_NAME and not bar.console.is_terminal:
+                    say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
+        _show(measured)
+        if report is not None:
+            report.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n", encoding="utf-8")
+            say(f"  Measurements: {report}")
+        if plot is not None:
+            _draw(measured, plot)
+            say(f"  Plot: {plot}")
+
+
+def _parse_sizes(sizes: str, available: int) -> list[int]:
+    if not sizes:
+        return sorted({size for size in (100, 300) if size < available} | {available})
+    try:
+        return sorted({int(size) for size in sizes.split(",")})
+    except ValueError:
+        fail(f"--sizes {sizes!r}: give whole numbers with commas between them, such as 100,300,1100")
+
+
+def _show(measured: list[Measurement]) -> None:
+    from aegis import comparison
+
+    rows = comparison.summarise(measured)
+    for size in sorted({row.size for row in rows}):
+        here = sorted((row for row in rows if row.size == size), key=lambda row: -row.mean)
+        say("")
+        say(f"{size} decisions, {here[0].splits} splits by episode")
+        say(f"  {'':<36}{'accuracy':>9}   95% interval")
+        for row in here:
+            say(f"  {row.model:<36}{row.mean:>9.2%}   {row.interval[0]:.2%} to {row.interval[1]:.2%}")
+        best, by, (low, high) = comparison.lead(measured, size)
+        say(
+            f"  The HRM's lead over the best of the others ({best}): {100 * by:+.2f} points"
+            f" (95% interval {100 * low:+.2f} to {100 * high:+.2f})"
+        )
+    say("")
+
+
+def _check_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        fail("--plot needs matplotlib: pip install 'aegis-hrm[plot]'")
+
+
+def _draw(measured: list[Measurement], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from aegis import comparison
+
+    rows = comparison.summarise(measured)
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for model in dict.fromkeys(row.model for row in rows):
+        own = [row for row in rows if row.model == model]
+        errors = [
+            [100 * (row.mean - row.interval[0]) for row in own],
+            [100 * (row.interval[1] - row.mean) for row in own],
+        ]
+        width = 2.5 if model == comparison.HRM_NAME else 1.2
+        axes.errorbar(
+            [row.size for row in own],
+            [100 * row.mean for row in own],
+            errors,
+            label=model,
+            marker="o",
+            capsize=3,
+            linewidth=width,
+        )
+    axes.set(xscale="log", xlabel="decisions", ylabel="held-out accuracy (%)")
+    axes.set_xticks(sorted({row.size for row in rows}), [f"{size:,}" for size in sorted({row.size for row in rows})])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,149 @@
+"""The HRM beside simple models on the same splits, by number of decisions. It prints and draws nothing.
+
+A small model that ties with a ridge has not earned its place; this is where it shows.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.errors import ConfigError
+from aegis.promotion import (
+    bigram_regression_accuracy,
+    gradient_boosting_accuracy,
+    logistic_regression_accuracy,
+    ridge_accuracy,
+)
+from aegis.training import EpochResult, ImitationTrainer, split_by_episode
+from aegis.types import ActionList, Decision
+
+HRM_NAME = "HRM"
+MAJORITY_NAME = "commonest action"
+BASELINES: dict[str, Callable[[Sequence[Decision], Sequence[Decision]], float]] = {
+    "TF-IDF logistic regression": logistic_regression_accuracy,
+    "TF-IDF ridge on log-probabilities": ridge_accuracy,
+    "gradient boosting on fields": gradient_boosting_accuracy,
+    "word-pair logistic regression": bigram_regression_accuracy,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One model on one split."""
+
+    size: int
+    """Decisions that it could use: training and held-out ones"""
+    split: int
+    """The seed of the split, and of the HRM's first weights"""
+    model: str
+    accuracy: float
+    """On the split's held-out decisions, the same for every model and size"""
+    heldout: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One model over all splits."""
+
+    size: int
+    model: str
+    mean: float
+    interval: tuple[float, float]
+    """95%, by Student's t over the splits; they share decisions, so it is somewhat too narrow"""
+    splits: int
+
+
+def compare(
+    decisions: Sequence[Decision],
+    actions: ActionList,
+    sizes: Sequence[int],
+    splits: Sequence[int],
+    training: TrainingConfig,
+    model_config: HRMConfig | None = None,
+    device: str = "cpu",
+    on_epoch: Callable[[int, int, int], None] = lambda size, split, epoch: None,
+) -> Iterator[Measurement]:
+    """Yield each model's held-out accuracy, split by split and size by size.
+
+    Of each split, the held-out episodes are the same at every size; a smaller size trains on fewer of its other
+    episodes, in the same proportion. Raises `ConfigError` for a size that is larger than the data.
+    """
+    for size in sizes:
+        if not 2 <= size <= len(decisions):
+            raise ConfigError(f"--sizes {size}: there are {len(decisions)} decisions; give sizes from 2 to that")
+    for seed in splits:
+        split = split_by_episode(decisions, training.heldout_share, seed)
+        for size in sizes:
+            train = draw_episodes(split.train, size / len(decisions), random.Random(seed))
+            labels = [decision.action.name for decision in train]
+            commonest = max(sorted(set(labels)), key=labels.count)
+            majority = float(np.mean([decision.action.name == commonest for decision in split.heldout]))
+            yield Measurement(size, seed, MAJORITY_NAME, majority, len(split.heldout))
+            for name, accuracy in BASELINES.items():
+                yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
+            trainer = ImitationTrainer(
+                actions,
+                replace(training, seed=seed),
+                model_config,
+                device=device,
+                on_epoch=partial(_tell_epoch, on_epoch, size, seed),
+            )
+            with tempfile.TemporaryDirectory() as scratch:
+                run = trainer.train(train, split.heldout, Path(scratch))
+            yield Measurement(size, seed, HRM_NAME, run.epochs[-1].heldout_accuracy, len(split.heldout))
+
+
+def _tell_epoch(on_epoch: Callable[[int, int, int], None], size: int, split: int, result: EpochResult) -> None:
+    on_epoch(size, split, result.epoch)
+
+
+def draw_episodes(decisions: Sequence[Decision], share: float, rng: random.Random) -> list[Decision]:
+    """Return the decisions of episodes drawn until they are at least this share; all of them at a share of 1."""
+    episodes = sorted({decision.episode for decision in decisions})
+    rng.shuffle(episodes)
+    drawn: list[Decision] = []
+    for episode in episodes:
+        if len(drawn) >= share * len(decisions) - 0.5:
+            break
+        drawn += [decision for decision in decisions if decision.episode == episode]
+    return drawn
+
+
+def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
+    """Return each model's mean over the splits with its interval, by size, in the order measured."""
+    groups: dict[tuple[int, str], list[float]] = {}
+    for one in measurements:
+        groups.setdefault((one.size, one.model), []).append(one.accuracy)
+    return [
+        Summary(size, model, float(np.mean(values)), _interval(values), len(values))
+        for (size, model), values in sorted(groups.items(), key=lambda item: item[0][0])
+    ]
+
+
+def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tuple[float, float]]:
+    """Return the best baseline at a size, and by how much the HRM leads it: mean and 95% interval of the difference."""
+    by_model: dict[str, dict[int, float]] = {}
+    for one in measurements:
+        if one.size == size:
+            by_model.setdefault(one.model, {})[one.split] = one.accuracy
+    ours = by_model.pop(HRM_NAME)
+    best = max(by_model, key=lambda model: np.mean(list(by_model[model].values())))
+    differences = [ours[split] - by_model[best][split] for split in ours]
+    return best, float(np.mean(differences)), _interval(differences)
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return (float("nan"), float("nan"))
+    error = float(stats.sem(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return (float(np.mean(values)) - half, float(np.mean(values)) + half)

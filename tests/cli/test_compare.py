@@ -1,0 +1,42 @@
+"""`aegis compare` from the outside."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["compare", *(str(argument) for argument in arguments)])
+
+
+def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisions, tmp_path):
+    paths = ["--json", tmp_path / "all.json", "--plot", tmp_path / "curve.png"]
+    result = run("--data", write_decisions(120), "--splits", 2, "--epochs", 1, "--sizes", "120", *paths)
+    assert result.exit_code == 0, result.output
+    measured = json.loads((tmp_path / "all.json").read_text())
+    own = [one["accuracy"] for one in measured if one["model"] == "HRM"]
+    assert len(own) == 2
+    assert "120 decisions, 2 splits by episode" in result.output
+    assert f"{sum(own) / 2:.2%}" in result.output
+    assert "The HRM's lead over the best of the others (" in result.output
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sizes", "many"], "--sizes 'many': give whole numbers"),
+        (["--sizes", "5000"], "--sizes 5000: there are 120 decisions"),
+        (["--json", "no/such/folder/a.json"], "--json no/such/folder/a.json: the folder"),
+        (["--plot", "."], "--plot .: is a folder"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_trained(arguments, words, write_decisions):
+    result = run("--data", write_decisions(120), *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output + result.stderr
