@@ -35,7 +35,10 @@ def mean_and_spread(values: list[float]) -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Return the markdown table: accuracies in percent, mean ± standard deviation over the seeds."""
+    """Return the markdown table: accuracies in percent, mean ± standard deviation over the seeds; the median's seconds.
+
+    The median, for what else the machine does lengthens single runs.
+    """
     lines = [
         "| task | variant | N · T · S | steps | parameters | exact % | cells % | far cells % | seconds | seeds |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -45,7 +48,7 @@ def table(results: Iterable[Result]) -> str:
             mean_and_spread([PERCENT * result["accuracy"][part] for result in found])
             for part in ("exact", "cells", "far")
         ]
-        seconds = statistics.fmean(result["seconds"] for result in found)
+        seconds = statistics.median(result["seconds"] for result in found)
         cells = [name, title, thinking, steps, f"{found[0]['parameters']:,}", *percent, f"{seconds:.0f}"]
         lines.append("| " + " | ".join([*cells, str(len(found))]) + " |")
     return "\n".join(lines)
@@ -69,14 +72,19 @@ def plot_segments(results: list[Result], path: Path) -> None:
     """Draw the share of wholly right instances against the segments thought, a panel per task."""
     rows = groups(results)
     names = list(dict.fromkeys(key[0] for key in rows))
-    drawn, axes = figure(len(names))
+    drawn, axes = figure(max(1, len(names)))
     for axis, name in zip(axes, names, strict=True):
-        for (task, title, _, thinking), found in rows.items():
+        for (task, title, steps, thinking), found in rows.items():
             if task != name:
                 continue
             heights = mean_lines(found, "exact_by_segment")
             if len(heights) == 1:
-                axis.axhline(heights[0], linestyle=":", color="gray" if "plain" in title else "black", label=title)
+                axis.axhline(
+                    heights[0],
+                    linestyle=":",
+                    color="gray" if "plain" in title else "black",
+                    label=f"{title}, {steps} steps",
+                )
                 continue
             axis.plot(range(1, len(heights) + 1), heights, marker=".", label=f"{title}, N · T · S = {thinking}")
             axis.axvline(found[0]["run"]["thinking"]["segments"], color="lightgray", zorder=0)
