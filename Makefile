@@ -30,7 +30,7 @@ test: $(INSTALLED) ## Run the tests (no network, no GPU, no language model)
 	$(BIN)/python -m pytest -q
 
 test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten sets of shuffled labels
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m 'slow and not real'
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real
