@@ -79,12 +79,8 @@ def plot_segments(results: list[Result], path: Path) -> None:
                 continue
             heights = mean_lines(found, "exact_by_segment")
             if len(heights) == 1:
-                axis.axhline(
-                    heights[0],
-                    linestyle=":",
-                    color="gray" if "plain" in title else "black",
-                    label=f"{title}, {steps} steps",
-                )
+                flat = len(axis.lines)
+                axis.axhline(heights[0], linestyle=":", color=f"C{flat}", label=f"{title}, {steps} steps")
                 continue
             axis.plot(range(1, len(heights) + 1), heights, marker=".", label=f"{title}, N · T · S = {thinking}")
             axis.axvline(found[0]["run"]["thinking"]["segments"], color="lightgray", zorder=0)
