@@ -37,10 +37,11 @@ from aegis.promotion import (
     ridge_accuracy,
 )
 from aegis.rendering import render_state
-from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, Workspace, read_examples
+from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, read_examples
 from aegis.teachers.prompt import QUESTION, render_instructions
 from aegis.training import EpochResult, ImitationTrainer, TrainingRun, split_by_episode
 from aegis.types import ActionList, Decision, Policy, State, Teacher, new_id, utc_now
+from aegis.workspace import Workspace
 
 _COLLECTION_PREFIX = "collection:"
 SHIPPED_DATA_NAME = "decisions.jsonl.gz"

@@ -13,7 +13,7 @@ import pytest
 import aegis
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"types", "errors", "config", "testing", "rendering", "cache"}),
+    frozenset({"types", "errors", "config", "testing", "rendering", "cache", "workspace"}),
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
     frozenset({"lifecycle", "comparison"}),
@@ -159,7 +159,7 @@ def test_a_forbidden_import_is_found(module, source, said):
     [
         ("aegis.types", "from aegis.errors import DataError"),
         ("aegis.training.x", "import torch\nfrom aegis.hrm import HRM"),
-        ("aegis.cli.x", "from aegis import __version__, lifecycle\nfrom aegis.store import Workspace"),
+        ("aegis.cli.x", "from aegis import __version__, lifecycle\nfrom aegis.store import Database"),
         ("aegis.agent.search.x", "from .query import parse_query\nfrom aegis.store import Database"),
         ("aegis.agent", "from .loop import Agent\nimport torchless"),
     ],

@@ -12,10 +12,11 @@ import typer
 from aegis.cli.screen import errors_explained, progress_bar, say
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.rendering import clean_text
-from aegis.store import DEFAULT_WORKSPACE, DecisionStore, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.agent import Step
+    from aegis.store import DecisionStore
     from aegis.types import Policy
 
 _DEFAULTS = AgentConfig()

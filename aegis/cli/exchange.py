@@ -9,7 +9,7 @@ import typer
 
 from aegis.cli.screen import BAD_INPUT, errors_explained, heading, say, show_rejected
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
-from aegis.store import DEFAULT_WORKSPACE, Workspace, export_examples, import_examples
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
 
@@ -81,6 +81,7 @@ def export(
     """Write a workspace's decisions and outcomes to a file."""
     with errors_explained():
         from aegis import lifecycle
+        from aegis.store import export_examples
 
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
             teacher = store.teacher()
@@ -97,6 +98,7 @@ def import_(
     with errors_explained():
         from aegis import lifecycle
         from aegis.agent import RESEARCH_ACTIONS
+        from aegis.store import import_examples
 
         data = lifecycle.read_training_data(file)
         with lifecycle.open_store(Workspace(workspace)) as store:

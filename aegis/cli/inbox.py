@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from aegis.cli.screen import errors_explained, say
-from aegis.store import DEFAULT_WORKSPACE, Workspace
 from aegis.types import utc_now
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
 NumberArgument = Annotated[int, typer.Argument(help="Its number in `aegis inbox`.")]

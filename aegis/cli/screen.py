@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aegis.errors import AegisError
 from aegis.rendering import clean_text
-from aegis.store import RejectedRecord
+
+if TYPE_CHECKING:
+    from aegis.store import RejectedRecord
 
 WIDTH = 70
 RULE = "=" * WIDTH

@@ -12,7 +12,7 @@ import typer
 
 from aegis.cli.screen import check_writable, errors_explained, heading, progress_bar, say, show_rejected
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, TrainingConfig
-from aegis.store import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.hrm import HRM

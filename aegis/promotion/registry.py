@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aegis.errors import StoreError
-from aegis.store import DecisionStore, Workspace
+from aegis.store import DecisionStore
 from aegis.types import utc_now
+from aegis.workspace import Workspace
 
 _SERVING_KEY = "serving"
 

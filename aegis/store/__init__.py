@@ -18,10 +18,8 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
-from aegis.store.workspace import DEFAULT_WORKSPACE, Workspace
 
 __all__ = [
-    "DEFAULT_WORKSPACE",
     "Database",
     "DecisionStore",
     "Example",
@@ -29,7 +27,6 @@ __all__ = [
     "ImportReport",
     "RejectedRecord",
     "TeacherClaim",
-    "Workspace",
     "export_examples",
     "import_examples",
     "read_examples",

@@ -6,7 +6,8 @@ import pytest
 
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry
-from aegis.store import Database, DecisionStore, Workspace
+from aegis.store import Database, DecisionStore
+from aegis.workspace import Workspace
 
 
 @pytest.fixture
