@@ -101,8 +101,12 @@ class AgentConfig:
         ):
             _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
-        for name in ("answer_timeout_seconds", "approval_timeout_seconds", "presence_window_seconds"):
-            _check(getattr(self, name) > 0, f"AgentConfig.{name} must be above 0 seconds, not {getattr(self, name)}")
+        for name, option in (
+            ("answer_timeout_seconds", "--answer-timeout"),
+            ("approval_timeout_seconds", "--approval-timeout"),
+            ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
+        ):
+            _check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from aegis.config import (
     GateConfig,
     TrainingConfig,
 )
-from aegis.errors import CheckpointError, NotEnoughDataError, StoreError, TeacherMismatchError
+from aegis.errors import CheckpointError, NotEnoughDataError, StoreError, TeacherError, TeacherMismatchError
 from aegis.hrm import HRM, HRMPolicy
 from aegis.promotion import (
     Agreement,
@@ -38,6 +38,7 @@ from aegis.promotion import (
 )
 from aegis.rendering import render_state
 from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, read_examples
+from aegis.teachers import load_teacher, loadable_name
 from aegis.teachers.prompt import QUESTION, render_instructions
 from aegis.training import EpochResult, ImitationTrainer, TrainingRun, split_by_episode
 from aegis.types import ActionList, Decision, Policy, State, Teacher, new_id, utc_now
@@ -148,13 +149,16 @@ def read_training_data(path: Path) -> TrainingData:
 
 def read_workspace_data(workspace: Workspace) -> TrainingData:
     """Read the decisions that a workspace's teacher made; raises `NotEnoughDataError` when there is no teacher yet."""
+    nothing_yet = NotEnoughDataError(
+        f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
+        " or name a file with --data"
+    )
+    if not workspace.database.exists():
+        raise nothing_yet
     with open_store(workspace) as store:
         teacher = store.teacher()
         if teacher is None:
-            raise NotEnoughDataError(
-                f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
-                " or name a file with --data"
-            )
+            raise nothing_yet
         return TrainingData(str(workspace.folder), list(store.decisions([teacher.name])), [], teacher)
 
 
@@ -299,6 +303,30 @@ def describe_collection(store: DecisionStore) -> dict[str, Any]:
         "runs": runs,
         "action_counts": counts,
     }
+
+
+def load_teacher_for(
+    store: DecisionStore, name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None
+) -> Teacher:
+    """Load the teacher named and make the workspace its own; `auto` is the workspace's own, where it has one.
+
+    Raises `TeacherError` when it can't be loaded, `TeacherMismatchError` when the workspace is another's.
+    """
+    claim = store.teacher()
+    if name == "auto" and claim is not None:
+        name = loadable_name(claim.name, claim.source)
+        say(f"Teacher: {claim.name} (this workspace's own)")
+        try:
+            teacher = load_teacher(name, device, say=say)
+        except TeacherError as error:
+            raise TeacherError(
+                f"this workspace's decisions are {claim.name}'s, from {claim.source}, which can't decide here: train on"
+                f" them (`aegis train`), or let another teacher decide in another --workspace ({error})"
+            ) from error
+    else:
+        teacher = load_teacher(name, device, say=say)
+    claim_for(store, teacher)
+    return teacher
 
 
 def claim_for(store: DecisionStore, teacher: Teacher) -> None:

@@ -87,7 +87,9 @@ def test_the_defaults_are_those_promised():
     ],
 )
 def test_a_value_out_of_bounds_is_refused_and_its_field_named(kind, field, values):
-    option = {"learning_rate": "--lr", "batch_size": "--batch-size"}.get(field, field)
+    options = {"learning_rate": "--lr", "batch_size": "--batch-size"}
+    options |= {"answer_timeout_seconds": "--answer-timeout", "approval_timeout_seconds": "--approval-timeout"}
+    option = options.get(field, field)
     for value in values:
         with pytest.raises(ConfigError, match=option):
             kind(**{field: value})

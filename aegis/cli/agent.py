@@ -33,7 +33,7 @@ TeacherOption = Annotated[
     typer.Option(
         "--teacher",
         help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, scripted (a rule, no model),"
-        " or auto: gpt2 where it can be had, else the installed offline model.",
+        " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
     ),
 ]
 AnswerOption = Annotated[
@@ -69,13 +69,11 @@ def collect(
     with errors_explained():
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.teachers import load_teacher
 
         folder = Workspace(workspace)
         config = AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout)
         with lifecycle.open_store(folder) as store:
-            policy = load_teacher(teacher, resolve_device(device), say=say)
-            lifecycle.claim_for(store, policy)
+            policy = lifecycle.load_teacher_for(store, teacher, resolve_device(device), say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(
                 store,
@@ -101,16 +99,14 @@ def run(
     with errors_explained():
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.teachers import load_teacher
 
         config = AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout)
         with lifecycle.open_store(Workspace(workspace)) as store:
             policy: Policy | None = lifecycle.load_serving(store, Workspace(workspace), resolve_device(device))
             if policy is None:
-                named = load_teacher(teacher, resolve_device(device), say=say)
-                lifecycle.claim_for(store, named)
-                policy = named
-            say(f"The agent decides by {policy.name} ({policy.parameters / 1e6:.1f}M params)")
+                policy = lifecycle.load_teacher_for(store, teacher, resolve_device(device), say)
+            size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+            say(f"The agent decides by {policy.name}{size}")
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             _run(store, policy, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
@@ -133,6 +129,8 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
             if teacher:
                 count = store.count(teacher.name)
                 say(f"Collected:  {count}/{PHASE_1_DECISIONS} decisions by {teacher.name}")
+                if serving and not count:
+                    say("            (the HRM was trained on decisions from a file)")
             _show_total(store, None)
 
 

@@ -40,7 +40,7 @@ def compare(
             if path is not None:
                 check_writable(path, option)
         if plot is not None:
-            _check_matplotlib()
+            _check_plot(plot)
         from aegis import comparison, lifecycle
         from aegis.hrm import resolve_device
 
@@ -92,19 +92,22 @@ def _show(measured: list[Measurement]) -> None:
     for size in sorted({row.size for row in rows}):
         here = sorted((row for row in rows if row.size == size), key=lambda row: -row.mean)
         say("")
-        say(f"{size} decisions, {here[0].splits} splits by episode")
-        say(f"  {'':<36}{'accuracy':>9}   95% interval")
+        several = here[0].splits > 1
+        counted = f"{here[0].splits} splits" if several else "1 split"
+        say(f"{size} decisions, training and held-out ones, {counted} by episode")
+        say(f"  {'':<36}{'accuracy':>9}{'   95% interval' if several else ''}")
         for row in here:
-            say(f"  {row.model:<36}{row.mean:>9.2%}   {row.interval[0]:.2%} to {row.interval[1]:.2%}")
+            interval = f"   {row.interval[0]:.2%} to {row.interval[1]:.2%}" if several else ""
+            say(f"  {row.model:<36}{row.mean:>9.2%}{interval}")
         best, by, (low, high) = comparison.lead(measured, size)
-        say(
-            f"  The HRM's lead over the best of the others ({best}): {100 * by:+.2f} points"
-            f" (95% interval {100 * low:+.2f} to {100 * high:+.2f})"
-        )
+        interval = f" (95% interval {100 * low:+.2f} to {100 * high:+.2f})" if several else ""
+        say(f"  The HRM's lead over the best of the others ({best}): {100 * by:+.2f} points{interval}")
     say("")
 
 
-def _check_matplotlib() -> None:
+def _check_plot(plot: Path) -> None:
+    if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
     try:
         import matplotlib  # noqa: F401
     except ImportError:

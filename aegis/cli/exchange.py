@@ -68,7 +68,12 @@ def check(
                 say(f"❌ {problem}")
             say("Training is NOT ready.")
             raise typer.Exit(BAD_INPUT)
-        say("✅ Training is ready: python train_hrm.py")
+        ready = "python train_hrm.py"
+        if data is not None:
+            ready = f"aegis train --data {data}"
+        elif workspace is not None:
+            ready = f"aegis train --workspace {workspace}"
+        say(f"✅ Training is ready: {ready}")
 
 
 def export(
@@ -87,7 +92,10 @@ def export(
             teacher = store.teacher()
             policies = None if all_policies or teacher is None else [teacher.name]
             number = export_examples(store, file, policies=policies, metadata=lifecycle.describe_collection(store))
+            others = 0 if policies is None else store.count() - number
         say(f"✓ {number} decisions written to {file}")
+        if others:
+            say(f"  {others} decisions by other policies are left out: --all writes them too")
 
 
 def import_(

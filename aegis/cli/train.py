@@ -149,7 +149,9 @@ def _show_figures(outcome: TrainingOutcome) -> None:
     say("")
     say(f"  {'Action':<22} {'precision':>9} {'recall':>9} {'held-out':>9}")
     for name, metrics in measured.per_action.items():
-        say(f"  {name:<22} {metrics.precision:>9.2%} {metrics.recall:>9.2%} {metrics.count:>9}")
+        precision = f"{metrics.precision:.2%}" if metrics.predicted else "-"
+        recall = f"{metrics.recall:.2%}" if metrics.count else "-"
+        say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")

@@ -39,6 +39,6 @@ def judge(agreement: Agreement, config: GateConfig) -> Verdict:
     advice = [
         "collect more decisions (`aegis collect`), then train again",
         "train for more epochs (`--epochs`)",
-        "check the data (`python test_hrm_training.py`): duplicates, rare actions, records out of form",
+        "check the data (`aegis check`, with the same --data or --workspace): duplicates, rare actions, bad records",
     ]
     return Verdict(False, tuple(reasons), tuple(advice))

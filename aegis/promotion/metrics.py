@@ -17,7 +17,9 @@ class ActionMetrics:
     precision: float
     recall: float
     count: int
-    """Held-out decisions in which the teacher picked it"""
+    """Held-out decisions in which the teacher picked it; with none, recall is 0 and means nothing"""
+    predicted: int
+    """Held-out decisions in which the policy picked it; with none, precision is 0 and means nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,12 @@ def measure_agreement(
         interval=(float(bounds.low), float(bounds.high)),
         majority=float(np.mean(np.asarray(labels) == commonest)),
         per_action={
-            name: ActionMetrics(float(precision[place]), float(recall[place]), int(counts[place]))
+            name: ActionMetrics(
+                precision=float(precision[place]),
+                recall=float(recall[place]),
+                count=int(counts[place]),
+                predicted=int(np.sum(np.asarray(predicted) == place)),
+            )
             for place, name in enumerate(names)
         },
     )

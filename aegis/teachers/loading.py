@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import shutil
 import struct
@@ -56,13 +57,22 @@ def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = la
         if path.suffix == ".gguf":
             return _load_gguf(path, path.stem, device, say)
         if path.is_dir():
-            return _load_folder(path, path.resolve().name, str(path), device)
+            return _load_folder(path, path.resolve().name, str(path.resolve()), device)
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return _load_from_hub(name, name.split("/")[1], device)
     raise TeacherError(
         f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, auto, a hub id (org/model), a"
         " model's folder or a .gguf file"
     )
+
+
+def loadable_name(name: str, source: str) -> str:
+    """Return what `load_teacher` takes to load again the teacher that was recorded with this name and source."""
+    if source == ScriptedTeacher.source:
+        return SCRIPTED_TEACHER
+    if name == _OFFLINE_NAME and source.startswith("package "):
+        return OFFLINE_TEACHER
+    return "gpt2" if source == GPT2_HUB_ID else source
 
 
 def _resolve_auto(say: Callable[[str], None]) -> str:
@@ -144,7 +154,7 @@ def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None]) -
     folder = cache_folder() / "teachers" / digest
     if not folder.exists():
         _dequantise(path, folder, say)
-    return _load_folder(folder, name, str(path), device)
+    return _load_folder(folder, name, str(path.resolve()), device)
 
 
 def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None]) -> None:
@@ -190,16 +200,20 @@ def _fastest_dtype(device: str) -> torch.dtype:
 
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    import transformers.utils.logging as logging
+    import transformers.utils.logging as transformers_logging
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    hub = logging.getLogger("huggingface_hub")
+    hub_level = hub.level
+    hub.setLevel(logging.ERROR)
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
-        logging.enable_progress_bar()
+        transformers_logging.set_verbosity(before)
+        hub.setLevel(hub_level)
+        transformers_logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

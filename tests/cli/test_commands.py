@@ -13,7 +13,10 @@ from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("collect", "train", "run", "status", "check", "export", "import", "inbox", "answer", "approve", "reject")
+COMMANDS = (
+    *("collect", "train", "run", "status", "compare", "check", "export", "import"),
+    *("inbox", "answer", "approve", "reject"),
+)
 
 
 def run(*arguments):
@@ -44,6 +47,14 @@ def test_check_says_that_good_data_is_ready(write_decisions):
     assert result.exit_code == 0, result.output
     for words in ("120 decisions", "50,257", "29,138,898", "one backward pass", "Training is ready"):
         assert words in result.output
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_a_workspace_that_is_not_there_is_not_made_by_looking_for_it(command, tmp_path):
+    result = run(command, "--workspace", tmp_path / "nope")
+    assert result.exit_code == 2
+    assert "no decisions yet: run `aegis collect" in result.stderr
+    assert not (tmp_path / "nope").exists()
 
 
 def test_check_says_what_is_missing(write_decisions):

