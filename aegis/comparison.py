@@ -124,7 +124,7 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     for one in measurements:
         groups.setdefault((one.size, one.model), []).append(one.accuracy)
     return [
-        Summary(size, model, float(np.mean(values)), _interval(values), len(values))
+        Summary(size, model, float(np.mean(values)), _within_shares(_interval(values)), len(values))
         for (size, model), values in sorted(groups.items(), key=lambda item: item[0][0])
     ]
 
@@ -139,6 +139,11 @@ def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tu
     best = max(by_model, key=lambda model: np.mean(list(by_model[model].values())))
     differences = [ours[split] - by_model[best][split] for split in ours]
     return best, float(np.mean(differences)), _interval(differences)
+
+
+def _within_shares(interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = np.clip(interval, 0.0, 1.0)  # of a single split, nan stays nan
+    return float(low), float(high)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:

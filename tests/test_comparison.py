@@ -56,10 +56,15 @@ def test_a_larger_size_holds_the_smaller_one(shipped):
 
 
 def test_the_summary_is_the_mean_with_students_interval():
-    rows = summarise([Measurement(100, split, HRM_NAME, value, 50) for split, value in enumerate((0.7, 0.8, 0.9))])
-    assert rows[0].mean == pytest.approx(0.8)
-    assert rows[0].interval == pytest.approx((0.8 - 4.302653 * 0.1 / 3**0.5, 0.8 + 4.302653 * 0.1 / 3**0.5), abs=1e-6)
+    rows = summarise([Measurement(100, split, HRM_NAME, value, 50) for split, value in enumerate((0.5, 0.6, 0.7))])
+    assert rows[0].mean == pytest.approx(0.6)
+    assert rows[0].interval == pytest.approx((0.6 - 4.302653 * 0.1 / 3**0.5, 0.6 + 4.302653 * 0.1 / 3**0.5), abs=1e-6)
     assert rows[0].splits == 3
+
+
+def test_an_interval_of_shares_stays_within_0_and_1():
+    rows = summarise([Measurement(100, split, HRM_NAME, value, 50) for split, value in enumerate((0.6, 1.0))])
+    assert rows[0].interval == (0.0, 1.0)
 
 
 def test_the_lead_is_over_the_best_of_the_others_split_by_split():

@@ -81,11 +81,9 @@ def _resolve_auto(say: Callable[[str], None]) -> str:
     if isinstance(huggingface_hub.try_to_load_from_cache(GPT2_HUB_ID, "model.safetensors"), str):
         say("Teacher: gpt2 (found in the hub's cache)")
         return "gpt2"
-    if not huggingface_hub.constants.HF_HUB_OFFLINE:
-        with contextlib.suppress(Exception):  # whatever the network's fault is, the offline model serves
-            huggingface_hub.HfApi().model_info(GPT2_HUB_ID, timeout=_FETCH_TIMEOUT_SECONDS)
-            say("Teacher: gpt2 (fetched from the hub)")
-            return "gpt2"
+    if _can_fetch(GPT2_HUB_ID):
+        say("Teacher: gpt2 (fetched from the hub)")
+        return "gpt2"
     if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
         raise TeacherError(
             f"gpt2 is neither cached nor to be fetched, and no offline model is installed: {_INSTALL_OFFLINE}"
@@ -94,9 +92,22 @@ def _resolve_auto(say: Callable[[str], None]) -> str:
     return OFFLINE_TEACHER
 
 
+def _can_fetch(hub_id: str) -> bool:
+    """Ask the hub once and shortly; loading asks it file by file, with retries, for the better part of a minute."""
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        huggingface_hub.HfApi().model_info(hub_id, timeout=_FETCH_TIMEOUT_SECONDS)
+    except Exception:  # whatever the network's fault is, what is cached serves
+        return False
+    return True
+
+
 def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
     try:
-        return _load_model(hub_id, name, hub_id, device)
+        return _load_model(hub_id, name, hub_id, device, local_files_only=not _can_fetch(hub_id))
     except _UNREADABLE as error:
         raise TeacherError(
             f"teacher {hub_id}: not in the hub's cache and can't be fetched, or it has no safetensors weights"
