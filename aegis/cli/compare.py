@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected
+from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def compare(
                     say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
         _show(measured)
         if report is not None:
-            report.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n", encoding="utf-8")
+            write_json(report, [asdict(one) for one in measured])
             say(f"  Measurements: {report}")
         if plot is not None:
             _draw(measured, plot)

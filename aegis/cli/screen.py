@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -50,6 +53,15 @@ def check_writable(path: Path, option: str) -> None:
         fail(f"{option} {path}: is a folder: name a file")
     if not path.parent.is_dir():
         fail(f"{option} {path}: the folder {path.parent} does not exist: make it first")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a report as a whole or not at all."""
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+    os.replace(partial, path)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import check_writable, errors_explained, heading, progress_bar, say, show_rejected
+from aegis.cli.screen import check_writable, errors_explained, heading, progress_bar, say, show_rejected, write_json
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -127,7 +124,8 @@ def _run(
     )
     _show_verdict(outcome, decisions.teacher, gate)
     if report is not None:
-        _write_report(report, outcome)
+        write_json(report, outcome.to_report())
+        say(f"  Report: {report}")
     return outcome
 
 
@@ -182,12 +180,3 @@ def _millions(parameters: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:g}%"
-
-
-def _write_report(path: Path, outcome: TrainingOutcome) -> None:
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(outcome.to_report(), file, indent=2)
-        file.write("\n")
-    os.replace(partial, path)
-    say(f"  Report: {path}")
