@@ -22,18 +22,27 @@ from aegis.promotion import (
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
     ridge_accuracy,
+    sentence_embeddings_installed,
+    sentence_ridge_accuracy,
 )
 from aegis.training import EpochResult, ImitationTrainer, split_by_episode
 from aegis.types import ActionList, Decision
 
 HRM_NAME = "HRM"
 MAJORITY_NAME = "commonest action"
-BASELINES: dict[str, Callable[[Sequence[Decision], Sequence[Decision]], float]] = {
-    "TF-IDF logistic regression": logistic_regression_accuracy,
-    "TF-IDF ridge on log-probabilities": ridge_accuracy,
-    "gradient boosting on fields": gradient_boosting_accuracy,
-    "word-pair logistic regression": bigram_regression_accuracy,
-}
+SENTENCE_NAME = "MiniLM sentence embeddings, ridge"
+_Baseline = Callable[[Sequence[Decision], Sequence[Decision]], float]
+
+
+def baselines() -> dict[str, _Baseline]:
+    """Return the simple models by name: those that can work with what is installed."""
+    models: dict[str, _Baseline] = {
+        "TF-IDF logistic regression": logistic_regression_accuracy,
+        "TF-IDF ridge on log-probabilities": ridge_accuracy,
+        "gradient boosting on fields": gradient_boosting_accuracy,
+        "word-pair logistic regression": bigram_regression_accuracy,
+    }
+    return models | {SENTENCE_NAME: sentence_ridge_accuracy} if sentence_embeddings_installed() else models
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def compare(
             commonest = max(sorted(set(labels)), key=labels.count)
             majority = float(np.mean([decision.action.name == commonest for decision in split.heldout]))
             yield Measurement(size, seed, MAJORITY_NAME, majority, len(split.heldout))
-            for name, accuracy in BASELINES.items():
+            for name, accuracy in baselines().items():
                 yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
             trainer = ImitationTrainer(
                 actions,

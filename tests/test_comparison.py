@@ -6,7 +6,18 @@ import random
 
 import pytest
 
-from aegis.comparison import BASELINES, HRM_NAME, MAJORITY_NAME, Measurement, compare, draw_episodes, lead, summarise
+from aegis import comparison
+from aegis.comparison import (
+    HRM_NAME,
+    MAJORITY_NAME,
+    SENTENCE_NAME,
+    Measurement,
+    baselines,
+    compare,
+    draw_episodes,
+    lead,
+    summarise,
+)
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import read_training_data, shipped_data
@@ -21,12 +32,19 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def measured(shipped):
+    # Its model takes half a minute for these states; tests/real has it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "sentence_embeddings_installed", lambda: False)
+        yield _measure(shipped)
+
+
+def _measure(shipped):
     config = TrainingConfig(epochs=1, batch_size=64)
     return list(compare(shipped.decisions[:400], shipped.actions, [200, 400], [0, 1], config, SMALL))
 
 
 def test_every_model_is_measured_on_the_same_held_out_decisions_at_every_size(measured):
-    models = [MAJORITY_NAME, *BASELINES, HRM_NAME]
+    models = [MAJORITY_NAME, *(name for name in baselines() if name != SENTENCE_NAME), HRM_NAME]
     expected = [(size, split, model) for split in (0, 1) for size in (200, 400) for model in models]
     assert [(one.size, one.split, one.model) for one in measured] == expected
     assert all(0 <= one.accuracy <= 1 for one in measured)
@@ -74,3 +92,9 @@ def test_the_lead_is_over_the_best_of_the_others_split_by_split():
     assert best == "ridge"
     assert by == pytest.approx(0.1)
     assert interval == pytest.approx((0.1, 0.1))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_sentence_embeddings_are_compared_where_their_model_is_installed(installed, monkeypatch):
+    monkeypatch.setattr(comparison, "sentence_embeddings_installed", lambda: installed)
+    assert (SENTENCE_NAME in baselines()) == installed

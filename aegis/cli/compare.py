@@ -10,6 +10,7 @@ import typer
 
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected, write_json
 from aegis.config import TrainingConfig
+from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.comparison import Measurement
@@ -19,7 +20,13 @@ _DEFAULTS = TrainingConfig()
 
 def compare(
     data: Annotated[
-        Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: those AEGIS ships.")
+        Path | None,
+        typer.Option(
+            help="JSON or JSONL file of decisions. Default: with --workspace its own, else those AEGIS ships."
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help="Folder of an agent: compare on the decisions that its teacher made.")
     ] = None,
     sizes: Annotated[
         str, typer.Option(help="Numbers of decisions to compare at, with commas. Default: 100, 300 and all.")
@@ -44,8 +51,15 @@ def compare(
         from aegis.hrm import resolve_device
 
         training = TrainingConfig(epochs=epochs, learning_rate=lr)
-        given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+        if data is not None and workspace is not None:
+            fail("--data and --workspace each name decisions: give one of them")
+        if workspace is not None:
+            given = lifecycle.read_workspace_data(Workspace(workspace))
+        else:
+            given = lifecycle.read_training_data(data or lifecycle.shipped_data())
         show_rejected(given.rejected)
+        if comparison.SENTENCE_NAME not in comparison.baselines():
+            say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: pip install 'aegis-hrm[compare]'")
         wanted = _parse_sizes(sizes, len(given.decisions))
         measured: list[Measurement] = []
         with progress_bar() as bar:
@@ -110,7 +124,7 @@ def _check_plot(plot: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        fail("--plot needs matplotlib: pip install 'aegis-hrm[plot]'")
+        fail("--plot needs matplotlib: pip install 'aegis-hrm[compare]'")
 
 
 def _draw(measured: list[Measurement], path: Path) -> None:

@@ -5,6 +5,8 @@ from aegis.promotion.baseline import (
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
     ridge_accuracy,
+    sentence_embeddings_installed,
+    sentence_ridge_accuracy,
 )
 from aegis.promotion.gate import Verdict, judge
 from aegis.promotion.metrics import ActionMetrics, Agreement, measure_agreement
@@ -22,4 +24,6 @@ __all__ = [
     "logistic_regression_accuracy",
     "measure_agreement",
     "ridge_accuracy",
+    "sentence_embeddings_installed",
+    "sentence_ridge_accuracy",
 ]

@@ -8,6 +8,12 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 
 
+@pytest.fixture(autouse=True)
+def _without_sentence_embeddings(monkeypatch):
+    # Loading their model takes longer than all else here; tests/real has it.
+    monkeypatch.setattr("aegis.comparison.sentence_embeddings_installed", lambda: False)
+
+
 def run(*arguments):
     return CliRunner().invoke(app, ["compare", *(str(argument) for argument in arguments)])
 
@@ -21,6 +27,9 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
     assert len(own) == 2
     assert "120 decisions, training and held-out ones, 2 splits by episode" in result.output
     assert f"{sum(own) / 2:.2%}" in result.output
+    assert (
+        "Left out: MiniLM sentence embeddings, ridge, not installed: pip install 'aegis-hrm[compare]'" in result.output
+    )
     assert "The HRM's lead over the best of the others (" in result.output
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -32,6 +41,13 @@ def test_one_split_has_no_interval(write_decisions):
     assert "interval" not in result.output
 
 
+def test_a_workspace_is_compared_on_the_decisions_of_its_teacher(tmp_path):
+    collected = ["collect", "--teacher", "scripted", "--decisions", "100", "--workspace", str(tmp_path)]
+    assert CliRunner().invoke(app, collected).exit_code == 0
+    result = run("--workspace", tmp_path, "--splits", 1, "--epochs", 1, "--sizes", "100")
+    assert "100 decisions, training and held-out ones, 1 split by episode" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -41,6 +57,7 @@ def test_one_split_has_no_interval(write_decisions):
         (["--json", "no/such/folder/a.json"], "--json no/such/folder/a.json: the folder"),
         (["--plot", "."], "--plot .: is a folder"),
         (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--workspace", "."], "--data and --workspace each name decisions"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_trained(arguments, words, write_decisions):

@@ -2,17 +2,43 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from aegis.promotion import (
+    baseline,
     bigram_regression_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
     ridge_accuracy,
+    sentence_ridge_accuracy,
 )
 from aegis.types import Action, Decision
 
-ALL = [logistic_regression_accuracy, bigram_regression_accuracy, ridge_accuracy, gradient_boosting_accuracy]
+
+@pytest.fixture(autouse=True)
+def encoder(monkeypatch):
+    """Stand in for the sentence encoder with counted words; returns what it was asked to encode."""
+    words = ("question", "person", "nothing", "much")
+    encoded = []
+
+    class Encoder:
+        def encode(self, texts, normalize_embeddings, show_progress_bar):
+            encoded.extend(texts)
+            return [np.array([text.count(word) for word in words], dtype=float) for text in texts]
+
+    known = {}
+    monkeypatch.setattr(baseline, "_sentence_encoder", lambda: (Encoder(), known))
+    return encoded
+
+
+ALL = [
+    logistic_regression_accuracy,
+    bigram_regression_accuracy,
+    ridge_accuracy,
+    gradient_boosting_accuracy,
+    sentence_ridge_accuracy,
+]
 NAMES = ("search", "ask", "idle")
 
 
@@ -67,3 +93,9 @@ def test_trees_read_numbers_nested_fields_and_what_a_list_begins_with():
     assert gradient_boosting_accuracy(deep[:140], deep[140:]) == 1.0
     kinds = [make(n, {"options": [("ask: " if n % 2 else "idle: ") + str(n)]}, n % 2) for n in range(200)]
     assert gradient_boosting_accuracy(kinds[:140], kinds[140:]) == 1.0
+
+
+def test_a_state_is_encoded_once_however_many_splits_it_is_in(encoder):
+    sentence_ridge_accuracy(decisions(0, 60), decisions(60, 20))
+    sentence_ridge_accuracy(decisions(20, 60), decisions(0, 20))
+    assert len(encoder) == len(set(encoder))

@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.lifecycle import read_training_data, shipped_data
+from aegis.promotion import sentence_ridge_accuracy
 from aegis.store import Database, DecisionStore
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -47,3 +49,9 @@ def test_the_same_decisions_train_an_hrm_that_is_judged_and_can_decide(workspace
     short = run("train", "--workspace", workspace)
     assert short.exit_code == 2
     assert "aegis collect --decisions 80" in short.stderr
+
+
+def test_sentence_embeddings_of_the_packaged_model_tell_states_apart():
+    decisions = read_training_data(shipped_data()).decisions[:200]
+    assert sentence_ridge_accuracy(decisions[:160], decisions[160:]) > 0.5
+    assert sentence_ridge_accuracy(decisions, decisions) > sentence_ridge_accuracy(decisions[:20], decisions)
