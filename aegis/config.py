@@ -41,6 +41,8 @@ class HRMConfig:
     """T: low-level updates before each high-level one."""
     whole_cycle_gradient: bool = False
     """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
+    ngram_length: int = 3
+    """Tokens in the longest n-gram that has an embedding, in a row that it shares with a token; 1: only tokens have."""
     max_segments: int = 1
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5
@@ -51,7 +53,7 @@ class HRMConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "max_positions", "high_width", "high_layers", "high_heads", "low_width"):
             _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("low_layers", "low_heads", "high_cycles", "low_cycles", "max_segments"):
+        for name in ("low_layers", "low_heads", "high_cycles", "low_cycles", "ngram_length", "max_segments"):
             _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
         _check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")

@@ -24,6 +24,7 @@ from aegis.hrm.layers import Level
 
 PARAMETERS = 29_138_898
 """Of the default configuration, exactly."""
+_NGRAM_MULTIPLIER = 31_337  # shares no factor with 50,257: two pairs with one end and two beginnings never meet
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class HRM(
         batch, length = tokens.shape
         if length > self.config.max_positions:
             raise ValueError(f"input of {length} tokens: the model has {self.config.max_positions} positions")
-        embedded = self.token_embedding(tokens) + self.position_embedding.weight[:length]
+        embedded = self._embed(tokens) + self.position_embedding.weight[:length]
         # Unit scale, as the states have; the small stored numbers learn fast under Adam's bounded steps.
         inputs = self.dropout(embedded * self.config.high_width**0.5)  # (B, T, D)
         attention_mask = None if mask is None else mask[:, None, None, :]
@@ -180,6 +181,12 @@ class HRM(
         model: Self = super()._from_pretrained(config=restored, strict=strict, **options)
         return model
 
+    def _embed(self, tokens: Tensor) -> Tensor:
+        embedded: Tensor = self.token_embedding(tokens)
+        for ids in ngram_ids(tokens, self.config.ngram_length, self.config.vocab_size):
+            embedded = embedded + self.token_embedding(ids)
+        return embedded  # (B, T, D)
+
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.low_level(low, self.high_to_low(high + inputs), mask)
 
@@ -200,6 +207,21 @@ class HRM(
         # Thinking goes on until the halting unit has learned otherwise (as in the paper's code).
         nn.init.zeros_(self.halting.weight)
         nn.init.constant_(self.halting.bias, -3.0)
+
+
+def ngram_ids(tokens: Tensor, length: int, vocab_size: int) -> list[Tensor]:
+    """Return the ids of the n-grams that end at each position, for n from 2 to `length`: (B, T) each.
+
+    tokens: (B, T) ids. An n-gram's id is a hash of its tokens: it shares the row of the embedding with the token of
+    that id (hash embeddings: Svenstrup et al. 2017, arXiv:1709.03933; n-grams of the input beside its tokens: Huang et
+    al. 2025, arXiv:2501.16975). Before the first token stand zeros.
+    """
+    ids, hashed = [], tokens
+    for n in range(2, length + 1):
+        earlier = F.pad(tokens, (n - 1, 0))[:, : tokens.shape[1]]  # n - 1 places before
+        hashed = (hashed * _NGRAM_MULTIPLIER + earlier) % vocab_size
+        ids.append(hashed)
+    return ids
 
 
 def part_parameters(model: HRM) -> dict[str, int]:

@@ -119,7 +119,7 @@ class ImitationTrainer:
         resumed = self._last_checkpoint(checkpoints, identity) if resume else None
         full = resumed.model if resumed else self.initialise()
         action_tokens = encode_actions(self.actions)
-        vocabulary = UsedVocabulary([*data.sequences, *judged.sequences, *action_tokens])
+        vocabulary = UsedVocabulary([*data.sequences, *judged.sequences], action_tokens, self._model_config)
         compact = vocabulary.shrink(full).to(self.device)
         optimizer = self._optimizer(compact)
         epochs: list[EpochResult] = []
@@ -129,8 +129,7 @@ class ImitationTrainer:
         else:
             remove_checkpoints(checkpoints)
         self._on_start(full, len(epochs))
-        data, judged = vocabulary.translate(data), vocabulary.translate(judged)
-        outputs = output_tokens([vocabulary.places(ids) for ids in action_tokens], self.device)
+        outputs = output_tokens([vocabulary.output_places(ids) for ids in action_tokens], self.device)
         for epoch in range(len(epochs) + 1, self.config.epochs + 1):
             loss, train_accuracy = self._train_epoch(compact, optimizer, data, outputs, epoch)
             result = EpochResult(

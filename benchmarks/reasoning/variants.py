@@ -55,6 +55,7 @@ class HierarchicalThinker(nn.Module):
         self.hrm = HRM(
             HRMConfig(
                 vocab_size=vocab_size(task),
+                ngram_length=1,  # the plain transformer has none either; neighbours on a line mean little on a grid
                 max_positions=task.length,
                 high_width=HIGH_WIDTH,
                 high_layers=HIGH_LAYERS,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, PARAMETERS, output_tokens, pad, part_parameters
+from aegis.hrm import HRM, PARAMETERS, ngram_ids, output_tokens, pad, part_parameters
 
 CONFIG = HRMConfig(
     vocab_size=300,
@@ -89,7 +89,7 @@ def test_logits_at_every_position_hold_those_of_position_0():
 
 
 def test_each_update_reads_its_own_state_and_the_other_levels():
-    model = make_model()
+    model = make_model(ngram_length=1)
     seen = []
     for name, level in (("low", model.low_level), ("high", model.high_level)):
         level.blocks[0].register_forward_pre_hook(lambda _, inputs, name=name: seen.append((name, inputs[0])))
@@ -125,7 +125,8 @@ def test_the_one_step_gradient_reaches_all_that_decides_and_nothing_else():
         return set(gradient.reshape(len(gradient), -1).abs().sum(1).nonzero().flatten().tolist())
 
     assert rows("output.weight") == rows("output.bias") == {7, 8, 9, 10, 11}
-    assert rows("token_embedding.weight") == set(ids[0])
+    ngrams = ngram_ids(torch.tensor(ids), model.config.ngram_length, model.config.vocab_size)
+    assert rows("token_embedding.weight") == set(ids[0]).union(*(found[0].tolist() for found in ngrams))
     assert rows("position_embedding.weight") == set(range(6))
 
 
@@ -331,3 +332,31 @@ def test_weights_that_lack_a_tensor_are_refused_and_not_left_random(tmp_path):
     save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(RuntimeError, match=r"halting\.bias"):
         HRM.from_pretrained(str(tmp_path))
+
+
+def test_an_ngrams_id_depends_on_its_tokens_in_their_order_and_on_nothing_else():
+    pairs, triples = ngram_ids(torch.tensor([[5, 6, 7, 5, 6, 7], [6, 5, 7, 6, 5, 7]]), 3, 50257)
+    assert pairs[0, 1] == pairs[0, 4]
+    assert pairs[0, 1] != pairs[1, 1], "the order counts"
+    assert triples[0, 2] == triples[0, 5] != triples[1, 2]
+    assert max(pairs.max(), triples.max()) < 50257
+    assert ngram_ids(torch.tensor([[5, 6]]), 1, 50257) == []
+
+
+def test_two_pairs_of_gpt2s_vocabulary_that_share_one_token_never_share_an_id():
+    tokens = torch.arange(50257)
+    for sequence in (
+        torch.stack([tokens, torch.full_like(tokens, 11)]),
+        torch.stack([torch.full_like(tokens, 11), tokens]),
+    ):
+        (pairs,) = ngram_ids(sequence.T, 2, 50257)
+        assert len(pairs[:, 1].unique()) == 50257
+
+
+def test_with_ngrams_the_model_tells_orders_apart_without_positions():
+    for length, apart in ((1, False), (2, True)):
+        model = make_model(ngram_length=length, high_cycles=1)
+        with torch.no_grad():
+            model.position_embedding.weight.zero_()
+        one, other = (model(torch.tensor([ids]), None, ACTIONS).logits for ids in ([20, 30, 40, 50], [20, 50, 40, 30]))
+        assert torch.allclose(one, other, atol=1e-5) != apart

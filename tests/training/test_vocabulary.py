@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aegis.config import HRMConfig, TrainingConfig
-from aegis.hrm import HRM, output_tokens
+from aegis.hrm import HRM, ngram_ids, output_tokens
 from aegis.training import Dataset, ImitationTrainer
 from aegis.training.vocabulary import UsedVocabulary
 
@@ -23,7 +23,16 @@ CONFIG = HRMConfig(
 )
 ACTION_TOKENS = [[7], [250, 251], [9]]
 SEQUENCES = ((299, 20, 30, 20, 41), (299, 5, 30, 200), (299, 20))
-USED = {5, 7, 9, 20, 30, 41, 200, 250, 251, 299}
+TOKENS = {5, 20, 30, 41, 200, 299}
+OUTPUTS = {7, 9, 250, 251}
+
+
+def used_inputs(ngram_length: int) -> set[int]:
+    read = set(TOKENS)
+    for sequence in SEQUENCES:
+        for ids in ngram_ids(torch.tensor([sequence]), ngram_length, CONFIG.vocab_size):
+            read |= set(ids[0].tolist())
+    return read
 
 
 @pytest.fixture
@@ -52,33 +61,35 @@ def test_training_on_the_used_rows_alone_gives_the_weights_of_training_the_whole
 
     written = HRM(CONFIG)
     written.load_state_dict(start.state_dict())
-    used = UsedVocabulary([*SEQUENCES, *ACTION_TOKENS])
+    used = UsedVocabulary(SEQUENCES, ACTION_TOKENS, CONFIG)
     compact = used.shrink(written)
-    outputs = output_tokens([used.places(ids) for ids in ACTION_TOKENS])
-    learn(trainer, compact, used.translate(data), outputs, steps=3)
+    outputs = output_tokens([used.output_places(ids) for ids in ACTION_TOKENS])
+    learn(trainer, compact, data, outputs, steps=3)
     used.write_back(compact, written)
 
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(written.state_dict()[name], tensor, rtol=0, atol=tolerance, msg=name)
     changed = (written.token_embedding.weight != start.token_embedding.weight).any(1).nonzero().flatten().tolist()
-    assert set(changed) == USED - {7, 9, 250, 251}
+    assert set(changed) == used_inputs(CONFIG.ngram_length)
     changed = (written.output.weight != start.output.weight).any(1).nonzero().flatten().tolist()
-    assert set(changed) == {7, 9, 250, 251}
+    assert set(changed) == OUTPUTS
 
 
-def test_the_compact_model_holds_the_used_rows_and_everything_else():
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_the_compact_model_holds_the_used_rows_and_everything_else(length):
     torch.manual_seed(0)
-    full = HRM(CONFIG)
-    used = UsedVocabulary([*SEQUENCES, *ACTION_TOKENS])
-    assert used.ids == sorted(USED)
-    compact = used.shrink(full)
-    assert compact.config == replace(CONFIG, vocab_size=len(USED))
-    full.eval()
-    compact.eval()
+    config = replace(CONFIG, ngram_length=length)
+    full = HRM(config).eval()
+    used = UsedVocabulary(SEQUENCES, ACTION_TOKENS, config)
+    assert set(used.input_ids) == used_inputs(length)
+    assert used.output_ids == sorted(OUTPUTS)
+    compact = used.shrink(full).eval()
+    assert compact.token_embedding.weight.shape == (len(used.input_ids), CONFIG.high_width)
+    assert compact.output.weight.shape == (len(OUTPUTS), CONFIG.high_width)
+    places = output_tokens([used.output_places(ids) for ids in ACTION_TOKENS])
     for sequence in SEQUENCES:
-        outputs = output_tokens(ACTION_TOKENS), output_tokens([used.places(ids) for ids in ACTION_TOKENS])
-        whole = full(torch.tensor([sequence]), None, outputs[0])
-        small = compact(torch.tensor([used.places(sequence)]), None, outputs[1])
+        whole = full(torch.tensor([sequence]), None, output_tokens(ACTION_TOKENS))
+        small = compact(torch.tensor([sequence]), None, places)
         assert torch.equal(whole.logits, small.logits)
         assert torch.equal(whole.halt_logits, small.halt_logits)
 
@@ -86,6 +97,6 @@ def test_the_compact_model_holds_the_used_rows_and_everything_else():
 def test_writing_back_at_once_changes_nothing():
     full = HRM(CONFIG)
     before = {name: tensor.clone() for name, tensor in full.state_dict().items()}
-    used = UsedVocabulary(SEQUENCES)
+    used = UsedVocabulary(SEQUENCES, ACTION_TOKENS, CONFIG)
     used.write_back(used.shrink(full), full)
     assert all(torch.equal(tensor, before[name]) for name, tensor in full.state_dict().items())
