@@ -40,7 +40,7 @@ from aegis.rendering import render_state
 from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, read_examples
 from aegis.teachers import load_teacher, loadable_name
 from aegis.teachers.prompt import QUESTION, render_instructions
-from aegis.training import EpochResult, ImitationTrainer, TrainingRun, split_by_episode
+from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
 from aegis.types import ActionList, Decision, Policy, State, Teacher, new_id, utc_now
 from aegis.workspace import Workspace
 
@@ -87,6 +87,8 @@ class TrainingOutcome:
 
     run: TrainingRun
     agreement: Agreement
+    thinking: Thinking
+    """On the held-out decisions"""
     baseline_logreg: float
     baseline_ridge: float
     verdict: Verdict
@@ -121,6 +123,7 @@ class TrainingOutcome:
                 "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
                 "dropped": self.dropped,
             },
+            "thinking": asdict(self.thinking),
             "verdict": {"switched": self.serving is not None, "reasons": list(self.verdict.reasons)},
             "checkpoints": [str(path) for path in self.run.checkpoints],
         }
@@ -227,6 +230,7 @@ def train_and_judge(
         return TrainingOutcome(
             run=run,
             agreement=agreement,
+            thinking=measure_thinking(run.policy, split.heldout),
             baseline_logreg=logistic_regression_accuracy(split.train, split.heldout),
             baseline_ridge=ridge_accuracy(split.train, split.heldout),
             verdict=verdict,

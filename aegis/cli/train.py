@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aegis.hrm import HRM
     from aegis.lifecycle import TrainingOutcome
     from aegis.store import TeacherClaim
-    from aegis.training import EpochResult
+    from aegis.training import EpochResult, Thinking
 
 GATE_REFUSED = 3
 _DEFAULTS = TrainingConfig()
@@ -138,6 +138,7 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
+        ("Segments of thinking", _describe_thinking(outcome.thinking)),
         ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
         ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
     ]
@@ -153,6 +154,13 @@ def _show_figures(outcome: TrainingOutcome) -> None:
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")
+
+
+def _describe_thinking(thinking: Thinking) -> str:
+    return (
+        f"{thinking.mean_segments:.2f} on average, at most {thinking.max_segments}"
+        f" (always {thinking.max_segments}: {thinking.accuracy_to_the_end:.2%})"
+    )
 
 
 def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig) -> None:

@@ -154,10 +154,13 @@ class HRM(
         )
 
     @torch.no_grad()
-    def think(self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def think(
+        self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor, to_the_end: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Think until the halting unit is satisfied, row by row, or `config.max_segments` are over.
 
-        Shapes as in `forward`. Returns the logits (B, A) and the segments used (B,).
+        Shapes as in `forward`. to_the_end: don't ask the halting unit. Returns the logits (B, A) and the segments used
+        (B,).
         """
         threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
         logits = torch.empty(len(tokens), len(output_tokens), device=tokens.device)
@@ -168,7 +171,7 @@ class HRM(
             last = segment == self.config.max_segments
             out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
             logits[active], segments[active] = out.logits, segment
-            going_on = out.halt_logits <= threshold
+            going_on = (out.halt_logits <= threshold) | to_the_end
             if out.finish is None or not going_on.any():
                 break
             active, carry = active[going_on], out.finish(going_on)

@@ -53,8 +53,11 @@ class HRMPolicy:
             )
         return [tuple(row) for row in self.think(states)[0].tolist()]
 
-    def think(self, states: Sequence[State]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the probabilities (B, A) and the segments of thinking that each state took (B,)."""
+    def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
+
+        to_the_end: take all segments for every state, whatever the halting unit says.
+        """
         if not states:
             return torch.empty(0, len(self.actions)), torch.empty(0, dtype=torch.long)
         encoded = [self.codec.encode(state) for state in states]
@@ -65,7 +68,7 @@ class HRMPolicy:
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
-            logits, used = self.model.think(batch.tokens, batch.mask, self._output_tokens)
+            logits, used = self.model.think(batch.tokens, batch.mask, self._output_tokens, to_the_end)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
         return probabilities, segments
 

@@ -3,6 +3,7 @@
 from aegis.training.check import ModelCheck, check_model
 from aegis.training.dataset import Dataset, Split, encode_decisions, split_by_episode
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+from aegis.training.thinking import Thinking, measure_thinking
 
 __all__ = [
     "Dataset",
@@ -10,8 +11,10 @@ __all__ = [
     "ImitationTrainer",
     "ModelCheck",
     "Split",
+    "Thinking",
     "TrainingRun",
     "check_model",
     "encode_decisions",
+    "measure_thinking",
     "split_by_episode",
 ]

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.config import HRMConfig
 
 LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8"]
 
@@ -64,6 +65,10 @@ def test_the_report_holds_the_figures_that_were_printed(trained):
     last = report["epochs"][-1]
     assert f"Epoch 3/3: Loss={last['loss']:.4f}, Accuracy={last['heldout_accuracy']:.2%}" in result.output
     assert report["checkpoints"]
+    thinking = report["thinking"]
+    assert sum(thinking["counts"].values()) == report["heldout"]["n"]
+    assert 1 <= thinking["mean_segments"] <= thinking["max_segments"] == HRMConfig().max_segments
+    assert thinking["accuracy"] == pytest.approx(report["heldout"]["accuracy"])
     low, high = report["heldout"]["ci95"]
     assert low < report["heldout"]["accuracy"] <= high
 

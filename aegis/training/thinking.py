@@ -1,0 +1,43 @@
+"""How long a trained HRM thinks about decisions, and what stopping early costs. It trains and judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from aegis.hrm import HRMPolicy
+from aegis.types import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Segments of thinking that decisions took."""
+
+    max_segments: int
+    mean_segments: float
+    counts: dict[int, int]
+    """Decisions by the number of segments they took, from 1 to the maximum"""
+    accuracy: float
+    """Share of the teacher's choices, stopping when the halting unit says so"""
+    accuracy_to_the_end: float
+    """The same with all segments for every decision"""
+
+
+def measure_thinking(policy: HRMPolicy, decisions: Sequence[Decision]) -> Thinking:
+    """Measure a policy on decisions among its own actions; raises `ValueError` without any."""
+    if not decisions:
+        raise ValueError("no decisions to measure the thinking on")
+    states = [decision.state for decision in decisions]
+    labels = torch.tensor([policy.actions.index(decision.action.name) for decision in decisions])
+    early, segments = policy.think(states)
+    late, _ = policy.think(states, to_the_end=True)
+    longest = policy.model.config.max_segments
+    return Thinking(
+        max_segments=longest,
+        mean_segments=float(segments.float().mean()),
+        counts={number: int((segments == number).sum()) for number in range(1, longest + 1)},
+        accuracy=float((early.argmax(-1) == labels).float().mean()),
+        accuracy_to_the_end=float((late.argmax(-1) == labels).float().mean()),
+    )
