@@ -43,7 +43,7 @@ class HRMConfig:
     """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
     ngram_length: int = 3
     """Tokens in the longest n-gram that has an embedding, in a row that it shares with a token; 1: only tokens have."""
-    max_segments: int = 1
+    max_segments: int = 4
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5
     """Probability by the halting unit above which thinking ends after a segment."""
@@ -128,6 +128,8 @@ class TrainingConfig:
     """The learning rate at the last step, as a share of the peak."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient over all parameters."""
+    segments_growth_share: float = 0.5
+    """Share of the epochs over which the segments of thinking grow from 1 to the model's `max_segments`."""
     soft_target_weight: float = 1.0
     """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
     checkpoint_every_epochs: int = 5
@@ -144,6 +146,7 @@ class TrainingConfig:
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
         _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
         _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
         _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")

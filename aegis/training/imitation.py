@@ -4,7 +4,7 @@ The loss of a segment is the cross-entropy between the teacher's probabilities a
 al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871).
 Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
 whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
-something (adaptive computation: section 2 of the paper).
+something (adaptive computation: section 2 of the paper). The segments grow from 1 over the first half of the epochs.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ class ImitationTrainer:
         self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, outputs: Tensor, epoch: int
     ) -> tuple[float, float]:
         model.train()
+        segments = self._segments(epoch, model.config.max_segments)
         steps = self._steps(data)
         lengths = [len(ids) for ids in data.sequences]
         loss_sum, right = 0.0, 0
@@ -166,14 +167,20 @@ class ImitationTrainer:
                 rate = self._learning_rate((epoch - 1) * steps + step, steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss, hits = self._train_batch(model, optimizer, data, rows, outputs)
+                loss, hits = self._train_batch(model, optimizer, data, rows, outputs, segments)
                 loss_sum += loss * len(rows)
                 right += hits
                 self._on_batch(epoch, step + 1, steps)
         return loss_sum / len(data), right / len(data)
 
     def _train_batch(
-        self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, rows: list[int], outputs: Tensor
+        self,
+        model: HRM,
+        optimizer: torch.optim.Optimizer,
+        data: Dataset,
+        rows: list[int],
+        outputs: Tensor,
+        segments: int,
     ) -> tuple[float, int]:
         batch = pad([data.sequences[row] for row in rows], self.device, PADDING_MULTIPLE)
         labels = data.labels[rows].to(self.device)
@@ -181,7 +188,7 @@ class ImitationTrainer:
         weight = self.config.soft_target_weight
         targets = weight * data.targets[rows].to(self.device) + (1 - weight) * chosen  # (B, A)
         tokens, mask, carry = batch.tokens, batch.mask, None
-        loss_sum, right_count, segments = 0.0, 0, model.config.max_segments
+        loss_sum, right_count = 0.0, 0
         for segment in range(1, segments + 1):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
                 out = model(tokens, mask, outputs, carry, last=segment == segments)
@@ -229,6 +236,11 @@ class ImitationTrainer:
 
     def _steps(self, data: Dataset) -> int:
         return math.ceil(len(data) / self.config.batch_size)
+
+    def _segments(self, epoch: int, longest: int) -> int:
+        """Return the most segments of an epoch: from 1, growing evenly. Thinking on from noise teaches nothing."""
+        growing = self.config.segments_growth_share * self.config.epochs
+        return min(longest, 1 + int(longest * (epoch - 1) / growing))
 
     def _learning_rate(self, step: int, steps_per_epoch: int) -> float:
         total = steps_per_epoch * self.config.epochs

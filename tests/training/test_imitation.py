@@ -224,7 +224,7 @@ def test_the_loss_told_is_each_decisions_last_segments_cross_entropy_with_the_mi
     logits[going_on] = second.logits[going_on]
     target = weight * data.targets + (1 - weight) * torch.eye(3)[data.labels]
     expected = -(target * logits.log_softmax(-1)).sum(1).mean().item()
-    loss, right = trainer._train_batch(model, trainer._optimizer(model), data, list(range(8)), outputs)
+    loss, right = trainer._train_batch(model, trainer._optimizer(model), data, list(range(8)), outputs, segments=2)
     assert loss == pytest.approx(expected, abs=1e-5)
     assert right == (logits.argmax(-1) == data.labels).sum().item()
 
@@ -262,12 +262,21 @@ def test_every_segment_has_its_loss_and_the_halting_unit_learns(train, tiny_conf
         return forward(self, *arguments, **options)
 
     monkeypatch.setattr(HRM, "forward", counted)
-    run = train(epochs=1, model_config=replace(tiny_config, max_segments=3))
+    run = train(epochs=2, model_config=replace(tiny_config, max_segments=3))
     batches = math.ceil(60 / CONFIG.batch_size)
-    assert 2 * batches < sum(calls) <= 3 * batches  # while there are wrong answers, as there are in the first epoch
-    start = ImitationTrainer(run.policy.actions, replace(CONFIG, epochs=1), run.policy.model.config).initialise()
+    assert 3 * batches < sum(calls) <= 4 * batches  # one segment in the first epoch, then three while answers are wrong
+    start = ImitationTrainer(run.policy.actions, replace(CONFIG, epochs=2), run.policy.model.config).initialise()
     assert not torch.equal(run.policy.model.halting.bias, start.halting.bias)
     assert not torch.equal(run.policy.model.low_to_high.weight, start.low_to_high.weight)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "longest", "expected"),
+    [(10, 4, [1, 1, 2, 3, 4, 4, 4, 4, 4, 4]), (3, 2, [1, 2, 2]), (1, 4, [1]), (4, 1, [1, 1, 1, 1])],
+)
+def test_the_segments_grow_over_the_first_half_of_the_epochs(actions, epochs, longest, expected):
+    trainer = ImitationTrainer(actions, TrainingConfig(epochs=epochs))
+    assert [trainer._segments(epoch, longest) for epoch in range(1, epochs + 1)] == expected
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine(actions):

@@ -46,7 +46,7 @@ def learn(trainer: ImitationTrainer, model: HRM, data: Dataset, outputs: torch.T
     model.train()
     torch.manual_seed(1)
     for _ in range(steps):
-        trainer._train_batch(model, optimizer, data, [0, 1, 2], outputs)
+        trainer._train_batch(model, optimizer, data, [0, 1, 2], outputs, model.config.max_segments)
     return model
 
 
