@@ -40,7 +40,7 @@ def baselines() -> dict[str, _Baseline]:
         "TF-IDF logistic regression": logistic_regression_accuracy,
         "TF-IDF ridge on log-probabilities": ridge_accuracy,
         "gradient boosting on fields": gradient_boosting_accuracy,
-        "word-pair logistic regression": bigram_regression_accuracy,
+        "word-pair logistic regression, soft targets": bigram_regression_accuracy,
     }
     return models | {SENTENCE_NAME: sentence_ridge_accuracy} if sentence_embeddings_installed() else models
 

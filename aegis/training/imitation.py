@@ -166,7 +166,7 @@ class ImitationTrainer:
             for step, rows in enumerate(shuffled_batches(lengths, self.config.batch_size, generator)):
                 rate = self._learning_rate((epoch - 1) * steps + step, steps)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["factor"]
                 loss, hits = self._train_batch(model, optimizer, data, rows, outputs, segments)
                 loss_sum += loss * len(rows)
                 right += hits
@@ -224,13 +224,16 @@ class ImitationTrainer:
     def _optimizer(self, model: HRM) -> torch.optim.AdamW:
         decayed: list[torch.nn.Parameter] = []
         kept: list[torch.nn.Parameter] = []
+        embeddings = [model.token_embedding.weight]
         for name, parameter in model.named_parameters():
             # Untouched rows of the embeddings and the output have no gradient; without decay they stay as they are.
             in_blocks = parameter.dim() == 2 and ".blocks." in name
-            (decayed if in_blocks else kept).append(parameter)
+            if parameter is not embeddings[0]:
+                (decayed if in_blocks else kept).append(parameter)
         groups = [
-            {"params": decayed, "weight_decay": self.config.weight_decay},
-            {"params": kept, "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": self.config.weight_decay, "factor": 1.0},
+            {"params": kept, "weight_decay": 0.0, "factor": 1.0},
+            {"params": embeddings, "weight_decay": 0.0, "factor": self.config.embedding_rate_factor},
         ]
         return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=(0.9, 0.95), fused=True)
 

@@ -290,15 +290,31 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine(actions):
     assert rates[20:] == sorted(rates[20:], reverse=True)
 
 
+def test_the_token_embedding_learns_at_a_multiple_of_the_rate(train, monkeypatch):
+    rates, step = [], torch.optim.AdamW.step
+
+    def watch(optimizer, *arguments):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        return step(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    run = train(epochs=1, embedding_rate_factor=7.0)
+    assert rates
+    assert all(embedding == pytest.approx(7 * other) for other, _, embedding in rates)
+    assert rates[-1][0] == pytest.approx(run.epochs[-1].learning_rate)
+
+
 def test_weight_decay_is_on_the_matrices_of_the_blocks_only(actions, tiny_config):
     model = HRM(tiny_config)
     groups = ImitationTrainer(actions, CONFIG)._optimizer(model).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, kept = ({names[id(p)] for p in group["params"]} for group in groups)
-    assert (groups[0]["weight_decay"], groups[1]["weight_decay"]) == (CONFIG.weight_decay, 0.0)
-    assert decayed | kept == set(names.values())
+    decayed, kept, embedding = ({names[id(p)] for p in group["params"]} for group in groups)
+    assert [group["weight_decay"] for group in groups] == [CONFIG.weight_decay, 0.0, 0.0]
+    assert len(decayed) + len(kept) + len(embedding) == len(names)
+    assert decayed | kept | embedding == set(names.values())
     assert all(".blocks." in name and name.endswith("weight") and "norm" not in name for name in decayed)
-    assert {"token_embedding.weight", "position_embedding.weight", "output.weight"} <= kept
+    assert {"position_embedding.weight", "output.weight"} <= kept
+    assert embedding == {"token_embedding.weight"}
     assert len(decayed) == 2 * 4  # one block per level here, four matrices each
 
 
