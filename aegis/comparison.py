@@ -21,6 +21,7 @@ from aegis.promotion import (
     bigram_regression_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
+    majority_accuracy,
     ridge_accuracy,
     sentence_embeddings_installed,
     sentence_ridge_accuracy,
@@ -37,6 +38,7 @@ _Baseline = Callable[[Sequence[Decision], Sequence[Decision]], float]
 def baselines() -> dict[str, _Baseline]:
     """Return the simple models by name: those that can work with what is installed."""
     models: dict[str, _Baseline] = {
+        MAJORITY_NAME: majority_accuracy,
         "TF-IDF logistic regression": logistic_regression_accuracy,
         "TF-IDF ridge on log-probabilities": ridge_accuracy,
         "gradient boosting on fields": gradient_boosting_accuracy,
@@ -93,10 +95,6 @@ def compare(
         split = split_by_episode(decisions, training.heldout_share, seed)
         for size in sizes:
             train = draw_episodes(split.train, size / len(decisions), random.Random(seed))
-            labels = [decision.action.name for decision in train]
-            commonest = max(sorted(set(labels)), key=labels.count)
-            majority = float(np.mean([decision.action.name == commonest for decision in split.heldout]))
-            yield Measurement(size, seed, MAJORITY_NAME, majority, len(split.heldout))
             for name, accuracy in baselines().items():
                 yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
             trainer = ImitationTrainer(

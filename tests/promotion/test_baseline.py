@@ -10,6 +10,7 @@ from aegis.promotion import (
     bigram_regression_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
+    majority_accuracy,
     ridge_accuracy,
     sentence_ridge_accuracy,
 )
@@ -99,3 +100,14 @@ def test_a_state_is_encoded_once_however_many_splits_it_is_in(encoder):
     sentence_ridge_accuracy(decisions(0, 60), decisions(60, 20))
     sentence_ridge_accuracy(decisions(20, 60), decisions(0, 20))
     assert len(encoder) == len(set(encoder))
+
+
+def test_the_commonest_action_of_training_is_what_counts():
+    train = [decision(number, 2 if number % 3 else 0) for number in range(30)]
+    heldout = [decision(100, 0), decision(101, 0), decision(102, 0), decision(103, 2)]
+    assert majority_accuracy(train, heldout) == 0.25
+
+
+def test_trees_leave_out_what_no_leaf_could_hold():
+    train = [decision(number, int(number % 4 == 0)) for number in range(19)]
+    assert gradient_boosting_accuracy(train, train) == majority_accuracy(train, train)
