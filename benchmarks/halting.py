@@ -49,7 +49,10 @@ def main() -> None:
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument("--plot", type=Path, help="PNG or SVG file to draw into")
     options = parser.parse_args()
-    counts, line = summarise([json.loads(path.read_text()) for path in options.reports])
+    try:
+        counts, line = summarise([json.loads(path.read_text(encoding="utf-8")) for path in options.reports])
+    except (OSError, ValueError, KeyError) as error:
+        parser.error(f"not a report of `python train_hrm.py --report PATH`: {error}")
     print(line)
     for segments, number in counts.items():
         print(f"  {segments}: {number}")

@@ -26,10 +26,7 @@ class UsedVocabulary:
     inputs, outputs: token ids of the states and of the actions.
     """
 
-    def __init__(
-        self, inputs: Iterable[Sequence[int]], outputs: Iterable[Sequence[int]], config: HRMConfig | None = None
-    ) -> None:
-        config = config or HRMConfig()
+    def __init__(self, inputs: Iterable[Sequence[int]], outputs: Iterable[Sequence[int]], config: HRMConfig) -> None:
         read: set[int] = set()
         for sequence in inputs:
             tokens = torch.tensor([sequence], dtype=torch.long)
