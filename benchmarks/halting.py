@@ -38,6 +38,7 @@ def draw(counts: dict[int, int], line: str, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
     bars = axes.bar([str(segments) for segments in counts], list(counts.values()))
     axes.bar_label(bars)
+    axes.margins(y=0.12)  # room for the labels
     axes.set(xlabel="segments of thinking", ylabel="held-out decisions", title=line)
     axes.title.set_fontsize(9)
     figure.savefig(path, dpi=130)
