@@ -26,7 +26,7 @@ class HRMConfig:
     vocab_size: int = 50257
     """Tokens of the vocabulary (GPT-2's)."""
     max_positions: int = 2048
-    """Longest input, in tokens, that has position embeddings."""
+    """Positions that have an embedding: the longest input, in patches."""
     high_width: int = 256
     """Width of the high level (planning) and of the embeddings."""
     high_layers: int = 3
@@ -43,6 +43,8 @@ class HRMConfig:
     """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
     ngram_length: int = 3
     """Tokens in the longest n-gram that has an embedding, in a row that it shares with a token; 1: only tokens have."""
+    patch_length: int = 3
+    """Tokens that share a position after the first, their embeddings added: fewer positions, less time."""
     max_segments: int = 4
     """Segments after which thinking ends, whatever the halting unit says."""
     halt_threshold: float = 0.5
@@ -53,7 +55,9 @@ class HRMConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "max_positions", "high_width", "high_layers", "high_heads", "low_width"):
             _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("low_layers", "low_heads", "high_cycles", "low_cycles", "ngram_length", "max_segments"):
+        for name in ("low_layers", "low_heads", "high_cycles", "low_cycles"):
+            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("ngram_length", "patch_length", "max_segments"):
             _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
         _check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
@@ -132,6 +136,8 @@ class TrainingConfig:
     """Largest norm of the gradient over all parameters."""
     segments_growth_share: float = 0.5
     """Share of the epochs over which the segments of thinking grow from 1 to the model's `max_segments`."""
+    to_the_end_share: float = 0.1
+    """Share of the batches in which every state thinks for all segments, right answer or not."""
     soft_target_weight: float = 1.0
     """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
     checkpoint_every_epochs: int = 5
@@ -150,6 +156,7 @@ class TrainingConfig:
         _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
         _check(self.embedding_rate_factor > 0, "embedding_rate_factor must be above 0")
         _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
+        _check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
         _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")

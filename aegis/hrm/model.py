@@ -5,6 +5,9 @@ high state + input), then the high level once from (itself, low state). Gradient
 last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
 arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision), until the halting unit
 says that the present answer is right.
+
+A position holds the sum of a patch of tokens' embeddings, so T tokens are P = 1 + ceil((T - 1) / patch) positions: the
+first token stands alone at position 0, where the answer is read.
 """
 
 from __future__ import annotations
@@ -32,9 +35,9 @@ class Carry:
     """The thought so far, detached: what one segment hands to the next."""
 
     high: Tensor
-    """(B, T, high width)"""
+    """(B, P, high width)"""
     low: Tensor
-    """(B, T, low width)"""
+    """(B, P, low width)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class SegmentOutput:
     """What one segment of thinking comes to."""
 
     logits: Tensor
-    """(B, number of output tokens asked for), at position 0; at every position: (B, T, number)"""
+    """(B, number of output tokens asked for), at position 0; at every position: (B, P, number)"""
     halt_logits: Tensor
     """(B,): above 0 where the halting unit holds the present answer for right"""
     finish: Callable[[Tensor | slice], Carry] | None
@@ -81,6 +84,8 @@ class HRM(
         self.halting = nn.Linear(high, 1)
         self.output = nn.Linear(high, config.vocab_size)
         self.dropout = nn.Dropout(config.dropout)
+        self.sparse_gradients = False
+        """Whether the token embedding's and the output's gradients hold the rows that were read alone."""
         self.register_buffer("high_start", torch.zeros(high))
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
@@ -110,15 +115,16 @@ class HRM(
         tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
         whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
         last: no segment follows, so there is no carry.
-        everywhere: logits at every position, (B, T, A), instead of at position 0.
-        Raises `ValueError` when T is above `config.max_positions`.
+        everywhere: logits at every position, (B, P, A), instead of at position 0.
+        Raises `ValueError` when there are more positions than `config.max_positions`.
         """
-        batch, length = tokens.shape
+        embedded, mask = self._embed(tokens, mask)
+        batch, length = embedded.shape[:2]
         if length > self.config.max_positions:
-            raise ValueError(f"input of {length} tokens: the model has {self.config.max_positions} positions")
-        embedded = self._embed(tokens) + self.position_embedding.weight[:length]
+            raise ValueError(f"input of {length} positions: the model has {self.config.max_positions}")
+        embedded = embedded + self.position_embedding.weight[:length]
         # Unit scale, as the states have; the small stored numbers learn fast under Adam's bounded steps.
-        inputs = self.dropout(embedded * self.config.high_width**0.5)  # (B, T, D)
+        inputs = self.dropout(embedded * self.config.high_width**0.5)  # (B, P, D)
         attention_mask = None if mask is None else mask[:, None, None, :]
         carry = carry or self.start(batch, length)
         high, low = carry.high, carry.low
@@ -146,29 +152,37 @@ class HRM(
             its_mask = None if attention_mask is None else attention_mask[chosen]
             return Carry(self.high_level.finish(thought[chosen], its_mask), low[chosen].detach())
 
-        rows, biases = self.output.weight[output_tokens].mean(1), self.output.bias[output_tokens].mean(1)
+        rows = F.embedding(output_tokens, self.output.weight, sparse=self.sparse_gradients).mean(1)  # (A, D)
+        biases = self.output.bias[output_tokens].mean(1)
         return SegmentOutput(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
-            halt_logits=self.halting(summary).squeeze(-1).float(),
+            # It listens and does not speak: its own loss, passed on, made the answers worse (docs/experiments.md).
+            halt_logits=self.halting(summary.detach()).squeeze(-1).float(),
             finish=None if last else finish,
         )
 
     @torch.no_grad()
     def think(
-        self, tokens: Tensor, mask: Tensor | None, output_tokens: Tensor, to_the_end: bool = False
+        self,
+        tokens: Tensor,
+        mask: Tensor | None,
+        output_tokens: Tensor,
+        to_the_end: bool = False,
+        max_segments: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Think until the halting unit is satisfied, row by row, or `config.max_segments` are over.
 
-        Shapes as in `forward`. to_the_end: don't ask the halting unit. Returns the logits (B, A) and the segments used
-        (B,).
+        Shapes as in `forward`. to_the_end: don't ask the halting unit. max_segments: fewer than the configuration's.
+        Returns the logits (B, A) and the segments used (B,).
         """
+        longest = max_segments or self.config.max_segments
         threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
         logits = torch.empty(len(tokens), len(output_tokens), device=tokens.device)
         segments = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
         active = torch.arange(len(tokens), device=tokens.device)
         carry = None
-        for segment in range(1, self.config.max_segments + 1):
-            last = segment == self.config.max_segments
+        for segment in range(1, longest + 1):
+            last = segment == longest
             out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
             logits[active], segments[active] = out.logits, segment
             going_on = (out.halt_logits <= threshold) | to_the_end
@@ -184,11 +198,17 @@ class HRM(
         model: Self = super()._from_pretrained(config=restored, strict=strict, **options)
         return model
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        embedded: Tensor = self.token_embedding(tokens)
-        for ids in ngram_ids(tokens, self.config.ngram_length, self.config.vocab_size):
-            embedded = embedded + self.token_embedding(ids)
-        return embedded  # (B, T, D)
+    def _embed(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return each position's input, (B, P, D), and which positions are real, (B, P) or None when all are."""
+        ids = torch.stack([tokens, *ngram_ids(tokens, self.config.ngram_length, self.config.vocab_size)], -1)
+        patch = self.config.patch_length
+        # Before the first token stand as many empty places as leave it a patch of its own, position 0.
+        before, after = patch - 1, -(tokens.shape[1] - 1) % patch
+        rows = F.embedding(ids, self.token_embedding.weight, sparse=self.sparse_gradients).sum(2)  # (B, T, D)
+        if mask is not None:
+            rows = rows * mask[:, :, None]
+            mask = F.pad(mask, (before, after)).unflatten(1, (-1, patch)).any(-1)
+        return F.pad(rows, (0, 0, before, after)).unflatten(1, (-1, patch)).sum(2), mask
 
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.low_level(low, self.high_to_low(high + inputs), mask)

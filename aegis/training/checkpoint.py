@@ -28,31 +28,18 @@ class TrainingCheckpoint:
     optimizer: Mapping[str, torch.Tensor]
     document: Mapping[str, Any]
 
-    def load_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the optimizer into the state it had; raises `CheckpointError` when it does not fit."""
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in self.optimizer.items():
-            parameter, _, name = key.partition(".")
-            state.setdefault(int(parameter), {})[name] = tensor
-        try:
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        except (ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{OPTIMIZER_FILE} does not fit the model ({error}): train anew") from error
-
 
 def write_checkpoint(
-    folder: Path, epoch: int, model: HRM, optimizer: torch.optim.Optimizer, document: Mapping[str, Any]
+    folder: Path, epoch: int, model: HRM, optimizer: Mapping[str, torch.Tensor], document: Mapping[str, Any]
 ) -> Path:
-    """Write the checkpoint of an epoch, as a whole or not at all; return its folder."""
+    """Write the checkpoint of an epoch, as a whole or not at all; return its folder.
+
+    optimizer: its state, by name.
+    """
     path = folder / f"{_PREFIX}{epoch:03d}"
-    moments = {
-        f"{parameter}.{name}": tensor
-        for parameter, values in optimizer.state_dict()["state"].items()
-        for name, tensor in values.items()
-    }
     write_folder(
         path,
-        tensors={WEIGHTS_FILE: model.state_dict(), OPTIMIZER_FILE: moments},
+        tensors={WEIGHTS_FILE: model.state_dict(), OPTIMIZER_FILE: optimizer},
         documents={CONFIG_FILE: asdict(model.config), TRAINING_FILE: {"epoch": epoch, **document}},
     )
     return path

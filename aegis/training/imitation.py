@@ -30,11 +30,11 @@ from aegis.training.checkpoint import (
     write_checkpoint,
 )
 from aegis.training.dataset import Dataset, encode_decisions, fingerprint, shuffled_batches
-from aegis.training.vocabulary import UsedVocabulary
+from aegis.training.optimizer import HRMOptimizer
 from aegis.types import ActionList, Decision
 
 HALTING_WEIGHT = 0.5
-PADDING_MULTIPLE = 8
+PADDING_MULTIPLE = 12
 """oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory and no slower."""
 ROWS_MULTIPLE = 4
 """States that think on do so in multiples of this: few shapes again, and one state costs about as much as four."""
@@ -117,41 +117,36 @@ class ImitationTrainer:
         judged = encode_decisions(heldout, self.actions, self.codec)
         identity = self._identity(train, heldout)
         resumed = self._last_checkpoint(checkpoints, identity) if resume else None
-        full = resumed.model if resumed else self.initialise()
-        action_tokens = encode_actions(self.actions)
-        vocabulary = UsedVocabulary([*data.sequences, *judged.sequences], action_tokens, self._model_config)
-        compact = vocabulary.shrink(full).to(self.device)
-        optimizer = self._optimizer(compact)
+        model = (resumed.model if resumed else self.initialise()).to(self.device)
+        optimizer = HRMOptimizer(model, self.config)
         epochs: list[EpochResult] = []
         if resumed:
-            resumed.load_optimizer(optimizer)
+            optimizer.load(resumed.optimizer)
             epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
         else:
             remove_checkpoints(checkpoints)
-        self._on_start(full, len(epochs))
-        outputs = output_tokens([vocabulary.output_places(ids) for ids in action_tokens], self.device)
+        self._on_start(model, len(epochs))
+        outputs = output_tokens(encode_actions(self.actions), self.device)
         for epoch in range(len(epochs) + 1, self.config.epochs + 1):
-            loss, train_accuracy = self._train_epoch(compact, optimizer, data, outputs, epoch)
+            loss, train_accuracy = self._train_epoch(model, optimizer, data, outputs, epoch)
             result = EpochResult(
                 epoch=epoch,
                 loss=loss,
                 train_accuracy=train_accuracy,
-                heldout_accuracy=self._accuracy(compact, judged, outputs, exactly=epoch == self.config.epochs),
+                heldout_accuracy=self._accuracy(model, judged, outputs, epoch),
                 learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
             )
             epochs.append(result)
             self._on_epoch(result)
             if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
-                vocabulary.write_back(compact, full)
                 state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
-                write_checkpoint(checkpoints, epoch, full, optimizer, state)
-        vocabulary.write_back(compact, full)
-        policy = HRMPolicy(full, self.codec, self.actions, device=self.device)
+                write_checkpoint(checkpoints, epoch, model, optimizer.tensors(), state)
+        policy = HRMPolicy(model, self.codec, self.actions, device=self.device)
         paths = [path for _, path in find_checkpoints(checkpoints)]
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
 
     def _train_epoch(
-        self, model: HRM, optimizer: torch.optim.Optimizer, data: Dataset, outputs: Tensor, epoch: int
+        self, model: HRM, optimizer: HRMOptimizer, data: Dataset, outputs: Tensor, epoch: int
     ) -> tuple[float, float]:
         model.train()
         segments = self._segments(epoch, model.config.max_segments)
@@ -164,10 +159,9 @@ class ImitationTrainer:
             torch.manual_seed(epoch_seed)
             generator = torch.Generator().manual_seed(epoch_seed)
             for step, rows in enumerate(shuffled_batches(lengths, self.config.batch_size, generator)):
-                rate = self._learning_rate((epoch - 1) * steps + step, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * group["factor"]
-                loss, hits = self._train_batch(model, optimizer, data, rows, outputs, segments)
+                to_the_end = float(torch.rand((), generator=generator)) < self.config.to_the_end_share
+                loss, hits = self._train_batch(model, data, rows, outputs, segments, to_the_end)
+                optimizer.step(self._learning_rate((epoch - 1) * steps + step, steps))
                 loss_sum += loss * len(rows)
                 right += hits
                 self._on_batch(epoch, step + 1, steps)
@@ -176,11 +170,11 @@ class ImitationTrainer:
     def _train_batch(
         self,
         model: HRM,
-        optimizer: torch.optim.Optimizer,
         data: Dataset,
         rows: list[int],
         outputs: Tensor,
         segments: int,
+        to_the_end: bool,
     ) -> tuple[float, int]:
         batch = pad([data.sequences[row] for row in rows], self.device, PADDING_MULTIPLE)
         labels = data.labels[rows].to(self.device)
@@ -196,7 +190,7 @@ class ImitationTrainer:
             right = out.logits.detach().argmax(-1) == labels
             halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float(), reduction="none")
             ((imitation + HALTING_WEIGHT * halting).sum() / len(rows)).backward()
-            going_on, done = _going_on(right, out.finish is not None)
+            going_on, done = _going_on(right, out.finish is not None, to_the_end)
             loss_sum += float(imitation.detach()[done].sum())
             right_count += int(right[done].sum())
             if out.finish is None or not len(going_on):
@@ -205,37 +199,20 @@ class ImitationTrainer:
                 carry = out.finish(going_on)
             tokens, mask = tokens[going_on], None if mask is None else mask[going_on]
             targets, labels = targets[going_on], labels[going_on]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad()
         return loss_sum / len(rows), right_count
 
-    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, exactly: bool) -> float:
-        """Return the accuracy: quickly, or exactly as the trained policy will decide, in full precision."""
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int) -> float:
+        """Return the accuracy with the segments trained so far; after the last epoch exactly as the policy decides."""
         model.eval()
+        exactly = epoch == self.config.epochs
+        segments = self._segments(epoch, model.config.max_segments)
         right = 0
         for start in range(0, len(data), _EVALUATION_BATCH):
             batch = pad(data.sequences[start : start + _EVALUATION_BATCH], self.device, PADDING_MULTIPLE)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16 and not exactly):
-                logits, _ = model.think(batch.tokens, batch.mask, outputs)
+                logits, _ = model.think(batch.tokens, batch.mask, outputs, max_segments=segments)
             right += int((logits.argmax(-1).cpu() == data.labels[start : start + _EVALUATION_BATCH]).sum())
         return right / len(data)
-
-    def _optimizer(self, model: HRM) -> torch.optim.AdamW:
-        decayed: list[torch.nn.Parameter] = []
-        kept: list[torch.nn.Parameter] = []
-        embeddings = [model.token_embedding.weight]
-        for name, parameter in model.named_parameters():
-            # Untouched rows of the embeddings and the output have no gradient; without decay they stay as they are.
-            in_blocks = parameter.dim() == 2 and ".blocks." in name
-            if parameter is not embeddings[0]:
-                (decayed if in_blocks else kept).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": self.config.weight_decay, "factor": 1.0},
-            {"params": kept, "weight_decay": 0.0, "factor": 1.0},
-            {"params": embeddings, "weight_decay": 0.0, "factor": self.config.embedding_rate_factor},
-        ]
-        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=(0.9, 0.95), fused=True)
 
     def _steps(self, data: Dataset) -> int:
         return math.ceil(len(data) / self.config.batch_size)
@@ -280,9 +257,10 @@ class ImitationTrainer:
         return checkpoint
 
 
-def _going_on(right: Tensor, another_segment: bool) -> tuple[Tensor, Tensor]:
+def _going_on(right: Tensor, another_segment: bool, to_the_end: bool) -> tuple[Tensor, Tensor]:
     """Return the rows that think on, wrong ones as many as are worth a segment, and the rows that are done."""
     order = right.int().argsort(stable=True)  # the wrong ones first
     together = min(ROWS_MULTIPLE, len(right))
-    count = int((~right).sum()) // together * together if another_segment else 0
+    wanted = len(right) if to_the_end else int((~right).sum()) // together * together
+    count = wanted if another_segment else 0
     return order[:count], order[count:]

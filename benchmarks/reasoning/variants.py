@@ -56,6 +56,7 @@ class HierarchicalThinker(nn.Module):
             HRMConfig(
                 vocab_size=vocab_size(task),
                 ngram_length=1,  # the plain transformer has none either; neighbours on a line mean little on a grid
+                patch_length=1,  # each cell has an answer of its own
                 max_positions=task.length,
                 high_width=HIGH_WIDTH,
                 high_layers=HIGH_LAYERS,

@@ -20,6 +20,7 @@ CONFIG = HRMConfig(
     low_heads=2,
     high_cycles=2,
     low_cycles=2,
+    patch_length=1,
     max_segments=4,
     dropout=0.0,
 )
@@ -204,6 +205,51 @@ def test_only_rows_that_think_on_have_their_thought_finished():
     torch.testing.assert_close(carry.low, whole.low[[2, 0]])
 
 
+def test_a_position_is_the_sum_of_its_patch_and_the_first_token_has_one_of_its_own():
+    model = make_model(patch_length=3, ngram_length=2)
+    tokens = torch.tensor(random_ids(6))
+    (pairs,) = ngram_ids(tokens, 2, CONFIG.vocab_size)
+    seen = []
+    model.high_to_low.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        model(tokens, None, ACTIONS)
+        each = model.token_embedding(tokens) + model.token_embedding(pairs)
+        patches = torch.stack([each[:, 0], each[:, 1:4].sum(1), each[:, 4:].sum(1)], dim=1)
+    expected = (patches + model.position_embedding.weight[:3]) * 16**0.5
+    torch.testing.assert_close(seen[0], model.high_start + expected)
+
+
+@pytest.mark.parametrize(("tokens", "positions"), [(1, 1), (2, 2), (4, 2), (5, 3), (94, 32)])
+def test_three_tokens_a_patch_are_a_third_of_the_positions(tokens, positions):
+    carry = make_model(patch_length=3)(torch.tensor(random_ids(tokens)), None, ACTIONS).carry
+    assert carry.high.shape == (1, positions, 16)
+
+
+@pytest.mark.parametrize("patch_length", [2, 3, 5])
+def test_padding_changes_no_answer_where_a_patch_is_padded_in_part(patch_length):
+    model = make_model(patch_length=patch_length)
+    ids = random_ids(3, 12, 7, 1, 2)
+    batch = pad(ids)
+    together = model(batch.tokens, batch.mask, ACTIONS)
+    for row, own in enumerate(ids):
+        alone = model(torch.tensor([own]), None, ACTIONS)
+        torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
+
+
+def test_sparse_gradients_are_the_same_gradients():
+    whole, sparse = make_model(patch_length=3), make_model(patch_length=3)
+    sparse.sparse_gradients = True
+    batch = pad(random_ids(3, 12, 7))
+    for model in (whole, sparse):
+        model(batch.tokens, batch.mask, ACTIONS).logits.square().sum().backward()
+    assert sparse.token_embedding.weight.grad.is_sparse
+    assert sparse.output.weight.grad.is_sparse
+    for name, parameter in whole.named_parameters():
+        if parameter.grad is not None:
+            other = dict(sparse.named_parameters())[name].grad.to_dense()
+            torch.testing.assert_close(other, parameter.grad)
+
+
 def test_the_order_of_the_tokens_matters():
     model = make_model()
     ids = random_ids(6)[0]
@@ -232,7 +278,7 @@ def test_actions_of_different_lengths_are_the_mean_over_their_tokens():
 def test_input_longer_than_the_positions_is_refused():
     model = make_model()
     model(torch.tensor(random_ids(32)), None, ACTIONS)
-    with pytest.raises(ValueError, match="33 tokens: the model has 32 positions"):
+    with pytest.raises(ValueError, match="33 positions: the model has 32"):
         model(torch.tensor(random_ids(33)), None, ACTIONS)
 
 

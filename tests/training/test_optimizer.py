@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.errors import CheckpointError
+from aegis.hrm import HRM, output_tokens
+from aegis.training.optimizer import HRMOptimizer
+
+SMALL = HRMConfig(
+    vocab_size=300,
+    max_positions=32,
+    high_width=16,
+    high_layers=1,
+    high_heads=2,
+    low_width=8,
+    low_layers=1,
+    low_heads=2,
+    ngram_length=1,
+)
+OUTPUTS = output_tokens([[7], [250, 251], [9]])
+TOKENS = torch.tensor([[299, 20, 30, 20, 41], [299, 5, 30, 200, 7]])
+
+
+def make_model() -> HRM:
+    torch.manual_seed(0)
+    return HRM(SMALL)
+
+
+def learn(model: HRM, optimizer: HRMOptimizer, steps: int = 3, rate: float = 1e-2) -> None:
+    for _ in range(steps):
+        logits = model(TOKENS, None, OUTPUTS).logits
+        torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+        optimizer.step(rate)
+
+
+def moved(before: torch.Tensor, after: torch.Tensor) -> set[int]:
+    return set((before != after).reshape(len(before), -1).any(1).nonzero().flatten().tolist())
+
+
+def test_rows_that_no_step_reads_stay_as_they_are_to_the_last_bit():
+    start, model = make_model(), make_model()
+    learn(model, HRMOptimizer(model, TrainingConfig()))
+    assert moved(start.token_embedding.weight, model.token_embedding.weight) == set(TOKENS.flatten().tolist())
+    assert moved(start.output.weight, model.output.weight) == {7, 9, 250, 251}
+    assert moved(start.output.bias, model.output.bias) == {7, 9, 250, 251}
+
+
+def test_the_token_embedding_learns_at_a_multiple_of_the_rate():
+    start, model = make_model(), make_model()
+    learn(model, HRMOptimizer(model, TrainingConfig(embedding_rate_factor=7.0)), steps=1, rate=1e-3)
+    # Adam's first step is the rate in the gradient's direction.
+    for table, rate in (("token_embedding.weight", 7e-3), ("output.weight", 1e-3)):
+        step = (model.state_dict()[table] - start.state_dict()[table]).abs().max().item()
+        assert step == pytest.approx(rate, rel=1e-3), table
+
+
+def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
+    model = make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.3))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, kept = ({names[id(p)] for p in group["params"]} for group in optimizer._dense.param_groups)
+    assert [group["weight_decay"] for group in optimizer._dense.param_groups] == [0.3, 0.0]
+    assert decayed | kept | {"token_embedding.weight", "output.weight"} == set(names.values())
+    assert all(".blocks." in name and name.endswith("weight") and "norm" not in name for name in decayed)
+    assert len(decayed) == 2 * 4  # one block per level here, four matrices each
+
+
+def test_all_gradients_are_clipped_together(monkeypatch):
+    model = make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig(gradient_clip=0.05))
+    norms = []
+
+    def norm() -> float:
+        found = [p.grad.to_dense() for p in model.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(found))
+
+    clip = optimizer._clip_gradients
+
+    def watch() -> None:
+        before = norm()
+        clip()
+        norms.append((before, norm()))
+
+    monkeypatch.setattr(optimizer, "_clip_gradients", watch)
+    learn(model, optimizer)
+    assert all(before > 0.05 for before, _ in norms)
+    assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
+
+
+def test_the_state_comes_back_and_goes_on_to_the_same_weights():
+    one, other = make_model(), make_model()
+    unbroken = HRMOptimizer(one, TrainingConfig())
+    learn(one, unbroken, steps=5)
+    before = HRMOptimizer(other, TrainingConfig())
+    learn(other, before, steps=2)
+    after = HRMOptimizer(other, TrainingConfig())
+    after.load(before.tensors())
+    learn(other, after, steps=3)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def test_the_state_holds_only_the_rows_that_moved():
+    model = make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig())
+    learn(model, optimizer)
+    shapes = {name: tuple(tensor.shape) for name, tensor in optimizer.tensors().items() if name.startswith("rows.")}
+    assert shapes["rows.0.exp_avg"] == shapes["rows.0.exp_avg_sq"] == (len(set(TOKENS.flatten().tolist())), 16)
+    assert shapes["rows.1.exp_avg"] == (4, 16)
+
+
+def test_another_models_state_is_refused():
+    model = make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig())
+    learn(model, optimizer)
+    for other in (HRM(replace(SMALL, high_width=32)), HRM(replace(SMALL, vocab_size=280))):
+        with pytest.raises(CheckpointError, match="does not fit the model"):
+            HRMOptimizer(other, TrainingConfig()).load(optimizer.tensors())
