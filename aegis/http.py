@@ -90,9 +90,7 @@ class HttpClient:
         self._turn = threading.Lock()
         self._next_start = 0.0
 
-    def request(
-        self, method: str, url: str, *, params: Mapping[str, str] | None = None, document: Any = None
-    ) -> Reply:
+    def request(self, method: str, url: str, *, params: Mapping[str, str] | None = None, document: Any = None) -> Reply:
         """Return the answer to a request, `document` sent as JSON.
 
         Raises `RequestError` with the last status and body, when there was one, after the last attempt.
