@@ -83,6 +83,8 @@ class AgentConfig:
     """Decisions in a row that gained nothing after which a goal is set aside for the next one."""
     recent_length: int = 3
     """Recent actions, with their outcomes, in the state."""
+    action_timeout_seconds: float = 60.0
+    """An action that takes longer has failed; the agent goes on without it."""
     answer_timeout_seconds: float = 300.0
     """After this a question in the inbox counts as unanswered."""
     approval_timeout_seconds: float = 86400.0
@@ -104,6 +106,7 @@ class AgentConfig:
             _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
         for name, option in (
+            ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
             ("approval_timeout_seconds", "--approval-timeout"),
             ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
