@@ -76,7 +76,7 @@ class HttpClient:
         follow_redirects: bool = False,
         on_retry: Callable[[str], None] = lambda line: None,
         is_final: Callable[[int, bytes], bool] = lambda status, body: False,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds),
     ) -> None:
         self.manners = manners or Manners()
         self.on_retry = on_retry

@@ -89,6 +89,7 @@ class OpenAITeacher:
         self._model = model
         self._base_url = _checked_url(base_url)
         self._key = api_key or ""
+        self._on_trouble = on_trouble
         self._form = _Form()
         self._answers: OrderedDict[tuple[ActionList, str], tuple[float, ...]] = OrderedDict()
         rate = self.config.requests_per_minute
@@ -119,6 +120,10 @@ class OpenAITeacher:
     def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
         """Return each state's probabilities; raises `TeacherError` when the endpoint or the budget gives out."""
         return [self._decide(state, actions) for state in states]
+
+    def with_limits(self, config: EndpointConfig) -> OpenAITeacher:
+        """Return the same teacher under other limits."""
+        return OpenAITeacher(self._model, self._base_url, self._key, config, self._on_trouble)
 
     def close(self) -> None:
         """Close the connection."""
@@ -227,6 +232,16 @@ def load_openai(
         return OpenAITeacher(model, url, key, config or config_of_environment(), on_trouble)
     except ConfigError as error:
         raise TeacherError(f"teacher {name}: {error}") from error
+
+
+def at_address(name: str, base_url: str) -> str:
+    """Return the name of the same model at this address; raises `TeacherError` for a teacher behind no endpoint."""
+    if not name.startswith(PREFIX):
+        raise TeacherError(f"--base-url {clean_text(base_url)} goes with --teacher {PREFIX}MODEL, not with {name}")
+    try:
+        return f"{PREFIX}{split_name(name)[0]}@{_checked_url(base_url)}"
+    except ConfigError as error:
+        raise TeacherError(str(error)) from error
 
 
 def split_name(name: str) -> tuple[str, str | None]:
