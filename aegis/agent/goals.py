@@ -59,13 +59,13 @@ class GoalBook:
         if not topics:
             raise ConfigError("goals need topics to be about: none can be read about here; choose another --search")
         self._database = database
-        self._topics = tuple(topics)
+        self._topics = tuple(dict.fromkeys(clean_text(topic) for topic in topics))
         self._rng = rng
 
     @property
     def window(self) -> int:
         """How many goals must lie between two of the same kind and topic: `WINDOW`, or half of all there can be."""
-        return min(WINDOW, len(KINDS) * len(set(self._topics)) // 2)
+        return min(WINDOW, len(KINDS) * len(self._topics) // 2)
 
     def draw(self, episode: str, now: datetime) -> tuple[Goal, tuple[str, ...]]:
         """Take up a new goal, of a kind and on a topic drawn at random; return it with the questions it starts with.
