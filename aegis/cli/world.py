@@ -110,6 +110,7 @@ def load_teacher(
         teacher.close()
         teacher = teacher.with_limits(config)
         teacher.budget.keep_in(UsageLedger(store.database))
+        say(f"Endpoint: {teacher.address}")
     return teacher
 
 

@@ -113,6 +113,11 @@ class OpenAITeacher:
         return clean_text(self._model, 100)
 
     @property
+    def address(self) -> str:
+        """Where it is asked, and whether with a key, in a few words."""
+        return f"{self._base_url} ({'with' if self._key else 'without'} a key)"
+
+    @property
     def source(self) -> str:
         """What `load_teacher` takes to ask the same model at the same address again."""
         return f"{PREFIX}{self._model}@{self._base_url}"

@@ -78,6 +78,7 @@ def test_an_endpoint_decides_and_its_probabilities_are_recorded(run, endpoint, s
     assert all(example.outcome.gained == 1 for example in examples)
     assert {example.outcome.result["provider"] for example in examples} == {searxng}
     assert used == (360, 40)
+    assert f"Endpoint: {endpoint} (with a key)" in result.output
     assert KEY not in result.output
 
 

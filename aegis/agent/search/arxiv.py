@@ -10,7 +10,7 @@ from aegis.errors import SearchError
 from aegis.http import Manners
 
 API_URL = "https://export.arxiv.org/api/query"
-MANNERS = Manners(timeout_seconds=10.0, attempts=3, deadline_seconds=40.0, interval_seconds=3.0)
+MANNERS = Manners(timeout_seconds=10.0, attempts=2, deadline_seconds=20.0, interval_seconds=3.0)
 """arXiv's terms of use ask for three seconds between requests."""
 
 _ATOM = "{http://www.w3.org/2005/Atom}"

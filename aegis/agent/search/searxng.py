@@ -11,7 +11,7 @@ from aegis.errors import ConfigError, SearchError
 from aegis.http import Manners
 from aegis.rendering import clean_text
 
-MANNERS = Manners(timeout_seconds=12.0, attempts=2, deadline_seconds=30.0, interval_seconds=1.0)
+MANNERS = Manners(timeout_seconds=10.0, attempts=2, deadline_seconds=20.0, interval_seconds=1.0)
 _QUERY_CHARACTERS = 300
 
 

@@ -11,7 +11,7 @@ from aegis.errors import ConfigError, SearchError
 from aegis.http import Manners
 
 API_URL = "https://{language}.wikipedia.org/w/api.php"
-MANNERS = Manners(timeout_seconds=8.0, attempts=3, deadline_seconds=30.0, interval_seconds=0.5)
+MANNERS = Manners(timeout_seconds=10.0, attempts=2, deadline_seconds=20.0, interval_seconds=0.5)
 MOST_EXTRACTS = 20
 """MediaWiki gives introductions of no more articles in one answer."""
 
