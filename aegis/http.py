@@ -61,6 +61,27 @@ class Reply:
             raise RequestError(f"the answer is not JSON: {shown(self.body)!r}", self.status, self.body) from error
 
 
+class Pace:
+    """Keeps the starts of requests some seconds apart, from whatever thread they come."""
+
+    def __init__(
+        self, interval_seconds: float, sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds)
+    ) -> None:
+        self._interval_seconds = interval_seconds
+        self._sleep = sleep
+        self._turn = threading.Lock()
+        self._next_start = 0.0
+
+    def wait(self) -> None:
+        """Wait for the next turn."""
+        with self._turn:
+            now = time.monotonic()
+            start = max(now, self._next_start)
+            self._next_start = start + self._interval_seconds
+        if start > now:
+            self._sleep(start - now)
+
+
 class HttpClient:
     """Sends requests, and again after what may pass: a broken connection, a time-out, a 429, a 5xx.
 
@@ -87,8 +108,7 @@ class HttpClient:
             follow_redirects=follow_redirects,
             timeout=self.manners.timeout_seconds,
         )
-        self._turn = threading.Lock()
-        self._next_start = 0.0
+        self._pace = Pace(self.manners.interval_seconds, sleep)
 
     def request(self, method: str, url: str, *, params: Mapping[str, str] | None = None, document: Any = None) -> Reply:
         """Return the answer to a request, `document` sent as JSON.
@@ -117,7 +137,7 @@ class HttpClient:
         self._client.close()
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str] | None, document: Any) -> Reply:
-        self._wait_for_turn()
+        self._pace.wait()
         try:
             status, body, headers = self._exchange(method, url, params, document)
         except httpx2.TimeoutException as error:
@@ -149,14 +169,6 @@ class HttpClient:
                 if time.monotonic() > ends_at:
                     raise httpx2.ReadTimeout("the answer drips in")
             return response.status_code, bytes(body), response.headers
-
-    def _wait_for_turn(self) -> None:
-        with self._turn:
-            now = time.monotonic()
-            start = max(now, self._next_start)
-            self._next_start = start + self.manners.interval_seconds
-        if start > now:
-            self._sleep(start - now)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

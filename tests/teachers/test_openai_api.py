@@ -58,6 +58,7 @@ class Endpoint:
                 {
                     "id": "chatcmpl-1",
                     "object": "chat.completion",
+                    "created": 1_769_860_800,
                     "model": document["model"],
                     "choices": [choice | self.dialect.get("choice", {})],
                     "usage": {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100},

@@ -9,9 +9,12 @@ from aegis.agent.search.online import check_limit, passage, title
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.searxng import host_of
 from aegis.errors import SearchError
+from aegis.http import Pace
 from aegis.rendering import clean_text
 
 INSTALL = "pip install 'aegis-hrm[search]'"
+INTERVAL_SECONDS = 2.0
+"""Least time between two searches: engines soon refuse who asks faster."""
 _QUERY_CHARACTERS = 300
 
 
@@ -24,9 +27,12 @@ class EngineSearch:
 
     name = "ddgs"
 
-    def __init__(self, backend: str = "auto", timeout_seconds: int = 8) -> None:
+    def __init__(
+        self, backend: str = "auto", timeout_seconds: int = 8, interval_seconds: float = INTERVAL_SECONDS
+    ) -> None:
         self._backend = backend
         self._timeout_seconds = timeout_seconds
+        self._pace = Pace(interval_seconds)
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
         """Return at most `limit` pages, best first. Raises `SearchError` when no engine could be asked."""
@@ -39,6 +45,7 @@ class EngineSearch:
         except ImportError as error:
             raise SearchError(f"ddgs is not installed: {INSTALL}") from error
         statuses: list[int] = []
+        self._pace.wait()
         try:
             found = self._engines(statuses).text(asked, max_results=limit, backend=self._backend)
         except DDGSException as error:

@@ -23,7 +23,7 @@ from aegis.errors import ConfigError, SearchError
 from aegis.http import Manners
 
 ANSWERS = Path(__file__).parent / "answers"
-QUICK = Manners(timeout_seconds=0.5, attempts=2, first_pause_seconds=0.01)
+QUICK = Manners(timeout_seconds=0.3, attempts=2, first_pause_seconds=0.01)
 FILES = {"arxiv": "arxiv{}.xml", "wikipedia": "wikipedia{}.json", "searxng": "searxng{}.json", "ddgs": "ddgs{}.html"}
 JSON_PROVIDERS = ("wikipedia", "searxng")
 
@@ -45,7 +45,7 @@ def provider(kind, httpserver, monkeypatch):
     else:
         duckduckgo = pytest.importorskip("ddgs.engines.duckduckgo")
         monkeypatch.setattr(duckduckgo.Duckduckgo, "search_url", httpserver.url_for("/search"))
-        made = EngineSearch("duckduckgo", timeout_seconds=1)
+        made = EngineSearch("duckduckgo", timeout_seconds=1, interval_seconds=0)
     yield made
     made.close()
 
@@ -122,7 +122,9 @@ def test_a_server_that_breaks_once_is_asked_again(provider, httpserver, kind):
 
 
 def test_a_server_that_hangs_is_an_error_in_time(provider, httpserver, kind):
-    httpserver.expect_request("/search").respond_with_handler(lambda request: time.sleep(1.5))
+    httpserver.expect_request("/search").respond_with_handler(
+        lambda request: time.sleep(1.2 if kind == "ddgs" else 0.5)
+    )
     started = time.monotonic()
     with pytest.raises(SearchError, match=f"{kind}: "):
         provider.search("What is halting?", 5)
@@ -222,7 +224,7 @@ def test_arxiv_is_asked_once_in_three_seconds():
 def test_ddgs_that_is_not_installed_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ddgs.exceptions", None)
     with pytest.raises(SearchError, match=r"pip install 'aegis-hrm\[search\]'"):
-        EngineSearch().search("x", 1)
+        EngineSearch(interval_seconds=0).search("x", 1)
 
 
 def test_searxng_that_gives_no_json_says_what_to_allow(httpserver):
