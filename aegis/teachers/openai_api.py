@@ -197,7 +197,8 @@ class OpenAITeacher:
         return first
 
     def _explained(self, error: RequestError) -> Exception:
-        if error.status in (400, 422) and len(error.body) > 0:
+        # OpenAI forbids (403) log-probabilities of some models instead of calling them a bad request.
+        if error.status in (400, 422) or (error.status == 403 and b"logprobs" in error.body):
             return _RefusedError(self._safe(f"{error} {error.body[:4000].decode('utf-8', 'replace')}"))
         if error.status in (401, 403):
             advice = "the key was refused: set OPENAI_API_KEY" if self._key else "it wants a key: set OPENAI_API_KEY"

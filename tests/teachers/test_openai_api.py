@@ -36,7 +36,8 @@ class Endpoint:
         self.documents.append(document)
         refused = self._refusal(document)
         if refused:
-            return Response(json.dumps({"error": {"message": refused, "type": "invalid_request_error"}}), status=400)
+            error = {"message": refused, "type": "invalid_request_error"}
+            return Response(json.dumps({"error": error}), status=403 if "not allowed" in refused else 400)
         words = document["messages"][0]["content"].rsplit("out of: ", 1)[1].split(", ")
         digest = hashlib.sha256(document["messages"][1]["content"].encode()).digest()
         shares = [1 + byte for byte in digest[: len(words)]]
@@ -74,6 +75,8 @@ class Endpoint:
             return f"Unsupported parameter: '{other}' is not supported with this model. Use '{field}' instead."
         if "temperature" in document and not self.dialect["temperature"]:
             return "Unsupported value: 'temperature' does not support 0 with this model."
+        if document.get("logprobs") and self.dialect.get("forbids_logprobs"):
+            return "You are not allowed to request logprobs from this model"
         if document.get("top_logprobs", 0) > self.dialect["logprobs"] and self.dialect["logprobs"] is not False:
             return f"top_logprobs must be at most {self.dialect['logprobs']}"
         if "response_format" in document and not self.dialect["schema"]:
@@ -120,6 +123,7 @@ DIALECTS = {
     "five log-probabilities": {"logprobs": 5},
     "log-probabilities refused": {"logprobs": 0},
     "log-probabilities left out": {"logprobs": False},
+    "log-probabilities forbidden": {"logprobs": False, "forbids_logprobs": True},
     "neither them nor a schema": {"logprobs": 0, "schema": False},
     "a reasoning model": {"logprobs": 0, "temperature": False, "limit_field": "max_completion_tokens"},
 }
