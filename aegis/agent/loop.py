@@ -136,15 +136,20 @@ class Agent:
             self._take_up_goal(now)
 
     def _take_up_goal(self, now: datetime) -> Goal:
-        """Return a new goal; one whose questions were all asked before starts with the gaps in what was read since."""
-        for _ in range(_GOALS_TRIED):
-            goal, questions = self._goals.draw(self._episode, now)
-            raised = sum(
-                self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now) for text in questions
-            )
-            if raised or self._curiosity.raise_from_gaps(goal.topic, goal.id, self._episode, now):
+        """Return a new goal that has something to ask, where a few draws find one."""
+        goal, has_questions = self._begin_goal(now)
+        for _ in range(_GOALS_TRIED - 1):
+            if has_questions:
                 break
+            self._goals.close(goal, now, reached=False)
+            goal, has_questions = self._begin_goal(now)
         return goal
+
+    def _begin_goal(self, now: datetime) -> tuple[Goal, bool]:
+        """Return a new goal and whether it has questions: its own, or the gaps met since, where those were asked."""
+        goal, questions = self._goals.draw(self._episode, now)
+        raised = [self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now) for text in questions]
+        return goal, any(raised) or self._curiosity.raise_from_gaps(goal.topic, goal.id, self._episode, now) > 0
 
     def _current_goal(self, now: datetime) -> Goal:
         """Return the most important goal with work left; the agent never runs dry, for a new one is drawn."""
@@ -164,8 +169,10 @@ class Agent:
     def _plan(self, now: datetime) -> Plan:
         goal = self._current_goal(now)
         open_questions = self._curiosity.open_questions(goal.id)
-        vain = [q for q in open_questions if q.searches and not self._inbox.is_waiting(q.text)]
-        first = open_questions[0] if open_questions else None
+        not_waiting = [q for q in open_questions if not self._inbox.is_waiting(q.text)]
+        vain = [q for q in not_waiting if q.searches]
+        # A policy may ask though there is nothing to ask about: then at least not the same as what waits already.
+        first = next(iter(not_waiting), None)
         to_search, query = choose_query(goal, open_questions, self._queries.recent())
         to_ask = vain[-1] if vain else None
         pending = {proposal.aspect for proposal in self._queue.pending()}
