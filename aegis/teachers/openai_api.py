@@ -144,7 +144,7 @@ class OpenAITeacher:
         return self._answers[key]
 
     def _ask(self, messages: list[dict[str, str]], actions: ActionList) -> tuple[float, ...]:
-        form, said = self._form, ""
+        form, said, this_once = self._form, "", False
         for _ in range(_ADAPTATIONS):
             try:
                 choice = self._request(form, messages, actions)
@@ -154,7 +154,8 @@ class OpenAITeacher:
                     raise TeacherError(f"teacher {self.name} at {self._base_url}: {refusal}") from None
                 form = simpler
                 continue
-            self._form = form
+            if not this_once:
+                self._form = form
             message = choice.get("message")
             text = message.get("content") if isinstance(message, dict) else None
             said = text if isinstance(text, str) else ""
@@ -164,9 +165,9 @@ class OpenAITeacher:
                 by_tokens = read_logprobs(places, actions)
                 if by_tokens is not None:
                     return by_tokens
-                form = replace(form, top_logprobs=0)  # this once: the answer was something else
+                form, this_once = replace(form, top_logprobs=0), True  # the answer was something else
             elif form.top_logprobs:
-                self._form = form = replace(form, top_logprobs=0)
+                form = replace(form, top_logprobs=0)
             elif (answer := read_answer(said, actions)) is not None:
                 return answer
             elif choice.get("finish_reason") == "length" and form.limit < _REASONING_TOKENS:
@@ -198,7 +199,7 @@ class OpenAITeacher:
 
     def _explained(self, error: RequestError) -> Exception:
         # OpenAI forbids (403) log-probabilities of some models instead of calling them a bad request.
-        if error.status in (400, 422) or (error.status == 403 and b"logprobs" in error.body):
+        if error.status in (400, 422, 501) or (error.status == 403 and b"logprobs" in error.body):
             return _RefusedError(self._safe(f"{error} {error.body[:4000].decode('utf-8', 'replace')}"))
         if error.status in (401, 403):
             advice = "the key was refused: set OPENAI_API_KEY" if self._key else "it wants a key: set OPENAI_API_KEY"

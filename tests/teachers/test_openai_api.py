@@ -227,6 +227,18 @@ def test_an_answer_that_is_no_action_is_an_error_and_never_a_guess(endpoint, tea
         teach().probabilities([STATE], CHECKED_ACTIONS)
 
 
+def test_an_answer_beside_the_actions_is_asked_for_by_a_schema_that_once(endpoint, teach):
+    server = endpoint()
+    teacher = teach()
+    beside = {"token": "Well", "logprob": -0.01, "top_logprobs": []}
+    server.dialect["choice"] = {"logprobs": {"content": [beside]}}
+    assert max(teacher.probabilities([STATE], CHECKED_ACTIONS)[0]) == 1.0
+    assert ["response_format" in document for document in server.documents] == [False, True]
+    del server.dialect["choice"]
+    assert max(teacher.probabilities([{"n": 1}], CHECKED_ACTIONS)[0]) < 1.0
+    assert len(server.documents) == 3
+
+
 def test_a_model_that_thinks_aloud_first_is_given_room_to(endpoint, teach):
     server = endpoint(logprobs=0, answer="", choice={"finish_reason": "length"})
     with pytest.raises(TeacherError):
