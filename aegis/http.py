@@ -62,7 +62,10 @@ class Reply:
 
 
 class Pace:
-    """Keeps the starts of requests some seconds apart, from whatever thread they come."""
+    """Keeps the starts of requests some seconds apart, from whatever thread they come.
+
+    `across`, where it is set, takes those seconds and returns how many other processes leave to wait.
+    """
 
     def __init__(
         self, interval_seconds: float, sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds)
@@ -71,12 +74,14 @@ class Pace:
         self._sleep = sleep
         self._turn = threading.Lock()
         self._next_start = 0.0
+        self.across: Callable[[float], float] | None = None
 
     def wait(self) -> None:
         """Wait for the next turn."""
         with self._turn:
+            others = self.across(self._interval_seconds) if self.across is not None else 0.0
             now = time.monotonic()
-            start = max(now, self._next_start)
+            start = max(now + others, self._next_start)
             self._next_start = start + self._interval_seconds
         if start > now:
             self._sleep(start - now)
@@ -108,7 +113,7 @@ class HttpClient:
             follow_redirects=follow_redirects,
             timeout=self.manners.timeout_seconds,
         )
-        self._pace = Pace(self.manners.interval_seconds, sleep)
+        self.pace = Pace(self.manners.interval_seconds, sleep)
 
     def request(self, method: str, url: str, *, params: Mapping[str, str] | None = None, document: Any = None) -> Reply:
         """Return the answer to a request, `document` sent as JSON.
@@ -137,7 +142,7 @@ class HttpClient:
         self._client.close()
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str] | None, document: Any) -> Reply:
-        self._pace.wait()
+        self.pace.wait()
         try:
             status, body, headers = self._exchange(method, url, params, document)
         except httpx2.TimeoutException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from aegis.agent.search.arxiv import ArxivSearch
@@ -15,6 +16,7 @@ from aegis.agent.search.provider import SearchHit, SearchProvider
 from aegis.agent.search.searxng import SearxngSearch
 from aegis.agent.search.wikipedia import WikipediaSearch
 from aegis.errors import ConfigError
+from aegis.http import Pace
 
 __all__ = [
     "PROVIDERS",
@@ -65,8 +67,9 @@ def create_search(
 ) -> SearchChain:
     """Return the providers named, in order, as one search, e.g. `offline,arxiv`.
 
-    `cache`: a file for the answers of online providers. `progress` hears of the offline index's making, `on_trouble`
-    one line per failure. Raises `ConfigError` for a name that is none, or given twice.
+    `cache`: a file for the answers of online providers, by which processes that share it also keep their manners.
+    `progress` hears of the offline index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name
+    that is none, or given twice.
     """
     labels = [name.strip() for name in names.split(",") if name.strip()]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -75,4 +78,8 @@ def create_search(
         raise ConfigError(f"--search {names!r}: name at least one of {', '.join(PROVIDERS)}")
     providers = [(label, create_provider(label, index_path=index_path, progress=progress)) for label in labels]
     kept = SearchCache(cache, cache_max_age_seconds) if cache is not None else None
+    if kept is not None:
+        for label, provider in providers:
+            if isinstance(pace := getattr(provider, "pace", None), Pace):
+                pace.across = partial(kept.next_turn, label)
     return SearchChain(providers, kept, on_trouble=on_trouble)

@@ -24,6 +24,7 @@ class ArxivSearch:
 
     def __init__(self, url: str = API_URL, manners: Manners = MANNERS) -> None:
         self._source = OnlineSource(self.name, url, manners)
+        self.pace = self._source.pace
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
         """Return at most `limit` abstracts, best first. Raises `SearchError` when arXiv can't be asked."""

@@ -1,5 +1,7 @@
 """Answers of online providers, kept for some days in one SQLite file, so that nothing is asked twice for nothing.
 
+Processes that share the file also take turns by it.
+
 It can be deleted at any time, and one that is damaged or locked is as good as an empty one.
 """
 
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import title_key
@@ -21,12 +24,14 @@ MAX_AGE_SECONDS = 7 * 86400.0
 MAX_ANSWERS = 20_000
 _PRUNE_EVERY = 200
 _BUSY_SECONDS = 1.0
+_LONGEST_QUEUE = 20
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answer(provider TEXT NOT NULL, query TEXT NOT NULL, "limit" INTEGER NOT NULL,
                                   hits TEXT NOT NULL, asked_at REAL NOT NULL,
                                   PRIMARY KEY(provider, query, "limit")) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answer_by_age ON answer(asked_at);
+CREATE TABLE IF NOT EXISTS pace(provider TEXT PRIMARY KEY NOT NULL, next_start REAL NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -65,6 +70,18 @@ class SearchCache:
         if self._kept % _PRUNE_EVERY == 0:
             self.prune()
 
+    def next_turn(self, provider: str, interval_seconds: float) -> float:
+        """Take the next turn to ask a provider among all processes; return the seconds until it comes."""
+        now = self._clock()
+        # A clock that was set back must not make anybody wait for long.
+        latest = now + _LONGEST_QUEUE * interval_seconds
+        sql = (
+            "INSERT INTO pace VALUES(?1, ?2 + ?3) ON CONFLICT(provider) DO UPDATE"
+            " SET next_start = max(?2, iif(next_start > ?4, ?2, next_start)) + ?3 RETURNING next_start"
+        )
+        rows = self._run(lambda c: c.execute(sql, (provider, now, interval_seconds, latest)).fetchall())
+        return max(0.0, float(rows[0][0]) - interval_seconds - now) if rows else 0.0
+
     def prune(self) -> None:
         """Remove what is too old, and the oldest above the most to keep."""
         oldest = self._clock() - self._max_age_seconds
@@ -81,7 +98,7 @@ class SearchCache:
                 self._connection.close()
                 self._connection = None
 
-    def _run(self, action: Callable[[sqlite3.Connection], list[tuple[str]]]) -> list[tuple[str]]:
+    def _run(self, action: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
         with self._lock:
             try:
                 return action(self._opened())

@@ -32,7 +32,7 @@ class EngineSearch:
     ) -> None:
         self._backend = backend
         self._timeout_seconds = timeout_seconds
-        self._pace = Pace(interval_seconds)
+        self.pace = Pace(interval_seconds)
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
         """Return at most `limit` pages, best first. Raises `SearchError` when no engine could be asked."""
@@ -45,7 +45,7 @@ class EngineSearch:
         except ImportError as error:
             raise SearchError(f"ddgs is not installed: {INSTALL}") from error
         statuses: list[int] = []
-        self._pace.wait()
+        self.pace.wait()
         try:
             found = self._engines(statuses).text(asked, max_results=limit, backend=self._backend)
         except DDGSException as error:

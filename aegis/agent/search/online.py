@@ -30,6 +30,7 @@ class OnlineSource:
         self.name = name
         self.url = url
         self._client = HttpClient(manners, {"User-Agent": agent}, follow_redirects=True)
+        self.pace = self._client.pace
 
     def get(self, params: Mapping[str, str]) -> Reply:
         try:

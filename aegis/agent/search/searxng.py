@@ -27,6 +27,7 @@ class SearxngSearch:
                 f"--search searxng:{clean_text(url)}: give an instance's address, http://... or https://..."
             )
         self._source = OnlineSource(self.name, url.rstrip("/") + "/search", manners)
+        self.pace = self._source.pace
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
         """Return at most `limit` pages, best first. Raises `SearchError` when the instance can't be asked."""

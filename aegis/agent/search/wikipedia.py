@@ -25,6 +25,7 @@ class WikipediaSearch:
         if not re.fullmatch(r"[a-z][a-z0-9-]{1,20}", language):
             raise ConfigError(f"--search wikipedia:{language!r}: give a language such as wikipedia:de")
         self._source = OnlineSource(self.name, url.format(language=language), manners)
+        self.pace = self._source.pace
         self._site = f"https://{language}.wikipedia.org/wiki/"
 
     def search(self, query: str, limit: int) -> list[SearchHit]:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from aegis.agent.search import SearchCache, SearchHit
+from aegis.agent.search import SearchCache, SearchHit, create_search
 
 HITS = [SearchHit("Title", "Text \ud83d.", "https://example.org", "topic")]
 
@@ -110,3 +110,25 @@ def test_threads_may_share_it(cache):
     for thread in threads:
         thread.join(30)
     assert cache.get("arxiv", "3 29", 2) == HITS
+
+
+def test_processes_that_share_the_file_take_turns(cache, path, clock):
+    other = SearchCache(path, clock=clock)
+    assert [cache.next_turn("arxiv", 3), other.next_turn("arxiv", 3), cache.next_turn("arxiv", 3)] == [0, 3, 6]
+    assert other.next_turn("wikipedia", 3) == 0
+    clock.now += 7
+    assert other.next_turn("arxiv", 3) == 2
+    clock.now += 100
+    assert cache.next_turn("arxiv", 3) == 0
+    clock.now -= 5000  # the clock was set back
+    assert cache.next_turn("arxiv", 3) == 0
+    other.close()
+
+
+def test_a_search_with_a_cache_keeps_its_manners_across_processes(path, clock):
+    search, again = (create_search("arxiv,wikipedia,ddgs,searxng:http://x", cache=path) for _ in range(2))
+    for one, other in zip(search._links, again._links, strict=True):
+        assert one.provider.pace.across(3.0) == 0
+        assert 2.5 < other.provider.pace.across(3.0) <= 3
+    search.close()
+    again.close()
