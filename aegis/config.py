@@ -87,6 +87,8 @@ class AgentConfig:
     """Decisions in a row that gained nothing after which a goal is set aside for the next one."""
     recent_length: int = 3
     """Recent actions, with their outcomes, in the state."""
+    action_timeout_seconds: float = 60.0
+    """An action that takes longer has failed; the agent goes on without it."""
     answer_timeout_seconds: float = 300.0
     """After this a question in the inbox counts as unanswered."""
     approval_timeout_seconds: float = 86400.0
@@ -108,11 +110,48 @@ class AgentConfig:
             _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
         for name, option in (
+            ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
             ("approval_timeout_seconds", "--approval-timeout"),
             ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
         ):
             _check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """What a teacher behind an HTTP endpoint may use: its patience, its pace and its budget."""
+
+    timeout_seconds: float = 60.0
+    """For one request."""
+    attempts: int = 6
+    """Requests for one decision before the teacher has failed; the pauses between them grow."""
+    deadline_seconds: float = 300.0
+    """For all attempts of one decision; a server that asks for a longer pause is given up at once."""
+    requests_per_minute: float | None = None
+    """Pace; None: as fast as answers come."""
+    max_tokens: int | None = None
+    """Budget of tokens, read and written, of one workspace; it may be passed by one request. None: no limit."""
+    max_cost: float | None = None
+    """Budget in the currency of the prices; needs them. None: no limit."""
+    input_price: float = 0.0
+    """Price of a million tokens read."""
+    output_price: float = 0.0
+    """Price of a million tokens written."""
+
+    def __post_init__(self) -> None:
+        _check(self.timeout_seconds > 0, f"the endpoint's time-out must be above 0 seconds, not {self.timeout_seconds}")
+        _check(self.deadline_seconds > 0, f"the endpoint's deadline must be above 0, not {self.deadline_seconds}")
+        _check(self.attempts >= 1, f"the endpoint's attempts must be at least 1, not {self.attempts}")
+        rate = self.requests_per_minute
+        _check(rate is None or rate > 0, f"--requests-per-minute must be above 0, not {rate}")
+        _check(
+            self.max_tokens is None or self.max_tokens >= 1, f"--max-tokens must be at least 1, not {self.max_tokens}"
+        )
+        _check(self.max_cost is None or self.max_cost > 0, f"--max-cost must be above 0, not {self.max_cost}")
+        _check(self.input_price >= 0 and self.output_price >= 0, "--prices must not be negative")
+        priced = self.input_price > 0 or self.output_price > 0
+        _check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ class Workspace:
         return self.folder / "aegis.db"
 
     @property
+    def search_cache(self) -> Path:
+        """Answers of online search providers; can be deleted at any time."""
+        return self.folder / "search-cache.db"
+
+    @property
     def checkpoints(self) -> Path:
         """Training as it stood after some epochs, one folder each."""
         return self.folder / "checkpoints"

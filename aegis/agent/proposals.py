@@ -143,11 +143,13 @@ class ApprovalQueue:
         return self._select("status = 'pending'")
 
     def unsettled(self) -> list[QueuedProposal]:
-        """Return approved and rejected proposals whose decision's outcome does not say so yet."""
-        return self._select(
-            "status IN ('approved', 'rejected') AND (SELECT json_extract(o.result, '$.status') FROM outcomes o"
-            " WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS NOT proposals.status"
-        )
+        """Return approved and rejected proposals that `mark_settled` has not heard of yet."""
+        return self._select("settled = 0 AND status IN ('approved', 'rejected')")
+
+    def mark_settled(self, number: int) -> None:
+        """Remember that the outcome of a decided proposal is recorded (in the same transaction)."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE proposals SET settled = 1 WHERE id = ?", (number,))
 
     def _select(self, where: str, values: Sequence[Any] = ()) -> list[QueuedProposal]:
         rows = self._database.query(

@@ -2,6 +2,7 @@
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
+UsageLedger         counts the tokens that an endpoint was paid for
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
 """
 
@@ -18,6 +19,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.usage import UsageLedger
 
 __all__ = [
     "Database",
@@ -27,6 +29,7 @@ __all__ = [
     "ImportReport",
     "RejectedRecord",
     "TeacherClaim",
+    "UsageLedger",
     "export_examples",
     "import_examples",
     "read_examples",
