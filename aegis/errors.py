@@ -8,6 +8,7 @@
     ├── NotEnoughDataError          too few decisions to train or to judge
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     ├── TeacherError                a teacher can't be loaded or can't decide
+    ├── PolicyFailedError           a policy could not decide this time (its cause is what it raised)
     ├── SearchError                 a search provider failed or timed out
     ├── ActionError                 an action can't be carried out
     └── ContractError               a policy or a teacher does not do what every policy must
@@ -48,6 +49,10 @@ class CheckpointError(AegisError):
 
 class TeacherError(AegisError):
     """A teacher can't be loaded or can't decide."""
+
+
+class PolicyFailedError(AegisError):
+    """A policy could not decide this time; nothing was recorded. Its `__cause__` is what the policy raised."""
 
 
 class SearchError(AegisError):

@@ -29,6 +29,7 @@ from aegis.agent.proposals import ApprovalQueue, candidates
 from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchProvider
 from aegis.config import AgentConfig
+from aegis.errors import StoreError
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
 
@@ -111,7 +112,13 @@ class Agent:
         )
         self._store.append(decision)
         self._step += 1
-        outcome, words = self._executor.carry_out(decision, plan, self._clock())
+        try:
+            outcome, words = self._executor.carry_out(decision, plan, self._clock())
+        except StoreError:
+            raise  # what can't be written can't be recorded as failed either
+        except Exception as error:  # a world that breaks, however it does, must not end a run of days
+            detail = f"{chosen} failed: {error or type(error).__name__}"
+            outcome, words = Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
         self._store.record_outcome(outcome)
         self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
