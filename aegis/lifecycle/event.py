@@ -10,7 +10,7 @@ from typing import Any
 from aegis.types import utc_now
 
 KINDS = (
-    *("started", "decided", "training_started", "epoch", "training_ended", "switched", "setting"),
+    *("started", "decided", "training_started", "training_process", "epoch", "training_ended", "switched", "setting"),
     *("policy_failed", "policy_back", "waiting", "paused", "resumed", "left"),
 )
 """`decided` comes once for each decision, after it and its outcome are on the disk."""

@@ -14,6 +14,8 @@ from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchErr
 from aegis.hrm import HRM, HRMPolicy
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.data import TrainingData
+from aegis.lifecycle.lock import hold
+from aegis.lifecycle.trainer import training_settings
 from aegis.promotion import (
     Agreement,
     ModelRegistry,
@@ -24,8 +26,9 @@ from aegis.promotion import (
     measure_agreement,
     ridge_accuracy,
 )
+from aegis.store import DecisionStore, TrainingLog
 from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
-from aegis.types import ActionList, Decision, Policy, State
+from aegis.types import ActionList, Decision, Policy, State, utc_now
 from aegis.workspace import Workspace
 
 _CHECKED_STATES = 8
@@ -98,16 +101,33 @@ def train_and_judge(
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
     checkpoints: their folder, the workspace's own by default. Raises `NotEnoughDataError` below 100 decisions,
-    `TeacherMismatchError` when the workspace is another teacher's.
+    `TeacherMismatchError` when the workspace is another teacher's, `StoreError` while another training runs in it.
     """
-    outcome = train_candidate(
-        data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, model, checkpoints
-    )
-    if not outcome.verdict.passed:
-        return outcome
-    with open_store(workspace) as store:
-        store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-        return replace(outcome, serving=ModelRegistry(store, workspace).promote(outcome.save))
+    with hold(workspace.training_lock, "a training", wait_seconds=1.0):
+        outcome = train_candidate(
+            data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, model, checkpoints
+        )
+        with open_store(workspace) as store:
+            if outcome.verdict.passed:
+                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
+                serving = ModelRegistry(store, workspace).promote(outcome.save)
+                outcome = replace(outcome, serving=serving)
+            _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+    return outcome
+
+
+def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:
+    """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
+    log, now = TrainingLog(store.database), utc_now()
+    with store.database.transaction():
+        due = log.running()
+        if due is not None:
+            log.end(due.id, "failed", "another training took its place (`aegis train`)", {}, now)
+        record = log.begin(outcome.examples, None, settings, now)
+        for result in outcome.run.epochs:
+            log.add_epoch(record.id, asdict(result), now)
+        status = "refused" if outcome.serving is None else "switched"
+        log.end(record.id, status, "; ".join(outcome.verdict.reasons), outcome.to_report(), now)
 
 
 def train_candidate(

@@ -95,9 +95,12 @@ class TrainingSupervisor:
             return
         self._epochs_at_start = done
         try:
-            self._trainer.start()
+            process = self._trainer.start()
         except AegisError as error:
             self._log.end(record.id, "failed", str(error), {}, utc_now())
+            return
+        fields = {"training": record.id, "process": process, "attempt": self._attempts}
+        self._tell("training_process", f"training {record.id} is carried out by process {process}", fields)
 
     def _tell_epochs(self, record: TrainingRecord) -> None:
         total = record.settings["training"]["epochs"]

@@ -48,8 +48,8 @@ class TrainerProcess:
         """What it prints, errors too."""
         return self._workspace.logs / LOG_FILE
 
-    def start(self) -> None:
-        """Start it; raises `AegisError` where no process can be started."""
+    def start(self) -> int:
+        """Start it and return its process id; raises `AegisError` where no process can be started."""
         self._workspace.logs.mkdir(parents=True, exist_ok=True)
         try:
             with self.log_file.open("ab") as log:
@@ -63,6 +63,7 @@ class TrainerProcess:
                 )
         except OSError as error:
             raise AegisError(f"the training can't be started: {error}") from error
+        return self._process.pid
 
     def is_alive(self) -> bool:
         """Tell whether it runs."""

@@ -120,7 +120,8 @@ class DecisionStore:
 
     def recent(self, count: int) -> list[Example]:
         """Return the newest decisions with their current outcomes, the newest first."""
-        return [_example(row) for row in self.database.query(f"{_SELECT_EXAMPLES} ORDER BY d.seq DESC LIMIT ?", (count,))]
+        sql = f"{_SELECT_EXAMPLES} ORDER BY d.seq DESC LIMIT ?"
+        return [_example(row) for row in self.database.query(sql, (count,))]
 
     def decisions(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Decision]:
         """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
