@@ -82,7 +82,18 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
     model = workspace.parent / "tiny.json"
     model.write_text(json.dumps(TINY_HRM))
     options = ["--teacher", "scripted", "--interval", "0", "--headless", "--log-format", "json", "--until", "switched"]
-    options += ["--collect", str(collect), "--model", str(model), "--epochs", str(EPOCHS), "--lr", "3e-3", "--device", "cpu"]
+    options += [
+        "--collect",
+        str(collect),
+        "--model",
+        str(model),
+        "--epochs",
+        str(EPOCHS),
+        "--lr",
+        "3e-3",
+        "--device",
+        "cpu",
+    ]
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(workspace), *options]
     process = subprocess.Popen(
         [*command, "--vary-presence", "--seed", str(seed)],

@@ -117,7 +117,7 @@ def status(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
-    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, which policy serves."""
+    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
     with errors_explained():
         from aegis import lifecycle
         from aegis.cli.block import describe_agent, training_block

@@ -24,8 +24,9 @@ def training_block(standing: Standing) -> list[str]:
 
 def describe_phase(standing: Standing) -> str:
     """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
+    bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
     return {
-        1: f"Phase 1: Data Collection (Bootstrap from {standing.teacher or _NO_TEACHER})",
+        1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
         3: "Phase 3: Switch (the HRM decides next)",
         4: "Phase 4: RL Fine-tuning (rewards are recorded; updates are not built yet)",

@@ -11,6 +11,7 @@ from aegis.cli.agent import collect, run, status
 from aegis.cli.compare import compare
 from aegis.cli.exchange import check, export, import_
 from aegis.cli.inbox import answer, approve, inbox, reject
+from aegis.cli.repl import prompt
 from aegis.cli.start import start, train_next
 from aegis.cli.train import train
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(start)
+app.command()(prompt)
 app.command()(collect)
 app.command()(train)
 app.command()(run)

@@ -114,9 +114,7 @@ def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOpt
             fail(f"{workspace}: no workspace here")
         end_with_parent()
         lower_priority()
-        lifecycle.carry_out_training(
-            Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True)
-        )
+        lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
 
 
 def set_deciding_threads() -> None:

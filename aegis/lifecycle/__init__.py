@@ -6,10 +6,9 @@ judgement    phases 2 and 3 in this process: train, judge, let serve
 policy       the teacher, or the HRM that serves, loaded
 standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
-runner       the agent that runs through all phases by itself
-event        what the runner tells those who watch it
-tuning       the settings that a person may let the agent change, and what became of each change
-exchange     what a person asks and tells the agent
+runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
+event        what the runner tells those who watch it; tensorboard draws it
+conversation what a person asks and tells the agent
 
 Its rooms are imported when one of their names is first used: a status needs no torch.
 """

@@ -16,6 +16,7 @@ from aegis.agent import Agent, Step
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
+from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.guard import GuardedPolicy, Patience
 from aegis.lifecycle.lock import hold
@@ -130,6 +131,8 @@ class Runner:
                 self._look(store, supervisor, takeover, guarded)
                 step = self._decide(agent, guarded, patience, store)
                 if step is not None:
+                    if step.decision.step == 0:
+                        adopt_goals(store.database, step.decision.episode)
                     self._made_by_hrm += step.decision.policy == takeover.name
                     self._pause_until(started + self.config.interval_seconds)
         finally:
@@ -172,9 +175,7 @@ class Runner:
         if takeover.fault:
             self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
 
-    def _decide(
-        self, agent: Agent, guarded: GuardedPolicy, patience: Patience, store: DecisionStore
-    ) -> Step | None:
+    def _decide(self, agent: Agent, guarded: GuardedPolicy, patience: Patience, store: DecisionStore) -> Step | None:
         """Make one decision; None where the policy failed, after the pause that follows."""
         started = time.perf_counter()
         try:

@@ -81,7 +81,9 @@ class TrainingSupervisor:
         self._say_training(self._store, record.id)
         fields = {"training": record.id, "decisions": record.decisions, "epochs_done": self._epochs_told}
         self._tell(
-            "training_started", f"training {record.id} on {record.decisions} decisions beside the agent{resumed}", fields
+            "training_started",
+            f"training {record.id} on {record.decisions} decisions beside the agent{resumed}",
+            fields,
         )
 
     def _start(self, record: TrainingRecord) -> None:

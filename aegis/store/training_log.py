@@ -39,9 +39,7 @@ class TrainingLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(
-        self, decisions: int, last_seq: int | None, settings: Mapping[str, Any], now: datetime
-    ) -> TrainingRecord:
+    def begin(self, decisions: int, last_seq: int | None, settings: Mapping[str, Any], now: datetime) -> TrainingRecord:
         """Record that a training is due, with all that it needs; raises `StoreError` while another one runs."""
         with self._database.transaction() as connection:
             try:
