@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import typer
 
@@ -151,7 +151,8 @@ class Repl:
             if sys.stdin.isatty():
                 from prompt_toolkit import PromptSession
 
-                answer = PromptSession().prompt(f"{question} [y/N] ")
+                reader: PromptSession[str] = PromptSession()
+                answer = reader.prompt(f"{question} [y/N] ")
             else:
                 print(f"{question} [y/N]", flush=True)
                 answer = sys.stdin.readline()

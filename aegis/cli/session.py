@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
 from aegis.store import DecisionStore
 from aegis.types import ActionList, State, Teacher
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import Workspace
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 LEAVE_SECONDS = 4.0
@@ -32,7 +32,7 @@ Listener = Callable[[RunEvent], None]
 class SessionOptions:
     """How an agent is to run by itself."""
 
-    workspace: Workspace = Workspace(DEFAULT_WORKSPACE)
+    workspace: Workspace
     teacher: str = "auto"
     run: RunConfig = field(default_factory=RunConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
@@ -62,7 +62,7 @@ class SharedTeacher:
     def source(self) -> str:
         return self._teacher.source
 
-    def probabilities(self, states: list[State], actions: ActionList) -> list[tuple[float, ...]]:
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
         """Ask the teacher, when nobody else does."""
         with self._lock:
             return self._teacher.probabilities(states, actions)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aegis.cli.session import Session
 
 
-class Declined(Exception):  # noqa: N818, an answer and no error
+class Declined(Exception):
     """The person did not want the decision carried out."""
 
 

@@ -58,10 +58,8 @@ def watch(session: Session, headless: bool, as_json: bool) -> int:
     in_terminal = sys.stdout.isatty() and sys.stdin.isatty() and not headless
     signals = Signals()
     with signals.caught():
-        if in_terminal and not as_json:
-            code = _watch_live(session, signals)
-        else:
-            code = _watch_lines(session, signals, as_json)
+        live = in_terminal and not as_json
+        code = _watch_live(session, signals) if live else _watch_lines(session, signals, as_json)
     session.raise_error()
     return code
 

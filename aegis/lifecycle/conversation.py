@@ -8,6 +8,7 @@ from datetime import datetime
 
 from aegis.agent.curiosity import Curiosity
 from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
+from aegis.agent.search.query import STOP_WORDS
 from aegis.errors import ActionError
 from aegis.rendering import clean_text
 from aegis.store import Database
@@ -15,8 +16,6 @@ from aegis.types import new_id
 
 _PERSON = "person-"
 """Begins the ids of goals that a person set."""
-_STOP_WORDS = frozenset("a an and are did do does for from how in is it of on or that the this to was what when where "
-                        "which who why with you".split())  # fmt: skip
 _MOST_WORDS = 8
 
 
@@ -103,7 +102,7 @@ def adopt_goals(database: Database, episode: str) -> None:
 
 def _words(query: str) -> list[str]:
     found = re.findall(r"[\w.]+", query.lower())
-    meaningful = [word for word in found if word not in _STOP_WORDS] or found
+    meaningful = [word for word in found if word not in STOP_WORDS] or found
     return list(dict.fromkeys(meaningful))[:_MOST_WORDS]
 
 

@@ -1,4 +1,4 @@
-"""Decisions to learn from: out of files, out of a workspace, and whether they are fit for training. It trains nothing."""
+"""Decisions to learn from, out of files or a workspace, and whether they are fit for training. It trains nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HRM that serves, loaded beside the policy that still decides, so that the switch takes no time. It trains none."""
+"""The HRM that serves, loaded beside the policy that still decides, so that the switch takes no time."""
 
 from __future__ import annotations
 
