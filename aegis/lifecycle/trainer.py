@@ -50,6 +50,7 @@ class TrainerProcess:
 
     def start(self) -> int:
         """Start it and return its process id; raises `AegisError` where no process can be started."""
+        self.stop()
         self._workspace.logs.mkdir(parents=True, exist_ok=True)
         try:
             with self.log_file.open("ab") as log:
