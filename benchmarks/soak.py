@@ -44,6 +44,14 @@ class Life:
     process: subprocess.Popen[str]
     events: list[dict] = field(default_factory=list)
     trainer: int | None = None
+    reader: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Wait until all that it wrote before its end is read."""
+        assert self.reader is not None
+        assert self.process.stdout is not None
+        self.reader.join()
+        self.process.stdout.close()
 
     def has(self, event: str) -> bool:
         """Tell whether it has come so far."""
@@ -102,7 +110,8 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     life = Life(process)
-    threading.Thread(target=life.read, daemon=True).start()
+    life.reader = threading.Thread(target=life.read, daemon=True)
+    life.reader.start()
     return life
 
 
@@ -116,7 +125,7 @@ def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) 
             made += _kill(life, draw, stages)
         else:
             life.process.wait(ROUND_TIMEOUT_SECONDS)
-        _wait_for_reader(life)
+        life.close()
         told += [event["id"] for event in life.events if event["event"] == "decided"]
         recorded = check_record(workspace, told, made)
         if life.process.returncode == 0:
@@ -159,7 +168,7 @@ def _kill(life: Life, draw: random.Random, stages: Counter) -> int:
             os.kill(life.trainer, signal.SIGKILL)
     life.process.kill()
     life.process.wait()
-    _wait_for_reader(life)
+    life.close()
     stages[_stage(life)] += 1
     return 1
 
@@ -171,14 +180,6 @@ def _stage(life: Life) -> str:
     if "training_started" in kinds:
         return "training"
     return "collection" if "decided" in kinds else "start"
-
-
-def _wait_for_reader(life: Life) -> None:
-    """Wait until all that was written before the end is read."""
-    seen = -1
-    while seen != len(life.events):
-        seen = len(life.events)
-        time.sleep(0.05)
 
 
 def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from aegis.errors import StoreError
 
-_WAIT_SECONDS = 5.0
+_WAIT_SECONDS = 2.0
 
 
 @contextmanager
