@@ -26,6 +26,7 @@ from aegis.agent.goals import Goal, GoalBook
 from aegis.agent.inbox import Inbox, Presence, SeenPresence
 from aegis.agent.knowledge import KnowledgeBase
 from aegis.agent.proposals import ApprovalQueue, candidates
+from aegis.agent.review import TrainingReview
 from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchProvider
 from aegis.config import AgentConfig
@@ -73,8 +74,10 @@ class Agent:
         self._knowledge = KnowledgeBase(database)
         self._inbox = Inbox(database)
         self._queue = ApprovalQueue(database)
+        self._review = TrainingReview(database)
+        self._rewards = rewards or RewardTable()
         self._executor = ActionExecutor(
-            self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, rewards or RewardTable()
+            self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
         )
         self._presence = (
             presence(self._inbox) if presence else SeenPresence(self._inbox, self.config.presence_window_seconds)
@@ -164,7 +167,7 @@ class Agent:
         to_search = open_questions[0] if open_questions else None
         to_ask = vain[-1] if vain else None
         pending = {proposal.aspect for proposal in self._queue.pending()}
-        found = candidates(self._executor.record, self.config)
+        found = candidates(self._executor.record, self.config, self._review.proposals(), self._rewards)
         proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
         return Plan(
             goal=goal,

@@ -166,6 +166,9 @@ class PromptCommands:
         for queued in proposals:
             change = "{setting} from {from} to {to}".format_map(queued.change)
             print(f"  {queued.id}: {clean_text(change)}, because {clean_text(queued.reason)}")
+        for queued in self._queue.decided():
+            change = "{setting} from {from} to {to}".format_map(queued.change)
+            print(f"  approved: {queued.id}: {clean_text(change)} ({clean_text(queued.effect)})")
 
     def _think(self, rest: str) -> None:
         if self._thinker is None or self._shown is None:
@@ -212,9 +215,9 @@ class PromptCommands:
 
     def _decide(self, name: str, rest: str) -> None:
         number, _ = self._number(name, rest)
-        self._queue.decide(number, name == "approve", utc_now())
+        effect = self._queue.decide(number, name == "approve", utc_now())
         done = "approved" if name == "approve" else "rejected"
-        print(f"✓ proposal {number} {done}: the agent learns it at its next decision")
+        print(f"✓ proposal {number} {done} ({effect}): the agent learns it at its next decision")
 
     def _history(self, rest: str) -> None:
         count = self._number("history", rest)[0] if rest else 10

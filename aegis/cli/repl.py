@@ -15,7 +15,15 @@ import typer
 
 from aegis.cli.agent import DeviceOption, PresenceOption, SeedOption, TeacherOption, WorkspaceOption
 from aegis.cli.screen import errors_explained
-from aegis.cli.start import CollectOption, EpochsOption, IntervalOption, ModelOption, RateOption, set_deciding_threads
+from aegis.cli.start import (
+    ApproveOption,
+    CollectOption,
+    EpochsOption,
+    IntervalOption,
+    ModelOption,
+    RateOption,
+    set_deciding_threads,
+)
 from aegis.config import RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -43,6 +51,7 @@ def prompt(
     teacher: TeacherOption = "auto",
     interval: IntervalOption = _RUN.interval_seconds,
     collect: CollectOption = _RUN.collect,
+    approve: ApproveOption = "ask",
     seed: SeedOption = None,
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
@@ -58,7 +67,7 @@ def prompt(
         options = SessionOptions(
             workspace=Workspace(workspace),
             teacher=teacher,
-            run=RunConfig(collect=collect, interval_seconds=interval, vary_presence=vary_presence),
+            run=RunConfig(collect=collect, interval_seconds=interval, vary_presence=vary_presence, approve=approve),
             training=TrainingConfig(epochs=epochs, learning_rate=lr),
             model=read_model_config(model),
             device=device,

@@ -35,6 +35,14 @@ BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one
 ThresholdOption = Annotated[
     float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
 ]
+ApproveOption = Annotated[
+    Literal["never", "ask", "bounded"],
+    typer.Option(
+        "--approve",
+        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
+        " except changes of the gate and of rewards.",
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option(
@@ -61,6 +69,7 @@ def start(
     log_format: Annotated[
         Literal["text", "json"], typer.Option("--log-format", help="Lines for people, or one JSON object each.")
     ] = "text",
+    approve: ApproveOption = "ask",
     seed: SeedOption = None,
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
@@ -90,6 +99,7 @@ def start(
                 max_decisions=max_decisions,
                 until_switched=until == "switched",
                 vary_presence=vary_presence,
+                approve=approve,
             ),
             agent=AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),

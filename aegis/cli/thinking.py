@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from aegis import lifecycle
 from aegis.errors import AegisError, PolicyFailedError
-from aegis.lifecycle import load_serving
 from aegis.rendering import clean_text, render_state
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Policy, State
@@ -41,7 +41,7 @@ class ShownPolicy:
     def look(self) -> None:
         """Load the policies that there are now; raises `AegisError` when none can decide."""
         if self._hrm is None:
-            self._hrm = load_serving(self._store, self._session.workspace)
+            self._hrm = lifecycle.load_serving(self._store, self._session.workspace)
         try:
             self._teacher = self._session.load_teacher(self._store)
         except AegisError as error:

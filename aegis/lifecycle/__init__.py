@@ -8,6 +8,7 @@ standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
 event        what the runner tells those who watch it; tensorboard draws it
+tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
 conversation what a person asks and tells the agent
 
 Its rooms are imported when one of their names is first used: a status needs no torch.

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig
+from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
 from aegis.hrm import HRM, HRMPolicy
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.data import TrainingData
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.trainer import training_settings
 from aegis.promotion import (
     Agreement,
     ModelRegistry,

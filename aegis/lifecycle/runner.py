@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aegis.agent import Agent, Step
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
@@ -23,7 +23,8 @@ from aegis.lifecycle.lock import hold
 from aegis.lifecycle.standing import AGENT_KEY
 from aegis.lifecycle.supervisor import TrainingSupervisor
 from aegis.lifecycle.takeover import Takeover
-from aegis.lifecycle.trainer import TrainerProcess, training_settings
+from aegis.lifecycle.trainer import TrainerProcess
+from aegis.lifecycle.tuning import Tuning
 from aegis.store import DecisionStore
 from aegis.types import Policy, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -68,6 +69,7 @@ class Runner:
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
+        self._agents = 0
         self._made = 0
         self._made_by_hrm = 0
         self._looked_at = 0.0
@@ -109,16 +111,16 @@ class Runner:
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
-        agent = make_agent(
-            store,
-            guarded,
-            self._seed,
-            self._agent_config,
-            self.config.vary_presence,
-            progress=lambda line: self._tell("waiting", line) if line.startswith("build") else None,
-        )
+        tuning = Tuning(store.database, self._agent_config, self.config.approve)
+        agent = self._make_agent(store, guarded, tuning)
         supervisor = TrainingSupervisor(
-            store, self.workspace, self._trainer, self._settings, self.config, self._tell, self._say_training
+            store,
+            self.workspace,
+            self._trainer,
+            lambda: tuning.training_settings(self._settings),
+            self.config,
+            self._tell,
+            self._say_training,
         )
         self._begin(store, policy, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
@@ -134,9 +136,25 @@ class Runner:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
                     self._made_by_hrm += step.decision.policy == takeover.name
+                    tuning.decide_by_rule(self._tell)
+                    if tuning.take_change():
+                        self._tell("setting", "the settings have changed: a new episode begins with them")
+                        agent = self._make_agent(store, guarded, tuning)
                     self._pause_until(started + self.config.interval_seconds)
         finally:
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
+
+    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, tuning: Tuning) -> Agent:
+        self._agents += 1
+        return make_agent(
+            store,
+            guarded,
+            self._seed + self._agents - 1,  # an agent made anew must not draw the same goals again
+            tuning.tuned.agent,
+            self.config.vary_presence,
+            progress=lambda line: self._tell("waiting", line) if line.startswith("build") else None,
+            rewards=tuning.tuned.rewards,
+        )
 
     def _begin(self, store: DecisionStore, policy: Policy, teaches: bool) -> None:
         if teaches:

@@ -21,14 +21,17 @@ Tell = Callable[[str, str, dict[str, Any]], None]
 
 
 class TrainingSupervisor:
-    """Looks after the trainings of one workspace for the agent that runs in it."""
+    """Looks after the trainings of one workspace for the agent that runs in it.
+
+    settings: returns those of a training that begins now.
+    """
 
     def __init__(
         self,
         store: DecisionStore,
         workspace: Workspace,
         trainer: TrainerProcess,
-        settings: dict[str, Any],
+        settings: Callable[[], dict[str, Any]],
         config: RunConfig,
         tell: Tell,
         say_training: Callable[[DecisionStore, int | None], None],
@@ -72,7 +75,7 @@ class TrainingSupervisor:
         if collected < next_training_at(self._log, self._config.collect, self._config.more_share):
             return None
         with self._store.database.transaction():
-            return self._log.begin(collected, self._store.newest(), self._settings, utc_now())
+            return self._log.begin(collected, self._store.newest(), self._settings(), utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
         self._watched, self._attempts = record, 0

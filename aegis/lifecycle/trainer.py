@@ -15,10 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aegis.agent import SETTINGS
 from aegis.config import GateConfig, HRMConfig, TrainingConfig
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.tuning import settle_trial
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -117,11 +119,6 @@ def carry_out_training(
         return log.get(record.id)
 
 
-def training_settings(training: TrainingConfig, gate: GateConfig, model: HRMConfig) -> dict[str, Any]:
-    """Return what a training's record keeps of how it is set."""
-    return {"training": asdict(training), "gate": asdict(gate), "model": asdict(model)}
-
-
 def end_with_parent() -> None:
     """End this process when the one that started it does: from now on, wait for the end of standard input."""
 
@@ -146,27 +143,41 @@ def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, d
     log = TrainingLog(store.database)
     data = read_workspace_data(workspace, record.last_seq)
 
-    def on_epoch(result: EpochResult) -> None:
-        log.add_epoch(record.id, asdict(result), utc_now())
+    def train(settings: dict[str, Any], trial: str, checkpoints: Path) -> TrainingOutcome:
+        def on_epoch(result: EpochResult) -> None:
+            log.add_epoch(record.id, asdict(result), utc_now(), trial)
 
-    def train(resume: bool) -> TrainingOutcome:
-        settings = record.settings
-        return train_candidate(
-            data,
-            workspace,
-            TrainingConfig(**settings["training"]),
-            GateConfig(**settings["gate"]),
-            device,
-            resume,
-            on_epoch=on_epoch,
-            model=HRMConfig(**settings["model"]),
-        )
+        def attempt(resume: bool) -> TrainingOutcome:
+            return train_candidate(
+                data,
+                workspace,
+                TrainingConfig(**settings["training"]),
+                GateConfig(**settings["gate"]),
+                device,
+                resume,
+                on_epoch=on_epoch,
+                model=HRMConfig(**settings["model"]),
+                checkpoints=checkpoints,
+            )
 
-    try:
-        return train(resume=True)
-    except CheckpointError:
-        # There is none yet, it is torn, or it is another training's.
-        return train(resume=False)
+        try:
+            return attempt(resume=True)
+        except CheckpointError:
+            # There is none yet, it is torn, or it is another training's.
+            return attempt(resume=False)
+
+    usual = train(record.settings, "", workspace.checkpoints)
+    trial = record.settings.get("trial")
+    if trial is None:
+        return usual
+    tried = train(_with_trial(record.settings, trial), "trial", workspace.checkpoints / "trial")
+    kept = settle_trial(store.database, trial["name"], tried.agreement.accuracy, usual.agreement.accuracy)
+    return tried if kept else usual
+
+
+def _with_trial(settings: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+    part = SETTINGS[trial["name"]].kind
+    return settings | {part: settings[part] | {trial["name"]: trial["value"]}}
 
 
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:

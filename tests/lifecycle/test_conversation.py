@@ -21,7 +21,7 @@ def test_a_fact_is_kept_once_and_found_by_its_words(database):
     conversation.tell(database, "Grass is green", utc_now())
     (item,) = conversation.find_knowledge(database, "what is the SKY?")
     assert (item.text, item.source) == ("The sky is blue[31m at noon", "person")
-    assert [one.text for one in conversation.find_knowledge(database)][0] == "Grass is green"
+    assert conversation.find_knowledge(database)[0].text == "Grass is green"
     assert conversation.find_knowledge(database, "100%_\\ oxygen") == []
 
 

@@ -7,15 +7,13 @@ import sys
 
 import pytest
 
-from aegis.config import GateConfig, HRMConfig, TrainingConfig
+from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.errors import AegisError, StoreError
 from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
 from aegis.lifecycle.lock import hold, is_held
-from aegis.lifecycle.trainer import training_settings
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
 from aegis.types import utc_now
-
 
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
 LEARNS = TrainingConfig(epochs=6, learning_rate=3e-3, checkpoint_every_epochs=2)
