@@ -186,10 +186,11 @@ class ApprovalQueue:
         return self._select("status = 'pending'")
 
     def unsettled(self) -> list[QueuedProposal]:
-        """Return approved and rejected proposals whose decision's outcome does not say so yet."""
+        """Return proposals that a person approved or rejected and whose decision's outcome does not say so yet."""
         return self._select(
             "status IN ('approved', 'rejected') AND decided_by = 'person'"
-            " AND (SELECT json_extract(o.result, '$.status') FROM outcomes o WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS NOT proposals.status"
+            " AND (SELECT json_extract(o.result, '$.status') FROM outcomes o"
+            " WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS NOT proposals.status"
         )
 
     def _select(self, where: str, values: Sequence[Any] = (), order: str = "id") -> list[QueuedProposal]:
