@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Literal
 
-import typer
-
 from aegis.cli.agent import DeviceOption, PresenceOption, SeedOption, TeacherOption, WorkspaceOption
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
@@ -126,7 +124,6 @@ class Repl:
         print("Leaving. Everything recorded is kept.", flush=True)
         if self._terminated:
             self._session.leave(_TERMINATED)
-            raise typer.Exit(_TERMINATED)
         return "quit"
 
     def _read(self, text: str) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
 from aegis.errors import ConfigError
@@ -22,7 +22,7 @@ from aegis.types import ActionList, State, Teacher
 from aegis.workspace import Workspace
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
-LEAVE_SECONDS = 4.0
+LEAVE_SECONDS = 3.5
 """After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
 
 Listener = Callable[[RunEvent], None]
@@ -139,12 +139,15 @@ class Session:
         self.wait(seconds)
         return not self.alive
 
-    def leave(self, code: int) -> int:
-        """End the agent and return the exit code; where it hangs in a decision, the process ends here and now."""
-        if not self.stop():
-            sys.stdout.flush()
-            os._exit(code)
-        return code
+    def leave(self, code: int) -> NoReturn:
+        """End the agent, and then this process at once, with the exit code; also where it hangs in a decision.
+
+        All that it has recorded is on the disk, and a language model takes seconds to be taken apart in good order.
+        """
+        self.stop()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def load_teacher(self, store: DecisionStore) -> SharedTeacher:
         """Load the teacher, or return the one loaded before."""

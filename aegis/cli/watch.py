@@ -70,9 +70,9 @@ def _watch_lines(session: Session, signals: Signals, as_json: bool) -> int:
     while session.alive:
         session.wait(_LOOK_SECONDS)
         if signals.terminated:
-            return session.leave(_TERMINATED)
+            session.leave(_TERMINATED)
         if signals.take_interrupt():
-            return session.leave(INTERRUPTED)
+            session.leave(INTERRUPTED)
     return 0
 
 
@@ -92,12 +92,12 @@ def _watch_live(session: Session, signals: Signals) -> int:
                     screen.add(events.get())
                 screen.refresh()
         if signals.terminated:
-            return session.leave(_TERMINATED)
+            session.leave(_TERMINATED)
         if not signals.take_interrupt():
             return 0
         session.pause()
         if Repl(session, returns_on_start=True).run() == "quit":
-            return session.leave(0)
+            session.leave(0)
         session.start()
 
 
