@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aegis.agent import Agent, Step
@@ -124,14 +125,15 @@ class Runner:
         )
         self._begin(store, policy, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        look = partial(self._look, store, supervisor, takeover, guarded)
         try:
             while not self._is_over():
                 started = time.monotonic()
                 if self.paused:
                     self._wait_while_paused(store, supervisor)
                     continue
-                self._look(store, supervisor, takeover, guarded)
-                step = self._decide(agent, guarded, patience, store)
+                look()
+                step = self._decide(agent, guarded, patience, store, look)
                 if step is not None:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
@@ -193,31 +195,49 @@ class Runner:
         if takeover.fault:
             self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
 
-    def _decide(self, agent: Agent, guarded: GuardedPolicy, patience: Patience, store: DecisionStore) -> Step | None:
+    def _decide(
+        self,
+        agent: Agent,
+        guarded: GuardedPolicy,
+        patience: Patience,
+        store: DecisionStore,
+        look: Callable[[], None],
+    ) -> Step | None:
         """Make one decision; None where the policy failed, after the pause that follows."""
         started = time.perf_counter()
         try:
             step = agent.step()
         except PolicyFailedError as error:
-            self._bear_with(guarded.name, error.__cause__ or error, patience, store)
+            failed = guarded.policy
+            pause = self._bear_with(guarded.name, error.__cause__ or error, patience, store)
+            self._wait_out(pause, look, lambda: guarded.policy is not failed)
             return None
         if patience.failures:
             self._say_doing(store, "deciding")
-            text = f"{guarded.name} decides again, after {patience.failures} failures"
+            text = f"{guarded.name} decides, after {patience.failures} failures"
             self._tell("policy_back", text, {"policy": guarded.name, "failures": patience.failures})
             patience.reset()
         self._made += 1
         self._tell("decided", _describe(step), _fields(step, time.perf_counter() - started))
         return step
 
-    def _bear_with(self, name: str, error: BaseException, patience: Patience, store: DecisionStore) -> None:
+    def _bear_with(self, name: str, error: BaseException, patience: Patience, store: DecisionStore) -> float:
+        """Tell of a policy's failure and return the pause that follows, in seconds."""
         pause = patience.next_pause()
         idles = "the agent idles; " if patience.exhausted else ""
         text = f"{name} failed ({error or type(error).__name__}): {idles}it is tried again in {pause:.0f} seconds"
         self._say_doing(store, text)
         fields = {"policy": name, "error": str(error), "pause_seconds": pause, "failures": patience.failures}
         self._tell("policy_failed", text, fields)
-        self._stop.wait(pause)
+        return pause
+
+    def _wait_out(self, seconds: float, look: Callable[[], None], helped: Callable[[], bool]) -> None:
+        """Wait, and look after training and switch meanwhile: the HRM may take over from a teacher that is down."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not helped():
+            if self._stop.wait(min(left, _LOOK_EVERY_SECONDS)) or self.paused:
+                return
+            look()
 
     def _wait_for_teacher(self, store: DecisionStore) -> Teacher | None:
         """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
@@ -228,7 +248,7 @@ class Runner:
             except AegisError:
                 raise
             except (MemoryError, RuntimeError, OSError) as error:
-                self._bear_with("the teacher", error, patience, store)
+                self._stop.wait(self._bear_with("the teacher", error, patience, store))
         return None
 
     def _wait_while_paused(self, store: DecisionStore, supervisor: TrainingSupervisor) -> None:

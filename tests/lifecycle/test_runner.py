@@ -200,3 +200,33 @@ def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(work
     with open_store(workspace) as store:
         queries = [decision.action.argument.get("query") for decision in store.decisions()]
     assert "What is a Carry?" in queries
+
+
+def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch):
+    from aegis.lifecycle.takeover import Takeover
+    from aegis.promotion import ModelRegistry
+
+    events, down = [], threading.Event()
+
+    class Dying(ScriptedTeacher):
+        def probabilities(self, states, actions):
+            if down.is_set():
+                raise ConnectionError("the endpoint is down")
+            return super().probabilities(states, actions)
+
+    monkeypatch.setattr(Takeover, "_load", lambda self, serving: ScriptedTeacher(name=serving.name))
+    runner = make_runner(
+        load=lambda store: Dying(), notify=events.append, until_switched=True, first_pause_seconds=60.0
+    )  # fmt: skip
+    thread = run_aside(runner)
+    wait_for(lambda: len(decided(events)) >= 3)
+    down.set()
+    wait_for(lambda: any(event.kind == "policy_failed" for event in events))
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, folder: None)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert decided(events)[-1].fields["policy"] == "hrm@1"
+    (switched,) = [event for event in events if event.kind == "switched"]
+    assert switched.fields["previous"] == "scripted"
+    assert read_standing(workspace).phase == 4
