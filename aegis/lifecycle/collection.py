@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from aegis import __version__
-from aegis.agent import RESEARCH_ACTIONS, Agent, DrawnPresence, RewardTable, Step
+from aegis.agent import RESEARCH_ACTIONS, Agent, DrawnPresence, RewardTable, SettingBook, Step
 from aegis.agent.search import OfflineSearch
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
@@ -39,7 +39,7 @@ def make_agent(
     progress: Callable[[str], None] | None = None,
     rewards: RewardTable | None = None,
 ) -> Agent:
-    """Return an agent in a workspace, with the offline documentation to search.
+    """Return an agent in a workspace, with the offline documentation to search and the settings changed there.
 
     vary_presence: tell the policy that a person is here in half of the decisions (nobody is made up who answers);
     otherwise a person counts as here while they use the inbox. progress hears of the search index's making.
@@ -48,7 +48,9 @@ def make_agent(
     search = OfflineSearch(progress=progress)
     topics = [topic for topic, passages in search.topics() if passages >= 3]
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
-    return Agent(store, policy, search, topics, rng, config, rewards, presence)
+    book = SettingBook(store.database)
+    config = book.agent_config(config or AgentConfig())
+    return Agent(store, policy, search, topics, rng, config, rewards or book.reward_table(), presence)
 
 
 def run_agent(

@@ -7,7 +7,7 @@ import pytest
 from aegis.agent import ApprovalQueue, RewardTable, SettingBook
 from aegis.agent.proposals import Proposal
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
-from aegis.lifecycle import carry_out_training, open_store
+from aegis.lifecycle import carry_out_training, make_agent, open_store
 from aegis.lifecycle.tuning import Tuning
 from aegis.store import TrainingLog
 from aegis.types import utc_now
@@ -68,6 +68,14 @@ def test_a_change_by_a_person_reaches_the_agent_that_runs(workspace, make_runner
     later = [event.fields for event in events[place:] if event.kind == "decided"]
     assert later[0]["step"] == 0
     assert {one["reward"] for one in later if one["action"] == "idle"} <= {RewardTable(idle=-0.2).idle}
+
+
+def test_every_agent_made_in_the_workspace_has_its_settings(workspace, propose, fake_search, teacher):
+    propose("hits_per_search", 2, 4, approve=True)
+    with open_store(workspace) as store:
+        assert make_agent(store, teacher, seed=0).config.hits_per_search == 4
+        config = AgentConfig(episode_length=7)
+        assert make_agent(store, teacher, seed=0, config=config).config.episode_length == 7
 
 
 def test_a_training_uses_what_was_kept_and_tries_one_change_at_a_time(workspace, propose):
