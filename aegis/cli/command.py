@@ -14,6 +14,7 @@ from aegis.cli.block import describe_agent, describe_phase, training_block
 from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
+from aegis.lifecycle.lock import is_held
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
 from aegis.types import utc_now
@@ -110,11 +111,10 @@ class PromptCommands:
             self._session.start()
             print("resumed" if was_paused else "the agent runs already")
             return
-        self._session.start()
-        self._session.wait(0.5)
-        if not self._session.alive and self._session.error is not None:
-            print(clean_text(f"error: {self._session.error}", _TEXT_CHARACTERS))
+        if is_held(self._session.workspace.agent_lock):
+            print("another process runs the agent in this workspace: `status` shows it")
             return
+        self._session.start()
         print("the agent runs: `status` shows what it does, `stop` stops it")
 
     def _stop(self, rest: str) -> None:

@@ -35,6 +35,7 @@ _TOLD = (
     "policy_failed",
     "policy_back",
     "setting",
+    "broke",
 )
 """Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
 _TERMINATED = 128 + signal.SIGTERM

@@ -164,8 +164,10 @@ class Session:
             with TensorBoardLog(self.workspace.tensorboard) as board:
                 self._board = board
                 runner.run()
-        except BaseException as error:  # told by the thread that waits for this one
+        except BaseException as error:  # raised by the thread that waits for this one
             self.error = error
+            self._board = None
+            self._tell(RunEvent("broke", f"the agent ended: {error}", {"error": str(error)}))
 
     def _tell(self, event: RunEvent) -> None:
         if self._board is not None:

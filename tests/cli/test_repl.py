@@ -16,8 +16,10 @@ import pytest
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.agent.proposals import Proposal
 from aegis.cli.command import COMMANDS
+from aegis.lifecycle.lock import hold
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
+from aegis.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ["--teacher", "scripted", "--interval", "0.05", "--device", "cpu"]
@@ -26,11 +28,11 @@ OPTIONS = ["--teacher", "scripted", "--interval", "0.05", "--device", "cpu"]
 class Terminal:
     """The prompt in a terminal, and what a person sees of it."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace, *options):
         environment = os.environ | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        arguments = [str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS]
+        arguments = [str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS, *options]
         self.child = pexpect.spawn(
-            sys.executable, arguments, timeout=60, encoding="utf-8", dimensions=(50, 200), env=environment
+            sys.executable, arguments, timeout=150, encoding="utf-8", dimensions=(50, 200), env=environment
         )
         self.child.expect("`help` lists the commands")
         self.child.expect("aegis> ")
@@ -151,6 +153,11 @@ def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
     assert "no goals" not in terminal.type("goals")
 
 
+def test_an_agent_of_another_process_is_left_alone(terminal, workspace):
+    with hold(Workspace(workspace).agent_lock, "an agent"):
+        assert "another process runs the agent" in terminal.type("start")
+
+
 def test_quit_leaves(terminal):
     terminal.child.sendline("quit")
     terminal.child.expect("Leaving. Everything recorded is kept.")
@@ -168,6 +175,13 @@ def test_sigterm_leaves_within_five_seconds_while_the_agent_runs(tmp_path):
     terminal.child.close()
     assert time.monotonic() - sent < 5
     assert terminal.child.exitstatus == 143
+
+
+def test_an_agent_that_can_not_start_says_why(tmp_path):
+    terminal = Terminal(tmp_path / "w", "--teacher", "no/such/model.gguf")
+    terminal.child.sendline("start")
+    terminal.child.expect("the agent ended: .*no/such/model.gguf")
+    terminal.child.close(force=True)
 
 
 def test_lines_from_a_pipe_are_commands_too(tmp_path):

@@ -33,7 +33,7 @@ def recorded(workspace):
 
 def test_each_line_of_json_is_an_event_and_each_decision_told_of_is_recorded(tmp_path):
     process = start(tmp_path / "w", "--max-decisions", "5", "--log-format", "json")
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     events = [json.loads(line) for line in output.splitlines()]
     assert events[-1]["event"] == "left"
@@ -64,7 +64,7 @@ def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path)
     arguments = [str(ROOT / "start_training.py"), "--workspace", str(tmp_path / "w"), *SCRIPTED, "--interval", "0.05"]
     environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
     child = pexpect.spawn(
-        sys.executable, arguments, timeout=60, encoding="utf-8", dimensions=(40, 120), env=environment
+        sys.executable, arguments, timeout=150, encoding="utf-8", dimensions=(40, 120), env=environment
     )
     child.expect("Phase 1: Data Collection")
     child.expect("Collected")
