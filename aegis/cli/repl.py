@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ _TOLD = (
 )
 """Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
 _TERMINATED = 128 + signal.SIGTERM
-_LAST_RESORT_SECONDS = 4.8
+_LAST_RESORT_SECONDS = 4.5
 _RUN, _TRAINING = RunConfig(), TrainingConfig()
 
 Ending = Literal["quit", "resume"]
@@ -94,7 +94,9 @@ class Repl:
         from aegis import lifecycle
         from aegis.cli.command import PromptCommands
 
-        with lifecycle.open_store(self._session.workspace) as store, self._signals(), self._screen():
+        with lifecycle.open_store(self._session.workspace) as store, self._signals():
+            if not self._returns_on_start:
+                self._session.listen(self._tell)
             commands = PromptCommands(self._session, store, self._confirm)
             print(commands.greeting(paused=self._returns_on_start), flush=True)
             interrupts = 0
@@ -137,7 +139,11 @@ class Repl:
             return line
         if self._reader is None:
             self._reader = self._make_reader()
-        return str(self._reader.prompt(text))
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        # Only while it waits: what comes meanwhile stands above the prompt, and what a command prints before the next.
+        with patch_stdout(raw=True):
+            return str(self._reader.prompt(text))
 
     def _make_reader(self) -> Any:
         from prompt_toolkit import PromptSession
@@ -166,20 +172,6 @@ class Repl:
         except (EOFError, KeyboardInterrupt):
             return False
         return answer.strip().lower() in ("y", "yes")
-
-    @contextlib.contextmanager
-    def _screen(self) -> Iterator[None]:
-        """Let lines that come meanwhile stand above the prompt, not in it."""
-        told: Callable[[Any], None] = self._tell
-        if not self._returns_on_start:
-            self._session.listen(told)
-        if not sys.stdin.isatty():
-            yield
-            return
-        from prompt_toolkit.patch_stdout import patch_stdout
-
-        with patch_stdout(raw=True):
-            yield
 
     def _tell(self, event: Any) -> None:
         from aegis.rendering import clean_text

@@ -22,7 +22,7 @@ from aegis.types import ActionList, State, Teacher
 from aegis.workspace import Workspace
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
-LEAVE_SECONDS = 3.5
+LEAVE_SECONDS = 3.0
 """After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
 
 Listener = Callable[[RunEvent], None]

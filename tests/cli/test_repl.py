@@ -188,7 +188,9 @@ def test_an_agent_that_can_not_start_says_why(tmp_path):
     terminal = Terminal(tmp_path / "w", "--teacher", "no/such/model.gguf")
     terminal.child.sendline("start")
     terminal.child.expect("the agent ended: .*no/such/model.gguf")
-    terminal.child.close(force=True)
+    terminal.child.sendline("quit")
+    terminal.child.expect(pexpect.EOF)
+    terminal.child.close()
 
 
 def test_lines_from_a_pipe_are_commands_too(tmp_path):
