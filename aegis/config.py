@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from aegis.errors import ConfigError
 
@@ -215,3 +216,47 @@ class GateConfig:
     def __post_init__(self) -> None:
         _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
+
+
+APPROVALS = ("never", "ask", "bounded")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The agent by itself: its pace, and when it trains and ends."""
+
+    collect: int = PHASE_1_DECISIONS
+    """Teacher's decisions after which the first training starts."""
+    more_share: float = 0.2
+    """Further decisions, as a share of those of the last training, after which a refused HRM trains again."""
+    interval_seconds: float = 0.5
+    """From one decision's start to the next one's; 0: at full pace."""
+    max_decisions: int | None = None
+    """Decisions of this run after which it ends; None: it goes on until it is stopped."""
+    until_switched: bool = False
+    """End when the HRM has taken over and made its first decision."""
+    vary_presence: bool = False
+    """Tell the policy in half of the decisions that a person is here."""
+    approve: str = "ask"
+    """Proposals: `never`: none is approved; `ask`: a person decides; `bounded`: those within bounds are approved at
+    once, except changes of the gate and of rewards, which only a person may approve."""
+    first_pause_seconds: float = 1.0
+    """Pause after a policy's first failure; each further one in a row doubles it."""
+    longest_pause_seconds: float = 300.0
+    """Pause that the doubling ends at: from then on the agent idles, and tries again after each such pause."""
+
+    def __post_init__(self) -> None:
+        least = MIN_TRAINING_DECISIONS
+        _check(self.collect >= least, f"--collect must be at least {least}, not {self.collect}: nothing less trains")
+        _check(self.approve in APPROVALS, f"--approve must be one of {', '.join(APPROVALS)}, not {self.approve!r}")
+        _check(self.more_share > 0, f"RunConfig.more_share must be above 0, not {self.more_share}")
+        _check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
+        most = self.max_decisions
+        _check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
+        _check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
+        _check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
+
+
+def training_settings(training: TrainingConfig, gate: GateConfig, model: HRMConfig) -> dict[str, Any]:
+    """Return what a training's record keeps of how it is set, as JSON."""
+    return {"training": asdict(training), "gate": asdict(gate), "model": asdict(model)}

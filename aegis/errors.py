@@ -9,6 +9,7 @@
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     ├── TeacherError                a teacher can't be loaded or can't decide
     ├── RequestError                an HTTP request failed for good (carries status and body)
+    ├── PolicyFailedError           a policy could not decide this time (its cause is what it raised)
     ├── SearchError                 a search provider failed or timed out
     ├── ActionError                 an action can't be carried out
     └── ContractError               a policy or a teacher does not do what every policy must
@@ -58,6 +59,10 @@ class RequestError(AegisError):
         super().__init__(message)
         self.status = status
         self.body = body
+
+
+class PolicyFailedError(AegisError):
+    """A policy could not decide this time; nothing was recorded. Its `__cause__` is what the policy raised."""
 
 
 class SearchError(AegisError):

@@ -37,3 +37,23 @@ class Workspace:
     @property
     def reports(self) -> Path:
         return self.folder / "reports"
+
+    @property
+    def logs(self) -> Path:
+        """What the training process prints."""
+        return self.folder / "logs"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.folder / "tensorboard"
+
+    @property
+    def agent_lock(self) -> Path:
+        """Held by the agent that runs by itself, for as long as its process lives."""
+        return self.folder / "agent.lock"
+
+    @property
+    def training_lock(self) -> Path:
+        """Held by the process that trains, for as long as it lives."""
+        return self.folder / "training.lock"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -155,26 +156,31 @@ def run(
             _show_total(store, policy.name)
 
 
-def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
-    """Show where a workspace stands: its teacher, its decisions, and which policy serves."""
+def status(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
     with errors_explained():
         from aegis import lifecycle
+        from aegis.cli.block import describe_agent, training_block
 
         folder = Workspace(workspace)
         if not folder.database.exists():
-            say(f"{workspace}: nothing here yet: run `aegis collect` or `aegis train` first")
+            say("{}" if as_json else f"{workspace}: nothing here yet: run `aegis start` or `aegis train` first")
             return
-        with lifecycle.open_store(folder) as store:
-            teacher, serving = store.teacher(), lifecycle.find_serving(store, folder)
-            say(f"Workspace:  {workspace}")
-            say(f"Teacher:    {teacher.name if teacher else 'none yet'}")
-            say(f"Serving:    {serving.name if serving else (teacher.name if teacher else 'nothing yet')}")
-            if teacher:
-                count = store.count(teacher.name)
-                say(f"Collected:  {count}/{PHASE_1_DECISIONS} decisions by {teacher.name}")
-                if serving and not count:
-                    say("            (the HRM was trained on decisions from a file)")
-            _show_total(store, None)
+        standing = lifecycle.read_standing(folder)
+        if as_json:
+            say(json.dumps(standing.to_record(), indent=2))
+            return
+        say(f"Workspace:  {workspace}")
+        say(f"Teacher:    {standing.teacher or 'none yet'}")
+        say(f"Serving:    {standing.serving or 'nothing yet'}")
+        say(f"Agent:      {describe_agent(standing)}")
+        if standing.using_hrm and not standing.collected:
+            say("            (the HRM was trained on decisions from a file)")
+        for line in training_block(standing):
+            say(line)
 
 
 def _run(
