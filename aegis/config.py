@@ -48,8 +48,8 @@ class HRMConfig:
     """Tokens that share a position after the first, their embeddings added: fewer positions, less time."""
     max_segments: int = 4
     """Segments after which thinking ends, whatever the halting unit says."""
-    halt_threshold: float = 0.5
-    """Probability by the halting unit above which thinking ends after a segment."""
+    halt_threshold: float = 0.7
+    """Probability by the halting unit, that the answer is right and no close call, above which thinking ends."""
     dropout: float = 0.0
     """Share of activations dropped in training, on embeddings and on each block's outputs."""
 
@@ -164,6 +164,8 @@ class TrainingConfig:
     """AdamW's peak learning rate."""
     embedding_rate_factor: float = 20.0
     """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the steps."""
+    halting_rate_factor: float = 10.0
+    """The halting unit's learning rate, as a multiple of the others'."""
     batch_size: int = 16
     """Decisions in one optimizer step."""
     weight_decay: float = 0.01
@@ -194,7 +196,8 @@ class TrainingConfig:
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
         _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
         _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
-        _check(self.embedding_rate_factor > 0, "embedding_rate_factor must be above 0")
+        for name in ("embedding_rate_factor", "halting_rate_factor"):
+            _check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
         _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
         _check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")

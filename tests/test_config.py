@@ -85,6 +85,7 @@ def test_the_defaults_are_those_promised():
         (TrainingConfig, "gradient_clip", (0.0,)),
         (TrainingConfig, "segments_growth_share", (0.0, 1.1)),
         (TrainingConfig, "embedding_rate_factor", (0.0, -1.0)),
+        (TrainingConfig, "halting_rate_factor", (0.0, -1.0)),
         (TrainingConfig, "soft_target_weight", (-0.1, 1.1)),
         (TrainingConfig, "checkpoint_every_epochs", (0,)),
         (TrainingConfig, "heldout_share", (0.0, 1.0)),
