@@ -8,9 +8,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import CheckpointError, NotEnoughDataError, StoreError, TeacherError, TeacherMismatchError
-from aegis.hrm import HRM, HRMPolicy
+from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import (
     Agreement,
     ModelRegistry,
@@ -37,10 +38,19 @@ from aegis.promotion import (
     ridge_accuracy,
 )
 from aegis.rendering import render_state
-from aegis.store import Database, DecisionStore, RejectedRecord, TeacherClaim, read_examples
+from aegis.store import Database, DecisionStore, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.teachers import load_teacher, loadable_name
 from aegis.teachers.prompt import QUESTION, render_instructions
-from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
+from aegis.training import (
+    EpochResult,
+    ImitationTrainer,
+    Thinking,
+    TrainingRun,
+    draw_rows,
+    load_dataset,
+    measure_thinking,
+    split_rows,
+)
 from aegis.types import ActionList, Decision, Policy, State, Teacher, new_id, utc_now
 from aegis.workspace import Workspace
 
@@ -48,6 +58,9 @@ _COLLECTION_PREFIX = "collection:"
 SHIPPED_DATA_NAME = "decisions.jsonl.gz"
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
+_ASKED_TOGETHER = 2000
+COMPARED_DECISIONS = 10_000  # of more, the simple models learn from and are judged on so many, evenly drawn
+THINKING_DECISIONS = 2000  # of more held-out ones, the segments of thinking are measured on so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,7 @@ class TrainingData:
     """Decisions to learn from, with whose they are."""
 
     source: str
-    decisions: list[Decision]
+    decisions: Sequence[Decision]
     rejected: list[RejectedRecord]
     teacher: TeacherClaim
     actions: ActionList = RESEARCH_ACTIONS
@@ -162,7 +175,7 @@ def read_workspace_data(workspace: Workspace) -> TrainingData:
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-        return TrainingData(str(workspace.folder), list(store.decisions([teacher.name])), [], teacher)
+    return TrainingData(str(workspace.folder), RecordedDecisions(workspace.database, teacher.name), [], teacher)
 
 
 def shipped_data() -> Path:
@@ -193,6 +206,7 @@ def train_and_judge(
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
     on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_notice: Callable[[str], None] = lambda line: None,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
@@ -210,29 +224,36 @@ def train_and_judge(
                 f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
                 " use another --workspace"
             )
-        split = split_by_episode(data.decisions, training.heldout_share, training.seed)
+        codec = StateCodec()
+        dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
+        split = split_rows(dataset, training.heldout_share, training.seed)
         started = time.perf_counter()
-        trainer = ImitationTrainer(
-            data.actions, training, device=device, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch
-        )
-        run = trainer.train(split.train, split.heldout, workspace.checkpoints, resume)
+        told = {"on_start": on_start, "on_batch": on_batch, "on_epoch": on_epoch, "on_notice": on_notice}
+        trainer = ImitationTrainer(data.actions, training, codec=codec, device=device, **told)
+        run = trainer.train(dataset.select(split.train), dataset.select(split.heldout), workspace.checkpoints, resume)
         seconds = time.perf_counter() - started
-        picked = _choices(run.policy, split.heldout, data.actions)
+        labels = dataset.labels
         agreement = measure_agreement(
-            picked, _labels(split.heldout), _labels(split.train), data.actions.names, gate.confidence
+            _choices(run.policy, draw_rows(data.decisions, split.heldout), data.actions),
+            labels[split.heldout].tolist(),
+            labels[split.train].tolist(),
+            data.actions.names,
+            gate.confidence,
         )
+        train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
+        heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
         verdict = judge(agreement, gate)
         serving = None
         if verdict.passed:
             store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-            sample = [decision.state for decision in split.heldout[:_CHECKED_STATES]]
+            sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
             serving = ModelRegistry(store, workspace).promote(_checked_save(run.policy, sample))
         return TrainingOutcome(
             run=run,
             agreement=agreement,
-            thinking=measure_thinking(run.policy, split.heldout),
-            baseline_logreg=logistic_regression_accuracy(split.train, split.heldout),
-            baseline_ridge=ridge_accuracy(split.train, split.heldout),
+            thinking=measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS))),
+            baseline_logreg=logistic_regression_accuracy(train, heldout),
+            baseline_ridge=ridge_accuracy(train, heldout),
             verdict=verdict,
             serving=serving,
             examples=len(data.decisions),
@@ -350,9 +371,13 @@ def peak_rss_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _choices(policy: Policy, decisions: Sequence[Decision], actions: ActionList) -> list[int]:
-    answers = policy.probabilities([decision.state for decision in decisions], actions)
-    return [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
+def _choices(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[int]:
+    picked: list[int] = []
+    asked = iter(decisions)
+    while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
+        answers = policy.probabilities(states, actions)
+        picked += [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
+    return picked
 
 
 def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, Path], None]:
@@ -369,10 +394,6 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, 
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
 
     return save
-
-
-def _labels(decisions: Sequence[Decision]) -> list[int]:
-    return [decision.actions.index(decision.action.name) for decision in decisions]
 
 
 def _commonest_policy(decisions: Sequence[Decision]) -> str:

@@ -2,6 +2,7 @@
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
+RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
 """
 
@@ -18,6 +19,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.recorded import RecordedDecisions
 
 __all__ = [
     "Database",
@@ -25,6 +27,7 @@ __all__ = [
     "Example",
     "ExchangeResult",
     "ImportReport",
+    "RecordedDecisions",
     "RejectedRecord",
     "TeacherClaim",
     "export_examples",

@@ -114,18 +114,18 @@ class DecisionStore:
         step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
         return None if step is None else int(step)
 
-    def decisions(self, policies: Collection[str] | None = None) -> Iterator[Decision]:
+    def decisions(self, policies: Collection[str] | None = None, last: int | None = None) -> Iterator[Decision]:
         """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
-        return (example.decision for example in self.examples(policies))
+        return (example.decision for example in self.examples(policies, last))
 
-    def examples(self, policies: Collection[str] | None = None) -> Iterator[Example]:
+    def examples(self, policies: Collection[str] | None = None, last: int | None = None) -> Iterator[Example]:
         """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
 
-        Reads a page at a time, and ends with the newest decision at the moment of the first one. Between two of them
-        anything may be written.
+        Reads a page at a time, and ends with the decision of number `last` (see `last_number`), or with the newest at
+        the moment of the first one. Between two of them anything may be written.
         """
         # By pages, not by an open cursor: a half-read query would keep this connection from writing.
-        last = self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"]
+        last = self.last_number() if last is None else last
         names = [] if policies is None else sorted(set(policies))
         # The unary plus keeps SQLite on the order of seq; by the policy's index it would sort all rows for each page.
         chosen = "" if policies is None else f"AND +d.policy IN ({', '.join('?' * len(names))})"
@@ -134,6 +134,10 @@ class DecisionStore:
         while rows := self.database.query(page, (seq, last, *names)):
             yield from map(_example, rows)
             seq = rows[-1]["seq"]
+
+    def last_number(self) -> int:
+        """Return the number of the newest decision, in the order of recording; 0 before the first one."""
+        return int(self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"])
 
     def count(self, policy: str | None = None) -> int:
         """Return how many decisions are recorded, of this policy or of all."""
