@@ -120,6 +120,8 @@ def test_steps_are_those_of_torchs_own_optimizers():
             one.step()
             one.zero_grad()
     for name, tensor in ours.state_dict().items():
+        if name.endswith("query_key_value.bias"):
+            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
         # SparseAdam adds its epsilon before the correction of the bias: tiny gradients move a little otherwise.
         atol = 5e-4 if name.startswith(("token_embedding", "output")) else 2e-6
         torch.testing.assert_close(tensor, theirs.state_dict()[name], rtol=1e-4, atol=atol)
@@ -146,16 +148,17 @@ def test_gradients_of_several_backward_passes_add_up():
     whole, parts = make_model(), make_model()
     one, other = HRMOptimizer(whole, TrainingConfig()), HRMOptimizer(parts, TrainingConfig())
     labels = torch.tensor([0, 1])
-    for _ in range(2):
-        torch.nn.functional.cross_entropy(whole(TOKENS, None, OUTPUTS).logits, labels).backward()
-        one.step(1e-2)
-        for row in range(2):
-            logits = parts(TOKENS[row : row + 1], None, OUTPUTS).logits
-            (torch.nn.functional.cross_entropy(logits, labels[row : row + 1]) / 2).backward()
-            other.collect()
-        other.step(1e-2)
-    for name, tensor in whole.state_dict().items():
-        torch.testing.assert_close(tensor, parts.state_dict()[name], rtol=1e-3, atol=1e-5)
+    torch.nn.functional.cross_entropy(whole(TOKENS, None, OUTPUTS).logits, labels).backward()
+    one.collect()
+    for row in range(2):
+        logits = parts(TOKENS[row : row + 1], None, OUTPUTS).logits
+        (torch.nn.functional.cross_entropy(logits, labels[row : row + 1]) / 2).backward()
+        other.collect()
+    for group, same in zip(one._groups, other._groups, strict=True):
+        assert group.gradient.abs().sum() > 0
+        torch.testing.assert_close(group.gradient, same.gradient, rtol=1e-4, atol=1e-6)
+    for table, same in zip(one._tables, other._tables, strict=True):
+        torch.testing.assert_close(table.coalesce(), same.coalesce(), rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_forgotten_move_nothing():
