@@ -228,15 +228,13 @@ def train_and_judge(
         dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
         split = split_rows(dataset, training.heldout_share, training.seed)
         started = time.perf_counter()
-        told = {"on_start": on_start, "on_batch": on_batch, "on_epoch": on_epoch, "on_notice": on_notice}
-        trainer = ImitationTrainer(data.actions, training, codec=codec, device=device, **told)
+        trainer = ImitationTrainer(data.actions, training, None, codec, device, on_start, on_batch, on_epoch, on_notice)
         run = trainer.train(dataset.select(split.train), dataset.select(split.heldout), workspace.checkpoints, resume)
         seconds = time.perf_counter() - started
-        labels = dataset.labels
         agreement = measure_agreement(
             _choices(run.policy, draw_rows(data.decisions, split.heldout), data.actions),
-            labels[split.heldout].tolist(),
-            labels[split.train].tolist(),
+            dataset.labels[split.heldout].tolist(),
+            dataset.labels[split.train].tolist(),
             data.actions.names,
             gate.confidence,
         )

@@ -1,6 +1,6 @@
 """Train from many decisions on disk: `python -m benchmarks.scale --decisions 1000000`.
 
-Decisions of a scripted teacher over generated states are recorded in a workspace. Then three processes of their own, one
+Decisions of a scripted teacher over generated states are recorded in a workspace. Then processes of their own, one
 after the other: one encodes the decisions (the cache), one trains some steps on 1,100 of them, one on all, from the
 cache. What the last two differ in is what the size costs.
 """

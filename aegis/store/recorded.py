@@ -26,6 +26,8 @@ class RecordedDecisions(Sequence[Decision]):
             store = DecisionStore(database)
             self._last = store.last_number()
             self._count = store.count(policy)
+            newest = database.query("SELECT id FROM decisions WHERE seq = ?", (self._last,))
+            self._newest = str(newest[0]["id"]) if newest else ""
             known = store.get_meta(_IDENTITY_KEY)
             self._identity = known or new_id()
             if known is None:
@@ -33,8 +35,11 @@ class RecordedDecisions(Sequence[Decision]):
 
     @property
     def key(self) -> str:
-        """A name of the content: two of the same key hold the same decisions, for a database only ever appends."""
-        return f"{self._identity}-{self._last}-{self._policy}"
+        """A name of the content: two of the same key hold the same decisions, for a database only ever appends.
+
+        The newest decision's id is in it, so that a database restored from a copy is not taken for what it was later.
+        """
+        return f"{self._identity}-{self._last}-{self._newest}-{self._policy}"
 
     def __len__(self) -> int:
         return self._count
