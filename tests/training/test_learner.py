@@ -18,10 +18,11 @@ CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False)
 def make_learner(actions, tiny_config):
     """Return what makes a learner of a new model, the same each time, with the lines that it says."""
 
-    def make(config=CONFIG):
+    def make(config=CONFIG, device="cpu"):
         model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0, max_segments=3)).initialise()
+        model.to(device)
         lines: list[str] = []
-        outputs = output_tokens(encode_actions(actions))
+        outputs = output_tokens(encode_actions(actions), torch.device(device))
         return Learner(model, HRMOptimizer(model, config), outputs, config, False, lines.append), lines
 
     return make
@@ -100,3 +101,12 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(make_learner, data, mon
     with pytest.raises(RuntimeError, match="shapes differ"):
         take_steps(learner, data, False)
     assert lines == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_a_step_on_cuda_comes_to_what_it_comes_to_on_the_cpu(make_learner, data, to_the_end):
+    here, there = make_learner()[0], make_learner(device="cuda")[0]
+    expected, found = take_steps(here, data, to_the_end), take_steps(there, data, to_the_end)
+    assert found[0] == pytest.approx(expected[0], rel=1e-3)
+    assert there.model.output.weight.device.type == "cuda"
