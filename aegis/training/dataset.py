@@ -196,9 +196,10 @@ def make_dataset(
     columns: dict[str, npt.NDArray[np.generic]], episode_names: tuple[str, ...], fingerprint: str
 ) -> Dataset:
     """Return the dataset of these columns, named as in `COLUMNS`."""
-    ends = np.cumsum(columns["lengths"], dtype=np.int64)
+    lengths = columns["lengths"].astype(np.int64)
+    ends = np.cumsum(lengths)
     return Dataset(
-        starts=ends - columns["lengths"],  # type: ignore[arg-type]
+        starts=ends - lengths,
         episode_names=episode_names,
         fingerprint=fingerprint,
         **columns,  # type: ignore[arg-type]
@@ -211,7 +212,7 @@ def shuffled_batches(
     """Yield the rows of each batch of one epoch: shuffled, but with sequences of like length side by side."""
     rows = torch.randperm(len(lengths), generator=generator).numpy()
     lengths = np.asarray(lengths)
-    starts = []
+    starts: list[int] = []
     for start in range(0, len(rows), batch_size * BUCKET_BATCHES):
         bucket = rows[start : start + batch_size * BUCKET_BATCHES]
         bucket[:] = bucket[np.argsort(lengths[bucket], kind="stable")]

@@ -183,7 +183,7 @@ class _Group:
 class _Table:
     """A table of which a step reads few rows: the moments of all, of which only those touched take up memory."""
 
-    def __init__(self, table: nn.Parameter, factor: float) -> None:
+    def __init__(self, table: Tensor, factor: float) -> None:
         self._table = table
         self._factor = factor
         self._moments = {name: _zeros_when_touched(table) for name in _MOMENTS}

@@ -66,7 +66,9 @@ def split_rows(data: Dataset, heldout_share: float, seed: int) -> RowSplit:
     return RowSplit(train, fresh, len(candidates) - len(fresh))
 
 
-def draw_rows(decisions: Iterable[Decision], rows: Sequence[int], most: int | None = None) -> Iterator[Decision]:
+def draw_rows(
+    decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], most: int | None = None
+) -> Iterator[Decision]:
     """Yield the decisions of these rows, which rise; of more than `most`, so many, evenly drawn. It holds none."""
     chosen = [rows[place * len(rows) // most] for place in range(most)] if most and len(rows) > most else rows
     wanted = iter(chosen)

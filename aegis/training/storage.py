@@ -93,10 +93,10 @@ def _write_dataset(path: Path, decisions: KeyedDecisions, actions: ActionList, c
             "fingerprint": encoder.fingerprint,
             "episodes": encoder.episode_names,
         }
-        with (partial / _DOCUMENT_FILE).open("w", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
+        with (partial / _DOCUMENT_FILE).open("w", encoding="utf-8") as text:
+            json.dump(document, text)
+            text.flush()
+            os.fsync(text.fileno())
         _remove_others(partial)
         os.rename(partial, path)
     except OSError as error:
@@ -123,7 +123,7 @@ def _read_dataset(path: Path, actions: int) -> Dataset | None:
     except (OSError, ValueError, KeyError):
         return None
     columns["targets"] = columns["targets"].reshape(-1, actions)
-    return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"])  # type: ignore[arg-type]
+    return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"])
 
 
 def _mapped(path: Path, kind: str) -> npt.NDArray[np.generic]:
