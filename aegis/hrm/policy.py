@@ -34,7 +34,7 @@ class HRMPolicy:
         self.codec = codec
         self.actions = actions
         self._name = name
-        self._output_tokens = output_tokens(encode_actions(actions), self.device)
+        self.output_tokens = output_tokens(encode_actions(actions), self.device)
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class HRMPolicy:
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
-            logits, used = self.model.think(batch.tokens, batch.mask, self._output_tokens, to_the_end)
+            logits, used = self.model.think(batch.tokens, batch.mask, self.output_tokens, to_the_end)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
         return probabilities, segments
 

@@ -1,0 +1,66 @@
+"""By which backend an HRM's folder decides: the fastest one that is equal to the eager model. It exports on the way.
+
+An export lies in the model's folder, in `onnx`. It is made at the first use and again when it is torn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.export import Example, export_onnx
+from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
+from aegis.hrm.policy import HRMPolicy
+
+BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
+EXPORT_FOLDER = "onnx"
+
+
+def load_policy(
+    folder: Path,
+    device: str = "cpu",
+    backend: str = "auto",
+    examples: Callable[[], Sequence[Example]] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> HRMPolicy | OnnxPolicy:
+    """Load an HRM to decide by a backend; `auto`: on the CPU the fastest that is equal, else eager.
+
+    examples: decisions that an export is checked with when it has to be made; without them `auto` is eager where there
+    is none. The exported backends compute on the CPU, whatever the device. `say` hears why `auto` is eager.
+    Raises `ConfigError` for an unknown backend or one whose package is missing, `CheckpointError` for a torn model.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
+    if backend == "eager" or (backend == "auto" and not device.startswith("cpu")):
+        return HRMPolicy.load(folder, device)
+    try:
+        return _load_exported(folder, backend, examples)
+    except (CheckpointError, ConfigError) as error:
+        if backend != "auto":
+            raise
+        policy = HRMPolicy.load(folder, device)  # raises where the model itself is at fault
+        say(f"Deciding by the eager model: {error}")
+        return policy
+
+
+def _load_exported(folder: Path, backend: str, examples: Callable[[], Sequence[Example]] | None) -> OnnxPolicy:
+    export = folder / EXPORT_FOLDER
+    try:
+        check = read_check(export, [POLICY_FILE, *(name for names in GRAPH_FILES.values() for name in names)])
+        return _open(export, backend, check)
+    except CheckpointError:
+        if examples is None:
+            raise
+    # Missing, torn, or of another machine whose arithmetic is not this one's.
+    export_onnx(HRMPolicy.load(folder), export, examples())
+    return _open(export, backend, read_check(export, ()))
+
+
+def _open(export: Path, backend: str, check: dict[str, Any]) -> OnnxPolicy:
+    if backend == "auto":
+        backend = str(check.get("best"))
+    if backend == "openvino":
+        return OnnxPolicy.load(export, runtime="openvino")
+    return OnnxPolicy.load(export, "int8" if backend == "onnx-int8" else "float32")
