@@ -25,7 +25,7 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import CheckpointError, NotEnoughDataError, StoreError, TeacherError, TeacherMismatchError
-from aegis.hrm import HRM, HRMPolicy
+from aegis.hrm import HRM, Example, HRMPolicy, load_policy
 from aegis.promotion import (
     Agreement,
     ModelRegistry,
@@ -282,10 +282,29 @@ def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
     return ModelRegistry(store, workspace).serving()
 
 
-def load_serving(store: DecisionStore, workspace: Workspace, device: str = "cpu") -> HRMPolicy | None:
-    """Load the trained policy that serves in a workspace, or None while its teacher does."""
+def load_serving(
+    store: DecisionStore,
+    workspace: Workspace,
+    device: str = "cpu",
+    backend: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+) -> Policy | None:
+    """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
     serving = find_serving(store, workspace)
-    return HRMPolicy.load(serving.folder, device) if serving else None
+    if serving is None:
+        return None
+    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say)
+
+
+def heldout_examples(store: DecisionStore) -> list[Example]:
+    """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
+    teacher = store.teacher()
+    decisions = list(store.decisions([teacher.name])) if teacher else []
+    if len(decisions) < MIN_TRAINING_DECISIONS:
+        decisions = read_training_data(shipped_data()).decisions
+    training = TrainingConfig()
+    heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
+    return [(decision.state, decision.action.name) for decision in heldout]
 
 
 def note_collection(store: DecisionStore, settings: dict[str, Any]) -> None:

@@ -28,6 +28,14 @@ SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
+        " onnx-int8 or openvino.",
+    ),
+]
 TeacherOption = Annotated[
     str,
     typer.Option(
@@ -91,6 +99,7 @@ def run(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     seed: SeedOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
     answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
     vary_presence: PresenceOption = False,
@@ -102,11 +111,13 @@ def run(
 
         config = AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout)
         with lifecycle.open_store(Workspace(workspace)) as store:
-            policy: Policy | None = lifecycle.load_serving(store, Workspace(workspace), resolve_device(device))
+            folder = Workspace(workspace)
+            policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device), backend, say)
             if policy is None:
                 policy = lifecycle.load_teacher_for(store, teacher, resolve_device(device), say)
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
-            say(f"The agent decides by {policy.name}{size}")
+            by = f" on {policy.backend}" if hasattr(policy, "backend") else ""
+            say(f"The agent decides by {policy.name}{size}{by}")
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             _run(store, policy, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)

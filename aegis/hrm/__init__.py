@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
     from aegis.hrm.device import has_bf16, resolve_device
-    from aegis.hrm.export import export_onnx
+    from aegis.hrm.export import Example, ExportReport, export_onnx
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
     from aegis.hrm.onnx_policy import OnnxPolicy
     from aegis.hrm.policy import HRMPolicy
@@ -24,7 +24,7 @@ _MODULES = {
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
     "device": ("has_bf16", "resolve_device"),
-    "export": ("export_onnx",),
+    "export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
     "onnx_policy": ("OnnxPolicy",),
     "policy": ("HRMPolicy",),
@@ -40,6 +40,8 @@ __all__ = [
     "VOCABULARY_SIZE",
     "Batch",
     "Carry",
+    "Example",
+    "ExportReport",
     "HRMPolicy",
     "OnnxPolicy",
     "SegmentOutput",

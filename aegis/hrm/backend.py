@@ -28,7 +28,8 @@ def load_policy(
     """Load an HRM to decide by a backend; `auto`: on the CPU the fastest that is equal, else eager.
 
     examples: decisions that an export is checked with when it has to be made; without them `auto` is eager where there
-    is none. The exported backends compute on the CPU, whatever the device. `say` hears why `auto` is eager.
+    is none. The exported backends compute on the CPU, whatever the device. `say` hears of an export and why `auto` is
+    eager.
     Raises `ConfigError` for an unknown backend or one whose package is missing, `CheckpointError` for a torn model.
     """
     if backend not in BACKENDS:
@@ -36,7 +37,7 @@ def load_policy(
     if backend == "eager" or (backend == "auto" and not device.startswith("cpu")):
         return HRMPolicy.load(folder, device)
     try:
-        return _load_exported(folder, backend, examples)
+        return _load_exported(folder, backend, examples, say)
     except (CheckpointError, ConfigError) as error:
         if backend != "auto":
             raise
@@ -45,7 +46,9 @@ def load_policy(
         return policy
 
 
-def _load_exported(folder: Path, backend: str, examples: Callable[[], Sequence[Example]] | None) -> OnnxPolicy:
+def _load_exported(
+    folder: Path, backend: str, examples: Callable[[], Sequence[Example]] | None, say: Callable[[str], None]
+) -> OnnxPolicy:
     export = folder / EXPORT_FOLDER
     try:
         check = read_check(export, [POLICY_FILE, *(name for names in GRAPH_FILES.values() for name in names)])
@@ -54,6 +57,7 @@ def _load_exported(folder: Path, backend: str, examples: Callable[[], Sequence[E
         if examples is None:
             raise
     # Missing, torn, or of another machine whose arithmetic is not this one's.
+    say(f"Exporting {folder.name} to ONNX and checking it, once (some seconds)...")
     export_onnx(HRMPolicy.load(folder), export, examples())
     return _open(export, backend, read_check(export, ()))
 

@@ -21,6 +21,8 @@ _BATCH_STATES = 64
 class HRMPolicy:
     """Decides by an HRM, among the actions that it was trained on."""
 
+    backend = "eager"
+
     def __init__(
         self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
     ) -> None:
