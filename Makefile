@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check collect test test-slow test-real lint clean
+.PHONY: help install train start prompt check collect test test-slow test-real soak lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -14,11 +14,17 @@ install: $(INSTALLED) ## Make .venv with everything in it (an installed offline 
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,search,dev]'
 	@touch $@
 
 train: $(INSTALLED) ## Train the HRM on the shipped decisions, judge it, switch (as python train_hrm.py)
 	$(BIN)/python train_hrm.py
+
+start: $(INSTALLED) ## Run the agent by itself, through all phases (as python start_training.py)
+	$(BIN)/python start_training.py
+
+prompt: $(INSTALLED) ## Talk to the agent (as python demo.py)
+	$(BIN)/python demo.py
 
 check: $(INSTALLED) ## Check data and model before training (as python test_hrm_training.py)
 	$(BIN)/python test_hrm_training.py
@@ -34,6 +40,10 @@ test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten set
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real
+
+soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
+	$(BIN)/python -m benchmarks.soak kills
+	$(BIN)/python -m benchmarks.soak decisions
 
 lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from aegis.errors import ConfigError
 
@@ -47,8 +48,8 @@ class HRMConfig:
     """Tokens that share a position after the first, their embeddings added: fewer positions, less time."""
     max_segments: int = 4
     """Segments after which thinking ends, whatever the halting unit says."""
-    halt_threshold: float = 0.5
-    """Probability by the halting unit above which thinking ends after a segment."""
+    halt_threshold: float = 0.7
+    """Probability by the halting unit, that the answer is right and no close call, above which thinking ends."""
     dropout: float = 0.0
     """Share of activations dropped in training, on embeddings and on each block's outputs."""
 
@@ -87,6 +88,8 @@ class AgentConfig:
     """Decisions in a row that gained nothing after which a goal is set aside for the next one."""
     recent_length: int = 3
     """Recent actions, with their outcomes, in the state."""
+    action_timeout_seconds: float = 60.0
+    """An action that takes longer has failed; the agent goes on without it."""
     answer_timeout_seconds: float = 300.0
     """After this a question in the inbox counts as unanswered."""
     approval_timeout_seconds: float = 86400.0
@@ -108,11 +111,48 @@ class AgentConfig:
             _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
         for name, option in (
+            ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
             ("approval_timeout_seconds", "--approval-timeout"),
             ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
         ):
             _check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """What a teacher behind an HTTP endpoint may use: its patience, its pace and its budget."""
+
+    timeout_seconds: float = 60.0
+    """For one request."""
+    attempts: int = 6
+    """Requests for one decision before the teacher has failed; the pauses between them grow."""
+    deadline_seconds: float = 300.0
+    """For all attempts of one decision; a server that asks for a longer pause is given up at once."""
+    requests_per_minute: float | None = None
+    """Pace; None: as fast as answers come."""
+    max_tokens: int | None = None
+    """Budget of tokens, read and written, of one workspace; it may be passed by one request. None: no limit."""
+    max_cost: float | None = None
+    """Budget in the currency of the prices; needs them. None: no limit."""
+    input_price: float = 0.0
+    """Price of a million tokens read."""
+    output_price: float = 0.0
+    """Price of a million tokens written."""
+
+    def __post_init__(self) -> None:
+        _check(self.timeout_seconds > 0, f"the endpoint's time-out must be above 0 seconds, not {self.timeout_seconds}")
+        _check(self.deadline_seconds > 0, f"the endpoint's deadline must be above 0, not {self.deadline_seconds}")
+        _check(self.attempts >= 1, f"the endpoint's attempts must be at least 1, not {self.attempts}")
+        rate = self.requests_per_minute
+        _check(rate is None or rate > 0, f"--requests-per-minute must be above 0, not {rate}")
+        _check(
+            self.max_tokens is None or self.max_tokens >= 1, f"--max-tokens must be at least 1, not {self.max_tokens}"
+        )
+        _check(self.max_cost is None or self.max_cost > 0, f"--max-cost must be above 0, not {self.max_cost}")
+        _check(self.input_price >= 0 and self.output_price >= 0, "--prices must not be negative")
+        priced = self.input_price > 0 or self.output_price > 0
+        _check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +164,8 @@ class TrainingConfig:
     """AdamW's peak learning rate."""
     embedding_rate_factor: float = 20.0
     """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the steps."""
+    halting_rate_factor: float = 10.0
+    """The halting unit's learning rate, as a multiple of the others'."""
     batch_size: int = 16
     """Decisions in one optimizer step."""
     weight_decay: float = 0.01
@@ -154,7 +196,8 @@ class TrainingConfig:
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
         _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
         _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
-        _check(self.embedding_rate_factor > 0, "embedding_rate_factor must be above 0")
+        for name in ("embedding_rate_factor", "halting_rate_factor"):
+            _check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
         _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
         _check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
@@ -176,3 +219,47 @@ class GateConfig:
     def __post_init__(self) -> None:
         _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
+
+
+APPROVALS = ("never", "ask", "bounded")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The agent by itself: its pace, and when it trains and ends."""
+
+    collect: int = PHASE_1_DECISIONS
+    """Teacher's decisions after which the first training starts."""
+    more_share: float = 0.2
+    """Further decisions, as a share of those of the last training, after which a refused HRM trains again."""
+    interval_seconds: float = 0.5
+    """From one decision's start to the next one's; 0: at full pace."""
+    max_decisions: int | None = None
+    """Decisions of this run after which it ends; None: it goes on until it is stopped."""
+    until_switched: bool = False
+    """End when the HRM has taken over and made its first decision."""
+    vary_presence: bool = False
+    """Tell the policy in half of the decisions that a person is here."""
+    approve: str = "ask"
+    """Proposals: `never`: none is approved; `ask`: a person decides; `bounded`: those within bounds are approved at
+    once, except changes of the gate and of rewards, which only a person may approve."""
+    first_pause_seconds: float = 1.0
+    """Pause after a policy's first failure; each further one in a row doubles it."""
+    longest_pause_seconds: float = 300.0
+    """Pause that the doubling ends at: from then on the agent idles, and tries again after each such pause."""
+
+    def __post_init__(self) -> None:
+        least = MIN_TRAINING_DECISIONS
+        _check(self.collect >= least, f"--collect must be at least {least}, not {self.collect}: nothing less trains")
+        _check(self.approve in APPROVALS, f"--approve must be one of {', '.join(APPROVALS)}, not {self.approve!r}")
+        _check(self.more_share > 0, f"RunConfig.more_share must be above 0, not {self.more_share}")
+        _check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
+        most = self.max_decisions
+        _check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
+        _check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
+        _check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
+
+
+def training_settings(training: TrainingConfig, gate: GateConfig, model: HRMConfig) -> dict[str, Any]:
+    """Return what a training's record keeps of how it is set, as JSON."""
+    return {"training": asdict(training), "gate": asdict(gate), "model": asdict(model)}

@@ -8,6 +8,8 @@
     ├── NotEnoughDataError          too few decisions to train or to judge
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     ├── TeacherError                a teacher can't be loaded or can't decide
+    ├── RequestError                an HTTP request failed for good (carries status and body)
+    ├── PolicyFailedError           a policy could not decide this time (its cause is what it raised)
     ├── SearchError                 a search provider failed or timed out
     ├── ActionError                 an action can't be carried out
     └── ContractError               a policy or a teacher does not do what every policy must
@@ -48,6 +50,19 @@ class CheckpointError(AegisError):
 
 class TeacherError(AegisError):
     """A teacher can't be loaded or can't decide."""
+
+
+class RequestError(AegisError):
+    """An HTTP request failed for good; what it was for says a `TeacherError` or a `SearchError` made from it."""
+
+    def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class PolicyFailedError(AegisError):
+    """A policy could not decide this time; nothing was recorded. Its `__cause__` is what the policy raised."""
 
 
 class SearchError(AegisError):

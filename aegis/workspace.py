@@ -20,6 +20,11 @@ class Workspace:
         return self.folder / "aegis.db"
 
     @property
+    def search_cache(self) -> Path:
+        """Answers of online search providers; can be deleted at any time."""
+        return self.folder / "search-cache.db"
+
+    @property
     def checkpoints(self) -> Path:
         """Training as it stood after some epochs, one folder each."""
         return self.folder / "checkpoints"
@@ -32,3 +37,23 @@ class Workspace:
     @property
     def reports(self) -> Path:
         return self.folder / "reports"
+
+    @property
+    def logs(self) -> Path:
+        """What the training process prints."""
+        return self.folder / "logs"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.folder / "tensorboard"
+
+    @property
+    def agent_lock(self) -> Path:
+        """Held by the agent that runs by itself, for as long as its process lives."""
+        return self.folder / "agent.lock"
+
+    @property
+    def training_lock(self) -> Path:
+        """Held by the process that trains, for as long as it lives."""
+        return self.folder / "training.lock"

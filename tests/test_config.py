@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from aegis import config
-from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig
+from aegis.config import AgentConfig, EndpointConfig, GateConfig, HRMConfig, TrainingConfig
 from aegis.errors import ConfigError
 
 WHOLE_NUMBERS_OF_THE_HRM = [
@@ -33,7 +33,7 @@ COUNTS_OF_THE_AGENT = [
     "patience_turns",
     "recent_length",
 ]
-CONFIGS = (HRMConfig, AgentConfig, TrainingConfig, GateConfig)
+CONFIGS = (HRMConfig, AgentConfig, EndpointConfig, TrainingConfig, GateConfig)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -69,7 +69,12 @@ def test_the_defaults_are_those_promised():
         (AgentConfig, "questions_per_item", (-1,)),
         *[
             (AgentConfig, field, (0.0, -1.0))
-            for field in ("answer_timeout_seconds", "approval_timeout_seconds", "presence_window_seconds")
+            for field in (
+                "action_timeout_seconds",
+                "answer_timeout_seconds",
+                "approval_timeout_seconds",
+                "presence_window_seconds",
+            )
         ],
         (TrainingConfig, "epochs", (0, -1)),
         (TrainingConfig, "learning_rate", (0.0, -1e-4)),
@@ -80,10 +85,19 @@ def test_the_defaults_are_those_promised():
         (TrainingConfig, "gradient_clip", (0.0,)),
         (TrainingConfig, "segments_growth_share", (0.0, 1.1)),
         (TrainingConfig, "embedding_rate_factor", (0.0, -1.0)),
+        (TrainingConfig, "halting_rate_factor", (0.0, -1.0)),
         (TrainingConfig, "soft_target_weight", (-0.1, 1.1)),
         (TrainingConfig, "checkpoint_every_epochs", (0,)),
         (TrainingConfig, "heldout_share", (0.0, 1.0)),
         (TrainingConfig, "seed", (-1, 2**63)),
+        (EndpointConfig, "timeout_seconds", (0.0, -1.0)),
+        (EndpointConfig, "attempts", (0,)),
+        (EndpointConfig, "deadline_seconds", (0.0,)),
+        (EndpointConfig, "requests_per_minute", (0.0, -1.0, float("nan"))),
+        (EndpointConfig, "max_tokens", (0, -1)),
+        (EndpointConfig, "max_cost", (0.0, float("nan"), 1.0)),  # the last one without prices
+        (EndpointConfig, "input_price", (-1.0,)),
+        (EndpointConfig, "output_price", (-1.0,)),
         (GateConfig, "threshold", (0.0, 1.0, 1.5)),
         (GateConfig, "confidence", (0.4, 1.0)),
     ],
@@ -91,13 +105,16 @@ def test_the_defaults_are_those_promised():
 def test_a_value_out_of_bounds_is_refused_and_its_field_named(kind, field, values):
     options = {"learning_rate": "--lr", "batch_size": "--batch-size"}
     options |= {"answer_timeout_seconds": "--answer-timeout", "approval_timeout_seconds": "--approval-timeout"}
+    options |= {"action_timeout_seconds": "--action-timeout", "max_tokens": "--max-tokens", "max_cost": "--max-cost"}
+    options |= {"requests_per_minute": "--requests-per-minute", "input_price": "--prices", "output_price": "--prices"}
+    options |= {"timeout_seconds": "time-out", "deadline_seconds": "deadline"}
     option = options.get(field, field)
     for value in values:
         with pytest.raises(ConfigError, match=option):
             kind(**{field: value})
 
 
-@pytest.mark.parametrize("kind", [TrainingConfig, GateConfig, HRMConfig, AgentConfig])
+@pytest.mark.parametrize("kind", [TrainingConfig, GateConfig, HRMConfig, AgentConfig, EndpointConfig])
 def test_no_number_that_is_not_a_number_passes(kind):
     for field in dataclasses.fields(kind):
         if field.type == "float":

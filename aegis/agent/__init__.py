@@ -5,14 +5,19 @@ from aegis.agent.inbox import DrawnPresence, Inbox, Presence
 from aegis.agent.loop import Agent, Step
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
+from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
 
 __all__ = [
     "RESEARCH_ACTIONS",
+    "SETTINGS",
     "Agent",
     "ApprovalQueue",
+    "Change",
     "DrawnPresence",
     "Inbox",
     "Presence",
     "RewardTable",
+    "Setting",
+    "SettingBook",
     "Step",
 ]

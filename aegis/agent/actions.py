@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,9 +12,11 @@ from aegis.agent.inbox import Inbox
 from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
 from aegis.agent.proposals import ApprovalQueue, Proposal, Record
 from aegis.agent.rewards import RewardTable
-from aegis.agent.search import SearchProvider
+from aegis.agent.search import SearchHit, SearchProvider
+from aegis.agent.timeout import TimeLimiter
 from aegis.config import AgentConfig
-from aegis.errors import SearchError
+from aegis.errors import ActionError, SearchError, StoreError
+from aegis.rendering import clean_text
 from aegis.types import ActionList, ActionSpec, Decision, Outcome
 
 WEB_SEARCH = ActionSpec(
@@ -41,6 +44,7 @@ IDLE = ActionSpec(
 )
 RESEARCH_ACTIONS = ActionList((WEB_SEARCH, ASK_HUMAN, PROPOSE_IMPROVEMENT, IDLE))
 """The actions of the research agent, in the order in which their probabilities stand everywhere."""
+_REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class ActionExecutor:
         self._search = search
         self._config = config
         self._rewards = rewards
+        self._limiter = TimeLimiter()
         self.record = Record()
         self._asked: set[str] = set()  # decisions of this episode whose questions are counted in the record
 
@@ -95,36 +100,45 @@ class ActionExecutor:
         self.record = Record()
         self._asked.clear()
 
-    def carry_out(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
-        """Carry out a decision; return its outcome and a few words on it for the state of the next ones."""
+    def carry_out(self, decision: Decision, plan: Plan, now: datetime, repeated: bool = False) -> tuple[Outcome, str]:
+        """Carry out a decision; return its outcome and a few words on it for the state of the next ones.
+
+        repeated: its query was asked lately, so that it is not asked again. An action that fails, in whatever way, or
+        hangs has a failed outcome with the reason; only what is wrong with the store is raised (`StoreError`).
+        """
         self.record = replace(self.record, decisions=self.record.decisions + 1)
-        if decision.action.name == WEB_SEARCH.name:
-            return self._web_search(decision, plan, now)
-        if decision.action.name == ASK_HUMAN.name:
-            return self._ask_human(decision, plan, now)
-        if decision.action.name == PROPOSE_IMPROVEMENT.name:
-            return self._propose(decision, plan, now)
+        try:
+            if decision.action.name == WEB_SEARCH.name:
+                return self._web_search(decision, plan, now, repeated)
+            if decision.action.name == ASK_HUMAN.name:
+                return self._ask_human(decision, plan, now)
+            if decision.action.name == PROPOSE_IMPROVEMENT.name:
+                return self._propose(decision, plan, now)
+        except StoreError:
+            raise
+        except Exception as error:  # the world may fail in any way; the agent goes on
+            reason = clean_text(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
+            detail = f"{decision.action.name} failed: {reason}"
+            return Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
         self.record = replace(self.record, idles=self.record.idles + 1)
         return Outcome(decision.id, "ok", reward=self._rewards.idle, detail="did nothing", recorded_at=now), ""
 
-    def _web_search(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
+    def _web_search(self, decision: Decision, plan: Plan, now: datetime, repeated: bool) -> tuple[Outcome, str]:
+        if repeated:
+            self._count_vain_search(plan, now)
+            detail = "the same query was asked lately: it is not asked again"
+            reward = self._rewards.nothing_found
+            return Outcome(decision.id, "failed", reward=reward, detail=detail, recorded_at=now), "found nothing"
+        config = self._config
         try:
-            hits = self._search.search(plan.query, self._config.hits_per_search)
-        except SearchError as error:
-            return Outcome(decision.id, "failed", detail=f"search failed: {error}", recorded_at=now), "failed"
-        goal, gained, raised = plan.goal, 0, 0
-        for hit in hits:
-            item = KnowledgeItem(hit.topic, hit.title, hit.text, hit.source)
-            if self._knowledge.add(item, goal.id, now):
-                gained += 1
-                raised += self._curiosity.raise_from_text(hit.title, hit.text, goal.id, goal.episode, now)
-        if plan.to_search is not None:
-            if gained:
-                self._curiosity.end_question(plan.to_search.id, now, answered=True)
-            else:
-                self._curiosity.count_search(plan.to_search.id)
-                if plan.to_search.searches + 1 > self._config.searches_per_question:
-                    self._curiosity.end_question(plan.to_search.id, now, answered=False)
+            hits = self._limiter.call(
+                self._search.search, plan.query, config.hits_per_search, timeout_seconds=config.action_timeout_seconds
+            )
+        except (SearchError, ActionError) as error:
+            detail = clean_text(f"search failed: {error}", _REASON_CHARACTERS)
+            return Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
+        with self._knowledge.database.transaction():
+            gained, raised = self._learn(hits, plan, now)
         self.record = replace(
             self.record,
             searches=self.record.searches + 1,
@@ -132,16 +146,42 @@ class ActionExecutor:
             hits=self.record.hits + len(hits),
             known_hits=self.record.known_hits + len(hits) - gained,
         )
+        provider = getattr(self._search, "answered_by", "") or self._search.name
         outcome = Outcome(
             decision.id,
             "ok" if gained else "failed",
             gained=gained,
             reward=self._rewards.of_search(gained),
             detail=f"{gained} new of {len(hits)} results, {raised} new questions",
-            result={"provider": self._search.name, "results": [hit.title for hit in hits], "new_questions": raised},
+            result={
+                "provider": provider,
+                "results": [clean_text(hit.title) for hit in hits],
+                "new_questions": raised,
+            },
             recorded_at=now,
         )
         return outcome, f"found {gained}" if gained else "found nothing"
+
+    def _learn(self, hits: Sequence[SearchHit], plan: Plan, now: datetime) -> tuple[int, int]:
+        """Keep what is new of the hits; return how many that were, and how many questions they raised."""
+        goal, raised = plan.goal, 0
+        new: list[str] = []
+        for hit in hits:
+            item = KnowledgeItem(hit.topic, hit.title, hit.text, hit.source)
+            if self._knowledge.add(item, goal.id, now):
+                new.append(item.id)
+                raised += self._curiosity.raise_from_text(hit.title, hit.text, goal.id, goal.episode, now, goal.topic)
+        if plan.to_search is not None and new:
+            self._curiosity.end_question(plan.to_search.id, now, answered=True, items=new)
+        elif not new:
+            self._count_vain_search(plan, now)
+        return len(new), raised
+
+    def _count_vain_search(self, plan: Plan, now: datetime) -> None:
+        if plan.to_search is not None:
+            self._curiosity.count_search(plan.to_search.id)
+            if plan.to_search.searches + 1 > self._config.searches_per_question:
+                self._curiosity.end_question(plan.to_search.id, now, answered=False)
 
     def _ask_human(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
         number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds)
@@ -170,15 +210,17 @@ class ActionExecutor:
     def settle(self, now: datetime) -> list[Outcome]:
         """Return the outcomes that have come since: answers, questions without one, approvals and rejections.
 
-        The caller records them; until it has, they are returned again.
+        The caller records them in the transaction in which it called this; where that is undone, they come again.
         """
         self._inbox.expire(now)
         self._queue.lapse(now)
         outcomes = []
         for asked in self._inbox.unsettled():
             outcomes.append(self._settle_question(asked.decision_id, asked.question, asked.answer, now))
+            self._inbox.mark_settled(asked.id)
         for queued in self._queue.unsettled():
             approved = queued.status == "approved"
+            self._queue.mark_settled(queued.id)
             outcomes.append(
                 Outcome(
                     queued.decision_id,
@@ -204,7 +246,7 @@ class ActionExecutor:
         item = KnowledgeItem(topic="told by a person", title=question, text=answer, source="person")
         gained = int(self._knowledge.add(item, goal=known.goal if known else "", found_at=now))
         if known is not None:
-            self._curiosity.end_question(known.id, now, answered=True)
+            self._curiosity.end_question(known.id, now, answered=True, items=[item.id])
         return Outcome(
             decision_id,
             "ok",

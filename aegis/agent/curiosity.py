@@ -1,9 +1,13 @@
-"""Open questions: raised by goals and by what was read, closed by what is found. It decides nothing and asks nobody."""
+"""Open questions: raised by goals and by what was read, closed by what is found. It decides nothing and asks nobody.
+
+A term that was met and is not known, and that there was no room to ask about, is a gap: it is kept, and a later goal on
+its topic asks about it when it has nothing else to ask.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,14 +48,43 @@ class Curiosity:
             )
             return added.rowcount == 1
 
-    def raise_from_text(self, title: str, text: str, goal: str, episode: str, now: datetime) -> int:
-        """Raise questions on the unknown terms of a passage; return how many were opened."""
+    def raise_from_text(self, title: str, text: str, goal: str, episode: str, now: datetime, topic: str = "") -> int:
+        """Raise questions on the unknown terms of a passage; return how many were opened.
+
+        The terms left over are kept as gaps of the topic.
+        """
         opened = 0
         for term in new_terms(text, title):
-            if opened >= self._questions_per_item:
-                break
-            opened += self.raise_question(f"What is {term}?", goal, episode, title, now)
+            if self._is_known(term):
+                continue
+            if opened < self._questions_per_item and self.raise_question(question_on(term), goal, episode, title, now):
+                opened += 1
+            else:
+                self._note_gap(term, topic, title, now)
         return opened
+
+    def raise_from_gaps(self, topic: str, goal: str, episode: str, now: datetime) -> int:
+        """Raise questions on the topic's oldest gaps until the goal has enough; return how many were opened."""
+        opened = 0
+        while opened < self._open_limit:
+            rows = self._database.query(
+                "SELECT id, term, met_in FROM gaps WHERE topic = ? AND status = 'open' ORDER BY seq LIMIT 1", (topic,)
+            )
+            if not rows:
+                break
+            gap = rows[0]
+            known = self._is_known(gap["term"])
+            raised = not known and self.raise_question(question_on(gap["term"]), goal, episode, gap["met_in"], now)
+            opened += raised
+            with self._database.transaction() as connection:
+                status = "known" if known else "asked"
+                connection.execute("UPDATE gaps SET status = ? WHERE id = ?", (status, gap["id"]))
+        return opened
+
+    def gap_count(self, topic: str) -> int:
+        """Return how many gaps of a topic were not asked about yet."""
+        rows = self._database.query("SELECT COUNT(*) FROM gaps WHERE topic = ? AND status = 'open'", (topic,))
+        return int(rows[0][0])
 
     def open_questions(self, goal: str) -> list[Question]:
         """Return the goal's open questions: those least searched for first, then the oldest."""
@@ -71,14 +104,19 @@ class Curiosity:
         with self._database.transaction() as connection:
             connection.execute("UPDATE questions SET searches = searches + 1 WHERE id = ?", (question_id,))
 
-    def end_question(self, question_id: str, now: datetime, answered: bool) -> None:
-        """End an open question: closed when it was answered, else abandoned."""
+    def end_question(self, question_id: str, now: datetime, answered: bool, items: Sequence[str] = ()) -> None:
+        """End an open question: closed when it was answered, by these knowledge items, else abandoned."""
         status = "closed" if answered else "abandoned"
         with self._database.transaction() as connection:
-            connection.execute(
+            ended = connection.execute(
                 "UPDATE questions SET status = ?, closed_at = ? WHERE id = ? AND status = 'open'",
                 (status, now.isoformat(), question_id),
             )
+            if ended.rowcount == 1:
+                connection.executemany(
+                    "INSERT INTO closings (question, item, closed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    [(question_id, item, now.isoformat()) for item in items],
+                )
 
     def find(self, text: str) -> Question | None:
         """Return the open question with this text, or None."""
@@ -87,6 +125,25 @@ class Curiosity:
             (_question_id(clean_text(text)),),
         )
         return Question(**dict(rows[0])) if rows else None
+
+    def _is_known(self, term: str) -> bool:
+        """Say whether a knowledge item is about this term."""
+        sql = "SELECT 1 FROM knowledge WHERE title = ? COLLATE NOCASE LIMIT 1"
+        return bool(self._database.query(sql, (clean_text(term),)))
+
+    def _note_gap(self, term: str, topic: str, met_in: str, now: datetime) -> None:
+        question = _question_id(clean_text(question_on(term)))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO gaps (id, term, topic, met_in, met_at) SELECT ?1, ?2, ?3, ?4, ?5"
+                " WHERE NOT EXISTS (SELECT 1 FROM questions WHERE id = ?1) ON CONFLICT (id) DO NOTHING",
+                (question, clean_text(term), topic, clean_text(met_in), now.isoformat()),
+            )
+
+
+def question_on(term: str) -> str:
+    """Return the question that a term raises."""
+    return f"What is {term}?"
 
 
 def _question_id(text: str) -> str:

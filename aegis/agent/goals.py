@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from aegis.errors import ConfigError
+from aegis.rendering import clean_text
 from aegis.store import Database
 from aegis.types import new_id
 
@@ -19,6 +21,9 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "understanding": ("Understand how {topic} works", ("How does {topic} work?", "Why does {topic} exist?")),
 }
 """The six kinds of goal: a title and the questions that such a goal starts with."""
+WINDOW = 50
+"""Goals within which none on the same topic and of the same kind is drawn again, where there are enough of them."""
+_DRAWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,44 @@ class Goal:
     """From 0 to 1; the highest active one is worked on."""
 
 
+@dataclass(frozen=True, slots=True)
+class GoalView:
+    """A goal as it stands, for a person."""
+
+    goal: Goal
+    status: str
+    """`active`, `reached` or `exhausted`."""
+    closed: int
+    """Its questions that have found an answer."""
+    open: int
+    abandoned: int
+
+
 class GoalBook:
-    """The goals of one workspace."""
+    """The goals of one workspace; raises `ConfigError` without a topic to draw them on."""
 
     def __init__(self, database: Database, topics: Sequence[str], rng: random.Random) -> None:
+        if not topics:
+            raise ConfigError("goals need topics to be about: none can be read about here; choose another --search")
         self._database = database
-        self._topics = tuple(topics)
+        self._topics = tuple(dict.fromkeys(clean_text(topic) for topic in topics))
         self._rng = rng
 
+    @property
+    def window(self) -> int:
+        """How many goals must lie between two of the same kind and topic: `WINDOW`, or half of all there can be."""
+        return min(WINDOW, len(KINDS) * len(self._topics) // 2)
+
     def draw(self, episode: str, now: datetime) -> tuple[Goal, tuple[str, ...]]:
-        """Take up a new goal on a topic drawn at random; return it with the questions it starts with."""
-        kind = self._rng.choice(tuple(KINDS))
-        topic = self._rng.choice(self._topics)
-        title, questions = KINDS[kind]
-        goal = Goal(new_id(), episode, kind, title.format(topic=topic), topic, round(self._rng.random(), 2))
+        """Take up a new goal, of a kind and on a topic drawn at random; return it with the questions it starts with.
+
+        What was drawn within the last `window` goals of the workspace is not drawn again.
+        """
         with self._database.transaction() as connection:
+            kind, topic = self._draw_new(self._recent())
+            title, questions = KINDS[kind]
+            priority = round(self._rng.random(), 2)
+            goal = Goal(new_id(), episode, kind, clean_text(title.format(topic=topic)), topic, priority)
             connection.execute(
                 "INSERT INTO goals (id, episode, kind, title, topic, priority, status, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, 'active', ?)",
@@ -72,3 +100,39 @@ class GoalBook:
                 "UPDATE goals SET status = ?, closed_at = ? WHERE id = ?",
                 ("reached" if reached else "exhausted", now.isoformat(), goal.id),
             )
+
+    def views(self, limit: int) -> list[GoalView]:
+        """Return the newest goals with what became of their questions, the newest first."""
+        rows = self._database.query(
+            "SELECT id, episode, kind, title, topic, priority, status, "
+            + ", ".join(
+                f"(SELECT COUNT(*) FROM questions WHERE goal = goals.id AND status = '{status}') AS {status}"
+                for status in ("closed", "open", "abandoned")
+            )
+            + " FROM goals ORDER BY seq DESC LIMIT ?",
+            (limit,),
+        )
+        names = ("id", "episode", "kind", "title", "topic", "priority")
+        return [
+            GoalView(Goal(*(row[n] for n in names)), row["status"], row["closed"], row["open"], row["abandoned"])
+            for row in rows
+        ]
+
+    def _recent(self) -> set[tuple[str, str]]:
+        rows = self._database.query(
+            "SELECT kind, topic FROM goals WHERE seq > (SELECT MAX(seq) FROM goals) - ?", (self.window,)
+        )
+        return {(row["kind"], row["topic"]) for row in rows}
+
+    def _draw_new(self, recent: set[tuple[str, str]]) -> tuple[str, str]:
+        kinds = tuple(KINDS)
+        for _ in range(_DRAWS):
+            drawn = (self._rng.choice(kinds), self._rng.choice(self._topics))
+            if drawn not in recent:
+                return drawn
+        return self._rng.choice([(k, t) for k in kinds for t in self._topics if (k, t) not in recent])
+
+
+def questions_about(topic: str) -> list[str]:
+    """Return every question that a goal of any kind on this topic starts with."""
+    return [text.format(topic=topic) for _, questions in KINDS.values() for text in questions]

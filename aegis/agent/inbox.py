@@ -75,13 +75,23 @@ class Inbox:
         """Return the questions that wait for an answer, the oldest first."""
         return self._select("status = 'waiting'")
 
+    def waiting_count(self) -> int:
+        """Return how many questions wait for an answer."""
+        return int(self._database.query("SELECT COUNT(*) FROM inbox WHERE status = 'waiting'")[0][0])
+
+    def is_waiting(self, question: str) -> bool:
+        """Say whether a question with this text waits for an answer."""
+        sql = "SELECT 1 FROM inbox WHERE status = 'waiting' AND question = ? LIMIT 1"
+        return bool(self._database.query(sql, (clean_text(question),)))
+
     def unsettled(self) -> list[InboxQuestion]:
-        """Return answered and expired questions whose decision has no known outcome yet."""
-        return self._select(
-            # A kill between the question and its outcome leaves no outcome at all: as unknown as `unknown`.
-            "status <> 'waiting' AND COALESCE((SELECT o.status FROM outcomes o WHERE o.decision_id = inbox.decision_id"
-            " ORDER BY o.seq DESC LIMIT 1), 'unknown') = 'unknown'"
-        )
+        """Return answered and expired questions that `mark_settled` has not heard of yet."""
+        return self._select("settled = 0 AND status <> 'waiting'")
+
+    def mark_settled(self, number: int) -> None:
+        """Remember that the outcome of a question that waits no more is recorded (in the same transaction)."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE inbox SET settled = 1 WHERE id = ?", (number,))
 
     def note_person(self, now: datetime) -> None:
         """Remember that a person was here."""

@@ -26,11 +26,17 @@ from aegis.agent.goals import Goal, GoalBook
 from aegis.agent.inbox import Inbox, Presence, SeenPresence
 from aegis.agent.knowledge import KnowledgeBase
 from aegis.agent.proposals import ApprovalQueue, candidates
+from aegis.agent.queries import QueryLog, choose_query
+from aegis.agent.review import TrainingReview
 from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchProvider
 from aegis.config import AgentConfig
+from aegis.errors import StoreError
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
+
+_GOALS_TRIED = 3
+"""Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,13 @@ class Agent:
         self._goals = GoalBook(database, topics, rng)
         self._curiosity = Curiosity(database, self.config.questions_per_item, self.config.open_questions_limit)
         self._knowledge = KnowledgeBase(database)
+        self._queries = QueryLog(database)
         self._inbox = Inbox(database)
         self._queue = ApprovalQueue(database)
+        self._review = TrainingReview(database)
+        self._rewards = rewards or RewardTable()
         self._executor = ActionExecutor(
-            self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, rewards or RewardTable()
+            self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
         )
         self._presence = (
             presence(self._inbox) if presence else SeenPresence(self._inbox, self.config.presence_window_seconds)
@@ -109,9 +118,17 @@ class Agent:
             policy=self.policy.name,
             decided_at=now,
         )
-        self._store.append(decision)
+        with self._store.database.transaction():
+            self._store.append(decision)
+            fresh = chosen != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
         self._step += 1
-        outcome, words = self._executor.carry_out(decision, plan, self._clock())
+        try:
+            outcome, words = self._executor.carry_out(decision, plan, self._clock(), repeated=not fresh)
+        except StoreError:
+            raise  # what can't be written can't be recorded as failed either
+        except Exception as error:  # a world that breaks, however it does, must not end a run of days
+            detail = f"{chosen} failed: {error or type(error).__name__}"
+            outcome, words = Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
         self._store.record_outcome(outcome)
         self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
@@ -129,10 +146,20 @@ class Agent:
             self._take_up_goal(now)
 
     def _take_up_goal(self, now: datetime) -> Goal:
-        goal, questions = self._goals.draw(self._episode, now)
-        for text in questions:
-            self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now)
+        """Return a new goal that has something to ask, where a few draws find one."""
+        goal, has_questions = self._begin_goal(now)
+        for _ in range(_GOALS_TRIED - 1):
+            if has_questions:
+                break
+            self._goals.close(goal, now, reached=False)
+            goal, has_questions = self._begin_goal(now)
         return goal
+
+    def _begin_goal(self, now: datetime) -> tuple[Goal, bool]:
+        """Return a new goal and whether it has questions: its own, or the gaps met since, where those were asked."""
+        goal, questions = self._goals.draw(self._episode, now)
+        raised = [self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now) for text in questions]
+        return goal, any(raised) or self._curiosity.raise_from_gaps(goal.topic, goal.id, self._episode, now) > 0
 
     def _current_goal(self, now: datetime) -> Goal:
         """Return the most important goal with work left; the agent never runs dry, for a new one is drawn."""
@@ -151,19 +178,21 @@ class Agent:
 
     def _plan(self, now: datetime) -> Plan:
         goal = self._current_goal(now)
-        waiting = {asked.question for asked in self._inbox.waiting()}
         open_questions = self._curiosity.open_questions(goal.id)
-        vain = [q for q in open_questions if q.searches and q.text not in waiting]
-        to_search = open_questions[0] if open_questions else None
+        not_waiting = [q for q in open_questions if not self._inbox.is_waiting(q.text)]
+        vain = [q for q in not_waiting if q.searches]
+        # A policy may ask though there is nothing to ask about: then at least not the same as what waits already.
+        first = next(iter(not_waiting), None)
+        to_search, query = choose_query(goal, open_questions, self._queries.recent())
         to_ask = vain[-1] if vain else None
         pending = {proposal.aspect for proposal in self._queue.pending()}
-        found = candidates(self._executor.record, self.config)
+        found = candidates(self._executor.record, self.config, self._review.proposals(), self._rewards)
         proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
         return Plan(
             goal=goal,
-            query=to_search.text if to_search else goal.topic,
+            query=query,
             to_search=to_search,
-            question=to_ask.text if to_ask else (to_search.text if to_search else f"What matters about {goal.topic}?"),
+            question=to_ask.text if to_ask else (first.text if first else f"What matters about {goal.topic}?"),
             to_ask=to_ask,
             proposal=proposal,
         )
@@ -193,7 +222,7 @@ class Agent:
             "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],
             "idle_turns": self._idle_turns,
             "recent": list(self._recent),
-            "waiting": {"answers": len(self._inbox.waiting()), "approvals": len(pending)},
+            "waiting": {"answers": self._inbox.waiting_count(), "approvals": len(pending)},
         }
 
     def _progress(self, goal: Goal) -> float:

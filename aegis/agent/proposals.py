@@ -1,19 +1,24 @@
 """Proposals to change the agent's own settings: found in its record, queued for a person's approval.
 
-It changes no setting itself.
+An approved one is handed to the `SettingBook`; what becomes of the change is judged elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from aegis.agent.rewards import RewardTable
+from aegis.agent.setting import SETTINGS, SettingBook
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import Database
+
+_MOSTLY = 0.7
+"""Share of an episode from which on its rewards are put in question, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class Proposal:
     """A change of one setting, with the reason from the agent's own record."""
 
     aspect: str
-    """Name of the setting, a field of `AgentConfig`."""
+    """Name of the setting, one of `SETTINGS`."""
     old: float
     new: float
     reason: str
@@ -39,6 +44,8 @@ class QueuedProposal:
     change: dict[str, Any]
     reason: str
     status: str
+    effect: str
+    """What became of an approved one, in words; '' before that"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,14 @@ class Record:
     decisions: int = 0
 
 
-def candidates(record: Record, config: AgentConfig) -> list[Proposal]:
-    """Return one proposal per aspect, the one for which the record speaks most first."""
+def candidates(
+    record: Record, config: AgentConfig, reviewed: Sequence[Proposal] = (), rewards: RewardTable | None = None
+) -> list[Proposal]:
+    """Return one proposal per aspect, the one for which the record speaks most first.
+
+    reviewed: those that speak from elsewhere, as the last training's figures. A value at its bound is not proposed.
+    """
+    rewards = rewards or RewardTable()
 
     def share(part: int, whole: int) -> float:
         return part / whole if whole else 0.0
@@ -93,8 +106,23 @@ def candidates(record: Record, config: AgentConfig) -> list[Proposal]:
             f"{record.idles} of {record.decisions} decisions did nothing",
             idle,
         ),
+        *reviewed,
     ]
-    return sorted(found, key=lambda proposal: -proposal.weight)
+    if idle > _MOSTLY:
+        reason = f"{record.idles} of {record.decisions} decisions did nothing"
+        found.append(Proposal("reward_idle", rewards.idle, rewards.idle * 2, reason, idle / 2))
+    if vain > _MOSTLY:
+        reason = f"{record.vain_searches} of {record.searches} searches found nothing new"
+        found.append(
+            Proposal("reward_nothing_found", rewards.nothing_found, rewards.nothing_found * 2, reason, vain / 2)
+        )
+    return sorted(map(_bounded, found), key=lambda proposal: -proposal.weight)
+
+
+def _bounded(proposal: Proposal) -> Proposal:
+    setting = SETTINGS[proposal.aspect]
+    new = setting.clamp(proposal.new)
+    return replace(proposal, new=new, weight=0.0 if new == proposal.old else proposal.weight)
 
 
 class ApprovalQueue:
@@ -120,15 +148,30 @@ class ApprovalQueue:
             )
             return int(row.lastrowid or 0)
 
-    def decide(self, number: int, approve: bool, now: datetime) -> None:
-        """Approve or reject a pending proposal; raises `ActionError` when there is none of this number."""
+    def decide(self, number: int, approve: bool, now: datetime, by: str = "person") -> str:
+        """Approve or reject a pending proposal; return what follows, in words.
+
+        by: `person`, or `rule` where nobody was asked: then it brings no reward of its own. Raises `ActionError` when
+        there is none of this number, or its value is out of bounds.
+        """
         with self._database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE proposals SET status = ?, decided_at = ? WHERE id = ? AND status = 'pending'",
-                ("approved" if approve else "rejected", now.isoformat(), number),
+                "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ? WHERE id = ? AND status = 'pending'",
+                ("approved" if approve else "rejected", now.isoformat(), by, number),
             )
             if changed.rowcount == 0:
                 raise ActionError(f"proposal {number} is not pending: `aegis inbox` lists those that are")
+            if not approve:
+                return "nothing is changed"
+            (queued,) = self._select("id = ?", (number,))
+            change = queued.change
+            effect = SettingBook(self._database).change(change["setting"], change["to"], change["from"], number, now)
+            connection.execute("UPDATE proposals SET effect = ? WHERE id = ?", (effect, number))
+            return effect
+
+    def decided(self, limit: int = 5) -> list[QueuedProposal]:
+        """Return the proposals approved last, the newest first."""
+        return self._select("status = 'approved'", order=f"decided_at DESC LIMIT {int(limit)}")
 
     def lapse(self, now: datetime) -> None:
         """End the proposals whose time is over."""
@@ -143,19 +186,29 @@ class ApprovalQueue:
         return self._select("status = 'pending'")
 
     def unsettled(self) -> list[QueuedProposal]:
-        """Return approved and rejected proposals whose decision's outcome does not say so yet."""
-        return self._select(
-            "status IN ('approved', 'rejected') AND (SELECT json_extract(o.result, '$.status') FROM outcomes o"
-            " WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS NOT proposals.status"
-        )
+        """Return proposals that a person approved or rejected and that `mark_settled` has not heard of yet."""
+        return self._select("settled = 0 AND status IN ('approved', 'rejected') AND decided_by = 'person'")
 
-    def _select(self, where: str, values: Sequence[Any] = ()) -> list[QueuedProposal]:
+    def mark_settled(self, number: int) -> None:
+        """Remember that the outcome of a decided proposal is recorded (in the same transaction)."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE proposals SET settled = 1 WHERE id = ?", (number,))
+
+    def _select(self, where: str, values: Sequence[Any] = (), order: str = "id") -> list[QueuedProposal]:
         rows = self._database.query(
-            f"SELECT id, decision_id, aspect, change, reason, status FROM proposals WHERE {where} ORDER BY id", values
+            "SELECT id, decision_id, aspect, change, reason, status, effect FROM proposals"
+            f" WHERE {where} ORDER BY {order}",
+            values,
         )
         return [
             QueuedProposal(
-                row["id"], row["decision_id"], row["aspect"], json.loads(row["change"]), row["reason"], row["status"]
+                row["id"],
+                row["decision_id"],
+                row["aspect"],
+                json.loads(row["change"]),
+                row["reason"],
+                row["status"],
+                row["effect"],
             )
             for row in rows
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,12 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.screen import errors_explained, progress_bar, say
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+    closing_policy,
+    load_teacher,
+    open_search,
+)
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.agent import Step
+    from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
     from aegis.types import Policy
 
@@ -40,7 +55,8 @@ TeacherOption = Annotated[
     str,
     typer.Option(
         "--teacher",
-        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, scripted (a rule, no model),"
+        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, openai:MODEL (see --base-url), scripted"
+        " (a rule, no model),"
         " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
     ),
 ]
@@ -69,6 +85,13 @@ def collect(
     answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
     vary_presence: PresenceOption = False,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
 ) -> None:
     """Let the agent decide by its teacher and record every decision (phase 1).
 
@@ -79,17 +102,24 @@ def collect(
         from aegis.hrm import resolve_device
 
         folder = Workspace(workspace)
-        config = AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout)
-        with lifecycle.open_store(folder) as store:
-            policy = lifecycle.load_teacher_for(store, teacher, resolve_device(device), say)
+        config = AgentConfig(
+            answer_timeout_seconds=answer_timeout,
+            approval_timeout_seconds=approval_timeout,
+            action_timeout_seconds=action_timeout,
+        )
+        endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
+            policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(
                 store,
                 {"teacher": policy.name, "decisions": decisions, "seed": seed, "vary_presence": vary_presence}
-                | {"answer_timeout_seconds": answer_timeout, "approval_timeout_seconds": approval_timeout},
+                | {"answer_timeout_seconds": answer_timeout, "approval_timeout_seconds": approval_timeout}
+                | {"search": search, "action_timeout_seconds": action_timeout},
             )
             say(f"Collecting {decisions} decisions by {policy.name} into {workspace} (seed {seed})...")
-            _run(store, policy, decisions, seed, config, vary_presence)
+            with closing_policy(policy):
+                _run(store, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
 
 
@@ -103,53 +133,80 @@ def run(
     answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
     vary_presence: PresenceOption = False,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
 ) -> None:
     """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher."""
     with errors_explained():
         from aegis import lifecycle
         from aegis.hrm import resolve_device
 
-        config = AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout)
-        with lifecycle.open_store(Workspace(workspace)) as store:
-            folder = Workspace(workspace)
+        config = AgentConfig(
+            answer_timeout_seconds=answer_timeout,
+            approval_timeout_seconds=approval_timeout,
+            action_timeout_seconds=action_timeout,
+        )
+        endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        folder = Workspace(workspace)
+        with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device), backend, say)
             if policy is None:
-                policy = lifecycle.load_teacher_for(store, teacher, resolve_device(device), say)
+                policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             by = f" on {policy.backend}" if hasattr(policy, "backend") else ""
             say(f"The agent decides by {policy.name}{size}{by}")
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-            _run(store, policy, decisions, seed, config, vary_presence)
+            with closing_policy(policy):
+                _run(store, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
 
 
-def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
-    """Show where a workspace stands: its teacher, its decisions, and which policy serves."""
+def status(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
     with errors_explained():
         from aegis import lifecycle
+        from aegis.cli.block import describe_agent, training_block
 
         folder = Workspace(workspace)
         if not folder.database.exists():
-            say(f"{workspace}: nothing here yet: run `aegis collect` or `aegis train` first")
+            say("{}" if as_json else f"{workspace}: nothing here yet: run `aegis start` or `aegis train` first")
             return
-        with lifecycle.open_store(folder) as store:
-            teacher, serving = store.teacher(), lifecycle.find_serving(store, folder)
-            say(f"Workspace:  {workspace}")
-            say(f"Teacher:    {teacher.name if teacher else 'none yet'}")
-            say(f"Serving:    {serving.name if serving else (teacher.name if teacher else 'nothing yet')}")
-            if teacher:
-                count = store.count(teacher.name)
-                say(f"Collected:  {count}/{PHASE_1_DECISIONS} decisions by {teacher.name}")
-                if serving and not count:
-                    say("            (the HRM was trained on decisions from a file)")
-            _show_total(store, None)
+        standing = lifecycle.read_standing(folder)
+        if as_json:
+            say(json.dumps(standing.to_record(), indent=2))
+            return
+        say(f"Workspace:  {workspace}")
+        say(f"Teacher:    {standing.teacher or 'none yet'}")
+        say(f"Serving:    {standing.serving or 'nothing yet'}")
+        say(f"Agent:      {describe_agent(standing)}")
+        if standing.using_hrm and not standing.collected:
+            say("            (the HRM was trained on decisions from a file)")
+        for line in training_block(standing):
+            say(line)
 
 
 def _run(
-    store: DecisionStore, policy: Policy, decisions: int, seed: int, config: AgentConfig, vary_presence: bool
+    store: DecisionStore,
+    policy: Policy,
+    search: SearchChain,
+    decisions: int,
+    seed: int,
+    config: AgentConfig,
+    vary_presence: bool,
 ) -> None:
-    from aegis import lifecycle
+    from aegis.agent import Agent, DrawnPresence
 
+    rng = random.Random(seed)
+    presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
+    agent = Agent(store, policy, search, search.topics(), rng, config, presence=presence)
     done = 0
     rewards: list[float] = []
     actions: Counter[str] = Counter()
@@ -166,7 +223,8 @@ def _run(
             if not bar.console.is_terminal and (done % _LINE_EVERY == 0 or done == decisions):
                 say(f"  {done}/{decisions}  last: {_describe(step)}")
 
-        lifecycle.run_agent(store, policy, decisions, seed, config, vary_presence, progress=_say_index, on_step=on_step)
+        for _ in range(decisions):
+            on_step(agent.step())
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")
@@ -175,11 +233,6 @@ def _run(
 def _describe(step: Step) -> str:
     argument = "".join(step.decision.action.argument.values())
     return clean_text(f"{step.decision.action.name} {argument}: {step.outcome.detail}", 90)
-
-
-def _say_index(line: str) -> None:
-    if line.startswith("build"):
-        say(line)
 
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:

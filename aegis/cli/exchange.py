@@ -77,9 +77,7 @@ def check(
 
 
 def export(
-    file: Annotated[
-        Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")
-    ],
+    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     all_policies: Annotated[
         bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
@@ -108,7 +106,9 @@ def export(
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
     with errors_explained():
-        if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
+        if folder.exists() and (
+            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())
+        ):
             fail(f"{folder}: holds something else already: name a new folder")
         from aegis import lifecycle
         from aegis.hrm import HRMPolicy, export_onnx

@@ -35,6 +35,9 @@ def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
             for queued in pending:
                 change = "{setting} from {from} to {to}".format_map(queued.change)
                 say(f"  {queued.id}: {change}, because {queued.reason}")
+            for queued in proposals.decided():
+                change = "{setting} from {from} to {to}".format_map(queued.change)
+                say(f"  approved: {queued.id}: {change} ({queued.effect})")
 
 
 def answer(
@@ -70,5 +73,6 @@ def _decide(number: int, workspace: Path, approved: bool) -> None:
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
             now = utc_now()
             Inbox(store.database).note_person(now)
-            ApprovalQueue(store.database).decide(number, approved, now)
-        say(f"✓ proposal {number} {'approved' if approved else 'rejected'}: the agent learns it at its next decision")
+            effect = ApprovalQueue(store.database).decide(number, approved, now)
+        done = "approved" if approved else "rejected"
+        say(f"✓ proposal {number} {done} ({effect}): the agent learns it at its next decision")

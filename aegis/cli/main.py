@@ -11,6 +11,8 @@ from aegis.cli.agent import collect, run, status
 from aegis.cli.compare import compare
 from aegis.cli.exchange import check, export, import_
 from aegis.cli.inbox import answer, approve, inbox, reject
+from aegis.cli.repl import prompt
+from aegis.cli.start import start, train_next
 from aegis.cli.train import train
 
 app = typer.Typer(
@@ -20,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(start)
+app.command()(prompt)
 app.command()(collect)
 app.command()(train)
 app.command()(run)
@@ -32,6 +36,7 @@ app.command()(inbox)
 app.command()(answer)
 app.command()(approve)
 app.command()(reject)
+app.command(hidden=True)(train_next)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -89,9 +90,16 @@ def read_model(folder: Path) -> HRM:
     """Read an HRM from a folder; raises `CheckpointError` when a file is missing, torn or of another shape."""
     document = read_document(folder / CONFIG_FILE)
     try:
-        model = HRM(HRMConfig(**document.get("config", document)))
+        fields = document.get("config", document)
+        model = HRM(HRMConfig(**fields))
+        # A field that the file lacks would be taken from today's defaults, and the weights would mean something else.
+        missing = sorted(asdict(model.config).keys() - fields.keys())
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: not an HRM's configuration ({error})") from error
+    if missing:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}, as another version of AEGIS wrote it: train again"
+        )
     try:
         model.load_state_dict(read_tensors(folder / WEIGHTS_FILE))
     except RuntimeError as error:

@@ -4,7 +4,7 @@ Two levels think in turns. One segment runs N high-level cycles; in each, the lo
 high state + input), then the high level once from (itself, low state). Gradients flow through the last low and the
 last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
 arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision), until the halting unit
-says that the present answer is right.
+says that the present answer is right and no close call.
 
 A position holds the sum of a patch of tokens' embeddings, so T tokens are P = 1 + ceil((T - 1) / patch) positions: the
 first token stands alone at position 0, where the answer is read.
@@ -47,7 +47,7 @@ class SegmentOutput:
     logits: Tensor
     """(B, number of output tokens asked for), at position 0; at every position: (B, P, number)"""
     halt_logits: Tensor
-    """(B,): above 0 where the halting unit holds the present answer for right"""
+    """(B,): of the halting unit, whether the present answer is right and no close call"""
     finish: Callable[[Tensor | slice], Carry] | None
     """Finishes the thought of the rows it is given, for their next segment; None after the last segment"""
 

@@ -48,11 +48,22 @@ class ModelRegistry:
 
         It serves only once it is wholly written; a kill before that leaves the one before it serving.
         """
-        with self._store.database.transaction():
-            taken = [int(path.name.removeprefix("hrm@")) for path in self._workspace.models.glob("hrm@[0-9]*")]
-            name = f"hrm@{max(taken, default=0) + 1}"
-            folder = self._workspace.models / name
-            save(name, folder)
-            promoted_at = utc_now().isoformat()
-            self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": promoted_at}))
+        name, folder = self._reserve()
+        # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
+        save(name, folder)
+        promoted_at = utc_now().isoformat()
+        self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": promoted_at}))
         return Serving(name, folder, promoted_at)
+
+    def _reserve(self) -> tuple[str, Path]:
+        """Return the next name, taken by making its folder, so that no two promotions write into one."""
+        self._workspace.models.mkdir(parents=True, exist_ok=True)
+        taken = [int(path.name.removeprefix("hrm@")) for path in self._workspace.models.glob("hrm@[0-9]*")]
+        number = max(taken, default=0) + 1
+        while True:
+            folder = self._workspace.models / f"hrm@{number}"
+            try:
+                folder.mkdir()
+                return folder.name, folder
+            except FileExistsError:
+                number += 1

@@ -2,6 +2,9 @@
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
+UsageLedger         counts the tokens that an endpoint was paid for
+read_tallies        sums by policy and action, without reading every decision
+TrainingLog         the trainings, as they run and as they ended
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
 """
 
@@ -18,6 +21,9 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.tally import Tally, read_tallies
+from aegis.store.training_log import TrainingLog, TrainingRecord
+from aegis.store.usage import UsageLedger
 
 __all__ = [
     "Database",
@@ -26,9 +32,14 @@ __all__ = [
     "ExchangeResult",
     "ImportReport",
     "RejectedRecord",
+    "Tally",
     "TeacherClaim",
+    "TrainingLog",
+    "TrainingRecord",
+    "UsageLedger",
     "export_examples",
     "import_examples",
     "read_examples",
+    "read_tallies",
     "write_examples",
 ]

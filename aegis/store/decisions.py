@@ -114,18 +114,27 @@ class DecisionStore:
         step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
         return None if step is None else int(step)
 
-    def decisions(self, policies: Collection[str] | None = None) -> Iterator[Decision]:
-        """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
-        return (example.decision for example in self.examples(policies))
+    def newest(self) -> int:
+        """Return the newest decision's place in the order of recording, 0 where there is none."""
+        return int(self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"])
 
-    def examples(self, policies: Collection[str] | None = None) -> Iterator[Example]:
+    def recent(self, count: int) -> list[Example]:
+        """Return the newest decisions with their current outcomes, the newest first."""
+        sql = f"{_SELECT_EXAMPLES} ORDER BY d.seq DESC LIMIT ?"
+        return [_example(row) for row in self.database.query(sql, (count,))]
+
+    def decisions(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Decision]:
+        """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
+        return (example.decision for example in self.examples(policies, until))
+
+    def examples(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Example]:
         """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
 
-        Reads a page at a time, and ends with the newest decision at the moment of the first one. Between two of them
-        anything may be written.
+        Reads a page at a time, and ends with the newest decision at the moment of the first one, or at the place
+        `until` (see `newest`). Between two of them anything may be written.
         """
         # By pages, not by an open cursor: a half-read query would keep this connection from writing.
-        last = self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"]
+        last = self.newest() if until is None else until
         names = [] if policies is None else sorted(set(policies))
         # The unary plus keeps SQLite on the order of seq; by the policy's index it would sort all rows for each page.
         chosen = "" if policies is None else f"AND +d.policy IN ({', '.join('?' * len(names))})"

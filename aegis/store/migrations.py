@@ -141,7 +141,162 @@ CREATE TABLE proposals (
 CREATE INDEX proposals_by_status ON proposals (status, aspect);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_LIFECYCLE = """
+-- Sums by policy and action, kept by triggers: a status must not read every decision.
+CREATE TABLE tallies (
+    policy    TEXT NOT NULL,
+    action    TEXT NOT NULL,
+    decisions INTEGER NOT NULL DEFAULT 0,
+    known     INTEGER NOT NULL DEFAULT 0,
+    gained    INTEGER NOT NULL DEFAULT 0,
+    failed    INTEGER NOT NULL DEFAULT 0,
+    rewarded  INTEGER NOT NULL DEFAULT 0,
+    reward    REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (policy, action)
+) WITHOUT ROWID;
+
+INSERT INTO tallies
+SELECT d.policy, d.action, COUNT(*), SUM(COALESCE(o.status <> 'unknown', 0)),
+    SUM(CASE WHEN o.status <> 'unknown' THEN o.gained ELSE 0 END), SUM(COALESCE(o.status = 'failed', 0)),
+    SUM(o.reward IS NOT NULL), SUM(COALESCE(o.reward, 0))
+FROM decisions AS d
+LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
+GROUP BY d.policy, d.action;
+
+CREATE TRIGGER decisions_are_tallied AFTER INSERT ON decisions
+BEGIN
+    INSERT INTO tallies (policy, action, decisions) VALUES (NEW.policy, NEW.action, 1)
+    ON CONFLICT (policy, action) DO UPDATE SET decisions = decisions + 1;
+END;
+
+-- Only the newest outcome of a decision counts: the one before it is taken out again.
+CREATE TRIGGER outcomes_are_tallied AFTER INSERT ON outcomes
+BEGIN
+    UPDATE tallies
+    SET known = known - (o.status <> 'unknown'), gained = tallies.gained - o.gained * (o.status <> 'unknown'),
+        failed = failed - (o.status = 'failed'), rewarded = rewarded - (o.reward IS NOT NULL),
+        reward = tallies.reward - COALESCE(o.reward, 0)
+    FROM decisions AS d
+    JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id AND seq < NEW.seq)
+    WHERE d.id = NEW.decision_id AND tallies.policy = d.policy AND tallies.action = d.action;
+    UPDATE tallies
+    SET known = known + (NEW.status <> 'unknown'), gained = gained + NEW.gained * (NEW.status <> 'unknown'),
+        failed = failed + (NEW.status = 'failed'), rewarded = rewarded + (NEW.reward IS NOT NULL),
+        reward = tallies.reward + COALESCE(NEW.reward, 0)
+    FROM decisions AS d
+    WHERE d.id = NEW.decision_id AND tallies.policy = d.policy AND tallies.action = d.action;
+END;
+
+CREATE TABLE trainings (
+    id         INTEGER PRIMARY KEY,
+    status     TEXT NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'switched', 'refused', 'failed')),
+    decisions  INTEGER NOT NULL CHECK (decisions >= 0),
+    last_seq   INTEGER,
+    settings   TEXT NOT NULL CHECK (json_valid(settings)),
+    started_at TEXT NOT NULL,
+    ended_at   TEXT,
+    reason     TEXT NOT NULL DEFAULT '',
+    report     TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(report)),
+    CHECK ((status = 'running') = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX trainings_one_runs ON trainings (status) WHERE status = 'running';
+
+CREATE TABLE epochs (
+    training    INTEGER NOT NULL REFERENCES trainings (id),
+    trial       TEXT NOT NULL DEFAULT '',
+    epoch       INTEGER NOT NULL CHECK (epoch >= 1),
+    results     TEXT NOT NULL CHECK (json_valid(results)),
+    recorded_at TEXT NOT NULL,
+    PRIMARY KEY (training, trial, epoch)
+) WITHOUT ROWID;
+
+CREATE TABLE settings (
+    name       TEXT PRIMARY KEY NOT NULL,
+    value      TEXT NOT NULL CHECK (json_valid(value)),
+    before     TEXT NOT NULL CHECK (json_valid(before)),
+    proposal   INTEGER REFERENCES proposals (id),
+    on_trial   INTEGER NOT NULL DEFAULT 0,
+    changed_at TEXT NOT NULL
+);
+
+ALTER TABLE proposals ADD COLUMN decided_by TEXT NOT NULL DEFAULT 'person';
+ALTER TABLE proposals ADD COLUMN effect TEXT NOT NULL DEFAULT '';
+"""
+
+_WORLD = """
+-- Knowledge: full-text search, near-duplicates by bands of MinHash signatures, and which questions an item closed.
+CREATE VIRTUAL TABLE knowledge_words USING fts5 (
+    title, text, topic, content = 'knowledge', content_rowid = 'seq', tokenize = 'porter unicode61'
+);
+CREATE TRIGGER knowledge_becomes_searchable AFTER INSERT ON knowledge
+BEGIN
+    INSERT INTO knowledge_words (rowid, title, text, topic) VALUES (NEW.seq, NEW.title, NEW.text, NEW.topic);
+END;
+CREATE TRIGGER knowledge_leaves_search AFTER DELETE ON knowledge
+BEGIN
+    INSERT INTO knowledge_words (knowledge_words, rowid, title, text, topic)
+    VALUES ('delete', OLD.seq, OLD.title, OLD.text, OLD.topic);
+END;
+INSERT INTO knowledge_words (knowledge_words) VALUES ('rebuild');
+CREATE INDEX knowledge_by_title ON knowledge (title COLLATE NOCASE);
+
+CREATE TABLE knowledge_bands (
+    band INTEGER NOT NULL,
+    item INTEGER NOT NULL REFERENCES knowledge (seq) ON DELETE CASCADE,
+    PRIMARY KEY (band, item)
+) WITHOUT ROWID;
+CREATE INDEX knowledge_bands_by_item ON knowledge_bands (item);
+
+CREATE TABLE closings (
+    question  TEXT NOT NULL REFERENCES questions (id),
+    item      TEXT NOT NULL,
+    closed_at TEXT NOT NULL,
+    PRIMARY KEY (question, item)
+) WITHOUT ROWID;
+CREATE INDEX closings_by_item ON closings (item);
+
+-- Terms that were met in what was read, are not known, and were not asked about at once.
+CREATE TABLE gaps (
+    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id     TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    term   TEXT NOT NULL CHECK (term <> ''),
+    topic  TEXT NOT NULL,
+    met_in TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'asked', 'known')),
+    met_at TEXT NOT NULL
+);
+CREATE INDEX gaps_by_topic ON gaps (topic, status, seq);
+
+-- Every query that was asked, so that none is asked again soon.
+CREATE TABLE searches (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    key         TEXT NOT NULL,
+    query       TEXT NOT NULL,
+    decision_id TEXT NOT NULL,
+    asked_at    TEXT NOT NULL
+);
+CREATE INDEX searches_by_key ON searches (key, seq);
+INSERT INTO searches (key, query, decision_id, asked_at)
+    SELECT lower(json_extract(argument, '$.query')), json_extract(argument, '$.query'), id, decided_at
+    FROM decisions
+    WHERE action = 'web_search' AND typeof(json_extract(argument, '$.query')) = 'text'
+    ORDER BY seq;
+
+-- What is settled need not be looked at again at every decision.
+ALTER TABLE inbox ADD COLUMN settled INTEGER NOT NULL DEFAULT 0 CHECK (settled IN (0, 1));
+UPDATE inbox SET settled = 1
+    WHERE status <> 'waiting' AND COALESCE((SELECT o.status FROM outcomes AS o
+        WHERE o.decision_id = inbox.decision_id ORDER BY o.seq DESC LIMIT 1), 'unknown') <> 'unknown';
+CREATE INDEX inbox_to_settle ON inbox (id) WHERE settled = 0 AND status <> 'waiting';
+CREATE INDEX inbox_by_question ON inbox (question) WHERE status = 'waiting';
+ALTER TABLE proposals ADD COLUMN settled INTEGER NOT NULL DEFAULT 0 CHECK (settled IN (0, 1));
+UPDATE proposals SET settled = 1
+    WHERE status IN ('approved', 'rejected') AND (SELECT json_extract(o.result, '$.status') FROM outcomes AS o
+        WHERE o.decision_id = proposals.decision_id ORDER BY o.seq DESC LIMIT 1) IS proposals.status;
+CREATE INDEX proposals_to_settle ON proposals (id) WHERE settled = 0 AND status IN ('approved', 'rejected');
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

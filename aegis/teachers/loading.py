@@ -23,6 +23,8 @@ from safetensors import SafetensorError
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.teachers.causal_lm import CausalLMTeacher
+from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
+from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
 from aegis.types import Teacher
 
@@ -40,14 +42,17 @@ _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportEr
 def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> Teacher:
     """Load a teacher.
 
-    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, or `scripted`, a rule
-    in place of a language model. `auto` is GPT-2 where it is cached or can be fetched, else the installed offline
-    model; `say` gets a line on which it was. Raises `TeacherError` that says what is lacking.
+    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, `openai:MODEL` for one
+    behind an endpoint, or `scripted`, a rule in place of a language model. `auto` is GPT-2 where it is cached or can be
+    fetched, else the installed offline model; `say` gets a line on which it was, and on an endpoint's failures. Raises
+    `TeacherError` that says what is lacking.
     """
     if name == "auto":
         name = _resolve_auto(say)
     if name == SCRIPTED_TEACHER:
         return ScriptedTeacher()
+    if name.startswith(ENDPOINT_PREFIX):
+        return load_openai(name, on_trouble=say)
     with _quiet_libraries():
         if name == "gpt2":
             return _load_from_hub(GPT2_HUB_ID, "gpt2", device)
@@ -61,8 +66,8 @@ def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = la
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return _load_from_hub(name, name.split("/")[1], device)
     raise TeacherError(
-        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, auto, a hub id (org/model), a"
-        " model's folder or a .gguf file"
+        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, {ENDPOINT_PREFIX}MODEL, auto, a hub id"
+        " (org/model), a model's folder or a .gguf file"
     )
 
 

@@ -1,7 +1,8 @@
 """Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
 
 The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's (soft targets: Hinton et
-al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871).
+al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871) and no
+close call by the teacher's probabilities.
 Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
 whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
 something (adaptive computation: section 2 of the paper). The segments grow from 1 over the first half of the epochs.
@@ -34,6 +35,8 @@ from aegis.training.optimizer import HRMOptimizer
 from aegis.types import ActionList, Decision
 
 HALTING_WEIGHT = 0.5
+CLEAR_LEAD = 0.1
+"""By so much the teacher's probabilities put a right answer ahead of the next best one where it is no close call."""
 PADDING_MULTIPLE = 12
 """oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory and no slower."""
 ROWS_MULTIPLE = 4
@@ -188,7 +191,8 @@ class ImitationTrainer:
                 out = model(tokens, mask, outputs, carry, last=segment == segments)
             imitation = F.cross_entropy(out.logits, targets, reduction="none")  # (B of this segment,)
             right = out.logits.detach().argmax(-1) == labels
-            halting = F.binary_cross_entropy_with_logits(out.halt_logits, right.float(), reduction="none")
+            clear = _lead(targets, out.logits.detach()) >= CLEAR_LEAD
+            halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
             ((imitation + HALTING_WEIGHT * halting).sum() / len(rows)).backward()
             going_on, done = _going_on(right, out.finish is not None, to_the_end)
             loss_sum += float(imitation.detach()[done].sum())
@@ -255,6 +259,13 @@ class ImitationTrainer:
                 " and options, or leave --resume out to train anew"
             )
         return checkpoint
+
+
+def _lead(targets: Tensor, logits: Tensor) -> Tensor:
+    """Return by how much the targets put each row's answer ahead of all else, (B,); below 0 where it is wrong."""
+    answers = logits.argmax(-1, keepdim=True)
+    others = targets.scatter(-1, answers, float("-inf"))
+    return targets.gather(-1, answers).squeeze(-1) - others.amax(-1)
 
 
 def _going_on(right: Tensor, another_segment: bool, to_the_end: bool) -> tuple[Tensor, Tensor]:

@@ -30,16 +30,19 @@ class HRMOptimizer:
             model.token_embedding.weight: config.embedding_rate_factor,
             model.output.weight: 1.0,
         }
+        halting = list(model.halting.parameters())
         decayed: list[Tensor] = []
         kept: list[Tensor] = []
         for name, parameter in model.named_parameters():
-            if parameter not in tables:
+            if parameter not in tables and not name.startswith("halting."):
                 (decayed if parameter.dim() == 2 and ".blocks." in name else kept).append(parameter)
         self._dense = torch.optim.AdamW(
             [
-                {"params": decayed, "weight_decay": config.weight_decay},
+                {"params": decayed, "weight_decay": config.weight_decay, "factor": 1.0},
                 # Untouched positions and outputs have no gradient; without decay they stay as they are.
-                {"params": kept, "weight_decay": 0.0},
+                {"params": kept, "weight_decay": 0.0, "factor": 1.0},
+                # It only listens, so its pace is its own matter.
+                {"params": halting, "weight_decay": 0.0, "factor": config.halting_rate_factor},
             ],
             lr=config.learning_rate,
             betas=_BETAS,
@@ -54,11 +57,9 @@ class HRMOptimizer:
     def step(self, learning_rate: float) -> None:
         """Clip the gradients, move the weights and forget the gradients.
 
-        learning_rate: the rate of all but the token embedding, which has its multiple.
+        learning_rate: the rate of all but the token embedding and the halting unit, which have multiples of it.
         """
-        for group in self._dense.param_groups:
-            group["lr"] = learning_rate
-        for group in self._rows.param_groups:
+        for group in [*self._dense.param_groups, *self._rows.param_groups]:
             group["lr"] = learning_rate * group["factor"]
         self._clip_gradients()
         self._dense.step()

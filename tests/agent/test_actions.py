@@ -90,8 +90,11 @@ def test_a_question_found_out_is_closed_and_a_vain_one_is_at_last_abandoned(make
     assert status(vain) == "open"
     for _ in range(8):
         agent.step()
-    assert search.queries.count(vain) == 3  # twice, and once more because nobody was asked meanwhile
     assert status(vain) == "abandoned"
+    searches = dict(database.query("SELECT text, searches FROM questions"))
+    assert searches[vain] == 3  # twice, and once more because nobody was asked meanwhile
+    assert search.queries.count(vain) == 1  # each time in other words
+    assert len(set(search.queries)) == len(search.queries)
 
 
 def test_a_question_waits_in_the_inbox_and_its_answer_is_learned(make_agent, store, database, clock):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aegis.agent.curiosity import Curiosity
+from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
 
 
 @pytest.fixture
@@ -51,3 +52,39 @@ def test_only_answered_questions_count_as_closed(curiosity, clock):
     assert curiosity.closed_count("g") == 1
     assert texts(curiosity) == ["What is c?"]
     assert curiosity.find("What is a?") is None
+
+
+def test_terms_for_which_there_is_no_room_are_kept_as_gaps_and_asked_about_later(curiosity, clock):
+    text = "JSONDecoder and JSONEncoder and JSONDecodeError stand beside JSONThing."
+    assert curiosity.raise_from_text("page", text, "g", "e", clock(), topic="json") == 2
+    assert curiosity.gap_count("json") == 2
+    assert curiosity.gap_count("other") == 0
+    assert curiosity.raise_from_gaps("json", "later", "e", clock()) == 2
+    assert texts(curiosity, "later") == ["What is JSONDecodeError?", "What is JSONThing?"]
+    assert curiosity.gap_count("json") == 0
+    assert curiosity.raise_from_gaps("json", "later", "e", clock()) == 0
+
+
+def test_a_goal_takes_no_more_gaps_than_it_has_room_for(curiosity, clock):
+    names = [f"JSONThing{n}" for n in range(8)]
+    curiosity.raise_from_text("page", " and ".join(names), "g", "e", clock(), topic="json")
+    assert curiosity.raise_from_gaps("json", "later", "e", clock()) == 3
+    assert curiosity.gap_count("json") == 3
+
+
+def test_a_term_that_is_known_or_was_asked_about_is_no_gap(curiosity, database, clock):
+    KnowledgeBase(database).add(KnowledgeItem("json", "jsondecoder", "It decodes.", "docs"), "g", clock())
+    curiosity.raise_question("What is JSONEncoder?", "g", "e", "test", clock())
+    text = "JSONDecoder and JSONEncoder stand beside each other."
+    assert curiosity.raise_from_text("page", text, "h", "e", clock(), topic="json") == 0
+    assert curiosity.gap_count("json") == 0
+
+
+def test_a_gap_that_was_learned_meanwhile_is_not_asked_about(curiosity, database, clock):
+    text = " and ".join(f"JSONThing{n}" for n in range(4))
+    curiosity.raise_from_text("page", text, "g", "e", clock(), topic="json")
+    KnowledgeBase(database).add(KnowledgeItem("json", "JSONThing2", "A thing.", "docs"), "g", clock())
+    curiosity.raise_from_gaps("json", "later", "e", clock())
+    assert texts(curiosity, "later") == ["What is JSONThing3?"]
+    statuses = dict(database.query("SELECT term, status FROM gaps"))
+    assert statuses == {"JSONThing2": "known", "JSONThing3": "asked"}

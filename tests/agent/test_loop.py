@@ -111,6 +111,15 @@ def test_a_question_searched_in_vain_may_be_asked_and_one_that_waits_is_not_offe
     assert asked[1] != asked[2]
 
 
+def test_a_policy_that_asks_all_the_time_asks_each_open_question_once_before_it_repeats_itself(make_agent, database):
+    agent = make_agent("ask_human", config=AgentConfig(goals_per_episode=1, patience_turns=99), seed=3)
+    asked = [agent.step().decision.action.argument["question"] for _ in range(3)]
+    (goal,) = agent._goals.active(agent._episode)
+    assert set(asked) == {q.text for q in agent._curiosity.open_questions(goal.id)} | {
+        f"What matters about {goal.topic}?"
+    }
+
+
 def test_new_knowledge_raises_questions_that_are_searched_for_next(make_agent, search):
     agent = make_agent("web_search", config=AgentConfig(goals_per_episode=1, open_questions_limit=3))
     steps = [agent.step() for _ in range(3)]

@@ -14,7 +14,7 @@ from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("collect", "train", "run", "status", "compare", "check", "export", "import"),
+    *("start", "prompt", "collect", "train", "run", "status", "compare", "check", "export", "import"),
     *("inbox", "answer", "approve", "reject"),
 )
 
@@ -37,7 +37,7 @@ def test_every_command_is_in_the_readme():
 
 
 def test_the_doors_are_the_same_commands():
-    for door in ("train_hrm.py", "test_hrm_training.py"):
+    for door in ("train_hrm.py", "test_hrm_training.py", "start_training.py", "demo.py"):
         shown = subprocess.run([sys.executable, ROOT / door, "--help"], capture_output=True, text=True, check=True)
         assert "--workspace" in shown.stdout
 

@@ -183,6 +183,14 @@ def test_a_configuration_that_is_no_hrms_is_named(saved, fields):
         read_model(saved)
 
 
+def test_a_configuration_of_a_version_that_knew_fewer_settings_is_refused(saved):
+    fields = asdict(CONFIG)
+    del fields["patch_length"]
+    (saved / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(CheckpointError, match=r"config\.json: lacks patch_length.*: train again"):
+        read_model(saved)
+
+
 def test_weights_of_another_shape_than_the_configuration_says_are_named(saved):
     (saved / "config.json").write_text(json.dumps(asdict(replace(CONFIG, low_width=4))))
     with pytest.raises(CheckpointError, match=r"model\.safetensors: does not fit its config\.json: .*size mismatch"):

@@ -21,6 +21,7 @@ CONFIG = HRMConfig(
     high_cycles=2,
     low_cycles=2,
     patch_length=1,
+    halt_threshold=0.5,
     max_segments=4,
     dropout=0.0,
 )

@@ -22,7 +22,7 @@ def store(workspace):
 
 
 def save(name: str, folder: Path) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights").write_text(name)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore, migrations
+from aegis.types import Action, Outcome
 
 NOW = "2026-01-31T12:00:00+00:00"
 
@@ -16,7 +17,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(path):
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"newer AEGIS \(schema 99; this one knows up to 1\): upgrade"):
+    with pytest.raises(StoreError, match=r"newer AEGIS \(schema 99; this one knows up to \d+\): upgrade"):
         Database(path)
     assert path.read_bytes() == before
 
@@ -27,7 +28,7 @@ def test_a_later_migration_is_applied_once_and_keeps_the_decisions(path, make_de
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, "CREATE TABLE later (x);"))
     for _ in range(2):
         with Database(path) as database:
-            assert database.query("PRAGMA user_version")[0][0] == 2
+            assert database.query("PRAGMA user_version")[0][0] == len(migrations.MIGRATIONS)
             assert database.query("SELECT * FROM later") == []
             assert DecisionStore(database).count() == 1
 
@@ -40,8 +41,39 @@ def test_a_migration_that_fails_leaves_neither_itself_nor_its_record(path, monke
         with pytest.raises(StoreError, match="nowhere"):
             Database(path)
     with Database(path) as database:
-        assert database.query("PRAGMA user_version")[0][0] == 1
+        assert database.query("PRAGMA user_version")[0][0] == len(migrations.MIGRATIONS)
         assert database.query("SELECT * FROM sqlite_master WHERE name = 'later'") == []
+
+
+def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_not_asked_again(path, make_decision):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
+        with Database(path) as database, database.transaction() as connection:
+            store = DecisionStore(database)
+            decisions = [
+                make_decision(
+                    id=f"d{step}", episode="old", step=step, action=Action("web_search", {"query": f"What is {step}?"})
+                )
+                for step in range(3)
+            ]
+            store.append_many(decisions)
+            connection.execute(
+                "INSERT INTO knowledge VALUES (1, 'k', 'json', 'Decoder', 'It reads.', 's', 'g', ?)", (NOW,)
+            )
+            for number, outcome in enumerate(("ok", "unknown")):
+                connection.execute(
+                    "INSERT INTO inbox (decision_id, question, status, asked_at, due_at)"
+                    " VALUES (?, 'why', 'expired', ?, ?)",
+                    (f"d{number}", NOW, NOW),
+                )
+                store.record_outcome(Outcome(f"d{number}", outcome))
+    with Database(path) as database:
+        found = database.query("SELECT rowid FROM knowledge_words WHERE knowledge_words MATCH 'decoders'")
+        assert [row[0] for row in found] == [1]
+        assert [row["key"] for row in database.query("SELECT key FROM searches ORDER BY seq")] == [
+            f"what is {step}?" for step in range(3)
+        ]
+        assert [row["settled"] for row in database.query("SELECT settled FROM inbox ORDER BY id")] == [1, 0]
 
 
 @pytest.mark.parametrize(

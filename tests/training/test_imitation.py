@@ -13,7 +13,7 @@ from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens, pad
 from aegis.training import ImitationTrainer, encode_decisions
-from aegis.training.imitation import _going_on
+from aegis.training.imitation import _going_on, _lead
 from aegis.types import Action, ActionList
 
 CONFIG = TrainingConfig(
@@ -256,6 +256,32 @@ def test_wrong_ones_think_on_in_fours(right, thinking_on):
     assert sorted(on.tolist() + done.tolist()) == list(range(len(right)))
     assert _going_on(rows, another_segment=False, to_the_end=True)[0].tolist() == []
     assert len(_going_on(rows, another_segment=True, to_the_end=True)[0]) == len(right)
+
+
+def test_a_right_answer_leads_by_what_the_next_best_lacks_and_a_wrong_one_trails():
+    targets = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.45, 0.1, 0.45], [0.0, 1.0, 0.0]])
+    logits = torch.tensor([[2.0, 1, 0], [0, 2.0, 1], [0, 1, 2.0], [0, 3.0, 1]])
+    torch.testing.assert_close(_lead(targets, logits), torch.tensor([0.3, -0.3, 0.0, 1.0]))
+
+
+def test_the_halting_unit_learns_which_states_are_close_calls(actions, learnable, tmp_path, tiny_config):
+    def as_close_call(decision, close):
+        """Return the decision with a word that says what the teacher's probabilities say."""
+        place = actions.index(decision.action.name)
+        other = (place + 1) % 3
+        shares = [0.51 if n == place else 0.47 if n == other else 0.02 for n in range(3)]
+        sure = [0.98 if n == place else 0.01 for n in range(3)]
+        state = decision.state | {"sure": "torn" if close else "certain"}
+        return replace(decision, state=state, probabilities=tuple(shares if close else sure))
+
+    train, heldout = ([as_close_call(d, n % 2 == 0) for n, d in enumerate(part)] for part in learnable)
+    config = replace(CONFIG, epochs=30, learning_rate=1e-2)
+    model_config = replace(tiny_config, dropout=0.0, halt_threshold=0.5)
+    run = ImitationTrainer(actions, config, model_config, StateCodec(48)).train(train, heldout, tmp_path)
+    _, segments = run.policy.think([decision.state for decision in heldout])
+    close, sure = segments[0::2].float().mean(), segments[1::2].float().mean()
+    assert close > 1.7
+    assert sure < 1.5
 
 
 def test_every_segment_has_its_loss_and_the_halting_unit_learns(train, tiny_config, monkeypatch, learnable):

@@ -32,8 +32,8 @@ def make_model() -> HRM:
 
 def learn(model: HRM, optimizer: HRMOptimizer, steps: int = 3, rate: float = 1e-2) -> None:
     for _ in range(steps):
-        logits = model(TOKENS, None, OUTPUTS).logits
-        torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+        out = model(TOKENS, None, OUTPUTS)
+        (torch.nn.functional.cross_entropy(out.logits, torch.tensor([0, 1])) + out.halt_logits.sum()).backward()
         optimizer.step(rate)
 
 
@@ -49,22 +49,28 @@ def test_rows_that_no_step_reads_stay_as_they_are_to_the_last_bit():
     assert moved(start.output.bias, model.output.bias) == {7, 9, 250, 251}
 
 
-def test_the_token_embedding_learns_at_a_multiple_of_the_rate():
+def test_the_token_embedding_and_the_halting_unit_learn_at_multiples_of_the_rate():
     start, model = make_model(), make_model()
-    learn(model, HRMOptimizer(model, TrainingConfig(embedding_rate_factor=7.0)), steps=1, rate=1e-3)
+    learn(
+        model,
+        HRMOptimizer(model, TrainingConfig(embedding_rate_factor=7.0, halting_rate_factor=4.0)),
+        steps=1,
+        rate=1e-3,
+    )
     # Adam's first step is the rate in the gradient's direction.
-    for table, rate in (("token_embedding.weight", 7e-3), ("output.weight", 1e-3)):
-        step = (model.state_dict()[table] - start.state_dict()[table]).abs().max().item()
-        assert step == pytest.approx(rate, rel=1e-3), table
+    rates = {"token_embedding.weight": 7e-3, "output.weight": 1e-3, "halting.bias": 4e-3, "low_to_high.bias": 1e-3}
+    for name, rate in rates.items():
+        step = (model.state_dict()[name] - start.state_dict()[name]).abs().max().item()
+        assert step == pytest.approx(rate, rel=1e-3), name
 
 
 def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
     model = make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.3))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, kept = ({names[id(p)] for p in group["params"]} for group in optimizer._dense.param_groups)
-    assert [group["weight_decay"] for group in optimizer._dense.param_groups] == [0.3, 0.0]
-    assert decayed | kept | {"token_embedding.weight", "output.weight"} == set(names.values())
+    decayed, *others = ({names[id(p)] for p in group["params"]} for group in optimizer._dense.param_groups)
+    assert [group["weight_decay"] for group in optimizer._dense.param_groups] == [0.3, 0.0, 0.0]
+    assert decayed.union(*others) | {"token_embedding.weight", "output.weight"} == set(names.values())
     assert all(".blocks." in name and name.endswith("weight") and "norm" not in name for name in decayed)
     assert len(decayed) == 2 * 4  # one block per level here, four matrices each
 

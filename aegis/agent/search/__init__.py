@@ -1,27 +1,85 @@
-"""Search for the agent: providers by name. Which query to ask is the agent's own matter."""
+"""Search for the agent: providers by name, alone or in order. Which query to ask is the agent's own matter."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from aegis.agent.search.arxiv import ArxivSearch
+from aegis.agent.search.cache import MAX_AGE_SECONDS, SearchCache
+from aegis.agent.search.chain import SearchChain
 from aegis.agent.search.corpus import Corpus
+from aegis.agent.search.engines import EngineSearch
 from aegis.agent.search.offline import OfflineSearch
 from aegis.agent.search.provider import SearchHit, SearchProvider
+from aegis.agent.search.searxng import SearxngSearch
+from aegis.agent.search.wikipedia import WikipediaSearch
 from aegis.errors import ConfigError
+from aegis.http import Pace
 
-__all__ = ["PROVIDERS", "Corpus", "OfflineSearch", "SearchHit", "SearchProvider", "create_provider"]
+__all__ = [
+    "PROVIDERS",
+    "Corpus",
+    "OfflineSearch",
+    "SearchCache",
+    "SearchChain",
+    "SearchHit",
+    "SearchProvider",
+    "create_provider",
+    "create_search",
+]
 
-PROVIDERS = ("offline",)
+PROVIDERS = ("offline", "arxiv", "wikipedia", "ddgs", "searxng:URL")
+"""What may be named; `wikipedia:de` is Wikipedia in another language."""
 
 
 def create_provider(
     name: str, *, index_path: Path | None = None, progress: Callable[[str], None] | None = None
 ) -> SearchProvider:
-    """Return the provider of this name; nothing is read or built before its first search.
+    """Return the provider of this name; nothing is read, built or asked before its first search.
 
     Raises `ConfigError` for a name that is none of `PROVIDERS`.
     """
-    if name not in PROVIDERS:
-        raise ConfigError(f"search provider {name!r}: choose one of {', '.join(PROVIDERS)}")
-    return OfflineSearch(index_path, progress=progress)
+    kind, _, detail = name.strip().partition(":")
+    if kind == "searxng" and detail:
+        return SearxngSearch(detail)
+    if kind == "wikipedia":
+        return WikipediaSearch(detail) if detail else WikipediaSearch()
+    if not detail:
+        if kind == "offline":
+            return OfflineSearch(index_path, progress=progress)
+        if kind == "arxiv":
+            return ArxivSearch()
+        if kind == "ddgs":
+            return EngineSearch()
+    raise ConfigError(f"search provider {name!r}: choose out of {', '.join(PROVIDERS)}, in order, with commas between")
+
+
+def create_search(
+    names: str = "offline",
+    *,
+    cache: Path | None = None,
+    cache_max_age_seconds: float = MAX_AGE_SECONDS,
+    index_path: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    on_trouble: Callable[[str], None] = lambda line: None,
+) -> SearchChain:
+    """Return the providers named, in order, as one search, e.g. `offline,arxiv`.
+
+    `cache`: a file for the answers of online providers, by which processes that share it also keep their manners.
+    `progress` hears of the offline index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name
+    that is none, or given twice.
+    """
+    labels = [name.strip() for name in names.split(",") if name.strip()]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ConfigError(f"search provider {', '.join(twice)}: named twice")
+    if not labels:
+        raise ConfigError(f"--search {names!r}: name at least one of {', '.join(PROVIDERS)}")
+    providers = [(label, create_provider(label, index_path=index_path, progress=progress)) for label in labels]
+    kept = SearchCache(cache, cache_max_age_seconds) if cache is not None else None
+    if kept is not None:
+        for label, provider in providers:
+            if isinstance(pace := getattr(provider, "pace", None), Pace):
+                pace.across = partial(kept.next_turn, label)
+    return SearchChain(providers, kept, on_trouble=on_trouble)

@@ -1,0 +1,143 @@
+"""The settings that a proposal may change: their bounds, and the values that approved ones have in a workspace.
+
+It proposes nothing, and judges no change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from aegis.agent.rewards import RewardTable
+from aegis.config import AgentConfig
+from aegis.errors import ActionError
+from aegis.store import Database
+
+Kind = Literal["agent", "reward", "training", "model", "gate"]
+_REWARD = "reward_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what kind it is of, and between which values it may be changed."""
+
+    name: str
+    """Of a proposal's aspect"""
+    kind: Kind
+    low: float
+    high: float
+    whole: bool
+    """Whether it is a whole number"""
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether a change is tried beside the value before it, on the same held-out decisions."""
+        return self.kind in ("training", "model")
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether no rule may approve it: an agent must not lower its own gate or raise its own rewards."""
+        return self.kind in ("gate", "reward")
+
+    def clamp(self, value: float) -> float:
+        """Return the nearest value that is allowed."""
+        bounded = min(self.high, max(self.low, value))
+        return round(bounded) if self.whole else bounded
+
+    def allows(self, value: Any) -> bool:
+        """Tell whether a value is of the right type and within the bounds."""
+        right = isinstance(value, int) if self.whole else isinstance(value, (int, float))
+        return right and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("hits_per_search", "agent", 1, 10, whole=True),
+        Setting("open_questions_limit", "agent", 1, 16, whole=True),
+        Setting("answer_timeout_seconds", "agent", 1.0, 86_400.0, whole=False),
+        Setting("questions_per_item", "agent", 0, 5, whole=True),
+        Setting("reward_idle", "reward", -2.0, 0.0, whole=False),
+        Setting("reward_nothing_found", "reward", -2.0, 0.0, whole=False),
+        Setting("epochs", "training", 1, 100, whole=True),
+        Setting("learning_rate", "training", 1e-5, 1e-2, whole=False),
+        Setting("high_cycles", "model", 1, 4, whole=True),
+        Setting("low_cycles", "model", 1, 6, whole=True),
+        Setting("threshold", "gate", 0.6, 0.95, whole=False),
+    )
+}
+"""Every setting that a proposal may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A setting as an approved proposal has changed it."""
+
+    name: str
+    value: float
+    before: float
+    proposal: int | None
+    on_trial: bool
+    """It waits for a training that tries it, and is not in use before that"""
+
+
+class SettingBook:
+    """The settings that approved proposals have changed in one workspace; the newest change of each counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def change(self, name: str, value: float, before: float, proposal: int | None, now: datetime) -> str:
+        """Record a change and return when it takes effect, in words.
+
+        Raises `ActionError` for a setting that there is not, or a value out of its bounds.
+        """
+        setting = SETTINGS.get(name)
+        if setting is None:
+            raise ActionError(f"{name!r} is no setting that a proposal may change")
+        if not setting.allows(value):
+            raise ActionError(f"{name} must lie between {setting.low:g} and {setting.high:g}, not be {value!r}")
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (name, json.dumps(value), json.dumps(before), proposal, setting.is_tried, now.isoformat()),
+            )
+        if setting.is_tried:
+            return "tried at the next training, beside the value before it"
+        return "in use from the next training on" if setting.kind == "gate" else "in use at once"
+
+    def changes(self) -> list[Change]:
+        """Return all changes, the oldest first."""
+        rows = self._database.query("SELECT * FROM settings ORDER BY changed_at, name")
+        return [
+            Change(r["name"], json.loads(r["value"]), json.loads(r["before"]), r["proposal"], bool(r["on_trial"]))
+            for r in rows
+        ]
+
+    def next_trial(self) -> Change | None:
+        """Return the change that the next training is to try, or None."""
+        return next((change for change in self.changes() if change.on_trial), None)
+
+    def settle_trial(self, change: Change, keep: bool, effect: str, now: datetime) -> None:
+        """End a trial: the change stays in use, or is undone; its proposal tells which, and why."""
+        with self._database.transaction() as connection:
+            if keep:
+                connection.execute("UPDATE settings SET on_trial = 0 WHERE name = ?", (change.name,))
+            else:
+                connection.execute("DELETE FROM settings WHERE name = ?", (change.name,))
+            connection.execute("UPDATE proposals SET effect = ? WHERE id = ?", (effect, change.proposal))
+
+    def values(self, kind: Kind) -> dict[str, float]:
+        """Return the values in use that differ from the configuration's, by name; those on trial are not."""
+        return {one.name: one.value for one in self.changes() if SETTINGS[one.name].kind == kind and not one.on_trial}
+
+    def agent_config(self, config: AgentConfig) -> AgentConfig:
+        """Return the configuration with what was changed."""
+        return replace(config, **self.values("agent"))  # type: ignore[arg-type]
+
+    def reward_table(self) -> RewardTable:
+        """Return the rewards with what was changed."""
+        return RewardTable(**{name.removeprefix(_REWARD): value for name, value in self.values("reward").items()})

@@ -1,0 +1,105 @@
+"""Where a workspace stands, as the block of lines that `aegis status` and the prompt's `training` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aegis.cli.screen import RULE
+from aegis.lifecycle import Standing, TrainingProgress
+from aegis.rendering import clean_text
+
+_REASON_CHARACTERS = 400
+_NO_TEACHER = "no teacher yet"
+
+
+def training_block(standing: Standing) -> list[str]:
+    """Return the block's lines, with the values of this moment."""
+    lines = [RULE, "HRM TRAINING STATUS", RULE, *_head(standing), "", *_collection(standing)]
+    if standing.training is not None:
+        lines += ["", *_training(standing.training)]
+    if standing.using_hrm:
+        lines += ["", *_after_switch(standing)]
+    return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
+
+
+def describe_phase(standing: Standing) -> str:
+    """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
+    bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
+    return {
+        1: f"Phase 1: Data Collection{bootstrap}",
+        2: "Phase 2: HRM Training (Imitation Learning)",
+        3: "Phase 3: Switch (the HRM decides next)",
+        4: "Phase 4: RL Fine-tuning (rewards are recorded; updates are not built yet)",
+    }[standing.phase]
+
+
+def describe_agent(standing: Standing) -> str:
+    """Return what the agent does at this moment."""
+    if not standing.running:
+        return "not running"
+    return clean_text(f"running (process {standing.process}): {standing.doing}", _REASON_CHARACTERS)
+
+
+def _head(standing: Standing) -> list[str]:
+    using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
+    # What came beside a training is over the target: the bar is full, not longer than itself.
+    progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
+    return [
+        f"  Current Phase: {describe_phase(standing)}",
+        f"  Using HRM: {using}",
+        f"  Training examples collected: {standing.collected}/{standing.target}",
+        f"  Progress: {progress:.1%}",
+    ]
+
+
+def _collection(standing: Standing) -> list[str]:
+    gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
+    return [
+        "Data Collection Details:",
+        f"  Total examples: {standing.collected}",
+        "  Action distribution:",
+        *_counts(standing.actions),
+        f"  Avg knowledge per example: {gained}",
+    ]
+
+
+def _training(training: TrainingProgress) -> Iterable[str]:
+    def known(value: float | None, form: str) -> str:
+        return "unknown" if value is None else format(value, form)
+
+    status = training.status
+    if status == "running" and not training.active:
+        status = "interrupted: the next start goes on with it"
+    yield "Training Details:"
+    yield f"  Training: {training.number} ({status}), on {training.decisions} examples"
+    yield f"  Epoch: {training.epoch}/{training.epochs}"
+    yield f"  Loss: {known(training.loss, '.4f')}"
+    yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
+    yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
+    yield f"  Verdict: {clean_text(training.verdict, _REASON_CHARACTERS) or 'none yet'}"
+
+
+def _after_switch(standing: Standing) -> list[str]:
+    reward = "unknown" if standing.mean_reward is None else f"{standing.mean_reward:+.2f}"
+    return [
+        "HRM Details:",
+        f"  Decisions by the HRM: {standing.hrm_decisions}",
+        "  Action distribution:",
+        *_counts(standing.hrm_actions),
+        f"  RL updates: {standing.rl_updates}",
+        f"  Mean reward: {reward}",
+    ]
+
+
+def _counts(actions: Mapping[str, int]) -> list[str]:
+    return [f"    {name}: {count}" for name, count in actions.items()] or ["    none yet"]
+
+
+def _milestone(standing: Standing) -> str:
+    if standing.phase == 1:
+        return f"{standing.remaining} examples until training"
+    if standing.phase == 2:
+        return "the gate, after the last epoch"
+    if standing.phase == 3:
+        return "the HRM's first decision"
+    return "RL updates, which are not built yet"

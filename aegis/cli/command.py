@@ -1,0 +1,245 @@
+"""The commands of the prompt, carried out. How a line is read is not known here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aegis import lifecycle
+from aegis.agent import ApprovalQueue, Inbox
+from aegis.cli.block import describe_agent, describe_phase, training_block
+from aegis.cli.thinking import Declined, ShownPolicy
+from aegis.errors import ActionError, AegisError, PolicyFailedError
+from aegis.lifecycle import conversation
+from aegis.lifecycle.lock import is_held
+from aegis.rendering import clean_text
+from aegis.store import DecisionStore, export_examples
+from aegis.types import utc_now
+
+if TYPE_CHECKING:
+    from aegis.agent import Agent
+    from aegis.cli.session import Session
+
+_TEXT_CHARACTERS = 400
+_LINE_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command as `help` shows it."""
+
+    name: str
+    example: str
+    summary: str
+
+
+COMMANDS = (
+    CommandSpec("start", "start", "let the agent run by itself, or go on after a pause"),
+    CommandSpec("stop", "stop", "stop the agent; its next start goes on from here"),
+    CommandSpec("status", "status", "what the agent does, in a few lines"),
+    CommandSpec("training", "training", "where the training of the HRM stands"),
+    CommandSpec("goals", "goals", "what the agent works on"),
+    CommandSpec("knowledge", "knowledge sqlite wal", "what the agent knows, newest first or by words"),
+    CommandSpec("pending", "pending", "questions and proposals that wait for you"),
+    CommandSpec("think", "think", "show the next decision, and carry it out if you say so"),
+    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, else let it find out"),
+    CommandSpec("tell", "tell Our database runs in WAL mode", "let the agent know a fact"),
+    CommandSpec("answer", "answer 3 It is a log written ahead", "answer a question of the agent's"),
+    CommandSpec("approve", "approve 2", "approve a proposal"),
+    CommandSpec("reject", "reject 2", "reject a proposal"),
+    CommandSpec("history", "history 20", "the last decisions with their outcomes"),
+    CommandSpec("export", "export decisions.jsonl.gz", "write the teacher's decisions to a file"),
+    CommandSpec("help", "help ask", "this list, or one command's line"),
+    CommandSpec("quit", "quit", "stop the agent and leave"),
+)
+
+
+class PromptCommands:
+    """Carries out what a person types, on the workspace of one session.
+
+    confirm: asks the person yes or no.
+    """
+
+    def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
+        self._session = session
+        self._store = store
+        self._confirm = confirm
+        self._inbox = Inbox(store.database)
+        self._queue = ApprovalQueue(store.database)
+        self._thinker: Agent | None = None
+        self._shown: ShownPolicy | None = None
+
+    def greeting(self, paused: bool) -> str:
+        """Return the first lines: where things stand."""
+        standing = lifecycle.read_standing(self._session.workspace)
+        lines = [
+            f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
+            f"{standing.decisions} decisions recorded, {standing.collected}/{standing.target} by the teacher;"
+            f" {standing.serving or 'nobody yet'} decides",
+        ]
+        if paused:
+            lines.append("Paused. `start` resumes, `quit` leaves; a training goes on meanwhile.")
+        else:
+            lines.append("`help` lists the commands; `start` lets the agent run.")
+        return "\n".join(lines)
+
+    def carry_out(self, line: str) -> None:
+        """Carry out one line; what is wrong with it is told in one line."""
+        name, _, rest = line.strip().partition(" ")
+        if not name:
+            return
+        if name.lower() not in {spec.name for spec in COMMANDS}:
+            print(f"no command {clean_text(name, 40)!r}: `help` lists them")
+            return
+        self._inbox.note_person(utc_now())
+        try:
+            getattr(self, f"_{name.lower()}")(rest.strip())
+        except AegisError as error:
+            print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
+
+    def _help(self, rest: str) -> None:
+        for spec in COMMANDS:
+            if not rest or spec.name == rest:
+                print(f"  {spec.name:<10} {spec.summary}\n{'':13}e.g. {spec.example}")
+
+    def _start(self, rest: str) -> None:
+        if self._session.alive:
+            was_paused = self._session.paused
+            self._session.start()
+            print("resumed" if was_paused else "the agent runs already")
+            return
+        if is_held(self._session.workspace.agent_lock):
+            print("another process runs the agent in this workspace: `status` shows it")
+            return
+        self._session.start()
+        print("the agent runs: `status` shows what it does, `stop` stops it")
+
+    def _stop(self, rest: str) -> None:
+        if not self._session.alive:
+            print("no agent of this prompt runs")
+        elif self._session.stop():
+            print("stopped: everything recorded is kept")
+        else:
+            print("it stops after the decision that it is at")
+
+    def _status(self, rest: str) -> None:
+        standing = lifecycle.read_standing(self._session.workspace)
+        print(f"  Phase:     {describe_phase(standing)}")
+        print(f"  Agent:     {describe_agent(standing)}")
+        print(f"  Decides:   {standing.serving or 'nobody yet'}")
+        print(f"  Decisions: {standing.decisions} ({standing.collected}/{standing.target} by the teacher)")
+        print(f"  Waiting:   {len(self._inbox.waiting())} questions, {len(self._queue.pending())} proposals")
+        if self._session.error is not None and not self._session.alive:
+            print(clean_text(f"  It ended:  {self._session.error}", _TEXT_CHARACTERS))
+
+    def _training(self, rest: str) -> None:
+        print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
+
+    def _goals(self, rest: str) -> None:
+        goals = conversation.read_goals(self._store.database)
+        for goal in goals:
+            counts = f"{goal.closed} answered, {goal.open} open"
+            print(f"  [{goal.status}] {clean_text(goal.title)} ({goal.kind}, priority {goal.priority:.2f}; {counts})")
+        if not goals:
+            print("no goals yet: `start` or `think` sets the first ones")
+
+    def _knowledge(self, rest: str) -> None:
+        items = conversation.find_knowledge(self._store.database, rest)
+        for item in items:
+            print(f"  {clean_text(item.title, 80)}  ({clean_text(item.source, 60)})")
+            print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")
+        if not items:
+            print("nothing found" if rest else "nothing known yet")
+
+    def _pending(self, rest: str) -> None:
+        now = utc_now()
+        self._inbox.expire(now)
+        self._queue.lapse(now)
+        waiting, proposals = self._inbox.waiting(), self._queue.pending()
+        print(f"{len(waiting)} questions wait for an answer (answer NUMBER TEXT):")
+        for asked in waiting:
+            print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
+        print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
+        for queued in proposals:
+            change = "{setting} from {from} to {to}".format_map(queued.change)
+            print(f"  {queued.id}: {clean_text(change)}, because {clean_text(queued.reason)}")
+        for queued in self._queue.decided():
+            change = "{setting} from {from} to {to}".format_map(queued.change)
+            print(f"  approved: {queued.id}: {clean_text(change)} ({clean_text(queued.effect)})")
+
+    def _think(self, rest: str) -> None:
+        if self._thinker is None or self._shown is None:
+            self._shown = ShownPolicy(self._session, self._store, self._confirm)
+            seed = random.SystemRandom().randrange(2**32)
+            self._thinker = lifecycle.make_agent(self._store, self._shown, seed, self._session.options.agent)
+        self._shown.look()
+        try:
+            step = self._thinker.step()
+        except Declined:
+            print("not carried out, and not recorded")
+        except PolicyFailedError as error:
+            print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
+        else:
+            argument = "".join(step.decision.action.argument.values())
+            done = f"{step.decision.action.name} {argument}: {step.outcome.status}, {step.outcome.detail}"
+            print(f"✓ {clean_text(done, _TEXT_CHARACTERS)}")
+
+    def _ask(self, rest: str) -> None:
+        known = conversation.find_knowledge(self._store.database, rest, limit=3) if rest else []
+        for item in known:
+            print(f"  {clean_text(item.title, 80)}: {clean_text(item.text, _TEXT_CHARACTERS)}")
+            print(f"    ({clean_text(item.source, 60)})")
+        new = conversation.ask(self._store.database, rest, utc_now())
+        if new:
+            print("the agent takes it up as its most important question" + (", too" if known else ""))
+        else:
+            print("that question was raised before")
+
+    def _tell(self, rest: str) -> None:
+        new = conversation.tell(self._store.database, rest, utc_now())
+        print("✓ now it knows" if new else "it knew that already")
+
+    def _answer(self, rest: str) -> None:
+        number, text = self._number("answer", rest)
+        self._inbox.answer(number, text, utc_now())
+        print(f"✓ question {number} answered: the agent reads it at its next decision")
+
+    def _approve(self, rest: str) -> None:
+        self._decide("approve", rest)
+
+    def _reject(self, rest: str) -> None:
+        self._decide("reject", rest)
+
+    def _decide(self, name: str, rest: str) -> None:
+        number, _ = self._number(name, rest)
+        effect = self._queue.decide(number, name == "approve", utc_now())
+        done = "approved" if name == "approve" else "rejected"
+        print(f"✓ proposal {number} {done} ({effect}): the agent learns it at its next decision")
+
+    def _history(self, rest: str) -> None:
+        count = self._number("history", rest)[0] if rest else 10
+        for example in reversed(self._store.recent(count)):
+            decision, outcome = example.decision, example.outcome
+            argument = "".join(decision.action.argument.values())
+            came = "nothing recorded" if outcome is None else f"{outcome.status}, {outcome.detail}"
+            text = f"{decision.policy}: {decision.action.name} {argument}: {came}"
+            print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, _LINE_CHARACTERS)}")
+
+    def _export(self, rest: str) -> None:
+        if not rest:
+            raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
+        teacher = self._store.teacher()
+        policies = [teacher.name] if teacher else None
+        metadata = lifecycle.describe_collection(self._store)
+        number = export_examples(self._store, Path(rest).expanduser(), policies=policies, metadata=metadata)
+        print(f"✓ {number} decisions written to {clean_text(rest)}")
+
+    def _number(self, name: str, rest: str) -> tuple[int, str]:
+        first, _, text = rest.partition(" ")
+        if not first.isdecimal() or int(first) < 1:
+            example = next(spec.example for spec in COMMANDS if spec.name == name)
+            raise ActionError(f"{name}: give its number, e.g. {example}")
+        return int(first), text.strip()

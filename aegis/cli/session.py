@@ -1,0 +1,209 @@
+"""One agent by itself, held by a command: its options, its thread, what it tells, its end. It shows nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
+from aegis.errors import ConfigError
+from aegis.lifecycle import RunEvent, Runner
+from aegis.lifecycle.tensorboard import TensorBoardLog
+from aegis.store import DecisionStore
+from aegis.types import ActionList, State, Teacher
+from aegis.workspace import Workspace
+
+TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
+LEAVE_SECONDS = 3.0
+"""After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
+
+Listener = Callable[[RunEvent], None]
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How an agent is to run by itself."""
+
+    workspace: Workspace
+    teacher: str = "auto"
+    run: RunConfig = field(default_factory=RunConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    model: HRMConfig = field(default_factory=HRMConfig)
+    device: str = "auto"
+    backend: str = "auto"
+    seed: int | None = None
+
+
+class SharedTeacher:
+    """A teacher that the agent and the prompt both ask, one at a time."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._teacher.name
+
+    @property
+    def parameters(self) -> int:
+        return self._teacher.parameters
+
+    @property
+    def source(self) -> str:
+        return self._teacher.source
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Ask the teacher, when nobody else does."""
+        with self._lock:
+            return self._teacher.probabilities(states, actions)
+
+
+class Session:
+    """An agent by itself in a thread of this process, which may be started again after its end."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self.options = options
+        self.error: BaseException | None = None
+        """What ended the agent, where it did not end by itself"""
+        self._listeners: list[Listener] = []
+        self._teacher: SharedTeacher | None = None
+        self._teacher_lock = threading.Lock()
+        self._runner: Runner | None = None
+        self._thread: threading.Thread | None = None
+        self._board: TensorBoardLog | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.options.workspace
+
+    @property
+    def alive(self) -> bool:
+        """Whether the agent's thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        return self.alive and self._runner is not None and self._runner.paused
+
+    def listen(self, listener: Listener) -> None:
+        """Let a function hear every event, in the agent's thread."""
+        self._listeners.append(listener)
+
+    def start(self) -> None:
+        """Start the agent, or go on after a pause."""
+        if self.alive and self._runner is not None:
+            self._runner.resume()
+            return
+        options = self.options
+        self.error = None
+        self._runner = Runner(
+            options.workspace,
+            self.load_teacher,
+            (*TRAINER_COMMAND, "--device", options.device),
+            options.run,
+            agent=options.agent,
+            training=options.training,
+            gate=options.gate,
+            model=options.model,
+            device=self._device(),
+            backend=options.backend,
+            seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
+            notify=self._tell,
+        )
+        self._thread = threading.Thread(target=self._run, args=(self._runner,), name="agent", daemon=True)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Let the agent wait after the decision that it is at."""
+        if self._runner is not None:
+            self._runner.pause()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the agent's end, at most so long."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def stop(self, seconds: float = LEAVE_SECONDS) -> bool:
+        """End the agent and its training; return whether it ended in time."""
+        if self._runner is not None:
+            self._runner.stop()
+        self.wait(seconds)
+        return not self.alive
+
+    def leave(self, code: int) -> NoReturn:
+        """End the agent, and then this process at once, with the exit code; also where it hangs in a decision.
+
+        All that it has recorded is on the disk, and a language model takes seconds to be taken apart in good order.
+        """
+        self.stop()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def load_teacher(self, store: DecisionStore) -> SharedTeacher:
+        """Load the teacher, or return the one loaded before."""
+        from aegis import lifecycle
+
+        with self._teacher_lock:
+            if self._teacher is None:
+                loaded = lifecycle.load_teacher_for(store, self.options.teacher, self._device(), self._say)
+                self._teacher = SharedTeacher(loaded)
+            return self._teacher
+
+    def _run(self, runner: Runner) -> None:
+        try:
+            with TensorBoardLog(self.workspace.tensorboard) as board:
+                self._board = board
+                runner.run()
+        except BaseException as error:  # raised by the thread that waits for this one
+            self.error = error
+            self._board = None
+            self._tell(RunEvent("broke", f"the agent ended: {error}", {"error": str(error)}))
+
+    def _tell(self, event: RunEvent) -> None:
+        if self._board is not None:
+            self._board.add(event)
+        for listener in self._listeners:
+            listener(event)
+
+    def _say(self, line: str) -> None:
+        self._tell(RunEvent("waiting", line))
+
+    def _device(self) -> str:
+        from aegis.hrm import resolve_device
+
+        return resolve_device(self.options.device)
+
+    def raise_error(self) -> None:
+        """Raise what ended the agent, if anything did."""
+        if self.error is not None:
+            raise self.error
+
+
+def read_model_config(path: Path | None) -> HRMConfig:
+    """Read an HRM's shape from a JSON file, or return the standard one; raises `ConfigError` naming what is wrong."""
+    if path is None:
+        return HRMConfig()
+    try:
+        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--model {path}: can't be read as JSON ({error})") from error
+    known = {one.name: one.type for one in dataclasses.fields(HRMConfig)}
+    if not isinstance(fields, dict) or not fields.keys() <= known.keys():
+        unknown = sorted(set(fields) - known.keys()) if isinstance(fields, dict) else "no object"
+        raise ConfigError(f"--model {path}: unknown {unknown}; the fields are {', '.join(known)}")
+    try:
+        return HRMConfig(**fields)
+    except TypeError as error:
+        raise ConfigError(f"--model {path}: {error}") from error

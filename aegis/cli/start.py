@@ -1,0 +1,136 @@
+"""`aegis start` and `python start_training.py`: the agent by itself, through all phases, until it is stopped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aegis.cli.agent import (
+    AnswerOption,
+    ApprovalOption,
+    BackendOption,
+    DeviceOption,
+    PresenceOption,
+    SeedOption,
+    TeacherOption,
+    WorkspaceOption,
+)
+from aegis.cli.screen import errors_explained, fail
+from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+_AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
+
+IntervalOption = Annotated[
+    float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
+]
+CollectOption = Annotated[
+    int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
+]
+EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
+RateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
+ThresholdOption = Annotated[
+    float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
+]
+ApproveOption = Annotated[
+    Literal["never", "ask", "bounded"],
+    typer.Option(
+        "--approve",
+        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
+        " except changes of the gate and of rewards.",
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
+    ),
+]
+
+
+def start(
+    teacher: TeacherOption = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    interval: IntervalOption = _RUN.interval_seconds,
+    collect: CollectOption = _RUN.collect,
+    max_decisions: Annotated[
+        int | None, typer.Option("--max-decisions", help="Leave after this many decisions of this run.")
+    ] = None,
+    until: Annotated[
+        Literal["switched"] | None,
+        typer.Option("--until", help="Leave when the HRM has taken over and made its first decision."),
+    ] = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No screen and no prompt: lines only, and Ctrl-C leaves.")
+    ] = False,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option("--log-format", help="Lines for people, or one JSON object each.")
+    ] = "text",
+    approve: ApproveOption = "ask",
+    seed: SeedOption = None,
+    vary_presence: PresenceOption = False,
+    epochs: EpochsOption = _TRAINING.epochs,
+    lr: RateOption = _TRAINING.learning_rate,
+    batch_size: BatchOption = _TRAINING.batch_size,
+    threshold: ThresholdOption = GateConfig().threshold,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
+    answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
+) -> None:
+    """Run the agent by itself: collect with the teacher, train beside it, switch, go on. Any start goes on where the
+    last stop left it.
+
+    Ctrl-C pauses and opens the prompt; a second one, and SIGTERM, leave within five seconds.
+    """
+    with errors_explained():
+        from aegis.cli.session import Session, SessionOptions, read_model_config
+        from aegis.cli.watch import watch
+
+        options = SessionOptions(
+            workspace=Workspace(workspace),
+            teacher=teacher,
+            run=RunConfig(
+                collect=collect,
+                interval_seconds=interval,
+                max_decisions=max_decisions,
+                until_switched=until == "switched",
+                vary_presence=vary_presence,
+                approve=approve,
+            ),
+            agent=AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout),
+            training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
+            gate=GateConfig(threshold=threshold),
+            model=read_model_config(model),
+            device=device,
+            backend=backend,
+            seed=seed,
+        )
+        code = watch(Session(options), headless=headless, as_json=log_format == "json")
+    if code:
+        raise typer.Exit(code)
+
+
+def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOption = "auto") -> None:
+    """Carry out the training that is due in a workspace, for the agent that started this process."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.trainer import end_with_parent, lower_priority
+
+        if not Workspace(workspace).database.exists():
+            fail(f"{workspace}: no workspace here")
+        end_with_parent()
+        lower_priority()
+        lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
+
+
+def set_deciding_threads() -> None:
+    """Decide on one thread that waits without spinning, unless the environment says otherwise; before torch loads."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

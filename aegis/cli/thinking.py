@@ -1,0 +1,82 @@
+"""A decision shown before it is carried out: what the teacher and the HRM give each action. It records nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from aegis import lifecycle
+from aegis.errors import AegisError, PolicyFailedError
+from aegis.rendering import clean_text, render_state
+from aegis.store import DecisionStore
+from aegis.types import ActionList, Policy, State
+
+if TYPE_CHECKING:
+    from aegis.cli.session import Session
+
+
+class Declined(Exception):
+    """The person did not want the decision carried out."""
+
+
+class ShownPolicy:
+    """Decides as the workspace's policy does, shows what it and the other one say, and asks before it goes on."""
+
+    def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
+        self._session = session
+        self._store = store
+        self._confirm = confirm
+        self._teacher: Policy | None = None
+        self._hrm: Policy | None = None
+        self._lacking = ""
+
+    @property
+    def name(self) -> str:
+        return self._decider.name
+
+    @property
+    def parameters(self) -> int:
+        return self._decider.parameters
+
+    def look(self) -> None:
+        """Load the policies that there are now; raises `AegisError` when none can decide."""
+        if self._hrm is None:
+            self._hrm = lifecycle.load_serving(self._store, self._session.workspace)
+        try:
+            self._teacher = self._session.load_teacher(self._store)
+        except AegisError as error:
+            if self._hrm is None:
+                raise
+            self._lacking = f"the teacher can't be asked: {error}"
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Show the decision and return its probabilities; raises `Declined` unless the person wants it."""
+        answers: dict[str, tuple[float, ...]] = {}
+        for policy in (self._teacher, self._hrm):
+            if policy is not None:
+                try:
+                    answers[policy.name] = policy.probabilities(states, actions)[0]
+                except Exception as error:
+                    if policy is self._decider:
+                        raise PolicyFailedError(f"{policy.name} can't decide: {error}") from error
+                    self._lacking = f"{policy.name} can't be asked: {error}"
+        chosen = answers[self.name]
+        for line in render_state(states[0]).splitlines():
+            print(f"  {line}")
+        print(f"\n  {'':<20}" + "".join(f"{clean_text(name, 16):>18}" for name in answers))
+        best = max(range(len(actions)), key=chosen.__getitem__)
+        for place, action in enumerate(actions.names):
+            row = "".join(f"{answer[place]:>18.1%}" for answer in answers.values())
+            print(f"  {action:<20}{row}{'  <- ' + self.name if place == best else ''}")
+        if self._lacking:
+            print(f"  ({clean_text(self._lacking, 200)})")
+        if not self._confirm(f"Carry out {actions.names[best]}?"):
+            raise Declined
+        return [chosen]
+
+    @property
+    def _decider(self) -> Policy:
+        decider = self._hrm or self._teacher
+        if decider is None:
+            raise PolicyFailedError("no policy is loaded")
+        return decider

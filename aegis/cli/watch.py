@@ -1,0 +1,115 @@
+"""An agent by itself as it is watched: a live screen in a terminal, lines elsewhere, and the signals that stop it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from aegis.cli.screen import INTERRUPTED, say
+from aegis.cli.session import Session
+from aegis.cli.start import set_deciding_threads
+from aegis.lifecycle import RunEvent
+from aegis.rendering import clean_text
+
+_LOOK_SECONDS = 0.1
+_LINE_CHARACTERS = 160
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class Signals:
+    """Ctrl-C and SIGTERM, kept until they are asked for."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.terminated = False
+
+    def take_interrupt(self) -> bool:
+        """Return whether Ctrl-C came since the last time."""
+        came, self.interrupted = self.interrupted, False
+        return came
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Keep them instead of what they do otherwise, while the block runs."""
+        wanted = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {name: signal.signal(getattr(signal, name), self._keep) for name in wanted}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
+
+    def _keep(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.interrupted = True
+        else:
+            self.terminated = True
+
+
+def watch(session: Session, headless: bool, as_json: bool) -> int:
+    """Run the agent and show it until it ends or is stopped; return the exit code."""
+    set_deciding_threads()
+    in_terminal = sys.stdout.isatty() and sys.stdin.isatty() and not headless
+    signals = Signals()
+    with signals.caught():
+        live = in_terminal and not as_json
+        code = _watch_live(session, signals) if live else _watch_lines(session, signals, as_json)
+    session.raise_error()
+    return code
+
+
+def _watch_lines(session: Session, signals: Signals, as_json: bool) -> int:
+    session.listen(_print_json if as_json else _print_line)
+    session.start()
+    while session.alive:
+        session.wait(_LOOK_SECONDS)
+        if signals.terminated:
+            session.leave(_TERMINATED)
+        if signals.take_interrupt():
+            session.leave(INTERRUPTED)
+    return 0
+
+
+def _watch_live(session: Session, signals: Signals) -> int:
+    from aegis.cli.live import LiveScreen
+    from aegis.cli.repl import Repl
+
+    events: queue.SimpleQueue[RunEvent] = queue.SimpleQueue()
+    session.listen(events.put)
+    session.start()
+    screen = LiveScreen(session.workspace, session.options.run.collect)
+    while True:
+        with screen.shown():
+            while session.alive and not signals.terminated and not signals.interrupted:
+                session.wait(_LOOK_SECONDS)
+                while not events.empty():
+                    screen.add(events.get())
+                screen.refresh()
+        if signals.terminated:
+            session.leave(_TERMINATED)
+        if not signals.take_interrupt():
+            return 0
+        session.pause()
+        if Repl(session, returns_on_start=True).run() == "quit":
+            session.leave(0)
+        session.start()
+
+
+def _print_line(event: RunEvent) -> None:
+    fields: dict[str, Any] = dict(event.fields)
+    if event.kind == "decided":
+        reward = "reward unknown" if fields["reward"] is None else f"reward {fields['reward']:+.2f}"
+        text = f"{fields['policy']}: {event.message}  [{fields['status']}, {reward}]"
+    else:
+        text = event.message
+    say(f"{event.at:%H:%M:%S} {event.kind:<16} {clean_text(text, _LINE_CHARACTERS)}")
+
+
+def _print_json(event: RunEvent) -> None:
+    say(json.dumps(event.to_record(), ensure_ascii=True, default=str))

@@ -1,0 +1,125 @@
+"""Options that connect an agent with the world, and what they make: its search, its teacher behind an endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aegis.config import EndpointConfig
+from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.agent.search import SearchChain
+    from aegis.store import DecisionStore
+    from aegis.types import Policy, Teacher
+
+SearchOption = Annotated[
+    str,
+    typer.Option(
+        "--search",
+        envvar="AEGIS_SEARCH",
+        help="Where to search, in order, the next where one fails or finds nothing: offline, arxiv, wikipedia (or"
+        " wikipedia:de), ddgs, searxng:URL; with commas between.",
+    ),
+]
+ActionTimeoutOption = Annotated[
+    float, typer.Option("--action-timeout", help="Seconds after which an action that hangs has failed.")
+]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        help="Address of the endpoint of --teacher openai:MODEL, e.g. http://localhost:8000/v1; else AEGIS_BASE_URL,"
+        " OPENAI_BASE_URL, the workspace's own, or OpenAI's. The key is read from OPENAI_API_KEY.",
+    ),
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--requests-per-minute", envvar="AEGIS_REQUESTS_PER_MINUTE", help="Pace of the endpoint's requests at most."
+    ),
+]
+TokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", envvar="AEGIS_MAX_TOKENS", help="Budget of the endpoint's tokens in this workspace."),
+]
+CostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", envvar="AEGIS_MAX_COST", help="Budget of the endpoint's cost; needs --prices."),
+]
+PricesOption = Annotated[
+    str,
+    typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """The options on a teacher behind an endpoint, as they were given."""
+
+    base_url: str | None
+    requests_per_minute: float | None
+    max_tokens: int | None
+    max_cost: float | None
+    prices: str
+
+
+@contextlib.contextmanager
+def open_search(names: str, workspace: Workspace, say: Callable[[str], None]) -> Iterator[SearchChain]:
+    """Make the search that `--search` names, with its cache in the workspace, for as long as the block runs."""
+    from aegis.agent.search import create_search
+
+    def say_index(line: str) -> None:
+        if line.startswith("Indexing"):
+            say(line)
+
+    search = create_search(names, cache=workspace.search_cache, progress=say_index, on_trouble=say)
+    try:
+        yield search
+    finally:
+        search.close()
+
+
+def load_teacher(
+    store: DecisionStore, name: str, device: str, options: EndpointOptions, say: Callable[[str], None]
+) -> Teacher:
+    """Load the teacher as `lifecycle.load_teacher_for` does, with the endpoint options where it is behind an endpoint.
+
+    What it uses is counted in the workspace, so that a budget outlives a restart.
+    """
+    from aegis import lifecycle
+    from aegis.store import UsageLedger
+    from aegis.teachers import OpenAITeacher, at_address, loadable_name, parse_prices
+
+    claim = store.teacher()
+    if options.base_url:
+        own = loadable_name(claim.name, claim.source) if claim is not None else name
+        name = at_address(own if name == "auto" else name, options.base_url)
+    limits: dict[str, Any] = {
+        "requests_per_minute": options.requests_per_minute,
+        "max_tokens": options.max_tokens,
+        "max_cost": options.max_cost,
+    }
+    config = EndpointConfig(**limits | parse_prices(options.prices))
+    teacher = lifecycle.load_teacher_for(store, name, device, say)
+    if isinstance(teacher, OpenAITeacher):
+        teacher.close()
+        teacher = teacher.with_limits(config)
+        teacher.budget.keep_in(UsageLedger(store.database))
+        say(f"Endpoint: {teacher.address}")
+    return teacher
+
+
+@contextlib.contextmanager
+def closing_policy(policy: Policy) -> Iterator[None]:
+    """Close a policy's connection at the end of the block, where it has one."""
+    try:
+        yield
+    finally:
+        close = getattr(policy, "close", None)
+        if close is not None:
+            close()

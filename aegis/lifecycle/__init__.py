@@ -1,0 +1,99 @@
+"""The phases of a workspace over the parts below: collect with the teacher, train, judge, switch, go on by itself.
+
+collection   a workspace opened, its agent made and run
+data         decisions to learn from, and whether they are fit
+judgement    phases 2 and 3 in this process: train, judge, let serve
+policy       the teacher, or the HRM that serves, loaded
+standing     where a workspace stands, read from the workspace alone
+trainer      phase 2 in a process of its own, resumed after a kill
+runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
+event        what the runner tells those who watch it; tensorboard draws it
+tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
+conversation what a person asks and tells the agent
+
+Its rooms are imported when one of their names is first used: a status needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aegis.lifecycle.collection import (
+        describe_collection,
+        existing,
+        find_serving,
+        make_agent,
+        note_collection,
+        open_store,
+        run_agent,
+    )
+    from aegis.lifecycle.data import (
+        DataCheck,
+        TrainingData,
+        check_data,
+        read_training_data,
+        read_workspace_data,
+        shipped_data,
+    )
+    from aegis.lifecycle.event import RunEvent
+    from aegis.lifecycle.judgement import TrainingOutcome, peak_rss_mb, train_and_judge, train_candidate
+    from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
+    from aegis.lifecycle.runner import Runner
+    from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
+    from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
+
+_ROOMS = {
+    "collection": (
+        *("describe_collection", "existing", "find_serving", "make_agent", "note_collection", "open_store"),
+        "run_agent",
+    ),
+    "data": (
+        *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
+    ),
+    "event": ("RunEvent",),
+    "judgement": ("TrainingOutcome", "peak_rss_mb", "train_and_judge", "train_candidate"),
+    "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
+    "runner": ("Runner",),
+    "standing": ("Standing", "TrainingProgress", "read_standing"),
+    "trainer": ("TrainerProcess", "carry_out_training"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "DataCheck",
+    "RunEvent",
+    "Runner",
+    "Standing",
+    "TrainerProcess",
+    "TrainingData",
+    "TrainingOutcome",
+    "TrainingProgress",
+    "carry_out_training",
+    "check_data",
+    "claim_for",
+    "describe_collection",
+    "existing",
+    "find_serving",
+    "heldout_examples",
+    "load_serving",
+    "load_teacher_for",
+    "make_agent",
+    "note_collection",
+    "open_store",
+    "peak_rss_mb",
+    "read_standing",
+    "read_training_data",
+    "read_workspace_data",
+    "run_agent",
+    "shipped_data",
+    "train_and_judge",
+    "train_candidate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)

@@ -1,0 +1,106 @@
+"""A workspace opened, its agent made and run, and how its decisions were collected. It loads no model."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from aegis import __version__
+from aegis.agent import RESEARCH_ACTIONS, Agent, DrawnPresence, RewardTable, SettingBook, Step
+from aegis.agent.search import OfflineSearch
+from aegis.config import AgentConfig
+from aegis.errors import StoreError
+from aegis.promotion import ModelRegistry, Serving
+from aegis.store import Database, DecisionStore
+from aegis.types import Policy, new_id, utc_now
+from aegis.workspace import Workspace
+
+_COLLECTION_PREFIX = "collection:"
+
+
+@contextmanager
+def open_store(workspace: Workspace) -> Iterator[DecisionStore]:
+    """Open a workspace's store for as long as the block runs."""
+    with Database(workspace.database) as database:
+        yield DecisionStore(database)
+
+
+def make_agent(
+    store: DecisionStore,
+    policy: Policy,
+    seed: int | None = None,
+    config: AgentConfig | None = None,
+    vary_presence: bool = False,
+    progress: Callable[[str], None] | None = None,
+    rewards: RewardTable | None = None,
+) -> Agent:
+    """Return an agent in a workspace, with the offline documentation to search and the settings changed there.
+
+    vary_presence: tell the policy that a person is here in half of the decisions (nobody is made up who answers);
+    otherwise a person counts as here while they use the inbox. progress hears of the search index's making.
+    """
+    rng = random.Random(seed)
+    search = OfflineSearch(progress=progress)
+    topics = [topic for topic, passages in search.topics() if passages >= 3]
+    presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
+    book = SettingBook(store.database)
+    config = book.agent_config(config or AgentConfig())
+    return Agent(store, policy, search, topics, rng, config, rewards or book.reward_table(), presence)
+
+
+def run_agent(
+    store: DecisionStore,
+    policy: Policy,
+    decisions: int,
+    seed: int | None = None,
+    config: AgentConfig | None = None,
+    vary_presence: bool = False,
+    progress: Callable[[str], None] | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> None:
+    """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`."""
+    agent = make_agent(store, policy, seed, config, vary_presence, progress)
+    for _ in range(decisions):
+        on_step(agent.step())
+
+
+def existing(workspace: Workspace) -> Workspace:
+    """Return the workspace if it has a database; raises `StoreError` where there is none."""
+    if not workspace.database.exists():
+        raise StoreError(
+            f"{workspace.folder}: no workspace here: run `aegis collect --workspace {workspace.folder}` first"
+        )
+    return workspace
+
+
+def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
+    """Return the trained policy that serves in a workspace, or None while its teacher does."""
+    return ModelRegistry(store, workspace).serving()
+
+
+def note_collection(store: DecisionStore, settings: dict[str, Any]) -> None:
+    """Keep how a run of collecting was set, so that a data card can say it."""
+    document = settings | {"aegis": __version__, "python": platform.python_version(), "at": utc_now().isoformat()}
+    store.set_meta(f"{_COLLECTION_PREFIX}{new_id()}", json.dumps(document))
+
+
+def describe_collection(store: DecisionStore) -> dict[str, Any]:
+    """Return what an export says of its decisions: teacher, prompt, runs, episodes and action shares."""
+    from aegis.teachers.prompt import QUESTION, render_instructions
+
+    teacher = store.teacher()
+    rows = store.database.query("SELECT value FROM meta WHERE key LIKE ?", (f"{_COLLECTION_PREFIX}%",))
+    runs = sorted((json.loads(row["value"]) for row in rows), key=lambda run: str(run["at"]))
+    counts = store.action_counts(teacher.name if teacher else None)
+    return {
+        "teacher": asdict(teacher) if teacher else None,
+        "actions": [asdict(spec) for spec in RESEARCH_ACTIONS],
+        "prompt": render_instructions(RESEARCH_ACTIONS) + "{state}" + QUESTION,
+        "runs": runs,
+        "action_counts": counts,
+    }

@@ -1,0 +1,107 @@
+"""Decisions to learn from, out of files or a workspace, and whether they are fit for training. It trains nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aegis
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.errors import NotEnoughDataError
+from aegis.lifecycle.collection import open_store
+from aegis.rendering import render_state
+from aegis.store import RejectedRecord, TeacherClaim, read_examples
+from aegis.types import ActionList, Decision
+from aegis.workspace import Workspace
+
+SHIPPED_DATA_NAME = "decisions.jsonl.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Decisions to learn from, with whose they are."""
+
+    source: str
+    decisions: list[Decision]
+    rejected: list[RejectedRecord]
+    teacher: TeacherClaim
+    actions: ActionList = RESEARCH_ACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """What the decisions look like before they are trained on."""
+
+    count: int
+    actions: dict[str, int]
+    duplicates: int
+    """Decisions whose state and action occur before in the data"""
+    without_probabilities: int
+    episodes: int
+
+    @property
+    def enough(self) -> bool:
+        return self.count >= MIN_TRAINING_DECISIONS
+
+    @property
+    def full(self) -> bool:
+        return self.count >= FULL_TRAINING_DECISIONS
+
+
+def read_training_data(path: Path) -> TrainingData:
+    """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
+    result = read_examples(path, RESEARCH_ACTIONS)
+    teacher = result.metadata.get("teacher")
+    fields = teacher if isinstance(teacher, dict) else {"name": teacher}
+    parameters = fields.get("parameters")
+    claim = TeacherClaim(
+        name=str(fields.get("name") or _commonest_policy([example.decision for example in result.examples])),
+        parameters=parameters if isinstance(parameters, int) else 0,
+        source=str(fields.get("source") or path),
+    )
+    return TrainingData(str(path), [example.decision for example in result.examples], result.rejected, claim)
+
+
+def read_workspace_data(workspace: Workspace, until: int | None = None) -> TrainingData:
+    """Read the decisions that a workspace's teacher made; raises `NotEnoughDataError` when there is no teacher yet.
+
+    until: the place in the order of recording (`DecisionStore.newest`) of the last one read; all of them by default.
+    """
+    nothing_yet = NotEnoughDataError(
+        f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
+        " or name a file with --data"
+    )
+    if not workspace.database.exists():
+        raise nothing_yet
+    with open_store(workspace) as store:
+        teacher = store.teacher()
+        if teacher is None:
+            raise nothing_yet
+        return TrainingData(str(workspace.folder), list(store.decisions([teacher.name], until)), [], teacher)
+
+
+def shipped_data() -> Path:
+    """Return the file of the decisions that AEGIS ships: in the checkout, or in the installed package."""
+    package = Path(aegis.__file__).parent
+    packaged = package / "data" / SHIPPED_DATA_NAME
+    return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
+
+
+def check_data(decisions: Sequence[Decision]) -> DataCheck:
+    """Count what matters for training."""
+    texts = Counter((render_state(decision.state), decision.action.name) for decision in decisions)
+    return DataCheck(
+        count=len(decisions),
+        actions={name: sum(d.action.name == name for d in decisions) for name in RESEARCH_ACTIONS.names},
+        duplicates=sum(texts.values()) - len(texts),
+        without_probabilities=sum(decision.probabilities is None for decision in decisions),
+        episodes=len({decision.episode for decision in decisions}),
+    )
+
+
+def _commonest_policy(decisions: Sequence[Decision]) -> str:
+    policies = Counter(decision.policy for decision in decisions)
+    return policies.most_common(1)[0][0] if policies else "unknown"

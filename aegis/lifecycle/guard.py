@@ -1,0 +1,56 @@
+"""A policy whose failures are told from all others, and the pauses after them. It decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aegis.errors import PolicyFailedError
+from aegis.types import ActionList, Policy, State
+
+
+class GuardedPolicy:
+    """Asks another policy, which may be exchanged between two decisions; what that one raises is its failure."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def parameters(self) -> int:
+        return self.policy.parameters
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return what the policy answers; raises `PolicyFailedError` where it can't, for whatever reason."""
+        try:
+            return self.policy.probabilities(states, actions)
+        except Exception as error:
+            raise PolicyFailedError(f"{self.name}: {error}") from error
+
+
+class Patience:
+    """Pauses that double with each failure in a row, up to the longest; in seconds."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = first
+        self._longest = longest
+        self.failures = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the pauses have stopped growing."""
+        return self._pause(self.failures) >= self._longest
+
+    def next_pause(self) -> float:
+        """Count a failure and return the pause that follows it."""
+        self.failures += 1
+        return self._pause(self.failures)
+
+    def reset(self) -> None:
+        """Start over, after a success."""
+        self.failures = 0
+
+    def _pause(self, failures: int) -> float:
+        return min(self._longest, self._first * 2.0 ** min(failures - 1, 60))

@@ -1,0 +1,222 @@
+"""Phases 2 and 3: train on a teacher's decisions, judge on held-out ones, let what passed serve. It prints nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
+from aegis.hrm import HRM, HRMPolicy
+from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.data import TrainingData
+from aegis.lifecycle.lock import hold
+from aegis.promotion import (
+    Agreement,
+    ModelRegistry,
+    Serving,
+    Verdict,
+    judge,
+    logistic_regression_accuracy,
+    measure_agreement,
+    ridge_accuracy,
+)
+from aegis.store import DecisionStore, TrainingLog
+from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
+from aegis.types import ActionList, Decision, Policy, State, utc_now
+from aegis.workspace import Workspace
+
+_CHECKED_STATES = 8
+_LARGEST_DIFFERENCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOutcome:
+    """What phases 2 and 3 came to."""
+
+    run: TrainingRun
+    agreement: Agreement
+    thinking: Thinking
+    """On the held-out decisions"""
+    baseline_logreg: float
+    baseline_ridge: float
+    verdict: Verdict
+    save: Callable[[str, Path], None]
+    """Writes the trained policy under a name into a folder, and checks what was written"""
+    serving: Serving | None
+    """The HRM that decides from now on, when the gate let it"""
+    examples: int
+    train_examples: int
+    dropped: int
+    device: str
+    seconds: float
+    """Of training, in this process"""
+    peak_rss_mb: float
+
+    def to_report(self) -> dict[str, Any]:
+        """Return the report's JSON object."""
+        return {
+            "parameters": self.run.policy.parameters,
+            "examples": self.examples,
+            "train_examples": self.train_examples,
+            "device": self.device,
+            "seconds": round(self.seconds, 3),
+            "peak_rss_mb": round(self.peak_rss_mb, 1),
+            "resumed_after": self.run.resumed_after,
+            "epochs": [asdict(result) for result in self.run.epochs],
+            "heldout": {
+                "n": self.agreement.n,
+                "accuracy": self.agreement.accuracy,
+                "ci95": list(self.agreement.interval),
+                "majority": self.agreement.majority,
+                "baseline_logreg": self.baseline_logreg,
+                "baseline_ridge": self.baseline_ridge,
+                "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
+                "dropped": self.dropped,
+            },
+            "thinking": asdict(self.thinking),
+            "verdict": {"switched": self.serving is not None, "reasons": list(self.verdict.reasons)},
+            "checkpoints": [str(path) for path in self.run.checkpoints],
+        }
+
+
+def train_and_judge(
+    data: TrainingData,
+    workspace: Workspace,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str = "cpu",
+    resume: bool = False,
+    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
+    on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    model: HRMConfig | None = None,
+    checkpoints: Path | None = None,
+) -> TrainingOutcome:
+    """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
+
+    checkpoints: their folder, the workspace's own by default. Raises `NotEnoughDataError` below 100 decisions,
+    `TeacherMismatchError` when the workspace is another teacher's, `StoreError` while another training runs in it.
+    """
+    with hold(workspace.training_lock, "a training", wait_seconds=1.0):
+        outcome = train_candidate(
+            data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, model, checkpoints
+        )
+        with open_store(workspace) as store:
+            if outcome.verdict.passed:
+                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
+                serving = ModelRegistry(store, workspace).promote(outcome.save)
+                outcome = replace(outcome, serving=serving)
+            _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+    return outcome
+
+
+def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:
+    """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
+    log, now = TrainingLog(store.database), utc_now()
+    with store.database.transaction():
+        due = log.running()
+        if due is not None:
+            log.end(due.id, "failed", "another training took its place (`aegis train`)", {}, now)
+        record = log.begin(outcome.examples, None, settings, now)
+        for result in outcome.run.epochs:
+            log.add_epoch(record.id, asdict(result), now)
+        status = "refused" if outcome.serving is None else "switched"
+        log.end(record.id, status, "; ".join(outcome.verdict.reasons), outcome.to_report(), now)
+
+
+def train_candidate(
+    data: TrainingData,
+    workspace: Workspace,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str = "cpu",
+    resume: bool = False,
+    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
+    on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    model: HRMConfig | None = None,
+    checkpoints: Path | None = None,
+) -> TrainingOutcome:
+    """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
+    if len(data.decisions) < MIN_TRAINING_DECISIONS:
+        raise NotEnoughDataError(
+            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
+            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
+        )
+    with open_store(workspace) as store:
+        owner = store.teacher()
+    if owner is not None and owner.name != data.teacher.name:
+        raise TeacherMismatchError(
+            f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
+            " use another --workspace"
+        )
+    split = split_by_episode(data.decisions, training.heldout_share, training.seed)
+    started = time.perf_counter()
+    trainer = ImitationTrainer(
+        data.actions, training, model, device=device, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch
+    )
+    run = trainer.train(split.train, split.heldout, checkpoints or workspace.checkpoints, resume)
+    seconds = time.perf_counter() - started
+    picked = _choices(run.policy, split.heldout, data.actions)
+    agreement = measure_agreement(
+        picked, _labels(split.heldout), _labels(split.train), data.actions.names, gate.confidence
+    )
+    sample = [decision.state for decision in split.heldout[:_CHECKED_STATES]]
+    return TrainingOutcome(
+        run=run,
+        agreement=agreement,
+        thinking=measure_thinking(run.policy, split.heldout),
+        baseline_logreg=logistic_regression_accuracy(split.train, split.heldout),
+        baseline_ridge=ridge_accuracy(split.train, split.heldout),
+        verdict=judge(agreement, gate),
+        save=_checked_save(run.policy, sample),
+        serving=None,
+        examples=len(data.decisions),
+        train_examples=len(split.train),
+        dropped=split.dropped,
+        device=device,
+        seconds=seconds,
+        peak_rss_mb=peak_rss_mb(),
+    )
+
+
+def peak_rss_mb() -> float:
+    """Return the most memory this process has held so far, in MB (10^6 bytes)."""
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _choices(policy: Policy, decisions: Sequence[Decision], actions: ActionList) -> list[int]:
+    answers = policy.probabilities([decision.state for decision in decisions], actions)
+    return [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
+
+
+def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, Path], None]:
+    """Return what saves the policy and makes sure that what was saved decides as what was judged."""
+
+    def save(name: str, folder: Path) -> None:
+        policy.save_as(name, folder)
+        saved = HRMPolicy.load(folder, policy.device).probabilities(states, policy.actions)
+        judged = policy.probabilities(states, policy.actions)
+        difference = max(
+            abs(a - b) for one, other in zip(saved, judged, strict=True) for a, b in zip(one, other, strict=True)
+        )
+        if difference > _LARGEST_DIFFERENCE:
+            raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
+
+    return save
+
+
+def _labels(decisions: Sequence[Decision]) -> list[int]:
+    return [decision.actions.index(decision.action.name) for decision in decisions]

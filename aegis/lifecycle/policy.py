@@ -1,0 +1,70 @@
+"""Which policy decides in a workspace, loaded: its teacher, or the HRM that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
+from aegis.errors import TeacherError
+from aegis.hrm import Example, load_policy
+from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.data import read_training_data, shipped_data
+from aegis.store import DecisionStore
+from aegis.teachers import load_teacher, loadable_name
+from aegis.training import split_by_episode
+from aegis.types import Policy, Teacher
+from aegis.workspace import Workspace
+
+
+def load_serving(
+    store: DecisionStore,
+    workspace: Workspace,
+    device: str = "cpu",
+    backend: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+) -> Policy | None:
+    """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
+    serving = find_serving(store, workspace)
+    if serving is None:
+        return None
+    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say)
+
+
+def heldout_examples(store: DecisionStore) -> list[Example]:
+    """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
+    teacher = store.teacher()
+    decisions = list(store.decisions([teacher.name])) if teacher else []
+    if len(decisions) < MIN_TRAINING_DECISIONS:
+        decisions = read_training_data(shipped_data()).decisions
+    training = TrainingConfig()
+    heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
+    return [(decision.state, decision.action.name) for decision in heldout]
+
+
+def load_teacher_for(
+    store: DecisionStore, name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None
+) -> Teacher:
+    """Load the teacher named and make the workspace its own; `auto` is the workspace's own, where it has one.
+
+    Raises `TeacherError` when it can't be loaded, `TeacherMismatchError` when the workspace is another's.
+    """
+    claim = store.teacher()
+    if name == "auto" and claim is not None:
+        name = loadable_name(claim.name, claim.source)
+        say(f"Teacher: {claim.name} (this workspace's own)")
+        try:
+            teacher = load_teacher(name, device, say=say)
+        except TeacherError as error:
+            raise TeacherError(
+                f"this workspace's decisions are {claim.name}'s, from {claim.source}, which can't decide here: train on"
+                f" them (`aegis train`), or let another teacher decide in another --workspace ({error})"
+            ) from error
+    else:
+        teacher = load_teacher(name, device, say=say)
+    claim_for(store, teacher)
+    return teacher
+
+
+def claim_for(store: DecisionStore, teacher: Teacher) -> None:
+    """Make the workspace this teacher's; raises `TeacherMismatchError` when it is another's."""
+    store.claim_teacher(teacher.name, teacher.parameters, teacher.source)

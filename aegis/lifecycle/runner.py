@@ -1,0 +1,302 @@
+"""The agent by itself: decides, starts the training when it is due, takes over what passed the gate, and goes on.
+
+It keeps nothing that the workspace does not have: whoever starts next goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aegis.agent import Agent, Step
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
+from aegis.errors import AegisError, PolicyFailedError
+from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
+from aegis.lifecycle.conversation import adopt_goals
+from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.guard import GuardedPolicy, Patience
+from aegis.lifecycle.lock import hold
+from aegis.lifecycle.standing import AGENT_KEY
+from aegis.lifecycle.supervisor import TrainingSupervisor
+from aegis.lifecycle.takeover import Takeover
+from aegis.lifecycle.trainer import TrainerProcess
+from aegis.lifecycle.tuning import Tuning
+from aegis.store import DecisionStore
+from aegis.types import Policy, Teacher, utc_now
+from aegis.workspace import Workspace
+
+LoadTeacher = Callable[[DecisionStore], Teacher]
+_LOOK_EVERY_SECONDS = 0.2
+"""How often it looks whether a training that runs has an epoch more or has ended."""
+
+
+class Runner:
+    """Runs the agent of one workspace through its phases, in the thread that calls `run`.
+
+    load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
+    without the workspace's option. notify: hears every `RunEvent`, in the thread of `run`. Everything else may be
+    called from other threads.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        load_teacher: LoadTeacher,
+        trainer_command: Sequence[str],
+        config: RunConfig | None = None,
+        *,
+        agent: AgentConfig | None = None,
+        training: TrainingConfig | None = None,
+        gate: GateConfig | None = None,
+        model: HRMConfig | None = None,
+        device: str = "cpu",
+        backend: str = "auto",
+        seed: int = 0,
+        notify: Callable[[RunEvent], None] = lambda event: None,
+    ) -> None:
+        self.workspace = workspace
+        self.config = config or RunConfig()
+        self._agent_config = agent or AgentConfig()
+        self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
+        self._load_teacher = load_teacher
+        self._trainer = TrainerProcess(workspace, trainer_command)
+        self._device = device
+        self._backend = backend
+        self._seed = seed
+        self._notify = notify
+        self._stop = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self._agents = 0
+        self._made = 0
+        self._made_by_hrm = 0
+        self._looked_at = 0.0
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was told to wait."""
+        return not self._going.is_set()
+
+    def pause(self) -> None:
+        """Make no further decision until `resume`; a training goes on."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._going.set()
+
+    def stop(self) -> None:
+        """End `run` after the decision that it is at."""
+        self._stop.set()
+        self._going.set()
+
+    def run(self) -> None:
+        """Run until stopped, or as far as the configuration says.
+
+        Raises `StoreError` when another agent runs by itself in this workspace or it can't be written, `TeacherError`
+        when the teacher can't be loaded.
+        """
+        try:
+            with hold(self.workspace.agent_lock, "an agent", wait_seconds=1.0), open_store(self.workspace) as store:
+                self._live(store)
+        finally:
+            self._trainer.stop()
+
+    def _live(self, store: DecisionStore) -> None:
+        self._say_doing(store, "getting ready")
+        takeover = Takeover(self.workspace, self._device, self._backend)
+        policy = takeover.load_now(store) or self._wait_for_teacher(store)
+        if policy is None:
+            return
+        guarded = GuardedPolicy(policy)
+        tuning = Tuning(store.database, self._agent_config, self.config.approve)
+        agent = self._make_agent(store, guarded, tuning)
+        supervisor = TrainingSupervisor(
+            store,
+            self.workspace,
+            self._trainer,
+            lambda: tuning.training_settings(self._settings),
+            self.config,
+            self._tell,
+            self._say_training,
+        )
+        self._begin(store, policy, teaches=takeover.name is None)
+        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        look = partial(self._look, store, supervisor, takeover, guarded)
+        try:
+            while not self._is_over():
+                started = time.monotonic()
+                if self.paused:
+                    self._wait_while_paused(store, supervisor)
+                    continue
+                look()
+                step = self._decide(agent, guarded, patience, store, look)
+                if step is not None:
+                    if step.decision.step == 0:
+                        adopt_goals(store.database, step.decision.episode)
+                    self._made_by_hrm += step.decision.policy == takeover.name
+                    tuning.decide_by_rule(self._tell)
+                    if tuning.take_change():
+                        self._tell("setting", "the settings have changed: a new episode begins with them")
+                        agent = self._make_agent(store, guarded, tuning)
+                    self._pause_until(started + self.config.interval_seconds)
+        finally:
+            self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
+
+    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, tuning: Tuning) -> Agent:
+        self._agents += 1
+        return make_agent(
+            store,
+            guarded,
+            self._seed + self._agents - 1,  # an agent made anew must not draw the same goals again
+            tuning.tuned.agent,
+            self.config.vary_presence,
+            progress=lambda line: self._tell("waiting", line) if line.startswith("build") else None,
+            rewards=tuning.tuned.rewards,
+        )
+
+    def _begin(self, store: DecisionStore, policy: Policy, teaches: bool) -> None:
+        if teaches:
+            note_collection(
+                store,
+                {"teacher": policy.name, "seed": self._seed, "vary_presence": self.config.vary_presence}
+                | {"answer_timeout_seconds": self._agent_config.answer_timeout_seconds}
+                | {"approval_timeout_seconds": self._agent_config.approval_timeout_seconds},
+            )
+        self._say_doing(store, "deciding")
+        size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+        fields = {"policy": policy.name, "workspace": str(self.workspace.folder), "process": os.getpid()}
+        self._tell("started", f"the agent decides by {policy.name}{size}", fields | {"seed": self._seed})
+
+    def _is_over(self) -> bool:
+        most = self.config.max_decisions
+        switched = self.config.until_switched and self._made_by_hrm > 0
+        return self._stop.is_set() or switched or (most is not None and self._made >= most)
+
+    def _look(
+        self, store: DecisionStore, supervisor: TrainingSupervisor, takeover: Takeover, guarded: GuardedPolicy
+    ) -> None:
+        """Look after the training and the switch, without making the next decision wait for them."""
+        if supervisor.watches and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        serving = find_serving(store, self.workspace)
+        supervisor.tend(serves=serving is not None)
+        if serving is None:
+            return
+        loaded = takeover.loaded(serving)
+        if loaded is not None and loaded is not guarded.policy:
+            previous, guarded.policy = guarded.policy.name, loaded
+            fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
+            self._tell("switched", f"switched from {previous} to {loaded.name}", fields)
+        if takeover.fault:
+            self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
+
+    def _decide(
+        self,
+        agent: Agent,
+        guarded: GuardedPolicy,
+        patience: Patience,
+        store: DecisionStore,
+        look: Callable[[], None],
+    ) -> Step | None:
+        """Make one decision; None where the policy failed, after the pause that follows."""
+        started = time.perf_counter()
+        try:
+            step = agent.step()
+        except PolicyFailedError as error:
+            failed = guarded.policy
+            pause = self._bear_with(guarded.name, error.__cause__ or error, patience, store)
+            self._wait_out(pause, look, lambda: guarded.policy is not failed)
+            return None
+        if patience.failures:
+            self._say_doing(store, "deciding")
+            text = f"{guarded.name} decides, after {patience.failures} failures"
+            self._tell("policy_back", text, {"policy": guarded.name, "failures": patience.failures})
+            patience.reset()
+        self._made += 1
+        self._tell("decided", _describe(step), _fields(step, time.perf_counter() - started))
+        return step
+
+    def _bear_with(self, name: str, error: BaseException, patience: Patience, store: DecisionStore) -> float:
+        """Tell of a policy's failure and return the pause that follows, in seconds."""
+        pause = patience.next_pause()
+        idles = "the agent idles; " if patience.exhausted else ""
+        text = f"{name} failed ({error or type(error).__name__}): {idles}it is tried again in {pause:.0f} seconds"
+        self._say_doing(store, text)
+        fields = {"policy": name, "error": str(error), "pause_seconds": pause, "failures": patience.failures}
+        self._tell("policy_failed", text, fields)
+        return pause
+
+    def _wait_out(self, seconds: float, look: Callable[[], None], helped: Callable[[], bool]) -> None:
+        """Wait, and look after training and switch meanwhile: the HRM may take over from a teacher that is down."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not helped():
+            if self._stop.wait(min(left, _LOOK_EVERY_SECONDS)) or self.paused:
+                return
+            look()
+
+    def _wait_for_teacher(self, store: DecisionStore) -> Teacher | None:
+        """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
+        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        while not self._stop.is_set():
+            try:
+                return self._load_teacher(store)
+            except AegisError:
+                raise
+            except (MemoryError, RuntimeError, OSError) as error:
+                self._stop.wait(self._bear_with("the teacher", error, patience, store))
+        return None
+
+    def _wait_while_paused(self, store: DecisionStore, supervisor: TrainingSupervisor) -> None:
+        self._say_doing(store, "paused")
+        self._tell("paused", "paused: nothing is decided until it is resumed")
+        while self.paused and not self._stop.is_set():
+            supervisor.tend(serves=find_serving(store, self.workspace) is not None)
+            self._going.wait(_LOOK_EVERY_SECONDS)
+        if not self._stop.is_set():
+            self._say_doing(store, "deciding")
+            self._tell("resumed", "resumed")
+
+    def _pause_until(self, moment: float) -> None:
+        left = moment - time.monotonic()
+        if left > 0:
+            self._stop.wait(left)
+
+    def _say_training(self, store: DecisionStore, number: int | None) -> None:
+        self._say_doing(store, "deciding" if number is None else f"deciding, while training {number} runs")
+
+    def _say_doing(self, store: DecisionStore, doing: str) -> None:
+        """Keep in the workspace what this agent does, for those who look at it from outside."""
+        fields = {"pid": os.getpid(), "collect": self.config.collect, "doing": doing, "at": utc_now().isoformat()}
+        store.set_meta(AGENT_KEY, json.dumps(fields))
+
+    def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        self._notify(RunEvent(kind, message, fields or {}))
+
+
+def _describe(step: Step) -> str:
+    argument = "".join(step.decision.action.argument.values())
+    return f"{step.decision.action.name} {argument}: {step.outcome.detail}".replace(" :", ":")
+
+
+def _fields(step: Step, seconds: float) -> dict[str, Any]:
+    decision, outcome = step.decision, step.outcome
+    return {
+        "id": decision.id,
+        "episode": decision.episode,
+        "step": decision.step,
+        "policy": decision.policy,
+        "action": decision.action.name,
+        "argument": dict(decision.action.argument),
+        "status": outcome.status,
+        "gained": outcome.gained,
+        "reward": outcome.reward,
+        "detail": outcome.detail,
+        "seconds": round(seconds, 6),
+    }

@@ -1,0 +1,179 @@
+"""Where a workspace stands, read from the workspace alone, in a time that does not grow with its decisions.
+
+The phase is not recorded anywhere: it follows from what is (decisions, trainings, what serves), so that it is right
+after a kill at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aegis.config import PHASE_1_DECISIONS, RunConfig
+from aegis.lifecycle.collection import existing, open_store
+from aegis.lifecycle.lock import is_held
+from aegis.promotion import ModelRegistry
+from aegis.store import DecisionStore, Tally, TrainingLog, TrainingRecord, read_tallies
+from aegis.workspace import Workspace
+
+AGENT_KEY = "agent"
+"""Meta key of what the agent that runs by itself says of itself: `pid`, `since`, `collect`, `doing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """The newest training."""
+
+    number: int
+    status: str
+    """`running`, `switched`, `refused` or `failed`"""
+    active: bool
+    """Whether a process carries it out at this moment"""
+    decisions: int
+    epoch: int
+    """Of the last result; 0 before the first"""
+    epochs: int
+    loss: float | None
+    heldout_accuracy: float | None
+    checkpoints: tuple[str, ...]
+    verdict: str
+    """Why it ended as it did; '' while it runs"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a workspace stands."""
+
+    workspace: str
+    phase: int
+    """1 data collection, 2 HRM training, 3 switch (the HRM serves and has not decided yet), 4 RL fine-tuning"""
+    running: bool
+    """Whether an agent runs by itself here"""
+    process: int | None
+    doing: str
+    """What that agent last said that it does: '' where none runs"""
+    teacher: str | None
+    serving: str | None
+    """Name of the policy that decides next: the teacher's or an HRM's; None before there is a teacher"""
+    using_hrm: bool
+    collected: int
+    """Decisions by the teacher"""
+    target: int
+    """Teacher's decisions at which the next training starts (or the last one did)"""
+    decisions: int
+    """By all policies"""
+    actions: Mapping[str, int]
+    """The teacher's decisions by action, the commonest first"""
+    mean_gained: float | None
+    """New knowledge items per decision of the teacher's whose outcome is known"""
+    hrm_decisions: int
+    hrm_actions: Mapping[str, int]
+    mean_reward: float | None
+    """Of the serving HRM's decisions that brought one"""
+    training: TrainingProgress | None
+    rl_updates: int
+    """Updates of the HRM by policy gradient: 0, for that is not built yet"""
+
+    @property
+    def remaining(self) -> int:
+        """Decisions until the next training."""
+        return max(0, self.target - self.collected)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object."""
+        return asdict(self) | {"remaining": self.remaining}
+
+
+def read_standing(workspace: Workspace) -> Standing:
+    """Read where a workspace stands; raises `StoreError` where there is none."""
+    with open_store(existing(workspace)) as store:
+        return standing_of(store, workspace)
+
+
+def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
+    """Return where the workspace of an open store stands."""
+    claim, log = store.teacher(), TrainingLog(store.database)
+    teacher = claim.name if claim else None
+    served = ModelRegistry(store, workspace).serving()
+    tallies = read_tallies(store.database)
+    own = [tally for tally in tallies if tally.policy == teacher]
+    by_hrm = [tally for tally in tallies if served and tally.policy == served.name]
+    latest = log.latest()
+    collected = _sum(own, "decisions")
+    agent, running = read_agent(store), is_held(workspace.agent_lock)
+    known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
+    return Standing(
+        workspace=str(workspace.folder),
+        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest),
+        running=running,
+        process=agent.get("pid") if running else None,
+        doing=str(agent.get("doing", "")) if running else "",
+        teacher=teacher,
+        serving=served.name if served else teacher,
+        using_hrm=served is not None,
+        collected=collected,
+        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS))),
+        decisions=sum(tally.decisions for tally in tallies),
+        actions={tally.action: tally.decisions for tally in own},
+        mean_gained=_sum(own, "gained") / known if known else None,
+        hrm_decisions=_sum(by_hrm, "decisions"),
+        hrm_actions={tally.action: tally.decisions for tally in by_hrm},
+        mean_reward=sum(tally.reward for tally in by_hrm) / rewarded if rewarded else None,
+        training=_progress(log, latest, workspace) if latest else None,
+        rl_updates=0,
+    )
+
+
+def next_training_at(log: TrainingLog, collect: int, more_share: float = RunConfig().more_share) -> int:
+    """Return the teacher's decisions at which the next training starts; while one runs, those at which it did."""
+    last = log.latest_of_workspace()
+    if last is None:
+        return collect
+    if last.status in ("running", "switched"):
+        return last.decisions
+    return max(collect, math.ceil(last.decisions * (1 + more_share)))
+
+
+def read_agent(store: DecisionStore) -> dict[str, Any]:
+    """Return what the agent that runs, or ran, by itself last said of itself."""
+    text = store.get_meta(AGENT_KEY)
+    try:
+        fields = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _phase(serves: bool, decided: int, latest: TrainingRecord | None) -> int:
+    if serves:
+        return 4 if decided else 3
+    return 2 if latest is not None and latest.status == "running" else 1
+
+
+def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) -> TrainingProgress:
+    done = log.epochs(record.id)
+    last = done[-1] if done else {}
+    return TrainingProgress(
+        number=record.id,
+        status=record.status,
+        active=record.status == "running" and is_held(workspace.training_lock),
+        decisions=record.decisions,
+        epoch=int(last.get("epoch", 0)),
+        epochs=int(record.settings.get("training", {}).get("epochs", 0)),
+        loss=last.get("loss"),
+        heldout_accuracy=last.get("heldout_accuracy"),
+        checkpoints=tuple(path.name for path in _checkpoints(workspace.checkpoints)),
+        verdict=record.reason,
+    )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("epoch-*") if path.is_dir())
+
+
+def _sum(tallies: list[Tally], name: str) -> int:
+    return sum(getattr(tally, name) for tally in tallies)

@@ -1,0 +1,76 @@
+"""The HRM that serves, loaded beside the policy that still decides, so that the switch takes no time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from aegis.lifecycle.collection import find_serving, open_store
+from aegis.promotion import Serving
+from aegis.store import DecisionStore
+from aegis.types import Policy, State
+from aegis.workspace import Workspace
+
+_RETRY_SECONDS = 30.0
+
+
+class Takeover:
+    """Loads what serves, at once or in a thread of its own."""
+
+    def __init__(self, workspace: Workspace, device: str, backend: str = "auto") -> None:
+        self._workspace = workspace
+        self._device = device
+        self._backend = backend
+        self._thread: threading.Thread | None = None
+        self._policy: Policy | None = None
+        self._failed_at = 0.0
+        self.name: str | None = None
+        """Of the HRM that was loaded last"""
+        self.fault = ""
+        """Why loading failed, until it is taken"""
+
+    def load_now(self, store: DecisionStore) -> Policy | None:
+        """Return the HRM that serves, or None while the teacher does; raises `CheckpointError` when it is torn."""
+        serving = find_serving(store, self._workspace)
+        if serving is None:
+            return None
+        self._policy = self._load(serving)
+        self.name = serving.name
+        return self._policy
+
+    def loaded(self, serving: Serving) -> Policy | None:
+        """Return this HRM once it is loaded; the first call starts to load it."""
+        if self.name == serving.name:
+            return self._policy
+        waits = self._failed_at and time.monotonic() - self._failed_at < _RETRY_SECONDS
+        if self._thread is None and not waits:
+            self._thread = threading.Thread(target=self._load_aside, args=(serving,), name="takeover", daemon=True)
+            self._thread.start()
+        return None
+
+    def take_fault(self) -> str:
+        """Return why loading failed, once."""
+        fault, self.fault = self.fault, ""
+        return fault
+
+    def _load_aside(self, serving: Serving) -> None:
+        try:
+            self._policy = self._load(serving)
+            self.name = serving.name
+        except Exception as error:  # whatever it is, the policy before it goes on deciding
+            self.fault, self._failed_at = str(error) or type(error).__name__, time.monotonic()
+        finally:
+            self._thread = None
+
+    def _load(self, serving: Serving) -> Policy:
+        from aegis.hrm import load_policy
+
+        policy = load_policy(serving.folder, self._device, self._backend, self._examples)
+        policy.probabilities([{}], policy.actions)  # the first pass takes longest: not at a decision
+        return policy
+
+    def _examples(self) -> list[tuple[State, str]]:
+        from aegis.lifecycle.policy import heldout_examples
+
+        with open_store(self._workspace) as store:  # a thread of its own, a connection of its own
+            return heldout_examples(store)

@@ -1,0 +1,66 @@
+"""TensorBoard's event files in the workspace: what trainings and decisions came to, as curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aegis.lifecycle.event import RunEvent
+
+_MEAN_OVER = 20
+"""Decisions that one point of a curve is the mean of: a run of days is not a file of gigabytes."""
+
+
+class TensorBoardLog:
+    """Writes events as scalars. The file is made with the first of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: Any = None
+        self._decisions = 0
+        self._rewards: list[float] = []
+        self._gained: list[float] = []
+
+    def add(self, event: RunEvent) -> None:
+        """Write what there is to draw of an event."""
+        if event.kind == "epoch":
+            place = f"training-{event.fields['training']}"
+            for name in ("loss", "train_accuracy", "heldout_accuracy", "learning_rate"):
+                self._write(f"{place}/{name}", event.fields[name], event.fields["epoch"])
+        elif event.kind == "decided":
+            self._decisions += 1
+            self._gained.append(event.fields["gained"])
+            if event.fields["reward"] is not None:
+                self._rewards.append(event.fields["reward"])
+            if self._decisions % _MEAN_OVER == 0:
+                self._write_means()
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        if self._gained:
+            self._write_means()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_means(self) -> None:
+        for name, values in (("reward", self._rewards), ("gained", self._gained)):
+            if values:
+                self._write(f"agent/{name}", sum(values) / len(values), self._decisions)
+            values.clear()
+
+    def _write(self, name: str, value: float, step: int) -> None:
+        if self._writer is None:
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder), write_to_disk=True, flush_secs=10)
+        self._writer.add_scalar(name, value, step)

@@ -1,0 +1,82 @@
+"""What becomes of the agent's proposals while it runs by itself: decided by rule, put in use, tried, kept or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aegis.agent import SETTINGS, ApprovalQueue, Change, RewardTable, SettingBook
+from aegis.config import AgentConfig
+from aegis.store import Database
+from aegis.types import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The settings that an agent runs with at a moment."""
+
+    agent: AgentConfig
+    rewards: RewardTable
+
+
+class Tuning:
+    """Looks after the settings of one workspace for the agent that runs in it.
+
+    approve: `never`, `ask` or `bounded`, see `RunConfig.approve`.
+    """
+
+    def __init__(self, database: Database, config: AgentConfig, approve: str) -> None:
+        self._queue = ApprovalQueue(database)
+        self._book = SettingBook(database)
+        self._config = config
+        self._approve = approve
+        self.tuned = self._read()
+
+    def decide_by_rule(self, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
+        """Approve or reject what the rule decides of the proposals that wait; the others wait for a person."""
+        if self._approve == "ask":
+            return
+        for queued in self._queue.pending():
+            setting = SETTINGS.get(queued.aspect)
+            fits = setting is not None and not setting.needs_a_person and setting.allows(queued.change["to"])
+            approves = self._approve == "bounded" and fits
+            if self._approve == "never" or approves:
+                effect = self._queue.decide(queued.id, approves, utc_now(), by="rule")
+                done = "approved" if approves else "rejected"
+                text = f"proposal {queued.id} ({queued.aspect}) {done} by rule: {effect}"
+                tell("setting", text, {"proposal": queued.id, "aspect": queued.aspect, "approved": approves})
+
+    def take_change(self) -> bool:
+        """Return whether the agent's settings have changed since the last time, and take them up."""
+        before, self.tuned = self.tuned, self._read()
+        return self.tuned != before
+
+    def training_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return a training's settings with what was changed, and under `trial` what it is to try."""
+        found = {
+            "training": settings["training"] | self._book.values("training"),
+            "model": settings["model"] | self._book.values("model"),
+            "gate": settings["gate"] | self._book.values("gate"),
+        }
+        change = self._book.next_trial()
+        if change is not None:
+            found["trial"] = {"name": change.name, "value": change.value}
+        return found
+
+    def _read(self) -> Tuned:
+        return Tuned(self._book.agent_config(self._config), self._book.reward_table())
+
+
+def settle_trial(database: Database, name: str, tried: float, before: float) -> bool:
+    """Keep a change that was tried, or undo it where it did worse; return whether it is kept.
+
+    tried, before: accuracy on the same held-out decisions, with the change and without.
+    """
+    book = SettingBook(database)
+    change: Change | None = next((one for one in book.changes() if one.name == name and one.on_trial), None)
+    keep = tried >= before
+    if change is not None:
+        compared = f"{tried:.2%} with {change.value:g}, {before:.2%} without, on the same held-out decisions"
+        book.settle_trial(change, keep, f"{'kept' if keep else 'undone'}: {compared}", utc_now())
+    return keep

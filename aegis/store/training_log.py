@@ -1,0 +1,108 @@
+"""The trainings of a workspace, as they run and as they ended, with their epochs. It trains nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aegis.errors import StoreError
+from aegis.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """One training, from the moment it was due."""
+
+    id: int
+    status: str
+    """`running` until it ended, also while no process carries it out; then `switched`, `refused` or `failed`"""
+    decisions: int
+    """How many it learns from"""
+    last_seq: int | None
+    """Place in the order of recording of the last decision it learns from; None for decisions from a file"""
+    settings: dict[str, Any]
+    started_at: str
+    ended_at: str | None
+    reason: str
+    """Why it ended as it did"""
+    report: dict[str, Any]
+    """Its figures, as `aegis train --report` writes them"""
+
+
+class TrainingLog:
+    """The trainings in a workspace's database; at most one of them runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, decisions: int, last_seq: int | None, settings: Mapping[str, Any], now: datetime) -> TrainingRecord:
+        """Record that a training is due, with all that it needs; raises `StoreError` while another one runs."""
+        with self._database.transaction() as connection:
+            try:
+                row = connection.execute(
+                    "INSERT INTO trainings (decisions, last_seq, settings, started_at) VALUES (?, ?, ?, ?)",
+                    (decisions, last_seq, json.dumps(settings), now.isoformat()),
+                )
+            except sqlite3.IntegrityError as error:
+                raise StoreError(f"{self._database.path}: a training runs already: wait for its end") from error
+        return self.get(int(row.lastrowid or 0))
+
+    def add_epoch(self, training: int, results: Mapping[str, Any], now: datetime, trial: str = "") -> None:
+        """Record an epoch's results; one that is repeated after a kill takes the place of the first.
+
+        trial: which of a training's runs it belongs to, where settings are compared; '' for the one that counts.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO epochs (training, trial, epoch, results, recorded_at) VALUES (?, ?, ?, ?, ?)",
+                (training, trial, results["epoch"], json.dumps(results), now.isoformat()),
+            )
+
+    def epochs(self, training: int, after: int = 0, trial: str = "") -> list[dict[str, Any]]:
+        """Return the results of a training's epochs after the one given, in their order."""
+        sql = "SELECT results FROM epochs WHERE training = ? AND trial = ? AND epoch > ? ORDER BY epoch"
+        return [json.loads(row["results"]) for row in self._database.query(sql, (training, trial, after))]
+
+    def end(self, training: int, status: str, reason: str, report: Mapping[str, Any], now: datetime) -> None:
+        """Record how a training ended; one that has ended stays as it is."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE trainings SET status = ?, reason = ?, report = ?, ended_at = ?"
+                " WHERE id = ? AND status = 'running'",
+                (status, reason, json.dumps(report), now.isoformat(), training),
+            )
+
+    def get(self, training: int) -> TrainingRecord:
+        """Return a training; raises `StoreError` where there is none of this number."""
+        found = self._select("WHERE id = ?", (training,))
+        if not found:
+            raise StoreError(f"{self._database.path}: no training {training}")
+        return found[0]
+
+    def running(self) -> TrainingRecord | None:
+        """Return the training that has not ended yet, whether or not a process carries it out; or None."""
+        found = self._select("WHERE status = 'running'")
+        return found[0] if found else None
+
+    def latest(self) -> TrainingRecord | None:
+        """Return the newest training, or None before the first."""
+        found = self._select("ORDER BY id DESC LIMIT 1")
+        return found[0] if found else None
+
+    def latest_of_workspace(self) -> TrainingRecord | None:
+        """Return the newest training on the workspace's own decisions, or None before the first."""
+        found = self._select("WHERE last_seq IS NOT NULL ORDER BY id DESC LIMIT 1")
+        return found[0] if found else None
+
+    def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[TrainingRecord]:
+        rows = self._database.query(f"SELECT * FROM trainings {where}", values)
+        return [
+            TrainingRecord(
+                **(dict(row) | {"settings": json.loads(row["settings"]), "report": json.loads(row["report"])})
+            )
+            for row in rows
+        ]

@@ -1,0 +1,113 @@
+"""Probabilities of actions out of a chat completion: from its tokens' log-probabilities, or from the answer alone.
+
+Pure functions over the JSON that endpoints answer with, of which nothing is taken for granted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from aegis.types import ActionList
+
+LEAST_MASS = 0.05
+"""Where the tokens listed give all actions together less than this, they say nothing of the choice."""
+_TELLING_CHARACTERS = 2
+"""A single letter may begin anything."""
+_MARKS = " \t\r\n\"'`*.:,;!“”‘’"
+_ANSWER_KEY = "action"
+
+
+def answer_format(actions: ActionList) -> dict[str, Any]:
+    """Return the `response_format` that lets a model answer with an action's words only (JSON Schema, an enum)."""
+    schema = {
+        "type": "object",
+        "properties": {_ANSWER_KEY: {"type": "string", "enum": [spec.words for spec in actions]}},
+        "required": [_ANSWER_KEY],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": schema}}
+
+
+def read_answer(text: str, actions: ActionList) -> tuple[float, ...] | None:
+    """Return probability one for the action that the answer names and nothing but names; None for any other text.
+
+    Its words alone count, in quotes and with a full stop or not, and a JSON object `{"action": words}`; so does the
+    action's name.
+    """
+    plain = text.strip()
+    if plain.startswith("{"):
+        try:
+            document = json.loads(plain)
+        except (ValueError, RecursionError):
+            return None
+        named = document.get(_ANSWER_KEY) if isinstance(document, dict) else None
+        plain = named if isinstance(named, str) else ""
+    said = " ".join(plain.strip(_MARKS).casefold().split())
+    for number, spec in enumerate(actions):
+        if said in (spec.words.casefold(), spec.name.casefold()):
+            return tuple(float(k == number) for k in range(len(actions)))
+    return None
+
+
+def read_logprobs(content: Any, actions: ActionList) -> tuple[float, ...] | None:
+    """Return the actions' probabilities by `logprobs.content` of an answer; None where its tokens name no action.
+
+    A token counts for the action whose words it begins, shared where it begins several. The token that was chosen is
+    followed to the end of the words, for `I` may begin `idle` or `I think`. What is left is normalised over actions.
+    """
+    words = [spec.words.casefold() for spec in actions]
+    mass = [0.0] * len(words)
+    said, reached = "", 1.0
+    for place in content if isinstance(content, list) else []:
+        tokens = _tokens(place)
+        if tokens is None:
+            break
+        chosen, probabilities = tokens
+        for token, probability in probabilities.items():
+            if token != chosen and len(_plain(said + token)) >= _TELLING_CHARACTERS:
+                _share(mass, _begun(said + token, words), reached * probability)
+        said, reached = said + chosen, reached * probabilities[chosen]
+        begun = _begun(said, words)
+        whole = len(begun) == 1 and len(_plain(said)) >= len(words[begun[0]])
+        if whole or (not begun and _plain(said)):
+            break
+    if len(_plain(said)) >= _TELLING_CHARACTERS:
+        exactly = [number for number, word in enumerate(words) if word == _plain(said)]
+        _share(mass, exactly or _begun(said, words), reached)
+    total = math.fsum(mass)
+    return tuple(part / total for part in mass) if total >= LEAST_MASS else None
+
+
+def _share(mass: list[float], numbers: Sequence[int], probability: float) -> None:
+    for number in numbers:
+        mass[number] += probability / len(numbers)
+
+
+def _tokens(place: Any) -> tuple[str, dict[str, float]] | None:
+    """Return the token chosen at a place and the probability of each token listed there, the chosen one among them."""
+    if not isinstance(place, dict) or not isinstance(place.get("token"), str):
+        return None
+    others = place.get("top_logprobs")
+    listed = [place, *(others if isinstance(others, list) else [])]
+    probabilities: dict[str, float] = {}
+    for one in listed:
+        token, value = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
+        if isinstance(token, str) and isinstance(value, (int, float)) and not math.isnan(value):
+            probabilities[token] = math.exp(min(float(value), 0.0))
+    return (place["token"], probabilities) if place["token"] in probabilities else None
+
+
+def _begun(said: str, words: Sequence[str]) -> list[int]:
+    """Return the actions whose words begin so, else the one that this goes on from; none where nothing is said yet."""
+    plain = _plain(said)
+    if not plain:
+        return []
+    begun = [number for number, word in enumerate(words) if word.startswith(plain)]
+    return begun or [number for number, word in enumerate(words) if plain.startswith(word + " ")]
+
+
+def _plain(said: str) -> str:
+    return " ".join(said.strip(_MARKS).casefold().split())

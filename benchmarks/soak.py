@@ -1,0 +1,259 @@
+"""What a run of days must bear: `python -m benchmarks.soak kills` and `python -m benchmarks.soak decisions`.
+
+kills: the agent by itself, ended by SIGKILL at random moments of collection, training and switch, and started again;
+every decision it told of must be in its workspace once, and every run must end switched. decisions: 50,000 of them at
+full pace; memory must stay flat, and a status must stay quick. Both use the scripted teacher and a very small HRM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aegis.lifecycle import read_standing
+from aegis.workspace import Workspace
+
+TINY_HRM = {"high_width": 32, "high_layers": 1, "high_heads": 2, "low_width": 16, "low_layers": 1, "low_heads": 2}
+ROUND_KILLS = 10
+"""Most kills of one workspace; then it is left alone until it has switched."""
+STAGES = (("begun", 3.0), ("decided", 2.0), ("training_started", 8.0), ("last epoch", 3.0))
+"""What a kill waits for, one of these at random, and at most how many seconds more."""
+STAGE_TIMEOUT_SECONDS = 60.0
+EPOCHS = 6
+ROUND_TIMEOUT_SECONDS = 240.0
+
+
+@dataclass
+class Life:
+    """One process of the agent, from its start to its end."""
+
+    process: subprocess.Popen[str]
+    events: list[dict] = field(default_factory=list)
+    trainer: int | None = None
+    reader: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Wait until all that it wrote before its end is read."""
+        assert self.reader is not None
+        assert self.process.stdout is not None
+        self.reader.join()
+        self.process.stdout.close()
+
+    def has(self, event: str) -> bool:
+        """Tell whether it has come so far."""
+        if event == "begun":
+            return True
+        if event == "last epoch":
+            return any(one["event"] == "epoch" and one["epoch"] == EPOCHS for one in list(self.events))
+        return any(one["event"] == event for one in list(self.events))
+
+    def read(self) -> None:
+        """Read what it tells until its end."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if not line.endswith("\n"):
+                return  # cut off by the kill: not told of
+            event = json.loads(line)
+            self.events.append(event)
+            if event["event"] == "training_process":
+                self.trainer = event["process"]
+
+
+@dataclass
+class KillReport:
+    """What came of one workspace that was killed again and again."""
+
+    kills: int
+    stages: Counter
+    """Kills by the stage they came in"""
+    told: int
+    recorded: int
+    switched: bool
+
+
+def start_agent(workspace: Path, collect: int, seed: int) -> Life:
+    """Start the agent by itself in a process of its own."""
+    model = workspace.parent / "tiny.json"
+    model.write_text(json.dumps(TINY_HRM))
+    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--log-format", "json", "--until", "switched"]
+    options += [
+        "--collect",
+        str(collect),
+        "--model",
+        str(model),
+        "--epochs",
+        str(EPOCHS),
+        "--lr",
+        "3e-3",
+        "--device",
+        "cpu",
+    ]
+    command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(workspace), *options]
+    process = subprocess.Popen(
+        [*command, "--vary-presence", "--seed", str(seed)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    life = Life(process)
+    life.reader = threading.Thread(target=life.read, daemon=True)
+    life.reader.start()
+    return life
+
+
+def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) -> KillReport:
+    """Kill one workspace's agent this often at most, then let it end; raises `AssertionError` for anything lost."""
+    workspace, told, stages, made = folder / "workspace", [], Counter(), 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(kills + 1):
+        life = start_agent(workspace, collect, seed=draw.randrange(2**31))
+        if number < kills:
+            made += _kill(life, draw, stages)
+        else:
+            life.process.wait(ROUND_TIMEOUT_SECONDS)
+        life.close()
+        told += [event["id"] for event in life.events if event["event"] == "decided"]
+        recorded = check_record(workspace, told, made)
+        if life.process.returncode == 0:
+            break
+    standing = read_standing(Workspace(workspace))
+    assert standing.phase == 4, f"the run ended in phase {standing.phase}: {standing}"
+    return KillReport(made, stages, len(told), recorded, standing.using_hrm)
+
+
+def check_record(workspace: Path, told: list[str], kills: int) -> int:
+    """Check that each decision told of is recorded once, and hardly more are; return how many are recorded."""
+    if not (workspace / "aegis.db").exists():
+        assert not told, "decisions were told of, and there is no database"
+        return 0
+    with sqlite3.connect(workspace / "aegis.db") as connection:
+        found = Counter(row[0] for row in connection.execute("SELECT id FROM decisions"))
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    connection.close()
+    lost = [decision for decision in told if found[decision] != 1]
+    assert not lost, f"{len(lost)} of {len(told)} decisions told of are not there once: {lost[:3]}"
+    assert len(set(told)) == len(told), "a decision was told of twice"
+    # One that was recorded and not told of any more: at most the one that a kill came upon.
+    assert len(found) - len(told) <= kills, f"{len(found)} decisions recorded, {len(told)} told of, {kills} kills"
+    return len(found)
+
+
+def _kill(life: Life, draw: random.Random, stages: Counter) -> int:
+    """Kill it at a random moment, half of the time its training first; return 1, or 0 where it had ended before."""
+    event, longest = draw.choice(STAGES)
+    deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
+    while not life.has(event) and life.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        life.process.wait(draw.uniform(0, longest))
+        return 0
+    except subprocess.TimeoutExpired:
+        pass
+    if life.trainer is not None and draw.random() < 0.5:
+        with contextlib.suppress(ProcessLookupError):  # it had ended
+            os.kill(life.trainer, signal.SIGKILL)
+    life.process.kill()
+    life.process.wait()
+    life.close()
+    stages[_stage(life)] += 1
+    return 1
+
+
+def _stage(life: Life) -> str:
+    kinds = {event["event"] for event in life.events}
+    if "training_ended" in kinds:
+        return "switch"
+    if "training_started" in kinds:
+        return "training"
+    return "collection" if "decided" in kinds else "start"
+
+
+def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
+    """Kill agents until there were so many kills, a new workspace after each that has switched."""
+    draw, reports = random.Random(seed), []
+    while (left := kills - sum(report.kills for report in reports)) > 0:
+        report = kill_run(folder / f"round-{len(reports)}", min(left, ROUND_KILLS), draw)
+        reports.append(report)
+        print(
+            f"round {len(reports)}: {report.kills} kills ({dict(report.stages)}), {report.told} decisions told of,"
+            f" {report.recorded} recorded, switched: {report.switched}",
+            flush=True,
+        )
+    return reports
+
+
+def run_decisions(count: int, folder: Path) -> dict[str, float]:
+    """Make many decisions in one process; return memory early and late, in MB, and the slowest status, in seconds."""
+    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--max-decisions", str(count)]
+    options += ["--collect", str(10 * count), "--vary-presence", "--seed", "0", "--device", "cpu"]
+    command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(folder / "workspace"), *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    memory: list[tuple[int, float]] = []
+    statuses: list[float] = []
+    workspace = Workspace(folder / "workspace")
+    while process.poll() is None:
+        time.sleep(1.0)
+        if workspace.database.exists() and process.poll() is None:
+            started = time.perf_counter()
+            made = read_standing(workspace).decisions
+            statuses.append(time.perf_counter() - started)
+            memory.append((made, _memory_mb(process.pid)))
+    early = [size for made, size in memory if 0.05 * count <= made <= 0.15 * count and size]
+    late = [size for made, size in memory if made >= 0.9 * count and size]
+    started = time.perf_counter()
+    standing = read_standing(workspace)
+    last = time.perf_counter() - started
+    return {
+        "decisions": standing.decisions,
+        "early_mb": statistics.median(early),
+        "late_mb": statistics.median(late),
+        "growth": statistics.median(late) / statistics.median(early) - 1,
+        "status_ms": 1000 * last,
+        "slowest_status_ms": 1000 * max(statuses),
+    }
+
+
+def _memory_mb(process: int) -> float:
+    """Return what the process has allocated, without the files that it has mapped; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon:"))
+
+
+def main() -> None:
+    """Read the arguments and run what they name."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("what", choices=["kills", "decisions"])
+    parser.add_argument("--number", type=int, help="kills (100) or decisions (50,000)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="aegis-soak-") as folder:
+        if given.what == "kills":
+            reports = run_kills(given.number or 100, given.seed, Path(folder))
+            stages = sum((report.stages for report in reports), Counter())
+            print(f"{sum(report.kills for report in reports)} kills, {dict(stages)}: nothing lost, all runs switched")
+            return
+        measured = run_decisions(given.number or 50_000, Path(folder))
+        print(json.dumps({name: round(value, 4) for name, value in measured.items()}))
+        if measured["growth"] > 0.10 or measured["status_ms"] > 100:
+            raise SystemExit("memory grew by more than a tenth, or a status took more than 100 ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Approved proposals change settings within their bounds, and say what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from aegis.agent import SETTINGS, ApprovalQueue, RewardTable, SettingBook
+from aegis.agent.proposals import Proposal
+from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig
+from aegis.errors import ActionError
+from aegis.types import Action, Decision
+
+CONFIGS = {"agent": AgentConfig, "training": TrainingConfig, "model": HRMConfig, "gate": GateConfig}
+
+
+@pytest.fixture
+def propose(store, database, clock):
+    queue = ApprovalQueue(database)
+    made = []
+
+    def propose(aspect, old, new):
+        decision = Decision("e", len(made), {}, ("a", "b"), Action("a"), None, "fake", decided_at=clock())
+        made.append(decision)
+        store.append(decision)
+        return queue.propose(decision.id, Proposal(aspect, old, new, "a reason", 1.0), clock(), 600)
+
+    return propose
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_every_setting_is_a_field_whose_default_and_bounds_are_valid(setting):
+    if setting.kind == "reward":
+        assert setting.allows(getattr(RewardTable(), setting.name.removeprefix("reward_")))
+        return
+    config = CONFIGS[setting.kind]
+    assert setting.name in {field.name for field in fields(config)}
+    assert setting.allows(getattr(config(), setting.name))
+    for bound in (setting.low, setting.high):
+        config(**{setting.name: bound})
+
+
+def test_a_value_out_of_bounds_or_of_another_type_is_refused(database, clock):
+    book = SettingBook(database)
+    for name, value in (
+        ("epochs", 1000),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("threshold", 0.1),
+        ("hits_per_search", "9"),
+    ):
+        with pytest.raises(ActionError, match=f"{name} must lie between"):
+            book.change(name, value, 1, None, clock())
+    with pytest.raises(ActionError, match="'__class__' is no setting"):
+        book.change("__class__", 1, 1, None, clock())
+    assert book.changes() == []
+
+
+def test_an_approved_setting_of_the_agent_is_in_use_at_once(database, propose, clock):
+    effect = ApprovalQueue(database).decide(propose("hits_per_search", 2, 4), True, clock())
+    assert effect == "in use at once"
+    assert SettingBook(database).agent_config(AgentConfig()).hits_per_search == 4
+    ApprovalQueue(database).decide(propose("reward_idle", -0.1, -0.2), True, clock())
+    assert SettingBook(database).reward_table() == RewardTable(idle=-0.2)
+
+
+def test_a_rejected_one_changes_nothing(database, propose, clock):
+    assert ApprovalQueue(database).decide(propose("hits_per_search", 2, 4), False, clock()) == "nothing is changed"
+    assert SettingBook(database).changes() == []
+
+
+def test_one_out_of_bounds_stays_pending(database, propose, clock):
+    queue = ApprovalQueue(database)
+    number = propose("hits_per_search", 2, 400)
+    with pytest.raises(ActionError, match="hits_per_search must lie between 1 and 10"):
+        queue.decide(number, True, clock())
+    assert [one.id for one in queue.pending()] == [number]
+
+
+def test_a_setting_of_the_training_waits_for_its_trial_and_is_kept_or_undone(database, propose, clock):
+    queue, book = ApprovalQueue(database), SettingBook(database)
+    for number, (keep, word) in enumerate(((False, "undone: worse"), (True, "kept: better"))):
+        effect = queue.decide(propose("epochs", 20, 30), True, clock())
+        assert effect == "tried at the next training, beside the value before it"
+        assert book.values("training") == {}
+        change = book.next_trial()
+        assert (change.name, change.value, change.before, change.proposal) == ("epochs", 30, 20, number + 1)
+        book.settle_trial(change, keep, word, clock())
+        assert book.next_trial() is None
+        assert book.values("training") == ({"epochs": 30} if keep else {})
+        assert next(one for one in queue.decided() if one.id == number + 1).effect == word
+
+
+def test_what_a_rule_approves_brings_no_reward_of_its_own(database, propose, clock):
+    queue = ApprovalQueue(database)
+    queue.decide(propose("hits_per_search", 2, 4), True, clock(), by="rule")
+    assert queue.unsettled() == []
+    queue.decide(propose("questions_per_item", 1, 2), True, clock())
+    assert [one.aspect for one in queue.unsettled()] == ["questions_per_item"]
+
+
+def test_the_gate_and_the_rewards_need_a_person():
+    assert {name for name, setting in SETTINGS.items() if setting.needs_a_person} == {
+        "threshold",
+        "reward_idle",
+        "reward_nothing_found",
+    }

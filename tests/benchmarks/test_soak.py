@@ -1,0 +1,45 @@
+"""Nothing told of is lost or doubled by SIGKILL, and the run still ends switched (`make soak`: a hundred kills)."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+
+import pytest
+
+from aegis.agent.search import OfflineSearch
+from benchmarks.soak import check_record, kill_run, run_decisions
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _search_index():
+    """Make the index of the installed documentation before anything waits for an agent: it may take a minute."""
+    OfflineSearch().topics()
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_again_and_again_loses_nothing_and_ends_switched(kills, tmp_path):
+    report = kill_run(tmp_path, kills, random.Random(1), collect=150)
+    assert report.kills >= 1
+    assert report.told > 150
+    assert report.switched
+
+
+def test_a_lost_or_doubled_decision_would_be_found(tmp_path):
+    with sqlite3.connect(tmp_path / "aegis.db") as connection:
+        connection.execute("CREATE TABLE decisions (id TEXT)")
+        connection.execute("INSERT INTO decisions VALUES ('a'), ('b'), ('b')")
+    connection.close()
+    for told, words in ((["c"], "not there once"), (["b"], "not there once"), (["a", "a"], "told of twice")):
+        with pytest.raises(AssertionError, match=words):
+            check_record(tmp_path, told, kills=2)
+    with pytest.raises(AssertionError, match="2 decisions recorded, 1 told of"):
+        check_record(tmp_path, ["a"], kills=0)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_and_a_status_quick_over_many_decisions(tmp_path):
+    measured = run_decisions(5_000, tmp_path)
+    assert measured["decisions"] == 5_000
+    assert measured["growth"] < 0.1
+    assert measured["status_ms"] < 100

@@ -1,0 +1,111 @@
+"""The block that `aegis status` and the prompt's `training` show, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aegis.cli.block import describe_agent, training_block
+from aegis.lifecycle import Standing, TrainingProgress
+
+COLLECTING = Standing(
+    workspace="workspace",
+    phase=1,
+    running=True,
+    process=7,
+    doing="deciding",
+    teacher="gpt2",
+    serving="gpt2",
+    using_hrm=False,
+    collected=347,
+    target=1100,
+    decisions=347,
+    actions={"web_search": 201, "idle": 80, "ask_human": 46, "propose_improvement": 20},
+    mean_gained=2.14,
+    hrm_decisions=0,
+    hrm_actions={},
+    mean_reward=None,
+    training=None,
+    rl_updates=0,
+)
+TRAINING = TrainingProgress(
+    number=1,
+    status="running",
+    active=True,
+    decisions=1100,
+    epoch=7,
+    epochs=20,
+    loss=0.95123,
+    heldout_accuracy=0.8091,
+    checkpoints=("epoch-005",),
+    verdict="",
+)
+
+
+def test_phase_1_reads_as_it_was_asked_for():
+    assert "\n".join(training_block(COLLECTING)) == (
+        """\
+======================================================================
+HRM TRAINING STATUS
+======================================================================
+  Current Phase: Phase 1: Data Collection (Bootstrap from gpt2)
+  Using HRM: No (using gpt2)
+  Training examples collected: 347/1100
+  Progress: 31.5%
+
+Data Collection Details:
+  Total examples: 347
+  Action distribution:
+    web_search: 201
+    idle: 80
+    ask_human: 46
+    propose_improvement: 20
+  Avg knowledge per example: 2.14
+
+  Next milestone: 753 examples until training
+======================================================================"""
+    )
+
+
+def test_phase_2_shows_the_training_as_it_comes():
+    lines = training_block(replace(COLLECTING, phase=2, collected=1180, training=TRAINING))
+    for line in (
+        "  Current Phase: Phase 2: HRM Training (Imitation Learning)",
+        "  Progress: 100.0%",
+        "  Training: 1 (running), on 1100 examples",
+        "  Epoch: 7/20",
+        "  Loss: 0.9512",
+        "  Held-out accuracy: 80.91%",
+        "  Checkpoints: epoch-005",
+        "  Verdict: none yet",
+        "  Next milestone: the gate, after the last epoch",
+    ):
+        assert line in lines
+
+
+def test_a_training_that_nobody_carries_out_is_called_interrupted():
+    lines = training_block(replace(COLLECTING, phase=2, training=replace(TRAINING, active=False, loss=None)))
+    assert "  Training: 1 (interrupted: the next start goes on with it), on 1100 examples" in lines
+    assert "  Loss: unknown" in lines
+
+
+def test_phase_4_shows_verdict_rewards_and_that_nothing_was_updated():
+    ended = replace(TRAINING, status="switched", active=False, epoch=20, verdict="good\x1b[31m enough")
+    switched = replace(
+        COLLECTING, phase=4, using_hrm=True, serving="hrm@1", training=ended, hrm_decisions=12, mean_reward=0.421,
+        hrm_actions={"idle": 12},
+    )  # fmt: skip
+    lines = training_block(switched)
+    for line in (
+        "  Using HRM: Yes (hrm@1)",
+        "  Verdict: good[31m enough",
+        "  Decisions by the HRM: 12",
+        "  RL updates: 0",
+        "  Mean reward: +0.42",
+        "  Next milestone: RL updates, which are not built yet",
+    ):
+        assert line in lines
+
+
+def test_an_agent_that_does_not_run_is_said():
+    assert describe_agent(COLLECTING) == "running (process 7): deciding"
+    assert describe_agent(replace(COLLECTING, running=False)) == "not running"

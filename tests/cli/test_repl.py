@@ -1,0 +1,201 @@
+"""Every command of the prompt, typed into a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from aegis.agent import ApprovalQueue, Inbox
+from aegis.agent.proposals import Proposal
+from aegis.agent.search import OfflineSearch
+from aegis.cli.command import COMMANDS
+from aegis.lifecycle.lock import hold
+from aegis.store import Database, DecisionStore
+from aegis.types import Action, Decision, utc_now
+from aegis.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ["--teacher", "scripted", "--interval", "0.05", "--device", "cpu"]
+
+
+class Terminal:
+    """The prompt in a terminal, and what a person sees of it."""
+
+    def __init__(self, workspace, *options):
+        environment = os.environ | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        arguments = [str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS, *options]
+        self.child = pexpect.spawn(
+            sys.executable, arguments, timeout=150, encoding="utf-8", dimensions=(50, 200), env=environment
+        )
+        self.child.expect("`help` lists the commands")
+        self.child.expect("aegis> ")
+
+    def type(self, line):
+        """Type a line and return what is shown until the next prompt."""
+        self.child.sendline(line)
+        self.child.expect(re.escape(line) + r"[^\n]*\n")
+        self.child.expect("aegis> ")
+        return self.child.before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _search_index():
+    """Make the index of the installed documentation before anything waits for an agent: it may take a minute."""
+    OfflineSearch().topics()
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A workspace with a question and two proposals that wait."""
+    folder = tmp_path_factory.mktemp("repl") / "w"
+    now = utc_now()
+    with Database(folder / "aegis.db") as database:
+        store = DecisionStore(database)
+        store.claim_teacher("scripted", 0, "a rule, no model")
+        for step in range(3):
+            action = Action("idle")
+            store.append(
+                Decision("e", step, {}, ("idle", "x"), action, None, "scripted", id=f"d{step}", decided_at=now)
+            )
+        Inbox(database).ask("d0", "What is WAL?\x1b]0;title\x07", now, 600)
+        for number, aspect in ((1, "hits_per_search"), (2, "questions_per_item")):
+            proposal = Proposal(aspect, 2, 4, "2 of 3 searches found nothing new", 0.6)
+            ApprovalQueue(database).propose(f"d{number}", proposal, now, 600)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def terminal(workspace):
+    opened = Terminal(workspace)
+    yield opened
+    opened.child.close(force=True)
+
+
+def test_help_names_every_command_with_an_example(terminal):
+    shown = terminal.type("help")
+    for spec in COMMANDS:
+        assert spec.name in shown
+        assert f"e.g. {spec.example}" in shown
+    assert "e.g. ask What is WAL?" in terminal.type("help ask")
+
+
+def test_what_waits_is_shown_and_settled(terminal):
+    shown = terminal.type("pending")
+    assert "1: What is WAL?]0;title" in shown
+    assert "1: hits_per_search from 2 to 4" in shown
+    assert "question 1 answered" in terminal.type("answer 1 A log written ahead")
+    assert "proposal 1 approved" in terminal.type("approve 1")
+    assert "proposal 2 rejected" in terminal.type("reject 2")
+    assert "not pending" in terminal.type("approve 2")
+    assert "give its number, e.g. answer 3" in terminal.type("answer it is a log")
+    assert "0 questions wait" in terminal.type("pending")
+
+
+def test_what_it_is_told_it_knows_and_what_it_is_asked_becomes_a_goal(terminal):
+    assert "now it knows" in terminal.type("tell Our database runs in WAL mode")
+    assert "it knew that already" in terminal.type("tell Our database runs in WAL mode")
+    assert "Our database runs in WAL mode" in terminal.type("knowledge database mode")
+    assert "nothing found" in terminal.type("knowledge zebra")
+    shown = terminal.type("ask Which mode does our database run in?")
+    assert "WAL mode" in shown
+    assert "its most important question" in shown
+    assert "raised before" in terminal.type("ask Which mode does our database run in?")
+    assert "Answer a person: Which mode" in terminal.type("goals")
+
+
+def test_a_decision_is_shown_and_carried_out_only_when_the_person_says_so(terminal, workspace):
+    for answer, outcome in (("n", "not carried out, and not recorded"), ("y", "✓ ")):
+        terminal.child.sendline("think")
+        terminal.child.expect("options: ")
+        terminal.child.expect("scripted")
+        terminal.child.expect(r"web_search +\d+\.\d%")
+        terminal.child.expect(r"Carry out \w+\? \[y/N\]")
+        terminal.child.sendline(answer)
+        terminal.child.expect(outcome)
+        terminal.child.expect("aegis> ")
+    with Database(workspace / "aegis.db") as database:
+        assert DecisionStore(database).count() == 4
+
+
+def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspace):
+    assert "the agent runs" in terminal.type("start")
+    assert "runs already" in terminal.type("start")
+    deadline = time.monotonic() + 30
+    while "running (process" not in (shown := terminal.type("status")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert "Phase 1: Data Collection (Bootstrap from scripted)" in shown
+    time.sleep(1)
+    status = [sys.executable, "-m", "aegis.cli.main", "status", "--workspace", str(workspace)]
+    outside = subprocess.run(status, capture_output=True, text=True, cwd=ROOT)
+    assert "Agent:      running (process" in outside.stdout
+    assert "stopped" in terminal.type("stop")
+    assert "no agent of this prompt runs" in terminal.type("stop")
+    assert "not running" in terminal.type("status")
+    shown = terminal.type("training")
+    assert "HRM TRAINING STATUS" in shown
+    assert "Avg knowledge per example" in shown
+
+
+def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
+    shown = terminal.type("history 2")
+    assert shown.count("scripted: ") == 2
+    assert "decisions written to" in terminal.type(f"export {tmp_path / 'out.jsonl'}")
+    assert (tmp_path / "out.jsonl").read_text().count("\n") > 3
+    assert "name a file" in terminal.type("export")
+
+
+def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
+    assert "no command 'dance'" in terminal.type("dance")
+    terminal.child.sendintr()
+    terminal.child.expect("Ctrl-C again, or quit, leaves")
+    terminal.child.expect("aegis> ")
+    assert "questions wait" in terminal.type("pending")
+
+
+def test_an_agent_of_another_process_is_left_alone(terminal, workspace):
+    with hold(Workspace(workspace).agent_lock, "an agent"):
+        assert "another process runs the agent" in terminal.type("start")
+
+
+def test_quit_leaves(terminal):
+    terminal.child.sendline("quit")
+    terminal.child.expect("Leaving. Everything recorded is kept.")
+    terminal.child.expect(pexpect.EOF)
+    terminal.child.close()
+    assert terminal.child.exitstatus == 0
+
+
+def test_sigterm_leaves_within_five_seconds_while_the_agent_runs(tmp_path):
+    terminal = Terminal(tmp_path / "w")
+    terminal.type("start")
+    sent = time.monotonic()
+    terminal.child.kill(signal.SIGTERM)
+    terminal.child.expect(pexpect.EOF)
+    terminal.child.close()
+    assert time.monotonic() - sent < 5
+    assert terminal.child.exitstatus == 143
+
+
+def test_an_agent_that_can_not_start_says_why(tmp_path):
+    terminal = Terminal(tmp_path / "w", "--teacher", "no/such/model.gguf")
+    terminal.child.sendline("start")
+    terminal.child.expect("the agent ended: .*no/such/model.gguf")
+    terminal.child.sendline("quit")
+    terminal.child.expect(pexpect.EOF)
+    terminal.child.close()
+
+
+def test_lines_from_a_pipe_are_commands_too(tmp_path):
+    command = [sys.executable, str(ROOT / "demo.py"), "--workspace", str(tmp_path / "w"), *OPTIONS]
+    done = subprocess.run(command, input="status\ntell It rains\nknowledge rains\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "It rains" in done.stdout
+    assert "Leaving" in done.stdout

@@ -1,0 +1,97 @@
+"""A workspace, a search of ten lines, and a trainer that is a line of Python."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+
+from aegis.agent.search import SearchHit
+from aegis.config import HRMConfig, RunConfig
+from aegis.lifecycle import Runner, open_store
+from aegis.testing import ScriptedTeacher
+from aegis.types import Action, Decision
+from aegis.workspace import Workspace
+
+ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+
+
+class FakeSearch:
+    """Finds a new passage per search."""
+
+    name = "fake"
+
+    def __init__(self, *arguments, **options):
+        self.count = 0
+
+    def topics(self):
+        return [("sqlite3", 9), ("json", 9)]
+
+    def search(self, query, limit):
+        self.count += 1
+        return [SearchHit(f"page {self.count}", f"Page {self.count} tells of `Thing{self.count}`.", "fake", "things")]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def fake_search(monkeypatch):
+    monkeypatch.setattr("aegis.lifecycle.collection.OfflineSearch", FakeSearch)
+    return FakeSearch
+
+
+@pytest.fixture
+def teacher():
+    return ScriptedTeacher()
+
+
+@pytest.fixture
+def make_runner(workspace, fake_search, teacher):
+    """Return what makes a runner; trainer: Python that is run in place of a training."""
+
+    def make(trainer="pass", load=None, notify=lambda event: None, **settings):
+        config = RunConfig(**({"interval_seconds": 0.0, "vary_presence": True} | settings))
+
+        def load_teacher(store):
+            store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
+            return teacher
+
+        return Runner(
+            workspace,
+            load or load_teacher,
+            [sys.executable, "-c", trainer],
+            config,
+            model=TINY,
+            notify=notify,
+        )
+
+    return make
+
+
+@pytest.fixture
+def fill(workspace):
+    """Return what records decisions of a teacher whose choice follows from one word of the state."""
+
+    def fill(count, policy="scripted", learnable=True, episode_length=10, seed=0):
+        draw = random.Random(seed)
+        decisions = []
+        for number in range(count):
+            action = draw.choice(ACTIONS)
+            cue = action if learnable else draw.choice(ACTIONS)
+            state = {"cue": f"now {cue.split('_')[0]} please", "number": number}
+            likely = tuple(0.91 if name == action else 0.03 for name in ACTIONS)
+            episode, step = divmod(number, episode_length)
+            decisions.append(
+                Decision(f"{policy}-{seed}-{episode}", step, state, ACTIONS, Action(action), likely, policy)
+            )
+        with open_store(workspace) as store:
+            store.claim_teacher("scripted", 0, "a rule, no model")
+            store.append_many(decisions)
+        return decisions
+
+    return fill

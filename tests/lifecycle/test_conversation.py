@@ -1,0 +1,44 @@
+"""What a person asks and tells arrives in the agent's memory, as data."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis.errors import ActionError
+from aegis.lifecycle import conversation, open_store
+from aegis.types import utc_now
+
+
+@pytest.fixture
+def database(workspace):
+    with open_store(workspace) as store:
+        yield store.database
+
+
+def test_a_fact_is_kept_once_and_found_by_its_words(database):
+    assert conversation.tell(database, "The sky is blue\x1b[31m at noon", utc_now())
+    assert not conversation.tell(database, "The sky is blue\x1b[31m at noon", utc_now())
+    conversation.tell(database, "Grass is green", utc_now())
+    (item,) = conversation.find_knowledge(database, "what is the SKY?")
+    assert (item.text, item.source) == ("The sky is blue[31m at noon", "person")
+    assert conversation.find_knowledge(database)[0].text == "Grass is green"
+    assert conversation.find_knowledge(database, "100%_\\ oxygen") == []
+
+
+def test_a_question_becomes_the_most_important_goal_once(database):
+    assert conversation.ask(database, "What is WAL?", utc_now())
+    assert not conversation.ask(database, "what is wal?", utc_now())
+    (goal,) = conversation.read_goals(database)
+    assert (goal.title, goal.priority, goal.open, goal.status) == ("Answer a person: What is WAL?", 1.0, 1, "active")
+
+
+def test_goals_of_a_person_move_on_and_others_stay(database):
+    conversation.ask(database, "What is WAL?", utc_now())
+    conversation.adopt_goals(database, "episode-2")
+    assert database.query("SELECT episode FROM goals")[0]["episode"] == "episode-2"
+
+
+@pytest.mark.parametrize("say", [conversation.ask, conversation.tell])
+def test_an_empty_line_is_refused_with_an_example(database, say):
+    with pytest.raises(ActionError, match=r"e\.g\."):
+        say(database, " \x00 ", utc_now())

@@ -1,0 +1,232 @@
+"""The agent by itself: its pace, its pauses, what it does when its teacher or its training fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from aegis.errors import StoreError, TeacherError
+from aegis.lifecycle import open_store, read_standing
+from aegis.lifecycle.lock import hold
+from aegis.store import TrainingLog
+from aegis.testing import ScriptedTeacher
+
+REFUSE = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[sys.argv.index("--workspace") + 1] + "/aegis.db", timeout=30) as connection:
+    connection.execute("UPDATE trainings SET status = 'refused', reason = 'too bad', ended_at = 'now'"
+                       " WHERE status = 'running'")
+"""
+
+
+def run_aside(runner):
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.01)
+
+
+def decided(events):
+    return [event for event in events if event.kind == "decided"]
+
+
+def test_it_makes_as_many_decisions_as_it_was_told_and_tells_of_each(workspace, make_runner):
+    events = []
+    make_runner(max_decisions=25, notify=events.append).run()
+    told = [event.fields["id"] for event in decided(events)]
+    with open_store(workspace) as store:
+        assert [decision.id for decision in store.decisions()] == told
+    assert len(told) == 25
+    assert [event.kind for event in (events[0], events[-1])] == ["started", "left"]
+    assert read_standing(workspace).collected == 25
+
+
+def test_an_interval_is_kept_between_decisions(make_runner):
+    events = []
+    make_runner(max_decisions=4, interval_seconds=0.1, notify=events.append).run()
+    times = [event.at for event in decided(events)]
+    assert (times[-1] - times[0]).total_seconds() > 0.25
+
+
+def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_runner):
+    events = []
+    runner = make_runner(notify=events.append)
+    thread = run_aside(runner)
+    wait_for(lambda: len(decided(events)) >= 3)
+    runner.pause()
+    wait_for(lambda: any(event.kind == "paused" for event in events))
+    made = len(decided(events))
+    time.sleep(0.2)
+    assert len(decided(events)) == made
+    assert read_standing(workspace).doing == "paused"
+    runner.resume()
+    wait_for(lambda: len(decided(events)) > made)
+    runner.pause()
+    runner.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not read_standing(workspace).running
+
+
+def test_a_second_agent_in_the_workspace_is_refused(workspace, make_runner):
+    with hold(workspace.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running in this"):
+        make_runner(max_decisions=1).run()
+
+
+def test_a_teacher_that_fails_is_tried_again_with_growing_pauses_and_comes_back(workspace, make_runner, teacher):
+    events, asked = [], []
+
+    class Failing(ScriptedTeacher):
+        def probabilities(self, states, actions):
+            asked.append(states)
+            if 3 <= len(asked) <= 7:
+                raise RuntimeError("CUDA out of memory")
+            return super().probabilities(states, actions)
+
+    runner = make_runner(
+        load=lambda store: Failing(), max_decisions=6, notify=events.append,
+        first_pause_seconds=0.01, longest_pause_seconds=0.05,
+    )  # fmt: skip
+    runner.run()
+    failures = [event for event in events if event.kind == "policy_failed"]
+    assert [event.fields["pause_seconds"] for event in failures] == [0.01, 0.02, 0.04, 0.05, 0.05]
+    assert "CUDA out of memory" in failures[0].message
+    assert "idles" not in failures[0].message
+    assert "the agent idles" in failures[-1].message
+    assert [event.kind for event in events].count("policy_back") == 1
+    assert len(decided(events)) == 6
+    assert read_standing(workspace).decisions == 6
+
+
+def test_a_teacher_that_there_is_no_memory_to_load_is_loaded_later(make_runner, teacher):
+    tries = []
+
+    def load(store):
+        tries.append(store)
+        if len(tries) < 3:
+            raise MemoryError
+        return teacher
+
+    make_runner(load=load, max_decisions=1, first_pause_seconds=0.01).run()
+    assert len(tries) == 3
+
+
+def test_a_teacher_that_is_not_there_ends_the_run_with_its_error(make_runner):
+    def load(store):
+        raise TeacherError("gpt2 is not installed")
+
+    with pytest.raises(TeacherError, match="gpt2 is not installed"):
+        make_runner(load=load).run()
+
+
+def test_an_action_that_breaks_is_recorded_as_failed_and_the_agent_goes_on(workspace, make_runner, fake_search):
+    def search(self, query, limit):
+        raise ZeroDivisionError("a bug of the provider's")
+
+    fake_search_search, fake_search.search = fake_search.search, search
+    try:
+        make_runner(max_decisions=10).run()
+    finally:
+        fake_search.search = fake_search_search
+    with open_store(workspace) as store:
+        outcomes = [outcome for decision, outcome in store.examples() if decision.action.name == "web_search"]
+    assert outcomes
+    assert {outcome.status for outcome in outcomes} == {"failed"}
+    assert "a bug of the provider's" in outcomes[0].detail
+
+
+def test_training_starts_at_the_decisions_named_while_the_agent_goes_on_and_again_after_a_fifth_more(
+    workspace, make_runner
+):
+    events = []
+    runner = make_runner(trainer=REFUSE, collect=100, notify=events.append)
+    thread = run_aside(runner)
+    wait_for(lambda: [event.kind for event in events].count("training_ended") >= 2)
+    runner.stop()
+    thread.join(5)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        first, second = log.get(1), log.get(2)
+    assert (first.decisions, first.last_seq) == (100, 100)
+    assert second.decisions >= 120
+    kinds = [event.kind for event in events]
+    start, end = kinds.index("training_started"), kinds.index("training_ended")
+    assert "decided" in kinds[start:end]
+
+
+def test_a_training_process_that_only_breaks_is_given_up_and_the_agent_goes_on(workspace, make_runner):
+    events = []
+    runner = make_runner(trainer="raise SystemExit(9)", collect=100, notify=events.append)
+    thread = run_aside(runner)
+    wait_for(lambda: any(event.kind == "training_ended" for event in events))
+    runner.stop()
+    thread.join(5)
+    (ended,) = [event for event in events if event.kind == "training_ended"]
+    assert ended.fields["status"] == "failed"
+    assert "3 times in a row (exit code 9)" in ended.message
+    assert "training.log" in ended.message
+
+
+def test_a_stop_ends_the_training_process_too(workspace, make_runner, tmp_path):
+    events = []
+    sleeps = f"import pathlib, time; pathlib.Path({str(tmp_path / 'began')!r}).touch(); time.sleep(60)"
+    runner = make_runner(trainer=sleeps, collect=100, notify=events.append)
+    thread = run_aside(runner)
+    wait_for((tmp_path / "began").exists)
+    started = time.monotonic()
+    runner.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - started < 4
+    assert read_standing(workspace).phase == 2
+
+
+def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(workspace, make_runner):
+    from aegis.lifecycle import conversation
+    from aegis.types import utc_now
+
+    make_runner(max_decisions=3).run()
+    with open_store(workspace) as store:
+        assert conversation.ask(store.database, "What is a Carry?", utc_now())
+    make_runner(max_decisions=30).run()
+    with open_store(workspace) as store:
+        queries = [decision.action.argument.get("query") for decision in store.decisions()]
+    assert "What is a Carry?" in queries
+
+
+def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch):
+    from aegis.lifecycle.takeover import Takeover
+    from aegis.promotion import ModelRegistry
+
+    events, down = [], threading.Event()
+
+    class Dying(ScriptedTeacher):
+        def probabilities(self, states, actions):
+            if down.is_set():
+                raise ConnectionError("the endpoint is down")
+            return super().probabilities(states, actions)
+
+    monkeypatch.setattr(Takeover, "_load", lambda self, serving: ScriptedTeacher(name=serving.name))
+    runner = make_runner(
+        load=lambda store: Dying(), notify=events.append, until_switched=True, first_pause_seconds=60.0
+    )  # fmt: skip
+    thread = run_aside(runner)
+    wait_for(lambda: len(decided(events)) >= 3)
+    down.set()
+    wait_for(lambda: any(event.kind == "policy_failed" for event in events))
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, folder: None)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert decided(events)[-1].fields["policy"] == "hrm@1"
+    (switched,) = [event for event in events if event.kind == "switched"]
+    assert switched.fields["previous"] == "scripted"
+    assert read_standing(workspace).phase == 4

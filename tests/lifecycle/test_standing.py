@@ -1,0 +1,115 @@
+"""Where a workspace stands follows from what is in it, and is read quickly."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from aegis.errors import StoreError
+from aegis.lifecycle import open_store, read_standing
+from aegis.lifecycle.lock import hold
+from aegis.lifecycle.standing import AGENT_KEY, next_training_at
+from aegis.promotion import ModelRegistry
+from aegis.store import TrainingLog
+from aegis.types import Outcome
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+SETTINGS = {"training": {"epochs": 20}}
+
+
+def test_a_workspace_that_is_not_there_is_not_made_by_looking_at_it(workspace):
+    with pytest.raises(StoreError, match="no workspace here"):
+        read_standing(workspace)
+    assert not workspace.folder.exists()
+
+
+def test_an_empty_workspace_is_in_phase_1_without_a_teacher(workspace):
+    with open_store(workspace):
+        pass
+    standing = read_standing(workspace)
+    assert (standing.phase, standing.teacher, standing.serving, standing.collected) == (1, None, None, 0)
+    assert (standing.target, standing.remaining, standing.mean_gained, standing.training) == (1100, 1100, None, None)
+
+
+def test_collection_is_counted_by_the_teacher_alone(workspace, fill):
+    decisions = fill(120)
+    fill(30, policy="another", seed=1)
+    with open_store(workspace) as store:
+        for gained, decision in enumerate(decisions[:3]):
+            store.record_outcome(Outcome(decision.id, "ok", gained=gained, reward=1.0))
+        store.record_outcome(Outcome(decisions[3].id, "unknown"))
+    standing = read_standing(workspace)
+    assert (standing.collected, standing.decisions, standing.remaining) == (120, 150, 980)
+    assert sum(standing.actions.values()) == 120
+    assert standing.mean_gained == pytest.approx(1.0)
+    assert not standing.using_hrm
+
+
+def test_each_phase_follows_from_what_is_recorded(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        record = log.begin(120, store.newest(), SETTINGS, NOW)
+        assert read_standing(workspace).phase == 2
+        log.add_epoch(record.id, {"epoch": 1, "loss": 0.5, "heldout_accuracy": 0.8}, NOW)
+        training = read_standing(workspace).training
+        assert (training.epoch, training.epochs, training.loss, training.heldout_accuracy) == (1, 20, 0.5, 0.8)
+        assert not training.active
+        with hold(workspace.training_lock, "a training"):
+            assert read_standing(workspace).training.active
+        ModelRegistry(store, workspace).promote(lambda name, folder: None)
+        log.end(record.id, "switched", "good enough", {}, NOW)
+        standing = read_standing(workspace)
+        assert (standing.phase, standing.serving, standing.using_hrm) == (3, "hrm@1", True)
+    by_hrm = fill(10, policy="hrm@1", seed=2)
+    with open_store(workspace) as store:
+        store.record_outcome(Outcome(by_hrm[0].id, "ok", reward=2.0))
+        store.record_outcome(Outcome(by_hrm[1].id, "failed", reward=-1.0))
+    standing = read_standing(workspace)
+    assert (standing.phase, standing.hrm_decisions, standing.mean_reward, standing.rl_updates) == (4, 10, 0.5, 0)
+
+
+def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        assert next_training_at(log, 100) == 100
+        record = log.begin(101, store.newest(), SETTINGS, NOW)
+        assert next_training_at(log, 100) == 101
+        log.end(record.id, "refused", "too bad", {}, NOW)
+        assert next_training_at(log, 100) == 122
+        assert next_training_at(log, 500) == 500
+    assert read_standing(workspace).phase == 1
+
+
+def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
+    fill(10)
+    with open_store(workspace) as store:
+        store.set_meta(AGENT_KEY, json.dumps({"pid": 7, "collect": 200, "doing": "deciding"}))
+    standing = read_standing(workspace)
+    assert (standing.running, standing.process, standing.doing, standing.target) == (False, None, "", 200)
+    with hold(workspace.agent_lock, "an agent"):
+        standing = read_standing(workspace)
+    assert (standing.running, standing.process, standing.doing) == (True, 7, "deciding")
+
+
+def test_a_record_can_be_written_as_json(workspace, fill):
+    fill(20)
+    record = read_standing(workspace).to_record()
+    assert json.loads(json.dumps(record)) == record
+    assert record["remaining"] == 1080
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_so_many_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(workspace, fill, count):
+    fill(count)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        standing = read_standing(workspace)
+        times.append(time.perf_counter() - started)
+    assert standing.collected == count
+    assert min(times) < 0.1
