@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aegis.hrm.backend import BACKENDS, load_policy
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
-    from aegis.hrm.device import has_bf16, resolve_device
+    from aegis.hrm.device import has_bf16, resolve_device, use_threads
     from aegis.hrm.export import Example, ExportReport, export_onnx
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
     from aegis.hrm.onnx_policy import OnnxPolicy
@@ -23,7 +23,7 @@ _MODULES = {
     "backend": ("BACKENDS", "load_policy"),
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
-    "device": ("has_bf16", "resolve_device"),
+    "device": ("has_bf16", "resolve_device", "use_threads"),
     "export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
     "onnx_policy": ("OnnxPolicy",),
@@ -59,6 +59,7 @@ __all__ = [
     "read_model",
     "read_tensors",
     "resolve_device",
+    "use_threads",
     "write_folder",
 ]
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
         shipped_data,
     )
     from aegis.lifecycle.event import RunEvent
-    from aegis.lifecycle.judgement import TrainingOutcome, peak_rss_mb, train_and_judge, train_candidate
+    from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
+    from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
@@ -53,7 +54,8 @@ _ROOMS = {
         *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
     ),
     "event": ("RunEvent",),
-    "judgement": ("TrainingOutcome", "peak_rss_mb", "train_and_judge", "train_candidate"),
+    "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
+    "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
     "runner": ("Runner",),
     "standing": ("Standing", "TrainingProgress", "read_standing"),

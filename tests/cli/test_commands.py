@@ -14,7 +14,7 @@ from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("start", "prompt", "collect", "train", "run", "status", "compare", "check", "export", "import"),
+    *("start", "prompt", "collect", "train", "run", "status", "compare", "bench", "check", "export", "import"),
     *("inbox", "answer", "approve", "reject"),
 )
 
