@@ -72,6 +72,7 @@ def test_the_report_has_its_keys_and_the_faster_gpt2():
     assert "accuracy" not in report
 
 
+@pytest.mark.slow
 def test_gpt2_has_its_size_and_decides_by_the_teachers_own_code():
     teacher = untrained_gpt2(load_vocabulary(), "bfloat16")
     assert teacher.parameters == 124_439_808

@@ -11,7 +11,7 @@ import torch
 
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm import HRM, BACKENDS, HRMPolicy, OnnxPolicy, StateCodec, export, export_onnx, load_policy
+from aegis.hrm import BACKENDS, HRM, HRMPolicy, OnnxPolicy, StateCodec, export, export_onnx, load_policy
 from aegis.testing import check_policy
 from aegis.types import ActionList, ActionSpec, Policy
 
