@@ -38,6 +38,8 @@ class Latency:
     name: str
     ms_p50: float
     ms_p99: float
+    cpu_ms_p50: float
+    """Of this process on its cores: on a busy machine the fairer figure"""
     turns: int
 
 
@@ -65,15 +67,23 @@ class TrainingTime:
 def time_turns(contenders: Mapping[str, Policy], states: Sequence[State], actions: ActionList) -> list[Latency]:
     """Time one decision at a time, by each contender in turn on each state, so that a busy moment meets them all."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for policy in contenders.values():
         policy.probabilities(states[:1], actions)  # what is read and kept once
     for state in states:
         for name, policy in contenders.items():
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             policy.probabilities([state], actions)
+            cpu_seconds[name].append(time.process_time() - cpu_started)
             seconds[name].append(time.perf_counter() - started)
     return [
-        Latency(name, 1000 * median(own), 1000 * float(np.percentile(own, 99)), len(own))
+        Latency(
+            name=name,
+            ms_p50=1000 * median(own),
+            ms_p99=1000 * float(np.percentile(own, 99)),
+            cpu_ms_p50=1000 * median(cpu_seconds[name]),
+            turns=len(own),
+        )
         for name, own in seconds.items()
     ]
 
@@ -184,6 +194,7 @@ def build_report(
             "gpt2_ms_p99": gpt2.ms_p99,
             "gpt2_dtype": gpt2.name.removeprefix("gpt2 "),
             "ratio_p50": gpt2.ms_p50 / hrm.ms_p50,
+            "ratio_cpu_p50": gpt2.cpu_ms_p50 / hrm.cpu_ms_p50,
             "backend": backend,
             "all": [asdict(one) for one in latencies],
         },

@@ -52,10 +52,10 @@ def test_accuracy_is_counted_beside_the_eager_model():
 
 def test_the_report_has_its_keys_and_the_faster_gpt2():
     latencies = [
-        benchmark.Latency("eager", 4.0, 5.0, 9),
-        benchmark.Latency("onnx", 2.0, 3.0, 9),
-        benchmark.Latency("gpt2 float32", 400.0, 500.0, 9),
-        benchmark.Latency("gpt2 bfloat16", 200.0, 300.0, 9),
+        benchmark.Latency("eager", 4.0, 5.0, 4.0, 9),
+        benchmark.Latency("onnx", 2.0, 3.0, 2.0, 9),
+        benchmark.Latency("gpt2 float32", 400.0, 500.0, 400.0, 9),
+        benchmark.Latency("gpt2 bfloat16", 200.0, 300.0, 200.0, 9),
     ]
     trained = benchmark.TrainingTime(50.0, 20, 1100, 1400.0)
     machine = benchmark.describe_machine(1)
@@ -63,6 +63,7 @@ def test_the_report_has_its_keys_and_the_faster_gpt2():
     decide = report["decide"]
     assert (decide["hrm_ms_p50"], decide["hrm_ms_p99"], decide["gpt2_ms_p50"]) == (2.0, 3.0, 200.0)
     assert (decide["ratio_p50"], decide["backend"], decide["gpt2_dtype"]) == (100.0, "onnx", "bfloat16")
+    assert decide["ratio_cpu_p50"] == 100.0
     assert report["train"] == {"seconds": 50.0, "epochs": 20, "examples": 1100}
     assert report["parameters"] == {"hrm": 25, "gpt2": 100, "share": 0.25}
     assert report["peak_rss_mb"] == {"hrm": 200.0, "train": 1400.0}

@@ -115,12 +115,14 @@ def _show(document: dict[str, Any]) -> None:
         f"{document['machine']}, {document['cores']} cores, {document['threads']} thread(s) on each side",
         "  " + ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     )
-    say(f"  {'One decision':<28}{'median':>10}{'99%':>10}   times GPT-2's speed")
+    say(f"  {'One decision':<28}{'median':>10}{'99%':>10}{'CPU':>10}   times GPT-2's speed (CPU)")
+    gpt2_cpu = min(one["cpu_ms_p50"] for one in decide["all"] if one["name"].startswith("gpt2"))
     for one in decide["all"]:
         name = f"HRM {one['name']}" if not one["name"].startswith("gpt2") else one["name"].replace("gpt2", "GPT-2")
         mark = " <- auto" if one["name"] == decide["backend"] else ""
-        ratio = f"{decide['gpt2_ms_p50'] / one['ms_p50']:.1f}"
-        say(f"  {name:<28}{one['ms_p50']:>7.2f} ms{one['ms_p99']:>7.2f} ms   {ratio:>8}{mark}")
+        ratios = f"{decide['gpt2_ms_p50'] / one['ms_p50']:.1f} ({gpt2_cpu / one['cpu_ms_p50']:.1f})"
+        times = "".join(f"{one[key]:>7.2f} ms" for key in ("ms_p50", "ms_p99", "cpu_ms_p50"))
+        say(f"  {name:<28}{times}   {ratios}{mark}")
     say("")
     say(f"  {'Decisions a second':<28}{'HRM':>10}{'GPT-2':>10}   ratio")
     for size in throughput["hrm"]:
