@@ -17,7 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
     frozenset({"lifecycle", "comparison"}),
-    frozenset({"serving", "dashboard"}),
+    frozenset({"serving", "dashboard", "benchmark"}),
     frozenset({"cli"}),
 )
 """Lowest first. A room imports from the floors below its own; only on the lowest floor do siblings know each other."""
@@ -180,9 +180,34 @@ def test_a_ring_of_imports_is_found():
 
 def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
     modules = [
-        m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "comparison", "serving", "dashboard"}
+        m
+        for m in SOURCES
+        if room_of(m) not in TORCH_ROOMS | {"lifecycle", "comparison", "serving", "dashboard", "benchmark"}
     ]
     code = f"import sys\nfor name in {modules!r}: __import__(name)\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_and_the_help_load_next_to_nothing():
+    # How long they take follows from what they load (0.3 s are allowed); a count holds on a busy machine, too.
+    heavy = "{'torch', 'transformers', 'onnx', 'onnxruntime', 'numpy', 'scipy', 'sklearn', 'pydantic', 'matplotlib'}"
+    for code, allowed in (
+        ("import aegis", 150),
+        (
+            "from typer.testing import CliRunner\nfrom aegis.cli.main import app\nCliRunner().invoke(app, ['--help'])",
+            900,
+        ),
+    ):
+        checks = f"import sys\n{code}\nassert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+        checks += f"\nassert len(sys.modules) < {allowed}, len(sys.modules)"
+        done = subprocess.run([sys.executable, "-c", checks], cwd=FOLDER.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["onnx_policy", "codec", "vocabulary", "backend"])
+def test_what_decides_by_an_export_loads_without_torch(module):
+    code = f"import sys\nimport aegis.hrm.{module}\nassert not {{'torch', 'onnx'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

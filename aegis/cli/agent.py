@@ -43,6 +43,14 @@ SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
+        " onnx-int8 or openvino.",
+    ),
+]
 TeacherOption = Annotated[
     str,
     typer.Option(
@@ -121,6 +129,7 @@ def run(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     seed: SeedOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
     answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
     vary_presence: PresenceOption = False,
@@ -145,11 +154,12 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
         with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
-            policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device))
+            policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device), backend, say)
             if policy is None:
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
-            say(f"The agent decides by {policy.name}{size}")
+            by = f" on {policy.backend}" if hasattr(policy, "backend") else ""
+            say(f"The agent decides by {policy.name}{size}{by}")
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             with closing_policy(policy):
                 _run(store, policy, searching, decisions, seed, config, vary_presence)

@@ -46,7 +46,7 @@ def compare(
             if path is not None:
                 check_writable(path, option)
         if plot is not None:
-            _check_plot(plot)
+            check_plot(plot)
         from aegis import comparison, lifecycle
         from aegis.hrm import resolve_device
 
@@ -118,7 +118,8 @@ def _show(measured: list[Measurement]) -> None:
     say("")
 
 
-def _check_plot(plot: Path) -> None:
+def check_plot(plot: Path) -> None:
+    """Fail where a plot could not be drawn: another kind of file, or no matplotlib."""
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
     try:

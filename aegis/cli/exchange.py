@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aegis.cli.screen import BAD_INPUT, errors_explained, heading, say, show_rejected
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -77,13 +77,19 @@ def check(
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz.")],
+    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     all_policies: Annotated[
         bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
     ] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write the HRM that serves, as ONNX, to decide with no PyTorch.")
+    ] = False,
 ) -> None:
-    """Write a workspace's decisions and outcomes to a file."""
+    """Write a workspace's decisions and outcomes to a file, or its HRM to a folder."""
+    if onnx:
+        _export_model(file, Workspace(workspace))
+        return
     with errors_explained():
         from aegis import lifecycle
         from aegis.store import export_examples
@@ -96,6 +102,30 @@ def export(
         say(f"✓ {number} decisions written to {file}")
         if others:
             say(f"  {others} decisions by other policies are left out: --all writes them too")
+
+
+def _export_model(folder: Path, workspace: Workspace) -> None:
+    with errors_explained():
+        if folder.exists() and (
+            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())
+        ):
+            fail(f"{folder}: holds something else already: name a new folder")
+        from aegis import lifecycle
+        from aegis.hrm import HRMPolicy, export_onnx
+
+        with lifecycle.open_store(lifecycle.existing(workspace)) as store:
+            serving = lifecycle.find_serving(store, workspace)
+            if serving is None:
+                fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
+            examples = lifecycle.heldout_examples(store)
+        report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples)
+        say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
+        say(f"  eager      accuracy {report.accuracy:.2%}")
+        for one in report.backends:
+            say(
+                f"  {one.backend:<10} accuracy {one.accuracy:.2%}, {one.differing} other actions, probabilities within"
+                f" {one.max_difference:.0e}, {one.ms_p50:.2f} ms a decision"
+            )
 
 
 def import_(

@@ -8,6 +8,7 @@ import typer
 
 from aegis import __version__
 from aegis.cli.agent import collect, run, status
+from aegis.cli.bench import bench
 from aegis.cli.compare import compare
 from aegis.cli.exchange import check, export, import_
 from aegis.cli.inbox import answer, approve, inbox, reject
@@ -29,6 +30,7 @@ app.command()(train)
 app.command()(run)
 app.command()(status)
 app.command()(compare)
+app.command()(bench)
 app.command()(check)
 app.command()(export)
 app.command(name="import")(import_)

@@ -40,6 +40,7 @@ class SessionOptions:
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
     device: str = "auto"
+    backend: str = "auto"
     seed: int | None = None
 
 
@@ -116,6 +117,7 @@ class Session:
             gate=options.gate,
             model=options.model,
             device=self._device(),
+            backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
             notify=self._tell,
         )

@@ -11,6 +11,7 @@ import typer
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
+    BackendOption,
     DeviceOption,
     PresenceOption,
     SeedOption,
@@ -78,6 +79,7 @@ def start(
     threshold: ThresholdOption = GateConfig().threshold,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
 ) -> None:
@@ -106,6 +108,7 @@ def start(
             gate=GateConfig(threshold=threshold),
             model=read_model_config(model),
             device=device,
+            backend=backend,
             seed=seed,
         )
         code = watch(Session(options), headless=headless, as_json=log_format == "json")

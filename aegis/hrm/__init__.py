@@ -1,24 +1,55 @@
-"""The Hierarchical Reasoning Model: the model, its tokens, its folder, and the policy made of them."""
+"""The Hierarchical Reasoning Model: the model, its tokens, its folder, and the policies made of them.
 
-from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
-from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
-from aegis.hrm.device import has_bf16, resolve_device
-from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
-from aegis.hrm.policy import HRMPolicy
-from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
+A name is loaded when it is first asked for, so that an exported policy (`OnnxPolicy`) decides without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aegis.hrm.backend import BACKENDS, load_policy
+    from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
+    from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
+    from aegis.hrm.device import has_bf16, resolve_device, use_threads
+    from aegis.hrm.export import Example, ExportReport, export_onnx
+    from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
+    from aegis.hrm.onnx_policy import OnnxPolicy
+    from aegis.hrm.policy import HRMPolicy
+    from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
+
+_MODULES = {
+    "backend": ("BACKENDS", "load_policy"),
+    "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
+    "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
+    "device": ("has_bf16", "resolve_device", "use_threads"),
+    "export": ("Example", "ExportReport", "export_onnx"),
+    "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
+    "onnx_policy": ("OnnxPolicy",),
+    "policy": ("HRMPolicy",),
+    "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "BACKENDS",
     "END_OF_TEXT_ID",
     "HRM",
     "PARAMETERS",
     "VOCABULARY_SIZE",
     "Batch",
     "Carry",
+    "Example",
+    "ExportReport",
     "HRMPolicy",
+    "OnnxPolicy",
     "SegmentOutput",
     "StateCodec",
     "encode_actions",
+    "export_onnx",
     "has_bf16",
+    "load_policy",
     "load_vocabulary",
     "ngram_ids",
     "output_tokens",
@@ -28,5 +59,12 @@ __all__ = [
     "read_model",
     "read_tensors",
     "resolve_device",
+    "use_threads",
     "write_folder",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,11 +30,14 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # <fcntl.h>, <stdio.h>: a path from the w
 
 
 def write_folder(
-    folder: Path, tensors: Mapping[str, Mapping[str, torch.Tensor]], documents: Mapping[str, Mapping[str, Any]]
+    folder: Path,
+    tensors: Mapping[str, Mapping[str, torch.Tensor]],
+    documents: Mapping[str, Mapping[str, Any]],
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write a folder of safetensors and JSON files as one: under a temporary name, synced, then renamed.
+    """Write a folder of safetensors, JSON and other files as one: under a temporary name, synced, then renamed.
 
-    tensors, documents: contents by file name. Raises `CheckpointError` when it can't be written.
+    tensors, documents, files: contents by file name. Raises `CheckpointError` when it can't be written.
     """
     partial = folder.parent / f".partial-{uuid.uuid4().hex}"
     try:
@@ -43,6 +47,9 @@ def write_folder(
             _sync(partial / name)
         for name, document in documents.items():
             (partial / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            _sync(partial / name)
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
             _sync(partial / name)
         _sync(partial)
         if not folder.exists():

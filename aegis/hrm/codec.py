@@ -1,18 +1,23 @@
-"""From states and actions to the HRM's token ids, and to padded batches; it knows nothing of the model's inside."""
+"""From states and actions to the HRM's token ids, and to padded batches; it knows nothing of the model's inside.
+
+Torch is imported where a batch is made: an exported policy reads states without it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from aegis.errors import ConfigError
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
 from aegis.rendering import render_compact
 from aegis.types import ActionList, State
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 DEFAULT_MAX_TOKENS = 256
 
@@ -56,6 +61,8 @@ def encode_actions(actions: ActionList) -> list[list[int]]:
 
 def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None, multiple: int = 1) -> Batch:
     """Return the sequences as one batch, padded on the right to a multiple of `multiple`, with a mask."""
+    import torch
+
     longest = math.ceil(max(len(ids) for ids in sequences) / multiple) * multiple
     tokens = torch.zeros((len(sequences), longest), dtype=torch.long)  # masked: any id serves
     mask = torch.zeros((len(sequences), longest), dtype=torch.bool)

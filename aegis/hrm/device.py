@@ -30,3 +30,8 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute on so many threads from now on."""
+    torch.set_num_threads(count)

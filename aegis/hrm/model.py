@@ -27,7 +27,7 @@ from aegis.hrm.layers import Level
 
 PARAMETERS = 29_138_898
 """Of the default configuration, exactly."""
-_NGRAM_MULTIPLIER = 31_337  # shares no factor with 50,257: two pairs with one end and two beginnings never meet
+NGRAM_MULTIPLIER = 31_337  # shares no factor with 50,257: two pairs with one end and two beginnings never meet
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ def ngram_ids(tokens: Tensor, length: int, vocab_size: int) -> list[Tensor]:
     ids, hashed = [], tokens
     for n in range(2, length + 1):
         earlier = F.pad(tokens, (n - 1, 0))[:, : tokens.shape[1]]  # n - 1 places before
-        hashed = (hashed * _NGRAM_MULTIPLIER + earlier) % vocab_size
+        hashed = (hashed * NGRAM_MULTIPLIER + earlier) % vocab_size
         ids.append(hashed)
     return ids
 

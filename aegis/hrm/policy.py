@@ -21,6 +21,8 @@ _BATCH_STATES = 64
 class HRMPolicy:
     """Decides by an HRM, among the actions that it was trained on."""
 
+    backend = "eager"
+
     def __init__(
         self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
     ) -> None:
@@ -34,7 +36,7 @@ class HRMPolicy:
         self.codec = codec
         self.actions = actions
         self._name = name
-        self._output_tokens = output_tokens(encode_actions(actions), self.device)
+        self.output_tokens = output_tokens(encode_actions(actions), self.device)
 
     @property
     def name(self) -> str:
@@ -68,7 +70,7 @@ class HRMPolicy:
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
-            logits, used = self.model.think(batch.tokens, batch.mask, self._output_tokens, to_the_end)
+            logits, used = self.model.think(batch.tokens, batch.mask, self.output_tokens, to_the_end)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
         return probabilities, segments
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
         shipped_data,
     )
     from aegis.lifecycle.event import RunEvent
-    from aegis.lifecycle.judgement import TrainingOutcome, peak_rss_mb, train_and_judge, train_candidate
-    from aegis.lifecycle.policy import claim_for, load_serving, load_teacher_for
+    from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
+    from aegis.lifecycle.memory import peak_rss_mb
+    from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
@@ -53,8 +54,9 @@ _ROOMS = {
         *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
     ),
     "event": ("RunEvent",),
-    "judgement": ("TrainingOutcome", "peak_rss_mb", "train_and_judge", "train_candidate"),
-    "policy": ("claim_for", "load_serving", "load_teacher_for"),
+    "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
+    "memory": ("peak_rss_mb",),
+    "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
     "runner": ("Runner",),
     "standing": ("Standing", "TrainingProgress", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
@@ -76,6 +78,7 @@ __all__ = [
     "describe_collection",
     "existing",
     "find_serving",
+    "heldout_examples",
     "load_serving",
     "load_teacher_for",
     "make_agent",

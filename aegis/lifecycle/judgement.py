@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.data import TrainingData
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.memory import peak_rss_mb
 from aegis.promotion import (
     Agreement,
     ModelRegistry,
@@ -207,18 +207,6 @@ def train_candidate(
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
     )
-
-
-def peak_rss_mb() -> float:
-    """Return the most memory this process has held so far, in MB (10^6 bytes)."""
-    if sys.platform == "win32":
-        import psutil
-
-        return float(psutil.Process().memory_info().peak_wset / 1e6)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _choices(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[int]:

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import TeacherError
-from aegis.hrm import HRMPolicy
+from aegis.hrm import Example, load_policy
 from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.data import read_training_data, shipped_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import Teacher
+from aegis.training import split_by_episode
+from aegis.types import Policy, Teacher
 from aegis.workspace import Workspace
 
 
-def load_serving(store: DecisionStore, workspace: Workspace, device: str = "cpu") -> HRMPolicy | None:
-    """Load the trained policy that serves in a workspace, or None while its teacher does."""
+def load_serving(
+    store: DecisionStore,
+    workspace: Workspace,
+    device: str = "cpu",
+    backend: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+) -> Policy | None:
+    """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
     serving = find_serving(store, workspace)
-    return HRMPolicy.load(serving.folder, device) if serving else None
+    if serving is None:
+        return None
+    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say)
+
+
+def heldout_examples(store: DecisionStore) -> list[Example]:
+    """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
+    teacher = store.teacher()
+    decisions = list(store.decisions([teacher.name])) if teacher else []
+    if len(decisions) < MIN_TRAINING_DECISIONS:
+        decisions = read_training_data(shipped_data()).decisions
+    training = TrainingConfig()
+    heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
+    return [(decision.state, decision.action.name) for decision in heldout]
 
 
 def load_teacher_for(

@@ -55,6 +55,7 @@ class Runner:
         gate: GateConfig | None = None,
         model: HRMConfig | None = None,
         device: str = "cpu",
+        backend: str = "auto",
         seed: int = 0,
         notify: Callable[[RunEvent], None] = lambda event: None,
     ) -> None:
@@ -65,6 +66,7 @@ class Runner:
         self._load_teacher = load_teacher
         self._trainer = TrainerProcess(workspace, trainer_command)
         self._device = device
+        self._backend = backend
         self._seed = seed
         self._notify = notify
         self._stop = threading.Event()
@@ -107,7 +109,7 @@ class Runner:
 
     def _live(self, store: DecisionStore) -> None:
         self._say_doing(store, "getting ready")
-        takeover = Takeover(self.workspace, self._device)
+        takeover = Takeover(self.workspace, self._device, self._backend)
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.collection import find_serving, open_store
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
-from aegis.types import Policy
+from aegis.types import Policy, State
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 30.0
@@ -17,9 +17,10 @@ _RETRY_SECONDS = 30.0
 class Takeover:
     """Loads what serves, at once or in a thread of its own."""
 
-    def __init__(self, workspace: Workspace, device: str) -> None:
+    def __init__(self, workspace: Workspace, device: str, backend: str = "auto") -> None:
         self._workspace = workspace
         self._device = device
+        self._backend = backend
         self._thread: threading.Thread | None = None
         self._policy: Policy | None = None
         self._failed_at = 0.0
@@ -62,8 +63,14 @@ class Takeover:
             self._thread = None
 
     def _load(self, serving: Serving) -> Policy:
-        from aegis.hrm import HRMPolicy
+        from aegis.hrm import load_policy
 
-        policy = HRMPolicy.load(serving.folder, self._device)
+        policy = load_policy(serving.folder, self._device, self._backend, self._examples)
         policy.probabilities([{}], policy.actions)  # the first pass takes longest: not at a decision
         return policy
+
+    def _examples(self) -> list[tuple[State, str]]:
+        from aegis.lifecycle.policy import heldout_examples
+
+        with open_store(self._workspace) as store:  # a thread of its own, a connection of its own
+            return heldout_examples(store)

@@ -14,7 +14,7 @@ from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("start", "prompt", "collect", "train", "run", "status", "compare", "check", "export", "import"),
+    *("start", "prompt", "collect", "train", "run", "status", "compare", "bench", "check", "export", "import"),
     *("inbox", "answer", "approve", "reject"),
 )
 
@@ -131,3 +131,17 @@ def test_collect_without_any_teacher_says_what_to_install(tmp_path, monkeypatch)
     result = run("collect", "--teacher", "gemma3-270m", "--decisions", 1, "--workspace", tmp_path / "w")
     assert result.exit_code == 2
     assert "pip install 'aegis-hrm[offline]'" in result.stderr
+
+
+def test_an_hrm_is_exported_only_where_one_serves_and_into_a_folder_of_its_own(write_decisions, tmp_path):
+    workspace = tmp_path / "w"
+    assert run("import", write_decisions(30), "--workspace", workspace).exit_code == 0
+    none_yet = run("export", tmp_path / "x", "--onnx", "--workspace", workspace)
+    assert none_yet.exit_code == 2
+    assert "no HRM serves here yet" in none_yet.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("keep me")
+    taken = run("export", tmp_path / "mine", "--onnx", "--workspace", workspace)
+    assert taken.exit_code == 2
+    assert "holds something else" in taken.stderr
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"

@@ -1,0 +1,217 @@
+"""Writes an HRM as ONNX graphs, with all that deciding by them needs, and checks them against the model.
+
+The folder: two graphs in float32 and two with int8 weights, `policy.json` (actions, how states are read), GPT-2's
+vocabulary, and `check.json`: what the check found, some states with their probabilities, and each file's SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from aegis import __version__
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.checkpoint import write_folder
+from aegis.hrm.graph import EXACT, TABLE, build_graphs
+from aegis.hrm.model import NGRAM_MULTIPLIER
+from aegis.hrm.onnx_policy import CHECK_FILE, GRAPH_FILES, LARGEST_DIFFERENCE, POLICY_FILE, OnnxPolicy, Precision
+from aegis.hrm.policy import HRMPolicy
+from aegis.types import State
+
+VOCABULARY_FILE = "gpt2.tiktoken"
+MAX_ACCURACY_LOSS = 0.005
+"""Of int8 against the eager model, on decisions that neither was trained on."""
+_KEPT_STATES = 8
+_TIMED_STATES = 32
+
+Example = tuple[State, str]
+"""A state, and the action that its teacher chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendCheck:
+    """What a backend came to on the states that an export was checked with."""
+
+    backend: str
+    max_difference: float
+    """Largest, of any probability from the eager model's"""
+    differing: int
+    """States whose most probable action is another one"""
+    accuracy: float
+    ms_p50: float
+    """One decision at a time, on one thread"""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export was checked with and came to."""
+
+    folder: Path
+    states: int
+    accuracy: float
+    """The eager model's on the examples"""
+    backends: tuple[BackendCheck, ...]
+
+    @property
+    def best(self) -> str:
+        """The backend to decide by: int8 where it is the faster one and loses next to nothing."""
+        exact, int8 = self.backends
+        good = self.accuracy - int8.accuracy <= MAX_ACCURACY_LOSS and int8.ms_p50 < exact.ms_p50
+        return int8.backend if good else exact.backend
+
+
+def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) -> ExportReport:
+    """Write the policy into a folder as ONNX, as a whole or not at all, once it is equal to the eager model.
+
+    examples: decisions to check with, best ones that it was not trained on. Raises `CheckpointError` when a probability
+    differs by more than 1e-3 or an action by anything, `ConfigError` when the packages are missing.
+    """
+    if not examples:
+        raise ConfigError("an export is checked on states: give at least one")
+    graphs = _write_graphs(policy)
+    contents = {
+        **graphs,
+        VOCABULARY_FILE: (files("aegis.hrm") / VOCABULARY_FILE).read_bytes(),
+        POLICY_FILE: _to_json(_describe(policy)),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in contents.items():
+            (Path(scratch) / name).write_bytes(content)
+        report, kept = _check(policy, Path(scratch), folder, examples)
+    check = {
+        "aegis": __version__,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "checked_states": report.states,
+        "eager_accuracy": report.accuracy,
+        "best": report.best,
+        "backends": {one.backend: asdict(one) | {"probabilities": kept[one.backend]} for one in report.backends},
+        "states": [state for state, _ in examples[:_KEPT_STATES]],
+    }
+    write_folder(folder, tensors={}, documents={CHECK_FILE: check}, files=contents)
+    return report
+
+
+def _describe(policy: HRMPolicy) -> dict[str, Any]:
+    config = policy.model.config
+    return {
+        "name": policy.name,
+        "parameters": policy.parameters,
+        "actions": [asdict(spec) for spec in policy.actions],
+        "max_tokens": policy.codec.max_tokens,
+        "max_segments": config.max_segments,
+        "halt_threshold": config.halt_threshold,
+        "input": {
+            "vocab_size": config.vocab_size,
+            "ngram_length": config.ngram_length,
+            "ngram_multiplier": NGRAM_MULTIPLIER,
+            "patch_length": config.patch_length,
+        },
+    }
+
+
+def _write_graphs(policy: HRMPolicy) -> dict[str, bytes]:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("exporting needs the packages onnx and onnxruntime: pip install onnx onnxruntime") from error
+    contents = {}
+    graphs = build_graphs(policy.model, policy.output_tokens)
+    for graph, exact_name, int8_name in zip(graphs, GRAPH_FILES["float32"], GRAPH_FILES["int8"], strict=True):
+        contents[exact_name] = graph.SerializeToString()
+        contents[int8_name] = _quantise(graph)
+    return contents
+
+
+def _quantise(graph: Any) -> bytes:
+    """Return the graph with int8 weights in its products, and its table in float16."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    _halve_table(copy.graph)
+    add_pre_process_metadata(copy)  # or it advises, on every call, to do what changes nothing here
+    stored = {constant.name for constant in copy.graph.initializer}
+    products = [node for node in copy.graph.node if node.op_type == "MatMul"]
+    left = [node.name for node in products if node.input[1] not in stored or node.name.startswith(EXACT)]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "int8.onnx"
+        quantize_dynamic(
+            copy,
+            path,
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_exclude=left,
+        )
+        return path.read_bytes()
+
+
+def _halve_table(graph: Any) -> None:
+    """Store the table in float16, and cast the rows that are read."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for constant in graph.initializer:
+        if constant.name == TABLE:
+            constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), TABLE))
+    for place, node in enumerate(graph.node):
+        if node.op_type == "Gather" and node.input[0] == TABLE:
+            rows = node.output[0]
+            node.output[0] = f"{rows}_half"
+            cast = helper.make_node("Cast", [f"{rows}_half"], [rows], name="Cast_rows", to=TensorProto.FLOAT)
+            graph.node.insert(place + 1, cast)
+            break
+
+
+def _check(
+    policy: HRMPolicy, scratch: Path, folder: Path, examples: Sequence[Example]
+) -> tuple[ExportReport, dict[str, Any]]:
+    """Return how each backend decides, and its probabilities of the first states."""
+    states = [state for state, _ in examples]
+    labels = np.array([policy.actions.index(action) for _, action in examples])
+    eager = policy.think(states)[0].numpy()
+    precisions: tuple[Precision, ...] = ("float32", "int8")
+    policies = [OnnxPolicy(scratch, precision, "onnxruntime", 1) for precision in precisions]
+    seconds: list[list[float]] = [[] for _ in policies]
+    for state in states[:_TIMED_STATES]:
+        for own, exported in zip(seconds, policies, strict=True):
+            started = time.perf_counter()
+            exported.think([state])
+            own.append(time.perf_counter() - started)
+    checks, kept = [], {}
+    for own, exported in zip(seconds, policies, strict=True):
+        found = exported.think(states)[0]
+        checks.append(
+            BackendCheck(
+                backend=exported.backend,
+                max_difference=float(np.abs(found - eager).max()),
+                differing=int((found.argmax(-1) != eager.argmax(-1)).sum()),
+                accuracy=float((found.argmax(-1) == labels).mean()),
+                ms_p50=1000 * median(own),
+            )
+        )
+        kept[exported.backend] = found[:_KEPT_STATES].tolist()
+    exact = checks[0]
+    if exact.max_difference > LARGEST_DIFFERENCE or exact.differing:
+        raise CheckpointError(
+            f"{folder}: the graphs decide otherwise than the model ({exact.differing} of {len(states)} actions, a"
+            f" probability by {exact.max_difference:.1e}): nothing was written; decide by --backend eager"
+        )
+    accuracy = float((eager.argmax(-1) == labels).mean())
+    return ExportReport(folder, len(states), accuracy, tuple(checks)), kept
+
+
+def _to_json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()

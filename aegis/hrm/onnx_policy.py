@@ -1,0 +1,241 @@
+"""An exported HRM as a policy: states in, probabilities out, by ONNX Runtime or OpenVINO. It never imports torch.
+
+The folder is one that `aegis export FOLDER --onnx` wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.codec import StateCodec
+from aegis.types import ActionList, ActionSpec, State
+
+POLICY_FILE = "policy.json"
+CHECK_FILE = "check.json"
+Precision = Literal["float32", "int8"]
+GRAPH_FILES: dict[Precision, tuple[str, str]] = {
+    "float32": ("first.onnx", "later.onnx"),
+    "int8": ("first.int8.onnx", "later.int8.onnx"),
+}
+"""The first segment's graph, then a later one's."""
+LARGEST_DIFFERENCE = 1e-3
+"""Between a probability by an exported graph and the eager model's."""
+_INT8_DIFFERENCE = 0.02  # between two processors: their int8 products round alike, or one of them saturates
+_BATCH_STATES = 32
+_MASKED = -1e9
+
+Array = NDArray[Any]
+Feed = Mapping[str, Array]
+
+
+class _Graph(Protocol):
+    def __call__(self, names: Sequence[str], feed: Feed) -> list[Array]: ...
+
+
+class OnnxPolicy:
+    """Decides by exported graphs, among the actions that the HRM was trained on."""
+
+    def __init__(self, folder: Path, precision: Precision, runtime: str, threads: int) -> None:
+        document = _read(folder / POLICY_FILE)
+        try:
+            self.actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
+            self.codec = StateCodec(document["max_tokens"])
+            self._name, self._parameters = str(document["name"]), int(document["parameters"])
+            self._reader = PatchReader(**document["input"])
+            self._max_segments = int(document["max_segments"])
+            self._halt_logit = math.log(document["halt_threshold"] / (1 - document["halt_threshold"]))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): export it again") from error
+        self.backend = "openvino" if runtime == "openvino" else "onnx" if precision == "float32" else "onnx-int8"
+        first, self._later_path = (folder / name for name in GRAPH_FILES[precision])
+        self._open = _open_openvino if runtime == "openvino" else _open_onnxruntime
+        self._threads = threads
+        self._first = self._open(first, threads)
+        self._later: _Graph | None = None
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        precision: Precision = "float32",
+        runtime: Literal["onnxruntime", "openvino"] = "onnxruntime",
+        threads: int = 1,
+    ) -> OnnxPolicy:
+        """Read an exported policy, and make sure that it decides here as it did where it was exported.
+
+        Raises `CheckpointError` when a file is missing, torn or decides otherwise, `ConfigError` without the runtime.
+        """
+        folder = Path(folder)
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1, not {threads}")
+        check = read_check(folder, (POLICY_FILE, *GRAPH_FILES[precision]))
+        policy = cls(folder, precision, runtime, threads)
+        try:
+            wanted = check["backends"]["onnx" if precision == "float32" else "onnx-int8"]["probabilities"]
+            states = check["states"]
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{folder / CHECK_FILE}: out of form ({error}): export it again") from error
+        found = policy.think(states)[0]
+        limit = LARGEST_DIFFERENCE if precision == "float32" else _INT8_DIFFERENCE
+        # OpenVINO computes in bfloat16 where the processor has it, unless told otherwise.
+        if found.shape != np.shape(wanted) or float(np.abs(found - np.array(wanted)).max(initial=0)) > limit:
+            raise CheckpointError(
+                f"{folder}: {policy.backend} decides otherwise here than where it was exported: export it on this"
+                " machine, or use another backend"
+            )
+        return policy
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def parameters(self) -> int:
+        return self._parameters
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return each state's probabilities; raises `ConfigError` for other actions than it was trained on."""
+        if actions.names != self.actions.names:
+            raise ConfigError(
+                f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
+                f" not on {', '.join(actions.names)}: train it on decisions among these"
+            )
+        return [tuple(row) for row in self.think(states)[0].tolist()]
+
+    def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
+        """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
+
+        to_the_end: take all segments for every state, whatever the halting unit says.
+        """
+        encoded = [self.codec.encode(state) for state in states]
+        # States of like length side by side, so that little padding is computed.
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        logits = np.empty((len(states), len(self.actions)), dtype=np.float32)
+        segments = np.empty(len(states), dtype=np.int64)
+        for start in range(0, len(order), _BATCH_STATES):
+            rows = order[start : start + _BATCH_STATES]
+            logits[rows], segments[rows] = self._think_batch([encoded[row] for row in rows], to_the_end)
+        powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
+        return powers / powers.sum(-1, keepdims=True), segments
+
+    def _think_batch(self, sequences: list[list[int]], to_the_end: bool) -> tuple[Array, Array]:
+        ids, bias = self._reader.read(sequences)
+        answers, base, thought, low = self._first(("answers", "base", "thought", "low"), {"ids": ids, "bias": bias})
+        segments = np.ones(len(sequences), dtype=np.int64)
+        active = np.arange(len(sequences))
+        halting = answers[:, -1]
+        for segment in range(2, self._max_segments + 1):
+            going_on = (halting <= self._halt_logit) | to_the_end
+            if not going_on.any():
+                break
+            self._later = self._later or self._open(self._later_path, self._threads)
+            active, base, bias = active[going_on], base[going_on], bias[going_on]
+            feed = {"base": base, "given_thought": thought[going_on], "given_low": low[going_on], "bias": bias}
+            later, thought, low = self._later(("answers", "thought", "low"), feed)
+            answers[active], segments[active] = later, segment
+            halting = later[:, -1]
+        return answers[:, :-1], segments
+
+
+class PatchReader:
+    """Turns token ids into what the first graph reads: the rows of its table, by position."""
+
+    def __init__(self, vocab_size: int, ngram_length: int, ngram_multiplier: int, patch_length: int) -> None:
+        if min(vocab_size, ngram_length, ngram_multiplier, patch_length) < 1:
+            raise ValueError("vocab_size, ngram_length, ngram_multiplier and patch_length must be at least 1")
+        self._empty = vocab_size  # the table's last row, all zeros
+        self._ngram_length = ngram_length
+        self._multiplier = ngram_multiplier
+        self._patch = patch_length
+
+    def read(self, sequences: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+        """Return ids (B, P, patch x n-grams) int64, and what is added to attention's scores (B, 1, 1, P) float32.
+
+        As `HRM._embed`: the first token stands alone, the others in patches, each with the n-grams that end at it.
+        """
+        patch, batch = self._patch, len(sequences)
+        positions = 1 + math.ceil((max(map(len, sequences)) - 1) / patch)
+        ids = np.full((batch, positions * patch, self._ngram_length), self._empty, dtype=np.int64)
+        bias = np.zeros((batch, 1, 1, positions), dtype=np.float32)
+        for row, sequence in enumerate(sequences):
+            tokens = np.array(sequence, dtype=np.int64)
+            hashed = tokens
+            place = ids[row, patch - 1 : patch - 1 + len(tokens)]
+            place[:, 0] = tokens
+            for n in range(1, self._ngram_length):
+                hashed = hashed * self._multiplier
+                hashed[n:] += tokens[:-n]
+                hashed %= self._empty
+                place[:, n] = hashed
+            bias[row, 0, 0, 1 + math.ceil((len(tokens) - 1) / patch) :] = _MASKED
+        return ids.reshape(batch, positions, patch * self._ngram_length), bias
+
+
+def read_check(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return what was checked at export; raises `CheckpointError` unless the files named are as they were then."""
+    check = _read(folder / CHECK_FILE)
+    for name in names:
+        try:
+            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{folder / name}: missing ({error}): export it again") from error
+        if digest != check.get("sha256", {}).get(name):
+            raise CheckpointError(f"{folder / name}: torn, or not the file that was exported: export it again")
+    return check
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: missing or not JSON ({error}): export it again") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path}: not a JSON object: export it again")
+    return document
+
+
+def _open_onnxruntime(path: Path, threads: int) -> _Graph:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError("deciding by ONNX needs ONNX Runtime: pip install onnxruntime") from error
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A thread that spins while it waits takes its core from whatever else runs on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base of their own
+        raise CheckpointError(f"{path}: not a graph that ONNX Runtime reads ({error}): export it again") from error
+    return lambda names, feed: list(session.run(list(names), dict(feed)))
+
+
+def _open_openvino(path: Path, threads: int) -> _Graph:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError("--backend openvino needs OpenVINO: pip install 'aegis-hrm[openvino]'") from error
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    try:
+        request = openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: not a graph that OpenVINO reads ({error}): export it again") from error
+
+    def run(names: Sequence[str], feed: Feed) -> list[Array]:
+        request.infer(dict(feed))
+        return [np.array(request.get_tensor(name).data) for name in names]
+
+    return run

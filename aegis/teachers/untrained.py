@@ -1,0 +1,29 @@
+"""GPT-2's architecture with random weights, to measure time by: the arithmetic is the same whatever they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aegis.teachers.causal_lm import CausalLMTeacher
+
+
+class _Tokenizer:
+    """What a teacher asks of a tokenizer, by a `tiktoken` encoding."""
+
+    def __init__(self, encoding: Any) -> None:
+        self._encoding = encoding
+        self.bos_token_id = int(encoding.eot_token)
+
+    def __call__(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
+        return {"input_ids": self._encoding.encode_ordinary(text)}
+
+
+def untrained_gpt2(encoding: Any, dtype: str = "float32") -> CausalLMTeacher:
+    """Return GPT-2 (124,439,808 parameters) as a teacher, its weights drawn at random; encoding: its `tiktoken` one."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(GPT2Config())
+    return CausalLMTeacher(model.to(getattr(torch, dtype)), _Tokenizer(encoding), f"gpt2-{dtype}", "random weights")
