@@ -173,8 +173,8 @@ class PromptCommands:
     def _think(self, rest: str) -> None:
         if self._thinker is None or self._shown is None:
             self._shown = ShownPolicy(self._session, self._store, self._confirm)
-            seed = random.SystemRandom().randrange(2**32)
-            self._thinker = lifecycle.make_agent(self._store, self._shown, seed, self._session.options.agent)
+            seed, search = random.SystemRandom().randrange(2**32), self._session.make_search()
+            self._thinker = lifecycle.make_agent(self._store, self._shown, search, seed, self._session.options.agent)
         self._shown.look()
         try:
             step = self._thinker.step()

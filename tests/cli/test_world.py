@@ -64,7 +64,7 @@ def read_back(tmp_path):
     def read():
         with Database(tmp_path / "w" / "aegis.db") as database:
             store = DecisionStore(database)
-            return store.teacher(), list(store.examples()), UsageLedger(database)(0, 0)
+            return store.teacher(), list(store.examples()), UsageLedger(database.path)(0, 0)
 
     return read
 
