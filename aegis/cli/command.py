@@ -21,6 +21,7 @@ from aegis.types import utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
+    from aegis.agent.knowledge import KnownItem
     from aegis.cli.session import Session
 
 _TEXT_CHARACTERS = 400
@@ -139,18 +140,19 @@ class PromptCommands:
         print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
 
     def _goals(self, rest: str) -> None:
-        goals = conversation.read_goals(self._store.database)
-        for goal in goals:
-            counts = f"{goal.closed} answered, {goal.open} open"
-            print(f"  [{goal.status}] {clean_text(goal.title)} ({goal.kind}, priority {goal.priority:.2f}; {counts})")
-        if not goals:
+        views = conversation.recent_goals(self._store.database)
+        needed = self._session.options.agent.questions_per_goal
+        for view in views:
+            counts = f"{view.closed} answered, {view.open} open, {view.abandoned} given up"
+            print(f"  [{view.status}] {clean_text(view.goal.title)}: {view.progress(needed):.0%} done")
+            print(f"    {view.goal.kind}, priority {view.goal.priority:.2f}; questions: {counts}")
+        if not views:
             print("no goals yet: `start` or `think` sets the first ones")
 
     def _knowledge(self, rest: str) -> None:
         items = conversation.find_knowledge(self._store.database, rest)
-        for item in items:
-            print(f"  {clean_text(item.title, 80)}  ({clean_text(item.source, 60)})")
-            print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")
+        for known in items:
+            _print_item(known)
         if not items:
             print("nothing found" if rest else "nothing known yet")
 
@@ -164,11 +166,9 @@ class PromptCommands:
             print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
         print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
         for queued in proposals:
-            change = "{setting} from {from} to {to}".format_map(queued.change)
-            print(f"  {queued.id}: {clean_text(change)}, because {clean_text(queued.reason)}")
+            print(f"  {queued.id}: {queued.words}, because {clean_text(queued.reason)}")
         for queued in self._queue.decided():
-            change = "{setting} from {from} to {to}".format_map(queued.change)
-            print(f"  approved: {queued.id}: {clean_text(change)} ({clean_text(queued.effect)})")
+            print(f"  approved: {queued.id}: {queued.words} ({clean_text(queued.effect)})")
 
     def _think(self, rest: str) -> None:
         if self._thinker is None or self._shown is None:
@@ -190,8 +190,7 @@ class PromptCommands:
     def _ask(self, rest: str) -> None:
         known = conversation.find_knowledge(self._store.database, rest, limit=3) if rest else []
         for item in known:
-            print(f"  {clean_text(item.title, 80)}: {clean_text(item.text, _TEXT_CHARACTERS)}")
-            print(f"    ({clean_text(item.source, 60)})")
+            _print_item(item)
         new = conversation.ask(self._store.database, rest, utc_now())
         if new:
             print("the agent takes it up as its most important question" + (", too" if known else ""))
@@ -243,3 +242,10 @@ class PromptCommands:
             example = next(spec.example for spec in COMMANDS if spec.name == name)
             raise ActionError(f"{name}: give its number, e.g. {example}")
         return int(first), text.strip()
+
+
+def _print_item(known: KnownItem) -> None:
+    item = known.item
+    found = f"{clean_text(item.topic, 40)}; {clean_text(item.source, 60)}; {known.found_at:%Y-%m-%d %H:%M} UTC"
+    print(f"  {clean_text(item.title, 80)}  ({found})")
+    print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")

@@ -48,6 +48,9 @@ def make_agent(
     rng = random.Random(seed)
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
     book = SettingBook(store.database)
+    order = book.search_order()
+    if order is not None:
+        search.arrange(order)
     config = book.agent_config(config or AgentConfig())
     return Agent(store, policy, search, search.topics(), rng, config, rewards or book.reward_table(), presence)
 

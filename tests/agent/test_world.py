@@ -196,8 +196,8 @@ def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_ag
     started = time.monotonic()
     steps = [agent.step() for _ in range(20)]
     assert time.monotonic() - started < 10
-    assert steps[0].outcome.detail == "search failed: no result within 0.05 s"
-    assert steps[-1].outcome.detail.startswith("search failed: 4 earlier calls still hang")
+    assert steps[0].outcome.detail == "web_search failed: no result within 0.05 s"
+    assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
     assert all((step.outcome.status, step.outcome.reward) == ("failed", None) for step in steps)
     assert len(search.queries) == 4  # so many threads hang, and no more
     assert store.get(steps[0].decision.id).outcome == steps[0].outcome

@@ -15,7 +15,6 @@ import pytest
 
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.agent.proposals import Proposal
-from aegis.agent.search import OfflineSearch
 from aegis.cli.command import COMMANDS
 from aegis.lifecycle.lock import hold
 from aegis.store import Database, DecisionStore
@@ -44,12 +43,6 @@ class Terminal:
         self.child.expect(re.escape(line) + r"[^\n]*\n")
         self.child.expect("aegis> ")
         return self.child.before
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _search_index():
-    """Make the index of the installed documentation before anything waits for an agent: it may take a minute."""
-    OfflineSearch().topics()
 
 
 @pytest.fixture(scope="module")
