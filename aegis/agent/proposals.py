@@ -168,7 +168,9 @@ class ApprovalQueue:
                 ("approved" if approve else "rejected", now.isoformat(), by, by == "rule", number),
             )
             if changed.rowcount == 0:
-                raise ActionError(f"proposal {number} is not pending: `aegis inbox` lists those that are")
+                raise ActionError(
+                    f"proposal {number} is not pending: `pending` (or `aegis inbox`) lists those that are"
+                )
             if not approve:
                 return "nothing is changed"
             (queued,) = self._select("id = ?", (number,))

@@ -17,7 +17,7 @@ from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
-from aegis.types import utc_now
+from aegis.types import Action, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
@@ -46,7 +46,7 @@ COMMANDS = (
     CommandSpec("knowledge", "knowledge sqlite wal", "what the agent knows, newest first or by words"),
     CommandSpec("pending", "pending", "questions and proposals that wait for you"),
     CommandSpec("think", "think", "show the next decision, and carry it out if you say so"),
-    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, else let it find out"),
+    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, and let it find out more"),
     CommandSpec("tell", "tell Our database runs in WAL mode", "let the agent know a fact"),
     CommandSpec("answer", "answer 3 It is a log written ahead", "answer a question of the agent's"),
     CommandSpec("approve", "approve 2", "approve a proposal"),
@@ -92,6 +92,8 @@ class PromptCommands:
         name, _, rest = line.strip().partition(" ")
         if not name:
             return
+        if name == "?":
+            name = "help"
         if name.lower() not in {spec.name for spec in COMMANDS}:
             print(f"no command {clean_text(name, 40)!r}: `help` lists them")
             return
@@ -102,8 +104,11 @@ class PromptCommands:
             print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
 
     def _help(self, rest: str) -> None:
+        wanted = rest.lower()
+        if wanted and wanted not in {spec.name for spec in COMMANDS}:
+            print(f"no command {clean_text(rest, 40)!r}: `help` lists them")
         for spec in COMMANDS:
-            if not rest or spec.name == rest:
+            if not wanted or spec.name == wanted:
                 print(f"  {spec.name:<10} {spec.summary}\n{'':13}e.g. {spec.example}")
 
     def _start(self, rest: str) -> None:
@@ -183,8 +188,7 @@ class PromptCommands:
         except PolicyFailedError as error:
             print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
         else:
-            argument = "".join(step.decision.action.argument.values())
-            done = f"{step.decision.action.name} {argument}: {step.outcome.status}, {step.outcome.detail}"
+            done = f"{_describe(step.decision.action)}: {step.outcome.status}, {step.outcome.detail}"
             print(f"✓ {clean_text(done, _TEXT_CHARACTERS)}")
 
     def _ask(self, rest: str) -> None:
@@ -222,9 +226,8 @@ class PromptCommands:
         count = self._number("history", rest)[0] if rest else 10
         for example in reversed(self._store.recent(count)):
             decision, outcome = example.decision, example.outcome
-            argument = "".join(decision.action.argument.values())
             came = "nothing recorded" if outcome is None else f"{outcome.status}, {outcome.detail}"
-            text = f"{decision.policy}: {decision.action.name} {argument}: {came}"
+            text = f"{decision.policy}: {_describe(decision.action)}: {came}"
             print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, _LINE_CHARACTERS)}")
 
     def _export(self, rest: str) -> None:
@@ -240,8 +243,12 @@ class PromptCommands:
         first, _, text = rest.partition(" ")
         if not first.isdecimal() or int(first) < 1:
             example = next(spec.example for spec in COMMANDS if spec.name == name)
-            raise ActionError(f"{name}: give its number, e.g. {example}")
+            raise ActionError(f"{name}: give a number, e.g. {example}")
         return int(first), text.strip()
+
+
+def _describe(action: Action) -> str:
+    return " ".join([action.name, *action.argument.values()])
 
 
 def _print_item(known: KnownItem) -> None:

@@ -88,7 +88,7 @@ def test_what_waits_is_shown_and_settled(terminal):
     assert "proposal 1 approved" in terminal.type("approve 1")
     assert "proposal 2 rejected" in terminal.type("reject 2")
     assert "not pending" in terminal.type("approve 2")
-    assert "give its number, e.g. answer 3" in terminal.type("answer it is a log")
+    assert "give a number, e.g. answer 3" in terminal.type("answer it is a log")
     assert "0 questions wait" in terminal.type("pending")
 
 
@@ -146,7 +146,9 @@ def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
 
 
 def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
-    assert "no command 'dance'" in terminal.type("dance")
+    for line in ("dance", "help dance"):
+        assert "no command 'dance'" in terminal.type(line)
+    assert "e.g. quit" in terminal.type("?")
     terminal.child.sendintr()
     terminal.child.expect("Ctrl-C again, or quit, leaves")
     terminal.child.expect("aegis> ")
