@@ -63,7 +63,7 @@ class Inbox:
             )
             if changed.rowcount == 0:
                 raise ActionError(
-                    f"question {number} is not waiting for an answer: `pending` at the prompt, or `aegis inbox`, lists those that are"
+                    f"question {number} is not waiting for an answer: `pending` (or `aegis inbox`) lists those that are"
                 )
 
     def expire(self, now: datetime) -> None:

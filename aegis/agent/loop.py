@@ -94,6 +94,11 @@ class Agent:
         self._vain_turns = 0
         self._start_episode()
 
+    @property
+    def episode(self) -> str:
+        """The episode that its last decision belongs to, or its first one will."""
+        return self._episode
+
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
         if self._step >= self.config.episode_length:

@@ -181,6 +181,8 @@ class PromptCommands:
             seed, search = random.SystemRandom().randrange(2**32), self._session.make_search()
             self._thinker = lifecycle.make_agent(self._store, self._shown, search, seed, self._session.options.agent)
         self._shown.look()
+        if not is_held(self._session.workspace.agent_lock):
+            conversation.adopt_goals(self._store.database, self._thinker.episode)
         try:
             step = self._thinker.step()
         except Declined:

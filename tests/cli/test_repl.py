@@ -107,6 +107,7 @@ def test_what_it_is_told_it_knows_and_what_it_is_asked_becomes_a_goal(terminal):
 def test_a_decision_is_shown_and_carried_out_only_when_the_person_says_so(terminal, workspace):
     for answer, outcome in (("n", "not carried out, and not recorded"), ("y", "✓ ")):
         terminal.child.sendline("think")
+        terminal.child.expect("goals: Answer a person: Which mode")
         terminal.child.expect("options: ")
         terminal.child.expect("scripted")
         terminal.child.expect(r"web_search +\d+\.\d%")
