@@ -15,6 +15,7 @@ from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.tuning import Tuning
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
 from aegis.types import Action, utc_now
@@ -22,6 +23,7 @@ from aegis.types import Action, utc_now
 if TYPE_CHECKING:
     from aegis.agent import Agent
     from aegis.agent.knowledge import KnownItem
+    from aegis.agent.search import SearchChain
     from aegis.cli.session import Session
 
 _TEXT_CHARACTERS = 400
@@ -67,11 +69,12 @@ class PromptCommands:
     def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
         self._session = session
         self._store = store
-        self._confirm = confirm
         self._inbox = Inbox(store.database)
         self._queue = ApprovalQueue(store.database)
         self._thinker: Agent | None = None
-        self._shown: ShownPolicy | None = None
+        self._shown = ShownPolicy(session, store, confirm)
+        self._search: SearchChain | None = None
+        self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
 
     def greeting(self, paused: bool) -> str:
         """Return the first lines: where things stand."""
@@ -176,15 +179,12 @@ class PromptCommands:
             print(f"  approved: {queued.id}: {queued.words} ({clean_text(queued.effect)})")
 
     def _think(self, rest: str) -> None:
-        if self._thinker is None or self._shown is None:
-            self._shown = ShownPolicy(self._session, self._store, self._confirm)
-            seed, search = random.SystemRandom().randrange(2**32), self._session.make_search()
-            self._thinker = lifecycle.make_agent(self._store, self._shown, search, seed, self._session.options.agent)
         self._shown.look()
+        thinker = self._thinking_agent()
         if not is_held(self._session.workspace.agent_lock):
-            conversation.adopt_goals(self._store.database, self._thinker.episode)
+            conversation.adopt_goals(self._store.database, thinker.episode)
         try:
-            step = self._thinker.step()
+            step = thinker.step()
         except Declined:
             print("not carried out, and not recorded")
         except PolicyFailedError as error:
@@ -192,6 +192,15 @@ class PromptCommands:
         else:
             done = f"{_describe(step.decision.action)}: {step.outcome.status}, {step.outcome.detail}"
             print(f"✓ {clean_text(done, _TEXT_CHARACTERS)}")
+
+    def _thinking_agent(self) -> Agent:
+        """Return the agent that `think` steps, a new one after settings have changed."""
+        if self._search is None:
+            self._search = self._session.make_search()
+        if self._tuning.take_change() or self._thinker is None:
+            seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
+            self._thinker = lifecycle.make_agent(self._store, self._shown, self._search, seed, config)
+        return self._thinker
 
     def _ask(self, rest: str) -> None:
         known = conversation.find_knowledge(self._store.database, rest, limit=3) if rest else []
