@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -35,13 +36,21 @@ class Terminal:
             sys.executable, arguments, timeout=150, encoding="utf-8", dimensions=(50, 200), env=environment
         )
         self.child.expect("`help` lists the commands")
+        self.wait()
+
+    def wait(self):
+        """Wait for the prompt, and until it reads keys itself: before that, Ctrl-C is a signal that may get lost."""
         self.child.expect("aegis> ")
+        deadline = time.monotonic() + 30
+        while termios.tcgetattr(self.child.child_fd)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, "the prompt reads no keys"
+            time.sleep(0.01)
 
     def type(self, line):
         """Type a line and return what is shown until the next prompt."""
         self.child.sendline(line)
         self.child.expect(re.escape(line) + r"[^\n]*\n")
-        self.child.expect("aegis> ")
+        self.wait()
         return self.child.before
 
 
@@ -114,7 +123,7 @@ def test_a_decision_is_shown_and_carried_out_only_when_the_person_says_so(termin
         terminal.child.expect(r"Carry out \w+\? \[y/N\]")
         terminal.child.sendline(answer)
         terminal.child.expect(outcome)
-        terminal.child.expect("aegis> ")
+        terminal.wait()
     with Database(workspace / "aegis.db") as database:
         assert DecisionStore(database).count() == 4
 
@@ -152,7 +161,7 @@ def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
     assert "e.g. quit" in terminal.type("?")
     terminal.child.sendintr()
     terminal.child.expect("Ctrl-C again, or quit, leaves")
-    terminal.child.expect("aegis> ")
+    terminal.wait()
     assert "questions wait" in terminal.type("pending")
 
 
