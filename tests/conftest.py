@@ -21,5 +21,20 @@ settings.register_profile("aegis", deadline=None)
 settings.load_profile("aegis")
 
 
+@pytest.fixture(scope="session")
+def search_index() -> None:
+    """Put a small index, of Python's own documentation alone, where offline search looks for that of everything.
+
+    That one takes a minute to make; this one stands in for it in this process and in those that tests start.
+    """
+    from aegis.agent.search import Corpus
+    from aegis.agent.search.index import build_index
+    from aegis.agent.search.offline import default_index_path
+
+    path = default_index_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    build_index(path, Corpus(site_folders=(), standard_library=None).passages(), Corpus().fingerprint())
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_CACHE, ignore_errors=True)

@@ -15,7 +15,7 @@ from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchHit, SearchProvider
 from aegis.agent.timeout import TimeLimiter
 from aegis.config import AgentConfig
-from aegis.errors import ActionError, SearchError, StoreError
+from aegis.errors import AegisError, StoreError
 from aegis.rendering import clean_text
 from aegis.types import ActionList, ActionSpec, Decision, Outcome
 
@@ -115,10 +115,10 @@ class ActionExecutor:
             if decision.action.name == PROPOSE_IMPROVEMENT.name:
                 return self._propose(decision, plan, now)
         except StoreError:
-            raise
-        except Exception as error:  # the world may fail in any way; the agent goes on
-            reason = clean_text(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
-            detail = f"{decision.action.name} failed: {reason}"
+            raise  # what can't be written can't be recorded as failed either
+        except Exception as error:  # the world may fail in any way; a run of days goes on
+            reason = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
+            detail = f"{decision.action.name} failed: {clean_text(reason, _REASON_CHARACTERS)}"
             return Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
         self.record = replace(self.record, idles=self.record.idles + 1)
         return Outcome(decision.id, "ok", reward=self._rewards.idle, detail="did nothing", recorded_at=now), ""
@@ -130,13 +130,9 @@ class ActionExecutor:
             reward = self._rewards.nothing_found
             return Outcome(decision.id, "failed", reward=reward, detail=detail, recorded_at=now), "found nothing"
         config = self._config
-        try:
-            hits = self._limiter.call(
-                self._search.search, plan.query, config.hits_per_search, timeout_seconds=config.action_timeout_seconds
-            )
-        except (SearchError, ActionError) as error:
-            detail = clean_text(f"search failed: {error}", _REASON_CHARACTERS)
-            return Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
+        hits = self._limiter.call(
+            self._search.search, plan.query, config.hits_per_search, timeout_seconds=config.action_timeout_seconds
+        )
         with self._knowledge.database.transaction():
             gained, raised = self._learn(hits, plan, now)
         self.record = replace(

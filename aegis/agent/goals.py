@@ -51,6 +51,10 @@ class GoalView:
     open: int
     abandoned: int
 
+    def progress(self, questions_per_goal: int) -> float:
+        """Return how far it is, from 0 to 1, as the agent itself sees it."""
+        return 1.0 if self.status == "reached" else min(1.0, self.closed / questions_per_goal)
+
 
 class GoalBook:
     """The goals of one workspace; raises `ConfigError` without a topic to draw them on."""
@@ -101,23 +105,6 @@ class GoalBook:
                 ("reached" if reached else "exhausted", now.isoformat(), goal.id),
             )
 
-    def views(self, limit: int) -> list[GoalView]:
-        """Return the newest goals with what became of their questions, the newest first."""
-        rows = self._database.query(
-            "SELECT id, episode, kind, title, topic, priority, status, "
-            + ", ".join(
-                f"(SELECT COUNT(*) FROM questions WHERE goal = goals.id AND status = '{status}') AS {status}"
-                for status in ("closed", "open", "abandoned")
-            )
-            + " FROM goals ORDER BY seq DESC LIMIT ?",
-            (limit,),
-        )
-        names = ("id", "episode", "kind", "title", "topic", "priority")
-        return [
-            GoalView(Goal(*(row[n] for n in names)), row["status"], row["closed"], row["open"], row["abandoned"])
-            for row in rows
-        ]
-
     def _recent(self) -> set[tuple[str, str]]:
         rows = self._database.query(
             "SELECT kind, topic FROM goals WHERE seq > (SELECT MAX(seq) FROM goals) - ?", (self.window,)
@@ -131,6 +118,24 @@ class GoalBook:
             if drawn not in recent:
                 return drawn
         return self._rng.choice([(k, t) for k in kinds for t in self._topics if (k, t) not in recent])
+
+
+def read_goals(database: Database, limit: int) -> list[GoalView]:
+    """Return the newest goals with what became of their questions, the newest first."""
+    rows = database.query(
+        "SELECT id, episode, kind, title, topic, priority, status, "
+        + ", ".join(
+            f"(SELECT COUNT(*) FROM questions WHERE goal = goals.id AND status = '{status}') AS {status}"
+            for status in ("closed", "open", "abandoned")
+        )
+        + " FROM goals ORDER BY seq DESC LIMIT ?",
+        (limit,),
+    )
+    names = ("id", "episode", "kind", "title", "topic", "priority")
+    return [
+        GoalView(Goal(*(row[n] for n in names)), row["status"], row["closed"], row["open"], row["abandoned"])
+        for row in rows
+    ]
 
 
 def questions_about(topic: str) -> list[str]:

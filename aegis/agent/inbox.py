@@ -62,7 +62,9 @@ class Inbox:
                 (answer, now.isoformat(), number, now.isoformat()),
             )
             if changed.rowcount == 0:
-                raise ActionError(f"question {number} is not waiting for an answer: `aegis inbox` lists those that are")
+                raise ActionError(
+                    f"question {number} is not waiting for an answer: `pending` (or `aegis inbox`) lists those that are"
+                )
 
     def expire(self, now: datetime) -> None:
         """End the questions whose time is over."""

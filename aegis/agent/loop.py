@@ -27,11 +27,10 @@ from aegis.agent.inbox import Inbox, Presence, SeenPresence
 from aegis.agent.knowledge import KnowledgeBase
 from aegis.agent.proposals import ApprovalQueue, candidates
 from aegis.agent.queries import QueryLog, choose_query
-from aegis.agent.review import TrainingReview
+from aegis.agent.review import TrainingReview, review_search
 from aegis.agent.rewards import RewardTable
-from aegis.agent.search import SearchProvider
+from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
-from aegis.errors import StoreError
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
 
@@ -80,6 +79,7 @@ class Agent:
         self._inbox = Inbox(database)
         self._queue = ApprovalQueue(database)
         self._review = TrainingReview(database)
+        self._search = search
         self._rewards = rewards or RewardTable()
         self._executor = ActionExecutor(
             self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
@@ -93,6 +93,11 @@ class Agent:
         self._idle_turns = 0
         self._vain_turns = 0
         self._start_episode()
+
+    @property
+    def episode(self) -> str:
+        """The episode that its last decision belongs to, or its first one will."""
+        return self._episode
 
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
@@ -122,13 +127,7 @@ class Agent:
             self._store.append(decision)
             fresh = chosen != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
         self._step += 1
-        try:
-            outcome, words = self._executor.carry_out(decision, plan, self._clock(), repeated=not fresh)
-        except StoreError:
-            raise  # what can't be written can't be recorded as failed either
-        except Exception as error:  # a world that breaks, however it does, must not end a run of days
-            detail = f"{chosen} failed: {error or type(error).__name__}"
-            outcome, words = Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
+        outcome, words = self._executor.carry_out(decision, plan, self._clock(), repeated=not fresh)
         self._store.record_outcome(outcome)
         self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
@@ -186,7 +185,9 @@ class Agent:
         to_search, query = choose_query(goal, open_questions, self._queries.recent())
         to_ask = vain[-1] if vain else None
         pending = {proposal.aspect for proposal in self._queue.pending()}
-        found = candidates(self._executor.record, self.config, self._review.proposals(), self._rewards)
+        reports = self._search.reports() if isinstance(self._search, SearchChain) else []
+        reviewed = [*self._review.proposals(), *review_search(reports)]
+        found = candidates(self._executor.record, self.config, reviewed, self._rewards)
         proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
         return Plan(
             goal=goal,

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aegis.agent.rewards import RewardTable
-from aegis.agent.setting import SETTINGS, SettingBook
+from aegis.agent.setting import SETTINGS, Setting, SettingBook, Value
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
+from aegis.rendering import clean_text
 from aegis.store import Database
 
 _MOSTLY = 0.7
@@ -27,8 +28,8 @@ class Proposal:
 
     aspect: str
     """Name of the setting, one of `SETTINGS`."""
-    old: float
-    new: float
+    old: Value
+    new: Value
     reason: str
     weight: float
     """How strongly the record speaks for it, from 0 (not at all) to 1."""
@@ -46,6 +47,11 @@ class QueuedProposal:
     status: str
     effect: str
     """What became of an approved one, in words; '' before that"""
+
+    @property
+    def words(self) -> str:
+        """What it would change, e.g. `epochs from 20 to 30`."""
+        return clean_text("{setting} from {from} to {to}".format_map(self.change))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,9 @@ def candidates(
 
 
 def _bounded(proposal: Proposal) -> Proposal:
-    setting = SETTINGS[proposal.aspect]
-    new = setting.clamp(proposal.new)
+    setting, new = SETTINGS[proposal.aspect], proposal.new
+    if isinstance(setting, Setting) and not isinstance(new, str):
+        new = setting.clamp(new)
     return replace(proposal, new=new, weight=0.0 if new == proposal.old else proposal.weight)
 
 
@@ -151,16 +158,19 @@ class ApprovalQueue:
     def decide(self, number: int, approve: bool, now: datetime, by: str = "person") -> str:
         """Approve or reject a pending proposal; return what follows, in words.
 
-        by: `person`, or `rule` where nobody was asked: then it brings no reward of its own. Raises `ActionError` when
-        there is none of this number, or its value is out of bounds.
+        by: `person`, or `rule` where nobody was asked: then it brings no outcome of its own, and is settled at once.
+        Raises `ActionError` when there is none of this number, or its value is out of bounds.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ? WHERE id = ? AND status = 'pending'",
-                ("approved" if approve else "rejected", now.isoformat(), by, number),
+                "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ?, settled = ?"
+                " WHERE id = ? AND status = 'pending'",
+                ("approved" if approve else "rejected", now.isoformat(), by, by == "rule", number),
             )
             if changed.rowcount == 0:
-                raise ActionError(f"proposal {number} is not pending: `aegis inbox` lists those that are")
+                raise ActionError(
+                    f"proposal {number} is not pending: `pending` (or `aegis inbox`) lists those that are"
+                )
             if not approve:
                 return "nothing is changed"
             (queued,) = self._select("id = ?", (number,))
@@ -187,7 +197,7 @@ class ApprovalQueue:
 
     def unsettled(self) -> list[QueuedProposal]:
         """Return proposals that a person approved or rejected and that `mark_settled` has not heard of yet."""
-        return self._select("settled = 0 AND status IN ('approved', 'rejected') AND decided_by = 'person'")
+        return self._select("settled = 0 AND status IN ('approved', 'rejected')")
 
     def mark_settled(self, number: int) -> None:
         """Remember that the outcome of a decided proposal is recorded (in the same transaction)."""

@@ -1,17 +1,23 @@
-"""What the last training says of its own settings: proposals to change them. It trains and changes nothing."""
+"""What the last training and the searches say of their own settings: proposals to change them. It changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aegis.agent.proposals import Proposal
-from aegis.agent.setting import SETTINGS
+from aegis.agent.search import ProviderReport
+from aegis.agent.setting import SETTINGS, Setting
+from aegis.rendering import clean_text
 from aegis.store import Database, TrainingLog, TrainingRecord
 
 _OVERFIT = 0.15
 """Training accuracy above the held-out one by which the HRM has learned by heart."""
 _WEIGHT = 0.7
 _LESSER_WEIGHT = 0.3
+_LEAST_ASKED = 5
+"""Times that a search provider is asked before its place in the order is put in question."""
+_MOSTLY_VAIN = 0.5
 
 
 class TrainingReview:
@@ -56,6 +62,25 @@ def review(record: TrainingRecord) -> list[Proposal]:
     return [proposal for proposal in found if proposal.new != proposal.old]
 
 
+def review_search(reports: Sequence[ProviderReport]) -> list[Proposal]:
+    """Return the proposal to ask the provider last that brings nothing most often, where one mostly does.
+
+    reports: in the order in which the providers are asked. None is moved back behind others that do no better.
+    """
+    order = [report.label for report in reports]
+    known = [report for report in reports[:-1] if report.asked >= _LEAST_ASKED and report.vain_share > _MOSTLY_VAIN]
+    if not known:
+        return []
+    worst = max(known, key=lambda report: report.vain_share)
+    behind = reports[order.index(worst.label) + 1 :]
+    if not any(one.asked < _LEAST_ASKED or one.vain_share < worst.vain_share for one in behind):
+        return []
+    new = [label for label in order if label != worst.label] + [worst.label]
+    reason = f"{worst.label} failed {worst.failed} times and found nothing {worst.empty} times of {worst.asked}"
+    return [Proposal("search_order", ",".join(order), ",".join(new), clean_text(reason, 160), worst.vain_share)]
+
+
 def _change(name: str, settings: dict[str, Any], factor: float, reason: str, weight: float) -> Proposal:
-    old = settings[name]
-    return Proposal(name, old, SETTINGS[name].clamp(old * factor), reason, weight)
+    old, setting = settings[name], SETTINGS[name]
+    assert isinstance(setting, Setting)
+    return Proposal(name, old, setting.clamp(old * factor), reason, weight)

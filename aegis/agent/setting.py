@@ -8,20 +8,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from aegis.agent.rewards import RewardTable
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import Database
 
-Kind = Literal["agent", "reward", "training", "model", "gate"]
+Kind = Literal["agent", "reward", "training", "model", "gate", "search"]
+Value = float | str
 _REWARD = "reward_"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: what kind it is of, and between which values it may be changed."""
+    """A setting that is a number: what kind it is of, and between which values it may be changed."""
 
     name: str
     """Of a proposal's aspect"""
@@ -41,18 +42,40 @@ class Setting:
         """Whether no rule may approve it: an agent must not lower its own gate or raise its own rewards."""
         return self.kind in ("gate", "reward")
 
+    @property
+    def bounds(self) -> str:
+        return f"lie between {self.low:g} and {self.high:g}"
+
     def clamp(self, value: float) -> float:
         """Return the nearest value that is allowed."""
         bounded = min(self.high, max(self.low, value))
         return round(bounded) if self.whole else bounded
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: Any, before: Any = None) -> bool:
         """Tell whether a value is of the right type and within the bounds."""
         right = isinstance(value, int) if self.whole else isinstance(value, (int, float))
         return right and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-SETTINGS: dict[str, Setting] = {
+@dataclass(frozen=True, slots=True)
+class OrderSetting:
+    """A setting that is an order of names, with commas between: it may be changed to another order of the same."""
+
+    name: str
+    kind: Kind
+
+    is_tried: ClassVar[bool] = False
+    needs_a_person: ClassVar[bool] = False
+    bounds: ClassVar[str] = "name what it named before, in another order"
+
+    def allows(self, value: Any, before: Any = None) -> bool:
+        """Tell whether a value names exactly what the one before it does."""
+        return (
+            isinstance(value, str) and isinstance(before, str) and sorted(value.split(",")) == sorted(before.split(","))
+        )
+
+
+SETTINGS: dict[str, Setting | OrderSetting] = {
     setting.name: setting
     for setting in (
         Setting("hits_per_search", "agent", 1, 10, whole=True),
@@ -66,6 +89,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("high_cycles", "model", 1, 4, whole=True),
         Setting("low_cycles", "model", 1, 6, whole=True),
         Setting("threshold", "gate", 0.6, 0.95, whole=False),
+        OrderSetting("search_order", "search"),
     )
 }
 """Every setting that a proposal may name."""
@@ -76,11 +100,18 @@ class Change:
     """A setting as an approved proposal has changed it."""
 
     name: str
-    value: float
-    before: float
+    value: Value
+    before: Value
     proposal: int | None
     on_trial: bool
     """It waits for a training that tries it, and is not in use before that"""
+    kept: Value | None = None
+    """Of one on trial: the value of an earlier change that stays in use meanwhile, and where this one is undone"""
+
+    @property
+    def in_use(self) -> Value | None:
+        """The value in use; None where that is the configuration's."""
+        return self.kept if self.on_trial else self.value
 
 
 class SettingBook:
@@ -89,7 +120,7 @@ class SettingBook:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def change(self, name: str, value: float, before: float, proposal: int | None, now: datetime) -> str:
+    def change(self, name: str, value: Value, before: Value, proposal: int | None, now: datetime) -> str:
         """Record a change and return when it takes effect, in words.
 
         Raises `ActionError` for a setting that there is not, or a value out of its bounds.
@@ -97,13 +128,18 @@ class SettingBook:
         setting = SETTINGS.get(name)
         if setting is None:
             raise ActionError(f"{name!r} is no setting that a proposal may change")
-        if not setting.allows(value):
-            raise ActionError(f"{name} must lie between {setting.low:g} and {setting.high:g}, not be {value!r}")
+        if not setting.allows(value, before):
+            raise ActionError(f"{name} must {setting.bounds}, not be {value!r}")
         with self._database.transaction() as connection:
+            earlier = next((one for one in self.changes() if one.name == name), None)
+            kept = earlier.in_use if earlier is not None and setting.is_tried else None
             connection.execute(
-                "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (name, json.dumps(value), json.dumps(before), proposal, setting.is_tried, now.isoformat()),
+                "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at, kept)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(name, json.dumps(value), json.dumps(before), proposal, setting.is_tried, now.isoformat()),
+                    None if kept is None else json.dumps(kept),
+                ),
             )
         if setting.is_tried:
             return "tried at the next training, beside the value before it"
@@ -113,7 +149,10 @@ class SettingBook:
         """Return all changes, the oldest first."""
         rows = self._database.query("SELECT * FROM settings ORDER BY changed_at, name")
         return [
-            Change(r["name"], json.loads(r["value"]), json.loads(r["before"]), r["proposal"], bool(r["on_trial"]))
+            Change(
+                *(r["name"], json.loads(r["value"]), json.loads(r["before"]), r["proposal"], bool(r["on_trial"])),
+                kept=None if r["kept"] is None else json.loads(r["kept"]),
+            )
             for r in rows
         ]
 
@@ -122,21 +161,30 @@ class SettingBook:
         return next((change for change in self.changes() if change.on_trial), None)
 
     def settle_trial(self, change: Change, keep: bool, effect: str, now: datetime) -> None:
-        """End a trial: the change stays in use, or is undone; its proposal tells which, and why."""
+        """End a trial: the change stays in use, or what was before it does; its proposal tells which, and why."""
         with self._database.transaction() as connection:
             if keep:
-                connection.execute("UPDATE settings SET on_trial = 0 WHERE name = ?", (change.name,))
+                connection.execute("UPDATE settings SET on_trial = 0, kept = NULL WHERE name = ?", (change.name,))
+            elif change.kept is not None:
+                connection.execute(
+                    "UPDATE settings SET on_trial = 0, value = kept, kept = NULL WHERE name = ?", (change.name,)
+                )
             else:
                 connection.execute("DELETE FROM settings WHERE name = ?", (change.name,))
             connection.execute("UPDATE proposals SET effect = ? WHERE id = ?", (effect, change.proposal))
 
-    def values(self, kind: Kind) -> dict[str, float]:
+    def values(self, kind: Kind) -> dict[str, Any]:
         """Return the values in use that differ from the configuration's, by name; those on trial are not."""
-        return {one.name: one.value for one in self.changes() if SETTINGS[one.name].kind == kind and not one.on_trial}
+        changes = [one for one in self.changes() if SETTINGS[one.name].kind == kind]
+        return {one.name: one.in_use for one in changes if one.in_use is not None}
 
     def agent_config(self, config: AgentConfig) -> AgentConfig:
         """Return the configuration with what was changed."""
-        return replace(config, **self.values("agent"))  # type: ignore[arg-type]
+        return replace(config, **self.values("agent"))
+
+    def search_order(self) -> str | None:
+        """Return the order of search providers that was approved, with commas between; None without one."""
+        return self.values("search").get("search_order")
 
     def reward_table(self) -> RewardTable:
         """Return the rewards with what was changed."""

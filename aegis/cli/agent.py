@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ from aegis.cli.world import (
     TokensOption,
     closing_policy,
     load_teacher,
-    open_search,
+    make_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.rendering import clean_text
@@ -108,15 +109,10 @@ def collect(
             action_timeout_seconds=action_timeout,
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
-        with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-            lifecycle.note_collection(
-                store,
-                {"teacher": policy.name, "decisions": decisions, "seed": seed, "vary_presence": vary_presence}
-                | {"answer_timeout_seconds": answer_timeout, "approval_timeout_seconds": approval_timeout}
-                | {"search": search, "action_timeout_seconds": action_timeout},
-            )
+            lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {decisions} decisions by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
                 _run(store, policy, searching, decisions, seed, config, vary_presence)
@@ -153,7 +149,7 @@ def run(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
-        with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device), backend, say)
             if policy is None:
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
@@ -202,11 +198,8 @@ def _run(
     config: AgentConfig,
     vary_presence: bool,
 ) -> None:
-    from aegis.agent import Agent, DrawnPresence
+    from aegis import lifecycle
 
-    rng = random.Random(seed)
-    presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
-    agent = Agent(store, policy, search, search.topics(), rng, config, presence=presence)
     done = 0
     rewards: list[float] = []
     actions: Counter[str] = Counter()
@@ -223,8 +216,7 @@ def _run(
             if not bar.console.is_terminal and (done % _LINE_EVERY == 0 or done == decisions):
                 say(f"  {done}/{decisions}  last: {_describe(step)}")
 
-        for _ in range(decisions):
-            on_step(agent.step())
+        lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")

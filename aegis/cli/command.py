@@ -15,12 +15,15 @@ from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.tuning import Tuning
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
-from aegis.types import utc_now
+from aegis.types import Action, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
+    from aegis.agent.knowledge import KnownItem
+    from aegis.agent.search import SearchChain
     from aegis.cli.session import Session
 
 _TEXT_CHARACTERS = 400
@@ -45,7 +48,7 @@ COMMANDS = (
     CommandSpec("knowledge", "knowledge sqlite wal", "what the agent knows, newest first or by words"),
     CommandSpec("pending", "pending", "questions and proposals that wait for you"),
     CommandSpec("think", "think", "show the next decision, and carry it out if you say so"),
-    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, else let it find out"),
+    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, and let it find out more"),
     CommandSpec("tell", "tell Our database runs in WAL mode", "let the agent know a fact"),
     CommandSpec("answer", "answer 3 It is a log written ahead", "answer a question of the agent's"),
     CommandSpec("approve", "approve 2", "approve a proposal"),
@@ -66,11 +69,12 @@ class PromptCommands:
     def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
         self._session = session
         self._store = store
-        self._confirm = confirm
         self._inbox = Inbox(store.database)
         self._queue = ApprovalQueue(store.database)
         self._thinker: Agent | None = None
-        self._shown: ShownPolicy | None = None
+        self._shown = ShownPolicy(session, store, confirm)
+        self._search: SearchChain | None = None
+        self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
 
     def greeting(self, paused: bool) -> str:
         """Return the first lines: where things stand."""
@@ -91,6 +95,8 @@ class PromptCommands:
         name, _, rest = line.strip().partition(" ")
         if not name:
             return
+        if name == "?":
+            name = "help"
         if name.lower() not in {spec.name for spec in COMMANDS}:
             print(f"no command {clean_text(name, 40)!r}: `help` lists them")
             return
@@ -101,8 +107,11 @@ class PromptCommands:
             print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
 
     def _help(self, rest: str) -> None:
+        wanted = rest.lower()
+        if wanted and wanted not in {spec.name for spec in COMMANDS}:
+            print(f"no command {clean_text(rest, 40)!r}: `help` lists them")
         for spec in COMMANDS:
-            if not rest or spec.name == rest:
+            if not wanted or spec.name == wanted:
                 print(f"  {spec.name:<10} {spec.summary}\n{'':13}e.g. {spec.example}")
 
     def _start(self, rest: str) -> None:
@@ -139,18 +148,19 @@ class PromptCommands:
         print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
 
     def _goals(self, rest: str) -> None:
-        goals = conversation.read_goals(self._store.database)
-        for goal in goals:
-            counts = f"{goal.closed} answered, {goal.open} open"
-            print(f"  [{goal.status}] {clean_text(goal.title)} ({goal.kind}, priority {goal.priority:.2f}; {counts})")
-        if not goals:
+        views = conversation.recent_goals(self._store.database)
+        needed = self._session.options.agent.questions_per_goal
+        for view in views:
+            counts = f"{view.closed} answered, {view.open} open, {view.abandoned} given up"
+            print(f"  [{view.status}] {clean_text(view.goal.title)}: {view.progress(needed):.0%} done")
+            print(f"    {view.goal.kind}, priority {view.goal.priority:.2f}; questions: {counts}")
+        if not views:
             print("no goals yet: `start` or `think` sets the first ones")
 
     def _knowledge(self, rest: str) -> None:
         items = conversation.find_knowledge(self._store.database, rest)
-        for item in items:
-            print(f"  {clean_text(item.title, 80)}  ({clean_text(item.source, 60)})")
-            print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")
+        for known in items:
+            _print_item(known)
         if not items:
             print("nothing found" if rest else "nothing known yet")
 
@@ -164,34 +174,38 @@ class PromptCommands:
             print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
         print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
         for queued in proposals:
-            change = "{setting} from {from} to {to}".format_map(queued.change)
-            print(f"  {queued.id}: {clean_text(change)}, because {clean_text(queued.reason)}")
+            print(f"  {queued.id}: {queued.words}, because {clean_text(queued.reason)}")
         for queued in self._queue.decided():
-            change = "{setting} from {from} to {to}".format_map(queued.change)
-            print(f"  approved: {queued.id}: {clean_text(change)} ({clean_text(queued.effect)})")
+            print(f"  approved: {queued.id}: {queued.words} ({clean_text(queued.effect)})")
 
     def _think(self, rest: str) -> None:
-        if self._thinker is None or self._shown is None:
-            self._shown = ShownPolicy(self._session, self._store, self._confirm)
-            seed = random.SystemRandom().randrange(2**32)
-            self._thinker = lifecycle.make_agent(self._store, self._shown, seed, self._session.options.agent)
         self._shown.look()
+        thinker = self._thinking_agent()
+        if not is_held(self._session.workspace.agent_lock):
+            conversation.adopt_goals(self._store.database, thinker.episode)
         try:
-            step = self._thinker.step()
+            step = thinker.step()
         except Declined:
             print("not carried out, and not recorded")
         except PolicyFailedError as error:
             print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
         else:
-            argument = "".join(step.decision.action.argument.values())
-            done = f"{step.decision.action.name} {argument}: {step.outcome.status}, {step.outcome.detail}"
+            done = f"{_describe(step.decision.action)}: {step.outcome.status}, {step.outcome.detail}"
             print(f"✓ {clean_text(done, _TEXT_CHARACTERS)}")
+
+    def _thinking_agent(self) -> Agent:
+        """Return the agent that `think` steps, a new one after settings have changed."""
+        if self._search is None:
+            self._search = self._session.make_search()
+        if self._tuning.take_change() or self._thinker is None:
+            seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
+            self._thinker = lifecycle.make_agent(self._store, self._shown, self._search, seed, config)
+        return self._thinker
 
     def _ask(self, rest: str) -> None:
         known = conversation.find_knowledge(self._store.database, rest, limit=3) if rest else []
         for item in known:
-            print(f"  {clean_text(item.title, 80)}: {clean_text(item.text, _TEXT_CHARACTERS)}")
-            print(f"    ({clean_text(item.source, 60)})")
+            _print_item(item)
         new = conversation.ask(self._store.database, rest, utc_now())
         if new:
             print("the agent takes it up as its most important question" + (", too" if known else ""))
@@ -223,9 +237,8 @@ class PromptCommands:
         count = self._number("history", rest)[0] if rest else 10
         for example in reversed(self._store.recent(count)):
             decision, outcome = example.decision, example.outcome
-            argument = "".join(decision.action.argument.values())
             came = "nothing recorded" if outcome is None else f"{outcome.status}, {outcome.detail}"
-            text = f"{decision.policy}: {decision.action.name} {argument}: {came}"
+            text = f"{decision.policy}: {_describe(decision.action)}: {came}"
             print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, _LINE_CHARACTERS)}")
 
     def _export(self, rest: str) -> None:
@@ -241,5 +254,16 @@ class PromptCommands:
         first, _, text = rest.partition(" ")
         if not first.isdecimal() or int(first) < 1:
             example = next(spec.example for spec in COMMANDS if spec.name == name)
-            raise ActionError(f"{name}: give its number, e.g. {example}")
+            raise ActionError(f"{name}: give a number, e.g. {example}")
         return int(first), text.strip()
+
+
+def _describe(action: Action) -> str:
+    return " ".join([action.name, *action.argument.values()])
+
+
+def _print_item(known: KnownItem) -> None:
+    item = known.item
+    found = f"{clean_text(item.topic, 40)}; {clean_text(item.source, 60)}; {known.found_at:%Y-%m-%d %H:%M} UTC"
+    print(f"  {clean_text(item.title, 80)}  ({found})")
+    print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")

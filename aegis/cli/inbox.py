@@ -33,11 +33,9 @@ def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
                 say(f"  {asked.id}: {asked.question}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
             say(f"{len(pending)} proposals wait for approval (aegis approve NUMBER, aegis reject NUMBER):")
             for queued in pending:
-                change = "{setting} from {from} to {to}".format_map(queued.change)
-                say(f"  {queued.id}: {change}, because {queued.reason}")
+                say(f"  {queued.id}: {queued.words}, because {queued.reason}")
             for queued in proposals.decided():
-                change = "{setting} from {from} to {to}".format_map(queued.change)
-                say(f"  approved: {queued.id}: {change} ({queued.effect})")
+                say(f"  approved: {queued.id}: {queued.words} ({queued.effect})")
 
 
 def answer(

@@ -11,18 +11,36 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Literal
 
-from aegis.cli.agent import DeviceOption, PresenceOption, SeedOption, TeacherOption, WorkspaceOption
+from aegis.cli.agent import (
+    AnswerOption,
+    ApprovalOption,
+    DeviceOption,
+    PresenceOption,
+    SeedOption,
+    TeacherOption,
+    WorkspaceOption,
+)
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
     ApproveOption,
     CollectOption,
     EpochsOption,
     IntervalOption,
+    LearningRateOption,
     ModelOption,
-    RateOption,
     set_deciding_threads,
 )
-from aegis.config import RunConfig, TrainingConfig
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+)
+from aegis.config import AgentConfig, RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -40,7 +58,7 @@ _TOLD = (
 """Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
 _TERMINATED = 128 + signal.SIGTERM
 _LAST_RESORT_SECONDS = 4.5
-_RUN, _TRAINING = RunConfig(), TrainingConfig()
+_AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
 
 Ending = Literal["quit", "resume"]
 
@@ -54,9 +72,18 @@ def prompt(
     seed: SeedOption = None,
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
-    lr: RateOption = _TRAINING.learning_rate,
+    lr: LearningRateOption = _TRAINING.learning_rate,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _AGENT.action_timeout_seconds,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
 ) -> None:
     """Talk to the agent: start and stop it, see what it does and knows, answer it, approve what it proposes."""
     with errors_explained():
@@ -67,6 +94,13 @@ def prompt(
             workspace=Workspace(workspace),
             teacher=teacher,
             run=RunConfig(collect=collect, interval_seconds=interval, vary_presence=vary_presence, approve=approve),
+            agent=AgentConfig(
+                answer_timeout_seconds=answer_timeout,
+                approval_timeout_seconds=approval_timeout,
+                action_timeout_seconds=action_timeout,
+            ),
+            search=search,
+            endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr),
             model=read_model_config(model),
             device=device,

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
@@ -20,6 +21,9 @@ from aegis.lifecycle.tensorboard import TensorBoardLog
 from aegis.store import DecisionStore
 from aegis.types import ActionList, State, Teacher
 from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.agent.search import SearchChain
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 LEAVE_SECONDS = 3.0
@@ -34,6 +38,8 @@ class SessionOptions:
 
     workspace: Workspace
     teacher: str = "auto"
+    search: str = "offline"
+    endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     run: RunConfig = field(default_factory=RunConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -116,6 +122,7 @@ class Session:
             training=options.training,
             gate=options.gate,
             model=options.model,
+            make_search=self.make_search,
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
@@ -153,13 +160,16 @@ class Session:
 
     def load_teacher(self, store: DecisionStore) -> SharedTeacher:
         """Load the teacher, or return the one loaded before."""
-        from aegis import lifecycle
-
+        options = self.options
         with self._teacher_lock:
             if self._teacher is None:
-                loaded = lifecycle.load_teacher_for(store, self.options.teacher, self._device(), self._say)
+                loaded = load_teacher(store, options.teacher, self._device(), options.endpoint, self._say)
                 self._teacher = SharedTeacher(loaded)
             return self._teacher
+
+    def make_search(self) -> SearchChain:
+        """Make the search that the options name; each thread needs one of its own."""
+        return make_search(self.options.search, self.workspace, self._say)
 
     def _run(self, runner: Runner) -> None:
         try:

@@ -19,6 +19,16 @@ from aegis.cli.agent import (
     WorkspaceOption,
 )
 from aegis.cli.screen import errors_explained, fail
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+)
 from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -31,7 +41,7 @@ CollectOption = Annotated[
     int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
 ]
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
-RateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
+LearningRateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
 BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
 ThresholdOption = Annotated[
     float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
@@ -74,7 +84,7 @@ def start(
     seed: SeedOption = None,
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
-    lr: RateOption = _TRAINING.learning_rate,
+    lr: LearningRateOption = _TRAINING.learning_rate,
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
     model: ModelOption = None,
@@ -82,6 +92,13 @@ def start(
     backend: BackendOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _AGENT.action_timeout_seconds,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
 ) -> None:
     """Run the agent by itself: collect with the teacher, train beside it, switch, go on. Any start goes on where the
     last stop left it.
@@ -103,7 +120,13 @@ def start(
                 vary_presence=vary_presence,
                 approve=approve,
             ),
-            agent=AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout),
+            agent=AgentConfig(
+                answer_timeout_seconds=answer_timeout,
+                approval_timeout_seconds=approval_timeout,
+                action_timeout_seconds=action_timeout,
+            ),
+            search=search,
+            endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
             model=read_model_config(model),

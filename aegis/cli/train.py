@@ -45,6 +45,8 @@ def train(
 ) -> None:
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
+    Its own options alone say how: settings that proposals have changed hold for the trainings of `aegis start`.
+
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
     with errors_explained():

@@ -61,27 +61,22 @@ PricesOption = Annotated[
 class EndpointOptions:
     """The options on a teacher behind an endpoint, as they were given."""
 
-    base_url: str | None
-    requests_per_minute: float | None
-    max_tokens: int | None
-    max_cost: float | None
-    prices: str
+    base_url: str | None = None
+    requests_per_minute: float | None = None
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    prices: str = ""
 
 
-@contextlib.contextmanager
-def open_search(names: str, workspace: Workspace, say: Callable[[str], None]) -> Iterator[SearchChain]:
-    """Make the search that `--search` names, with its cache in the workspace, for as long as the block runs."""
+def make_search(names: str, workspace: Workspace, say: Callable[[str], None]) -> SearchChain:
+    """Make the search that `--search` names, with its cache in the workspace; say hears of its troubles."""
     from aegis.agent.search import create_search
 
     def say_index(line: str) -> None:
         if line.startswith("Indexing"):
             say(line)
 
-    search = create_search(names, cache=workspace.search_cache, progress=say_index, on_trouble=say)
-    try:
-        yield search
-    finally:
-        search.close()
+    return create_search(names, cache=workspace.search_cache, progress=say_index, on_trouble=say)
 
 
 def load_teacher(
@@ -109,7 +104,7 @@ def load_teacher(
     if isinstance(teacher, OpenAITeacher):
         teacher.close()
         teacher = teacher.with_limits(config)
-        teacher.budget.keep_in(UsageLedger(store.database))
+        teacher.budget.keep_in(UsageLedger(store.database.path))
         say(f"Endpoint: {teacher.address}")
     return teacher
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aegis import __version__
 from aegis.agent import RESEARCH_ACTIONS, Agent, DrawnPresence, RewardTable, SettingBook, Step
-from aegis.agent.search import OfflineSearch
+from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
@@ -33,38 +33,40 @@ def open_store(workspace: Workspace) -> Iterator[DecisionStore]:
 def make_agent(
     store: DecisionStore,
     policy: Policy,
+    search: SearchChain,
     seed: int | None = None,
     config: AgentConfig | None = None,
     vary_presence: bool = False,
-    progress: Callable[[str], None] | None = None,
     rewards: RewardTable | None = None,
 ) -> Agent:
-    """Return an agent in a workspace, with the offline documentation to search and the settings changed there.
+    """Return an agent in a workspace, with the settings that were changed there.
 
-    vary_presence: tell the policy that a person is here in half of the decisions (nobody is made up who answers);
-    otherwise a person counts as here while they use the inbox. progress hears of the search index's making.
+    search is put in the order that was approved for its providers, and left open. vary_presence: tell the policy that a
+    person is here in half of the decisions (nobody is made up who answers); otherwise a person counts as here while
+    they use the inbox.
     """
     rng = random.Random(seed)
-    search = OfflineSearch(progress=progress)
-    topics = [topic for topic, passages in search.topics() if passages >= 3]
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
     book = SettingBook(store.database)
+    order = book.search_order()
+    if order is not None:
+        search.arrange(order)
     config = book.agent_config(config or AgentConfig())
-    return Agent(store, policy, search, topics, rng, config, rewards or book.reward_table(), presence)
+    return Agent(store, policy, search, search.topics(), rng, config, rewards or book.reward_table(), presence)
 
 
 def run_agent(
     store: DecisionStore,
     policy: Policy,
+    search: SearchChain,
     decisions: int,
     seed: int | None = None,
     config: AgentConfig | None = None,
     vary_presence: bool = False,
-    progress: Callable[[str], None] | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> None:
     """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`."""
-    agent = make_agent(store, policy, seed, config, vary_presence, progress)
+    agent = make_agent(store, policy, search, seed, config, vary_presence)
     for _ in range(decisions):
         on_step(agent.step())
 
@@ -83,8 +85,13 @@ def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
     return ModelRegistry(store, workspace).serving()
 
 
-def note_collection(store: DecisionStore, settings: dict[str, Any]) -> None:
+def note_collection(
+    store: DecisionStore, policy: Policy, search: str, seed: int, vary_presence: bool, config: AgentConfig
+) -> None:
     """Keep how a run of collecting was set, so that a data card can say it."""
+    times = ("answer_timeout_seconds", "approval_timeout_seconds", "action_timeout_seconds")
+    settings: dict[str, Any] = {"teacher": policy.name, "search": search, "seed": seed, "vary_presence": vary_presence}
+    settings |= {name: getattr(config, name) for name in times}
     document = settings | {"aegis": __version__, "python": platform.python_version(), "at": utc_now().isoformat()}
     store.set_meta(f"{_COLLECTION_PREFIX}{new_id()}", json.dumps(document))
 

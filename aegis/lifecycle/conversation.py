@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import datetime
 
 from aegis.agent.curiosity import Curiosity
-from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
-from aegis.agent.search.query import STOP_WORDS
+from aegis.agent.goals import GoalView, read_goals
+from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem, KnownItem
 from aegis.errors import ActionError
 from aegis.rendering import clean_text
 from aegis.store import Database
@@ -16,48 +14,17 @@ from aegis.types import new_id
 
 _PERSON = "person-"
 """Begins the ids of goals that a person set."""
-_MOST_WORDS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class GoalView:
-    """A goal as a person sees it."""
-
-    kind: str
-    title: str
-    status: str
-    priority: float
-    closed: int
-    """Of its questions, those that found an answer"""
-    open: int
+def recent_goals(database: Database, limit: int = 10) -> list[GoalView]:
+    """Return the newest goals: those still active first, of them the most important."""
+    return sorted(read_goals(database, limit), key=lambda view: (view.status != "active", -view.goal.priority))
 
 
-def read_goals(database: Database, limit: int = 10) -> list[GoalView]:
-    """Return the newest goals, those still active first."""
-    rows = database.query(
-        "SELECT kind, title, status, priority,"
-        " (SELECT COUNT(*) FROM questions WHERE goal = goals.id AND questions.status = 'closed') AS closed,"
-        " (SELECT COUNT(*) FROM questions WHERE goal = goals.id AND questions.status = 'open') AS open"
-        " FROM (SELECT * FROM goals ORDER BY seq DESC LIMIT ?) AS goals ORDER BY status <> 'active', seq DESC",
-        (limit,),
-    )
-    return [GoalView(**dict(row)) for row in rows]
-
-
-def find_knowledge(database: Database, query: str = "", limit: int = 5) -> list[KnowledgeItem]:
-    """Return the items that have most of the query's words, the newest of equals first; the newest of all for none."""
-    words = _words(query)
-    found = "0"
-    values: list[object] = []
-    if words:
-        found = " + ".join(["(title || ' ' || text LIKE ? ESCAPE '\\')"] * len(words))
-        values = [f"%{_escaped(word)}%" for word in words]
-    rows = database.query(
-        f"SELECT topic, title, text, source FROM (SELECT *, {found} AS found FROM knowledge)"
-        " WHERE found > 0 OR ? ORDER BY found DESC, seq DESC LIMIT ?",
-        (*values, not query.strip(), limit),
-    )
-    return [KnowledgeItem(**dict(row)) for row in rows]
+def find_knowledge(database: Database, query: str = "", limit: int = 5) -> list[KnownItem]:
+    """Return the items that the query's words are in, best first; the newest of all for no query."""
+    base = KnowledgeBase(database)
+    return base.search(query, limit) if query.strip() else base.latest(limit)
 
 
 def ask(database: Database, question: str, now: datetime) -> bool:
@@ -98,13 +65,3 @@ def adopt_goals(database: Database, episode: str) -> None:
             "UPDATE goals SET episode = ? WHERE status = 'active' AND id GLOB ? AND episode <> ?",
             (episode, f"{_PERSON}*", episode),
         )
-
-
-def _words(query: str) -> list[str]:
-    found = re.findall(r"[\w.]+", query.lower())
-    meaningful = [word for word in found if word not in STOP_WORDS] or found
-    return list(dict.fromkeys(meaningful))[:_MOST_WORDS]
-
-
-def _escaped(word: str) -> str:
-    return re.sub(r"([%_\\])", r"\\\1", word)

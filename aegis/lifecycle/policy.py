@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import TeacherError
@@ -12,7 +12,7 @@ from aegis.lifecycle.data import read_training_data, shipped_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.training import split_by_episode
-from aegis.types import Policy, Teacher
+from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ def load_serving(
 def heldout_examples(store: DecisionStore) -> list[Example]:
     """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
     teacher = store.teacher()
-    decisions = list(store.decisions([teacher.name])) if teacher else []
+    decisions: Sequence[Decision] = list(store.decisions([teacher.name])) if teacher else []
     if len(decisions) < MIN_TRAINING_DECISIONS:
         decisions = read_training_data(shipped_data()).decisions
     training = TrainingConfig()

@@ -5,6 +5,7 @@ It keeps nothing that the workspace does not have: whoever starts next goes on f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from aegis.agent import Agent, Step
+from aegis.agent.search import SearchChain, create_search
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
@@ -39,8 +41,8 @@ class Runner:
     """Runs the agent of one workspace through its phases, in the thread that calls `run`.
 
     load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
-    without the workspace's option. notify: hears every `RunEvent`, in the thread of `run`. Everything else may be
-    called from other threads.
+    without the workspace's option. make_search: makes what each run searches, and closes at its end. notify: hears
+    every `RunEvent`, in the thread of `run`. Everything else may be called from other threads.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Runner:
         training: TrainingConfig | None = None,
         gate: GateConfig | None = None,
         model: HRMConfig | None = None,
+        make_search: Callable[[], SearchChain] = create_search,
         device: str = "cpu",
         backend: str = "auto",
         seed: int = 0,
@@ -64,6 +67,7 @@ class Runner:
         self._agent_config = agent or AgentConfig()
         self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
         self._load_teacher = load_teacher
+        self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
         self._device = device
         self._backend = backend
@@ -102,12 +106,16 @@ class Runner:
         when the teacher can't be loaded.
         """
         try:
-            with hold(self.workspace.agent_lock, "an agent", wait_seconds=1.0), open_store(self.workspace) as store:
-                self._live(store)
+            with (
+                hold(self.workspace.agent_lock, "an agent", wait_seconds=1.0),
+                open_store(self.workspace) as store,
+                contextlib.closing(self._make_search()) as search,
+            ):
+                self._live(store, search)
         finally:
             self._trainer.stop()
 
-    def _live(self, store: DecisionStore) -> None:
+    def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
         takeover = Takeover(self.workspace, self._device, self._backend)
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
@@ -115,7 +123,7 @@ class Runner:
             return
         guarded = GuardedPolicy(policy)
         tuning = Tuning(store.database, self._agent_config, self.config.approve)
-        agent = self._make_agent(store, guarded, tuning)
+        agent = self._make_agent(store, guarded, search, tuning)
         supervisor = TrainingSupervisor(
             store,
             self.workspace,
@@ -125,7 +133,7 @@ class Runner:
             self._tell,
             self._say_training,
         )
-        self._begin(store, policy, teaches=takeover.name is None)
+        self._begin(store, policy, search, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
         look = partial(self._look, store, supervisor, takeover, guarded)
         try:
@@ -143,31 +151,26 @@ class Runner:
                     tuning.decide_by_rule(self._tell)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
-                        agent = self._make_agent(store, guarded, tuning)
+                        agent = self._make_agent(store, guarded, search, tuning)
                     self._pause_until(started + self.config.interval_seconds)
         finally:
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
-    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, tuning: Tuning) -> Agent:
+    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
         self._agents += 1
         return make_agent(
             store,
             guarded,
+            search,
             self._seed + self._agents - 1,  # an agent made anew must not draw the same goals again
             tuning.tuned.agent,
             self.config.vary_presence,
-            progress=lambda line: self._tell("waiting", line) if line.startswith("build") else None,
             rewards=tuning.tuned.rewards,
         )
 
-    def _begin(self, store: DecisionStore, policy: Policy, teaches: bool) -> None:
+    def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
         if teaches:
-            note_collection(
-                store,
-                {"teacher": policy.name, "seed": self._seed, "vary_presence": self.config.vary_presence}
-                | {"answer_timeout_seconds": self._agent_config.answer_timeout_seconds}
-                | {"approval_timeout_seconds": self._agent_config.approval_timeout_seconds},
-            )
+            note_collection(store, policy, search.name, self._seed, self.config.vary_presence, self._agent_config)
         self._say_doing(store, "deciding")
         size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
         fields = {"policy": policy.name, "workspace": str(self.workspace.folder), "process": os.getpid()}

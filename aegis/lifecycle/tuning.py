@@ -18,6 +18,7 @@ class Tuned:
 
     agent: AgentConfig
     rewards: RewardTable
+    search_order: str | None
 
 
 class Tuning:
@@ -39,7 +40,11 @@ class Tuning:
             return
         for queued in self._queue.pending():
             setting = SETTINGS.get(queued.aspect)
-            fits = setting is not None and not setting.needs_a_person and setting.allows(queued.change["to"])
+            fits = (
+                setting is not None
+                and not setting.needs_a_person
+                and setting.allows(queued.change["to"], queued.change["from"])
+            )
             approves = self._approve == "bounded" and fits
             if self._approve == "never" or approves:
                 effect = self._queue.decide(queued.id, approves, utc_now(), by="rule")
@@ -65,7 +70,7 @@ class Tuning:
         return found
 
     def _read(self) -> Tuned:
-        return Tuned(self._book.agent_config(self._config), self._book.reward_table())
+        return Tuned(self._book.agent_config(self._config), self._book.reward_table(), self._book.search_order())
 
 
 def settle_trial(database: Database, name: str, tried: float, before: float) -> bool:
@@ -77,6 +82,6 @@ def settle_trial(database: Database, name: str, tried: float, before: float) -> 
     change: Change | None = next((one for one in book.changes() if one.name == name and one.on_trial), None)
     keep = tried >= before
     if change is not None:
-        compared = f"{tried:.2%} with {change.value:g}, {before:.2%} without, on the same held-out decisions"
+        compared = f"{tried:.2%} with {change.value}, {before:.2%} without, on the same held-out decisions"
         book.settle_trial(change, keep, f"{'kept' if keep else 'undone'}: {compared}", utc_now())
     return keep

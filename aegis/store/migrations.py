@@ -296,7 +296,13 @@ UPDATE proposals SET settled = 1
 CREATE INDEX proposals_to_settle ON proposals (id) WHERE settled = 0 AND status IN ('approved', 'rejected');
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD)
+_JOINED = """
+-- What a rule decided is settled with the decision; a change on trial leaves in use what an earlier one has changed.
+UPDATE proposals SET settled = 1 WHERE status IN ('approved', 'rejected') AND decided_by = 'rule';
+ALTER TABLE settings ADD COLUMN kept TEXT CHECK (kept IS NULL OR json_valid(kept));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

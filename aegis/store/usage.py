@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from aegis.store.database import Database
 
@@ -10,14 +11,14 @@ _KEY = "endpoint_usage"
 
 
 class UsageLedger:
-    """Counts tokens in a workspace's database; call it to add some and to learn the totals."""
+    """Counts tokens in the database at a path; call it, in any thread, to add some and to learn the totals."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def __call__(self, tokens_read: int, tokens_written: int) -> tuple[int, int]:
         """Add tokens read and written, on the disk when this returns; return the totals."""
-        with self._database.transaction() as connection:
+        with Database(self._path) as database, database.transaction() as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
             kept = json.loads(row["value"]) if row else {}
             totals = {

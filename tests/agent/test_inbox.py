@@ -26,7 +26,7 @@ def test_an_answer_without_content_is_refused_and_the_question_waits_on(asked, c
 
 @pytest.mark.parametrize("number", [0, 2, -1])
 def test_an_answer_to_no_question_is_refused(asked, clock, number):
-    with pytest.raises(ActionError, match=rf"question {number} is not waiting for an answer: `aegis inbox`"):
+    with pytest.raises(ActionError, match=rf"question {number} is not waiting for an answer: .*`aegis inbox`"):
         asked.answer(number, "text", clock())
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from aegis.agent import SETTINGS
 from aegis.agent.proposals import Record, candidates
-from aegis.agent.review import TrainingReview, review
+from aegis.agent.review import TrainingReview, review, review_search
+from aegis.agent.search import ProviderReport
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.store import TrainingLog
 
@@ -59,3 +60,26 @@ def test_the_newest_training_is_read_once_and_stands_beside_the_episodes_record(
     assert candidates(Record(), AgentConfig(), found)[0].aspect == "epochs"
     end_training(0.9, 0.9, status="switched")
     assert trainings.proposals() == []
+
+
+def test_the_provider_that_brings_nothing_most_goes_back_with_the_reason():
+    reports = [ProviderReport("arxiv", 10, 6, 1), ProviderReport("wikipedia", 7, 0, 2), ProviderReport("ddgs", 2, 0, 0)]
+    (proposal,) = review_search(reports)
+    assert (proposal.aspect, proposal.old) == ("search_order", "arxiv,wikipedia,ddgs")
+    assert (proposal.new, proposal.weight) == ("wikipedia,ddgs,arxiv", 0.7)
+    assert proposal.reason == "arxiv failed 6 times and found nothing 1 times of 10"
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [],
+        [("a", 20, 20, 0)],
+        [("a", 4, 4, 0), ("b", 4, 0, 0)],
+        [("a", 10, 5, 0), ("b", 5, 0, 0)],
+        [("a", 10, 8, 0), ("b", 8, 7, 1)],
+    ],
+    ids=["none", "alone", "hardly asked", "half of it good", "the others do no better"],
+)
+def test_an_order_that_is_as_good_as_any_stays(reports):
+    assert review_search([ProviderReport(*report) for report in reports]) == []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import timedelta
 
 import pytest
 
-from aegis.agent import SETTINGS, ApprovalQueue, RewardTable, SettingBook
+from aegis.agent import SETTINGS, ApprovalQueue, RewardTable, Setting, SettingBook
 from aegis.agent.proposals import Proposal
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig
 from aegis.errors import ActionError
@@ -29,7 +30,10 @@ def propose(store, database, clock):
     return propose
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+NUMBERS = {name: setting for name, setting in SETTINGS.items() if isinstance(setting, Setting)}
+
+
+@pytest.mark.parametrize("setting", NUMBERS.values(), ids=NUMBERS)
 def test_every_setting_is_a_field_whose_default_and_bounds_are_valid(setting):
     if setting.kind == "reward":
         assert setting.allows(getattr(RewardTable(), setting.name.removeprefix("reward_")))
@@ -90,6 +94,34 @@ def test_a_setting_of_the_training_waits_for_its_trial_and_is_kept_or_undone(dat
         assert book.next_trial() is None
         assert book.values("training") == ({"epochs": 30} if keep else {})
         assert next(one for one in queue.decided() if one.id == number + 1).effect == word
+
+
+def test_an_undone_change_leaves_what_an_earlier_one_has_changed(database, propose, clock):
+    queue, book = ApprovalQueue(database), SettingBook(database)
+    for new, keep in ((30, True), (45, False)):
+        queue.decide(propose("epochs", 20 if keep else 30, new), True, clock())
+        assert book.values("training") == ({} if keep else {"epochs": 30})  # what it is tried beside
+        book.settle_trial(book.next_trial(), keep, "a word", clock())
+    assert book.values("training") == {"epochs": 30}
+    assert book.next_trial() is None
+
+
+@pytest.mark.parametrize("order", ["arxiv", "offline,arxiv,ddgs", "offline,offline", 3, "offline;arxiv"])
+def test_an_order_of_providers_names_the_same_ones(database, propose, clock, order):
+    queue, book = ApprovalQueue(database), SettingBook(database)
+    with pytest.raises(ActionError, match="search_order must name what it named before, in another order"):
+        queue.decide(propose("search_order", "arxiv,offline", order), True, clock())
+    assert book.search_order() is None
+    queue.lapse(clock.now + timedelta(days=1))
+    assert queue.decide(propose("search_order", "arxiv,offline", "offline,arxiv"), True, clock()) == "in use at once"
+    assert book.search_order() == "offline,arxiv"
+
+
+def test_what_a_rule_decides_is_settled_with_it(database, propose, clock):
+    queue = ApprovalQueue(database)
+    for approve in (True, False):
+        queue.decide(propose("hits_per_search", 2, 4), approve, clock(), by="rule")
+    assert [row["settled"] for row in database.query("SELECT settled FROM proposals")] == [1, 1]
 
 
 def test_what_a_rule_approves_brings_no_reward_of_its_own(database, propose, clock):

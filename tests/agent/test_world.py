@@ -75,22 +75,22 @@ def live(path, clock):
     return run
 
 
-def test_thousands_of_decisions_repeat_no_query_and_no_goal_within_their_windows(live, path):
-    asked = live(700, lives=3)
-    assert len(asked) > 600
+def test_a_thousand_decisions_repeat_no_query_and_no_goal_within_their_windows(live, path):
+    asked = live(350, lives=3)
+    assert len(asked) > 300
     assert repeated_within([query_key(query) for query in asked], WINDOW) == []
     with Database(path) as database:
         store = DecisionStore(database)
         decided = [d.action.argument["query"] for d in store.decisions() if d.action.name == "web_search"]
         assert decided == asked
         goals = [(row["kind"], row["topic"]) for row in database.query("SELECT kind, topic FROM goals ORDER BY seq")]
-        assert len(goals) > 100
+        assert len(goals) > 60
         window = GoalBook(database, TOPICS, random.Random(0)).window
         assert repeated_within(goals, window) == []
         ended = dict(database.query("SELECT status, COUNT(*) FROM goals GROUP BY status"))
-        assert ended["reached"] > 20
+        assert ended["reached"] > 10
         assert set(store.action_counts()) == {"web_search", "ask_human", "propose_improvement", "idle"}
-        assert database.query("SELECT COUNT(*) FROM closings")[0][0] > 300
+        assert database.query("SELECT COUNT(*) FROM closings")[0][0] > 150
 
 
 def test_where_nothing_is_ever_found_no_query_is_repeated_either(live):
@@ -196,8 +196,8 @@ def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_ag
     started = time.monotonic()
     steps = [agent.step() for _ in range(20)]
     assert time.monotonic() - started < 10
-    assert steps[0].outcome.detail == "search failed: no result within 0.05 s"
-    assert steps[-1].outcome.detail.startswith("search failed: 4 earlier calls still hang")
+    assert steps[0].outcome.detail == "web_search failed: no result within 0.05 s"
+    assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
     assert all((step.outcome.status, step.outcome.reward) == ("failed", None) for step in steps)
     assert len(search.queries) == 4  # so many threads hang, and no more
     assert store.get(steps[0].decision.id).outcome == steps[0].outcome

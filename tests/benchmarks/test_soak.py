@@ -7,14 +7,9 @@ import sqlite3
 
 import pytest
 
-from aegis.agent.search import OfflineSearch
 from benchmarks.soak import check_record, kill_run, run_decisions
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _search_index():
-    """Make the index of the installed documentation before anything waits for an agent: it may take a minute."""
-    OfflineSearch().topics()
+pytestmark = pytest.mark.usefixtures("search_index")
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])

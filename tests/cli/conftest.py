@@ -23,6 +23,11 @@ def example(number: int, action: str, episode: str) -> dict:
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _search_index(search_index):
+    """Commands that let an agent decide find an index."""
+
+
 @pytest.fixture
 def write_decisions(tmp_path):
     def write(count: int, shuffled: bool = False):

@@ -14,18 +14,11 @@ import pexpect
 import pytest
 from typer.testing import CliRunner
 
-from aegis.agent.search import OfflineSearch
 from aegis.cli.main import app
 from aegis.store import Database, DecisionStore
 
 ROOT = Path(__file__).parents[2]
 SCRIPTED = ["--teacher", "scripted", "--interval", "0", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _search_index():
-    """Make the index of the installed documentation before anything waits for an agent: it may take a minute."""
-    OfflineSearch().topics()
 
 
 def start(workspace, *options):

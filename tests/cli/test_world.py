@@ -64,7 +64,7 @@ def read_back(tmp_path):
     def read():
         with Database(tmp_path / "w" / "aegis.db") as database:
             store = DecisionStore(database)
-            return store.teacher(), list(store.examples()), UsageLedger(database)(0, 0)
+            return store.teacher(), list(store.examples()), UsageLedger(database.path)(0, 0)
 
     return read
 
@@ -140,3 +140,22 @@ def test_an_endpoint_without_a_key_says_which_to_set(run, monkeypatch):
     result = run("collect", "--teacher", "openai:gpt-4o-mini", "--decisions", 1)
     assert result.exit_code == 2
     assert "set OPENAI_API_KEY, or give your own server's --base-url" in result.stderr
+
+
+def test_an_agent_by_itself_asks_and_searches_as_collect_does_and_has_the_same_budget(
+    run, endpoint, searxng, read_back
+):
+    options = ("--teacher", "openai:tiny-1", "--base-url", endpoint, "--search", searxng, "--headless")
+    result = run("start", *options, "--interval", 0, "--max-decisions", 4, "--action-timeout", 9)
+    assert result.exit_code == 0, result.output
+    teacher, examples, used = read_back()
+    assert (teacher.name, teacher.source) == ("tiny-1", f"openai:tiny-1@{endpoint}")
+    assert {example.outcome.result["provider"] for example in examples} == {searxng}
+    assert used == (360, 40)
+    assert KEY not in result.output
+
+
+def test_a_search_provider_that_there_is_not_ends_a_start_with_the_choice(run):
+    result = run("start", "--teacher", "scripted", "--search", "altavista", "--headless", "--max-decisions", 1)
+    assert result.exit_code == 2
+    assert "search provider 'altavista': choose out of offline, arxiv" in result.stderr

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from aegis.agent.search import SearchHit
+from aegis.agent.search import SearchChain, SearchHit
 from aegis.config import HRMConfig, RunConfig
 from aegis.lifecycle import Runner, open_store
 from aegis.testing import ScriptedTeacher
@@ -23,11 +23,8 @@ class FakeSearch:
 
     name = "fake"
 
-    def __init__(self, *arguments, **options):
+    def __init__(self):
         self.count = 0
-
-    def topics(self):
-        return [("sqlite3", 9), ("json", 9)]
 
     def search(self, query, limit):
         self.count += 1
@@ -41,8 +38,14 @@ def workspace(tmp_path):
 
 @pytest.fixture
 def fake_search(monkeypatch):
-    monkeypatch.setattr("aegis.lifecycle.collection.OfflineSearch", FakeSearch)
+    """Return the class of what an agent searches, the same for all of a test."""
+    monkeypatch.setattr(FakeSearch, "search", FakeSearch.search)
     return FakeSearch
+
+
+@pytest.fixture
+def make_search(fake_search):
+    return lambda: SearchChain([("fake", fake_search())])
 
 
 @pytest.fixture
@@ -51,10 +54,10 @@ def teacher():
 
 
 @pytest.fixture
-def make_runner(workspace, fake_search, teacher):
+def make_runner(workspace, make_search, teacher):
     """Return what makes a runner; trainer: Python that is run in place of a training."""
 
-    def make(trainer="pass", load=None, notify=lambda event: None, **settings):
+    def make(trainer="pass", load=None, notify=lambda event: None, make_search=make_search, **settings):
         config = RunConfig(**({"interval_seconds": 0.0, "vary_presence": True} | settings))
 
         def load_teacher(store):
@@ -67,6 +70,7 @@ def make_runner(workspace, fake_search, teacher):
             [sys.executable, "-c", trainer],
             config,
             model=TINY,
+            make_search=make_search,
             notify=notify,
         )
 

@@ -19,17 +19,19 @@ def test_a_fact_is_kept_once_and_found_by_its_words(database):
     assert conversation.tell(database, "The sky is blue\x1b[31m at noon", utc_now())
     assert not conversation.tell(database, "The sky is blue\x1b[31m at noon", utc_now())
     conversation.tell(database, "Grass is green", utc_now())
-    (item,) = conversation.find_knowledge(database, "what is the SKY?")
+    (known,) = conversation.find_knowledge(database, "what is the SKY?")
+    item = known.item
     assert (item.text, item.source) == ("The sky is blue[31m at noon", "person")
-    assert conversation.find_knowledge(database)[0].text == "Grass is green"
+    assert conversation.find_knowledge(database)[0].item.text == "Grass is green"
     assert conversation.find_knowledge(database, "100%_\\ oxygen") == []
 
 
 def test_a_question_becomes_the_most_important_goal_once(database):
     assert conversation.ask(database, "What is WAL?", utc_now())
     assert not conversation.ask(database, "what is wal?", utc_now())
-    (goal,) = conversation.read_goals(database)
-    assert (goal.title, goal.priority, goal.open, goal.status) == ("Answer a person: What is WAL?", 1.0, 1, "active")
+    (view,) = conversation.recent_goals(database)
+    assert (view.goal.title, view.goal.priority) == ("Answer a person: What is WAL?", 1.0)
+    assert (view.open, view.status, view.progress(4)) == (1, "active", 0.0)
 
 
 def test_goals_of_a_person_move_on_and_others_stay(database):

@@ -131,11 +131,8 @@ def test_an_action_that_breaks_is_recorded_as_failed_and_the_agent_goes_on(works
     def search(self, query, limit):
         raise ZeroDivisionError("a bug of the provider's")
 
-    fake_search_search, fake_search.search = fake_search.search, search
-    try:
-        make_runner(max_decisions=10).run()
-    finally:
-        fake_search.search = fake_search_search
+    fake_search.search = search  # the fixture undoes it
+    make_runner(max_decisions=10).run()
     with open_store(workspace) as store:
         outcomes = [outcome for decision, outcome in store.examples() if decision.action.name == "web_search"]
     assert outcomes

@@ -6,6 +6,7 @@ import pytest
 
 from aegis.agent import ApprovalQueue, RewardTable, SettingBook
 from aegis.agent.proposals import Proposal
+from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.lifecycle import carry_out_training, make_agent, open_store
 from aegis.lifecycle.tuning import Tuning
@@ -70,12 +71,12 @@ def test_a_change_by_a_person_reaches_the_agent_that_runs(workspace, make_runner
     assert {one["reward"] for one in later if one["action"] == "idle"} <= {RewardTable(idle=-0.2).idle}
 
 
-def test_every_agent_made_in_the_workspace_has_its_settings(workspace, propose, fake_search, teacher):
+def test_every_agent_made_in_the_workspace_has_its_settings(workspace, propose, make_search, teacher):
     propose("hits_per_search", 2, 4, approve=True)
     with open_store(workspace) as store:
-        assert make_agent(store, teacher, seed=0).config.hits_per_search == 4
+        assert make_agent(store, teacher, make_search(), seed=0).config.hits_per_search == 4
         config = AgentConfig(episode_length=7)
-        assert make_agent(store, teacher, seed=0, config=config).config.episode_length == 7
+        assert make_agent(store, teacher, make_search(), seed=0, config=config).config.episode_length == 7
 
 
 def test_a_training_uses_what_was_kept_and_tries_one_change_at_a_time(workspace, propose):
@@ -110,3 +111,38 @@ def test_a_change_is_judged_on_the_same_held_out_decisions(workspace, propose, u
     assert queued.effect.startswith(f"{word}: ")
     assert "on the same held-out decisions" in queued.effect
     assert kept == ({"epochs": 6} if word == "kept" else {})
+
+
+def test_an_approved_order_of_providers_is_that_of_the_agent_that_runs_and_of_later_ones(
+    workspace, propose, make_runner, fake_search
+):
+    events, made = [], []
+
+    def make_search():
+        made.append(SearchChain([("other", fake_search()), ("fake", fake_search())]))
+        return made[-1]
+
+    def approve_at_the_fifth(event):
+        events.append(event)
+        if len(events) == 6:
+            propose("search_order", "other,fake", "fake,other", approve=True)
+
+    make_runner(max_decisions=20, notify=approve_at_the_fifth, make_search=make_search).run()
+    assert [event.kind for event in events].count("setting") == 1
+    make_runner(max_decisions=1, make_search=make_search).run()
+    assert [search.name for search in made] == ["fake,other"] * 2
+
+
+def test_a_rule_may_approve_an_order_of_the_same_providers_only(workspace, propose):
+    propose("search_order", "arxiv,offline", "offline,arxiv,ddgs")
+    with open_store(workspace) as store:
+        tuning = Tuning(store.database, AgentConfig(), "bounded")
+        tuning.decide_by_rule(lambda kind, text, fields: None)
+        (waiting,) = ApprovalQueue(store.database).pending()
+        ApprovalQueue(store.database).decide(waiting.id, False, utc_now())
+    propose("search_order", "arxiv,offline", "offline,arxiv")
+    with open_store(workspace) as store:
+        tuning = Tuning(store.database, AgentConfig(), "bounded")
+        tuning.decide_by_rule(lambda kind, text, fields: None)
+        assert tuning.take_change()
+        assert tuning.tuned.search_order == "offline,arxiv"

@@ -271,11 +271,11 @@ def test_a_budget_ends_the_asking_and_a_restart_has_no_new_one(endpoint, teach, 
     with Database(tmp_path / "aegis.db") as database:
         for spent in (3, 0):
             teacher = teach(config=EndpointConfig(**limits))
-            teacher.budget.keep_in(UsageLedger(database))
+            teacher.budget.keep_in(UsageLedger(database.path))
             with pytest.raises(TeacherError, match=f"used up .* raise {option}"):
                 teacher.probabilities([{"n": n, "spent": spent} for n in range(9)], CHECKED_ACTIONS)
             assert len(server.documents) == 3
-        assert UsageLedger(database)(0, 0) == (270, 30)
+        assert UsageLedger(database.path)(0, 0) == (270, 30)
 
 
 def test_a_server_that_counts_no_tokens_is_counted_for(httpserver, teach):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aegis.agent.search.arxiv import ArxivSearch
 from aegis.agent.search.cache import MAX_AGE_SECONDS, SearchCache
-from aegis.agent.search.chain import SearchChain
+from aegis.agent.search.chain import ProviderReport, SearchChain
 from aegis.agent.search.corpus import Corpus
 from aegis.agent.search.engines import EngineSearch
 from aegis.agent.search.offline import OfflineSearch
@@ -22,6 +22,7 @@ __all__ = [
     "PROVIDERS",
     "Corpus",
     "OfflineSearch",
+    "ProviderReport",
     "SearchCache",
     "SearchChain",
     "SearchHit",

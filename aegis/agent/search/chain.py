@@ -37,6 +37,23 @@ TOPICS = (
 """What goals are about where no documentation is at hand that could say what there is to read."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderReport:
+    """How a provider has done since the order is as it is."""
+
+    label: str
+    asked: int
+    failed: int
+    """Times that it failed, or was left alone for it."""
+    empty: int
+    """Times that it found nothing."""
+
+    @property
+    def vain_share(self) -> float:
+        """Share of the times asked that brought nothing."""
+        return (self.failed + self.empty) / self.asked if self.asked else 0.0
+
+
 @dataclass
 class _Link:
     """One provider and how it has behaved."""
@@ -45,6 +62,9 @@ class _Link:
     provider: SearchProvider
     failures: int = 0
     resting_until: float = 0.0
+    asked: int = 0
+    failed: int = 0
+    empty: int = 0
 
 
 class SearchChain:
@@ -87,14 +107,17 @@ class SearchChain:
         reasons: list[str] = []
         answered, found = "", list[SearchHit]()
         for link in self._links:
+            link.asked += 1
             try:
                 found = self._ask(link, query, limit, ends_at)
             except SearchError as error:
+                link.failed += 1
                 reasons.append(str(error))
                 continue
             answered = link.label
             if found:
                 break
+            link.empty += 1
         if not answered:
             raise SearchError("; ".join(reasons))
         self.answered_by = answered
@@ -106,6 +129,19 @@ class SearchChain:
             if isinstance(link.provider, OfflineSearch):
                 return [topic for topic, passages in link.provider.topics() if passages >= LEAST_PASSAGES]
         return list(TOPICS)
+
+    def reports(self) -> list[ProviderReport]:
+        """Return how each provider has done, in the order in which they are asked."""
+        return [ProviderReport(link.label, link.asked, link.failed, link.empty) for link in self._links]
+
+    def arrange(self, order: str) -> None:
+        """Ask the providers in this order from now on, where it names just these, with commas between."""
+        labels = order.split(",")
+        if order == self.name or sorted(labels) != sorted(link.label for link in self._links):
+            return
+        for link in self._links:
+            link.asked = link.failed = link.empty = 0
+        self._links = sorted(self._links, key=lambda link: labels.index(link.label))
 
     def close(self) -> None:
         """Close the connections and the cache."""

@@ -174,3 +174,24 @@ def test_a_search_is_made_of_names_in_order(tmp_path):
 def test_a_name_that_is_none_is_an_error_that_lists_the_names(names, said):
     with pytest.raises(ConfigError, match=said):
         create_search(names)
+
+
+def test_a_report_counts_what_a_provider_brought_and_starts_anew_with_another_order(chain, clock):
+    search = chain(Provider("a"), Provider("b", fault=DOWN), Provider("c", [HIT]))
+    for _ in range(3):
+        search.search("q", 1)
+    assert [(one.label, one.asked, one.failed, one.empty) for one in search.reports()] == [
+        ("a", 3, 0, 3),
+        ("b", 3, 3, 0),
+        ("c", 3, 0, 0),
+    ]
+    assert [one.vain_share for one in search.reports()] == [1.0, 1.0, 0.0]
+    search.arrange("a,b,c")
+    assert search.reports()[0].asked == 3
+    search.arrange("c,a")
+    assert search.name == "a,b,c"
+    search.arrange("c,a,b")
+    assert search.name == "c,a,b"
+    assert {one.asked for one in search.reports()} == {0}
+    assert search.search("q", 1) == [HIT]
+    assert search.answered_by == "c"
