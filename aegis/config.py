@@ -183,6 +183,8 @@ class TrainingConfig:
     soft_target_weight: float = 1.0
     """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
     checkpoint_every_epochs: int = 5
+    epoch_heldout_decisions: int = 2000
+    """Held-out decisions that the accuracy after an epoch is measured on; after the last one it is on all."""
     heldout_share: float = 0.2
     """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
     seed: int = 0
@@ -203,6 +205,7 @@ class TrainingConfig:
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
         _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
+        _check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
         _check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         _check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
 

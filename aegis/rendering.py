@@ -18,7 +18,10 @@ MAX_VALUE_CHARACTERS = 160
 
 def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
     """Return the text on one line, without control characters, at most `limit` characters long."""
-    kept = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
+    if text.isascii() and text.isprintable():  # nearly all text: nothing to replace
+        kept = text
+    else:
+        kept = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 

@@ -30,6 +30,11 @@ class Workspace:
         return self.folder / "checkpoints"
 
     @property
+    def datasets(self) -> Path:
+        """Decisions encoded for training; made again where missing."""
+        return self.folder / "datasets"
+
+    @property
     def models(self) -> Path:
         """Trained policies, one folder each."""
         return self.folder / "models"

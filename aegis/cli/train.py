@@ -115,6 +115,7 @@ def _run(
             on_start=on_start,
             on_batch=on_batch,
             on_epoch=on_epoch,
+            on_notice=lambda line: bar.console.print(f"⚠ {line}"),
         )
     _show_figures(outcome)
     heading(

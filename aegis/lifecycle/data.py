@@ -13,7 +13,7 @@ from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
-from aegis.store import RejectedRecord, TeacherClaim, read_examples
+from aegis.store import RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision
 from aegis.workspace import Workspace
 
@@ -25,7 +25,7 @@ class TrainingData:
     """Decisions to learn from, with whose they are."""
 
     source: str
-    decisions: list[Decision]
+    decisions: Sequence[Decision]
     rejected: list[RejectedRecord]
     teacher: TeacherClaim
     actions: ActionList = RESEARCH_ACTIONS
@@ -80,7 +80,8 @@ def read_workspace_data(workspace: Workspace, until: int | None = None) -> Train
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-        return TrainingData(str(workspace.folder), list(store.decisions([teacher.name], until)), [], teacher)
+    decisions = RecordedDecisions(workspace.database, teacher.name, until)
+    return TrainingData(str(workspace.folder), decisions, [], teacher)
 
 
 def shipped_data() -> Path:

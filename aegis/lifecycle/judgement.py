@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
-from aegis.hrm import HRM, HRMPolicy
+from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.data import TrainingData
 from aegis.lifecycle.lock import hold
@@ -26,12 +27,26 @@ from aegis.promotion import (
     ridge_accuracy,
 )
 from aegis.store import DecisionStore, TrainingLog
-from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
+from aegis.training import (
+    EpochResult,
+    ImitationTrainer,
+    Thinking,
+    TrainingRun,
+    draw_rows,
+    load_dataset,
+    measure_thinking,
+    split_rows,
+)
 from aegis.types import ActionList, Decision, Policy, State, utc_now
 from aegis.workspace import Workspace
 
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
+_ASKED_TOGETHER = 2000
+COMPARED_DECISIONS = 10_000
+"""Of more, the simple models learn from and are judged on so many, evenly drawn"""
+THINKING_DECISIONS = 2000
+"""Of more held-out ones, the segments of thinking are measured on so many"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,7 @@ def train_and_judge(
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
     on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
 ) -> TrainingOutcome:
@@ -104,7 +120,7 @@ def train_and_judge(
     """
     with hold(workspace.training_lock, "a training", wait_seconds=1.0):
         outcome = train_candidate(
-            data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, model, checkpoints
+            data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, on_notice, model, checkpoints
         )
         with open_store(workspace) as store:
             if outcome.verdict.passed:
@@ -139,6 +155,7 @@ def train_candidate(
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
     on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
 ) -> TrainingOutcome:
@@ -155,24 +172,31 @@ def train_candidate(
             f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
             " use another --workspace"
         )
-    split = split_by_episode(data.decisions, training.heldout_share, training.seed)
+    codec = StateCodec()
+    dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
+    split = split_rows(dataset, training.heldout_share, training.seed)
     started = time.perf_counter()
-    trainer = ImitationTrainer(
-        data.actions, training, model, device=device, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch
+    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_start, on_batch, on_epoch, on_notice)
+    run = trainer.train(
+        dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
     )
-    run = trainer.train(split.train, split.heldout, checkpoints or workspace.checkpoints, resume)
     seconds = time.perf_counter() - started
-    picked = _choices(run.policy, split.heldout, data.actions)
     agreement = measure_agreement(
-        picked, _labels(split.heldout), _labels(split.train), data.actions.names, gate.confidence
+        _choices(run.policy, draw_rows(data.decisions, split.heldout), data.actions),
+        dataset.labels[split.heldout].tolist(),
+        dataset.labels[split.train].tolist(),
+        data.actions.names,
+        gate.confidence,
     )
-    sample = [decision.state for decision in split.heldout[:_CHECKED_STATES]]
+    train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
+    heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
+    sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
     return TrainingOutcome(
         run=run,
         agreement=agreement,
-        thinking=measure_thinking(run.policy, split.heldout),
-        baseline_logreg=logistic_regression_accuracy(split.train, split.heldout),
-        baseline_ridge=ridge_accuracy(split.train, split.heldout),
+        thinking=measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS))),
+        baseline_logreg=logistic_regression_accuracy(train, heldout),
+        baseline_ridge=ridge_accuracy(train, heldout),
         verdict=judge(agreement, gate),
         save=_checked_save(run.policy, sample),
         serving=None,
@@ -185,9 +209,13 @@ def train_candidate(
     )
 
 
-def _choices(policy: Policy, decisions: Sequence[Decision], actions: ActionList) -> list[int]:
-    answers = policy.probabilities([decision.state for decision in decisions], actions)
-    return [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
+def _choices(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[int]:
+    picked: list[int] = []
+    asked = iter(decisions)
+    while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
+        answers = policy.probabilities(states, actions)
+        picked += [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
+    return picked
 
 
 def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, Path], None]:
@@ -204,7 +232,3 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, 
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
 
     return save
-
-
-def _labels(decisions: Sequence[Decision]) -> list[int]:
-    return [decision.actions.index(decision.action.name) for decision in decisions]

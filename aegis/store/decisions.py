@@ -144,10 +144,10 @@ class DecisionStore:
             yield from map(_example, rows)
             seq = rows[-1]["seq"]
 
-    def count(self, policy: str | None = None) -> int:
-        """Return how many decisions are recorded, of this policy or of all."""
-        sql = "SELECT COUNT(*) AS n FROM decisions WHERE ?1 IS NULL OR policy = ?1"
-        return int(self.database.query(sql, (policy,))[0]["n"])
+    def count(self, policy: str | None = None, until: int | None = None) -> int:
+        """Return how many decisions are recorded, of this policy or of all, up to the place `until` (see `newest`)."""
+        sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"
+        return int(self.database.query(sql, (policy, until))[0]["n"])
 
     def action_counts(self, policy: str | None = None) -> dict[str, int]:
         """Return how often each action was chosen, by this policy or by all, the commonest first."""

@@ -1,20 +1,28 @@
 """Training: decisions in, a trained HRM out."""
 
 from aegis.training.check import ModelCheck, check_model
-from aegis.training.dataset import Dataset, Split, encode_decisions, split_by_episode
+from aegis.training.dataset import Dataset, encode_decisions
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+from aegis.training.split import RowSplit, Split, draw_rows, split_by_episode, split_rows
+from aegis.training.storage import KeyedDecisions, load_dataset, open_dataset
 from aegis.training.thinking import Thinking, measure_thinking
 
 __all__ = [
     "Dataset",
     "EpochResult",
     "ImitationTrainer",
+    "KeyedDecisions",
     "ModelCheck",
+    "RowSplit",
     "Split",
     "Thinking",
     "TrainingRun",
     "check_model",
+    "draw_rows",
     "encode_decisions",
+    "load_dataset",
     "measure_thinking",
+    "open_dataset",
     "split_by_episode",
+    "split_rows",
 ]

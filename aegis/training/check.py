@@ -16,7 +16,6 @@ from aegis.hrm import (
     encode_actions,
     load_vocabulary,
     output_tokens,
-    pad,
     part_parameters,
 )
 from aegis.training.dataset import encode_decisions
@@ -57,10 +56,10 @@ def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM |
         raise ValueError("no decisions to check the model on")
     model = model or HRM()
     data = encode_decisions(decisions[:_BATCH], actions, StateCodec())
-    batch = pad(data.sequences)
+    batch = data.batch(range(len(data)))
     started = time.perf_counter()
     out = model(batch.tokens, batch.mask, output_tokens(encode_actions(actions)))
-    loss = F.cross_entropy(out.logits, data.targets)
+    loss = F.cross_entropy(out.logits, batch.targets)
     forwarded = time.perf_counter()
     (loss + out.halt_logits.sigmoid().mean()).backward()
     ended = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from aegis.config import HRMConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, read_document, read_model, read_tensors, write_folder
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE
@@ -30,17 +31,22 @@ class TrainingCheckpoint:
 
 
 def write_checkpoint(
-    folder: Path, epoch: int, model: HRM, optimizer: Mapping[str, torch.Tensor], document: Mapping[str, Any]
+    folder: Path,
+    epoch: int,
+    config: HRMConfig,
+    weights: Mapping[str, torch.Tensor],
+    optimizer: Mapping[str, torch.Tensor],
+    document: Mapping[str, Any],
 ) -> Path:
     """Write the checkpoint of an epoch, as a whole or not at all; return its folder.
 
-    optimizer: its state, by name.
+    weights, optimizer: the model's state and the optimizer's, by name.
     """
     path = folder / f"{_PREFIX}{epoch:03d}"
     write_folder(
         path,
-        tensors={WEIGHTS_FILE: model.state_dict(), OPTIMIZER_FILE: optimizer},
-        documents={CONFIG_FILE: asdict(model.config), TRAINING_FILE: {"epoch": epoch, **document}},
+        tensors={WEIGHTS_FILE: weights, OPTIMIZER_FILE: optimizer},
+        documents={CONFIG_FILE: asdict(config), TRAINING_FILE: {"epoch": epoch, **document}},
     )
     return path
 

@@ -1,112 +1,222 @@
-"""Decisions as training data: the split by episode, the encoding, the batches. It trains nothing."""
+"""Decisions as training data: encoded by rows in a few arrays, and the batches made of them. It trains nothing."""
 
 from __future__ import annotations
 
 import hashlib
-import random
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aegis.errors import DataError, NotEnoughDataError
+from aegis.errors import DataError
 from aegis.hrm import StateCodec
-from aegis.rendering import canonical_json, render_state
+from aegis.rendering import render_state
 from aegis.types import ActionList, Decision
 
 BUCKET_BATCHES = 8
 """Batches whose sequences are sorted by length together, so that little padding is computed."""
+CHUNK_DECISIONS = 4096
+"""Decisions that are encoded, written and read together."""
+COLUMNS: dict[str, str] = {
+    "tokens": "<u2",  # of all states, one after the other; the vocabulary has fewer than 65,536
+    "lengths": "<i4",
+    "targets": "<f4",
+    "labels": "<i2",
+    "episodes": "<i4",
+    "states": "<u8",
+}
+"""The arrays of a dataset and the types they are kept in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Decisions to train on, and decisions of other episodes to judge by."""
+class Examples:
+    """One batch, padded on the right."""
 
-    train: tuple[Decision, ...]
-    heldout: tuple[Decision, ...]
-    dropped: int
-    """Decisions left out of the held-out part because their state also occurs in the training part."""
+    tokens: Tensor
+    """(B, T) ids"""
+    mask: Tensor | None
+    """(B, T), true at real tokens; None when nothing is padded"""
+    targets: Tensor
+    """(B, A)"""
+    labels: Tensor
+    """(B,)"""
 
+    def to(self, device: torch.device) -> Examples:
+        """Return the batch on a device. To a CUDA device it goes pinned and without waiting."""
+        if device.type == "cpu":
+            return self
 
-def split_by_episode(decisions: Sequence[Decision], heldout_share: float, seed: int) -> Split:
-    """Hold out whole episodes, drawn by the seed, until they are `heldout_share` of the decisions.
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True)
 
-    A held-out decision whose state reads like one in training is dropped, for it would judge memory. Raises
-    `NotEnoughDataError` with fewer than two episodes.
-    """
-    sizes = Counter(decision.episode for decision in decisions)
-    if len(sizes) < 2:
-        raise NotEnoughDataError(
-            f"{len(sizes)} episode in the data: train and held-out are split by episode, so at least 2 are needed;"
-            " collect more with `aegis collect`"
-        )
-    episodes = sorted(sizes)
-    random.Random(seed).shuffle(episodes)
-    heldout: set[str] = set()
-    held = 0
-    for episode in episodes[:-1]:
-        if held >= heldout_share * len(decisions):
-            break
-        heldout.add(episode)
-        held += sizes[episode]
-    train = tuple(decision for decision in decisions if decision.episode not in heldout)
-    seen = {render_state(decision.state) for decision in train}
-    fresh = tuple(d for d in decisions if d.episode in heldout and render_state(d.state) not in seen)
-    if not fresh:
-        raise NotEnoughDataError("every held-out state also occurs in training: collect more varied decisions")
-    return Split(train, fresh, held - len(fresh))
+        mask = None if self.mask is None else move(self.mask)
+        return Examples(move(self.tokens), mask, move(self.targets), move(self.labels))
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Encoded decisions."""
+    """Encoded decisions by rows. The arrays lie in memory, or in files of which only what is touched is read."""
 
-    sequences: tuple[tuple[int, ...], ...]
-    """Token ids of each state"""
-    targets: Tensor
+    tokens: npt.NDArray[np.uint16]
+    """Of all states, one after the other"""
+    starts: npt.NDArray[np.int64]
+    """(n,): where each state's tokens begin"""
+    lengths: npt.NDArray[np.int32]
+    """(n,): how many each state has"""
+    targets: npt.NDArray[np.float32]
     """(n, A): the teacher's probabilities; where they are not recorded, 1 for the action chosen"""
-    labels: Tensor
+    labels: npt.NDArray[np.int16]
     """(n,): places of the actions chosen"""
+    episodes: npt.NDArray[np.int32]
+    """(n,): places in `episode_names`"""
+    states: npt.NDArray[np.uint64]
+    """(n,): hashes of the states' text, the same for states that read alike"""
+    episode_names: tuple[str, ...]
+    fingerprint: str
+    """Hash of what is learned from: a run may only be resumed on the same decisions in the same order"""
 
     def __len__(self) -> int:
-        return len(self.sequences)
+        return len(self.labels)
+
+    def sequence(self, row: int) -> list[int]:
+        """Return the token ids of a row's state."""
+        start = int(self.starts[row])
+        ids: list[int] = self.tokens[start : start + int(self.lengths[row])].tolist()
+        return ids
+
+    def select(self, rows: npt.NDArray[np.int64]) -> Dataset:
+        """Return the dataset of these rows alone; the tokens are shared."""
+        digest = hashlib.sha256(self.fingerprint.encode() + rows.astype("<i8").tobytes())
+        return Dataset(
+            self.tokens,
+            self.starts[rows],
+            self.lengths[rows],
+            self.targets[rows],
+            self.labels[rows],
+            self.episodes[rows],
+            self.states[rows],
+            self.episode_names,
+            digest.hexdigest(),
+        )
+
+    def batch(self, rows: Sequence[int] | npt.NDArray[np.int64], multiple: int = 1) -> Examples:
+        """Return the rows as one batch, padded to a multiple of `multiple`."""
+        lengths = self.lengths[rows]
+        longest = math.ceil(int(lengths.max()) / multiple) * multiple
+        tokens = np.zeros((len(rows), longest), dtype=np.int64)  # masked: any id serves
+        for place, (start, length) in enumerate(zip(self.starts[rows].tolist(), lengths.tolist(), strict=True)):
+            tokens[place, :length] = self.tokens[start : start + length]
+        mask = None if int(lengths.min()) == longest else torch.from_numpy(np.arange(longest) < lengths[:, None])
+        return Examples(
+            torch.from_numpy(tokens),
+            mask,
+            torch.from_numpy(self.targets[rows]),
+            torch.from_numpy(self.labels[rows].astype(np.int64)),
+        )
 
 
-def encode_decisions(decisions: Sequence[Decision], actions: ActionList, codec: StateCodec) -> Dataset:
-    """Encode decisions; raises `DataError` when one was made among other actions."""
-    targets = torch.zeros(len(decisions), len(actions))
-    labels = torch.zeros(len(decisions), dtype=torch.long)
-    for row, decision in enumerate(decisions):
-        if decision.actions != actions.names:
-            raise DataError(
-                f"decision {decision.id} was made among {', '.join(decision.actions)}; training is on"
-                f" {', '.join(actions.names)}: export decisions of one action list only"
-            )
-        labels[row] = actions.index(decision.action.name)
-        if decision.probabilities is None:
-            targets[row, labels[row]] = 1.0
-        else:
-            given = torch.tensor(decision.probabilities)
-            targets[row] = given / given.sum()
-    return Dataset(tuple(tuple(codec.encode(decision.state)) for decision in decisions), targets, labels)
+class Encoder:
+    """Turns decisions into chunks of arrays, and keeps count of what all chunks have in common."""
+
+    def __init__(self, actions: ActionList, codec: StateCodec) -> None:
+        self._actions = actions
+        self._codec = codec
+        self._episodes: dict[str, int] = {}
+        self._digest = hashlib.sha256()
+
+    @property
+    def episode_names(self) -> tuple[str, ...]:
+        """Names of the episodes met so far, in the order of their first decisions."""
+        return tuple(self._episodes)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the tokens, targets and labels of all chunks so far."""
+        return self._digest.hexdigest()
+
+    def chunks(self, decisions: Iterable[Decision]) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+        """Yield the columns of some thousand decisions at a time.
+
+        Raises `DataError` when one was made among other actions.
+        """
+        chunk: list[Decision] = []
+        for decision in decisions:
+            chunk.append(decision)
+            if len(chunk) == CHUNK_DECISIONS:
+                yield self._encode(chunk)
+                chunk = []
+        if chunk:
+            yield self._encode(chunk)
+
+    def _encode(self, decisions: Sequence[Decision]) -> dict[str, npt.NDArray[np.generic]]:
+        targets = np.zeros((len(decisions), len(self._actions)), dtype=np.float32)
+        labels, lengths, episodes, states = [], [], [], []
+        tokens: list[int] = []
+        for row, decision in enumerate(decisions):
+            if decision.actions != self._actions.names:
+                raise DataError(
+                    f"decision {decision.id} was made among {', '.join(decision.actions)}; training is on"
+                    f" {', '.join(self._actions.names)}: export decisions of one action list only"
+                )
+            labels.append(self._actions.index(decision.action.name))
+            if decision.probabilities is None:
+                targets[row, labels[-1]] = 1.0
+            else:
+                targets[row] = decision.probabilities
+                targets[row] /= targets[row].sum()
+            ids = self._codec.encode(decision.state)
+            tokens += ids
+            lengths.append(len(ids))
+            episodes.append(self._episodes.setdefault(decision.episode, len(self._episodes)))
+            text = render_state(decision.state).encode("utf-8", "surrogatepass")
+            states.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
+        values = (tokens, lengths, targets, labels, episodes, states)
+        columns = {name: np.asarray(value, dtype=COLUMNS[name]) for name, value in zip(COLUMNS, values, strict=True)}
+        for name in ("tokens", "lengths", "targets", "labels"):
+            self._digest.update(columns[name].tobytes())
+        return columns
 
 
-def fingerprint(decisions: Sequence[Decision]) -> str:
-    """Return a hash of what is learned from: a run may only be resumed on the same decisions in the same order."""
-    digest = hashlib.sha256()
-    for decision in decisions:
-        digest.update(canonical_json([decision.state, decision.action.name, decision.probabilities]).encode())
-    return digest.hexdigest()
+def encode_decisions(decisions: Iterable[Decision], actions: ActionList, codec: StateCodec) -> Dataset:
+    """Encode decisions in memory; raises `DataError` when one was made among other actions."""
+    encoder = Encoder(actions, codec)
+    chunks = list(encoder.chunks(decisions))
+    empty = {
+        name: np.zeros((0, len(actions)) if name == "targets" else 0, dtype=kind) for name, kind in COLUMNS.items()
+    }
+    columns = {name: np.concatenate([chunk[name] for chunk in [empty, *chunks]]) for name in COLUMNS}
+    return make_dataset(columns, encoder.episode_names, encoder.fingerprint)
 
 
-def shuffled_batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
+def make_dataset(
+    columns: dict[str, npt.NDArray[np.generic]], episode_names: tuple[str, ...], fingerprint: str
+) -> Dataset:
+    """Return the dataset of these columns, named as in `COLUMNS`."""
+    lengths = columns["lengths"].astype(np.int64)
+    ends = np.cumsum(lengths)
+    return Dataset(
+        starts=ends - lengths,
+        episode_names=episode_names,
+        fingerprint=fingerprint,
+        **columns,  # type: ignore[arg-type]
+    )
+
+
+def shuffled_batches(
+    lengths: npt.NDArray[np.int32] | Sequence[int], batch_size: int, generator: torch.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the rows of each batch of one epoch: shuffled, but with sequences of like length side by side."""
-    rows = torch.randperm(len(lengths), generator=generator).tolist()
-    batches = []
+    rows = torch.randperm(len(lengths), generator=generator).numpy()
+    lengths = np.asarray(lengths)
+    starts: list[int] = []
     for start in range(0, len(rows), batch_size * BUCKET_BATCHES):
-        bucket = sorted(rows[start : start + batch_size * BUCKET_BATCHES], key=lengths.__getitem__)
-        batches += [bucket[at : at + batch_size] for at in range(0, len(bucket), batch_size)]
-    for place in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[place]
+        bucket = rows[start : start + batch_size * BUCKET_BATCHES]
+        bucket[:] = bucket[np.argsort(lengths[bucket], kind="stable")]
+        starts += range(start, start + len(bucket), batch_size)
+    ends = [*starts[1:], len(rows)]
+    for place in torch.randperm(len(starts), generator=generator).tolist():
+        yield rows[starts[place] : ends[place]]

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens, pad
+from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
 from aegis.training import ImitationTrainer, encode_decisions
-from aegis.training.imitation import _going_on, _lead
+from aegis.training.learner import Learner, choose_going_on, lead
+from aegis.training.optimizer import HRMOptimizer
 from aegis.types import Action, ActionList
 
 CONFIG = TrainingConfig(
@@ -209,24 +210,27 @@ def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train,
 def test_the_loss_told_is_each_decisions_last_segments_cross_entropy_with_the_mixed_target(
     actions, tiny_config, learnable, weight
 ):
-    trainer = ImitationTrainer(actions, replace(CONFIG, soft_target_weight=weight), replace(tiny_config, dropout=0.0))
-    model = trainer.initialise()
+    config = replace(CONFIG, soft_target_weight=weight, batch_size=16)
+    model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0)).initialise()
     data = encode_decisions(learnable[0][:16], actions, StateCodec(48))
     outputs = output_tokens(encode_actions(actions))
-    batch = pad(data.sequences)
+    batch = data.batch(range(16))
     with torch.no_grad():
         first = model(batch.tokens, batch.mask, outputs)
         second = model(batch.tokens, batch.mask, outputs, first.carry)
     assert tiny_config.max_segments == 2
-    going_on, _ = _going_on(first.logits.argmax(-1) == data.labels, another_segment=True, to_the_end=False)
+    going_on, _ = choose_going_on(first.logits.argmax(-1) == batch.labels, another_segment=True, to_the_end=False)
     assert 0 < len(going_on) < 16
     logits = first.logits.clone()
     logits[going_on] = second.logits[going_on]
-    target = weight * data.targets + (1 - weight) * torch.eye(3)[data.labels]
+    target = weight * batch.targets + (1 - weight) * torch.eye(3)[batch.labels]
     expected = -(target * logits.log_softmax(-1)).sum(1).mean().item()
-    loss, right = trainer._train_batch(model, data, list(range(16)), outputs, segments=2, to_the_end=False)
-    assert loss == pytest.approx(expected, abs=1e-5)
-    assert right == (logits.argmax(-1) == data.labels).sum().item()
+    learner = Learner(model, HRMOptimizer(model, config), outputs, config, bf16=False)
+    learner.step(batch, segments=2, to_the_end=False, learning_rate=1e-3)
+    loss, right = learner.take_totals()
+    assert loss / 16 == pytest.approx(expected, abs=1e-5)
+    assert right == (logits.argmax(-1) == batch.labels).sum().item()
+    assert learner.take_totals() == (0.0, 0)
 
 
 def test_decisions_without_probabilities_are_learned_from_the_choice(train, learnable):
@@ -250,18 +254,18 @@ def test_decisions_among_other_actions_are_refused(train, learnable, make_decisi
 )
 def test_wrong_ones_think_on_in_fours(right, thinking_on):
     rows = torch.tensor([mark == "1" for mark in right])
-    on, done = _going_on(rows, another_segment=True, to_the_end=False)
+    on, done = choose_going_on(rows, another_segment=True, to_the_end=False)
     assert len(on) == thinking_on
     assert all(right[row] == "0" for row in on.tolist())
     assert sorted(on.tolist() + done.tolist()) == list(range(len(right)))
-    assert _going_on(rows, another_segment=False, to_the_end=True)[0].tolist() == []
-    assert len(_going_on(rows, another_segment=True, to_the_end=True)[0]) == len(right)
+    assert choose_going_on(rows, another_segment=False, to_the_end=True)[0].tolist() == []
+    assert len(choose_going_on(rows, another_segment=True, to_the_end=True)[0]) == len(right)
 
 
 def test_a_right_answer_leads_by_what_the_next_best_lacks_and_a_wrong_one_trails():
     targets = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.45, 0.1, 0.45], [0.0, 1.0, 0.0]])
     logits = torch.tensor([[2.0, 1, 0], [0, 2.0, 1], [0, 1, 2.0], [0, 3.0, 1]])
-    torch.testing.assert_close(_lead(targets, logits), torch.tensor([0.3, -0.3, 0.0, 1.0]))
+    torch.testing.assert_close(lead(targets, logits), torch.tensor([0.3, -0.3, 0.0, 1.0]))
 
 
 def test_the_halting_unit_learns_which_states_are_close_calls(actions, learnable, tmp_path, tiny_config):

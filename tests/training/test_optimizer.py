@@ -68,8 +68,8 @@ def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
     model = make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.3))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, *others = ({names[id(p)] for p in group["params"]} for group in optimizer._dense.param_groups)
-    assert [group["weight_decay"] for group in optimizer._dense.param_groups] == [0.3, 0.0, 0.0]
+    decayed, *others = ({names[id(p)] for p in group._parameters} for group in optimizer._groups)
+    assert [group._weight_decay for group in optimizer._groups] == [0.3, 0.0, 0.0, 0.0]
     assert decayed.union(*others) | {"token_embedding.weight", "output.weight"} == set(names.values())
     assert all(".blocks." in name and name.endswith("weight") and "norm" not in name for name in decayed)
     assert len(decayed) == 2 * 4  # one block per level here, four matrices each
@@ -81,12 +81,15 @@ def test_all_gradients_are_clipped_together(monkeypatch):
     norms = []
 
     def norm() -> float:
-        found = [p.grad.to_dense() for p in model.parameters() if p.grad is not None]
+        found = [group.gradient for group in optimizer._groups]
+        found += [p.grad.to_dense() for p in model.parameters() if p.grad is not None]  # of the tables
         return float(torch.nn.utils.get_total_norm(found))
 
     clip = optimizer._clip_gradients
 
     def watch() -> None:
+        for table in optimizer._tables:
+            table._table.grad = table._table.grad.coalesce()
         before = norm()
         clip()
         norms.append((before, norm()))
@@ -95,6 +98,88 @@ def test_all_gradients_are_clipped_together(monkeypatch):
     learn(model, optimizer)
     assert all(before > 0.05 for before, _ in norms)
     assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
+
+
+def test_steps_are_those_of_torchs_own_optimizers():
+    ours, theirs = make_model(), make_model()
+    learn(ours, HRMOptimizer(ours, TrainingConfig(gradient_clip=1e9)), steps=4, rate=1e-3)
+    theirs.sparse_gradients = True
+    tables = [theirs.token_embedding.weight, theirs.output.weight]
+    decayed = [p for n, p in theirs.named_parameters() if p.dim() == 2 and ".blocks." in n]
+    halting = list(theirs.halting.parameters())
+    kept = [p for p in theirs.parameters() if not any(p is other for other in [*tables, *decayed, *halting])]
+    config = TrainingConfig()
+    dense = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": kept, "weight_decay": 0.0},
+            {"params": halting, "weight_decay": 0.0, "lr": 1e-3 * config.halting_rate_factor},
+        ],
+        lr=1e-3,
+        betas=(0.9, 0.95),
+    )
+    rows = torch.optim.SparseAdam(
+        [{"params": tables[:1], "lr": 1e-3 * config.embedding_rate_factor}, {"params": tables[1:]}],
+        lr=1e-3,
+        betas=(0.9, 0.95),
+    )
+    for _ in range(4):
+        out = theirs(TOKENS, None, OUTPUTS)
+        (torch.nn.functional.cross_entropy(out.logits, torch.tensor([0, 1])) + out.halt_logits.sum()).backward()
+        for one in (dense, rows):
+            one.step()
+            one.zero_grad()
+    for name, tensor in ours.state_dict().items():
+        if name.endswith("query_key_value.bias"):
+            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+        # SparseAdam adds its epsilon before the correction of the bias: tiny gradients move a little otherwise.
+        atol = 5e-4 if name.startswith(("token_embedding", "output")) else 2e-6
+        torch.testing.assert_close(tensor, theirs.state_dict()[name], rtol=1e-4, atol=atol)
+
+
+def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float32():
+    start, model = make_model(), make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig(), bf16=True)
+    block = model.high_level.blocks[0]
+    assert block.expand.weight.dtype == torch.bfloat16
+    assert block.attention_norm.weight.dtype == model.position_embedding.weight.dtype == torch.float32
+    assert all(torch.equal(tensor, start.state_dict()[name]) for name, tensor in optimizer.weights().items())
+    with torch.autocast("cpu", torch.bfloat16):
+        learn(model, optimizer, steps=3, rate=1e-5)  # steps far smaller than bfloat16 can tell apart
+    exact = {name: tensor.clone() for name, tensor in optimizer.weights().items()}
+    optimizer.release()
+    assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in exact.items())
+    moved_by = (block.expand.weight - start.high_level.blocks[0].expand.weight).abs().max().item()
+    assert 1e-5 < moved_by < 1e-4
+
+
+def test_gradients_of_several_backward_passes_add_up():
+    whole, parts = make_model(), make_model()
+    one, other = HRMOptimizer(whole, TrainingConfig()), HRMOptimizer(parts, TrainingConfig())
+    labels = torch.tensor([0, 1])
+    torch.nn.functional.cross_entropy(whole(TOKENS, None, OUTPUTS).logits, labels).backward()
+    one.collect()
+    for row in range(2):
+        logits = parts(TOKENS[row : row + 1], None, OUTPUTS).logits
+        (torch.nn.functional.cross_entropy(logits, labels[row : row + 1]) / 2).backward()
+        other.collect()
+    for group, same in zip(one._groups, other._groups, strict=True):
+        assert group.gradient.abs().sum() > 0
+        torch.testing.assert_close(group.gradient, same.gradient, rtol=1e-4, atol=1e-6)
+    for table, same in zip(one._tables, other._tables, strict=True):
+        torch.testing.assert_close(table.coalesce(), same.coalesce(), rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_forgotten_move_nothing():
+    start, model = make_model(), make_model()
+    optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.0))
+    model(TOKENS, None, OUTPUTS).logits.sum().backward()
+    optimizer.collect()
+    optimizer.forget()
+    optimizer.collect()
+    optimizer.step(1e-2)
+    assert all(torch.equal(tensor, start.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
 def test_the_state_comes_back_and_goes_on_to_the_same_weights():

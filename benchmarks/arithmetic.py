@@ -1,0 +1,95 @@
+"""What part of a training step is arithmetic at this processor's peak: `python -m benchmarks.arithmetic`.
+
+Multiplications and additions of a step are counted by torch's FLOP counter (matrix products alone), the peak is that of
+one large product in the same precision, and times are of this process on one thread, so that a neighbour on the same
+machine disturbs them less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from aegis import lifecycle
+from aegis.config import TrainingConfig
+from aegis.hrm import StateCodec, encode_actions, has_bf16, output_tokens
+from aegis.training import Dataset, ImitationTrainer, encode_decisions
+from aegis.training.dataset import shuffled_batches
+from aegis.training.imitation import PADDING_MULTIPLE
+from aegis.training.learner import Learner
+from aegis.training.optimizer import HRMOptimizer
+
+_PEAK_SIZE = 1024
+_WARM_STEPS = 20
+
+
+def measure_peak(dtype: torch.dtype, repeats: int) -> float:
+    """Return the most floating-point operations a CPU second of a square product, in 10^9."""
+    one, other = (torch.randn(_PEAK_SIZE, _PEAK_SIZE).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.process_time()
+        one @ other
+        best = min(best, time.process_time() - started)
+    return 2 * _PEAK_SIZE**3 / best / 1e9
+
+
+def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str, Any]:
+    """Return the milliseconds and operations of a step with one segment, and what part is arithmetic at the peak."""
+    bf16 = config.bf16 and has_bf16(torch.device("cpu"))
+    model = ImitationTrainer(lifecycle.RESEARCH_ACTIONS, config).initialise().train()
+    outputs = output_tokens(encode_actions(lifecycle.RESEARCH_ACTIONS))
+    learner = Learner(model, HRMOptimizer(model, config, bf16), outputs, config, bf16)
+    batches = list(shuffled_batches(data.lengths, config.batch_size, torch.Generator().manual_seed(0)))
+
+    def step(number: int) -> None:
+        rows = batches[number % len(batches)]
+        learner.step(data.batch(rows, PADDING_MULTIPLE), 1, False, config.learning_rate)
+
+    for number in range(_WARM_STEPS):
+        step(number)
+    seconds = []
+    for number in range(steps):
+        started = time.process_time()
+        step(number)
+        seconds.append(time.process_time() - started)
+    with FlopCounterMode(display=False) as counter:
+        for number in range(steps):
+            step(number)
+    operations = counter.get_total_flops() / steps
+    milliseconds = 1e3 * sorted(seconds)[steps // 2]
+    peak = measure_peak(torch.bfloat16 if bf16 else torch.float32, steps)
+    return {
+        "dtype": "bfloat16" if bf16 else "float32",
+        "step_cpu_ms_p50": milliseconds,
+        "step_gflop": operations / 1e9,
+        "peak_gflops": peak,
+        "arithmetic_share": operations / 1e6 / peak / milliseconds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60, help="steps that are measured (default 60)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    options = parser.parse_args()
+    if options.steps < 1:
+        parser.error("give at least 1 of --steps")
+    torch.set_num_threads(1)
+    given = lifecycle.read_training_data(lifecycle.shipped_data())
+    data = encode_decisions(given.decisions, given.actions, StateCodec())
+    figures = measure_steps(data, TrainingConfig(), options.steps)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for name, value in figures.items():
+        print(f"{name:<20} {value:.3g}" if isinstance(value, float) else f"{name:<20} {value}")
+
+
+if __name__ == "__main__":
+    main()

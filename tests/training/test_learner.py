@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aegis.config import TrainingConfig
+from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens
+from aegis.training import ImitationTrainer, encode_decisions
+from aegis.training.learner import Learner
+from aegis.training.optimizer import HRMOptimizer
+
+CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False)
+
+
+@pytest.fixture
+def make_learner(actions, tiny_config):
+    """Return what makes a learner of a new model, the same each time, with the lines that it says."""
+
+    def make(config=CONFIG, device="cpu"):
+        model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0, max_segments=3)).initialise()
+        model.to(device)
+        lines: list[str] = []
+        outputs = output_tokens(encode_actions(actions), torch.device(device))
+        return Learner(model, HRMOptimizer(model, config), outputs, config, False, lines.append), lines
+
+    return make
+
+
+@pytest.fixture
+def data(learnable, actions):
+    return encode_decisions(learnable[0], actions, StateCodec(48))
+
+
+def refuse_more_than(most, monkeypatch):
+    """Let the model run out of memory on more rows than `most`; return the rows it was given each time."""
+    asked, forward = [], HRM.forward
+
+    def limited(self, tokens, *arguments, **options):
+        asked.append(len(tokens))
+        if len(tokens) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(self, tokens, *arguments, **options)
+
+    monkeypatch.setattr(HRM, "forward", limited)
+    return asked
+
+
+def take_steps(learner, data, to_the_end):
+    for start in (0, 16, 32):
+        learner.step(data.batch(range(start, start + 16), 12), 3, to_the_end, 3e-3)
+    return learner.take_totals()
+
+
+@pytest.mark.parametrize("to_the_end", [False, True])
+@pytest.mark.parametrize(("most", "part"), [(8, 8), (7, 4), (1, 1)])
+def test_out_of_memory_a_step_is_taken_in_parts_and_comes_to_the_same(
+    make_learner, data, monkeypatch, to_the_end, most, part
+):
+    whole, silent = make_learner()
+    expected = take_steps(whole, data, to_the_end)
+    assert silent == []
+    learner, lines = make_learner()
+    asked = refuse_more_than(most, monkeypatch)
+    loss, right = take_steps(learner, data, to_the_end)
+    assert loss == pytest.approx(expected[0], rel=1e-4)
+    assert right == expected[1]
+    for name, tensor in whole.model.state_dict().items():
+        if name.endswith("query_key_value.bias"):
+            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+        torch.testing.assert_close(tensor, learner.model.state_dict()[name], rtol=1e-2, atol=1e-4)
+    assert learner.part_size == part
+    refused = [rows for rows in asked if rows > most]
+    assert refused == [rows for rows in (16, 8, 4, 2) if rows > most]  # the smaller parts stay
+    assert len(lines) == len(refused)
+
+
+def test_what_is_said_names_the_device_and_the_parts(make_learner, data, monkeypatch):
+    learner, lines = make_learner()
+    refuse_more_than(8, monkeypatch)
+    take_steps(learner, data, False)
+    (line,) = lines
+    assert line.startswith("not enough memory on cpu for 16 decisions at once: going on in parts of 8")
+
+
+def test_memory_that_does_not_suffice_for_one_decision_is_an_error(make_learner, data, monkeypatch):
+    learner, lines = make_learner()
+    refuse_more_than(0, monkeypatch)
+    with pytest.raises(torch.OutOfMemoryError):
+        take_steps(learner, data, False)
+    assert len(lines) == 4  # 16, 8, 4, 2
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(make_learner, data, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("shapes differ")
+
+    learner, lines = make_learner()
+    monkeypatch.setattr(HRM, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        take_steps(learner, data, False)
+    assert lines == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_a_step_on_cuda_comes_to_what_it_comes_to_on_the_cpu(make_learner, data, to_the_end):
+    here, there = make_learner()[0], make_learner(device="cuda")[0]
+    expected, found = take_steps(here, data, to_the_end), take_steps(there, data, to_the_end)
+    assert found[0] == pytest.approx(expected[0], rel=1e-3)
+    assert there.model.output.weight.device.type == "cuda"

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis.errors import NotEnoughDataError
+from aegis.hrm import StateCodec
+from aegis.rendering import render_state
+from aegis.training import draw_rows, encode_decisions, split_by_episode, split_rows
+from aegis.types import Action, ActionList, ActionSpec, Decision
+
+ACTIONS = ActionList((ActionSpec("a", "one", "first"), ActionSpec("b", "two", "second")))
+
+
+def decision(episode, number, state=None):
+    return Decision(
+        str(episode),
+        number,
+        state or {"e": episode, "n": number},
+        ("a", "b"),
+        Action("a"),
+        None,
+        "t",
+        id=f"{episode}-{number}",
+    )
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=12), min_size=2, max_size=10),
+    st.floats(0.05, 0.9),
+    st.integers(0, 100),
+)
+def test_no_episode_and_no_state_is_on_both_sides_and_every_decision_is_accounted_for(episodes, share, seed):
+    decisions = [
+        decision(name, step, {"value": value})
+        for name, values in enumerate(episodes)
+        for step, value in enumerate(values)
+    ]
+    decisions += [decision(name, 999, {"only here": name}) for name in range(len(episodes))]
+    split = split_by_episode(decisions, share, seed)
+    assert not {d.episode for d in split.train} & {d.episode for d in split.heldout}
+    assert not {render_state(d.state) for d in split.train} & {render_state(d.state) for d in split.heldout}
+    assert split.train
+    assert split.heldout
+    assert len(split.train) + len(split.heldout) + split.dropped == len(decisions)
+    assert all(d in decisions for d in (*split.train, *split.heldout))
+
+
+def test_the_split_is_the_seeds():
+    decisions = [decision(episode, step) for episode in range(20) for step in range(5)]
+    splits = [split_by_episode(decisions, 0.2, seed) for seed in (0, 0, 1)]
+    assert splits[0] == splits[1]
+    assert {d.episode for d in splits[0].heldout} != {d.episode for d in splits[2].heldout}
+
+
+def test_the_split_does_not_depend_on_the_order_of_the_decisions():
+    decisions = [decision(episode, step) for episode in range(20) for step in range(5)]
+    forth, back = (split_by_episode(order, 0.2, 0) for order in (decisions, decisions[::-1]))
+    assert {d.id for d in forth.heldout} == {d.id for d in back.heldout}
+
+
+def test_the_held_out_share_is_reached_and_not_far_exceeded():
+    decisions = [decision(episode, step) for episode in range(50) for step in range(10)]
+    for share in (0.1, 0.2, 0.5):
+        split = split_by_episode(decisions, share, 3)
+        assert share * 500 <= len(split.heldout) < share * 500 + 10
+
+
+def test_held_out_states_that_also_occur_in_training_are_dropped():
+    same = {"the": "same"}
+    decisions = [decision(e, s, same if s == 0 else None) for e in range(10) for s in range(4)]
+    split = split_by_episode(decisions, 0.3, 0)
+    assert split.dropped == 3
+    assert len(split.heldout) == 9
+    assert all(d.state != same for d in split.heldout)
+    assert sum(d.state == same for d in split.train) == 7
+
+
+def test_held_out_states_that_all_occur_in_training_judge_nothing():
+    with pytest.raises(NotEnoughDataError, match="every held-out state also occurs in training: collect more varied"):
+        split_by_episode([decision(episode, 0, {"the": "same"}) for episode in range(10)], 0.2, 0)
+
+
+def test_one_episode_can_not_be_split():
+    with pytest.raises(NotEnoughDataError, match=r"1 episode in the data: .* collect more with `aegis collect`"):
+        split_by_episode([decision("only", step) for step in range(200)], 0.2, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_are_split_exactly_as_decisions_are(seed):
+    same = {"the": "same"}
+    decisions = [decision(e, s, same if s == 0 else None) for e in range(10) for s in range(4)]
+    by_decision = split_by_episode(decisions, 0.3, seed)
+    by_row = split_rows(encode_decisions(decisions, ACTIONS, StateCodec()), 0.3, seed)
+    assert tuple(decisions[row] for row in by_row.train) == by_decision.train
+    assert tuple(decisions[row] for row in by_row.heldout) == by_decision.heldout
+    assert by_row.dropped == by_decision.dropped == 3
+
+
+def test_rows_that_can_not_be_split_are_refused_as_decisions_are():
+    for decisions, said in (
+        ([decision("only", step) for step in range(9)], "1 episode in the data"),
+        ([decision(episode, 0, {"the": "same"}) for episode in range(10)], "every held-out state also occurs"),
+    ):
+        with pytest.raises(NotEnoughDataError, match=said):
+            split_rows(encode_decisions(decisions, ACTIONS, StateCodec()), 0.2, 0)
+
+
+@pytest.mark.parametrize(("most", "steps"), [(None, [1, 4, 5, 8]), (4, [1, 4, 5, 8]), (2, [1, 5]), (1, [1])])
+def test_decisions_are_drawn_by_their_rows_evenly(most, steps):
+    read = []
+
+    def decisions():
+        for step in range(1000):
+            read.append(step)
+            yield decision("one", step)
+
+    assert [one.step for one in draw_rows(decisions(), [1, 4, 5, 8], most)] == steps
+    assert len(read) <= 10  # no further than needed
