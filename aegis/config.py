@@ -155,6 +155,9 @@ class EndpointConfig:
         _check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
+SPLITS = ("auto", "newest", "seed")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """Phase 2: how the HRM learns to make its teacher's decisions."""
@@ -183,6 +186,9 @@ class TrainingConfig:
     checkpoint_every_epochs: int = 5
     heldout_share: float = 0.2
     """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
+    split: str = "auto"
+    """Which episodes are held out: `newest`, drawn by the `seed`, or `auto`: the newest of a workspace's own
+    decisions, by seed of a file's."""
     seed: int = 0
     bf16: bool = True
     """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
@@ -200,6 +206,7 @@ class TrainingConfig:
         _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
         _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
+        _check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         _check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         _check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
 
@@ -211,11 +218,17 @@ class GateConfig:
     threshold: float = 0.70
     """Least accuracy on held-out decisions."""
     confidence: float = 0.95
-    """Of the two-sided interval whose lower bound must be above the commonest action's share."""
+    """Of the two-sided interval whose lower bound must be above the commonest action's share, and above chance."""
+    common_share: float = 0.05
+    """An action with at least this share of the held-out decisions must be found at least once."""
+    cool_down_decisions: int = 200
+    """Decisions after a roll-back before another HRM may take over."""
 
     def __post_init__(self) -> None:
         _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
+        _check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
+        _check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
 
 
 APPROVALS = ("never", "ask", "bounded")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,45 @@ from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, Training
 from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
 from aegis.hrm import HRM, HRMPolicy
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.data import TrainingData
+from aegis.lifecycle.data import TrainingData, split_data
 from aegis.lifecycle.lock import hold
 from aegis.promotion import (
     Agreement,
+    HeldoutAnswers,
     ModelRegistry,
     Serving,
     Verdict,
     judge,
+    keep_answers,
     logistic_regression_accuracy,
     measure_agreement,
     ridge_accuracy,
+    time_policy,
+    write_answers,
 )
 from aegis.store import DecisionStore, TrainingLog
-from aegis.training import EpochResult, ImitationTrainer, Thinking, TrainingRun, measure_thinking, split_by_episode
-from aegis.types import ActionList, Decision, Policy, State, utc_now
+from aegis.training import EpochResult, ImitationTrainer, Split, Thinking, TrainingRun, measure_thinking
+from aegis.types import Decision, State, utc_now
 from aegis.workspace import Workspace
 
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How the held-out decisions lie in time."""
+
+    too_new: int
+    """Decisions left out of training because they are not older than all held-out ones"""
+    own: bool
+    """Whether they are the workspace's own decisions"""
+    newer: bool
+    """Whether every held-out decision is newer than everything trained on"""
+    until: str
+    """When the newest held-out decision was made"""
+    judged_before: int
+    """Held-out decisions that an earlier training of this workspace was judged by, too"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +61,7 @@ class TrainingOutcome:
 
     run: TrainingRun
     agreement: Agreement
+    answers: HeldoutAnswers
     thinking: Thinking
     """On the held-out decisions"""
     baseline_logreg: float
@@ -50,12 +72,29 @@ class TrainingOutcome:
     serving: Serving | None
     """The HRM that decides from now on, when the gate let it"""
     examples: int
+    source: str
+    """Where the decisions came from: a file, or the workspace"""
     train_examples: int
     dropped: int
+    split: SplitReport
     device: str
     seconds: float
     """Of training, in this process"""
     peak_rss_mb: float
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return what the registry keeps of it."""
+        return {
+            "decisions": self.examples,
+            "source": self.source,
+            "heldout": self.agreement.n,
+            "accuracy": self.agreement.accuracy,
+            "interval": list(self.agreement.interval),
+            "majority": self.agreement.majority,
+            "calibration_error": self.agreement.calibration_error,
+            "temperature": self.answers.temperature,
+            "parameters": self.run.policy.parameters,
+        }
 
     def to_report(self) -> dict[str, Any]:
         """Return the report's JSON object."""
@@ -73,13 +112,18 @@ class TrainingOutcome:
                 "accuracy": self.agreement.accuracy,
                 "ci95": list(self.agreement.interval),
                 "majority": self.agreement.majority,
+                "chance": self.agreement.chance,
+                "calibration_error": self.agreement.calibration_error,
+                "calibration_error_fitted": self.answers.errors()[1],
+                "temperature": self.answers.temperature,
                 "baseline_logreg": self.baseline_logreg,
                 "baseline_ridge": self.baseline_ridge,
                 "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
                 "dropped": self.dropped,
+                **asdict(self.split),
             },
             "thinking": asdict(self.thinking),
-            "verdict": {"switched": self.serving is not None, "reasons": list(self.verdict.reasons)},
+            "verdict": {"switched": self.serving is not None, **self.verdict.to_record()},
             "checkpoints": [str(path) for path in self.run.checkpoints],
         }
 
@@ -109,7 +153,9 @@ def train_and_judge(
         with open_store(workspace) as store:
             if outcome.verdict.passed:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-                serving = ModelRegistry(store, workspace).promote(outcome.save)
+                serving = ModelRegistry(store, workspace).promote(
+                    outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
+                )
                 outcome = replace(outcome, serving=serving)
             _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
     return outcome
@@ -149,40 +195,71 @@ def train_candidate(
             f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
         )
     with open_store(workspace) as store:
-        owner = store.teacher()
+        owner, judged_until = store.teacher(), _judged_until(store)
+        cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
     if owner is not None and owner.name != data.teacher.name:
         raise TeacherMismatchError(
             f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
             " use another --workspace"
         )
-    split = split_by_episode(data.decisions, training.heldout_share, training.seed)
+    split = split_data(data, training)
     started = time.perf_counter()
     trainer = ImitationTrainer(
         data.actions, training, model, device=device, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch
     )
     run = trainer.train(split.train, split.heldout, checkpoints or workspace.checkpoints, resume)
     seconds = time.perf_counter() - started
-    picked = _choices(run.policy, split.heldout, data.actions)
+    answers = run.policy.probabilities([decision.state for decision in split.heldout], data.actions)
     agreement = measure_agreement(
-        picked, _labels(split.heldout), _labels(split.train), data.actions.names, gate.confidence
+        [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
+        _labels(split.heldout),
+        _labels(split.train),
+        data.actions.names,
+        gate.confidence,
+        answers,
     )
     sample = [decision.state for decision in split.heldout[:_CHECKED_STATES]]
+    kept = keep_answers(answers, split.heldout, time_policy(run.policy, sample, data.actions))
     return TrainingOutcome(
         run=run,
         agreement=agreement,
+        answers=kept,
         thinking=measure_thinking(run.policy, split.heldout),
         baseline_logreg=logistic_regression_accuracy(split.train, split.heldout),
         baseline_ridge=ridge_accuracy(split.train, split.heldout),
-        verdict=judge(agreement, gate),
-        save=_checked_save(run.policy, sample),
+        verdict=judge(agreement, gate, cooling),
+        save=_checked_save(run.policy, sample, kept),
         serving=None,
         examples=len(data.decisions),
+        source=data.source,
         train_examples=len(split.train),
         dropped=split.dropped,
+        split=_describe_split(split, data.own, judged_until),
         device=device,
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
     )
+
+
+def _judged_until(store: DecisionStore) -> str:
+    """Return when the newest decision was made that a training in this workspace was judged by; '' for none."""
+    reports = [record.report.get("heldout", {}) for record in TrainingLog(store.database).all()]
+    return max((str(report.get("until", "")) for report in reports if report.get("own")), default="")
+
+
+def _describe_split(split: Split, own: bool, judged_until: str) -> SplitReport:
+    moments = [_moment(decision) for decision in split.heldout]
+    return SplitReport(
+        too_new=split.too_new,
+        own=own,
+        newer=min(moments) >= max(_moment(decision) for decision in split.train),
+        until=max(moments),
+        judged_before=sum(own and moment <= judged_until for moment in moments),
+    )
+
+
+def _moment(decision: Decision) -> str:
+    return decision.decided_at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def peak_rss_mb() -> float:
@@ -197,13 +274,8 @@ def peak_rss_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _choices(policy: Policy, decisions: Sequence[Decision], actions: ActionList) -> list[int]:
-    answers = policy.probabilities([decision.state for decision in decisions], actions)
-    return [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
-
-
-def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, Path], None]:
-    """Return what saves the policy and makes sure that what was saved decides as what was judged."""
+def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers) -> Callable[[str, Path], None]:
+    """Return what saves the policy with its answers, and makes sure that what was saved decides as what was judged."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
@@ -214,6 +286,7 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, 
         )
         if difference > _LARGEST_DIFFERENCE:
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
+        write_answers(folder, answers)
 
     return save
 

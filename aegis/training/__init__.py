@@ -1,7 +1,7 @@
 """Training: decisions in, a trained HRM out."""
 
 from aegis.training.check import ModelCheck, check_model
-from aegis.training.dataset import Dataset, Split, encode_decisions, split_by_episode
+from aegis.training.dataset import Dataset, Split, encode_decisions, split_by_episode, split_by_time
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
 from aegis.training.thinking import Thinking, measure_thinking
 
@@ -17,4 +17,5 @@ __all__ = [
     "encode_decisions",
     "measure_thinking",
     "split_by_episode",
+    "split_by_time",
 ]

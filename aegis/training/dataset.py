@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,8 @@ class Split:
     heldout: tuple[Decision, ...]
     dropped: int
     """Decisions left out of the held-out part because their state also occurs in the training part."""
+    too_new: int = 0
+    """Decisions left out of the training part because they are not older than all held-out ones."""
 
 
 def split_by_episode(decisions: Sequence[Decision], heldout_share: float, seed: int) -> Split:
@@ -37,26 +39,61 @@ def split_by_episode(decisions: Sequence[Decision], heldout_share: float, seed: 
     `NotEnoughDataError` with fewer than two episodes.
     """
     sizes = Counter(decision.episode for decision in decisions)
+    _check_episodes(sizes)
+    episodes = sorted(sizes)
+    random.Random(seed).shuffle(episodes)
+    heldout = _first_episodes(episodes[:-1], sizes, heldout_share)
+    train = tuple(decision for decision in decisions if decision.episode not in heldout)
+    return _split(train, [decision for decision in decisions if decision.episode in heldout])
+
+
+def split_by_time(
+    decisions: Sequence[Decision], heldout_share: float, never_heldout: Collection[str] = frozenset()
+) -> Split:
+    """Hold out the newest whole episodes, until they are `heldout_share` of the decisions; all is trained on before.
+
+    Of episodes that ran beside each other, what is not older than the oldest held-out decision is left out of both
+    parts. never_heldout: episodes that judge nothing and are trained on, however new. Decisions of one moment are in
+    the order given. Raises `NotEnoughDataError` as `split_by_episode` does, and where no episode may judge.
+    """
+    ordered = sorted(decisions, key=lambda decision: decision.decided_at.timestamp())
+    sizes = Counter(decision.episode for decision in ordered)
+    _check_episodes(sizes)
+    begun = list(dict.fromkeys(decision.episode for decision in ordered))
+    candidates = [episode for episode in reversed(begun[1:]) if episode not in never_heldout]
+    heldout = _first_episodes(candidates, sizes, heldout_share)
+    if not heldout:
+        raise NotEnoughDataError("no episode is the teacher's alone: nothing to judge by; collect with `aegis collect`")
+    start = next(place for place, decision in enumerate(ordered) if decision.episode in heldout)
+    train = tuple(d for place, d in enumerate(ordered) if place < start or d.episode in never_heldout)
+    held = [decision for decision in ordered[start:] if decision.episode in heldout]
+    return _split(train, held, too_new=len(ordered) - len(train) - len(held))
+
+
+def _check_episodes(sizes: Counter[str]) -> None:
     if len(sizes) < 2:
         raise NotEnoughDataError(
             f"{len(sizes)} episode in the data: train and held-out are split by episode, so at least 2 are needed;"
             " collect more with `aegis collect`"
         )
-    episodes = sorted(sizes)
-    random.Random(seed).shuffle(episodes)
-    heldout: set[str] = set()
-    held = 0
-    for episode in episodes[:-1]:
-        if held >= heldout_share * len(decisions):
+
+
+def _first_episodes(episodes: Sequence[str], sizes: Counter[str], share: float) -> set[str]:
+    """Return the first episodes that together have at least this share of all decisions."""
+    taken: set[str] = set()
+    for episode in episodes:
+        if sum(sizes[name] for name in taken) >= share * sizes.total():
             break
-        heldout.add(episode)
-        held += sizes[episode]
-    train = tuple(decision for decision in decisions if decision.episode not in heldout)
+        taken.add(episode)
+    return taken
+
+
+def _split(train: tuple[Decision, ...], held: Sequence[Decision], too_new: int = 0) -> Split:
     seen = {render_state(decision.state) for decision in train}
-    fresh = tuple(d for d in decisions if d.episode in heldout and render_state(d.state) not in seen)
+    fresh = tuple(decision for decision in held if render_state(decision.state) not in seen)
     if not fresh:
         raise NotEnoughDataError("every held-out state also occurs in training: collect more varied decisions")
-    return Split(train, fresh, held - len(fresh))
+    return Split(train, fresh, len(held) - len(fresh), too_new)
 
 
 @dataclass(frozen=True, slots=True)
