@@ -231,6 +231,31 @@ class GateConfig:
         _check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
 
 
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """After the switch: how often the teacher is asked beside the HRM, and what its answers lead to."""
+
+    audit_rate: float = 0.02
+    """Share of the HRM's decisions that the teacher is asked about, too; 0: no watch."""
+    close_audit_rate: float = 0.2
+    """The same while the latest answers look like a fall."""
+    suspicion: float = 2.5
+    """How many times better a fall must explain the latest answers than none before the watch looks closer."""
+    alpha: float = 0.05
+    """Probability of ever rolling back an HRM that agrees as it promised, at most."""
+    warn_alpha: float = 0.2
+    """The same of a warning."""
+    deep_fall: float = 0.10
+    """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
+        _check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        _check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
+        _check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
+        _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
+
+
 APPROVALS = ("never", "ask", "bounded")
 
 

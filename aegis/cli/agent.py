@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from aegis.cli.world import (
     load_teacher,
     open_search,
 )
-from aegis.config import PHASE_1_DECISIONS, AgentConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from aegis.agent import Step
     from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
-    from aegis.types import Policy
+    from aegis.types import Decision, Policy
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
@@ -131,11 +132,24 @@ def run(
     max_tokens: TokensOption = None,
     max_cost: CostOption = None,
     prices: PricesOption = "",
+    defer_below: Annotated[
+        float | None,
+        typer.Option(
+            help="The teacher decides where the HRM's calibrated confidence is below this; see `aegis curve`."
+        ),
+    ] = None,
+    audit_rate: Annotated[
+        float, typer.Option(help="Share of the HRM's decisions that the teacher is asked about, too; 0: no watch.")
+    ] = WatchConfig().audit_rate,
 ) -> None:
-    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher."""
+    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
+
+    What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
+    """
     with errors_explained():
         from aegis import lifecycle
         from aegis.hrm import resolve_device
+        from aegis.lifecycle.deciding import Deciding
 
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
@@ -145,15 +159,26 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
         with open_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
-            policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device))
-            if policy is None:
-                policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
-            size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
-            say(f"The agent decides by {policy.name}{size}")
+            chosen = resolve_device(device)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-            with closing_policy(policy):
-                _run(store, policy, searching, decisions, seed, config, vary_presence)
-            _show_total(store, policy.name)
+            deciding = Deciding(
+                store,
+                folder,
+                lambda: load_teacher(store, teacher, chosen, endpoint, say),
+                chosen,
+                defer_below=defer_below,
+                watch=WatchConfig(audit_rate=audit_rate),
+                rng=random.Random(seed),
+                tell=lambda line: say(f"⚠ {line}"),
+            )
+            with deciding:
+                policy = deciding.policy
+                size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+                say(f"The agent decides by {policy.name}{size}")
+                _run(store, policy, searching, decisions, seed, config, vary_presence, deciding.after)
+                for line in deciding.describe():
+                    say(f"  {line}")
+                _show_total(store, deciding.policy.name)
 
 
 def status(
@@ -191,7 +216,9 @@ def _run(
     seed: int,
     config: AgentConfig,
     vary_presence: bool,
+    after: Callable[[Decision], Policy | None] = lambda decision: None,
 ) -> None:
+    """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis.agent import Agent, DrawnPresence
 
     rng = random.Random(seed)
@@ -214,7 +241,9 @@ def _run(
                 say(f"  {done}/{decisions}  last: {_describe(step)}")
 
         for _ in range(decisions):
-            on_step(agent.step())
+            step = agent.step()
+            on_step(step)
+            agent.policy = after(step.decision) or agent.policy
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
         deferral_curve,
         time_policy,
     )
+    from aegis.promotion.evidence import FallDetector, confidence_sequence
     from aegis.promotion.gate import Rule, Verdict, judge
     from aegis.promotion.metrics import ActionMetrics, Agreement, measure_agreement
-    from aegis.promotion.monitor import Watch, WatchLevel, confidence_sequence
+    from aegis.promotion.monitor import Watch, WatchLevel
     from aegis.promotion.registry import ModelEvent, ModelRegistry, ModelVersion, Serving
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "CurvePoint",
     "DeferringPolicy",
     "Expense",
+    "FallDetector",
     "HeldoutAnswers",
     "ModelEvent",
     "ModelRegistry",
@@ -81,7 +83,8 @@ _ROOM_OF = {
     "Watch": "monitor",
     "WatchLevel": "monitor",
     "accuracy_of_surest": "deferral",
-    "confidence_sequence": "monitor",
+    "confidence_sequence": "evidence",
+    "FallDetector": "evidence",
     "deferral_curve": "deferral",
     "judge": "gate",
     "keep_answers": "answers",

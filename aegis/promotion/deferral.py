@@ -1,4 +1,4 @@
-"""Deferral: the HRM decides where it is sure enough, else the teacher; and what each bound would bring. It trains nothing.
+"""Deferral: the HRM decides where it is sure enough, else the teacher; and what each bound would bring.
 
 Selective classification: El-Yaniv and Wiener 2010; the confidence is the calibrated probability of the action picked.
 """

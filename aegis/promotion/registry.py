@@ -1,4 +1,4 @@
-"""Which policy serves in a workspace, the trained policies kept there, and who let them serve. It judges and loads none.
+"""Which policy serves in a workspace, the trained policies kept there, and who let them serve. It loads none.
 
 Names are `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stands for the teacher.
 """
@@ -219,8 +219,10 @@ class ModelRegistry:
             connection.execute(
                 "INSERT INTO model_events (kind, model, previous, who, reason, evidence, newest, at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (kind, model, previous, who, reason, json.dumps(dict(evidence)), self._store.newest())
-                + (now or utc_now().isoformat(),),
+                (
+                    *(kind, model, previous, who, reason, json.dumps(dict(evidence))),
+                    *(self._store.newest(), now or utc_now().isoformat()),
+                ),
             )
 
     def _existing(self, name: str) -> ModelVersion:
