@@ -65,9 +65,8 @@ def audit_data(
             say(f"  {label:<36} {value}")
         if audit.accuracy_without_near is not None:
             points = 100 * (audit.accuracy - audit.accuracy_without_near)
-            say(
-                f"  {abs(points):.2f} points of accuracy {'rest on near duplicates' if points > 0 else 'are lost by them'}"
-            )
+            effect = "rest on near duplicates" if points > 0 else "are lost by near duplicates"
+            say(f"  {abs(points):.2f} points of accuracy {effect}")
         for twin in audit.twins:
             action = "same action" if twin.same_action else "another action"
             say(f"    {twin.resemblance:.0%} alike, {action}: {twin.heldout} and {twin.train}")

@@ -1,4 +1,4 @@
-"""The watch of a workspace: the teacher asked beside the HRM that serves, after its decisions, and what follows from it.
+"""The watch of a workspace: the teacher asked beside the HRM that serves, after its decisions, and what follows.
 
 Its state is kept in the workspace, so that it goes on after a restart and many processes may take part.
 """
