@@ -63,7 +63,7 @@ def audit_data(
         say(f"Audit of {audit.source}")
         for label, value in rows:
             say(f"  {label:<36} {value}")
-        if audit.accuracy_without_near is not None:
+        if audit.near and audit.accuracy_without_near is not None:
             points = 100 * (audit.accuracy - audit.accuracy_without_near)
             effect = "rest on near duplicates" if points > 0 else "are lost by near duplicates"
             say(f"  {abs(points):.2f} points of accuracy {effect}")

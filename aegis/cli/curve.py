@@ -25,6 +25,9 @@ def curve(
     hrm_ms: Annotated[
         float | None, typer.Option(min=0.0, help="The same. Default: as measured when it was judged.")
     ] = None,
+    measure: Annotated[
+        int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
+    ] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
@@ -47,6 +50,8 @@ def curve(
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
         answers = read_answers(known[name])
         hrm_time = answers.milliseconds if hrm_ms is None else hrm_ms
+        if measure:
+            hrm_time, teacher_ms = _measure(folder, known[name], measure, as_json)
         expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
         calibrated, (_, labels) = answers.calibrated(), answers.arrays()
         points = deferral_curve(calibrated, labels, expense)
@@ -70,6 +75,24 @@ def curve(
             _draw(points, name, plot)
             if not as_json:
                 say(f"  Plot: {plot}")
+
+
+def _measure(workspace: Workspace, model: Path, count: int, quietly: bool) -> tuple[float, float]:
+    """Return the median milliseconds of one decision by the HRM and by the workspace's teacher, on newest states."""
+    from aegis import lifecycle
+    from aegis.agent import RESEARCH_ACTIONS
+    from aegis.hrm import HRMPolicy
+    from aegis.promotion import time_policy
+
+    with lifecycle.open_store(workspace) as store:
+        states = [example.decision.state for example in store.recent(count)]
+        if not states:
+            fail(f"{workspace.folder}: no decisions yet to measure on: run `aegis run` first, or leave out --measure")
+        teacher = lifecycle.load_teacher_for(store, "auto", say=(lambda line: None) if quietly else say)
+        return (
+            time_policy(HRMPolicy.load(model), states, RESEARCH_ACTIONS),
+            time_policy(teacher, states, RESEARCH_ACTIONS),
+        )
 
 
 def _show(name: str, answers: HeldoutAnswers, points: list[CurvePoint], expense: Expense, half: float) -> None:

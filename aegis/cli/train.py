@@ -139,10 +139,11 @@ def _run(
 def _show_figures(outcome: TrainingOutcome) -> None:
     measured = outcome.agreement
     low, high = measured.interval
+    raw, fitted = outcome.answers.errors()
     rows = [
         ("Held-out decisions", f"{measured.n} ({_describe_split(outcome)})"),
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
-        ("Calibration error", f"{measured.calibration_error or 0.0:.2%}"),
+        ("Calibration error", f"{raw:.2%}, {fitted:.2%} with its temperature"),
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aegis.agent.resemblance import bands_of, resemblance, shingles_of
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+
+from aegis.agent.resemblance import shingles_of
 from aegis.config import TrainingConfig
 from aegis.lifecycle.data import TrainingData, split_data
 from aegis.promotion import bigram_regression_accuracy
@@ -20,6 +23,7 @@ from aegis.types import Decision
 NEAR = 0.85
 """Share of word triples in common from which two states count as near duplicates"""
 _EXAMPLES = 5
+_BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class DataAudit:
 def audit_data(data: TrainingData, training: TrainingConfig | None = None, near: float = NEAR) -> DataAudit:
     """Split decisions as a training would, and look for what is on both sides.
 
-    near: resemblance (Jaccard, of word triples) from which states count as near duplicates, from 0.5 to 1. Raises
+    near: resemblance (Jaccard, of word triples) from which states count as near duplicates. Raises
     `NotEnoughDataError` where they can't be split.
     """
     training = training or TrainingConfig()
@@ -96,19 +100,22 @@ def audit_data(data: TrainingData, training: TrainingConfig | None = None, near:
 
 
 def _find_twins(train: Sequence[Decision], heldout: Sequence[Decision], near: float) -> dict[str, Twin]:
-    """Return the nearest twin in training of each held-out decision that has one, by its id."""
-    shingles = [shingles_of(render_state(decision.state)) for decision in train]
-    by_band: dict[tuple[int, int], list[int]] = {}
-    for row, of_one in enumerate(shingles):
-        for place, band in enumerate(bands_of(of_one)):
-            by_band.setdefault((place, band), []).append(row)
+    """Return the nearest twin in training of each held-out decision that has one, by its id.
+
+    Every pair is compared, by counting common triples in one product of matrices: nothing is missed.
+    """
+    shingles = [shingles_of(render_state(decision.state)) for decision in (*train, *heldout)]
+    counted = CountVectorizer(analyzer=lambda one: one, binary=True, dtype=np.int32).fit_transform(shingles)
+    ours, theirs = counted[: len(train)], counted[len(train) :]
+    sizes, own_sizes = ours.getnnz(axis=1), theirs.getnnz(axis=1)
     twins = {}
-    for decision in heldout:
-        own = shingles_of(render_state(decision.state))
-        rows = {row for place, band in enumerate(bands_of(own)) for row in by_band.get((place, band), ())}
-        alike = max(((resemblance(own, shingles[row]), -row) for row in rows), default=(0.0, 0))
-        if alike[0] >= near:
-            other = train[-alike[1]]
-            same = other.action.name == decision.action.name
-            twins[decision.id] = Twin(decision.id, other.id, round(alike[0], 4), same)
+    for start in range(0, len(heldout), _BLOCK_ROWS):
+        common = (theirs[start : start + _BLOCK_ROWS] @ ours.T).toarray()  # (block, train)
+        total = own_sizes[start : start + _BLOCK_ROWS, None] + sizes - common
+        alike = common / np.maximum(1, total)
+        for row, nearest in enumerate(alike.argmax(axis=1)):
+            if alike[row, nearest] >= near:
+                decision, other = heldout[start + row], train[nearest]
+                same = other.action.name == decision.action.name
+                twins[decision.id] = Twin(decision.id, other.id, round(float(alike[row, nearest]), 4), same)
     return twins

@@ -85,11 +85,11 @@ class ServingWatch:
             watch = read_watch(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:
                 return served is None or served.name != name
-            before = watch.level
             level = watch.observe(agrees)
-            self._store.set_meta(_KEY_PREFIX + name, json.dumps(watch.to_record()))
-            if level is WatchLevel.WARN and before is WatchLevel.GOOD:
+            if level is WatchLevel.WARN and not watch.warned:
+                watch.warned = True
                 self._warn(name, watch)
+            self._store.set_meta(_KEY_PREFIX + name, json.dumps(watch.to_record()))
             if level not in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER):
                 return False
             self._roll_back(name, level, watch)

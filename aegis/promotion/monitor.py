@@ -38,6 +38,8 @@ class Watch:
         self.promised = promised
         self.audits = 0
         self.agreed = 0
+        self.warned = False
+        """Whether someone was warned since the evidence was last below what it began with"""
         self._fall = FallDetector(promised)
         self._deep = FallDetector(max(promised - self.config.deep_fall, 0.01))
 
@@ -54,6 +56,7 @@ class Watch:
         self.agreed += agrees
         for detector in (self._fall, self._deep):
             detector.look(np.array([agrees]))
+        self.warned = self.warned and float(self._fall.evidence[0]) >= 1
         return self.level
 
     @property
@@ -87,13 +90,14 @@ class Watch:
             name: {"capital": detector.capital[0].tolist(), "recent": detector.recent[0].tolist()}
             for name, detector in (("fall", self._fall), ("deep", self._deep))
         }
-        return {"promised": self.promised, "audits": self.audits, "agreed": self.agreed, **bets}
+        return {"promised": self.promised, "audits": self.audits, "agreed": self.agreed, "warned": self.warned, **bets}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], config: WatchConfig | None = None) -> Watch:
         """Go on from a state; raises `KeyError`, `TypeError` or `ValueError` for one out of form."""
         watch = cls(float(record["promised"]), config)
         watch.audits, watch.agreed = int(record["audits"]), int(record["agreed"])
+        watch.warned = bool(record["warned"])
         for name, detector in (("fall", watch._fall), ("deep", watch._deep)):
             shape = detector.capital.shape
             detector.looks[:] = watch.audits

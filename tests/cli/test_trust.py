@@ -206,6 +206,18 @@ def test_an_hrm_that_learned_nothing_is_rolled_back_while_it_runs(with_tiny_hrm)
     assert serving(with_tiny_hrm) is None
 
 
+def test_the_curves_times_are_measured_where_this_is_asked_for(with_tiny_hrm):
+    nothing = run("curve", "--workspace", with_tiny_hrm, "--measure", 3)
+    assert nothing.exit_code == 2
+    assert "no decisions yet to measure on" in nothing.stderr
+    run("run", "--workspace", with_tiny_hrm, "--decisions", 3, "--audit-rate", 0)
+    measured = run("curve", "--workspace", with_tiny_hrm, "--measure", 3, "--json")
+    assert measured.exit_code == 0, measured.output
+    expense = json.loads(measured.output)["expense"]
+    assert expense["teacher_milliseconds"] >= 0
+    assert 0 < expense["hrm_milliseconds"] != 3.0
+
+
 @pytest.mark.parametrize("arguments", [["--defer-below", "1.5"], ["--audit-rate", "-1"]])
 def test_options_that_are_no_share_are_refused_by_name(with_tiny_hrm, arguments):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 1, *arguments)

@@ -68,7 +68,9 @@ def test_how_alike_counts_as_near_is_a_choice():
     assert audit_data(data(decisions), NEWEST, near=0.5).near == 1
 
 
-@pytest.mark.parametrize(X)
+@pytest.mark.parametrize(
+    ("split", "own", "said"), [("auto", True, "newest"), ("auto", False, "seed"), ("seed", True, "seed")]
+)
 def test_the_split_is_the_one_that_a_training_would_make(split, own, said):
     given = replace(data([make(n) for n in range(60)]), own=own)
     assert audit_data(given, TrainingConfig(split=split)).split == said
