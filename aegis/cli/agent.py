@@ -59,6 +59,10 @@ AnswerOption = Annotated[
 ApprovalOption = Annotated[
     float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
 ]
+AuditRateOption = Annotated[
+    float,
+    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
+]
 PresenceOption = Annotated[
     bool,
     typer.Option(
@@ -138,9 +142,7 @@ def run(
             help="The teacher decides where the HRM's calibrated confidence is below this; see `aegis curve`."
         ),
     ] = None,
-    audit_rate: Annotated[
-        float, typer.Option(help="Share of the HRM's decisions that the teacher is asked about, too; 0: no watch.")
-    ] = WatchConfig().audit_rate,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
 ) -> None:
     """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
 

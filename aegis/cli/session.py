@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
@@ -39,6 +39,7 @@ class SessionOptions:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     device: str = "auto"
     seed: int | None = None
 
@@ -115,6 +116,7 @@ class Session:
             training=options.training,
             gate=options.gate,
             model=options.model,
+            watch=options.watch,
             device=self._device(),
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
             notify=self._tell,

@@ -11,6 +11,7 @@ import typer
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
+    AuditRateOption,
     DeviceOption,
     PresenceOption,
     SeedOption,
@@ -18,7 +19,7 @@ from aegis.cli.agent import (
     WorkspaceOption,
 )
 from aegis.cli.screen import errors_explained, fail
-from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
@@ -76,6 +77,7 @@ def start(
     lr: RateOption = _TRAINING.learning_rate,
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
@@ -104,6 +106,7 @@ def start(
             agent=AgentConfig(answer_timeout_seconds=answer_timeout, approval_timeout_seconds=approval_timeout),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
+            watch=WatchConfig(audit_rate=audit_rate),
             model=read_model_config(model),
             device=device,
             seed=seed,

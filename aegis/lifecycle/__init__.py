@@ -10,6 +10,7 @@ trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
+deciding     which policy decides now, and the next one after a roll-back
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
 

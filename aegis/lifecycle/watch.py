@@ -6,26 +6,32 @@ Its state is kept in the workspace, so that it goes on after a restart and many 
 from __future__ import annotations
 
 import json
+import math
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aegis.config import WatchConfig
-from aegis.errors import AegisError
+from aegis.lifecycle.aside import AsideTeacher
 from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
+from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Decision, Policy
 from aegis.workspace import Workspace
 
 _KEY_PREFIX = "watch:"
+_RETRY_SECONDS = 300.0
+"""After a failure the teacher is left in peace for as long."""
 
 
 class ServingWatch:
     """Audits decisions of the HRM that serves, and warns or rolls back when the evidence is there.
 
-    load_teacher: loads it at the first audit; where it can't be had, this is told once and nothing is audited. tell
-    hears one line of everything that a person should know.
+    load_teacher: loads it at the first audit. aside: asks it in a thread of its own instead, and what it answers counts
+    at a later decision. Where the teacher can't be asked, this is told once, and it is tried again after five minutes.
+    tell hears one line of everything that a person should know.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class ServingWatch:
         config: WatchConfig | None = None,
         rng: random.Random | None = None,
         tell: Callable[[str], None] = lambda line: None,
+        aside: AsideTeacher | None = None,
     ) -> None:
         self._store = store
         self._registry = ModelRegistry(store, workspace)
@@ -45,38 +52,64 @@ class ServingWatch:
         self._config = config or WatchConfig()
         self._rng = rng or random.Random()
         self._tell = tell
+        self._aside = aside
         self._teacher: Policy | None = None
-        self._blind = self._config.audit_rate == 0
+        self._told: set[str] = set()
+        self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
 
     def after(self, decision: Decision) -> bool:
         """Audit a decision that was carried out, if it is drawn; return whether another policy serves from now on.
 
         The decision is never changed: what the teacher would have done is only counted.
         """
-        served = None if self._blind else self._registry.serving()
+        changed = self._settle()
+        served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
         if served is None or served.name != decision.policy:
-            return False
+            return changed
         watch = read_watch(self._store, self._registry, served.name, self._config)
         if watch is None:
-            self._close_eyes(f"{served.name} is not watched: what it promised is not recorded; train again")
+            self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
             return False
         if self._rng.random() >= watch.audit_rate:
             return False
-        agrees = self._ask(decision)
-        return agrees is not None and self._weigh(served.name, agrees)
+        if self._aside is not None:
+            self._aside.ask(decision)
+            return False
+        action = self._ask(decision)
+        return action is not None and self._weigh(served.name, action == decision.action.name)
 
-    def _ask(self, decision: Decision) -> bool | None:
+    def close(self) -> None:
+        """Ask nothing more."""
+        if self._aside is not None:
+            self._aside.close()
+
+    def _settle(self) -> bool:
+        """Weigh the answers that came meanwhile; return whether another policy serves from now on."""
+        changed = False
+        for decision, action, fault in self._aside.answers() if self._aside else ():
+            if action is None:
+                self._close_eyes(fault)
+            else:
+                changed |= self._weigh(decision.policy, action == decision.action.name)
+        return changed
+
+    def _ask(self, decision: Decision) -> str | None:
         try:
             self._teacher = self._teacher or self._load_teacher()
             answer = self._teacher.probabilities([decision.state], self._actions)[0]
-        except AegisError as error:
-            self._close_eyes(f"the HRM is not watched, for its teacher can't be asked: {error}")
+        except Exception as error:  # whatever it is, the HRM goes on deciding
+            self._close_eyes(str(error) or type(error).__name__)
             return None
-        return self._actions.names[max(range(len(answer)), key=answer.__getitem__)] == decision.action.name
+        return self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
 
-    def _close_eyes(self, line: str) -> None:
-        self._blind = True
-        self._tell(line)
+    def _close_eyes(self, fault: str) -> None:
+        self._blind_until = time.monotonic() + _RETRY_SECONDS
+        self._tell_once(f"the HRM is not watched, for its teacher can't be asked: {clean_text(fault, 300)}")
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
 
     def _weigh(self, name: str, agrees: bool) -> bool:
         # One transaction: another process of this workspace may audit at the same moment, and roll back before.

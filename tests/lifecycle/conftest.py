@@ -54,7 +54,7 @@ def teacher():
 def make_runner(workspace, fake_search, teacher):
     """Return what makes a runner; trainer: Python that is run in place of a training."""
 
-    def make(trainer="pass", load=None, notify=lambda event: None, **settings):
+    def make(trainer="pass", load=None, notify=lambda event: None, watch=None, **settings):
         config = RunConfig(**({"interval_seconds": 0.0, "vary_presence": True} | settings))
 
         def load_teacher(store):
@@ -67,6 +67,7 @@ def make_runner(workspace, fake_search, teacher):
             [sys.executable, "-c", trainer],
             config,
             model=TINY,
+            watch=watch,
             notify=notify,
         )
 
