@@ -155,6 +155,9 @@ class EndpointConfig:
         _check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
+SPLITS = ("auto", "newest", "seed")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """Phase 2: how the HRM learns to make its teacher's decisions."""
@@ -187,6 +190,9 @@ class TrainingConfig:
     """Held-out decisions that the accuracy after an epoch is measured on; after the last one it is on all."""
     heldout_share: float = 0.2
     """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
+    split: str = "auto"
+    """Which episodes are held out: `newest`, drawn by the `seed`, or `auto`: the newest of a workspace's own
+    decisions, by seed of a file's."""
     seed: int = 0
     bf16: bool = True
     """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
@@ -206,6 +212,7 @@ class TrainingConfig:
         _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
         _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
         _check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
+        _check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         _check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         _check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
 
@@ -217,11 +224,42 @@ class GateConfig:
     threshold: float = 0.70
     """Least accuracy on held-out decisions."""
     confidence: float = 0.95
-    """Of the two-sided interval whose lower bound must be above the commonest action's share."""
+    """Of the two-sided interval whose lower bound must be above the commonest action's share, and above chance."""
+    common_share: float = 0.05
+    """An action with at least this share of the held-out decisions must be found at least once."""
+    cool_down_decisions: int = 200
+    """Decisions after a roll-back before another HRM may take over."""
 
     def __post_init__(self) -> None:
         _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
+        _check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
+        _check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """After the switch: how often the teacher is asked beside the HRM, and what its answers lead to."""
+
+    audit_rate: float = 0.02
+    """Share of the HRM's decisions that the teacher is asked about, too; 0: no watch."""
+    close_audit_rate: float = 0.2
+    """The same while the latest answers look like a fall."""
+    suspicion: float = 2.5
+    """How many times better a fall must explain the latest answers than none before the watch looks closer."""
+    alpha: float = 0.05
+    """Probability of ever rolling back an HRM that agrees as it promised, at most."""
+    warn_alpha: float = 0.2
+    """The same of a warning."""
+    deep_fall: float = 0.10
+    """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
+        _check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        _check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
+        _check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
+        _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
 
 
 APPROVALS = ("never", "ask", "bounded")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +26,7 @@ from aegis.cli.world import (
     load_teacher,
     make_search,
 )
-from aegis.config import PHASE_1_DECISIONS, AgentConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from aegis.agent import Step
     from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
-    from aegis.types import Policy
+    from aegis.types import Decision, Policy
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
@@ -66,6 +67,10 @@ AnswerOption = Annotated[
 ]
 ApprovalOption = Annotated[
     float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
+]
+AuditRateOption = Annotated[
+    float,
+    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
 ]
 PresenceOption = Annotated[
     bool,
@@ -136,11 +141,22 @@ def run(
     max_tokens: TokensOption = None,
     max_cost: CostOption = None,
     prices: PricesOption = "",
+    defer_below: Annotated[
+        float | None,
+        typer.Option(
+            help="The teacher decides where the HRM's calibrated confidence is below this; see `aegis curve`."
+        ),
+    ] = None,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
 ) -> None:
-    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher."""
+    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
+
+    What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
+    """
     with errors_explained():
         from aegis import lifecycle
         from aegis.hrm import resolve_device
+        from aegis.lifecycle.deciding import Deciding
 
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
@@ -150,16 +166,29 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
-            policy: Policy | None = lifecycle.load_serving(store, folder, resolve_device(device), backend, say)
-            if policy is None:
-                policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
-            size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
-            by = f" on {policy.backend}" if hasattr(policy, "backend") else ""
-            say(f"The agent decides by {policy.name}{size}{by}")
+            chosen = resolve_device(device)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-            with closing_policy(policy):
-                _run(store, policy, searching, decisions, seed, config, vary_presence)
-            _show_total(store, policy.name)
+            deciding = Deciding(
+                store,
+                folder,
+                lambda: load_teacher(store, teacher, chosen, endpoint, say),
+                chosen,
+                backend,
+                defer_below=defer_below,
+                watch=WatchConfig(audit_rate=audit_rate),
+                rng=random.Random(seed),
+                tell=lambda line: say(f"⚠ {line}"),
+                say=say,
+            )
+            with deciding:
+                policy = deciding.policy
+                size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+                by = f" on {deciding.backend}" if deciding.backend else ""
+                say(f"The agent decides by {policy.name}{size}{by}")
+                _run(store, policy, searching, decisions, seed, config, vary_presence, deciding.after)
+                for line in deciding.describe():
+                    say(f"  {line}")
+                _show_total(store, deciding.policy.name)
 
 
 def status(
@@ -197,7 +226,9 @@ def _run(
     seed: int,
     config: AgentConfig,
     vary_presence: bool,
+    after: Callable[[Decision], Policy | None] = lambda decision: None,
 ) -> None:
+    """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
 
     done = 0
@@ -216,7 +247,7 @@ def _run(
             if not bar.console.is_terminal and (done % _LINE_EVERY == 0 or done == decisions):
                 say(f"  {done}/{decisions}  last: {_describe(step)}")
 
-        lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step)
+        lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")

@@ -8,10 +8,13 @@ import typer
 
 from aegis import __version__
 from aegis.cli.agent import collect, run, status
+from aegis.cli.audit import audit_data
 from aegis.cli.bench import bench
 from aegis.cli.compare import compare
+from aegis.cli.curve import curve
 from aegis.cli.exchange import check, export, import_
 from aegis.cli.inbox import answer, approve, inbox, reject
+from aegis.cli.models import models, promote, rollback
 from aegis.cli.repl import prompt
 from aegis.cli.start import start, train_next
 from aegis.cli.train import train
@@ -29,8 +32,13 @@ app.command()(collect)
 app.command()(train)
 app.command()(run)
 app.command()(status)
+app.command()(models)
+app.command()(promote)
+app.command()(rollback)
+app.command()(curve)
 app.command()(compare)
 app.command()(bench)
+app.command(name="audit-data")(audit_data)
 app.command()(check)
 app.command()(export)
 app.command(name="import")(import_)

@@ -50,6 +50,7 @@ _TOLD = (
     "epoch",
     "training_ended",
     "switched",
+    "watch",
     "policy_failed",
     "policy_back",
     "setting",

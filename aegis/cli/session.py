@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
@@ -45,6 +45,7 @@ class SessionOptions:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
@@ -123,6 +124,7 @@ class Session:
             gate=options.gate,
             model=options.model,
             make_search=self.make_search,
+            watch=options.watch,
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,

@@ -11,6 +11,7 @@ import typer
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
+    AuditRateOption,
     BackendOption,
     DeviceOption,
     PresenceOption,
@@ -29,7 +30,7 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
@@ -87,6 +88,7 @@ def start(
     lr: LearningRateOption = _TRAINING.learning_rate,
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -129,6 +131,7 @@ def start(
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
+            watch=WatchConfig(audit_rate=audit_rate),
             model=read_model_config(model),
             device=device,
             backend=backend,

@@ -38,6 +38,13 @@ def train(
     threshold: Annotated[
         float, typer.Option(help="Least held-out accuracy at which the HRM takes over.")
     ] = GateConfig().threshold,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Which episodes are held out: newest, seed (drawn by --seed), or auto: the newest of a workspace's"
+            " own decisions, by seed of a file's."
+        ),
+    ] = _DEFAULTS.split,
     seed: Annotated[int, typer.Option(help="Of the split, the first weights and the shuffling.")] = _DEFAULTS.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
@@ -50,7 +57,7 @@ def train(
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
     with errors_explained():
-        training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, seed=seed)
+        training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
         gate = GateConfig(threshold=threshold)
         outcome = _run(data, workspace, training, gate, device, resume, report)
     if outcome.serving is None:
@@ -135,9 +142,11 @@ def _run(
 def _show_figures(outcome: TrainingOutcome) -> None:
     measured = outcome.agreement
     low, high = measured.interval
+    raw, fitted = outcome.answers.errors()
     rows = [
-        ("Held-out decisions", f"{measured.n} (whole episodes, never trained on)"),
+        ("Held-out decisions", f"{measured.n} ({_describe_split(outcome)})"),
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
+        ("Calibration error", f"{raw:.2%}, {fitted:.2%} with its temperature"),
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
@@ -154,9 +163,19 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         precision = f"{metrics.precision:.2%}" if metrics.predicted else "-"
         recall = f"{metrics.recall:.2%}" if metrics.count else "-"
         say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
+    if outcome.split.too_new:
+        say(f"  ({outcome.split.too_new} decisions not trained on: no older than the held-out ones)")
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")
+
+
+def _describe_split(outcome: TrainingOutcome) -> str:
+    split = outcome.split
+    if not (split.own and split.newer):
+        return "whole episodes, never trained on"
+    before = f"; {split.judged_before} judged an earlier HRM, too" if split.judged_before else ""
+    return f"whole episodes, newer than all trained on{before}"
 
 
 def _describe_thinking(thinking: Thinking) -> str:

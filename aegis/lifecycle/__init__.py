@@ -1,7 +1,8 @@
 """The phases of a workspace over the parts below: collect with the teacher, train, judge, switch, go on by itself.
 
 collection   a workspace opened, its agent made and run
-data         decisions to learn from, and whether they are fit
+data         decisions to learn from, their split, and whether they are fit
+audit        states on both sides of the split, and the accuracy that rests on them
 judgement    phases 2 and 3 in this process: train, judge, let serve
 policy       the teacher, or the HRM that serves, loaded
 standing     where a workspace stands, read from the workspace alone
@@ -9,6 +10,8 @@ trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
+deciding     which policy decides now, and the next one after a roll-back
+watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
 
 Its rooms are imported when one of their names is first used: a status needs no torch.
@@ -20,6 +23,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aegis.lifecycle.audit import DataAudit, audit_data
     from aegis.lifecycle.collection import (
         describe_collection,
         existing,
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
         read_training_data,
         read_workspace_data,
         shipped_data,
+        split_data,
     )
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
@@ -44,14 +49,17 @@ if TYPE_CHECKING:
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
+    from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
 
 _ROOMS = {
+    "audit": ("DataAudit", "audit_data"),
     "collection": (
         *("describe_collection", "existing", "find_serving", "make_agent", "note_collection", "open_store"),
         "run_agent",
     ),
     "data": (
         *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
+        "split_data",
     ),
     "event": ("RunEvent",),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
@@ -60,22 +68,27 @@ _ROOMS = {
     "runner": ("Runner",),
     "standing": ("Standing", "TrainingProgress", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
+    "watch": ("ServingWatch", "describe_watch", "read_watch"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "DataAudit",
     "DataCheck",
     "RunEvent",
     "Runner",
+    "ServingWatch",
     "Standing",
     "TrainerProcess",
     "TrainingData",
     "TrainingOutcome",
     "TrainingProgress",
+    "audit_data",
     "carry_out_training",
     "check_data",
     "claim_for",
     "describe_collection",
+    "describe_watch",
     "existing",
     "find_serving",
     "heldout_examples",
@@ -87,9 +100,11 @@ __all__ = [
     "peak_rss_mb",
     "read_standing",
     "read_training_data",
+    "read_watch",
     "read_workspace_data",
     "run_agent",
     "shipped_data",
+    "split_data",
     "train_and_judge",
     "train_candidate",
 ]

@@ -17,7 +17,7 @@ from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import Database, DecisionStore
-from aegis.types import Policy, new_id, utc_now
+from aegis.types import Decision, Policy, new_id, utc_now
 from aegis.workspace import Workspace
 
 _COLLECTION_PREFIX = "collection:"
@@ -64,11 +64,17 @@ def run_agent(
     config: AgentConfig | None = None,
     vary_presence: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
+    after: Callable[[Decision], Policy | None] = lambda decision: None,
 ) -> None:
-    """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`."""
+    """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`.
+
+    after: hears each decision once it was carried out, and returns the policy to go on by, or None for the same.
+    """
     agent = make_agent(store, policy, search, seed, config, vary_presence)
     for _ in range(decisions):
-        on_step(agent.step())
+        step = agent.step()
+        on_step(step)
+        agent.policy = after(step.decision) or agent.policy
 
 
 def existing(workspace: Workspace) -> Workspace:

@@ -6,16 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aegis
 from aegis.agent import RESEARCH_ACTIONS
-from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
 from aegis.store import RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision
 from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.training import Dataset, RowSplit, Split
 
 SHIPPED_DATA_NAME = "decisions.jsonl.gz"
 
@@ -29,6 +33,10 @@ class TrainingData:
     rejected: list[RejectedRecord]
     teacher: TeacherClaim
     actions: ActionList = RESEARCH_ACTIONS
+    own: bool = False
+    """Whether they are a workspace's own, recorded as they were made"""
+    chosen_episodes: frozenset[str] = frozenset()
+    """Episodes in which the teacher decided only what an HRM handed to it: learned from, and no measure of accuracy"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,38 @@ def read_workspace_data(workspace: Workspace, until: int | None = None) -> Train
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-    decisions = RecordedDecisions(workspace.database, teacher.name, until)
-    return TrainingData(str(workspace.folder), decisions, [], teacher)
+        chosen = store.episodes_beside(teacher.name)
+    return TrainingData(
+        source=str(workspace.folder),
+        decisions=RecordedDecisions(workspace.database, teacher.name, until),
+        rejected=[],
+        teacher=teacher,
+        own=True,
+        chosen_episodes=chosen,
+    )
+
+
+def holds_newest(data: TrainingData, training: TrainingConfig) -> bool:
+    """Return whether the newest episodes are held out, as the configuration says, and not some drawn by the seed."""
+    return training.split == "newest" or (training.split == "auto" and data.own)
+
+
+def split_data(data: TrainingData, training: TrainingConfig) -> Split:
+    """Split decisions into those to train on and those to judge by, as the configuration says."""
+    from aegis.training import split_by_episode, split_by_time
+
+    if holds_newest(data, training):
+        return split_by_time(data.decisions, training.heldout_share, data.chosen_episodes)
+    return split_by_episode(data.decisions, training.heldout_share, training.seed)
+
+
+def split_dataset(data: TrainingData, dataset: Dataset, training: TrainingConfig) -> RowSplit:
+    """Split the rows of these decisions' dataset exactly as `split_data` splits the decisions."""
+    from aegis.training import split_rows, split_rows_by_time
+
+    if holds_newest(data, training):
+        return split_rows_by_time(dataset, training.heldout_share, data.chosen_episodes)
+    return split_rows(dataset, training.heldout_share, training.seed)
 
 
 def shipped_data() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,36 @@ from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, Training
 from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.data import TrainingData
+from aegis.lifecycle.data import TrainingData, split_dataset
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.memory import peak_rss_mb
 from aegis.promotion import (
     Agreement,
+    HeldoutAnswers,
     ModelRegistry,
     Serving,
     Verdict,
     judge,
+    keep_answers,
     logistic_regression_accuracy,
     measure_agreement,
     ridge_accuracy,
+    time_policy,
+    write_answers,
 )
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
+    Dataset,
     EpochResult,
     ImitationTrainer,
+    RowSplit,
     Thinking,
     TrainingRun,
     draw_rows,
+    from_moment,
     load_dataset,
     measure_thinking,
-    split_rows,
+    to_moment,
 )
 from aegis.types import ActionList, Decision, Policy, State, utc_now
 from aegis.workspace import Workspace
@@ -50,11 +58,28 @@ THINKING_DECISIONS = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How the held-out decisions lie in time."""
+
+    too_new: int
+    """Decisions left out of training because they are not older than all held-out ones"""
+    own: bool
+    """Whether they are the workspace's own decisions"""
+    newer: bool
+    """Whether every held-out decision is newer than everything trained on"""
+    until: str
+    """When the newest held-out decision was made"""
+    judged_before: int
+    """Held-out decisions that an earlier training of this workspace was judged by, too"""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingOutcome:
     """What phases 2 and 3 came to."""
 
     run: TrainingRun
     agreement: Agreement
+    answers: HeldoutAnswers
     thinking: Thinking
     """On the held-out decisions"""
     baseline_logreg: float
@@ -65,12 +90,29 @@ class TrainingOutcome:
     serving: Serving | None
     """The HRM that decides from now on, when the gate let it"""
     examples: int
+    source: str
+    """Where the decisions came from: a file, or the workspace"""
     train_examples: int
     dropped: int
+    split: SplitReport
     device: str
     seconds: float
     """Of training, in this process"""
     peak_rss_mb: float
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return what the registry keeps of it."""
+        return {
+            "decisions": self.examples,
+            "source": self.source,
+            "heldout": self.agreement.n,
+            "accuracy": self.agreement.accuracy,
+            "interval": list(self.agreement.interval),
+            "majority": self.agreement.majority,
+            "calibration_error": self.agreement.calibration_error,
+            "temperature": self.answers.temperature,
+            "parameters": self.run.policy.parameters,
+        }
 
     def to_report(self) -> dict[str, Any]:
         """Return the report's JSON object."""
@@ -88,13 +130,18 @@ class TrainingOutcome:
                 "accuracy": self.agreement.accuracy,
                 "ci95": list(self.agreement.interval),
                 "majority": self.agreement.majority,
+                "chance": self.agreement.chance,
+                "calibration_error": self.agreement.calibration_error,
+                "calibration_error_fitted": self.answers.errors()[1],
+                "temperature": self.answers.temperature,
                 "baseline_logreg": self.baseline_logreg,
                 "baseline_ridge": self.baseline_ridge,
                 "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
                 "dropped": self.dropped,
+                **asdict(self.split),
             },
             "thinking": asdict(self.thinking),
-            "verdict": {"switched": self.serving is not None, "reasons": list(self.verdict.reasons)},
+            "verdict": {"switched": self.serving is not None, **self.verdict.to_record()},
             "checkpoints": [str(path) for path in self.run.checkpoints],
         }
 
@@ -125,7 +172,9 @@ def train_and_judge(
         with open_store(workspace) as store:
             if outcome.verdict.passed:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-                serving = ModelRegistry(store, workspace).promote(outcome.save)
+                serving = ModelRegistry(store, workspace).promote(
+                    outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
+                )
                 outcome = replace(outcome, serving=serving)
             _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
     return outcome
@@ -166,7 +215,8 @@ def train_candidate(
             f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
         )
     with open_store(workspace) as store:
-        owner = store.teacher()
+        owner, judged_until = store.teacher(), _judged_until(store)
+        cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
     if owner is not None and owner.name != data.teacher.name:
         raise TeacherMismatchError(
             f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
@@ -174,52 +224,78 @@ def train_candidate(
         )
     codec = StateCodec()
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
-    split = split_rows(dataset, training.heldout_share, training.seed)
+    split = split_dataset(data, dataset, training)
     started = time.perf_counter()
     trainer = ImitationTrainer(data.actions, training, model, codec, device, on_start, on_batch, on_epoch, on_notice)
     run = trainer.train(
         dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
     )
     seconds = time.perf_counter() - started
+    answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
+    labels: list[int] = dataset.labels[split.heldout].tolist()
     agreement = measure_agreement(
-        _choices(run.policy, draw_rows(data.decisions, split.heldout), data.actions),
-        dataset.labels[split.heldout].tolist(),
+        [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
+        labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
         gate.confidence,
+        answers,
     )
     train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
     heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
+    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
+    milliseconds = time_policy(run.policy, sample, data.actions)
+    kept = keep_answers(answers, labels, episodes, data.actions.names, milliseconds)
     return TrainingOutcome(
         run=run,
         agreement=agreement,
+        answers=kept,
         thinking=measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS))),
         baseline_logreg=logistic_regression_accuracy(train, heldout),
         baseline_ridge=ridge_accuracy(train, heldout),
-        verdict=judge(agreement, gate),
-        save=_checked_save(run.policy, sample),
+        verdict=judge(agreement, gate, cooling),
+        save=_checked_save(run.policy, sample, kept),
         serving=None,
         examples=len(data.decisions),
+        source=data.source,
         train_examples=len(split.train),
         dropped=split.dropped,
+        split=_describe_split(split, dataset, data.own, judged_until),
         device=device,
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
     )
 
 
-def _choices(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[int]:
-    picked: list[int] = []
+def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[Sequence[float]]:
+    answers: list[Sequence[float]] = []
     asked = iter(decisions)
     while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
-        answers = policy.probabilities(states, actions)
-        picked += [max(range(len(actions)), key=answer.__getitem__) for answer in answers]
-    return picked
+        answers += policy.probabilities(states, actions)
+    return answers
 
 
-def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, Path], None]:
-    """Return what saves the policy and makes sure that what was saved decides as what was judged."""
+def _judged_until(store: DecisionStore) -> datetime | None:
+    """Return when the newest decision was made that a training in this workspace was judged by; None for none."""
+    reports = [record.report.get("heldout", {}) for record in TrainingLog(store.database).all()]
+    moments = [str(report["until"]) for report in reports if report.get("own") and report.get("until")]
+    return max(map(datetime.fromisoformat, moments), default=None)
+
+
+def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: datetime | None) -> SplitReport:
+    moments = dataset.moments[split.heldout]
+    return SplitReport(
+        too_new=split.too_new,
+        own=own,
+        newer=bool(moments.min() >= dataset.moments[split.train].max()),
+        until=from_moment(int(moments.max())).isoformat(timespec="microseconds"),
+        judged_before=int((moments <= to_moment(judged_until)).sum()) if judged_until is not None and own else 0,
+    )
+
+
+def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers) -> Callable[[str, Path], None]:
+    """Return what saves the policy with its answers, and makes sure that what was saved decides as what was judged."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
@@ -230,5 +306,6 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State]) -> Callable[[str, 
         )
         if difference > _LARGEST_DIFFERENCE:
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
+        write_answers(folder, answers)
 
     return save

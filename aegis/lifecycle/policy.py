@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
-from aegis.errors import TeacherError
+from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import Example, load_policy
 from aegis.lifecycle.collection import find_serving
-from aegis.lifecycle.data import read_training_data, shipped_data
+from aegis.lifecycle.data import TrainingData, read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.training import split_by_episode
 from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
@@ -33,11 +33,20 @@ def load_serving(
 def heldout_examples(store: DecisionStore) -> list[Example]:
     """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
     teacher = store.teacher()
-    decisions: Sequence[Decision] = list(store.decisions([teacher.name])) if teacher else []
-    if len(decisions) < MIN_TRAINING_DECISIONS:
-        decisions = read_training_data(shipped_data()).decisions
-    training = TrainingConfig()
-    heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
+    heldout: Sequence[Decision] = ()
+    if teacher is not None and store.count(teacher.name) >= MIN_TRAINING_DECISIONS:
+        own = TrainingData(
+            source=str(store.database.path),
+            decisions=list(store.decisions([teacher.name])),
+            rejected=[],
+            teacher=teacher,
+            own=True,
+            chosen_episodes=store.episodes_beside(teacher.name),
+        )
+        with contextlib.suppress(NotEnoughDataError):  # where they can't be split, the shipped ones serve
+            heldout = split_data(own, TrainingConfig()).heldout
+    if not heldout:
+        heldout = split_data(read_training_data(shipped_data()), TrainingConfig()).heldout
     return [(decision.state, decision.action.name) for decision in heldout]
 
 

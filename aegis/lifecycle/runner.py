@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +17,9 @@ from typing import Any
 
 from aegis.agent import Agent, Step
 from aegis.agent.search import SearchChain, create_search
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, WatchConfig, training_settings
 from aegis.errors import AegisError, PolicyFailedError
+from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.event import RunEvent
@@ -28,6 +30,7 @@ from aegis.lifecycle.supervisor import TrainingSupervisor
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
+from aegis.lifecycle.watch import ServingWatch
 from aegis.store import DecisionStore
 from aegis.types import Policy, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -56,6 +59,7 @@ class Runner:
         training: TrainingConfig | None = None,
         gate: GateConfig | None = None,
         model: HRMConfig | None = None,
+        watch: WatchConfig | None = None,
         make_search: Callable[[], SearchChain] = create_search,
         device: str = "cpu",
         backend: str = "auto",
@@ -66,6 +70,7 @@ class Runner:
         self.config = config or RunConfig()
         self._agent_config = agent or AgentConfig()
         self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
+        self._watch_config = watch or WatchConfig()
         self._load_teacher = load_teacher
         self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
@@ -136,6 +141,7 @@ class Runner:
         self._begin(store, policy, search, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
         look = partial(self._look, store, supervisor, takeover, guarded)
+        watch = self._make_watch(store, agent)
         try:
             while not self._is_over():
                 started = time.monotonic()
@@ -148,12 +154,14 @@ class Runner:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
                     self._made_by_hrm += step.decision.policy == takeover.name
+                    watch.after(step.decision)
                     tuning.decide_by_rule(self._tell)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
                         agent = self._make_agent(store, guarded, search, tuning)
                     self._pause_until(started + self.config.interval_seconds)
         finally:
+            watch.close()
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
@@ -166,6 +174,19 @@ class Runner:
             tuning.tuned.agent,
             self.config.vary_presence,
             rewards=tuning.tuned.rewards,
+        )
+
+    def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingWatch:
+        """Return the watch; whom it rolls back is exchanged when the runner next looks at what serves."""
+        return ServingWatch(
+            store,
+            self.workspace,
+            agent.actions,
+            lambda: self._load_teacher(store),
+            self._watch_config,
+            random.Random(self._seed),
+            lambda line: self._tell("watch", line),
+            AsideTeacher(self.workspace, self._load_teacher, agent.actions),
         )
 
     def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
@@ -191,6 +212,7 @@ class Runner:
         serving = find_serving(store, self.workspace)
         supervisor.tend(serves=serving is not None)
         if serving is None:
+            self._go_back(store, takeover, guarded)
             return
         loaded = takeover.loaded(serving)
         if loaded is not None and loaded is not guarded.policy:
@@ -199,6 +221,17 @@ class Runner:
             self._tell("switched", f"switched from {previous} to {loaded.name}", fields)
         if takeover.fault:
             self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
+
+    def _go_back(self, store: DecisionStore, takeover: Takeover, guarded: GuardedPolicy) -> None:
+        """Let the teacher decide again where an HRM did that was rolled back, by whomever."""
+        previous = takeover.forget()
+        if previous is None or guarded.policy.name != previous:
+            return
+        teacher = self._wait_for_teacher(store)
+        if teacher is not None:
+            guarded.policy = teacher
+            fields = {"previous": previous, "policy": teacher.name, "parameters": teacher.parameters}
+            self._tell("switched", f"went back from {previous} to {teacher.name}", fields)
 
     def _decide(
         self,

@@ -116,7 +116,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         serving=served.name if served else teacher,
         using_hrm=served is not None,
         collected=collected,
-        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS))),
+        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=served is not None),
         decisions=sum(tally.decisions for tally in tallies),
         actions={tally.action: tally.decisions for tally in own},
         mean_gained=_sum(own, "gained") / known if known else None,
@@ -128,12 +128,17 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     )
 
 
-def next_training_at(log: TrainingLog, collect: int, more_share: float = RunConfig().more_share) -> int:
-    """Return the teacher's decisions at which the next training starts; while one runs, those at which it did."""
+def next_training_at(
+    log: TrainingLog, collect: int, more_share: float = RunConfig().more_share, serves: bool = True
+) -> int:
+    """Return the teacher's decisions at which the next training starts; while one runs, those at which it did.
+
+    serves: whether an HRM does; where none does after a switch, it was rolled back, and more decisions are needed.
+    """
     last = log.latest_of_workspace()
     if last is None:
         return collect
-    if last.status in ("running", "switched"):
+    if last.status == "running" or (last.status == "switched" and serves):
         return last.decisions
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aegis.config import RunConfig
+from aegis.config import GateConfig, RunConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.standing import next_training_at
 from aegis.lifecycle.trainer import TrainerProcess
+from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord, read_tallies
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -72,10 +73,15 @@ class TrainingSupervisor:
     def _begin_when_due(self) -> TrainingRecord | None:
         claim = self._store.teacher()
         collected = sum(t.decisions for t in read_tallies(self._store.database) if claim and t.policy == claim.name)
-        if collected < next_training_at(self._log, self._config.collect, self._config.more_share):
+        due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
+        if collected < due_at:
+            return None
+        settings = self._settings()
+        cool_down = GateConfig(**settings["gate"]).cool_down_decisions
+        if ModelRegistry(self._store, self._workspace).cooling_decisions(cool_down):
             return None
         with self._store.database.transaction():
-            return self._log.begin(collected, self._store.newest(), self._settings(), utc_now())
+            return self._log.begin(collected, self._store.newest(), settings, utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
         self._watched, self._attempts = record, 0

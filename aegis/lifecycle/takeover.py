@@ -48,6 +48,11 @@ class Takeover:
             self._thread.start()
         return None
 
+    def forget(self) -> str | None:
+        """Let go of the HRM that was loaded last, and return its name."""
+        name, self.name, self._policy = self.name, None, None
+        return name
+
     def take_fault(self) -> str:
         """Return why loading failed, once."""
         fault, self.fault = self.fault, ""

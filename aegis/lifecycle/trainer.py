@@ -186,7 +186,8 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
     status = "refused"
     if outcome.verdict.passed:
         # A kill between these two repeats the judgement, under the next name: never the other way round.
-        ModelRegistry(store, workspace).promote(outcome.save)
+        figures = outcome.to_figures() | {"training": record.id}
+        ModelRegistry(store, workspace).promote(outcome.save, figures, reason=outcome.verdict.reasons[0])
         status = "switched"
     report = outcome.to_report()
     report["verdict"]["switched"] = outcome.verdict.passed

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix
+
+from aegis.promotion.calibration import calibration_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Agreement:
     majority: float
     """Accuracy of always taking the action that is commonest in training"""
     per_action: dict[str, ActionMetrics]
+    chance: float = 0.0
+    """Accuracy expected of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
+    calibration_error: float | None = None
+    """Expected difference between the probability of the action picked and being right; None: not measured"""
 
 
 def measure_agreement(
@@ -41,31 +48,55 @@ def measure_agreement(
     train_labels: Sequence[int],
     names: Sequence[str],
     confidence: float = 0.95,
+    probabilities: Sequence[Sequence[float]] | None = None,
 ) -> Agreement:
     """Measure predictions against the teacher's choices, both as places in the action list.
 
-    Raises `ValueError` when there are no held-out labels or the lengths differ.
+    probabilities: the policy's own, one row for each prediction; without them the calibration is not measured. Raises
+    `ValueError` when there are no held-out labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
-    right = int(np.sum(np.asarray(predicted) == np.asarray(labels)))
-    bounds = binomtest(right, len(labels)).proportion_ci(confidence_level=confidence, method="exact")
     commonest = int(np.bincount(train_labels, minlength=len(names)).argmax())
-    precision, recall, _, counts = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(names)), zero_division=0.0
-    )
+    confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
+    error = None if probabilities is None else calibration_error(np.asarray(probabilities), np.asarray(labels))
+    return agreement_of(confusion, commonest, names, confidence, error)
+
+
+def agreement_of(
+    confusion: np.ndarray,
+    commonest: int,
+    names: Sequence[str],
+    confidence: float = 0.95,
+    calibration_error: float | None = None,
+) -> Agreement:
+    """Return the agreement of counted answers: (A, A), the teacher's actions in rows and the policy's in columns.
+
+    commonest: place of the action that is commonest in training.
+    """
+    total, found = int(confusion.sum()), np.diagonal(confusion)
+    counts, picked = confusion.sum(axis=1), confusion.sum(axis=0)
     return Agreement(
-        n=len(labels),
-        accuracy=right / len(labels),
-        interval=(float(bounds.low), float(bounds.high)),
-        majority=float(np.mean(np.asarray(labels) == commonest)),
+        n=total,
+        accuracy=int(found.sum()) / total,
+        interval=share_interval(int(found.sum()), total, confidence),
+        majority=float(counts[commonest]) / total,
         per_action={
             name: ActionMetrics(
-                precision=float(precision[place]),
-                recall=float(recall[place]),
+                precision=float(found[place] / max(1, picked[place])),
+                recall=float(found[place] / max(1, counts[place])),
                 count=int(counts[place]),
-                predicted=int(np.sum(np.asarray(predicted) == place)),
+                predicted=int(picked[place]),
             )
             for place, name in enumerate(names)
         },
+        chance=float(counts @ picked) / total**2,
+        calibration_error=calibration_error,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def share_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the two-sided interval of a share, Clopper and Pearson's (exact)."""
+    bounds = binomtest(count, total).proportion_ci(confidence_level=confidence, method="exact")
+    return float(bounds.low), float(bounds.high)

@@ -1,17 +1,25 @@
-"""Which policy serves in a workspace, and the trained policies kept there. It judges and loads none of them."""
+"""Which policy serves in a workspace, the trained policies kept there, and who let them serve. It loads none.
+
+Names are `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stands for the teacher.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from aegis.errors import StoreError
 from aegis.store import DecisionStore
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
+GATE = "gate"
+"""Who promotes what has passed."""
+WATCH = "watch"
+"""Who rolls back what has become worse."""
 _SERVING_KEY = "serving"
 
 
@@ -25,8 +33,46 @@ class Serving:
     promoted_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A trained policy that was kept."""
+
+    name: str
+    folder: Path
+    made_at: str
+    """'' for one that was kept before AEGIS recorded it"""
+    figures: Mapping[str, Any]
+    """What it was trained on, and what it reached on held-out decisions"""
+    serves: bool
+    rolled_back: bool
+    """Whether it was rolled back from and has not been promoted since"""
+    promoted_by: str
+    reason: str
+    """Of its last promotion"""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvent:
+    """A step in what served."""
+
+    kind: str
+    """`promoted`, `rolled_back` (to `model`, from `previous`) or `warned` (of `model`)"""
+    model: str | None
+    previous: str | None
+    who: str
+    reason: str
+    evidence: Mapping[str, Any]
+    newest: int
+    """Place in the order of recording of the newest decision at that moment"""
+    at: str
+
+
 class ModelRegistry:
-    """The trained policies of one workspace, named `hrm@1`, `hrm@2`, ... in the order of their promotion."""
+    """The trained policies of one workspace."""
 
     def __init__(self, store: DecisionStore, workspace: Workspace) -> None:
         self._store = store
@@ -35,7 +81,7 @@ class ModelRegistry:
     def serving(self) -> Serving | None:
         """Return the policy that serves, or None while the teacher does."""
         text = self._store.get_meta(_SERVING_KEY)
-        if text is None:
+        if not text:
             return None
         try:
             fields = json.loads(text)
@@ -43,7 +89,13 @@ class ModelRegistry:
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self._workspace.database}: what serves is recorded out of form ({error})") from error
 
-    def promote(self, save: Callable[[str, Path], None]) -> Serving:
+    def promote(
+        self,
+        save: Callable[[str, Path], None],
+        figures: Mapping[str, Any] | None = None,
+        who: str = GATE,
+        reason: str = "it passed the gate",
+    ) -> Serving:
         """Keep a policy under the next name and let it serve; `save` writes it, given its name and folder.
 
         It serves only once it is wholly written; a kill before that leaves the one before it serving.
@@ -51,14 +103,140 @@ class ModelRegistry:
         name, folder = self._reserve()
         # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
         save(name, folder)
-        promoted_at = utc_now().isoformat()
-        self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": promoted_at}))
+        made_at = utc_now().isoformat()
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO models (name, figures, made_at) VALUES (?, ?, ?)",
+                (name, json.dumps(dict(figures or {})), made_at),
+            )
+            promoted_at = self._serve("promoted", name, who, reason, {})
         return Serving(name, folder, promoted_at)
+
+    def promote_again(self, name: str, who: str, reason: str) -> Serving:
+        """Let a policy that was kept serve; raises `StoreError` where there is none of this name."""
+        version = self._existing(name)
+        with self._store.database.transaction():
+            promoted_at = self._serve("promoted", name, who, reason, {})
+        return Serving(name, version.folder, promoted_at)
+
+    def roll_back(
+        self, name: str | None, who: str, reason: str, evidence: Mapping[str, Any] | None = None
+    ) -> Serving | None:
+        """Let an earlier policy serve in place of the present one: a version, or None for the teacher.
+
+        Raises `StoreError` where no trained policy serves, or there is none of this name.
+        """
+        if self.serving() is None:
+            raise StoreError(f"{self._workspace.folder}: the teacher decides: there is nothing to roll back")
+        if name is not None:
+            self._existing(name)
+        with self._store.database.transaction():
+            self._serve("rolled_back", name, who, reason, evidence or {})
+        return self.serving()
+
+    def warn(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
+        """Record that the policy that serves gives cause for concern."""
+        served = self.serving()
+        with self._store.database.transaction():
+            self._record("warned", served.name if served else None, None, who, reason, evidence)
+
+    def last_good(self) -> str | None:
+        """Return the newest version made before the one that serves that was never rolled back from, or None."""
+        served = self.serving()
+        if served is None:
+            return None
+        number, has_served = (
+            _number(served.name),
+            {e.model for e in self.events()} | {e.previous for e in self.events()},
+        )
+        good = [
+            v.name for v in self.models() if not v.rolled_back and v.name in has_served and _number(v.name) < number
+        ]
+        return good[-1] if good else None
+
+    def models(self) -> list[ModelVersion]:
+        """Return every version that was kept, the oldest first."""
+        rows = {row["name"]: row for row in self._store.database.query("SELECT * FROM models")}
+        served, events = self.serving(), self.events()
+        versions = []
+        for folder in sorted(self._workspace.models.glob("hrm@[0-9]*"), key=lambda path: _number(path.name)):
+            if not any(folder.iterdir()):
+                continue  # reserved for one that was never written
+            name, row = folder.name, rows.get(folder.name)
+            promoted = [event for event in events if event.kind == "promoted" and event.model == name]
+            steps = [e.kind for e in events if name == (e.previous if e.kind == "rolled_back" else e.model)]
+            steps = [kind for kind in steps if kind != "warned"]
+            versions.append(
+                ModelVersion(
+                    name=name,
+                    folder=folder,
+                    made_at=row["made_at"] if row else "",
+                    figures=json.loads(row["figures"]) if row else {},
+                    serves=served is not None and served.name == name,
+                    rolled_back=steps[-1:] == ["rolled_back"],
+                    promoted_by=promoted[-1].who if promoted else "",
+                    reason=promoted[-1].reason if promoted else "",
+                )
+            )
+        return versions
+
+    def events(self) -> list[ModelEvent]:
+        """Return every step in what served, the oldest first."""
+        rows = self._store.database.query("SELECT * FROM model_events ORDER BY seq")
+        return [
+            ModelEvent(**{key: json.loads(row[key]) if key == "evidence" else row[key] for key in ModelEvent.__slots__})
+            for row in rows
+        ]
+
+    def cooling_decisions(self, cool_down: int) -> int:
+        """Return how many more decisions must be recorded before the gate may promote; 0 when none.
+
+        cool_down: how many must follow a roll-back. A person's own promotion ends it.
+        """
+        sql = "SELECT kind, newest FROM model_events WHERE kind <> 'warned' ORDER BY seq DESC LIMIT 1"
+        rows = self._store.database.query(sql)
+        if not rows or rows[0]["kind"] != "rolled_back":
+            return 0
+        return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
+
+    def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:
+        previous, now = self.serving(), utc_now().isoformat()
+        self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": now}) if name else "")
+        self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
+        return now
+
+    def _record(
+        self,
+        kind: str,
+        model: str | None,
+        previous: str | None,
+        who: str,
+        reason: str,
+        evidence: Mapping[str, Any],
+        now: str = "",
+    ) -> None:
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO model_events (kind, model, previous, who, reason, evidence, newest, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(kind, model, previous, who, reason, json.dumps(dict(evidence))),
+                    *(self._store.newest(), now or utc_now().isoformat()),
+                ),
+            )
+
+    def _existing(self, name: str) -> ModelVersion:
+        known = {version.name: version for version in self.models()}
+        if name not in known:
+            raise StoreError(
+                f"{self._workspace.folder}: no model {name!r}: there are {', '.join(known) or 'none'} (`aegis models`)"
+            )
+        return known[name]
 
     def _reserve(self) -> tuple[str, Path]:
         """Return the next name, taken by making its folder, so that no two promotions write into one."""
         self._workspace.models.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name.removeprefix("hrm@")) for path in self._workspace.models.glob("hrm@[0-9]*")]
+        taken = [_number(path.name) for path in self._workspace.models.glob("hrm@[0-9]*")]
         number = max(taken, default=0) + 1
         while True:
             folder = self._workspace.models / f"hrm@{number}"
@@ -67,3 +245,7 @@ class ModelRegistry:
                 return folder.name, folder
             except FileExistsError:
                 number += 1
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("hrm@"))

@@ -144,6 +144,11 @@ class DecisionStore:
             yield from map(_example, rows)
             seq = rows[-1]["seq"]
 
+    def episodes_beside(self, policy: str) -> frozenset[str]:
+        """Return the episodes in which this policy made some of the decisions, and another one did too."""
+        sql = "SELECT episode FROM decisions GROUP BY episode HAVING MAX(policy = ?1) AND MIN(policy = ?1) = 0"
+        return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
+
     def count(self, policy: str | None = None, until: int | None = None) -> int:
         """Return how many decisions are recorded, of this policy or of all, up to the place `until` (see `newest`)."""
         sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"

@@ -98,6 +98,10 @@ class TrainingLog:
         found = self._select("WHERE last_seq IS NOT NULL ORDER BY id DESC LIMIT 1")
         return found[0] if found else None
 
+    def all(self) -> list[TrainingRecord]:
+        """Return every training, the oldest first."""
+        return self._select("ORDER BY id")
+
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[TrainingRecord]:
         rows = self._database.query(f"SELECT * FROM trainings {where}", values)
         return [

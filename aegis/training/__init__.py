@@ -1,9 +1,17 @@
 """Training: decisions in, a trained HRM out."""
 
 from aegis.training.check import ModelCheck, check_model
-from aegis.training.dataset import Dataset, encode_decisions
+from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
-from aegis.training.split import RowSplit, Split, draw_rows, split_by_episode, split_rows
+from aegis.training.split import (
+    RowSplit,
+    Split,
+    draw_rows,
+    split_by_episode,
+    split_by_time,
+    split_rows,
+    split_rows_by_time,
+)
 from aegis.training.storage import KeyedDecisions, load_dataset, open_dataset
 from aegis.training.thinking import Thinking, measure_thinking
 
@@ -20,9 +28,13 @@ __all__ = [
     "check_model",
     "draw_rows",
     "encode_decisions",
+    "from_moment",
     "load_dataset",
     "measure_thinking",
     "open_dataset",
     "split_by_episode",
+    "split_by_time",
     "split_rows",
+    "split_rows_by_time",
+    "to_moment",
 ]

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,11 @@ COLUMNS: dict[str, str] = {
     "labels": "<i2",
     "episodes": "<i4",
     "states": "<u8",
+    "moments": "<i8",
 }
 """The arrays of a dataset and the types they are kept in."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Dataset:
     """(n,): places in `episode_names`"""
     states: npt.NDArray[np.uint64]
     """(n,): hashes of the states' text, the same for states that read alike"""
+    moments: npt.NDArray[np.int64]
+    """(n,): when each decision was made, in microseconds; see `to_moment`"""
     episode_names: tuple[str, ...]
     fingerprint: str
     """Hash of what is learned from: a run may only be resumed on the same decisions in the same order"""
@@ -99,6 +105,7 @@ class Dataset:
             self.labels[rows],
             self.episodes[rows],
             self.states[rows],
+            self.moments[rows],
             self.episode_names,
             digest.hexdigest(),
         )
@@ -154,7 +161,7 @@ class Encoder:
 
     def _encode(self, decisions: Sequence[Decision]) -> dict[str, npt.NDArray[np.generic]]:
         targets = np.zeros((len(decisions), len(self._actions)), dtype=np.float32)
-        labels, lengths, episodes, states = [], [], [], []
+        labels, lengths, episodes, states, moments = [], [], [], [], []
         tokens: list[int] = []
         for row, decision in enumerate(decisions):
             if decision.actions != self._actions.names:
@@ -174,11 +181,22 @@ class Encoder:
             episodes.append(self._episodes.setdefault(decision.episode, len(self._episodes)))
             text = render_state(decision.state).encode("utf-8", "surrogatepass")
             states.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
-        values = (tokens, lengths, targets, labels, episodes, states)
+            moments.append(to_moment(decision.decided_at))
+        values = (tokens, lengths, targets, labels, episodes, states, moments)
         columns = {name: np.asarray(value, dtype=COLUMNS[name]) for name, value in zip(COLUMNS, values, strict=True)}
         for name in ("tokens", "lengths", "targets", "labels"):
             self._digest.update(columns[name].tobytes())
         return columns
+
+
+def to_moment(at: datetime) -> int:
+    """Return the microseconds from 1970-01-01 UTC to a moment, exactly."""
+    return (at.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+
+def from_moment(moment: int) -> datetime:
+    """Return the moment so many microseconds after 1970-01-01 UTC."""
+    return _EPOCH + moment * _MICROSECOND
 
 
 def encode_decisions(decisions: Iterable[Decision], actions: ActionList, codec: StateCodec) -> Dataset:

@@ -29,7 +29,7 @@ from aegis.types import ActionList, Decision
 _DOCUMENT_FILE = "dataset.json"
 _PARTIAL = ".partial-"
 _STALE_SECONDS = 86400.0
-_FORM = 1
+_FORM = 2
 """Of the files and of the encoding; raise it when states are rendered or tokenised in another way."""
 
 

@@ -15,7 +15,7 @@ from aegis.types import Action, Decision
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("start", "prompt", "collect", "train", "run", "status", "compare", "bench", "check", "export", "import"),
-    *("inbox", "answer", "approve", "reject"),
+    *("inbox", "answer", "approve", "reject", "models", "promote", "rollback", "curve", "audit-data"),
 )
 
 

@@ -107,6 +107,7 @@ def test_under_a_hundred_decisions_training_is_refused(write_decisions, tmp_path
         (["--data", "missing.json"], "missing.json"),
         (["--report", "no/such/folder/report.json"], "does not exist"),
         (["--seed", "-1"], "--seed"),
+        (["--split", "newer"], "--split must be one of auto, newest, seed"),
     ],
 )
 def test_bad_options_are_refused_in_one_line_that_names_them(arguments, words, write_decisions, tmp_path):

@@ -57,7 +57,7 @@ def teacher():
 def make_runner(workspace, make_search, teacher):
     """Return what makes a runner; trainer: Python that is run in place of a training."""
 
-    def make(trainer="pass", load=None, notify=lambda event: None, make_search=make_search, **settings):
+    def make(trainer="pass", load=None, notify=lambda event: None, make_search=make_search, watch=None, **settings):
         config = RunConfig(**({"interval_seconds": 0.0, "vary_presence": True} | settings))
 
         def load_teacher(store):
@@ -71,6 +71,7 @@ def make_runner(workspace, make_search, teacher):
             config,
             model=TINY,
             make_search=make_search,
+            watch=watch,
             notify=notify,
         )
 

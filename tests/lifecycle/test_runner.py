@@ -227,3 +227,64 @@ def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, 
     (switched,) = [event for event in events if event.kind == "switched"]
     assert switched.fields["previous"] == "scripted"
     assert read_standing(workspace).phase == 4
+
+
+FIGURES = {"interval": [0.796, 0.894]}
+
+
+def stand_in(monkeypatch, action):
+    """Let every HRM be a rule that always takes one action."""
+    from aegis.lifecycle.takeover import Takeover
+
+    class Rule(ScriptedTeacher):
+        def probabilities(self, states, actions):
+            return [tuple(float(name == action) for name in actions.names) for _ in states]
+
+    monkeypatch.setattr(Takeover, "_load", lambda self, serving: Rule(name=serving.name))
+
+
+def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(workspace, make_runner, monkeypatch):
+    from aegis.config import WatchConfig
+    from aegis.promotion import ModelRegistry
+
+    stand_in(monkeypatch, "propose_improvement")
+    with open_store(workspace) as store:
+        store.claim_teacher("scripted", 0, "a rule")
+        ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "x").write_text("x"), FIGURES)
+    events = []
+    runner = make_runner(notify=events.append, watch=WatchConfig(audit_rate=1.0), interval_seconds=0.002)
+    thread = run_aside(runner)
+    wait_for(lambda: decided(events) and decided(events)[-1].fields["policy"] == "scripted")
+    runner.stop()
+    thread.join(20)
+    assert decided(events)[0].fields["policy"] == "hrm@1"
+    assert any(e.kind == "watch" and "rolled back from hrm@1 to the teacher" in e.message for e in events)
+    (switched,) = [event for event in events if event.kind == "switched"]
+    assert switched.message == "went back from hrm@1 to scripted"
+    with open_store(workspace) as store:
+        assert [event.kind for event in ModelRegistry(store, workspace).events()][-1] == "rolled_back"
+
+
+def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch):
+    from aegis.promotion import ModelRegistry
+
+    stand_in(monkeypatch, "idle")
+    with open_store(workspace) as store:
+        for _ in range(2):
+            ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "x").write_text("x"))
+    events = []
+    runner = make_runner(notify=events.append)
+    thread = run_aside(runner)
+
+    def decides(name):
+        return lambda: decided(events) and decided(events)[-1].fields["policy"] == name
+
+    wait_for(decides("hrm@2"))
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).roll_back("hrm@1", "ada", "odd answers")
+        wait_for(decides("hrm@1"))
+        ModelRegistry(store, workspace).roll_back(None, "ada", "these, too")
+    wait_for(decides("scripted"))
+    runner.stop()
+    thread.join(20)
+    assert not thread.is_alive()

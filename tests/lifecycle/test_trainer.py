@@ -11,7 +11,7 @@ from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_setting
 from aegis.errors import AegisError, StoreError
 from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
 from aegis.lifecycle.lock import hold, is_held
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, read_answers
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 
@@ -107,3 +107,44 @@ def test_the_process_ends_with_the_one_that_started_it(workspace):
 def test_a_command_that_is_not_there_is_said(workspace):
     with pytest.raises(AegisError, match="the training can't be started"):
         TrainerProcess(workspace, ["/no/such/program"]).start()
+
+
+def test_what_was_collected_last_judges_and_the_registry_knows_what_the_hrm_learned_from(workspace, fill):
+    fill(150)
+    begin(workspace)
+    first = carry_out_training(workspace)
+    heldout = first.report["heldout"]
+    assert (heldout["own"], heldout["newer"], heldout["n"], heldout["judged_before"]) == (True, True, 30, 0)
+    assert {rule["code"] for rule in first.report["verdict"]["rules"]} >= {"threshold", "chance", "calibration"}
+    with open_store(workspace) as store:
+        (version,) = ModelRegistry(store, workspace).models()
+    assert (version.figures["decisions"], version.figures["training"], version.promoted_by) == (150, first.id, "gate")
+    assert version.figures["accuracy"] == heldout["accuracy"]
+    answers = read_answers(version.folder)
+    assert len(answers.labels) == 30
+    assert answers.temperature == version.figures["temperature"]
+
+
+def test_a_training_again_is_judged_on_fresh_decisions_as_far_as_there_are(workspace, fill):
+    fill(120, learnable=False)
+    begin(workspace, TrainingConfig(epochs=1))
+    assert carry_out_training(workspace).status == "refused"
+    fill(20, learnable=False, seed=1)
+    begin(workspace, TrainingConfig(epochs=1))
+    heldout = carry_out_training(workspace).report["heldout"]
+    assert (heldout["n"] + heldout["dropped"], heldout["judged_before"]) == (30, 10)
+
+
+def test_after_a_roll_back_nothing_takes_over_until_enough_was_decided(workspace, fill):
+    fill(150)
+    begin(workspace)
+    carry_out_training(workspace)
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).roll_back(None, "watch", "it fell")
+    fill(30, seed=1)
+    begin(workspace)
+    ended = carry_out_training(workspace)
+    assert ended.status == "refused"
+    assert "170 more decisions before another one may take over" in ended.reason
+    with open_store(workspace) as store:
+        assert ModelRegistry(store, workspace).serving() is None

@@ -78,3 +78,85 @@ def test_what_serves_recorded_out_of_form_is_said(store, workspace, text):
     store.set_meta("serving", text)
     with pytest.raises(StoreError, match="what serves is recorded out of form"):
         ModelRegistry(store, workspace).serving()
+
+
+def test_each_version_is_kept_with_its_figures_and_who_promoted_it_and_why(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save, {"accuracy": 0.8, "decisions": 1100}, reason="accuracy 80%")
+    registry.promote(save, {"accuracy": 0.9}, who="ada", reason="looks better")
+    first, second = registry.models()
+    assert (first.name, first.figures["accuracy"], first.promoted_by, first.reason) == (
+        *("hrm@1", 0.8, "gate"),
+        "accuracy 80%",
+    )
+    assert (first.serves, second.serves, second.promoted_by) == (False, True, "ada")
+    assert [(e.kind, e.model, e.previous) for e in registry.events()] == [
+        ("promoted", "hrm@1", None),
+        ("promoted", "hrm@2", "hrm@1"),
+    ]
+
+
+def test_a_roll_back_goes_to_the_last_good_version_and_from_there_to_the_teacher(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    for _ in range(3):
+        registry.promote(save)
+    assert registry.last_good() == "hrm@2"
+    served = registry.roll_back("hrm@2", "watch", "it fell", {"audits": 40})
+    assert served is not None
+    assert served.name == "hrm@2"
+    assert [version.rolled_back for version in registry.models()] == [False, False, True]
+    assert registry.events()[-1].evidence == {"audits": 40}
+    assert registry.last_good() == "hrm@1"
+    registry.roll_back("hrm@1", "watch", "it fell, too")
+    assert registry.last_good() is None
+    assert registry.roll_back(None, "watch", "and it") is None
+    assert registry.serving() is None
+    with pytest.raises(StoreError, match="the teacher decides: there is nothing to roll back"):
+        registry.roll_back(None, "watch", "again")
+
+
+def test_a_version_rolled_back_is_good_again_once_it_is_promoted_again(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save)
+    registry.promote(save)
+    registry.roll_back("hrm@1", "ada", "worse")
+    assert registry.promote_again("hrm@2", "ada", "it was the data").name == "hrm@2"
+    assert not registry.models()[1].rolled_back
+    assert registry.serving().name == "hrm@2"
+
+
+def test_a_version_that_was_never_written_is_none(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save)
+    with pytest.raises(OSError, match="disk full"):
+        registry.promote(lambda name, folder: (_ for _ in ()).throw(OSError("disk full")))
+    registry.promote(save)
+    assert [version.name for version in registry.models()] == ["hrm@1", "hrm@3"]
+    assert registry.last_good() == "hrm@1"
+    for change in (registry.promote_again, registry.roll_back):
+        with pytest.raises(StoreError, match=r"no model 'hrm@2': there are hrm@1, hrm@3"):
+            change("hrm@2", "ada", "why")
+
+
+def test_after_a_roll_back_the_gate_waits_and_a_person_does_not(store, workspace):
+    from aegis.types import Action, Decision
+
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save)
+    assert registry.cooling_decisions(20) == 0
+    registry.roll_back(None, "watch", "it fell")
+    assert registry.cooling_decisions(20) == 20
+    store.append_many(Decision("e", step, {}, ("a", "b"), Action("a"), None, "t") for step in range(15))
+    assert registry.cooling_decisions(20) == 5
+    assert registry.cooling_decisions(10) == 0
+    registry.warn("watch", "a warning ends nothing", {})
+    assert registry.cooling_decisions(20) == 5
+    registry.promote_again("hrm@1", "ada", "I know better")
+    assert registry.cooling_decisions(20) == 0
+
+
+def test_what_served_can_not_be_rewritten(store, workspace):
+    ModelRegistry(store, workspace).promote(save)
+    for sql in ("UPDATE model_events SET reason = 'x'", "DELETE FROM model_events"):
+        with pytest.raises(StoreError, match="recorded for good"), store.database.transaction() as connection:
+            connection.execute(sql)

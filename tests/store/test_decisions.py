@@ -228,3 +228,13 @@ def test_meta_keeps_the_newest_text(store):
     store.set_meta("phase", "1")
     store.set_meta("phase", json.dumps({"phase": 2}))
     assert store.get_meta("phase") == '{"phase": 2}'
+
+
+def test_episodes_that_another_policy_shared_are_told_from_those_that_one_made_alone(store, make_decision):
+    store.append_many([make_decision(0, episode="own", id="1"), make_decision(1, episode="own", id="2")])
+    store.append_many(
+        [make_decision(0, episode="both", id="3"), make_decision(1, episode="both", policy="hrm@1", id="4")]
+    )
+    store.append(make_decision(0, episode="other", policy="hrm@1", id="5"))
+    assert store.episodes_beside("gpt2") == {"both"}
+    assert store.episodes_beside("nobody") == frozenset()

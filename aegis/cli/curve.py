@@ -1,0 +1,155 @@
+"""`aegis curve`: what deferring to the teacher below each confidence would bring, from held-out decisions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.screen import check_writable, errors_explained, fail, say
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.promotion import CurvePoint, Expense, HeldoutAnswers
+
+
+def curve(
+    workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
+    model: Annotated[str | None, typer.Option(help="Version, e.g. hrm@2. Default: the one that serves.")] = None,
+    teacher_cost: Annotated[float | None, typer.Option(min=0.0, help="Of one decision, in any currency.")] = None,
+    hrm_cost: Annotated[float, typer.Option(min=0.0, help="The same, in the same currency.")] = 0.0,
+    teacher_ms: Annotated[float | None, typer.Option(min=0.0, help="Milliseconds of one decision.")] = None,
+    hrm_ms: Annotated[
+        float | None, typer.Option(min=0.0, help="The same. Default: as measured when it was judged.")
+    ] = None,
+    measure: Annotated[
+        int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
+    ] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show for each bound P of `--defer-below`: what the HRM would decide, how well, and at which cost and delay."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.promotion import Expense, ModelRegistry, accuracy_of_surest, deferral_curve, read_answers
+
+        if plot is not None:
+            _check_plot(plot)
+        folder = lifecycle.existing(Workspace(workspace))
+        with lifecycle.open_store(folder) as store:
+            registry = ModelRegistry(store, folder)
+            served = registry.serving()
+            known = {version.name: version.folder for version in registry.models()}
+        name = model or (served.name if served else None)
+        if name is None:
+            fail(f"{workspace}: no HRM serves: name one with --model (see `aegis models`), or run `aegis train`")
+        if name not in known:
+            fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
+        answers = read_answers(known[name])
+        hrm_time = answers.milliseconds if hrm_ms is None else hrm_ms
+        if measure:
+            hrm_time, teacher_ms = _measure(folder, known[name], measure, as_json)
+        expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
+        calibrated, (_, labels) = answers.calibrated(), answers.arrays()
+        points = deferral_curve(calibrated, labels, expense)
+        before, after = answers.errors()
+        half = accuracy_of_surest(calibrated, labels, 0.5)
+        if as_json:
+            document = {
+                "model": name,
+                "heldout": len(labels),
+                "temperature": answers.temperature,
+                "calibration_error": before,
+                "calibration_error_fitted": after,
+                "accuracy_of_surest_half": half,
+                "expense": asdict(expense),
+                "points": [asdict(point) for point in points],
+            }
+            say(json.dumps(document, indent=2))
+        else:
+            _show(name, answers, points, expense, half)
+        if plot is not None:
+            _draw(points, name, plot)
+            if not as_json:
+                say(f"  Plot: {plot}")
+
+
+def _measure(workspace: Workspace, model: Path, count: int, quietly: bool) -> tuple[float, float]:
+    """Return the median milliseconds of one decision by the HRM and by the workspace's teacher, on newest states."""
+    from aegis import lifecycle
+    from aegis.agent import RESEARCH_ACTIONS
+    from aegis.hrm import load_policy
+    from aegis.promotion import time_policy
+
+    with lifecycle.open_store(workspace) as store:
+        states = [example.decision.state for example in store.recent(count)]
+        if not states:
+            fail(f"{workspace.folder}: no decisions yet to measure on: run `aegis run` first, or leave out --measure")
+        teacher = lifecycle.load_teacher_for(store, "auto", say=(lambda line: None) if quietly else say)
+        return (
+            time_policy(load_policy(model), states, RESEARCH_ACTIONS),
+            time_policy(teacher, states, RESEARCH_ACTIONS),
+        )
+
+
+def _show(name: str, answers: HeldoutAnswers, points: list[CurvePoint], expense: Expense, half: float) -> None:
+    before, after = answers.errors()
+    say(f"{name} on {len(answers.labels)} held-out decisions")
+    say(
+        f"  Calibration error {before:.2%}, at a temperature fitted on other episodes {after:.2%}"
+        f" (temperature {answers.temperature:.3f})"
+    )
+    say(f"  Accuracy {points[0].accuracy or 0.0:.2%}; on the surest half {half:.2%}")
+    say("")
+    say(f"  {'defer below':>11} {'by the HRM':>11} {'accuracy on these (95% interval)':>33} {'cost':>17} {'ms':>17}")
+    for point in points:
+        accuracy = "none"
+        if point.accuracy is not None and point.interval is not None:
+            accuracy = f"{point.accuracy:.2%} ({point.interval[0]:.1%} to {point.interval[1]:.1%})"
+        cost, delay = (
+            _of_teacher(point.cost, point.cost_ratio),
+            _of_teacher(point.milliseconds, point.milliseconds_ratio),
+        )
+        say(f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}")
+    if expense.teacher_cost is None or expense.teacher_milliseconds is None:
+        say("  (--teacher-cost and --teacher-ms tell what the teacher takes; in brackets: share of the teacher alone)")
+
+
+def _of_teacher(value: float | None, ratio: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}" + (f" ({ratio:.1%})" if ratio is not None else "")
+
+
+def _check_plot(plot: Path) -> None:
+    check_writable(plot, "--plot")
+    if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        fail("--plot needs matplotlib: pip install 'aegis-hrm[compare]'")
+
+
+def _draw(points: list[CurvePoint], name: str, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawn = [(p.share, p.accuracy, p.interval, p.defer_below) for p in points if p.accuracy is not None and p.interval]
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    shares = [100 * share for share, _, _, _ in drawn]
+    axes.plot(shares, [100 * accuracy for _, accuracy, _, _ in drawn], marker="o")
+    axes.fill_between(
+        shares, [100 * low for _, _, (low, _), _ in drawn], [100 * high for _, _, (_, high), _ in drawn], alpha=0.2
+    )
+    for share, accuracy, _, bound in drawn:
+        axes.annotate(
+            f"{bound:g}", (100 * share, 100 * accuracy), textcoords="offset points", xytext=(4, 5), fontsize=8
+        )
+    axes.set(xlabel="decided by the HRM (%)", ylabel="accuracy on these (%)", title=f"{name}, deferring below P")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,63 @@
+"""A teacher asked in a thread of its own, so that no decision waits for it. It judges nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+
+from aegis.lifecycle.collection import open_store
+from aegis.store import DecisionStore
+from aegis.types import ActionList, Decision, Policy
+from aegis.workspace import Workspace
+
+MOST_WAITING = 64
+"""Decisions that wait for an answer; further ones are not asked about."""
+Answer = tuple[Decision, str | None, str]
+"""A decision, the teacher's action for it, or None and why it could not be asked"""
+
+
+class AsideTeacher:
+    """Loads the teacher when it is first asked, with a store of its own, and answers as it can."""
+
+    def __init__(self, workspace: Workspace, load: Callable[[DecisionStore], Policy], actions: ActionList) -> None:
+        self._workspace = workspace
+        self._load = load
+        self._actions = actions
+        self._asked: queue.Queue[Decision | None] = queue.Queue(MOST_WAITING)
+        self._answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, decision: Decision) -> None:
+        """Ask what the teacher would have done; where too many wait already, it is not asked."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._answer_all, name="watch", daemon=True)
+            self._thread.start()
+        if not self._asked.full():
+            self._asked.put_nowait(decision)
+
+    def answers(self) -> list[Answer]:
+        """Return the answers that have come since the last call."""
+        return [self._answered.get() for _ in range(self._answered.qsize())]
+
+    def close(self) -> None:
+        """End the thread once the answer that it is at has come; what waits is not answered."""
+        if self._thread is not None:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._asked.get_nowait()
+            self._asked.put(None)
+            self._thread = None
+
+    def _answer_all(self) -> None:
+        teacher: Policy | None = None
+        with open_store(self._workspace) as store:
+            while (decision := self._asked.get()) is not None:
+                try:
+                    teacher = teacher or self._load(store)
+                    answer = teacher.probabilities([decision.state], self._actions)[0]
+                    action = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
+                    self._answered.put((decision, action, ""))
+                except Exception as error:  # whatever it is, the HRM goes on deciding
+                    self._answered.put((decision, None, str(error) or type(error).__name__))

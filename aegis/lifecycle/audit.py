@@ -1,0 +1,120 @@
+"""Whether held-out states also occur in training, exactly or nearly, and how much accuracy rests on them.
+
+Accuracy is that of the strongest simple model known (a regression on words and pairs of words): it is trained here, on
+the split that judges the HRM. Nothing is changed or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+
+from aegis.agent.resemblance import shingles_of
+from aegis.config import TrainingConfig
+from aegis.lifecycle.data import TrainingData, holds_newest, split_data
+from aegis.promotion import bigram_regression_accuracy
+from aegis.rendering import render_state
+from aegis.types import Decision
+
+NEAR = 0.85
+"""Share of word triples in common from which two states count as near duplicates"""
+_EXAMPLES = 5
+_BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A held-out decision whose state reads nearly like one in training."""
+
+    heldout: str
+    """Its id"""
+    train: str
+    resemblance: float
+    same_action: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataAudit:
+    """What the split looks like."""
+
+    source: str
+    train: int
+    heldout: int
+    split: str
+    """`newest` or `seed`"""
+    exact: int
+    """Held-out decisions left out of every judgement: their state also occurs in training"""
+    near: int
+    """Held-out decisions whose state reads nearly like one in training; they do judge"""
+    near_share: float
+    near_same_action: int
+    """Of the near ones, those with the same action as their nearest twin"""
+    too_new: int
+    shared_episodes: int
+    """Episodes on both sides: 0, or the split is broken"""
+    accuracy: float
+    """On all held-out decisions"""
+    accuracy_without_near: float | None
+    """On those without a near duplicate; None where there are none"""
+    accuracy_on_near: float | None
+    twins: tuple[Twin, ...]
+    """The most alike"""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object."""
+        return asdict(self)
+
+
+def audit_data(data: TrainingData, training: TrainingConfig | None = None, near: float = NEAR) -> DataAudit:
+    """Split decisions as a training would, and look for what is on both sides.
+
+    near: resemblance (Jaccard, of word triples) from which states count as near duplicates. Raises
+    `NotEnoughDataError` where they can't be split.
+    """
+    training = training or TrainingConfig()
+    split = split_data(data, training)
+    twins = _find_twins(split.train, split.heldout, near)
+    close = [decision for decision in split.heldout if decision.id in twins]
+    apart = [decision for decision in split.heldout if decision.id not in twins]
+    return DataAudit(
+        source=data.source,
+        train=len(split.train),
+        heldout=len(split.heldout),
+        split="newest" if holds_newest(data, training) else "seed",
+        exact=split.dropped,
+        near=len(close),
+        near_share=len(close) / len(split.heldout),
+        near_same_action=sum(twin.same_action for twin in twins.values()),
+        too_new=split.too_new,
+        shared_episodes=len({d.episode for d in split.train} & {d.episode for d in split.heldout}),
+        accuracy=bigram_regression_accuracy(split.train, split.heldout),
+        accuracy_without_near=bigram_regression_accuracy(split.train, apart) if apart else None,
+        accuracy_on_near=bigram_regression_accuracy(split.train, close) if close else None,
+        twins=tuple(sorted(twins.values(), key=lambda twin: -twin.resemblance)[:_EXAMPLES]),
+    )
+
+
+def _find_twins(train: Sequence[Decision], heldout: Sequence[Decision], near: float) -> dict[str, Twin]:
+    """Return the nearest twin in training of each held-out decision that has one, by its id.
+
+    Every pair is compared, by counting common triples in one product of matrices: nothing is missed.
+    """
+    shingles = [shingles_of(render_state(decision.state)) for decision in (*train, *heldout)]
+    counted = CountVectorizer(analyzer=lambda one: one, binary=True, dtype=np.int32).fit_transform(shingles)
+    ours, theirs = counted[: len(train)], counted[len(train) :]
+    sizes, own_sizes = ours.getnnz(axis=1), theirs.getnnz(axis=1)
+    twins = {}
+    for start in range(0, len(heldout), _BLOCK_ROWS):
+        common = (theirs[start : start + _BLOCK_ROWS] @ ours.T).toarray()  # (block, train)
+        total = own_sizes[start : start + _BLOCK_ROWS, None] + sizes - common
+        alike = common / np.maximum(1, total)
+        for row, nearest in enumerate(alike.argmax(axis=1)):
+            if alike[row, nearest] >= near:
+                decision, other = heldout[start + row], train[nearest]
+                same = other.action.name == decision.action.name
+                twins[decision.id] = Twin(decision.id, other.id, round(float(alike[row, nearest]), 4), same)
+    return twins

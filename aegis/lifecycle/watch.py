@@ -1,0 +1,177 @@
+"""The watch of a workspace: the teacher asked beside the HRM that serves, after its decisions, and what follows.
+
+Its state is kept in the workspace, so that it goes on after a restart and many processes may take part.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aegis.config import WatchConfig
+from aegis.lifecycle.aside import AsideTeacher
+from aegis.promotion import ModelRegistry, Watch, WatchLevel
+from aegis.promotion.registry import WATCH
+from aegis.rendering import clean_text
+from aegis.store import DecisionStore
+from aegis.types import ActionList, Decision, Policy
+from aegis.workspace import Workspace
+
+_KEY_PREFIX = "watch:"
+_RETRY_SECONDS = 300.0
+"""After a failure the teacher is left in peace for as long."""
+
+
+class ServingWatch:
+    """Audits decisions of the HRM that serves, and warns or rolls back when the evidence is there.
+
+    load_teacher: loads it at the first audit. aside: asks it in a thread of its own instead, and what it answers counts
+    at a later decision. Where the teacher can't be asked, this is told once, and it is tried again after five minutes.
+    tell hears one line of everything that a person should know.
+    """
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        workspace: Workspace,
+        actions: ActionList,
+        load_teacher: Callable[[], Policy],
+        config: WatchConfig | None = None,
+        rng: random.Random | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        aside: AsideTeacher | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = ModelRegistry(store, workspace)
+        self._actions = actions
+        self._load_teacher = load_teacher
+        self._config = config or WatchConfig()
+        self._rng = rng or random.Random()
+        self._tell = tell
+        self._aside = aside
+        self._teacher: Policy | None = None
+        self._told: set[str] = set()
+        self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
+
+    def after(self, decision: Decision) -> bool:
+        """Audit a decision that was carried out, if it is drawn; return whether another policy serves from now on.
+
+        The decision is never changed: what the teacher would have done is only counted.
+        """
+        changed = self._settle()
+        served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
+        if served is None or served.name != decision.policy:
+            return changed
+        watch = read_watch(self._store, self._registry, served.name, self._config)
+        if watch is None:
+            self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
+            return False
+        if self._rng.random() >= watch.audit_rate:
+            return False
+        if self._aside is not None:
+            self._aside.ask(decision)
+            return False
+        action = self._ask(decision)
+        return action is not None and self._weigh(served.name, action == decision.action.name)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        if self._aside is not None:
+            self._aside.close()
+
+    def _settle(self) -> bool:
+        """Weigh the answers that came meanwhile; return whether another policy serves from now on."""
+        changed = False
+        for decision, action, fault in self._aside.answers() if self._aside else ():
+            if action is None:
+                self._close_eyes(fault)
+            else:
+                changed |= self._weigh(decision.policy, action == decision.action.name)
+        return changed
+
+    def _ask(self, decision: Decision) -> str | None:
+        try:
+            self._teacher = self._teacher or self._load_teacher()
+            answer = self._teacher.probabilities([decision.state], self._actions)[0]
+        except Exception as error:  # whatever it is, the HRM goes on deciding
+            self._close_eyes(str(error) or type(error).__name__)
+            return None
+        return self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
+
+    def _close_eyes(self, fault: str) -> None:
+        self._blind_until = time.monotonic() + _RETRY_SECONDS
+        self._tell_once(f"the HRM is not watched, for its teacher can't be asked: {clean_text(fault, 300)}")
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+    def _weigh(self, name: str, agrees: bool) -> bool:
+        # One transaction: another process of this workspace may audit at the same moment, and roll back before.
+        with self._store.database.transaction():
+            served = self._registry.serving()
+            watch = read_watch(self._store, self._registry, name, self._config)
+            if served is None or served.name != name or watch is None:
+                return served is None or served.name != name
+            level = watch.observe(agrees)
+            if level is WatchLevel.WARN and not watch.warned:
+                watch.warned = True
+                self._warn(name, watch)
+            self._store.set_meta(_KEY_PREFIX + name, json.dumps(watch.to_record()))
+            if level not in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER):
+                return False
+            self._roll_back(name, level, watch)
+        return True
+
+    def _warn(self, name: str, watch: Watch) -> None:
+        reason = f"{name} may agree less with its teacher than it promised: {describe_watch(watch)}"
+        self._registry.warn(WATCH, reason, watch.evidence())
+        self._tell(reason)
+
+    def _roll_back(self, name: str, level: WatchLevel, watch: Watch) -> None:
+        target = self._registry.last_good() if level is WatchLevel.ROLL_BACK else None
+        depth = "far " if level is WatchLevel.TEACHER else ""
+        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_watch(watch)}"
+        self._registry.roll_back(target, WATCH, reason, watch.evidence())
+        # Where it serves again one day, it is watched from the start.
+        self._store.set_meta(_KEY_PREFIX + name, "")
+        self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
+
+
+def read_watch(
+    store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
+) -> Watch | None:
+    """Return the watch of a version as it stands, a new one before its first audit; None where it promised nothing."""
+    text = store.get_meta(_KEY_PREFIX + name)
+    try:
+        if text:
+            return Watch.from_record(json.loads(text), config)
+    except (ValueError, KeyError, TypeError):
+        pass  # out of form: it begins anew
+    figures = next((version.figures for version in registry.models() if version.name == name), {})
+    promised = _promise(figures)
+    return None if promised is None else Watch(promised, config)
+
+
+def describe_watch(watch: Watch) -> str:
+    """Return where a watch stands, in a few words."""
+    fields = watch.evidence()
+    if not watch.audits:
+        return f"no decision audited yet, at least {watch.promised:.1%} promised"
+    low, high = fields["interval"]
+    return (
+        f"{watch.agreed} of {watch.audits} audited decisions ({fields['agreement']:.1%}, at all times at once"
+        f" {low:.1%} to {high:.1%}), at least {watch.promised:.1%} promised"
+    )
+
+
+def _promise(figures: Mapping[str, Any]) -> float | None:
+    interval = figures.get("interval")
+    if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
+        return None
+    return float(interval[0])

@@ -1,0 +1,223 @@
+"""`aegis models`, `promote`, `rollback`, `curve`, `audit-data` and `run --defer-below` from the outside."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.cli.main import app
+from aegis.config import HRMConfig
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.store import Database, DecisionStore
+from aegis.workspace import Workspace
+
+NAMES = RESEARCH_ACTIONS.names
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+FIGURES = {
+    **{"decisions": 1100, "source": "decisions.jsonl.gz", "heldout": 220, "accuracy": 0.85},
+    **{"interval": [0.796, 0.894], "calibration_error": 0.2},
+}
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def answers(count: int = 200):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.3] * 4, count)
+    labels = [int(rng.choice(4, p=row)) for row in probabilities]
+    return keep_answers(probabilities.tolist(), labels, [f"e{n // 10}" for n in range(count)], NAMES, milliseconds=3.0)
+
+
+def save(name, folder):
+    write_answers(folder, answers())
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Return a workspace in which hrm@2 serves."""
+    folder = Workspace(tmp_path / "w")
+    with Database(folder.database) as database:
+        store = DecisionStore(database)
+        store.claim_teacher("scripted", 0, "a rule, no model")
+        registry = ModelRegistry(store, folder)
+        registry.promote(save, FIGURES, reason="accuracy 85.00% is at least the threshold")
+        registry.promote(save, FIGURES)
+    return folder.folder
+
+
+def serving(workspace) -> str | None:
+    return json.loads(run("models", "--workspace", workspace, "--json").output)["serving"]
+
+
+def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(workspace):
+    shown = run("models", "--workspace", workspace).output
+    assert re.search(r"hrm@1 +- +85.00% \(79.6% to 89.4%\) +20.00% +1100", shown)
+    assert re.search(r"hrm@2 +yes", shown)
+    assert "from decisions.jsonl.gz" in shown
+    assert "hrm@1 promoted in place of the teacher by gate: accuracy 85.00% is at least the threshold" in shown
+    assert "Watch of hrm@2: no decision audited yet, at least 79.6% promised" in shown
+    document = json.loads(run("models", "--workspace", workspace, "--json").output)
+    assert [model["name"] for model in document["models"]] == ["hrm@1", "hrm@2"]
+    assert document["events"][0]["kind"] == "promoted"
+    assert document["watch"]["audits"] == 0
+
+
+def test_a_script_that_gives_no_reason_changes_nothing(workspace):
+    for command in (["promote", "hrm@1"], ["rollback"], ["rollback", "teacher", "--yes"]):
+        refused = run(*command, "--workspace", workspace)
+        assert refused.exit_code == 2
+        assert "--reason" in refused.stderr
+    assert serving(workspace) == "hrm@2"
+
+
+def test_rolling_back_and_promoting_again_are_recorded_with_their_reasons(workspace):
+    assert "✓ hrm@1 serves" in run("rollback", "--workspace", workspace, "--reason", "odd\x1b[31m answers").output
+    assert serving(workspace) == "hrm@1"
+    again = run("promote", "hrm@2", "--workspace", workspace, "--reason", "it was the data")
+    assert "⚠ hrm@2 was rolled back: odd" in again.output
+    assert "✓ hrm@2 serves" in again.output
+    assert "✓ the teacher serves" in run("rollback", "teacher", "--workspace", workspace, "--reason", "enough").output
+    assert serving(workspace) is None
+    shown = run("models", "--workspace", workspace).output
+    assert "rolled back from hrm@2 to hrm@1 by" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["promote", "hrm@9", "--reason", "x"], "no model 'hrm@9' here: there are hrm@1, hrm@2"),
+        (["rollback", "hrm@2", "--reason", "x"], "hrm@2 serves now"),
+        (["curve", "--model", "hrm@9"], "no model 'hrm@9' here"),
+        (["curve", "--plot", "curve.txt"], "ends in .png"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_one_line(workspace, command, said):
+    refused = run(*command, "--workspace", workspace)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert serving(workspace) == "hrm@2"
+
+
+def test_a_folder_without_a_workspace_is_none(tmp_path):
+    for command in (["models"], ["promote", "hrm@1"], ["rollback"], ["curve"]):
+        refused = run(*command, "--workspace", tmp_path / "none")
+        assert refused.exit_code == 2
+        assert "no workspace here" in refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_path):
+    plot = tmp_path / "curve.png"
+    options = ["--teacher-ms", 300, "--teacher-cost", 0.002, "--plot", plot]
+    shown = run("curve", "--workspace", workspace, *options)
+    assert shown.exit_code == 0, shown.output
+    assert "hrm@2 on 200 held-out decisions" in shown.output
+    assert re.search(r"0 +100.0% +\d+\.\d\d% \(.*\) +0 \(0.0%\) +3 \(1.0%\)", shown.output)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    document = json.loads(run("curve", "--workspace", workspace, *options[:4], "--json").output)
+    points = document["points"]
+    assert [point["defer_below"] for point in points] == sorted(point["defer_below"] for point in points)
+    assert [point["share"] for point in points] == sorted((point["share"] for point in points), reverse=True)
+    assert document["expense"]["hrm_milliseconds"] == 3.0
+    assert points[-1]["milliseconds"] == pytest.approx(3 + (1 - points[-1]["share"]) * 300)
+
+
+def test_audit_data_says_what_rests_on_duplicates(write_decisions):
+    data = write_decisions(120)
+    shown = run("audit-data", "--data", data)
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"Episodes on both sides +0", shown.output)
+    assert re.search(r"Accuracy on all held out +\d+\.\d\d%", shown.output)
+    document = json.loads(run("audit-data", "--data", data, "--json").output)
+    assert document["train"] + document["heldout"] + document["exact"] + document["too_new"] == 120
+    both = run("audit-data", "--data", data, "--workspace", "w")
+    assert both.exit_code == 2
+    assert "give one of them" in both.stderr
+
+
+@pytest.fixture
+def with_tiny_hrm(tmp_path):
+    """Return a workspace in which an HRM serves that learned nothing."""
+    folder = Workspace(tmp_path / "tiny")
+
+    def save_tiny(name, place):
+        HRMPolicy(HRM(TINY), StateCodec(), RESEARCH_ACTIONS).save_as(name, place)
+        write_answers(place, answers())
+
+    with Database(folder.database) as database:
+        store = DecisionStore(database)
+        store.claim_teacher("scripted", 0, "a rule, no model")
+        ModelRegistry(store, folder).promote(save_tiny, FIGURES)
+    return folder.folder
+
+
+class NoSearch:
+    name = "fake"
+
+    def topics(self):
+        return ["sqlite3", "json"]
+
+    def search(self, query, limit):
+        return []
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_search(monkeypatch):
+    monkeypatch.setattr("aegis.agent.search.create_search", lambda *arguments, **options: NoSearch())
+
+
+def policies(workspace) -> set[str]:
+    with Database(workspace / "aegis.db") as database:
+        return {decision.policy for decision in DecisionStore(database).decisions()}
+
+
+def test_below_the_bound_the_teacher_decides_and_both_are_counted(with_tiny_hrm):
+    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 1.0, "--audit-rate", 0)
+    assert result.exit_code == 0, result.output
+    assert "hrm@1 decided 0 (0%), scripted the 6 in which the confidence was below 1" in result.output
+    assert policies(with_tiny_hrm) == {"scripted"}
+
+
+def test_above_it_the_hrm_does(with_tiny_hrm):
+    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 0.0, "--audit-rate", 0)
+    assert "hrm@1 decided 6 (100%)" in result.output
+    assert policies(with_tiny_hrm) == {"hrm@1"}
+
+
+def test_an_hrm_that_learned_nothing_is_rolled_back_while_it_runs(with_tiny_hrm):
+    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 60, "--audit-rate", 1.0, "--seed", 1)
+    assert result.exit_code == 0, result.output
+    assert "⚠ rolled back from hrm@1 to the teacher" in result.output
+    assert policies(with_tiny_hrm) == {"hrm@1", "scripted"}
+    assert serving(with_tiny_hrm) is None
+
+
+def test_the_curves_times_are_measured_where_this_is_asked_for(with_tiny_hrm):
+    nothing = run("curve", "--workspace", with_tiny_hrm, "--measure", 3)
+    assert nothing.exit_code == 2
+    assert "no decisions yet to measure on" in nothing.stderr
+    run("run", "--workspace", with_tiny_hrm, "--decisions", 3, "--audit-rate", 0)
+    measured = run("curve", "--workspace", with_tiny_hrm, "--measure", 3, "--json")
+    assert measured.exit_code == 0, measured.output
+    expense = json.loads(measured.output)["expense"]
+    assert expense["teacher_milliseconds"] >= 0
+    assert 0 < expense["hrm_milliseconds"] != 3.0
+
+
+@pytest.mark.parametrize("arguments", [["--defer-below", "1.5"], ["--audit-rate", "-1"]])
+def test_options_that_are_no_share_are_refused_by_name(with_tiny_hrm, arguments):
+    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 1, *arguments)
+    assert result.exit_code == 2
+    assert arguments[0] in result.stderr

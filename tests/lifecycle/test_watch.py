@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import WatchConfig
+from aegis.errors import TeacherError
+from aegis.lifecycle import ServingWatch, describe_watch, open_store, read_watch
+from aegis.lifecycle.standing import next_training_at
+from aegis.promotion import ModelRegistry
+from aegis.store import TrainingLog
+from aegis.types import Action, Decision, utc_now
+
+ACTIONS = RESEARCH_ACTIONS.names
+ALWAYS = WatchConfig(audit_rate=1.0)
+FIGURES = {"interval": [0.796, 0.894], "accuracy": 0.85}
+
+
+class Scripted:
+    """A teacher that searches, always."""
+
+    name, parameters, source = "scripted", 0, "a rule"
+
+    def __init__(self):
+        self.asked = 0
+
+    def probabilities(self, states, actions):
+        self.asked += 1
+        return [(0.97, 0.01, 0.01, 0.01) for _ in states]
+
+
+def decided(number: int, action: str, policy: str = "hrm@1") -> Decision:
+    return Decision("e", number, {"n": number}, ACTIONS, Action(action), None, policy)
+
+
+def save(name, folder):
+    (folder / "weights").write_text(name)
+
+
+@pytest.fixture
+def store(workspace):
+    with open_store(workspace) as opened:
+        yield opened
+
+
+def make_watch(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
+    tell = (lambda line: None) if told is None else told.append
+    return ServingWatch(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
+
+
+def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save, FIGURES)
+    watch = make_watch(store, workspace, Scripted())
+    assert not any(watch.after(decided(n, "web_search")) for n in range(200))
+    assert registry.serving().name == "hrm@1"
+    assert "200 of 200 audited decisions (100.0%" in describe_watch(read_watch(store, registry, "hrm@1"))
+
+
+def test_one_that_does_not_is_warned_of_and_rolled_back_to_the_version_before_it_with_the_evidence(store, workspace):
+    registry, told = ModelRegistry(store, workspace), []
+    registry.promote(save, FIGURES)
+    registry.promote(save, FIGURES)
+    watch = make_watch(store, workspace, Scripted(), told)
+    draw = random.Random(1)
+    for number in range(500):
+        if watch.after(decided(number, "web_search" if draw.random() < 0.6 else "idle", "hrm@2")):
+            break
+    assert registry.serving().name == "hrm@1"
+    kinds = [event.kind for event in registry.events()]
+    assert kinds == ["promoted", "promoted", "warned", "rolled_back"]
+    last = registry.events()[-1]
+    assert (last.who, last.previous, last.model) == ("watch", "hrm@2", "hrm@1")
+    assert last.evidence["evidence"] >= last.evidence["evidence_needed"]
+    assert last.evidence["audits"] == number + 1
+    assert "may agree less" in told[0]
+    assert "rolled back from hrm@2 to hrm@1" in told[-1]
+
+
+def test_a_deep_fall_and_one_without_a_version_before_it_end_at_the_teacher(store, workspace):
+    registry, told = ModelRegistry(store, workspace), []
+    registry.promote(save, FIGURES)
+    watch = make_watch(store, workspace, Scripted(), told)
+    assert any(watch.after(decided(n, "idle")) for n in range(60))
+    assert registry.serving() is None
+    assert "to the teacher" in told[-1]
+    assert registry.cooling_decisions(200) == 200
+
+
+def test_only_the_share_that_is_drawn_is_asked_about(store, workspace):
+    ModelRegistry(store, workspace).promote(save, FIGURES)
+    teacher = Scripted()
+    watch = make_watch(store, workspace, teacher, config=WatchConfig(audit_rate=0.1))
+    for number in range(300):
+        watch.after(decided(number, "web_search"))
+    assert 15 <= teacher.asked <= 50
+
+
+def test_decisions_of_others_and_a_rate_of_zero_are_not_audited(store, workspace):
+    ModelRegistry(store, workspace).promote(save, FIGURES)
+    teacher = Scripted()
+    make_watch(store, workspace, teacher).after(decided(0, "idle", policy="scripted"))
+    make_watch(store, workspace, teacher, config=WatchConfig(audit_rate=0)).after(decided(1, "idle"))
+    assert teacher.asked == 0
+
+
+def test_it_goes_on_after_a_restart(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save, FIGURES)
+    for number in range(6):  # each time by a new watch
+        make_watch(store, workspace, Scripted()).after(decided(number, "web_search"))
+    assert read_watch(store, registry, "hrm@1").audits == 6
+
+
+def test_a_teacher_that_can_not_be_asked_is_told_once_and_the_hrm_goes_on(store, workspace):
+    ModelRegistry(store, workspace).promote(save, FIGURES)
+    told = []
+
+    def fail():
+        raise TeacherError("no such model here")
+
+    watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
+    assert not any(watch.after(decided(n, "idle")) for n in range(5))
+    assert told == ["the HRM is not watched, for its teacher can't be asked: no such model here"]
+
+
+def test_a_version_that_promised_nothing_is_not_watched_and_this_is_said(store, workspace):
+    ModelRegistry(store, workspace).promote(save)
+    told = []
+    make_watch(store, workspace, Scripted(), told).after(decided(0, "idle"))
+    assert told == ["hrm@1 is not watched: what it promised is not recorded; train again"]
+
+
+def test_after_a_roll_back_the_next_training_needs_more_decisions(store):
+    log = TrainingLog(store.database)
+    record = log.begin(1000, 1000, {}, utc_now())
+    log.end(record.id, "switched", "", {}, utc_now())
+    assert next_training_at(log, 100) == 1000
+    assert next_training_at(log, 100, serves=False) == 1200

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aegis.errors import ConfigError
+from aegis.promotion import DeferringPolicy, Expense, accuracy_of_surest, deferral_curve, time_policy
+from aegis.testing import check_policy
+from aegis.types import ActionList, ActionSpec
+
+ACTIONS = ActionList((ActionSpec("a", "a", "first"), ActionSpec("b", "b", "second")))
+
+
+class Fixed:
+    """Answers with what the state says, or always alike."""
+
+    parameters = 7
+
+    def __init__(self, name: str, answer: float | None = None) -> None:
+        self.name = name
+        self.answer = answer
+        self.asked = 0
+
+    def probabilities(self, states, actions):
+        self.asked += len(states)
+        sure = [float(state.get("sure", 0.5)) if self.answer is None else self.answer for state in states]
+        return [(share, 1 - share) for share in sure]
+
+
+def test_the_first_policy_decides_where_it_is_sure_and_the_teacher_elsewhere():
+    hrm, teacher = Fixed("hrm@1"), Fixed("gpt2", 0.0)
+    policy = DeferringPolicy(hrm, teacher, 0.8)
+    assert policy.probabilities([{"sure": 0.9}], ACTIONS) == [(0.9, pytest.approx(0.1))]
+    assert policy.name == "hrm@1"
+    assert policy.probabilities([{"sure": 0.6}], ACTIONS) == [(0.0, 1.0)]
+    assert policy.name == "gpt2"
+    assert (policy.kept, policy.deferred, teacher.asked) == (1, 1, 1)
+
+
+def test_of_many_states_only_the_unsure_ones_reach_the_teacher_and_the_order_stays():
+    policy = DeferringPolicy(Fixed("hrm@1"), teacher := Fixed("gpt2", 0.0), 0.8)
+    answers = policy.probabilities([{"sure": s} for s in (0.9, 0.5, 0.95, 0.7)], ACTIONS)
+    assert [round(first, 2) for first, _ in answers] == [0.9, 0.0, 0.95, 0.0]
+    assert teacher.asked == 2
+
+
+def test_the_confidence_is_the_calibrated_one():
+    state = {"sure": 0.7}
+    for temperature, decider in ((1.0, "gpt2"), (0.3, "hrm@1")):
+        policy = DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.0), 0.8, temperature)
+        policy.probabilities([state], ACTIONS)
+        assert policy.name == decider
+
+
+def test_exactly_the_bound_is_sure_enough():
+    policy = DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.0), 0.0)
+    policy.probabilities([{"sure": 0.5}], ACTIONS)
+    assert policy.deferred == 0
+
+
+def test_it_keeps_the_contract_of_every_policy():
+    check_policy(DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.25), 0.8), ACTIONS)
+
+
+@pytest.mark.parametrize("bound", [-0.1, 1.1, float("nan")])
+def test_a_bound_that_is_no_probability_is_refused(bound):
+    with pytest.raises(ConfigError, match="--defer-below must lie between 0 and 1"):
+        DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2"), bound)
+
+
+CALIBRATED = np.array([[0.95, 0.05], [0.9, 0.1], [0.4, 0.6], [0.55, 0.45]])
+LABELS = np.array([0, 0, 1, 1])
+
+
+def test_the_curve_is_that_of_hand():
+    points = deferral_curve(CALIBRATED, LABELS, Expense(2.0, 0.5, 100.0, 4.0), (0.0, 0.58, 0.99))
+    assert [(p.share, p.decided, p.accuracy) for p in points] == [(1.0, 4, 0.75), (0.75, 3, 1.0), (0.0, 0, None)]
+    assert [p.cost for p in points] == [0.5, 1.0, 2.5]
+    assert [p.milliseconds for p in points] == [4.0, 29.0, 104.0]
+    assert [p.milliseconds_ratio for p in points] == [0.04, 0.29, 1.04]
+    assert points[1].interval == (pytest.approx(0.2924, abs=1e-4), 1.0)
+    assert points[2].interval is None
+
+
+def test_what_is_not_known_costs_nothing_made_up():
+    (point,) = deferral_curve(CALIBRATED, LABELS, Expense(), (0.5,))
+    assert (point.cost, point.cost_ratio, point.milliseconds, point.milliseconds_ratio) == (None,) * 4
+
+
+def test_the_surest_half_is_told_from_all():
+    assert accuracy_of_surest(CALIBRATED, LABELS, 0.5) == 1.0
+    assert accuracy_of_surest(CALIBRATED, LABELS, 1.0) == 0.75
+
+
+def test_a_policys_time_is_measured_state_by_state():
+    policy = Fixed("hrm@1")
+    assert time_policy(policy, [{}, {}, {}], ACTIONS) >= 0
+    assert policy.asked == 4  # the first pass is not measured
