@@ -196,6 +196,16 @@ def test_above_it_the_hrm_does(with_tiny_hrm):
     assert policies(with_tiny_hrm) == {"hrm@1"}
 
 
+@pytest.mark.parametrize("deferring", [[], ["--defer-below", 0.0]])
+@pytest.mark.parametrize("backend", ["eager", "onnx"])
+def test_the_hrm_is_computed_by_the_backend_that_was_named(with_tiny_hrm, backend, deferring):
+    options = ["--decisions", 2, "--audit-rate", 0, "--backend", backend, *deferring]
+    result = run("run", "--workspace", with_tiny_hrm, *options)
+    assert result.exit_code == 0, result.output
+    assert re.search(rf"The agent decides by hrm@1 .* on {backend}\n", result.output)
+    assert policies(with_tiny_hrm) == {"hrm@1"}
+
+
 def test_an_hrm_that_learned_nothing_is_rolled_back_while_it_runs(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 60, "--audit-rate", 1.0, "--seed", 1)
     assert result.exit_code == 0, result.output
