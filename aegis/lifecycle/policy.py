@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import islice
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import TeacherError
@@ -12,8 +13,11 @@ from aegis.lifecycle.data import read_training_data, shipped_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.training import split_by_episode
-from aegis.types import Decision, Policy, Teacher
+from aegis.types import Policy, Teacher
 from aegis.workspace import Workspace
+
+_EXAMPLES_READ = 5_000
+"""Decisions whose held-out part an export is checked on, the first ones: a workspace may hold a million."""
 
 
 def load_serving(
@@ -33,9 +37,9 @@ def load_serving(
 def heldout_examples(store: DecisionStore) -> list[Example]:
     """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
     teacher = store.teacher()
-    decisions: Sequence[Decision] = list(store.decisions([teacher.name])) if teacher else []
+    decisions = list(islice(store.decisions([teacher.name]), _EXAMPLES_READ)) if teacher else []
     if len(decisions) < MIN_TRAINING_DECISIONS:
-        decisions = read_training_data(shipped_data()).decisions
+        decisions = list(read_training_data(shipped_data()).decisions)
     training = TrainingConfig()
     heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
     return [(decision.state, decision.action.name) for decision in heldout]
