@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aegis.errors import CheckpointError, ConfigError
+from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_policy(
         return _load_eager(folder, device)
     try:
         return _load_exported(folder, backend, examples, say, threads)
-    except (CheckpointError, ConfigError) as error:
+    except AegisError as error:
         if backend != "auto":
             raise
         policy = _load_eager(folder, device)  # raises where the model itself is at fault

@@ -9,11 +9,15 @@ from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import Example, load_policy
 from aegis.lifecycle.collection import find_serving
-from aegis.lifecycle.data import TrainingData, read_training_data, shipped_data, split_data
+from aegis.lifecycle.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
+from aegis.training import split_by_time
 from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
+
+_EXAMPLES_READ = 5_000
+"""Decisions whose held-out part an export is checked on, the newest ones: a workspace may hold a million."""
 
 
 def load_serving(
@@ -31,22 +35,16 @@ def load_serving(
 
 
 def heldout_examples(store: DecisionStore) -> list[Example]:
-    """Return the held-out part of the teacher's decisions, or of those shipped where there are too few of its own."""
-    teacher = store.teacher()
+    """Return the held-out part of the teacher's newest decisions, or of those shipped where its own can't be split."""
+    teacher, training = store.teacher(), TrainingConfig()
+    recent = store.recent(_EXAMPLES_READ, teacher.name) if teacher else []
     heldout: Sequence[Decision] = ()
-    if teacher is not None and store.count(teacher.name) >= MIN_TRAINING_DECISIONS:
-        own = TrainingData(
-            source=str(store.database.path),
-            decisions=list(store.decisions([teacher.name])),
-            rejected=[],
-            teacher=teacher,
-            own=True,
-            chosen_episodes=store.episodes_beside(teacher.name),
-        )
-        with contextlib.suppress(NotEnoughDataError):  # where they can't be split, the shipped ones serve
-            heldout = split_data(own, TrainingConfig()).heldout
+    if teacher is not None and len(recent) >= MIN_TRAINING_DECISIONS:
+        decisions = [example.decision for example in reversed(recent)]
+        with contextlib.suppress(NotEnoughDataError):
+            heldout = split_by_time(decisions, training.heldout_share, store.episodes_beside(teacher.name)).heldout
     if not heldout:
-        heldout = split_data(read_training_data(shipped_data()), TrainingConfig()).heldout
+        heldout = split_data(read_training_data(shipped_data()), training).heldout
     return [(decision.state, decision.action.name) for decision in heldout]
 
 

@@ -118,10 +118,10 @@ class DecisionStore:
         """Return the newest decision's place in the order of recording, 0 where there is none."""
         return int(self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"])
 
-    def recent(self, count: int) -> list[Example]:
-        """Return the newest decisions with their current outcomes, the newest first."""
-        sql = f"{_SELECT_EXAMPLES} ORDER BY d.seq DESC LIMIT ?"
-        return [_example(row) for row in self.database.query(sql, (count,))]
+    def recent(self, count: int, policy: str | None = None) -> list[Example]:
+        """Return the newest decisions (of this policy, or of all) with their current outcomes, the newest first."""
+        sql = f"{_SELECT_EXAMPLES} WHERE ?1 IS NULL OR +d.policy = ?1 ORDER BY d.seq DESC LIMIT ?2"
+        return [_example(row) for row in self.database.query(sql, (policy, count))]
 
     def decisions(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Decision]:
         """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""

@@ -192,6 +192,14 @@ def test_without_an_export_and_states_to_check_one_auto_is_eager_and_says_so(pol
         load_policy(tmp_path / "m", backend="onnx")
 
 
+def test_states_that_no_export_can_be_checked_on_leave_auto_eager(policy, tmp_path):
+    policy.save(tmp_path / "m")
+    said: list[str] = []
+    chosen = load_policy(tmp_path / "m", examples=lambda: [({}, "an action of another agent")], say=said.append)
+    assert chosen.backend == "eager"
+    assert "another agent" in said[-1]
+
+
 def test_an_unknown_backend_is_refused_and_the_known_ones_named(tmp_path):
     with pytest.raises(ConfigError, match="'tensorrt': use " + ", ".join(BACKENDS)):
         load_policy(tmp_path, backend="tensorrt")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from aegis.errors import TeacherError, TeacherMismatchError
-from aegis.lifecycle import load_teacher_for
+from aegis.lifecycle import heldout_examples, load_teacher_for
 from aegis.store import Database, DecisionStore
+from aegis.types import Action, Decision
+
+ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
 
 @pytest.fixture
@@ -32,3 +35,26 @@ def test_decisions_of_a_teacher_that_is_not_here_can_be_trained_on_but_not_gone_
     store.claim_teacher("my-model", 0, "old-decisions.json")
     with pytest.raises(TeacherError, match=r"decisions are my-model's, from old-decisions.json.*train on them"):
         load_teacher_for(store, "auto")
+
+
+def record(store, episodes, policy="scripted"):
+    for episode in episodes:
+        for step in range(20):
+            state = {"episode": episode, "step": step}
+            store.append(Decision(str(episode), step, state, ACTIONS, Action("idle"), None, policy))
+
+
+def test_an_export_is_checked_on_the_newest_episodes_of_the_teacher_whoever_decided_since(store):
+    store.claim_teacher("scripted", 0, "a rule, no model")
+    record(store, range(10))
+    record(store, range(10, 15), policy="hrm@1")
+    assert [(state["episode"], action) for state, action in heldout_examples(store)] == (
+        [(8, "idle")] * 20 + [(9, "idle")] * 20
+    )
+
+
+@pytest.mark.parametrize("episodes", [range(2), range(7, 8)])
+def test_where_its_own_decisions_are_too_few_an_export_is_checked_on_those_shipped(store, episodes):
+    store.claim_teacher("scripted", 0, "a rule, no model")
+    record(store, episodes)
+    assert "episode" not in heldout_examples(store)[0][0]
