@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import errors_explained, progress_bar, say
+from aegis.cli.screen import errors_explained, fail, progress_bar, say
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -201,6 +201,8 @@ def status(
         from aegis.cli.block import describe_agent, training_block
 
         folder = Workspace(workspace)
+        if workspace.exists() and not workspace.is_dir():
+            fail(f"{workspace}: not a folder: a --workspace is one")
         if not folder.database.exists():
             say("{}" if as_json else f"{workspace}: nothing here yet: run `aegis start` or `aegis train` first")
             return

@@ -235,7 +235,10 @@ class PromptCommands:
 
     def _history(self, rest: str) -> None:
         count = self._number("history", rest)[0] if rest else 10
-        for example in reversed(self._store.recent(count)):
+        recent = self._store.recent(count)
+        if not recent:
+            print("no decisions yet: `start` lets the agent make some")
+        for example in reversed(recent):
             decision, outcome = example.decision, example.outcome
             came = "nothing recorded" if outcome is None else f"{outcome.status}, {outcome.detail}"
             text = f"{decision.policy}: {_describe(decision.action)}: {came}"
@@ -247,6 +250,8 @@ class PromptCommands:
         teacher = self._store.teacher()
         policies = [teacher.name] if teacher else None
         metadata = lifecycle.describe_collection(self._store)
+        if not self._store.count():
+            raise ActionError("export: no decisions yet: `start` lets the agent make some")
         number = export_examples(self._store, Path(rest).expanduser(), policies=policies, metadata=metadata)
         print(f"✓ {number} decisions written to {clean_text(rest)}")
 
@@ -254,7 +259,7 @@ class PromptCommands:
         first, _, text = rest.partition(" ")
         if not first.isdecimal() or int(first) < 1:
             example = next(spec.example for spec in COMMANDS if spec.name == name)
-            raise ActionError(f"{name}: give a number, e.g. {example}")
+            raise ActionError(f"{name}: give a number from 1, e.g. {example}")
         return int(first), text.strip()
 
 

@@ -16,9 +16,9 @@ _WAIT_SECONDS = 2.0
 @contextmanager
 def hold(path: Path, what: str, wait_seconds: float = _WAIT_SECONDS) -> Iterator[None]:
     """Hold a lock while the block runs; raises `StoreError`, naming what is running, when another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=wait_seconds)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise StoreError(

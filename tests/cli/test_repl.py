@@ -97,7 +97,7 @@ def test_what_waits_is_shown_and_settled(terminal):
     assert "proposal 1 approved" in terminal.type("approve 1")
     assert "proposal 2 rejected" in terminal.type("reject 2")
     assert "not pending" in terminal.type("approve 2")
-    assert "give a number, e.g. answer 3" in terminal.type("answer it is a log")
+    assert "give a number from 1, e.g. answer 3" in terminal.type("answer it is a log")
     assert "0 questions wait" in terminal.type("pending")
 
 

@@ -109,6 +109,16 @@ def test_a_bad_option_is_refused_in_one_line(options, words, tmp_path):
     assert "Traceback" not in result.output + result.stderr
 
 
+@pytest.mark.parametrize("options", [["start", "--headless", "--teacher", "scripted"], ["status"]])
+def test_a_workspace_that_is_a_file_is_refused_in_one_line(options, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    result = CliRunner().invoke(app, [*options, "--workspace", str(tmp_path / "notes.txt")])
+    assert result.exit_code == 2
+    assert "notes.txt" in result.output
+    assert "Traceback" not in result.output
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [('{"width": 3}', "unknown ['width']"), ("[1]", "unknown no object"), ('{"high_width": 7}', "high_heads")],
