@@ -181,7 +181,7 @@ class TrainingConfig:
     """Largest norm of the gradient over all parameters."""
     segments_growth_share: float = 0.5
     """Share of the epochs over which the segments of thinking grow from 1 to the model's `max_segments`."""
-    to_the_end_share: float = 0.1
+    to_the_end_share: float = 0.05
     """Share of the batches in which every state thinks for all segments, right answer or not."""
     soft_target_weight: float = 1.0
     """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
