@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import re
+import zlib
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ WORD_FEATURES = 256
 """Places that the words of the rendered state are hashed to."""
 _WORDS = ("search", "ask", "propose")
 _RECENT = 3
+_WORD = re.compile(r"\w+")
 _MOST = {"facts": 20.0, "idle_turns": 5.0, "answers": 5.0, "approvals": 5.0, "open": 5.0, "words": 4.0}
 """Counts from which on a number stays at 1."""
 FIXED_FEATURES = 9 + _RECENT * (len(_WORDS) + 1)
@@ -43,15 +45,10 @@ def features(state: State) -> NDArray[np.float32]:
     for entry in recent + [""] * (_RECENT - len(recent)):
         values += [float(entry.startswith(word)) for word in _WORDS]
         values.append(float("nothing" in entry))
-    counts = _vectorizer().transform([render_compact(state)]).toarray()[0]
+    counts = np.zeros(WORD_FEATURES)
+    for word in _WORD.findall(render_compact(state).casefold()):
+        counts[zlib.crc32(word.encode("utf-8", "replace")) % WORD_FEATURES] += 1
     return np.concatenate([values, np.minimum(counts / _MOST["words"], 1.0)]).astype(np.float32)
-
-
-@functools.cache
-def _vectorizer() -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer  # takes a second to import
-
-    return HashingVectorizer(n_features=WORD_FEATURES, alternate_sign=False, norm=None)
 
 
 def _open_questions(options: list[str]) -> int:
