@@ -182,8 +182,7 @@ def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
     modules = [
         m
         for m in SOURCES
-        if room_of(m)
-        not in TORCH_ROOMS | {"lifecycle", "comparison", "serving", "dashboard", "benchmark"}
+        if room_of(m) not in TORCH_ROOMS | {"lifecycle", "comparison", "serving", "dashboard", "benchmark"}
     ]
     code = f"import sys\nfor name in {modules!r}: __import__(name)\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
