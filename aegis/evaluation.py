@@ -139,7 +139,7 @@ def evaluate(
             for episode in range(episodes):
                 world = seed * EPISODES_PER_SEED + episode
                 rewards, actions = play(policy, environment, world)
-                result = EpisodeResult(name, seed, episode, tuple(rewards), actions)
+                result = EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
                 on_episode(result)
                 yield result
 
