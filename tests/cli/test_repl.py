@@ -150,6 +150,7 @@ def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspac
 def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
     shown = terminal.type("history 2")
     assert shown.count("scripted: ") == 2
+    assert ", reward " in shown
     assert "decisions written to" in terminal.type(f"export {tmp_path / 'out.jsonl'}")
     assert (tmp_path / "out.jsonl").read_text().count("\n") > 3
     assert "name a file" in terminal.type("export")
