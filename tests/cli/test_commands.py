@@ -16,19 +16,6 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("start", "prompt", "collect", "train", "run", "status", "compare", "evaluate", "bench", "check"),
     *("export", "import"),
-        "start",
-        "prompt",
-        "collect",
-        "train",
-        "run",
-        "status",
-        "compare",
-        "evaluate",
-        "bench",
-        "check",
-        "export",
-        "import",
-    ),
     *("inbox", "answer", "approve", "reject", "models", "promote", "rollback", "curve", "audit-data"),
 )
 
