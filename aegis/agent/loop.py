@@ -25,17 +25,40 @@ from aegis.agent.curiosity import Curiosity
 from aegis.agent.goals import Goal, GoalBook
 from aegis.agent.inbox import Inbox, Presence, SeenPresence
 from aegis.agent.knowledge import KnowledgeBase
-from aegis.agent.proposals import ApprovalQueue, candidates
+from aegis.agent.proposals import ApprovalQueue, Proposal, Refusal, candidates
 from aegis.agent.queries import QueryLog, choose_query
 from aegis.agent.review import TrainingReview, review_search
-from aegis.agent.rewards import RewardTable
+from aegis.agent.rewards import RewardTable, make_table
 from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
+from aegis.errors import ActionError
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
+
+
+Choose = Callable[[Sequence[float]], int]
+"""Says which action is taken, as its place in the list, by the actions' probabilities."""
+
+
+def most_probable(probabilities: Sequence[float]) -> int:
+    """Return the place of the greatest probability, of several equal ones the first."""
+    return max(range(len(probabilities)), key=probabilities.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the agent finds when it looks at its world, before anything is decided."""
+
+    state: dict[str, Any]
+    """What a policy sees."""
+    plan: Plan
+    """What each action would be about."""
+    late: tuple[Outcome, ...]
+    """Outcomes of earlier decisions that came since the look before; recorded already."""
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,8 @@ class Step:
 
     decision: Decision
     outcome: Outcome
+    late: tuple[Outcome, ...] = ()
+    """What came of earlier decisions before this one was made."""
 
 
 class Agent:
@@ -66,9 +91,17 @@ class Agent:
         rewards: RewardTable | None = None,
         presence: Callable[[Inbox], Presence] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        choose: Choose = most_probable,
+        make_id: Callable[[], str] = new_id,
     ) -> None:
+        """Take up an episode.
+
+        choose: which action is taken by the policy's probabilities. make_id: names episodes and decisions.
+        """
         self.config = config or AgentConfig()
         self.policy = policy
+        self._choose = choose
+        self._make_id = make_id
         self._store = store
         self._clock = clock
         database = store.database
@@ -80,7 +113,7 @@ class Agent:
         self._queue = ApprovalQueue(database)
         self._review = TrainingReview(database)
         self._search = search
-        self._rewards = rewards or RewardTable()
+        self._rewards = rewards or make_table(self.config.rewards)
         self._executor = ActionExecutor(
             self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
         )
@@ -92,6 +125,7 @@ class Agent:
         self._step = 0
         self._idle_turns = 0
         self._vain_turns = 0
+        self._situation: Situation | None = None
         self._start_episode()
 
     @property
@@ -101,42 +135,67 @@ class Agent:
 
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
+        situation = self.observe()
+        probabilities = self.policy.probabilities([situation.state], self.actions)[0]
+        chosen = self.actions.names[self._choose(probabilities)]
+        return self.act(situation, chosen, probabilities, self.policy.name)
+
+    def observe(self) -> Situation:
+        """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
         if self._step >= self.config.episode_length:
             self._start_episode()
         now = self._clock()
+        late = self.settle(now)
+        plan = self._plan(now)
+        self._situation = Situation(self._render(plan), plan, late, now)
+        return self._situation
+
+    def settle(self, now: datetime) -> tuple[Outcome, ...]:
+        """Record what has come of earlier decisions by now, and return it."""
         # One transaction: another agent in this workspace must not settle the same answer.
         with self._store.database.transaction():
-            for outcome in self._executor.settle(now):
+            late = tuple(self._executor.settle(now))
+            for outcome in late:
                 self._store.record_outcome(outcome)
-        plan = self._plan(now)
-        state = self._observe(plan, now)
-        probabilities = self.policy.probabilities([state], self.actions)[0]
-        names = self.actions.names
-        chosen = names[max(range(len(names)), key=probabilities.__getitem__)]
+        return late
+
+    def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
+        """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
+
+        probabilities: of all actions, by the policy of this name; None where they are not known. Raises `ActionError`
+        for a situation that is not the last one seen or was acted in already, `DataError` for an unknown action.
+        """
+        if situation is not self._situation:
+            raise ActionError("this situation is over: call observe() again and decide on what it returns")
         decision = Decision(
             episode=self._episode,
             step=self._step,
-            state=state,
-            actions=names,
-            action=Action(chosen, plan.argument(chosen)),
+            state=situation.state,
+            actions=self.actions.names,
+            action=Action(action, situation.plan.argument(action)),
             probabilities=probabilities,
-            policy=self.policy.name,
-            decided_at=now,
+            policy=policy,
+            id=self._make_id(),
+            decided_at=situation.seen_at,
         )
+        plan, now = situation.plan, situation.seen_at
         with self._store.database.transaction():
             self._store.append(decision)
-            fresh = chosen != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
+            fresh = action != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
+        self._situation = None
         self._step += 1
         outcome, words = self._executor.carry_out(decision, plan, self._clock(), repeated=not fresh)
         self._store.record_outcome(outcome)
-        self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
+        self._idle_turns = self._idle_turns + 1 if action == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
-        if chosen != IDLE.name:
-            self._recent.append(f"{self.actions[chosen].words} {words}")
-        return Step(decision, outcome)
+        if action == IDLE.name and not plan.has_fresh:
+            self._vain_turns = self.config.patience_turns  # there was nothing new to do: on with another goal
+        if action != IDLE.name:
+            self._recent.append(f"{self.actions[action].words} {words}")
+        return Step(decision, outcome, situation.late)
 
     def _start_episode(self) -> None:
-        self._episode, self._step = new_id(), 0
+        self._episode, self._step = self._make_id(), 0
         self._idle_turns = self._vain_turns = 0
         self._recent.clear()
         self._executor.start_episode()
@@ -178,17 +237,14 @@ class Agent:
     def _plan(self, now: datetime) -> Plan:
         goal = self._current_goal(now)
         open_questions = self._curiosity.open_questions(goal.id)
-        not_waiting = [q for q in open_questions if not self._inbox.is_waiting(q.text)]
-        vain = [q for q in not_waiting if q.searches]
-        # A policy may ask though there is nothing to ask about: then at least not the same as what waits already.
-        first = next(iter(not_waiting), None)
+        not_asked = [q for q in open_questions if not self._inbox.was_asked(q.text)]
+        # A policy may ask though there is nothing to ask about: then at least not the same again.
+        first = next(iter(not_asked), None)
+        vain = [q for q in not_asked if q.searches]
+        has_room = self._inbox.waiting_count() < self.config.waiting_questions_limit
+        to_ask = vain[-1] if vain and has_room else None
         to_search, query = choose_query(goal, open_questions, self._queries.recent())
-        to_ask = vain[-1] if vain else None
-        pending = {proposal.aspect for proposal in self._queue.pending()}
-        reports = self._search.reports() if isinstance(self._search, SearchChain) else []
-        reviewed = [*self._review.proposals(), *review_search(reports)]
-        found = candidates(self._executor.record, self.config, reviewed, self._rewards)
-        proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
+        proposal, refusal = self._choose_proposal(now)
         return Plan(
             goal=goal,
             query=query,
@@ -196,34 +252,41 @@ class Agent:
             question=to_ask.text if to_ask else (first.text if first else f"What matters about {goal.topic}?"),
             to_ask=to_ask,
             proposal=proposal,
+            refusal=refusal,
+            here=self._presence.here(now),
+            has_fresh=any(not q.searches for q in open_questions),
         )
 
-    def _observe(self, plan: Plan, now: datetime) -> dict[str, Any]:
+    def _choose_proposal(self, now: datetime) -> tuple[Proposal, Refusal | None]:
+        """Return the proposal for which most speaks of those that may be made; else the first, and why it may not."""
+        reports = self._search.reports() if isinstance(self._search, SearchChain) else []
+        reviewed = [*self._review.proposals(), *review_search(reports)]
+        found = candidates(self._executor.record, self.config, reviewed, self._rewards)
+        pairs = list(zip(found, self._queue.refusals(found, now, self.config), strict=True))
+        return next((pair for pair in pairs if pair[1] is None), pairs[0])
+
+    def _render(self, plan: Plan) -> dict[str, Any]:
         """Return the state: everything that the policy sees before it decides."""
         goal = plan.goal
-        open_questions = self._curiosity.open_questions(goal.id)
-        fresh = [q for q in open_questions if not q.searches]
-        pending = self._queue.pending()
+        fresh = [q for q in self._curiosity.open_questions(goal.id) if not q.searches]
         goals = [goal, *(other for other in self._goals.active(self._episode) if other.id != goal.id)]
-        worthwhile = plan.proposal.weight > 0 and plan.proposal.aspect not in {p.aspect for p in pending}
-        here = self._presence.here(now)
         options = {}
         if fresh:
             options[WEB_SEARCH.name] = fresh[0].text + (f" and {len(fresh) - 1} more" if len(fresh) > 1 else "")
         if plan.to_ask:
-            options[ASK_HUMAN.name] = f"{plan.to_ask.text} The human is {'here' if here else 'away'}"
-        if worthwhile:
+            options[ASK_HUMAN.name] = f"{plan.to_ask.text} The human is {'here' if plan.here else 'away'}"
+        if plan.refusal is None:
             options[PROPOSE_IMPROVEMENT.name] = (
                 f"better {plan.proposal.aspect.replace('_', ' ')}, {plan.proposal.reason}"
             )
         return {
             "goals": [f"{one.title}, {self._progress(one):.0%} done" for one in goals[: self.config.goals_per_episode]],
-            "human": "here" if here else "away",
+            "human": "here" if plan.here else "away",
             "knowledge": {"facts": self._knowledge.count(goal.id), "latest": self._knowledge.latest_title(goal.id)},
             "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],
             "idle_turns": self._idle_turns,
             "recent": list(self._recent),
-            "waiting": {"answers": self._inbox.waiting_count(), "approvals": len(pending)},
+            "waiting": {"answers": self._inbox.waiting_count(), "approvals": len(self._queue.pending())},
         }
 
     def _progress(self, goal: Goal) -> float:

@@ -114,7 +114,7 @@ def test_a_search_that_fails_is_told_of_and_the_agent_goes_on(run, httpserver, r
     _, examples, _ = read_back()
     searches = [example.outcome for example in examples if example.decision.action.name == "web_search"]
     assert searches
-    assert all(outcome.status == "failed" and outcome.reward is None for outcome in searches)
+    assert all(outcome.status == "failed" and outcome.components == {"failed": -0.2} for outcome in searches)
     assert "status 500" in searches[0].detail
 
 
