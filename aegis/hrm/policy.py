@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, read_model, write_folder
@@ -73,6 +75,18 @@ class HRMPolicy:
             logits, used = self.model.think(batch.tokens, batch.mask, self.output_tokens, to_the_end)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
         return probabilities, segments
+
+    @torch.no_grad()
+    def represent(self, states: Sequence[State]) -> NDArray[np.float32]:
+        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        found = np.empty((len(states), self.model.config.high_width), dtype=np.float32)
+        encoded = [self.codec.encode(state) for state in states]
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        for start in range(0, len(order), _BATCH_STATES):
+            rows = order[start : start + _BATCH_STATES]
+            batch = pad([encoded[row] for row in rows], self.device)
+            found[rows] = self.model(batch.tokens, batch.mask, self.output_tokens, last=True).summary.cpu().numpy()
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the policy into a folder, as a whole or not at all."""
