@@ -262,6 +262,26 @@ class WatchConfig:
         _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
 
 
+@dataclass(frozen=True, slots=True)
+class RolloutConfig:
+    """Between the gate and the switch: the steps in which a candidate proves itself on live decisions."""
+
+    shadow: int = 0
+    """Decisions that it makes silently beside the teacher; 0: none. Off unless asked for: the gate has judged already,
+    and each step costs that many more of the teacher's decisions."""
+    canary: float = 0.0
+    """Share of the decisions that it makes before it makes them all; 0: no such step."""
+    canary_decisions: int = 100
+    """Decisions of its own, each compared with the teacher's, after which that step ends."""
+
+    def __post_init__(self) -> None:
+        least = 20  # fewer can't tell 85% from 60%
+        _check(self.shadow == 0 or self.shadow >= least, f"--shadow must be 0 or at least {least}, not {self.shadow}")
+        _check(0 <= self.canary < 1, f"--canary must be a share from 0 to below 1, not {self.canary}")
+        most = self.canary_decisions
+        _check(most >= least, f"--canary-decisions must be at least {least}, not {most}")
+
+
 APPROVALS = ("never", "ask", "bounded")
 
 

@@ -1,4 +1,4 @@
-"""What the next decisions to be labelled are worth, chosen by the HRM's doubts or at random: `python -m benchmarks.dagger`.
+"""What the next labels are worth, chosen by the HRM's doubts or at random: `python -m benchmarks.dagger`.
 
 DAgger (Ross et al. 2011, arXiv:1011.0686) lets the learner's own states be labelled by the teacher; here the teacher's
 answers are recorded already (benchmarks/comparison), so that choosing costs nothing. For each seed: train on 1,100
@@ -45,7 +45,7 @@ class Pools:
 
 
 def divide(decisions: Sequence[Decision], train: int, fresh: int, seed: int) -> Pools:
-    """Divide decisions by episodes drawn by the seed: at least so many to train on and to measure on, the rest a pool."""
+    """Divide decisions by episodes that the seed draws: at least so many to train and to measure on, the rest a pool."""
     episodes: dict[str, list[Decision]] = {}
     for decision in decisions:
         episodes.setdefault(decision.episode, []).append(decision)

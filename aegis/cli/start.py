@@ -30,10 +30,10 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
-_AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
+_AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
 
 IntervalOption = Annotated[
     float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
@@ -59,6 +59,24 @@ ModelOption = Annotated[
     Path | None,
     typer.Option(
         "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
+    ),
+]
+
+
+ShadowOption = Annotated[
+    int,
+    typer.Option(
+        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
+    ),
+]
+CanaryOption = Annotated[
+    float,
+    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
+]
+CanaryDecisionsOption = Annotated[
+    int,
+    typer.Option(
+        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
     ),
 ]
 
@@ -89,6 +107,9 @@ def start(
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
     audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    shadow: ShadowOption = _ROLLOUT.shadow,
+    canary: CanaryOption = _ROLLOUT.canary,
+    canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -132,6 +153,7 @@ def start(
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
             watch=WatchConfig(audit_rate=audit_rate),
+            rollout=RolloutConfig(shadow, canary, canary_decisions),
             model=read_model_config(model),
             device=device,
             backend=backend,

@@ -11,6 +11,7 @@ runner       the agent that runs through all phases by itself; supervisor, takeo
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
 deciding     which policy decides now, and the next one after a roll-back
+rollout      shadow, canary and full: a candidate before the switch; stage: where it stands
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
     from aegis.lifecycle.runner import Runner
+    from aegis.lifecycle.stage import Trial, read_trial
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
     from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
@@ -66,6 +68,7 @@ _ROOMS = {
     "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
     "runner": ("Runner",),
+    "stage": ("Trial", "read_trial"),
     "standing": ("Standing", "TrainingProgress", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
     "watch": ("ServingWatch", "describe_watch", "read_watch"),
@@ -83,6 +86,7 @@ __all__ = [
     "TrainingData",
     "TrainingOutcome",
     "TrainingProgress",
+    "Trial",
     "audit_data",
     "carry_out_training",
     "check_data",
@@ -100,6 +104,7 @@ __all__ = [
     "peak_rss_mb",
     "read_standing",
     "read_training_data",
+    "read_trial",
     "read_watch",
     "read_workspace_data",
     "run_agent",

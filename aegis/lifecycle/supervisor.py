@@ -128,5 +128,8 @@ class TrainingSupervisor:
         self._watched, self._epochs_told, self._epochs_at_start = None, 0, 0
         self._say_training(self._store, None)
         accuracy = record.report.get("heldout", {}).get("accuracy")
-        fields = {"training": record.id, "status": record.status, "reason": record.reason, "accuracy": accuracy}
-        self._tell("training_ended", f"training {record.id} {record.status}: {record.reason}", fields)
+        stage = record.report.get("stage")
+        status = "passed" if stage else record.status
+        fields = {"training": record.id, "status": status, "reason": record.reason, "accuracy": accuracy}
+        follows = f" and begins with {stage}" if stage else ""
+        self._tell("training_ended", f"training {record.id} {status}{follows}: {record.reason}", fields)

@@ -38,6 +38,10 @@ class Takeover:
         self.name = serving.name
         return self._policy
 
+    def load(self, serving: Serving) -> Policy:
+        """Load an HRM in the thread that asks, and remember nothing; raises `CheckpointError` when it is torn."""
+        return self._load(serving)
+
     def loaded(self, serving: Serving) -> Policy | None:
         """Return this HRM once it is loaded; the first call starts to load it."""
         if self.name == serving.name:

@@ -154,7 +154,7 @@ def read_watch(
     except (ValueError, KeyError, TypeError):
         pass  # out of form: it begins anew
     figures = next((version.figures for version in registry.models() if version.name == name), {})
-    promised = _promise(figures)
+    promised = promise_of(figures)
     return None if promised is None else Watch(promised, config)
 
 
@@ -170,7 +170,8 @@ def describe_watch(watch: Watch) -> str:
     )
 
 
-def _promise(figures: Mapping[str, Any]) -> float | None:
+def promise_of(figures: Mapping[str, Any]) -> float | None:
+    """Return the agreement that a version's held-out figures vouch for, the lower bound; None where none is kept."""
     interval = figures.get("interval")
     if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
         return None

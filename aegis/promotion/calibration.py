@@ -39,7 +39,7 @@ class CalibrationEstimate:
 def estimate_calibration(
     probabilities: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int = 0
 ) -> CalibrationEstimate:
-    """Return the calibration error of the actions picked, with its interval and its floor; groups: as `cross_fitted`."""
+    """Return the calibration error of the actions picked, its interval and floor; groups: as `cross_fitted`."""
     rng = np.random.default_rng(seed)
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     _, own = np.unique(np.asarray(groups), return_inverse=True)
