@@ -45,7 +45,7 @@ class Pools:
 
 
 def divide(decisions: Sequence[Decision], train: int, fresh: int, seed: int) -> Pools:
-    """Divide decisions by episodes that the seed draws: at least so many to train and to measure on, the rest a pool."""
+    """Divide decisions by episodes drawn by the seed: at least so many to train and measure on, the rest a pool."""
     episodes: dict[str, list[Decision]] = {}
     for decision in decisions:
         episodes.setdefault(decision.episode, []).append(decision)

@@ -169,7 +169,8 @@ class Runner:
                 if step is not None:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
-                    self._made_by_hrm += step.decision.policy == takeover.name
+                    # What it made in a canary was no switch yet.
+                    self._made_by_hrm += step.decision.policy == takeover.name == unmixed(guarded.policy).name
                     watch.after(step.decision)
                     rollout.after(step.decision)
                     tuning.decide_by_rule(self._tell)

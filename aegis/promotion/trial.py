@@ -2,7 +2,7 @@
 
 Its agreement with the teacher is followed by the same bet as after the switch (`monitor`), so that a candidate that has
 fallen far below its promise is refused at any time; at the end of the stage it must reach the gate's threshold, and not
-lie surely below its promise. Rewards are compared where both decided, by the draw of a canary (Welch's interval).
+lie surely below its promise. Rewards are compared where both decided, by the draw of a canary (Welch's 99% interval).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from aegis.promotion.monitor import Watch, WatchLevel
 
 LEAST_REWARDS = 10
 """Fewer rewards than this of either are not compared"""
+_REWARD_CONFIDENCE = 0.99
+"""Of the interval: beside the agreement, a second ground to refuse must seldom hold by chance"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,13 @@ def judge_stage(
 
 
 def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dict[str, Any] | None:
-    """Return both means and the 95% interval of their difference (Welch 1947); None where there are too few."""
+    """Return both means and the 99% interval of their difference (Welch 1947); None where there are too few."""
     if min(len(candidate), len(teacher)) < LEAST_REWARDS:
         return None
     own, other = float(np.mean(candidate)), float(np.mean(teacher))
     bounds = (own - other, own - other)
     if np.ptp(candidate) or np.ptp(teacher):  # of constants there is no interval
-        found = stats.ttest_ind(candidate, teacher, equal_var=False).confidence_interval(0.95)
+        found = stats.ttest_ind(candidate, teacher, equal_var=False).confidence_interval(_REWARD_CONFIDENCE)
         bounds = (float(found.low), float(found.high))
     return {
         "candidate": own,

@@ -196,12 +196,15 @@ def test_the_agent_by_itself_goes_through_the_stages_and_no_training_begins_mean
     )  # fmt: skip
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
-    thread.join(30)
-    assert not thread.is_alive()
+    thread.join(60)
+    assert not thread.is_alive(), [event.message for event in events if event.kind != "decided"]
     seen = [event.kind for event in events]
     assert "training_started" not in seen
     (switched,) = [event for event in events if event.kind == "switched"]
     assert switched.message == "switched from scripted to hrm@1"
     assert [e.message.split(":")[0] for e in events if e.kind == "stage"] == [
-        "hrm@1 in shadow", "hrm@1 passed its shadow", "hrm@1 in canary of 50%", "hrm@1 passed its canary and takes over",
-    ]  # fmt: skip
+        "hrm@1 in shadow",
+        "hrm@1 passed its shadow",
+        "hrm@1 in canary of 50%",
+        "hrm@1 passed its canary and takes over",
+    ]
