@@ -251,12 +251,18 @@ class WatchConfig:
     """Probability of ever rolling back an HRM that agrees as it promised, at most."""
     warn_alpha: float = 0.2
     """The same of a warning."""
+    drift_quantile: float = 0.999
+    """Of the held-out states' distances from the training's: states farther away go to the teacher; 0: none does."""
     deep_fall: float = 0.10
     """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
         _check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        _check(
+            0 <= self.drift_quantile < 1,
+            f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
+        )
         _check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
         _check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
         _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")

@@ -40,12 +40,14 @@ def models(
             versions, events, served = registry.models(), registry.events(), registry.serving()
             watch = lifecycle.read_watch(store, registry, served.name) if served else None
             trial = lifecycle.read_trial(store, registry)
+            drift = lifecycle.read_drift_count(store, served.name) if served else None
             if as_json:
                 document = {
                     "serving": served.name if served else None,
                     "models": [version.to_record() for version in versions],
                     "events": [_event_record(event) for event in events],
                     "watch": watch.evidence() if watch else None,
+                    "drift": drift._asdict() if drift else None,
                     "candidate": trial.to_record() if trial else None,
                 }
                 say(json.dumps(document, indent=2))
@@ -58,6 +60,8 @@ def models(
                 say(_row(version))
             if watch:
                 say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
+            if drift and drift.decisions:
+                say(f"Drift: {drift.describe()}")
             if trial:
                 say(trial.describe())
             say("")

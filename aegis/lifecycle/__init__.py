@@ -8,6 +8,7 @@ policy       the teacher, or the HRM that serves, loaded
 standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
+drift        states unlike those in training, handed to the teacher and counted
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
 deciding     which policy decides now, and the next one after a roll-back
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         shipped_data,
         split_data,
     )
+    from aegis.lifecycle.drift import DriftCount, DriftWatch, read_drift_count
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
@@ -63,6 +65,7 @@ _ROOMS = {
         *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
         "split_data",
     ),
+    "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "event": ("RunEvent",),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
@@ -78,6 +81,8 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "DataAudit",
     "DataCheck",
+    "DriftCount",
+    "DriftWatch",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -102,6 +107,7 @@ __all__ = [
     "note_collection",
     "open_store",
     "peak_rss_mb",
+    "read_drift_count",
     "read_standing",
     "read_training_data",
     "read_trial",

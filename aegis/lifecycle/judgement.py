@@ -31,6 +31,7 @@ from aegis.promotion import (
     time_policy,
     write_answers,
 )
+from aegis.promotion.drift import MOST_STATES, DriftDetector, fit_drift, write_drift
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,
@@ -246,6 +247,10 @@ def train_candidate(
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
     milliseconds = time_policy(run.policy, sample, data.actions)
+    drift = fit_drift(
+        run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
+        run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
+    )
     kept = keep_answers(answers, labels, episodes, data.actions.names, milliseconds)
     return TrainingOutcome(
         run=run,
@@ -255,7 +260,7 @@ def train_candidate(
         baseline_logreg=logistic_regression_accuracy(train, heldout),
         baseline_ridge=ridge_accuracy(train, heldout),
         verdict=judge(agreement, gate, cooling),
-        save=_checked_save(run.policy, sample, kept),
+        save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
         source=data.source,
@@ -294,8 +299,10 @@ def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: 
     )
 
 
-def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers) -> Callable[[str, Path], None]:
-    """Return what saves the policy with its answers, and makes sure that what was saved decides as what was judged."""
+def _checked_save(
+    policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
+) -> Callable[[str, Path], None]:
+    """Return what saves the policy with what belongs to it, and makes sure that it decides as what was judged."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
@@ -307,5 +314,6 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAn
         if difference > _LARGEST_DIFFERENCE:
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
         write_answers(folder, answers)
+        write_drift(folder, drift)
 
     return save

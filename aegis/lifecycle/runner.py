@@ -32,6 +32,7 @@ from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
+from aegis.lifecycle.drift import DriftWatch, guard
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.guard import GuardedPolicy, Patience
 from aegis.lifecycle.lock import hold
@@ -42,7 +43,7 @@ from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
 from aegis.lifecycle.watch import ServingWatch
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -137,7 +138,7 @@ class Runner:
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        takeover = Takeover(self.workspace, self._device, self._backend)
+        takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store))
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
             return
@@ -158,6 +159,7 @@ class Runner:
         rollout = self._make_rollout(store, agent)
         look = partial(self._look, store, supervisor, takeover, rollout, guarded)
         watch = self._make_watch(store, agent)
+        drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
         try:
             while not self._is_over():
                 started = time.monotonic()
@@ -173,6 +175,7 @@ class Runner:
                     self._made_by_hrm += step.decision.policy == takeover.name == unmixed(guarded.policy).name
                     watch.after(step.decision)
                     rollout.after(step.decision)
+                    drift.after(guarded.policy)
                     tuning.decide_by_rule(self._tell)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
@@ -207,6 +210,10 @@ class Runner:
             lambda line: self._tell("watch", line),
             AsideTeacher(self.workspace, self._load_teacher, agent.actions),
         )
+
+    def _guard(self, store: DecisionStore, policy: Policy, serving: Serving) -> Policy:
+        """Return the HRM with the teacher behind it, for states unlike those in training."""
+        return guard(policy, serving.folder, lambda: self._load_teacher(store), self._watch_config.drift_quantile)
 
     def _make_rollout(self, store: DecisionStore, agent: Agent) -> Rollout:
         return Rollout(
