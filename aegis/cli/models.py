@@ -151,6 +151,7 @@ def _row(version: ModelVersion) -> str:
         f"{version.name:<8} {state:<12} {accuracy:<26} {'-' if error is None else f'{error:.2%}':<12}"
         f" {figures.get('decisions', '-')!s:>9}  {version.made_at[:19] or '-'}"
         f"  from {clean_text(str(figures.get('source', 'unknown')), 60)}"
+        + (f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else "")
     )
 
 

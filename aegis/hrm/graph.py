@@ -34,8 +34,8 @@ def build_graphs(model: HRM, output_tokens: torch.Tensor) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
     The first: ids (B, P, patch x n-grams), a row that holds nothing being `vocab_size`; bias (B, 1, 1, P), added to the
-    attention's scores -> answers (B, A + 1): the actions' logits, then the halting unit's; summary (B, high width), what they are
-    read from; base (B, P, low width);
+    attention's scores -> answers (B, A + 1): the actions' logits, then the halting unit's; summary (B, high width),
+    what they are read from; base (B, P, low width);
     thought (B, P, high width); low (B, P, low width). A later one: base, thought, low, bias -> answers, thought, low.
     """
     if model.high_start.device.type != "cpu":

@@ -91,6 +91,8 @@ class TrainingOutcome:
     serving: Serving | None
     """The HRM that decides from now on, when the gate let it"""
     examples: int
+    labelled: int
+    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): learned from, never judged by"""
     source: str
     """Where the decisions came from: a file, or the workspace"""
     train_examples: int
@@ -105,6 +107,7 @@ class TrainingOutcome:
         """Return what the registry keeps of it."""
         return {
             "decisions": self.examples,
+            "labelled": self.labelled,
             "source": self.source,
             "heldout": self.agreement.n,
             "accuracy": self.agreement.accuracy,
@@ -120,6 +123,7 @@ class TrainingOutcome:
         return {
             "parameters": self.run.policy.parameters,
             "examples": self.examples,
+            "labelled": self.labelled,
             "train_examples": self.train_examples,
             "device": self.device,
             "seconds": round(self.seconds, 3),
@@ -263,6 +267,7 @@ def train_candidate(
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
+        labelled=data.labelled,
         source=data.source,
         train_examples=len(split.train),
         dropped=split.dropped,

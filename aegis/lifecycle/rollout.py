@@ -8,13 +8,14 @@ figures are in the workspace: a restart goes on with the stage, and nothing here
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
 from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.lifecycle.takeover import Takeover
+from aegis.lifecycle.watch import keep_label
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.canary import CanaryPolicy
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
@@ -138,11 +139,11 @@ class Rollout:
 
     def _settle(self, aside: _Aside) -> bool:
         """Weigh the answers that came meanwhile; return whether the stage is over."""
-        for decision, action, fault in aside.asked.answers():
-            if action is None:
+        for decision, answer, fault in aside.asked.answers():
+            if answer is None:
                 if self._bear_with(aside, fault):
                     return True
-            elif self._weigh(action == decision.action.name):
+            elif self._weigh(decision, answer):
                 return True
         return False
 
@@ -159,13 +160,17 @@ class Rollout:
             self._tell(f"{asked} can't be asked beside the decisions: {text}")
         return False
 
-    def _weigh(self, agrees: bool) -> bool:
+    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+        """Count whether both agree, whichever of them decided."""
+        other = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
             trial = read_trial(self._store, self._registry, self._config)
             if trial is None or self._registry.serving() is not None:
                 return True
-            trial.watch.observe(agrees)
+            if trial.candidate.stage == CANARY:
+                keep_label(self._store, decision, answer, "canary")
+            trial.watch.observe(other == decision.action.name)
             keep_trial(self._store, trial)
             rewards = None
             if trial.candidate.stage == CANARY and trial.watch.audits >= trial.wanted:

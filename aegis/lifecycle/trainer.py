@@ -142,7 +142,7 @@ def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, d
     from aegis.lifecycle.judgement import train_candidate
 
     log = TrainingLog(store.database)
-    data = read_workspace_data(workspace, record.last_seq)
+    data = read_workspace_data(workspace, record.last_seq, record.settings.get("last_label", 0))
 
     def train(settings: dict[str, Any], trial: str, checkpoints: Path) -> TrainingOutcome:
         def on_epoch(result: EpochResult) -> None:

@@ -105,8 +105,9 @@ class DeferringPolicy:
         if not states:
             return []
         answers, unlike = self._ask(states, actions)
-        confidences = with_temperature(np.asarray(answers), self.temperature).max(axis=1)
-        unsure = confidences < self.defer_below
+        unsure = np.zeros(len(states), dtype=bool)
+        if self.defer_below:
+            unsure = with_temperature(np.asarray(answers), self.temperature).max(axis=1) < self.defer_below
         self.unlike += int(unlike.sum())
         self.last_unlike = bool(unlike[-1])
         handed = np.flatnonzero(unsure | unlike).tolist()

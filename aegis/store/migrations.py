@@ -351,7 +351,23 @@ CREATE TRIGGER model_events_refuse_delete BEFORE DELETE ON model_events
 BEGIN SELECT RAISE(ABORT, 'what served is recorded for good: a change is a new event'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _STAGES)
+_LABELS = """
+-- What the teacher answered to decisions that others had made.
+CREATE TABLE labels (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    decision_id   TEXT NOT NULL UNIQUE REFERENCES decisions (id),
+    teacher       TEXT NOT NULL,
+    probabilities TEXT NOT NULL CHECK (json_valid(probabilities)),
+    reason        TEXT NOT NULL,
+    labelled_at   TEXT NOT NULL
+);
+CREATE TRIGGER labels_refuse_update BEFORE UPDATE ON labels
+BEGIN SELECT RAISE(ABORT, 'labels are append-only: the first one of a decision stays'); END;
+CREATE TRIGGER labels_refuse_delete BEFORE DELETE ON labels
+BEGIN SELECT RAISE(ABORT, 'labels are append-only: the first one of a decision stays'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _STAGES, _LABELS)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 
