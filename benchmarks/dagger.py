@@ -70,6 +70,8 @@ class Doubts:
     """(pool, D): the HRM's representation of the states"""
     known: np.ndarray
     """(train, D): of those it was trained on"""
+    overruled: np.ndarray
+    """(pool,): whether the teacher takes another action; to know it, it must be asked about each that is drawn"""
 
     @property
     def lead(self) -> np.ndarray:
@@ -107,6 +109,11 @@ def half_and_half(doubts: Doubts, count: int, rng: np.random.Generator) -> np.nd
     return np.concatenate([doubtful, rng.permutation(others)[: count - len(doubtful)]])
 
 
+def overruled(doubts: Doubts, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Those in which the teacher overrules the HRM, as they are met at random: as many labels, more questions."""
+    return rng.permutation(np.flatnonzero(doubts.overruled))[:count]
+
+
 RULES: dict[str, Callable[[Doubts, int, np.random.Generator], np.ndarray]] = {
     RANDOM: at_random,
     "confidence": least_confident,
@@ -114,6 +121,7 @@ RULES: dict[str, Callable[[Doubts, int, np.random.Generator], np.ndarray]] = {
     "distance": farthest,
     "lead-spread": doubtful_and_spread,
     "half": half_and_half,
+    "overruled": overruled,
 }
 
 
@@ -177,8 +185,13 @@ def _train(
 
 def _ask(policy: HRMPolicy, pools: Pools) -> Doubts:
     states = [one.state for one in pools.pool]
+    probabilities, represented = policy.decide(states)
+    chosen = np.array([RESEARCH_ACTIONS.index(one.action.name) for one in pools.pool])
     return Doubts(
-        policy.think(states)[0].numpy(), policy.represent(states), policy.represent([one.state for one in pools.train])
+        probabilities,
+        represented,
+        policy.represent([one.state for one in pools.train]),
+        probabilities.argmax(axis=1) != chosen,
     )
 
 
@@ -220,7 +233,7 @@ def summarise(lines: Sequence[dict[str, Any]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--rules", default=f"{RANDOM},lead-spread", help=f"of {', '.join(RULES)}")
+    parser.add_argument("--rules", default=f"{RANDOM},overruled,confidence", help=f"of {', '.join(RULES)}")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--file", type=Path, default=Path("dagger.jsonl"), help="goes on with it where it exists")
     options = parser.parse_args()
