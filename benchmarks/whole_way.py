@@ -21,7 +21,7 @@ from pathlib import Path
 
 from aegis.agent.search import SearchChain, SearchHit
 from aegis.cli.session import TRAINER_COMMAND
-from aegis.config import GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.lifecycle import RunEvent, Runner, open_store
 from aegis.promotion import ModelEvent, ModelRegistry
 from aegis.store import DecisionStore
@@ -107,6 +107,8 @@ class WholeWay:
             RunConfig(
                 collect=settings.collect, more_share=settings.more_share, interval_seconds=0.0, vary_presence=True
             ),
+            # Nobody answers here: what waits must not pile up for minutes, or the states never stay alike.
+            agent=AgentConfig(answer_timeout_seconds=2.0, approval_timeout_seconds=4.0),
             training=TrainingConfig(epochs=_EPOCHS, learning_rate=_LEARNING_RATE),
             gate=GateConfig(cool_down_decisions=settings.cool_down),
             model=TINY,

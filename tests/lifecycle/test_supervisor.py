@@ -18,8 +18,9 @@ def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(works
     fill(120)
     with open_store(workspace) as store:
         registry, log = ModelRegistry(store, workspace), TrainingLog(store.database)
+        trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
         supervisor = TrainingSupervisor(
-            store, workspace, TrainerProcess(workspace, [sys.executable, "-c", "pass"]), lambda: dict(settings),
+            store, workspace, trainer, lambda: dict(settings),
             RunConfig(collect=100), lambda kind, text, fields: None, lambda store, number: None,
         )  # fmt: skip
         registry.promote(save)
@@ -31,6 +32,7 @@ def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(works
         assert log.running() is None
         fill(1, seed=2)
         supervisor.tend(serves=False)
+        trainer.stop()
         record = log.running()
         assert record is not None
         assert record.decisions == 150
