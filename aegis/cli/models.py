@@ -161,8 +161,8 @@ def _describe(event: ModelEvent) -> str:
         "promoted": f"{name} promoted in place of {previous}",
         "rolled_back": f"rolled back from {previous} to {name}",
         "warned": f"warning of {name}",
-        "shadowed": f"{name} decides silently beside the teacher (shadow), let",
-        "canary": f"{name} makes a share of the decisions (canary), let",
+        "shadowed": f"shadow of {name} begun",
+        "canary": f"canary of {name} begun",
         "refused": f"{name} refused",
     }.get(event.kind, f"{event.kind} {name}")
     return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, _REASON_CHARACTERS)}"

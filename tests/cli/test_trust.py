@@ -244,7 +244,7 @@ def test_a_candidate_before_the_switch_is_shown_with_its_stage_and_figures(tmp_p
         assert re.search(r"hrm@1 +shadow", shown)
         assert "of which 7 labelled by the teacher" in shown
         assert "hrm@1 in shadow: 0 of 0 decisions compared, at least 79.6% promised" in shown
-        assert "hrm@1 decides silently beside the teacher (shadow), let by gate: accuracy 85.00%" in shown
+        assert "shadow of hrm@1 begun by gate: accuracy 85.00%" in shown
         status = run("status", "--workspace", folder.folder).output
         assert "Phase 3: Switch (hrm@1 proves itself in shadow)" in status
         assert "Before the switch: hrm@1 in shadow" in status
