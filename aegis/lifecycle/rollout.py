@@ -16,7 +16,7 @@ from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.watch import keep_label
-from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
 from aegis.promotion.canary import CanaryPolicy
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
 from aegis.promotion.trial import StageVerdict, judge_stage
@@ -200,5 +200,7 @@ class Rollout:
 
 
 def unmixed(policy: Policy) -> Policy:
-    """Return the teacher in a canary's mixture, or the policy itself."""
+    """Return the teacher in a canary's mixture, the HRM that has a teacher behind it, or the policy itself."""
+    if isinstance(policy, DeferringPolicy):
+        return policy.policy
     return policy.teacher if isinstance(policy, CanaryPolicy) else policy

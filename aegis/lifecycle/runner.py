@@ -270,7 +270,7 @@ class Runner:
     def _go_back(self, store: DecisionStore, takeover: Takeover, guarded: GuardedPolicy) -> None:
         """Let the teacher decide again where an HRM did that was rolled back, by whomever."""
         previous = takeover.forget()
-        if previous is None or guarded.policy.name != previous:
+        if previous is None or unmixed(guarded.policy).name != previous:
             return
         teacher = self._wait_for_teacher(store)
         if teacher is not None:

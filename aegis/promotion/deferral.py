@@ -20,6 +20,8 @@ from aegis.types import ActionList, Policy, State
 if TYPE_CHECKING:
     from aegis.promotion.drift import DriftDetector
 
+_RETRY_SECONDS = 300.0
+"""After a failure the teacher is left in peace for as long, with states that are only unlike"""
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 
 
@@ -74,6 +76,7 @@ class DeferringPolicy:
         self._get_teacher = teacher if callable(teacher) else lambda: teacher
         self._drift = drift
         self._bound = unlike
+        self._retry_at = 0.0
         self._decider: Policy = policy
 
     @property
@@ -110,7 +113,8 @@ class DeferringPolicy:
             unsure = with_temperature(np.asarray(answers), self.temperature).max(axis=1) < self.defer_below
         self.unlike += int(unlike.sum())
         self.last_unlike = bool(unlike[-1])
-        handed = np.flatnonzero(unsure | unlike).tolist()
+        asked = unsure | unlike if time.monotonic() >= self._retry_at else unsure
+        handed = np.flatnonzero(asked).tolist()
         if handed:
             try:
                 taught = self.teacher.probabilities([states[row] for row in handed], actions)
@@ -120,6 +124,7 @@ class DeferringPolicy:
                 if unsure.any():
                     raise
                 self.fault, handed = str(error) or type(error).__name__, []
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
         self.kept += len(states) - len(handed)
         self.deferred += len(handed)
         self._decider = self.teacher if handed and handed[-1] == len(states) - 1 else self.policy

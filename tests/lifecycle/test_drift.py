@@ -53,7 +53,10 @@ def test_an_unlike_state_goes_to_the_teacher_which_is_loaded_then_and_a_usual_on
 
 
 def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_this_is_told_once(workspace, folder):
+    tries = []
+
     def fail():
+        tries.append(1)
         raise TeacherError("no such model here")
 
     policy, told = guard(Seeing(name="hrm@1"), folder, fail, 0.999), []
@@ -63,6 +66,7 @@ def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_this_is_told_once(
             assert decide(policy, FAR) == "hrm@1"
             watch.after(policy)
     assert len([line for line in told if "no such model here" in line]) == 1
+    assert len(tries) == 1  # loading may take seconds: not at each such state
 
 
 def test_they_are_counted_across_restarts_and_a_rising_share_warns_once(workspace, folder):
