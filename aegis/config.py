@@ -263,15 +263,41 @@ class WatchConfig:
     """Probability of ever rolling back an HRM that agrees as it promised, at most."""
     warn_alpha: float = 0.2
     """The same of a warning."""
+    drift_quantile: float = 0.999
+    """Of the held-out states' distances from the training's: states farther away go to the teacher; 0: none does."""
     deep_fall: float = 0.10
     """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
         _check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        _check(
+            0 <= self.drift_quantile < 1,
+            f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
+        )
         _check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
         _check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
         _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutConfig:
+    """Between the gate and the switch: the steps in which a candidate proves itself on live decisions."""
+
+    shadow: int = 0
+    """Decisions that it makes silently beside the teacher; 0: none. Off unless asked for: the gate has judged already,
+    and each step costs that many more of the teacher's decisions."""
+    canary: float = 0.0
+    """Share of the decisions that it makes before it makes them all; 0: no such step."""
+    canary_decisions: int = 100
+    """Decisions of its own, each compared with the teacher's, after which that step ends."""
+
+    def __post_init__(self) -> None:
+        least = 20  # fewer can't tell 85% from 60%
+        _check(self.shadow == 0 or self.shadow >= least, f"--shadow must be 0 or at least {least}, not {self.shadow}")
+        _check(0 <= self.canary < 1, f"--canary must be a share from 0 to below 1, not {self.canary}")
+        most = self.canary_decisions
+        _check(most >= least, f"--canary-decisions must be at least {least}, not {most}")
 
 
 APPROVALS = ("never", "ask", "bounded")

@@ -76,6 +76,13 @@ AuditRateOption = Annotated[
     float,
     typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
 ]
+DriftOption = Annotated[
+    float,
+    typer.Option(
+        "--drift-quantile",
+        help="States farther from the training's than this share of the held-out ones go to the teacher; 0: none does.",
+    ),
+]
 PresenceOption = Annotated[
     bool,
     typer.Option(
@@ -164,6 +171,7 @@ def run(
         ),
     ] = None,
     audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
 ) -> None:
     """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
 
@@ -192,7 +200,7 @@ def run(
                 chosen,
                 backend,
                 defer_below=defer_below,
-                watch=WatchConfig(audit_rate=audit_rate),
+                watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
                 rng=random.Random(seed),
                 tell=lambda line: say(f"⚠ {line}"),
                 say=say,

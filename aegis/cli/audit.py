@@ -45,14 +45,15 @@ def audit_data(
             say(json.dumps(audit.to_record(), indent=2))
             return
         when = "the newest" if audit.split == "newest" else f"drawn by seed {seed}"
+        part = f", {audit.examined} of them looked at" if audit.examined < audit.heldout else ""
         rows = [
             ("Decisions trained on", f"{audit.train}"),
-            ("Decisions held out", f"{audit.heldout} (whole episodes, {when})"),
+            ("Decisions held out", f"{audit.heldout} (whole episodes, {when}){part}"),
             ("Episodes on both sides", f"{audit.shared_episodes}"),
             ("Same state as in training", f"{audit.exact} (left out of every judgement)"),
             (
                 f"At least {near:.0%} alike one in training",
-                f"{audit.near} ({audit.near_share:.1%} of the held-out ones)",
+                f"{audit.near} ({audit.near_share:.1%} of those looked at)",
             ),
             ("  of these with the same action", f"{audit.near_same_action}"),
             ("No older than the held-out ones", f"{audit.too_new} (not trained on)"),

@@ -17,6 +17,8 @@ def training_block(standing: Standing) -> list[str]:
     lines = [RULE, "HRM TRAINING STATUS", RULE, *_head(standing), "", *_collection(standing)]
     if standing.training is not None:
         lines += ["", *_training(standing.training)]
+    if standing.trial:
+        lines += ["", f"  Before the switch: {clean_text(standing.trial, _REASON_CHARACTERS)}"]
     if standing.using_hrm:
         lines += ["", *_after_switch(standing)]
     return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
@@ -24,6 +26,8 @@ def training_block(standing: Standing) -> list[str]:
 
 def describe_phase(standing: Standing) -> str:
     """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
+    if standing.candidate:
+        return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
     bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
@@ -100,6 +104,8 @@ def _milestone(standing: Standing) -> str:
         return f"{standing.remaining} examples until training"
     if standing.phase == 2:
         return "the gate, after the last epoch"
+    if standing.candidate:
+        return f"the end of its {standing.stage}"
     if standing.phase == 3:
         return "the HRM's first decision"
     return "RL updates, which are not built yet"

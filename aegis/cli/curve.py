@@ -64,6 +64,7 @@ def curve(
                 "temperature": answers.temperature,
                 "calibration_error": before,
                 "calibration_error_fitted": after,
+                "calibration": asdict(answers.estimate()),
                 "accuracy_of_surest_half": half,
                 "expense": asdict(expense),
                 "points": [asdict(point) for point in points],
@@ -96,11 +97,15 @@ def _measure(workspace: Workspace, model: Path, count: int, quietly: bool) -> tu
 
 
 def _show(name: str, answers: HeldoutAnswers, points: list[CurvePoint], expense: Expense, half: float) -> None:
-    before, after = answers.errors()
+    known, (before, _) = answers.estimate(), answers.errors()
     say(f"{name} on {len(answers.labels)} held-out decisions")
     say(
-        f"  Calibration error {before:.2%}, at a temperature fitted on other episodes {after:.2%}"
-        f" (temperature {answers.temperature:.3f})"
+        f"  Calibration error {before:.2%}, at a temperature fitted on other episodes {known.error:.2%}"
+        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; temperature {answers.temperature:.3f})"
+    )
+    say(
+        f"  (on as many decisions a perfectly calibrated one would measure {known.floor:.1%};"
+        f" root mean square, debiased: {known.root_mean_square:.1%})"
     )
     say(f"  Accuracy {points[0].accuracy or 0.0:.2%}; on the surest half {half:.2%}")
     say("")

@@ -81,6 +81,8 @@ class LiveScreen:
             return Panel(Text("getting ready..."), title="AEGIS")
         parts: list[RenderableType] = [self._progress(standing), self._shares(), self._decision_table()]
         parts += [self._line(event) for event in self._epochs]
+        if standing.trial:
+            parts.append(Text(clean_text(standing.trial, 200), no_wrap=True, overflow="ellipsis"))
         parts.append(self._reward_line(standing))
         parts += [self._line(event) for event in self._notes]
         parts.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))

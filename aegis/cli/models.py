@@ -39,12 +39,16 @@ def models(
             registry = ModelRegistry(store, folder)
             versions, events, served = registry.models(), registry.events(), registry.serving()
             watch = lifecycle.read_watch(store, registry, served.name) if served else None
+            trial = lifecycle.read_trial(store, registry)
+            drift = lifecycle.read_drift_count(store, served.name) if served else None
             if as_json:
                 document = {
                     "serving": served.name if served else None,
                     "models": [version.to_record() for version in versions],
                     "events": [_event_record(event) for event in events],
                     "watch": watch.evidence() if watch else None,
+                    "drift": drift._asdict() if drift else None,
+                    "candidate": trial.to_record() if trial else None,
                 }
                 say(json.dumps(document, indent=2))
                 return
@@ -56,6 +60,10 @@ def models(
                 say(_row(version))
             if watch:
                 say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
+            if drift and drift.decisions:
+                say(f"Drift: {drift.describe()}")
+            if trial:
+                say(trial.describe())
             say("")
             for event in events:
                 say(f"{event.at[:19]}  {_describe(event)}")
@@ -138,11 +146,12 @@ def _row(version: ModelVersion) -> str:
     low, high = figures.get("interval") or (None, None)
     accuracy = f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})" if low is not None else "not recorded"
     error = figures.get("calibration_error")
-    state = "yes" if version.serves else "rolled back" if version.rolled_back else "-"
+    state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
     return (
         f"{version.name:<8} {state:<12} {accuracy:<26} {'-' if error is None else f'{error:.2%}':<12}"
         f" {figures.get('decisions', '-')!s:>9}  {version.made_at[:19] or '-'}"
         f"  from {clean_text(str(figures.get('source', 'unknown')), 60)}"
+        + (f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else "")
     )
 
 
@@ -152,7 +161,10 @@ def _describe(event: ModelEvent) -> str:
         "promoted": f"{name} promoted in place of {previous}",
         "rolled_back": f"rolled back from {previous} to {name}",
         "warned": f"warning of {name}",
-    }[event.kind]
+        "shadowed": f"shadow of {name} begun",
+        "canary": f"canary of {name} begun",
+        "refused": f"{name} refused",
+    }.get(event.kind, f"{event.kind} {name}")
     return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, _REASON_CHARACTERS)}"
 
 

@@ -25,11 +25,14 @@ from aegis.cli.agent import (
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
     ApproveOption,
+    CanaryDecisionsOption,
+    CanaryOption,
     CollectOption,
     EpochsOption,
     IntervalOption,
     LearningRateOption,
     ModelOption,
+    ShadowOption,
     set_deciding_threads,
 )
 from aegis.cli.world import (
@@ -42,7 +45,7 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, RolloutConfig, RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -53,6 +56,7 @@ _TOLD = (
     "training_ended",
     "switched",
     "watch",
+    "stage",
     "policy_failed",
     "policy_back",
     "setting",
@@ -61,7 +65,7 @@ _TOLD = (
 """Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
 _TERMINATED = 128 + signal.SIGTERM
 _LAST_RESORT_SECONDS = 4.5
-_AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
+_AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
 
 Ending = Literal["quit", "resume"]
 
@@ -76,6 +80,9 @@ def prompt(
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
     lr: LearningRateOption = _TRAINING.learning_rate,
+    shadow: ShadowOption = _ROLLOUT.shadow,
+    canary: CanaryOption = _ROLLOUT.canary,
+    canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
@@ -107,6 +114,7 @@ def prompt(
             search=search,
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr),
+            rollout=RolloutConfig(shadow, canary, canary_decisions),
             model=read_model_config(model),
             device=device,
             seed=seed,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
@@ -46,6 +46,7 @@ class SessionOptions:
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
@@ -125,6 +126,7 @@ class Session:
             model=options.model,
             make_search=self.make_search,
             watch=options.watch,
+            rollout=options.rollout,
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,

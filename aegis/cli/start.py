@@ -14,6 +14,7 @@ from aegis.cli.agent import (
     AuditRateOption,
     BackendOption,
     DeviceOption,
+    DriftOption,
     PresenceOption,
     RewardsOption,
     SeedOption,
@@ -32,10 +33,10 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
-_AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
+_AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
 
 IntervalOption = Annotated[
     float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
@@ -61,6 +62,24 @@ ModelOption = Annotated[
     Path | None,
     typer.Option(
         "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
+    ),
+]
+
+
+ShadowOption = Annotated[
+    int,
+    typer.Option(
+        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
+    ),
+]
+CanaryOption = Annotated[
+    float,
+    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
+]
+CanaryDecisionsOption = Annotated[
+    int,
+    typer.Option(
+        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
     ),
 ]
 
@@ -91,6 +110,10 @@ def start(
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
     audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    shadow: ShadowOption = _ROLLOUT.shadow,
+    canary: CanaryOption = _ROLLOUT.canary,
+    canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -135,7 +158,8 @@ def start(
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
-            watch=WatchConfig(audit_rate=audit_rate),
+            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+            rollout=RolloutConfig(shadow, canary, canary_decisions),
             model=read_model_config(model),
             device=device,
             backend=backend,

@@ -24,7 +24,7 @@ from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import write_folder
 from aegis.hrm.graph import EXACT, TABLE, build_graphs
 from aegis.hrm.model import NGRAM_MULTIPLIER
-from aegis.hrm.onnx_policy import CHECK_FILE, GRAPH_FILES, LARGEST_DIFFERENCE, POLICY_FILE, OnnxPolicy, Precision
+from aegis.hrm.onnx_policy import CHECK_FILE, FORM, GRAPH_FILES, LARGEST_DIFFERENCE, POLICY_FILE, OnnxPolicy, Precision
 from aegis.hrm.policy import HRMPolicy
 from aegis.types import State
 
@@ -90,6 +90,7 @@ def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) ->
         report, kept = _check(policy, Path(scratch), folder, examples)
     check = {
         "aegis": __version__,
+        "form": FORM,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         "checked_states": report.states,
         "eager_accuracy": report.accuracy,

@@ -34,7 +34,8 @@ def build_graphs(model: HRM, output_tokens: torch.Tensor) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
     The first: ids (B, P, patch x n-grams), a row that holds nothing being `vocab_size`; bias (B, 1, 1, P), added to the
-    attention's scores -> answers (B, A + 1): the actions' logits, then the halting unit's; base (B, P, low width);
+    attention's scores -> answers (B, A + 1): the actions' logits, then the halting unit's; summary (B, high width),
+    what they are read from; base (B, P, low width);
     thought (B, P, high width); low (B, P, low width). A later one: base, thought, low, bias -> answers, thought, low.
     """
     if model.high_start.device.type != "cpu":
@@ -66,7 +67,7 @@ class _Builder:
         self._segment(None, None)
         return self._finish(
             {"ids": ("int64", ("batch", "positions", config.patch_length * config.ngram_length))} | self._bias(),
-            ("answers", "base", "thought", "low"),
+            ("answers", "summary", "base", "thought", "low"),
         )
 
     def later(self) -> Any:
@@ -103,6 +104,7 @@ class _Builder:
         biases = torch.cat([model.output.bias[self._outputs].mean(1), model.halting.bias])
         answers = self._matmul(summary, rows.T, biases, exact=True)
         self._add("Squeeze", answers, self._whole("one", [1]), name="answers")
+        self._add("Squeeze", summary, self._whole("one", [1]), name="summary")
 
     def _level_start(self, level: Level, x: str, name: str = "") -> str:
         blocks = [block for block in level.blocks[:-1] if isinstance(block, Block)]
@@ -190,6 +192,7 @@ class _Builder:
         types = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
         widths: dict[str, tuple[Any, ...]] = {
             "answers": ("batch", len(self._outputs) + 1),
+            "summary": ("batch", self._model.config.high_width),
             "base": ("batch", "positions", self._model.config.low_width),
             "thought": ("batch", "positions", self._model.config.high_width),
             "low": ("batch", "positions", self._model.config.low_width),

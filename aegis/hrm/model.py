@@ -48,6 +48,8 @@ class SegmentOutput:
     """(B, number of output tokens asked for), at position 0; at every position: (B, P, number)"""
     halt_logits: Tensor
     """(B,): of the halting unit, whether the present answer is right and no close call"""
+    summary: Tensor
+    """(B, high width): the high level at position 0, detached: what the answer was read from"""
     finish: Callable[[Tensor | slice], Carry] | None
     """Finishes the thought of the rows it is given, for their next segment; None after the last segment"""
 
@@ -158,6 +160,7 @@ class HRM(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
             # It listens and does not speak: its own loss, passed on, made the answers worse (docs/experiments.md).
             halt_logits=self.halting(summary.detach()).squeeze(-1).float(),
+            summary=summary.detach().float(),
             finish=None if last else finish,
         )
 
@@ -169,10 +172,12 @@ class HRM(
         output_tokens: Tensor,
         to_the_end: bool = False,
         max_segments: int | None = None,
+        represented: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Think until the halting unit is satisfied, row by row, or `config.max_segments` are over.
 
         Shapes as in `forward`. to_the_end: don't ask the halting unit. max_segments: fewer than the configuration's.
+        represented: (B, high width), takes the first segment's `SegmentOutput.summary`.
         Returns the logits (B, A) and the segments used (B,).
         """
         longest = max_segments or self.config.max_segments
@@ -185,6 +190,8 @@ class HRM(
             last = segment == longest
             out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
             logits[active], segments[active] = out.logits, segment
+            if represented is not None and segment == 1:
+                represented.copy_(out.summary)
             going_on = (out.halt_logits <= threshold) | to_the_end
             if out.finish is None or not going_on.any():
                 break

@@ -21,6 +21,8 @@ from aegis.types import ActionList, ActionSpec, State
 
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
+FORM = 2
+"""Of what the graphs give; an export of another form is made again."""
 Precision = Literal["float32", "int8"]
 GRAPH_FILES: dict[Precision, tuple[str, str]] = {
     "float32": ("first.onnx", "later.onnx"),
@@ -116,20 +118,37 @@ class OnnxPolicy:
 
         to_the_end: take all segments for every state, whatever the halting unit says.
         """
+        return self._think(states, to_the_end)[:2]
+
+    def represent(self, states: Sequence[State]) -> Array:
+        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        return self._think(states, False)[2]
+
+    def decide(self, states: Sequence[State]) -> tuple[Array, Array]:
+        """Return the probabilities (B, A) and, from the same pass, what `represent` does."""
+        probabilities, _, represented = self._think(states, False)
+        return probabilities, represented
+
+    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
         encoded = [self.codec.encode(state) for state in states]
         # States of like length side by side, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
         logits = np.empty((len(states), len(self.actions)), dtype=np.float32)
         segments = np.empty(len(states), dtype=np.int64)
+        represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(states)
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
-            logits[rows], segments[rows] = self._think_batch([encoded[row] for row in rows], to_the_end)
+            found = self._think_batch([encoded[row] for row in rows], to_the_end)
+            logits[rows], segments[rows] = found[:2]
+            for row, summary in zip(rows, found[2], strict=True):
+                represented[row] = summary
         powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
-        return powers / powers.sum(-1, keepdims=True), segments
+        return powers / powers.sum(-1, keepdims=True), segments, np.array(represented)
 
-    def _think_batch(self, sequences: list[list[int]], to_the_end: bool) -> tuple[Array, Array]:
+    def _think_batch(self, sequences: list[list[int]], to_the_end: bool) -> tuple[Array, Array, Array]:
         ids, bias = self._reader.read(sequences)
-        answers, base, thought, low = self._first(("answers", "base", "thought", "low"), {"ids": ids, "bias": bias})
+        names = ("answers", "summary", "base", "thought", "low")
+        answers, summary, base, thought, low = self._first(names, {"ids": ids, "bias": bias})
         segments = np.ones(len(sequences), dtype=np.int64)
         active = np.arange(len(sequences))
         halting = answers[:, -1]
@@ -143,7 +162,7 @@ class OnnxPolicy:
             later, thought, low = self._later(("answers", "thought", "low"), feed)
             answers[active], segments[active] = later, segment
             halting = later[:, -1]
-        return answers[:, :-1], segments
+        return answers[:, :-1], segments, summary
 
 
 class PatchReader:
@@ -183,6 +202,8 @@ class PatchReader:
 def read_check(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """Return what was checked at export; raises `CheckpointError` unless the files named are as they were then."""
     check = _read(folder / CHECK_FILE)
+    if check.get("form") != FORM:
+        raise CheckpointError(f"{folder}: exported by another version of AEGIS: export it again")
     for name in names:
         try:
             digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()

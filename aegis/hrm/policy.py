@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, read_model, write_folder
@@ -60,19 +62,34 @@ class HRMPolicy:
 
         to_the_end: take all segments for every state, whatever the halting unit says.
         """
-        if not states:
-            return torch.empty(0, len(self.actions)), torch.empty(0, dtype=torch.long)
+        return self._think(states, to_the_end)[:2]
+
+    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         encoded = [self.codec.encode(state) for state in states]
         # States of like length side by side, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
         probabilities = torch.empty(len(states), len(self.actions))
         segments = torch.empty(len(states), dtype=torch.long)
+        represented = torch.empty(len(states), self.model.config.high_width)
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
-            logits, used = self.model.think(batch.tokens, batch.mask, self.output_tokens, to_the_end)
+            summary = torch.empty(len(rows), self.model.config.high_width, device=self.device)
+            logits, used = self.model.think(
+                batch.tokens, batch.mask, self.output_tokens, to_the_end, represented=summary
+            )
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
-        return probabilities, segments
+            represented[rows] = summary.cpu()
+        return probabilities, segments, represented
+
+    def represent(self, states: Sequence[State]) -> NDArray[np.float32]:
+        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        return self._think(states, False)[2].numpy()
+
+    def decide(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probabilities (B, A) and, from the same pass, what `represent` does."""
+        probabilities, _, represented = self._think(states, False)
+        return probabilities.numpy(), represented.numpy()
 
     def save(self, folder: Path) -> None:
         """Write the policy into a folder, as a whole or not at all."""

@@ -8,9 +8,11 @@ policy       the teacher, or the HRM that serves, loaded
 standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
+drift        states unlike those in training, handed to the teacher and counted
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
 deciding     which policy decides now, and the next one after a roll-back
+rollout      shadow, canary and full: a candidate before the switch; stage: where it stands
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
 
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
         shipped_data,
         split_data,
     )
+    from aegis.lifecycle.drift import DriftCount, DriftWatch, read_drift_count
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
     from aegis.lifecycle.runner import Runner
+    from aegis.lifecycle.stage import Trial, read_trial
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
     from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
@@ -61,11 +65,13 @@ _ROOMS = {
         *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
         "split_data",
     ),
+    "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "event": ("RunEvent",),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
     "runner": ("Runner",),
+    "stage": ("Trial", "read_trial"),
     "standing": ("Standing", "TrainingProgress", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
     "watch": ("ServingWatch", "describe_watch", "read_watch"),
@@ -75,6 +81,8 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "DataAudit",
     "DataCheck",
+    "DriftCount",
+    "DriftWatch",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -83,6 +91,7 @@ __all__ = [
     "TrainingData",
     "TrainingOutcome",
     "TrainingProgress",
+    "Trial",
     "audit_data",
     "carry_out_training",
     "check_data",
@@ -98,8 +107,10 @@ __all__ = [
     "note_collection",
     "open_store",
     "peak_rss_mb",
+    "read_drift_count",
     "read_standing",
     "read_training_data",
+    "read_trial",
     "read_watch",
     "read_workspace_data",
     "run_agent",

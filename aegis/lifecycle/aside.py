@@ -14,8 +14,8 @@ from aegis.workspace import Workspace
 
 MOST_WAITING = 64
 """Decisions that wait for an answer; further ones are not asked about."""
-Answer = tuple[Decision, str | None, str]
-"""A decision, the teacher's action for it, or None and why it could not be asked"""
+Answer = tuple[Decision, tuple[float, ...] | None, str]
+"""A decision, the teacher's probabilities for it, or None and why it could not be asked"""
 
 
 class AsideTeacher:
@@ -57,7 +57,6 @@ class AsideTeacher:
                 try:
                     teacher = teacher or self._load(store)
                     answer = teacher.probabilities([decision.state], self._actions)[0]
-                    action = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
-                    self._answered.put((decision, action, ""))
+                    self._answered.put((decision, tuple(answer), ""))
                 except Exception as error:  # whatever it is, the HRM goes on deciding
                     self._answered.put((decision, None, str(error) or type(error).__name__))

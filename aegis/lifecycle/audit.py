@@ -18,12 +18,18 @@ from aegis.config import TrainingConfig
 from aegis.lifecycle.data import TrainingData, holds_newest, split_data
 from aegis.promotion import bigram_regression_accuracy
 from aegis.rendering import render_state
+from aegis.training import draw_rows
 from aegis.types import Decision
 
 NEAR = 0.85
 """Share of word triples in common from which two states count as near duplicates"""
+MOST_EXAMINED = 2000
+"""Of more held-out decisions, so many are looked at, evenly drawn, each beside all trained on: time grows with these"""
+MOST_LEARNED = 10_000
+"""Of more decisions to train on, the simple model learns from so many, evenly drawn"""
 _EXAMPLES = 5
-_BLOCK_ROWS = 256
+_BLOCK_CELLS = 10_000_000
+"""Pairs that are compared at once (some 200 MB)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class DataAudit:
     source: str
     train: int
     heldout: int
+    examined: int
+    """Held-out decisions that were looked at; what follows is of these"""
     split: str
     """`newest` or `seed`"""
     exact: int
@@ -70,30 +78,33 @@ class DataAudit:
 
 
 def audit_data(data: TrainingData, training: TrainingConfig | None = None, near: float = NEAR) -> DataAudit:
-    """Split decisions as a training would, and look for what is on both sides.
+    """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
 
     near: resemblance (Jaccard, of word triples) from which states count as near duplicates. Raises
     `NotEnoughDataError` where they can't be split.
     """
     training = training or TrainingConfig()
     split = split_data(data, training)
-    twins = _find_twins(split.train, split.heldout, near)
-    close = [decision for decision in split.heldout if decision.id in twins]
-    apart = [decision for decision in split.heldout if decision.id not in twins]
+    heldout = list(draw_rows(split.heldout, range(len(split.heldout)), MOST_EXAMINED))
+    train = list(draw_rows(split.train, range(len(split.train)), MOST_LEARNED))
+    twins = _find_twins(split.train, heldout, near)
+    close = [decision for decision in heldout if decision.id in twins]
+    apart = [decision for decision in heldout if decision.id not in twins]
     return DataAudit(
         source=data.source,
         train=len(split.train),
         heldout=len(split.heldout),
+        examined=len(heldout),
         split="newest" if holds_newest(data, training) else "seed",
         exact=split.dropped,
         near=len(close),
-        near_share=len(close) / len(split.heldout),
+        near_share=len(close) / len(heldout),
         near_same_action=sum(twin.same_action for twin in twins.values()),
         too_new=split.too_new,
         shared_episodes=len({d.episode for d in split.train} & {d.episode for d in split.heldout}),
-        accuracy=bigram_regression_accuracy(split.train, split.heldout),
-        accuracy_without_near=bigram_regression_accuracy(split.train, apart) if apart else None,
-        accuracy_on_near=bigram_regression_accuracy(split.train, close) if close else None,
+        accuracy=bigram_regression_accuracy(train, heldout),
+        accuracy_without_near=bigram_regression_accuracy(train, apart) if apart else None,
+        accuracy_on_near=bigram_regression_accuracy(train, close) if close else None,
         twins=tuple(sorted(twins.values(), key=lambda twin: -twin.resemblance)[:_EXAMPLES]),
     )
 
@@ -101,16 +112,16 @@ def audit_data(data: TrainingData, training: TrainingConfig | None = None, near:
 def _find_twins(train: Sequence[Decision], heldout: Sequence[Decision], near: float) -> dict[str, Twin]:
     """Return the nearest twin in training of each held-out decision that has one, by its id.
 
-    Every pair is compared, by counting common triples in one product of matrices: nothing is missed.
+    Every pair of these is compared, by counting common triples in one product of matrices: nothing is missed.
     """
     shingles = [shingles_of(render_state(decision.state)) for decision in (*train, *heldout)]
     counted = CountVectorizer(analyzer=lambda one: one, binary=True, dtype=np.int32).fit_transform(shingles)
     ours, theirs = counted[: len(train)], counted[len(train) :]
     sizes, own_sizes = ours.getnnz(axis=1), theirs.getnnz(axis=1)
-    twins = {}
-    for start in range(0, len(heldout), _BLOCK_ROWS):
-        common = (theirs[start : start + _BLOCK_ROWS] @ ours.T).toarray()  # (block, train)
-        total = own_sizes[start : start + _BLOCK_ROWS, None] + sizes - common
+    twins, rows = {}, max(1, _BLOCK_CELLS // max(1, len(train)))
+    for start in range(0, len(heldout), rows):
+        common = (theirs[start : start + rows] @ ours.T).toarray()  # (block, train)
+        total = own_sizes[start : start + rows, None] + sizes - common
         alike = common / np.maximum(1, total)
         for row, nearest in enumerate(alike.argmax(axis=1)):
             if alike[row, nearest] >= near:

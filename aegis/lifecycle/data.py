@@ -14,7 +14,7 @@ from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, Traini
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
-from aegis.store import RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
+from aegis.store import LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision
 from aegis.workspace import Workspace
 
@@ -36,7 +36,9 @@ class TrainingData:
     own: bool = False
     """Whether they are a workspace's own, recorded as they were made"""
     chosen_episodes: frozenset[str] = frozenset()
-    """Episodes in which the teacher decided only what an HRM handed to it: learned from, and no measure of accuracy"""
+    """Episodes in which the teacher decided or labelled only a part: learned from, and no measure of accuracy"""
+    labelled: int = 0
+    """Of the decisions, how many others made and the teacher labelled"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,10 @@ def read_training_data(path: Path) -> TrainingData:
     return TrainingData(str(path), [example.decision for example in result.examples], result.rejected, claim)
 
 
-def read_workspace_data(workspace: Workspace, until: int | None = None) -> TrainingData:
-    """Read the decisions that a workspace's teacher made; raises `NotEnoughDataError` when there is no teacher yet.
+def read_workspace_data(workspace: Workspace, until: int | None = None, until_label: int | None = None) -> TrainingData:
+    """Read the decisions that a workspace's teacher made or labelled; raises `NotEnoughDataError` before there is one.
 
-    until: the place in the order of recording (`DecisionStore.newest`) of the last one read; all of them by default.
+    until, until_label: the places of the last ones read (`DecisionStore.newest`, `LabelBook.newest`); all by default.
     """
     nothing_yet = NotEnoughDataError(
         f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
@@ -88,14 +90,17 @@ def read_workspace_data(workspace: Workspace, until: int | None = None) -> Train
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-        chosen = store.episodes_beside(teacher.name)
+        # What an HRM's doubts, or the watch's suspicion, had a part in choosing is no measure of accuracy.
+        chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
+    decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label)
     return TrainingData(
         source=str(workspace.folder),
-        decisions=RecordedDecisions(workspace.database, teacher.name, until),
+        decisions=decisions,
         rejected=[],
         teacher=teacher,
         own=True,
         chosen_episodes=chosen,
+        labelled=decisions.labelled,
     )
 
 

@@ -10,9 +10,10 @@ from typing import Self
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import WatchConfig
 from aegis.errors import ConfigError
+from aegis.lifecycle.drift import DriftWatch, guard
 from aegis.lifecycle.policy import load_serving
 from aegis.lifecycle.watch import ServingWatch
-from aegis.promotion import DeferringPolicy, ModelRegistry, read_answers
+from aegis.promotion import DeferringPolicy, ModelRegistry
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
@@ -53,10 +54,13 @@ class Deciding:
         self._tell = tell
         self._say = say
         self._watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, self._get_teacher, watch, rng, tell)
+        self._drift = DriftWatch(store, workspace, tell)
+        self._drift_quantile = (watch or WatchConfig()).drift_quantile
         self.policy = self._make_policy()
 
     def after(self, decision: Decision) -> Policy | None:
         """Watch a decision that was carried out; return the policy to go on by where that has changed, else None."""
+        self._drift.after(self.policy)
         if not self._watch.after(decision):
             return None
         self.policy = self._make_policy()
@@ -67,9 +71,11 @@ class Deciding:
         lines = []
         for one in self._deferring:
             total = max(1, one.kept + one.deferred)
+            teacher = one.teacher.name if one.deferred else "the teacher"
             lines.append(
-                f"{one.policy.name} decided {one.kept} ({one.kept / total:.0%}), {one.teacher.name} the {one.deferred}"
+                f"{one.policy.name} decided {one.kept} ({one.kept / total:.0%}), {teacher} the {one.deferred}"
                 f" in which the confidence was below {one.defer_below:g}"
+                + (f" or the state unlike those in training ({one.unlike})" if one.knows_drift else "")
             )
         return lines
 
@@ -95,10 +101,9 @@ class Deciding:
             if self._defer_below is not None:
                 self._tell("no HRM serves: the teacher decides everything, whatever --defer-below says")
             return self._get_teacher()
-        if self._defer_below is None:
-            return hrm
         served = ModelRegistry(self._store, self._workspace).serving()
         folder = self._workspace.models / (served.name if served else hrm.name)
-        temperature = read_answers(folder).temperature
-        self._deferring.append(DeferringPolicy(hrm, self._get_teacher(), self._defer_below, temperature))
-        return self._deferring[-1]
+        guarded = guard(hrm, folder, self._get_teacher, self._drift_quantile, self._defer_below)
+        if isinstance(guarded, DeferringPolicy):
+            self._deferring.append(guarded)
+        return guarded

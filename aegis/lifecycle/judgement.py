@@ -31,6 +31,7 @@ from aegis.promotion import (
     time_policy,
     write_answers,
 )
+from aegis.promotion.drift import MOST_STATES, DriftDetector, fit_drift, write_drift
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,
@@ -90,6 +91,8 @@ class TrainingOutcome:
     serving: Serving | None
     """The HRM that decides from now on, when the gate let it"""
     examples: int
+    labelled: int
+    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): learned from, never judged by"""
     source: str
     """Where the decisions came from: a file, or the workspace"""
     train_examples: int
@@ -104,6 +107,7 @@ class TrainingOutcome:
         """Return what the registry keeps of it."""
         return {
             "decisions": self.examples,
+            "labelled": self.labelled,
             "source": self.source,
             "heldout": self.agreement.n,
             "accuracy": self.agreement.accuracy,
@@ -119,6 +123,7 @@ class TrainingOutcome:
         return {
             "parameters": self.run.policy.parameters,
             "examples": self.examples,
+            "labelled": self.labelled,
             "train_examples": self.train_examples,
             "device": self.device,
             "seconds": round(self.seconds, 3),
@@ -246,6 +251,10 @@ def train_candidate(
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
     milliseconds = time_policy(run.policy, sample, data.actions)
+    drift = fit_drift(
+        run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
+        run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
+    )
     kept = keep_answers(answers, labels, episodes, data.actions.names, milliseconds)
     return TrainingOutcome(
         run=run,
@@ -255,9 +264,10 @@ def train_candidate(
         baseline_logreg=logistic_regression_accuracy(train, heldout),
         baseline_ridge=ridge_accuracy(train, heldout),
         verdict=judge(agreement, gate, cooling),
-        save=_checked_save(run.policy, sample, kept),
+        save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
+        labelled=data.labelled,
         source=data.source,
         train_examples=len(split.train),
         dropped=split.dropped,
@@ -294,8 +304,10 @@ def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: 
     )
 
 
-def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers) -> Callable[[str, Path], None]:
-    """Return what saves the policy with its answers, and makes sure that what was saved decides as what was judged."""
+def _checked_save(
+    policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
+) -> Callable[[str, Path], None]:
+    """Return what saves the policy with what belongs to it, and makes sure that it decides as what was judged."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
@@ -307,5 +319,6 @@ def _checked_save(policy: HRMPolicy, states: Sequence[State], answers: HeldoutAn
         if difference > _LARGEST_DIFFERENCE:
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
         write_answers(folder, answers)
+        write_drift(folder, drift)
 
     return save

@@ -12,25 +12,38 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from aegis.agent import Agent, Step
 from aegis.agent.search import SearchChain, create_search
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RunConfig, TrainingConfig, WatchConfig, training_settings
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    HRMConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+    training_settings,
+)
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
+from aegis.lifecycle.drift import DriftWatch, guard
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.guard import GuardedPolicy, Patience
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.rollout import Rollout, unmixed
 from aegis.lifecycle.standing import AGENT_KEY
 from aegis.lifecycle.supervisor import TrainingSupervisor
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
 from aegis.lifecycle.watch import ServingWatch
+from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -60,6 +73,7 @@ class Runner:
         gate: GateConfig | None = None,
         model: HRMConfig | None = None,
         watch: WatchConfig | None = None,
+        rollout: RolloutConfig | None = None,
         make_search: Callable[[], SearchChain] = create_search,
         device: str = "cpu",
         backend: str = "auto",
@@ -71,6 +85,8 @@ class Runner:
         self._agent_config = agent or AgentConfig()
         self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
         self._watch_config = watch or WatchConfig()
+        self._rollout_config = rollout or RolloutConfig()
+        self._settings["rollout"] = asdict(self._rollout_config)
         self._load_teacher = load_teacher
         self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
@@ -122,7 +138,7 @@ class Runner:
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        takeover = Takeover(self.workspace, self._device, self._backend)
+        takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store))
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
             return
@@ -140,8 +156,10 @@ class Runner:
         )
         self._begin(store, policy, search, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
-        look = partial(self._look, store, supervisor, takeover, guarded)
+        rollout = self._make_rollout(store, agent)
+        look = partial(self._look, store, supervisor, takeover, rollout, guarded)
         watch = self._make_watch(store, agent)
+        drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
         try:
             while not self._is_over():
                 started = time.monotonic()
@@ -153,8 +171,11 @@ class Runner:
                 if step is not None:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
-                    self._made_by_hrm += step.decision.policy == takeover.name
+                    # What it made in a canary was no switch yet.
+                    self._made_by_hrm += step.decision.policy == takeover.name == unmixed(guarded.policy).name
                     watch.after(step.decision)
+                    rollout.after(step.decision)
+                    drift.after(guarded.policy)
                     tuning.decide_by_rule(self._tell)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
@@ -162,6 +183,7 @@ class Runner:
                     self._pause_until(started + self.config.interval_seconds)
         finally:
             watch.close()
+            rollout.close()
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
@@ -189,6 +211,23 @@ class Runner:
             AsideTeacher(self.workspace, self._load_teacher, agent.actions),
         )
 
+    def _guard(self, store: DecisionStore, policy: Policy, serving: Serving) -> Policy:
+        """Return the HRM with the teacher behind it, for states unlike those in training."""
+        return guard(policy, serving.folder, lambda: self._load_teacher(store), self._watch_config.drift_quantile)
+
+    def _make_rollout(self, store: DecisionStore, agent: Agent) -> Rollout:
+        return Rollout(
+            store,
+            self.workspace,
+            agent.actions,
+            self._load_teacher,
+            Takeover(self.workspace, self._device, self._backend),
+            self._rollout_config,
+            self._settings["gate"]["threshold"],
+            random.Random(self._seed),
+            lambda line: self._tell("stage", line),
+        )
+
     def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
         if teaches:
             note_collection(store, policy, search.name, self._seed, self.config.vary_presence, self._agent_config)
@@ -203,20 +242,26 @@ class Runner:
         return self._stop.is_set() or switched or (most is not None and self._made >= most)
 
     def _look(
-        self, store: DecisionStore, supervisor: TrainingSupervisor, takeover: Takeover, guarded: GuardedPolicy
+        self,
+        store: DecisionStore,
+        supervisor: TrainingSupervisor,
+        takeover: Takeover,
+        rollout: Rollout,
+        guarded: GuardedPolicy,
     ) -> None:
         """Look after the training and the switch, without making the next decision wait for them."""
         if supervisor.watches and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)
-        supervisor.tend(serves=serving is not None)
+        supervisor.tend(serves=serving is not None or rollout.waits)
         if serving is None:
             self._go_back(store, takeover, guarded)
+            guarded.policy = rollout.mix(guarded.policy)
             return
         loaded = takeover.loaded(serving)
         if loaded is not None and loaded is not guarded.policy:
-            previous, guarded.policy = guarded.policy.name, loaded
+            previous, guarded.policy = unmixed(guarded.policy).name, loaded
             fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
             self._tell("switched", f"switched from {previous} to {loaded.name}", fields)
         if takeover.fault:
@@ -225,7 +270,7 @@ class Runner:
     def _go_back(self, store: DecisionStore, takeover: Takeover, guarded: GuardedPolicy) -> None:
         """Let the teacher decide again where an HRM did that was rolled back, by whomever."""
         previous = takeover.forget()
-        if previous is None or guarded.policy.name != previous:
+        if previous is None or unmixed(guarded.policy).name != previous:
             return
         teacher = self._wait_for_teacher(store)
         if teacher is not None:
@@ -293,7 +338,8 @@ class Runner:
         self._say_doing(store, "paused")
         self._tell("paused", "paused: nothing is decided until it is resumed")
         while self.paused and not self._stop.is_set():
-            supervisor.tend(serves=find_serving(store, self.workspace) is not None)
+            registry = ModelRegistry(store, self.workspace)
+            supervisor.tend(serves=registry.serving() is not None or registry.candidate() is not None)
             self._going.wait(_LOOK_EVERY_SECONDS)
         if not self._stop.is_set():
             self._say_doing(store, "deciding")

@@ -16,6 +16,7 @@ from typing import Any
 from aegis.config import PHASE_1_DECISIONS, RunConfig
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.stage import read_trial
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, Tally, TrainingLog, TrainingRecord, read_tallies
 from aegis.workspace import Workspace
@@ -30,7 +31,7 @@ class TrainingProgress:
 
     number: int
     status: str
-    """`running`, `switched`, `refused` or `failed`"""
+    """`running`, `switched`, `passed` (the gate, with stages before the switch), `refused` or `failed`"""
     active: bool
     """Whether a process carries it out at this moment"""
     decisions: int
@@ -50,7 +51,8 @@ class Standing:
 
     workspace: str
     phase: int
-    """1 data collection, 2 HRM training, 3 switch (the HRM serves and has not decided yet), 4 RL fine-tuning"""
+    """1 data collection, 2 HRM training, 3 switch (an HRM proves itself, or serves and has not decided yet), 4 RL
+    fine-tuning"""
     running: bool
     """Whether an agent runs by itself here"""
     process: int | None
@@ -75,6 +77,12 @@ class Standing:
     mean_reward: float | None
     """Of the serving HRM's decisions that brought one"""
     training: TrainingProgress | None
+    candidate: str | None
+    """An HRM that passed the gate and proves itself before it serves"""
+    stage: str
+    """`shadow` or `canary`, '' without a candidate"""
+    trial: str
+    """Where it stands in its stage, in one line"""
     rl_updates: int
     """Updates of the HRM by policy gradient: 0, for that is not built yet"""
 
@@ -105,10 +113,11 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
+    trial = read_trial(store, ModelRegistry(store, workspace))
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
-        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest),
+        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest, proves=trial is not None),
         running=running,
         process=agent.get("pid") if running else None,
         doing=str(agent.get("doing", "")) if running else "",
@@ -116,7 +125,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         serving=served.name if served else teacher,
         using_hrm=served is not None,
         collected=collected,
-        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=served is not None),
+        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or trial)),
         decisions=sum(tally.decisions for tally in tallies),
         actions={tally.action: tally.decisions for tally in own},
         mean_gained=_sum(own, "gained") / known if known else None,
@@ -124,6 +133,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         hrm_actions={tally.action: tally.decisions for tally in by_hrm},
         mean_reward=sum(tally.reward for tally in by_hrm) / rewarded if rewarded else None,
         training=_progress(log, latest, workspace) if latest else None,
+        candidate=trial.candidate.name if trial else None,
+        stage=trial.candidate.stage if trial else "",
+        trial=trial.describe() if trial else "",
         rl_updates=0,
     )
 
@@ -153,9 +165,11 @@ def read_agent(store: DecisionStore) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _phase(serves: bool, decided: int, latest: TrainingRecord | None) -> int:
+def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:
     if serves:
         return 4 if decided else 3
+    if proves:
+        return 3
     return 2 if latest is not None and latest.status == "running" else 1
 
 
@@ -164,7 +178,7 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
     last = done[-1] if done else {}
     return TrainingProgress(
         number=record.id,
-        status=record.status,
+        status="passed" if "stage" in record.report else record.status,
         active=record.status == "running" and is_held(workspace.training_lock),
         decisions=record.decisions,
         epoch=int(last.get("epoch", 0)),

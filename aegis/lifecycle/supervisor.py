@@ -11,7 +11,7 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.standing import next_training_at
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry
-from aegis.store import DecisionStore, TrainingLog, TrainingRecord, read_tallies
+from aegis.store import DecisionStore, LabelBook, TrainingLog, TrainingRecord, read_tallies
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
@@ -81,6 +81,7 @@ class TrainingSupervisor:
         if ModelRegistry(self._store, self._workspace).cooling_decisions(cool_down):
             return None
         with self._store.database.transaction():
+            settings["last_label"] = LabelBook(self._store.database).newest()
             return self._log.begin(collected, self._store.newest(), settings, utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
@@ -128,5 +129,8 @@ class TrainingSupervisor:
         self._watched, self._epochs_told, self._epochs_at_start = None, 0, 0
         self._say_training(self._store, None)
         accuracy = record.report.get("heldout", {}).get("accuracy")
-        fields = {"training": record.id, "status": record.status, "reason": record.reason, "accuracy": accuracy}
-        self._tell("training_ended", f"training {record.id} {record.status}: {record.reason}", fields)
+        stage = record.report.get("stage")
+        status = "passed" if stage else record.status
+        fields = {"training": record.id, "status": status, "reason": record.reason, "accuracy": accuracy}
+        follows = f" and begins with {stage}" if stage else ""
+        self._tell("training_ended", f"training {record.id} {status}{follows}: {record.reason}", fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from aegis.lifecycle.collection import find_serving, open_store
 from aegis.promotion import Serving
@@ -15,12 +16,19 @@ _RETRY_SECONDS = 30.0
 
 
 class Takeover:
-    """Loads what serves, at once or in a thread of its own."""
+    """Loads what serves, at once or in a thread of its own; wrap: returns what is to decide, of what was loaded."""
 
-    def __init__(self, workspace: Workspace, device: str, backend: str = "auto") -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        device: str,
+        backend: str = "auto",
+        wrap: Callable[[Policy, Serving], Policy] = lambda policy, serving: policy,
+    ) -> None:
         self._workspace = workspace
         self._device = device
         self._backend = backend
+        self._wrap = wrap
         self._thread: threading.Thread | None = None
         self._policy: Policy | None = None
         self._failed_at = 0.0
@@ -34,9 +42,13 @@ class Takeover:
         serving = find_serving(store, self._workspace)
         if serving is None:
             return None
-        self._policy = self._load(serving)
+        self._policy = self._wrap(self._load(serving), serving)
         self.name = serving.name
         return self._policy
+
+    def load(self, serving: Serving) -> Policy:
+        """Load an HRM in the thread that asks, and remember nothing; raises `CheckpointError` when it is torn."""
+        return self._load(serving)
 
     def loaded(self, serving: Serving) -> Policy | None:
         """Return this HRM once it is loaded; the first call starts to load it."""
@@ -60,7 +72,7 @@ class Takeover:
 
     def _load_aside(self, serving: Serving) -> None:
         try:
-            self._policy = self._load(serving)
+            self._policy = self._wrap(self._load(serving), serving)
             self.name = serving.name
         except Exception as error:  # whatever it is, the policy before it goes on deciding
             self.fault, self._failed_at = str(error) or type(error).__name__, time.monotonic()

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegis.agent import SETTINGS
-from aegis.config import GateConfig, HRMConfig, TrainingConfig
+from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.stage import first_stage
 from aegis.lifecycle.tuning import settle_trial
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
@@ -141,7 +142,7 @@ def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, d
     from aegis.lifecycle.judgement import train_candidate
 
     log = TrainingLog(store.database)
-    data = read_workspace_data(workspace, record.last_seq)
+    data = read_workspace_data(workspace, record.last_seq, record.settings.get("last_label", 0))
 
     def train(settings: dict[str, Any], trial: str, checkpoints: Path) -> TrainingOutcome:
         def on_epoch(result: EpochResult) -> None:
@@ -183,14 +184,19 @@ def _with_trial(settings: dict[str, Any], trial: dict[str, Any]) -> dict[str, An
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:
     from aegis.promotion import ModelRegistry
 
-    status = "refused"
+    status, report = "refused", outcome.to_report()
     if outcome.verdict.passed:
         # A kill between these two repeats the judgement, under the next name: never the other way round.
         figures = outcome.to_figures() | {"training": record.id}
-        ModelRegistry(store, workspace).promote(outcome.save, figures, reason=outcome.verdict.reasons[0])
+        registry, reason = ModelRegistry(store, workspace), outcome.verdict.reasons[0]
+        stage = first_stage(RolloutConfig(**record.settings.get("rollout", {})))
+        if stage and registry.serving() is None:
+            report["stage"] = stage
+            registry.try_out(outcome.save, figures, stage, reason)
+        else:
+            registry.promote(outcome.save, figures, reason=reason)
         status = "switched"
-    report = outcome.to_report()
-    report["verdict"]["switched"] = outcome.verdict.passed
+    report["verdict"]["switched"] = outcome.verdict.passed and "stage" not in report
     TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.reasons), report, utc_now())
 
 

@@ -59,7 +59,7 @@ class Tuning:
 
     def training_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return a training's settings with what was changed, and under `trial` what it is to try."""
-        found = {
+        found = settings | {
             "training": settings["training"] | self._book.values("training"),
             "model": settings["model"] | self._book.values("model"),
             "gate": settings["gate"] | self._book.values("gate"),

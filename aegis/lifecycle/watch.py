@@ -9,16 +9,18 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from aegis.config import WatchConfig
 from aegis.lifecycle.aside import AsideTeacher
 from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
-from aegis.store import DecisionStore
-from aegis.types import ActionList, Decision, Policy
+from aegis.store import DecisionStore, LabelBook
+from aegis.types import ActionList, Decision, Policy, utc_now
 from aegis.workspace import Workspace
 
 _KEY_PREFIX = "watch:"
@@ -75,8 +77,8 @@ class ServingWatch:
         if self._aside is not None:
             self._aside.ask(decision)
             return False
-        action = self._ask(decision)
-        return action is not None and self._weigh(served.name, action == decision.action.name)
+        answer = self._ask(decision)
+        return answer is not None and self._weigh(decision, answer)
 
     def close(self) -> None:
         """Ask nothing more."""
@@ -86,21 +88,20 @@ class ServingWatch:
     def _settle(self) -> bool:
         """Weigh the answers that came meanwhile; return whether another policy serves from now on."""
         changed = False
-        for decision, action, fault in self._aside.answers() if self._aside else ():
-            if action is None:
+        for decision, answer, fault in self._aside.answers() if self._aside else ():
+            if answer is None:
                 self._close_eyes(fault)
             else:
-                changed |= self._weigh(decision.policy, action == decision.action.name)
+                changed |= self._weigh(decision, answer)
         return changed
 
-    def _ask(self, decision: Decision) -> str | None:
+    def _ask(self, decision: Decision) -> Sequence[float] | None:
         try:
             self._teacher = self._teacher or self._load_teacher()
-            answer = self._teacher.probabilities([decision.state], self._actions)[0]
+            return self._teacher.probabilities([decision.state], self._actions)[0]
         except Exception as error:  # whatever it is, the HRM goes on deciding
             self._close_eyes(str(error) or type(error).__name__)
             return None
-        return self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
 
     def _close_eyes(self, fault: str) -> None:
         self._blind_until = time.monotonic() + _RETRY_SECONDS
@@ -111,9 +112,11 @@ class ServingWatch:
             self._told.add(line)
             self._tell(line)
 
-    def _weigh(self, name: str, agrees: bool) -> bool:
+    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+        name, agrees = decision.policy, self._actions.names[int(np.argmax(answer))] == decision.action.name
         # One transaction: another process of this workspace may audit at the same moment, and roll back before.
         with self._store.database.transaction():
+            keep_label(self._store, decision, answer, "audit")
             served = self._registry.serving()
             watch = read_watch(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:
@@ -143,6 +146,13 @@ class ServingWatch:
         self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
 
 
+def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float], reason: str) -> None:
+    """Keep what the teacher answered to a decision that it did not make, for the next training to learn from."""
+    teacher = store.teacher()
+    if teacher is not None and store.get(decision.id) is not None:
+        LabelBook(store.database).append(decision, teacher.name, answer, reason, utc_now())
+
+
 def read_watch(
     store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
 ) -> Watch | None:
@@ -154,7 +164,7 @@ def read_watch(
     except (ValueError, KeyError, TypeError):
         pass  # out of form: it begins anew
     figures = next((version.figures for version in registry.models() if version.name == name), {})
-    promised = _promise(figures)
+    promised = promise_of(figures)
     return None if promised is None else Watch(promised, config)
 
 
@@ -170,7 +180,8 @@ def describe_watch(watch: Watch) -> str:
     )
 
 
-def _promise(figures: Mapping[str, Any]) -> float | None:
+def promise_of(figures: Mapping[str, Any]) -> float | None:
+    """Return the agreement that a version's held-out figures vouch for, the lower bound; None where none is kept."""
     interval = figures.get("interval")
     if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
         return None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         sentence_embeddings_installed,
         sentence_ridge_accuracy,
     )
+    from aegis.promotion.calibration import CalibrationEstimate, estimate_calibration
     from aegis.promotion.deferral import (
         CurvePoint,
         DeferringPolicy,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionMetrics",
     "Agreement",
+    "CalibrationEstimate",
     "CurvePoint",
     "DeferringPolicy",
     "Expense",
@@ -53,6 +55,7 @@ __all__ = [
     "bigram_regression_accuracy",
     "confidence_sequence",
     "deferral_curve",
+    "estimate_calibration",
     "gradient_boosting_accuracy",
     "judge",
     "keep_answers",
@@ -70,6 +73,8 @@ __all__ = [
 _ROOM_OF = {
     "ActionMetrics": "metrics",
     "Agreement": "metrics",
+    "CalibrationEstimate": "calibration",
+    "estimate_calibration": "calibration",
     "CurvePoint": "deferral",
     "DeferringPolicy": "deferral",
     "Expense": "deferral",

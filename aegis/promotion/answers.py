@@ -15,10 +15,19 @@ from typing import Any
 import numpy as np
 
 from aegis.errors import CheckpointError
-from aegis.promotion.calibration import calibration_error, cross_fitted, fit_temperature
+from aegis.promotion.calibration import (
+    CalibrationEstimate,
+    calibration_error,
+    cross_fitted,
+    estimate_calibration,
+    fit_temperature,
+)
 from aegis.types import new_id
 
 ANSWERS_FILE = "heldout.json"
+MOST_KEPT = 10_000
+"""Answers that are kept (about 1 MB), evenly drawn from more: what is read from them is known to a point by then"""
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class HeldoutAnswers:
     """Fitted on all of them: what the policy's probabilities are calibrated by from now on"""
     milliseconds: float | None = None
     """Median time of one decision, where it was measured"""
+    judged: int | None = None
+    """How many decisions judged it, of which these are kept; None: all"""
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the probabilities (n, A) and the labels (n,)."""
@@ -48,6 +59,10 @@ class HeldoutAnswers:
         """Return the calibration error before and after; after: cross-fitted, never on what was fitted on."""
         return calibration_error(*self.arrays()), calibration_error(self.calibrated(), self.arrays()[1])
 
+    def estimate(self) -> CalibrationEstimate:
+        """Return the calibration error after (cross-fitted), with its interval and what chance alone would give."""
+        return estimate_calibration(self.calibrated(), self.arrays()[1], self.episodes)
+
 
 def keep_answers(
     probabilities: Sequence[Sequence[float]],
@@ -56,15 +71,18 @@ def keep_answers(
     actions: Sequence[str],
     milliseconds: float | None = None,
 ) -> HeldoutAnswers:
-    """Return a policy's answers to decisions, with the temperature that fits them.
+    """Return a policy's answers to decisions, with the temperature that fits all of them; of many, some are kept.
 
     labels: the teacher's choices, as places in `actions`; episodes: the decisions' own.
     """
+    count = len(labels)
+    rows = range(count) if count <= MOST_KEPT else [place * count // MOST_KEPT for place in range(MOST_KEPT)]
     return HeldoutAnswers(
         actions=tuple(actions),
-        probabilities=tuple(tuple(row) for row in probabilities),
-        labels=tuple(labels),
-        episodes=tuple(episodes),
+        probabilities=tuple(tuple(round(float(p), _DIGITS) for p in probabilities[row]) for row in rows),
+        labels=tuple(labels[row] for row in rows),
+        episodes=tuple(episodes[row] for row in rows),
+        judged=count,
         temperature=fit_temperature(np.asarray(probabilities), np.asarray(labels)),
         milliseconds=milliseconds,
     )
@@ -96,6 +114,7 @@ def read_answers(folder: Path) -> HeldoutAnswers:
             episodes=tuple(str(name) for name in fields["episodes"]),
             temperature=float(fields["temperature"]),
             milliseconds=None if fields.get("milliseconds") is None else float(fields["milliseconds"]),
+            judged=None if fields.get("judged") is None else int(fields["judged"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

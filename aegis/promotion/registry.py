@@ -20,7 +20,14 @@ GATE = "gate"
 """Who promotes what has passed."""
 WATCH = "watch"
 """Who rolls back what has become worse."""
+ROLLOUT = "rollout"
+"""Who moves a candidate from stage to stage, and refuses it."""
+SHADOW, CANARY = "shadow", "canary"
 _SERVING_KEY = "serving"
+_CANDIDATE_KEY = "candidate"
+_SERVED = ("promoted", "rolled_back")
+_BEGUN = {SHADOW: "shadowed", CANARY: "canary"}
+"""Event by stage"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,18 @@ class Serving:
     """As in its decisions, e.g. `hrm@1`"""
     folder: Path
     promoted_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version that passed the gate and proves itself before it serves."""
+
+    name: str
+    folder: Path
+    stage: str
+    """`shadow`: it decides silently beside the teacher; `canary`: it makes a share of the decisions"""
+    began: int
+    """Place in the order of recording of the newest decision when the stage began"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,8 @@ class ModelVersion:
     promoted_by: str
     reason: str
     """Of its last promotion"""
+    stage: str = ""
+    """`shadow` or `canary` while it proves itself, `refused` where it did not; else ''"""
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
@@ -60,7 +81,8 @@ class ModelEvent:
     """A step in what served."""
 
     kind: str
-    """`promoted`, `rolled_back` (to `model`, from `previous`) or `warned` (of `model`)"""
+    """`promoted`, `rolled_back` (to `model`, from `previous`) or `warned` (of `model`); before a switch `shadowed`,
+    `canary` (`model` begins that stage) and `refused`"""
     model: str | None
     previous: str | None
     who: str
@@ -100,24 +122,57 @@ class ModelRegistry:
 
         It serves only once it is wholly written; a kill before that leaves the one before it serving.
         """
-        name, folder = self._reserve()
-        # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
-        save(name, folder)
-        made_at = utc_now().isoformat()
-        with self._store.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO models (name, figures, made_at) VALUES (?, ?, ?)",
-                (name, json.dumps(dict(figures or {})), made_at),
-            )
+        name, folder = self._write(save)
+        with self._store.database.transaction():
+            self._keep(name, figures)
             promoted_at = self._serve("promoted", name, who, reason, {})
         return Serving(name, folder, promoted_at)
 
-    def promote_again(self, name: str, who: str, reason: str) -> Serving:
+    def promote_again(self, name: str, who: str, reason: str, evidence: Mapping[str, Any] | None = None) -> Serving:
         """Let a policy that was kept serve; raises `StoreError` where there is none of this name."""
         version = self._existing(name)
         with self._store.database.transaction():
-            promoted_at = self._serve("promoted", name, who, reason, {})
+            promoted_at = self._serve("promoted", name, who, reason, evidence or {})
         return Serving(name, version.folder, promoted_at)
+
+    def try_out(
+        self, save: Callable[[str, Path], None], figures: Mapping[str, Any] | None, stage: str, reason: str
+    ) -> Candidate:
+        """Keep a policy as `promote` does, and let it begin a stage instead of serving."""
+        name, _ = self._write(save)
+        with self._store.database.transaction():
+            self._keep(name, figures)
+            return self.begin_stage(name, stage, GATE, reason, {})
+
+    def begin_stage(self, name: str, stage: str, who: str, reason: str, evidence: Mapping[str, Any]) -> Candidate:
+        """Let a version that was kept begin a stage, in place of whichever candidate there was."""
+        with self._store.database.transaction():
+            began = self._store.newest()
+            self._store.set_meta(_CANDIDATE_KEY, json.dumps({"name": name, "stage": stage, "began": began}))
+            self._record(_BEGUN[stage], name, None, who, reason, evidence)
+        return Candidate(name, self._workspace.models / name, stage, began)
+
+    def candidate(self) -> Candidate | None:
+        """Return the version that proves itself now, or None."""
+        text = self._store.get_meta(_CANDIDATE_KEY)
+        if not text:
+            return None
+        try:
+            fields = json.loads(text)
+            return Candidate(
+                fields["name"], self._workspace.models / fields["name"], fields["stage"], int(fields["began"])
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self._workspace.database}: the candidate is recorded out of form ({error})") from error
+
+    def refuse(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
+        """End the candidate's way; it stays kept. Raises `StoreError` where there is none."""
+        with self._store.database.transaction():
+            candidate = self.candidate()
+            if candidate is None:
+                raise StoreError(f"{self._workspace.folder}: no candidate to refuse")
+            self._store.set_meta(_CANDIDATE_KEY, "")
+            self._record("refused", candidate.name, None, who, reason, evidence)
 
     def roll_back(
         self, name: str | None, who: str, reason: str, evidence: Mapping[str, Any] | None = None
@@ -145,10 +200,8 @@ class ModelRegistry:
         served = self.serving()
         if served is None:
             return None
-        number, has_served = (
-            _number(served.name),
-            {e.model for e in self.events()} | {e.previous for e in self.events()},
-        )
+        steps = [event for event in self.events() if event.kind in _SERVED]
+        number, has_served = _number(served.name), {e.model for e in steps} | {e.previous for e in steps}
         good = [
             v.name for v in self.models() if not v.rolled_back and v.name in has_served and _number(v.name) < number
         ]
@@ -157,7 +210,7 @@ class ModelRegistry:
     def models(self) -> list[ModelVersion]:
         """Return every version that was kept, the oldest first."""
         rows = {row["name"]: row for row in self._store.database.query("SELECT * FROM models")}
-        served, events = self.serving(), self.events()
+        served, events, candidate = self.serving(), self.events(), self.candidate()
         versions = []
         for folder in sorted(self._workspace.models.glob("hrm@[0-9]*"), key=lambda path: _number(path.name)):
             if not any(folder.iterdir()):
@@ -166,6 +219,7 @@ class ModelRegistry:
             promoted = [event for event in events if event.kind == "promoted" and event.model == name]
             steps = [e.kind for e in events if name == (e.previous if e.kind == "rolled_back" else e.model)]
             steps = [kind for kind in steps if kind != "warned"]
+            stage = "refused" if steps[-1:] == ["refused"] else ""
             versions.append(
                 ModelVersion(
                     name=name,
@@ -176,6 +230,7 @@ class ModelRegistry:
                     rolled_back=steps[-1:] == ["rolled_back"],
                     promoted_by=promoted[-1].who if promoted else "",
                     reason=promoted[-1].reason if promoted else "",
+                    stage=candidate.stage if candidate is not None and candidate.name == name else stage,
                 )
             )
         return versions
@@ -193,15 +248,32 @@ class ModelRegistry:
 
         cool_down: how many must follow a roll-back. A person's own promotion ends it.
         """
-        sql = "SELECT kind, newest FROM model_events WHERE kind <> 'warned' ORDER BY seq DESC LIMIT 1"
+        sql = (
+            "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC LIMIT 1"
+        )
         rows = self._store.database.query(sql)
         if not rows or rows[0]["kind"] != "rolled_back":
             return 0
         return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
 
+    def _write(self, save: Callable[[str, Path], None]) -> tuple[str, Path]:
+        name, folder = self._reserve()
+        # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
+        save(name, folder)
+        return name, folder
+
+    def _keep(self, name: str, figures: Mapping[str, Any] | None) -> None:
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO models (name, figures, made_at) VALUES (?, ?, ?)",
+                (name, json.dumps(dict(figures or {})), utc_now().isoformat()),
+            )
+
     def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:
         previous, now = self.serving(), utc_now().isoformat()
         self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": now}) if name else "")
+        if kind == "promoted":
+            self._store.set_meta(_CANDIDATE_KEY, "")  # whoever was on the way: another one serves now, or it does
         self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
         return now
 

@@ -2,6 +2,7 @@
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
+LabelBook           what the teacher answered to decisions that others had made
 RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
 UsageLedger         counts the tokens that an endpoint was paid for
 read_tallies        sums by policy and action, without reading every decision
@@ -22,6 +23,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.label import LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.tally import Tally, read_tallies
 from aegis.store.training_log import TrainingLog, TrainingRecord
@@ -33,6 +35,7 @@ __all__ = [
     "Example",
     "ExchangeResult",
     "ImportReport",
+    "LabelBook",
     "RecordedDecisions",
     "RejectedRecord",
     "Tally",

@@ -155,6 +155,18 @@ class DecisionStore:
         sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"
         return int(self.database.query(sql, (policy, until))[0]["n"])
 
+    def rewards_after(self, place: int) -> dict[str, list[float]]:
+        """Return the known rewards of the decisions after a place in the order of recording (`newest`), by policy."""
+        sql = (
+            "SELECT d.policy, o.reward FROM decisions AS d"
+            " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
+            " WHERE d.seq > ? AND o.reward IS NOT NULL ORDER BY d.seq"
+        )
+        found: dict[str, list[float]] = {}
+        for row in self.database.query(sql, (place,)):
+            found.setdefault(row["policy"], []).append(float(row["reward"]))
+        return found
+
     def action_counts(self, policy: str | None = None) -> dict[str, int]:
         """Return how often each action was chosen, by this policy or by all, the commonest first."""
         sql = (

@@ -1,32 +1,42 @@
-"""The decisions of a workspace as a sequence that is read from its database page by page; it never holds them all."""
+"""The decisions of a workspace as a sequence that is read from its database page by page; it never holds them all.
+
+After a policy's own decisions come those of others that it labelled (`LabelBook`), as it would have made them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore
+from aegis.store.label import LabelBook
 from aegis.types import Decision, new_id
 
 _IDENTITY_KEY = "identity"
 
 
 class RecordedDecisions(Sequence[Decision]):
-    """The decisions of one policy up to the newest at this moment, in the order of recording.
+    """The decisions of one policy up to the newest at this moment, in the order of recording, and those it labelled.
 
-    until: a place in that order (`DecisionStore.newest`) to end with instead. Each reading opens the database anew;
-    what is recorded later is not seen.
+    until, until_label: places in those orders (`DecisionStore.newest`, `LabelBook.newest`) to end with instead. Each
+    reading opens the database anew; what is recorded later is not seen.
     """
 
-    def __init__(self, path: Path, policy: str, until: int | None = None) -> None:
+    def __init__(self, path: Path, policy: str, until: int | None = None, until_label: int | None = None) -> None:
         self._path = path
         self._policy = policy
         with Database(path) as database, database.transaction():  # so that nobody records one meanwhile
             store = DecisionStore(database)
             self._last = store.newest() if until is None else until
-            self._count = store.count(policy, self._last)
+            labels = LabelBook(database)
+            self._last_label = labels.newest() if until_label is None else until_label
+            self._own = store.count(policy, self._last)
+            self.labelled = labels.count(policy, self._last_label)
+            """How many of them it labelled and did not make"""
+            self._count = self._own + self.labelled
             newest = database.query("SELECT id FROM decisions WHERE seq = ?", (self._last,))
             self._newest = str(newest[0]["id"]) if newest else ""
             known = store.get_meta(_IDENTITY_KEY)
@@ -40,7 +50,8 @@ class RecordedDecisions(Sequence[Decision]):
 
         The newest decision's id is in it, so that a database restored from a copy is not taken for what it was later.
         """
-        return f"{self._identity}-{self._last}-{self._newest}-{self._policy}"
+        labels = f"-labels-{self._last_label}" if self.labelled else ""
+        return f"{self._identity}-{self._last}-{self._newest}-{self._policy}{labels}"
 
     def __len__(self) -> int:
         return self._count
@@ -48,6 +59,7 @@ class RecordedDecisions(Sequence[Decision]):
     def __iter__(self) -> Iterator[Decision]:
         with Database(self._path) as database:
             yield from DecisionStore(database).decisions([self._policy], self._last)
+            yield from LabelBook(database).decisions(self._policy, self._last_label)
 
     @overload
     def __getitem__(self, place: int) -> Decision: ...
@@ -65,6 +77,9 @@ class RecordedDecisions(Sequence[Decision]):
             return self._read(store, places)
 
     def _read(self, store: DecisionStore, place: int) -> Decision:
+        if place >= self._own:
+            labelled = LabelBook(store.database).decisions(self._policy, self._last_label)
+            return next(islice(labelled, place - self._own, None))
         sql = "SELECT id FROM decisions WHERE +policy = ? ORDER BY seq LIMIT 1 OFFSET ?"
         example = store.get(store.database.query(sql, (self._policy, place))[0]["id"])
         assert example is not None  # a decision is never removed

@@ -231,3 +231,35 @@ def test_options_that_are_no_share_are_refused_by_name(with_tiny_hrm, arguments)
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 1, *arguments)
     assert result.exit_code == 2
     assert arguments[0] in result.stderr
+
+
+def test_a_candidate_before_the_switch_is_shown_with_its_stage_and_figures(tmp_path):
+    folder = Workspace(tmp_path / "w")
+    with Database(folder.database) as database:
+        store = DecisionStore(database)
+        store.claim_teacher("scripted", 0, "a rule, no model")
+        registry = ModelRegistry(store, folder)
+        registry.try_out(save, FIGURES | {"labelled": 7}, "shadow", "accuracy 85.00% is at least the threshold")
+        shown = run("models", "--workspace", folder.folder).output
+        assert re.search(r"hrm@1 +shadow", shown)
+        assert "of which 7 labelled by the teacher" in shown
+        assert "hrm@1 in shadow: 0 of 0 decisions compared, at least 79.6% promised" in shown
+        assert "shadow of hrm@1 begun by gate: accuracy 85.00%" in shown
+        status = run("status", "--workspace", folder.folder).output
+        assert "Phase 3: Switch (hrm@1 proves itself in shadow)" in status
+        assert "Before the switch: hrm@1 in shadow" in status
+        document = json.loads(run("models", "--workspace", folder.folder, "--json").output)
+        assert (document["candidate"]["stage"], document["serving"]) == ("shadow", None)
+        registry.refuse("rollout", "shadow: agreed in 3 of 20", {"agreed": 3})
+    shown = run("models", "--workspace", folder.folder).output
+    assert re.search(r"hrm@1 +refused", shown)
+    assert "hrm@1 refused by rollout: shadow: agreed in 3 of 20" in shown
+
+
+@pytest.mark.parametrize(
+    "option", [["--shadow", "5"], ["--canary", "1.5"], ["--canary-decisions", "3"], ["--drift-quantile", "1"]]
+)
+def test_stages_that_can_tell_nothing_are_refused_by_name(tmp_path, option):
+    refused = run("start", "--workspace", tmp_path / "w", "--teacher", "scripted", "--headless", *option)
+    assert refused.exit_code == 2
+    assert option[0] in refused.stderr

@@ -84,6 +84,8 @@ def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, chang
         found, used = again.think(STATES, to_the_end)
         assert np.abs(found - wanted.numpy()).max() < 1e-5
         assert used.tolist() == segments.tolist()
+    assert np.abs(again.represent(STATES) - policy.represent(STATES)).max() < 1e-4
+    assert np.abs(again.decide(STATES)[1] - policy.represent(STATES)).max() < 1e-4
     assert used.tolist() == [3] * len(STATES)
 
 
@@ -210,3 +212,14 @@ def test_openvino_decides_as_the_eager_model(exported, policy):
     again = OnnxPolicy.load(exported.folder, runtime="openvino")
     assert again.backend == "openvino"
     assert np.allclose(again.think(STATES)[0], policy.think(STATES)[0], atol=1e-3)
+
+
+def test_an_export_of_another_form_is_made_again(policy, tmp_path):
+    model = tmp_path / "hrm@3"
+    policy.save(model)
+    export_onnx(policy, model / "onnx", examples_of(policy))
+    check = json.loads((model / "onnx" / "check.json").read_text())
+    (model / "onnx" / "check.json").write_text(json.dumps(check | {"form": 1}))
+    with pytest.raises(CheckpointError, match="another version of AEGIS"):
+        OnnxPolicy.load(model / "onnx")
+    assert load_policy(model, backend="onnx", examples=lambda: examples_of(policy)).backend == "onnx"

@@ -57,7 +57,15 @@ def teacher():
 def make_runner(workspace, make_search, teacher):
     """Return what makes a runner; trainer: Python that is run in place of a training."""
 
-    def make(trainer="pass", load=None, notify=lambda event: None, make_search=make_search, watch=None, **settings):
+    def make(
+        trainer="pass",
+        load=None,
+        notify=lambda event: None,
+        make_search=make_search,
+        watch=None,
+        rollout=None,
+        **settings,
+    ):
         config = RunConfig(**({"interval_seconds": 0.0, "vary_presence": True} | settings))
 
         def load_teacher(store):
@@ -72,6 +80,7 @@ def make_runner(workspace, make_search, teacher):
             model=TINY,
             make_search=make_search,
             watch=watch,
+            rollout=rollout,
             notify=notify,
         )
 

@@ -74,3 +74,14 @@ def test_how_alike_counts_as_near_is_a_choice():
 def test_the_split_is_the_one_that_a_training_would_make(split, own, said):
     given = replace(data([make(n) for n in range(60)]), own=own)
     assert audit_data(given, TrainingConfig(split=split)).split == said
+
+
+def test_of_many_held_out_decisions_a_part_is_looked_at_and_this_is_said(monkeypatch):
+    from aegis.lifecycle import audit as room
+
+    monkeypatch.setattr(room, "MOST_EXAMINED", 10)
+    monkeypatch.setattr(room, "MOST_LEARNED", 40)
+    monkeypatch.setattr(room, "_BLOCK_CELLS", 100)  # one row of the held-out ones at a time
+    audit = audit_data(data([make(n) for n in range(100)]), NEWEST)
+    assert (audit.train, audit.heldout, audit.examined, audit.near) == (80, 20, 10, 0)
+    assert audit.accuracy == 1.0

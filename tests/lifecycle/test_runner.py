@@ -288,3 +288,43 @@ def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_ru
     runner.stop()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspace, make_runner, monkeypatch):
+    import numpy as np
+
+    from aegis.lifecycle.takeover import Takeover
+    from aegis.promotion import ModelRegistry
+    from aegis.promotion.drift import fit_drift, write_drift
+
+    class Lost(ScriptedTeacher):
+        """Knows no state."""
+
+        @property
+        def actions(self):
+            from aegis.agent import RESEARCH_ACTIONS
+
+            return RESEARCH_ACTIONS
+
+        def decide(self, states):
+            return np.array(self.probabilities(states, self.actions)), np.full((len(states), 2), 50.0, dtype=np.float32)
+
+    def save(name, folder):
+        rng = np.random.default_rng(0)
+        write_drift(folder, fit_drift(*(rng.normal(size=(50, 2)).astype(np.float32) for _ in range(2))))
+
+    monkeypatch.setattr(Takeover, "_load", lambda self, serving: Lost(name=serving.name))
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(save)
+    events = []
+    runner = make_runner(notify=events.append, interval_seconds=0.002)
+    thread = run_aside(runner)
+    wait_for(lambda: len(decided(events)) >= 3)
+    assert {event.fields["policy"] for event in decided(events)} == {"scripted"}
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).roll_back(None, "ada", "odd answers")
+    wait_for(lambda: any(event.kind == "switched" for event in events))
+    runner.stop()
+    thread.join(20)
+    (switched,) = [event for event in events if event.kind == "switched"]
+    assert switched.message == "went back from hrm@1 to scripted"

@@ -139,3 +139,29 @@ def test_after_a_roll_back_the_next_training_needs_more_decisions(store):
     log.end(record.id, "switched", "", {}, utc_now())
     assert next_training_at(log, 100) == 1000
     assert next_training_at(log, 100, serves=False) == 1200
+
+
+def test_what_the_teacher_answered_is_kept_as_a_label_and_learned_from_but_never_judges(store, workspace):
+    from aegis.config import TrainingConfig
+    from aegis.lifecycle import read_workspace_data, split_data
+    from aegis.store import LabelBook
+
+    store.claim_teacher("scripted", 0, "a rule")
+    search = Action("web_search")
+    store.append_many(
+        Decision(f"t{n // 10}", n % 10, {"own": n}, ACTIONS, search, None, "scripted") for n in range(100)
+    )
+    ModelRegistry(store, workspace).promote(save, FIGURES)
+    watch, audited = make_watch(store, workspace, Scripted()), [decided(n, "web_search") for n in range(10)]
+    for decision in audited:
+        store.append(decision)
+        watch.after(decision)
+    (first, *others) = LabelBook(store.database).decisions("scripted")
+    assert (first.probabilities, len(others)) == ((0.97, 0.01, 0.01, 0.01), 9)
+    data = read_workspace_data(workspace)
+    assert (len(data.decisions), data.labelled) == (110, 10)
+    split = split_data(data, TrainingConfig())
+    ids = {decision.id for decision in audited}
+    assert ids <= {decision.id for decision in split.train}  # though they are the newest
+    assert not ids & {decision.id for decision in split.heldout}
+    assert len(split.heldout) >= 20

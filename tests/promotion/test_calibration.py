@@ -7,7 +7,14 @@ import pytest
 
 from aegis.errors import CheckpointError
 from aegis.promotion import keep_answers, read_answers, write_answers
-from aegis.promotion.calibration import calibration_error, cross_fitted, fit_temperature, with_temperature
+from aegis.promotion.answers import MOST_KEPT
+from aegis.promotion.calibration import (
+    calibration_error,
+    cross_fitted,
+    estimate_calibration,
+    fit_temperature,
+    with_temperature,
+)
 
 NAMES = ("a", "b", "c")
 
@@ -88,3 +95,30 @@ def test_answers_out_of_form_are_said(tmp_path, change):
 def test_missing_answers_are_said(tmp_path):
     with pytest.raises(CheckpointError, match="missing or out of form"):
         read_answers(tmp_path)
+
+
+def test_an_honest_policy_measures_the_floor_and_less_once_debiased():
+    found = [estimate_calibration(*draw(220, 1.0, seed), [str(n // 20) for n in range(220)]) for seed in range(20)]
+    assert np.mean([one.error for one in found]) == pytest.approx(np.mean([one.floor for one in found]), abs=0.01)
+    assert np.mean([one.floor for one in found]) > 0.04
+    assert np.median([one.root_mean_square for one in found]) < 0.04
+    assert np.mean([one.interval[0] <= one.floor for one in found]) > 0.7
+
+
+def test_a_policy_that_is_too_sure_is_told_from_chance():
+    probabilities, labels = draw(2000, 0.3)
+    found = estimate_calibration(probabilities, labels, [str(n // 20) for n in range(2000)])
+    assert found.interval[0] > 3 * found.floor
+    assert found.interval[0] <= found.error <= found.interval[1]
+    assert found.root_mean_square > found.error
+
+
+def test_of_many_answers_some_are_kept_and_the_temperature_is_that_of_all(tmp_path):
+    probabilities, labels = draw(MOST_KEPT + 5000, 0.5)
+    answers = keep(probabilities, labels)
+    assert (len(answers.labels), answers.judged) == (MOST_KEPT, MOST_KEPT + 5000)
+    assert answers.temperature == fit_temperature(probabilities, labels)
+    assert answers.episodes[-1] == f"e{(MOST_KEPT + 5000) // 10 - 1}"
+    write_answers(tmp_path, answers)
+    assert (tmp_path / "heldout.json").stat().st_size < 1_000_000
+    assert read_answers(tmp_path) == answers

@@ -127,3 +127,19 @@ def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision):
     with Database(path) as database:
         outcome = DecisionStore(database).get("old").outcome
         assert (outcome.reward, outcome.components) == (1.0, {})
+
+
+def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(path):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
+        with Database(path) as database, database.transaction() as connection:
+            for kind in ("promoted", "rolled_back"):
+                sql = (
+                    "INSERT INTO model_events (kind, model, who, reason, newest, at) VALUES (?, 'hrm@1', 'x', '', 0, ?)"
+                )
+                connection.execute(sql, (kind, NOW))
+    with Database(path) as database:
+        rows = database.query("SELECT seq, kind FROM model_events ORDER BY seq")
+        assert [tuple(row) for row in rows] == [(1, "promoted"), (2, "rolled_back")]
+        with pytest.raises(StoreError, match="recorded for good"), database.transaction() as connection:
+            connection.execute("DELETE FROM model_events")

@@ -1,0 +1,77 @@
+"""What the teacher answered to decisions that others had made: labels, kept beside them and learned from later.
+
+They are only ever appended, one for each decision; the decision itself stays as it was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from aegis.store.database import Database
+from aegis.store.decisions import DecisionStore
+from aegis.types import Action, Decision, check_probabilities
+
+_PAGE_ROWS = 500
+
+
+class LabelBook:
+    """The labels in a workspace's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(
+        self, decision: Decision, teacher: str, probabilities: Sequence[float], reason: str, now: datetime
+    ) -> None:
+        """Keep a teacher's answer to a decision; where one is kept already, that one stays.
+
+        reason: why it was asked, e.g. `audit`. Raises `DataError` for what is no distribution over its actions,
+        `StoreError` where no such decision is recorded.
+        """
+        check_probabilities(probabilities, len(decision.actions))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO labels (decision_id, teacher, probabilities, reason, labelled_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (decision_id) DO NOTHING",
+                (decision.id, teacher, json.dumps(list(probabilities)), reason, now.isoformat()),
+            )
+
+    def newest(self) -> int:
+        """Return the newest label's place in the order of labelling, 0 where there is none."""
+        return int(self._database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM labels")[0]["seq"])
+
+    def count(self, teacher: str, until: int | None = None) -> int:
+        """Return how many decisions this teacher has labelled, up to a place (see `newest`)."""
+        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (?2 IS NULL OR seq <= ?2)"
+        return int(self._database.query(sql, (teacher, until))[0]["n"])
+
+    def episodes(self, teacher: str) -> frozenset[str]:
+        """Return the episodes of the decisions that this teacher has labelled."""
+        sql = (
+            "SELECT DISTINCT d.episode FROM labels AS l JOIN decisions AS d ON d.id = l.decision_id WHERE l.teacher = ?"
+        )
+        return frozenset(row["episode"] for row in self._database.query(sql, (teacher,)))
+
+    def decisions(self, teacher: str, until: int | None = None) -> Iterator[Decision]:
+        """Yield the labelled decisions as the teacher would have made them, in the order of labelling, page by page."""
+        last, seq = self.newest() if until is None else until, 0
+        sql = (
+            "SELECT seq, decision_id, probabilities FROM labels"
+            f" WHERE teacher = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT {_PAGE_ROWS}"
+        )
+        store = DecisionStore(self._database)
+        while rows := self._database.query(sql, (teacher, seq, last)):
+            for row in rows:
+                example = store.get(row["decision_id"])
+                assert example is not None  # a decision is never removed
+                yield _relabelled(example.decision, teacher, tuple(json.loads(row["probabilities"])))
+            seq = rows[-1]["seq"]
+
+
+def _relabelled(decision: Decision, teacher: str, probabilities: tuple[float, ...]) -> Decision:
+    chosen = decision.actions[max(range(len(probabilities)), key=probabilities.__getitem__)]
+    argument = decision.action.argument if chosen == decision.action.name else {}
+    return replace(decision, action=Action(chosen, argument), probabilities=probabilities, policy=teacher)

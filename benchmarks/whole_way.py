@@ -1,0 +1,176 @@
+"""The whole way of trust in one run: `python -m benchmarks.whole_way [--folder FOLDER]`.
+
+The agent by itself with a scripted teacher and a very small HRM: it collects, trains in a process of its own, and the
+candidate goes through shadow and canary before it serves. Then the teacher's rule changes: a planted drop. The watch
+rolls the HRM back to the teacher, more is collected, the next HRM is trained and goes the same way. What `aegis models`
+shows at the end is the record of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aegis.agent.search import SearchChain, SearchHit
+from aegis.cli.session import TRAINER_COMMAND
+from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.lifecycle import RunEvent, Runner, open_store
+from aegis.promotion import ModelEvent, ModelRegistry
+from aegis.store import DecisionStore
+from aegis.testing import ScriptedTeacher, follow_options
+from aegis.types import ActionList, State, Teacher
+from aegis.workspace import Workspace
+
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TOLD = ("training_started", "training_ended", "stage", "switched", "watch")
+_EPOCHS, _LEARNING_RATE = 6, 3e-3
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How long the way is, in decisions."""
+
+    collect: int = 400
+    more_share: float = 2.0
+    """So many more that the changed rule is what most of the data shows"""
+    shadow: int = 60
+    canary: float = 0.2
+    canary_decisions: int = 30
+    serve: int = 200
+    """Decisions by the HRM before the teacher's rule changes"""
+    cool_down: int = 200
+    audit_rate: float = 0.1
+    timeout_seconds: float = 600.0
+
+
+class TurncoatTeacher(ScriptedTeacher):
+    """Follows the usual rule, and once it has `turned` asks where it searched and searches where it asked."""
+
+    turned = False
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return the rule's probabilities; turned: with those of searching and asking exchanged."""
+        answers = super().probabilities(states, actions)
+        if not self.turned:
+            return answers
+        search, ask = actions.index("web_search"), actions.index("ask_human")
+        return [_exchanged(answer, search, ask) for answer in answers]
+
+
+def _exchanged(answer: tuple[float, ...], one: int, other: int) -> tuple[float, ...]:
+    values = list(answer)
+    values[one], values[other] = values[other], values[one]
+    return tuple(values)
+
+
+class EndlessSearch:
+    """Finds a new passage in a share of the searches, without an index; else there is more to decide."""
+
+    name = "endless"
+
+    def __init__(self, finds: float = 0.4, seed: int = 0) -> None:
+        self._count = 0
+        self._finds = finds
+        self._rng = random.Random(seed)
+
+    def search(self, query: str, limit: int) -> list[SearchHit]:
+        """Return one passage that nobody has seen yet, or nothing."""
+        if self._rng.random() >= self._finds:
+            return []
+        self._count += 1
+        text = f"Page {self._count} tells of `Thing{self._count}`."
+        return [SearchHit(f"page {self._count}", text, self.name, "things")]
+
+
+class WholeWay:
+    """One agent on its way, and what it told."""
+
+    def __init__(self, workspace: Workspace, settings: Settings, say: Callable[[str], None], seed: int = 0) -> None:
+        self._settings = settings
+        self._say = say
+        self._workspace = workspace
+        self._teacher = TurncoatTeacher(follow_options)
+        self._served = 0
+        self._runner = Runner(
+            workspace,
+            self._load_teacher,
+            (*TRAINER_COMMAND, "--device", "cpu"),
+            RunConfig(
+                collect=settings.collect, more_share=settings.more_share, interval_seconds=0.0, vary_presence=True
+            ),
+            # Nobody answers here: what waits must not pile up for minutes, or the states never stay alike.
+            agent=AgentConfig(answer_timeout_seconds=2.0, approval_timeout_seconds=4.0),
+            training=TrainingConfig(epochs=_EPOCHS, learning_rate=_LEARNING_RATE),
+            gate=GateConfig(cool_down_decisions=settings.cool_down),
+            model=TINY,
+            watch=WatchConfig(audit_rate=settings.audit_rate),
+            rollout=RolloutConfig(settings.shadow, settings.canary, settings.canary_decisions),
+            make_search=lambda: SearchChain([("endless", EndlessSearch())]),
+            backend="eager",
+            seed=seed,
+            notify=self._hear,
+        )
+
+    def run(self) -> list[ModelEvent]:
+        """Go the whole way and return its steps; raises `TimeoutError` where it does not come to its end in time."""
+        thread = threading.Thread(target=self._runner.run, daemon=True)
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        thread.start()
+        try:
+            while not self._is_over():
+                if time.monotonic() > deadline or not thread.is_alive():
+                    raise TimeoutError(f"it came no further than {[event.kind for event in self.steps()]}")
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            self._runner.stop()
+            thread.join(30)
+        return self.steps()
+
+    def steps(self) -> list[ModelEvent]:
+        """Return what happened to the versions so far."""
+        with open_store(self._workspace) as store:
+            return ModelRegistry(store, self._workspace).events()
+
+    def _is_over(self) -> bool:
+        kinds = [event.kind for event in self.steps()]
+        return "rolled_back" in kinds and "promoted" in kinds[kinds.index("rolled_back") :]
+
+    def _load_teacher(self, store: DecisionStore) -> Teacher:
+        store.claim_teacher(self._teacher.name, self._teacher.parameters, self._teacher.source)
+        return self._teacher
+
+    def _hear(self, event: RunEvent) -> None:
+        if event.kind == "decided" and not self._teacher.turned:
+            self._served += event.fields["policy"] != self._teacher.name
+            # Those of the canary are too few to reach it.
+            if self._served >= self._settings.serve + self._settings.canary_decisions * 3:
+                self._teacher.turned = True
+                self._say(f"{event.at:%H:%M:%S} the teacher's rule changes: a planted drop")
+        elif event.kind in TOLD:
+            self._say(f"{event.at:%H:%M:%S} {event.message}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="of the workspace, which stays; default: one that is removed")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = Workspace(options.folder or Path(scratch) / "workspace")
+        WholeWay(workspace, Settings(), lambda line: print(line, flush=True), options.seed).run()
+        print("\n$ aegis models", flush=True)
+        command = [sys.executable, "-m", "aegis.cli.main", "models", "--workspace", str(workspace.folder)]
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
