@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from aegis.agent import RESEARCH_ACTIONS, most_probable
+from aegis.agent import RESEARCH_ACTIONS, choose_offered, most_probable
 from aegis.errors import ConfigError
 from aegis.types import ActionList, Policy, State
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from aegis.agent.environment import ResearchEnv
 
 RANDOM, RULE = "random", "rule"
-EPISODES_PER_SEED = 100_000
-"""Worlds that a seed has: episode k of seed s is the world s * 100,000 + k."""
 
 
 class ActionPolicy:
@@ -58,16 +56,11 @@ class RulePolicy:
     """
 
     name, parameters = RULE, 0
-    _order = ("search", "propose")
 
     def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
         """Return certainty for the first of its actions that a state offers."""
-        return [self._decide(state, actions) for state in states]
-
-    def _decide(self, state: State, actions: ActionList) -> tuple[float, ...]:
-        offered = [str(option).split(":")[0] for option in state.get("options", [])]
-        words = next((word for word in self._order if word in offered), "idle")
-        return tuple(float(spec.words == words) for spec in actions)
+        chosen = (choose_offered(state) for state in states)
+        return [tuple(float(spec.name == name) for spec in actions) for name in chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +88,8 @@ class Row:
     reward: float
     """Mean reward of one decision"""
     interval: tuple[float, float]
-    """95%, by Student's t over episodes; nan for a single one"""
-    episodes: int
+    """95%, by Student's t over worlds; nan for a single one"""
+    worlds: int
     decisions: int
     actions: Mapping[str, float]
     """Share of each action"""
@@ -126,38 +119,38 @@ def evaluate(
     episodes: int,
     on_episode: Callable[[EpisodeResult], None] = lambda result: None,
 ) -> Iterator[EpisodeResult]:
-    """Yield each policy's episodes, all in the same worlds: so many episodes of each seed.
+    """Yield each policy's episodes, all in the same worlds: one for each seed, so many episodes in a row.
 
     Raises `ConfigError` for seeds or episodes that are none.
     """
     if not seeds or episodes < 1:
         raise ConfigError("an evaluation needs at least one seed and one episode")
-    if episodes > EPISODES_PER_SEED:
-        raise ConfigError(f"--episodes {episodes}: a seed has {EPISODES_PER_SEED} worlds; give more --seeds")
-    for name, policy in policies.items():
-        for seed in seeds:
+    for seed in seeds:
+        for name, policy in policies.items():
+            draw = random.Random(seed)
             for episode in range(episodes):
-                world = seed * EPISODES_PER_SEED + episode
-                rewards, actions = play(policy, environment, world)
+                _, info = environment.reset(seed=None if episode else seed)
+                rewards, actions = play(policy, environment, info["state"], draw)
                 result = EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
                 on_episode(result)
                 yield result
 
 
-def play(policy: Policy, environment: ResearchEnv, world: int) -> tuple[list[float], Counter[str]]:
-    """Let a policy decide through one episode in the world of this number; return rewards and actions."""
-    _, info = environment.reset(seed=world)
-    draw = random.Random(world)
+def play(
+    policy: Policy, environment: ResearchEnv, state: State, draw: random.Random
+) -> tuple[list[float], Counter[str]]:
+    """Let a policy decide through the episode that has begun in this state; return rewards and actions."""
     rewards: list[float] = []
     actions: Counter[str] = Counter()
     over = False
     while not over:
-        probabilities = policy.probabilities([info["state"]], RESEARCH_ACTIONS)[0]
+        probabilities = policy.probabilities([state], RESEARCH_ACTIONS)[0]
         if policy.name == RANDOM:
             chosen = draw.choices(range(len(probabilities)), probabilities)[0]
         else:
             chosen = most_probable(probabilities)
         _, reward, terminated, truncated, info = environment.decide(chosen, probabilities, policy.name)
+        state = info["state"]
         rewards.append(reward)
         actions[info["action"]] += 1
         over = terminated or truncated
@@ -165,7 +158,7 @@ def play(policy: Policy, environment: ResearchEnv, world: int) -> tuple[list[flo
 
 
 def summarise(results: Sequence[EpisodeResult]) -> list[Row]:
-    """Return each policy's mean reward with its interval, the best first; episodes are the units."""
+    """Return each policy's mean reward with its interval, the best first; worlds are the units."""
     rows = []
     for policy in dict.fromkeys(result.policy for result in results):
         own = [result for result in results if result.policy == policy]
@@ -173,21 +166,30 @@ def summarise(results: Sequence[EpisodeResult]) -> list[Row]:
         for result in own:
             counts.update(result.actions)
         shares = {name: counts[name] / counts.total() for name in RESEARCH_ACTIONS.names}
-        mean, interval = mean_with_interval([result.mean_reward for result in own])
-        rows.append(Row(policy, mean, interval, len(own), counts.total(), shares))
+        mean, interval = mean_with_interval(_by_world(own).mean(axis=1))
+        rows.append(Row(policy, mean, interval, len({result.seed for result in own}), counts.total(), shares))
     return sorted(rows, key=lambda row: -row.reward)
 
 
-def within_episode(results: Sequence[EpisodeResult]) -> list[CurvePoint]:
-    """Return each policy's mean reward of one decision by how many decisions of the episode are made."""
+def within_world(results: Sequence[EpisodeResult]) -> list[CurvePoint]:
+    """Return each policy's mean reward of one decision by how many are made in a world, at each episode's end."""
     points = []
     for policy in dict.fromkeys(result.policy for result in results):
-        rewards = np.array([result.rewards for result in results if result.policy == policy])
+        rewards = _by_world([result for result in results if result.policy == policy])
+        length = len(next(result.rewards for result in results if result.policy == policy))
         means = rewards.cumsum(axis=1) / np.arange(1, rewards.shape[1] + 1)
-        for made in range(1, rewards.shape[1] + 1):
+        for made in range(length, rewards.shape[1] + 1, length):
             mean, interval = mean_with_interval(means[:, made - 1])
             points.append(CurvePoint(policy, made, mean, interval))
     return points
+
+
+def _by_world(results: Sequence[EpisodeResult]) -> np.ndarray:
+    """Return one policy's rewards, (worlds, decisions)."""
+    worlds: dict[int, list[float]] = {}
+    for result in sorted(results, key=lambda one: (one.seed, one.episode)):
+        worlds.setdefault(result.seed, []).extend(result.rewards)
+    return np.array(list(worlds.values()))
 
 
 def mean_with_interval(values: Sequence[float] | np.ndarray) -> tuple[float, tuple[float, float]]:

@@ -14,16 +14,35 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
 
 from aegis.agent.environment import ResearchEnv
 from aegis.cli.evaluate import draw_curves
-from aegis.evaluation import EPISODES_PER_SEED, CurvePoint, mean_with_interval
+from aegis.config import PHASE_1_DECISIONS
+from aegis.evaluation import CurvePoint, mean_with_interval
 
 SERIES = "PPO (Stable-Baselines3)"
 TRAINING_WORLDS = 10**9
-"""The training's seed is so far above the evaluation's that no world is in both."""
+"""The training's seeds are so far above the evaluation's that no world is in both."""
+WORLD_EPISODES = 50
+"""In one world of the training, 1,000 decisions, as for the HRM's phase 4; then a fresh one begins"""
+
+
+class OneWorldAfterAnother(gymnasium.Wrapper):  # type: ignore[type-arg]
+    """Begins a fresh world after so many episodes."""
+
+    def __init__(self, environment: ResearchEnv, seed: int) -> None:
+        super().__init__(environment)
+        self._seed = seed
+        self._begun = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode."""
+        number, episode = divmod(self._begun, WORLD_EPISODES)
+        self._begun += 1
+        return self.env.reset(seed=None if episode else self._seed + number, options=options)
 
 
 def learn(
@@ -40,10 +59,16 @@ def learn(
     environments: one to learn in, one to be judged in. options: of `PPO`, in place of the benchmark's: its defaults,
     but for rollouts of 10 episodes, so that it learns from few decisions at all.
     """
-    training, heldout = environments or (ResearchEnv(), ResearchEnv())
-    training.reset(seed=TRAINING_WORLDS + training_seed)
+    training, heldout = environments or (ResearchEnv(lived=PHASE_1_DECISIONS), ResearchEnv(lived=PHASE_1_DECISIONS))
     settings = {"n_steps": 200, "batch_size": 50} | options
-    model = PPO("MlpPolicy", training, seed=None, device="cpu", verbose=0, **settings)
+    model = PPO(
+        "MlpPolicy",
+        OneWorldAfterAnother(training, TRAINING_WORLDS + 1000 * training_seed),
+        seed=None,
+        device="cpu",
+        verbose=0,
+        **settings,
+    )
     model.set_random_seed(training_seed)
     every = max(1, decisions // checkpoints)
     points = [judge(model, heldout, seeds, episodes, 0)]
@@ -54,17 +79,18 @@ def learn(
 
 
 def judge(model: PPO, environment: ResearchEnv, seeds: Sequence[int], episodes: int, decisions: int) -> CurvePoint:
-    """Return the mean reward of one decision, taken by the greatest probability; episodes are the units."""
+    """Return the mean reward of one decision, taken by the greatest probability; worlds are the units."""
     means = []
     for seed in seeds:
+        rewards = []
         for episode in range(episodes):
-            observation, _ = environment.reset(seed=seed * EPISODES_PER_SEED + episode)
-            rewards, over = [], False
+            observation, _ = environment.reset(seed=None if episode else seed)
+            over = False
             while not over:
                 action, _ = model.predict(observation, deterministic=True)
                 observation, reward, _, over, _ = environment.step(int(action))
                 rewards.append(reward)
-            means.append(float(np.mean(rewards)))
+        means.append(float(np.mean(rewards)))
     mean, interval = mean_with_interval(means)
     return CurvePoint(SERIES, decisions, mean, interval)
 
@@ -80,7 +106,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=6)
     parser.add_argument("--training-seeds", type=int, default=1, help="trainings, each a series of its own")
     parser.add_argument("--seeds", type=int, default=10, help="of held-out worlds, from 0")
-    parser.add_argument("--episodes", type=int, default=10, help="of each seed")
+    parser.add_argument("--episodes", type=int, default=10, help="in each world, one after the other")
     parser.add_argument("--json", type=Path, help="write the points to this file")
     parser.add_argument("--join", type=Path, nargs="*", default=[], help="files with further curves for the plot")
     parser.add_argument("--plot", type=Path)

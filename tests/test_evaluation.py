@@ -1,4 +1,4 @@
-"""Policies are compared in the same worlds, with intervals over episodes."""
+"""Policies are compared in the same worlds, with intervals over worlds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
 from aegis.evaluation import (
-    EPISODES_PER_SEED,
     EpisodeResult,
     evaluate,
     fixed_policies,
     mean_with_interval,
-    play,
     summarise,
-    within_episode,
+    within_world,
 )
 from aegis.testing import ScriptedTeacher, check_policy
 
@@ -56,13 +54,23 @@ def test_every_policy_meets_the_same_worlds_and_the_same_run_again_gives_the_sam
     assert len(draws) > 1
 
 
-def test_worlds_are_numbered_by_seed_and_episode_and_policies_act_by_their_most_probable_action(environment):
+def test_policies_act_by_their_most_probable_action_and_a_worlds_episodes_follow_each_other(environment):
     teacher = ScriptedTeacher(lambda state, actions: [0.0, 0.0, 0.0, 1e-3], name="nearly even")
-    (result,) = evaluate({"one": teacher}, environment, [3], 1)
-    assert result.actions == {"idle": 8}
-    assert {decision.policy for decision in environment.store.decisions()} == {"nearly even"}
-    rewards, _ = play(teacher, environment, 3 * EPISODES_PER_SEED)
-    assert tuple(rewards) == result.rewards
+    results = list(evaluate({"one": teacher}, environment, [3], 2))
+    assert [result.actions for result in results] == [{"idle": 8}] * 2
+    decisions = list(environment.store.decisions())
+    assert {decision.policy for decision in decisions} == {"nearly even"}
+    assert len(decisions) == 16
+    assert len({decision.episode for decision in decisions}) == 2
+
+
+def test_in_a_world_lived_in_there_is_less_to_find(environment):
+    def mean(lived):
+        world = ResearchEnv(AgentConfig(episode_length=8), Library(), ["json", "csv", "zlib"], lived=lived)
+        (row,) = summarise(list(evaluate({"rule": fixed_policies()["rule"]}, world, [0, 1, 2], 1)))
+        return row.reward
+
+    assert mean(0) > mean(40)
 
 
 def test_the_rule_searches_what_is_new_else_proposes_else_idles():
@@ -77,30 +85,30 @@ def test_the_rule_searches_what_is_new_else_proposes_else_idles():
         assert answer.index(1.0) == chosen
 
 
-def test_rows_are_means_over_episodes_the_best_first():
-    results = [EpisodeResult("bad", 0, k, (0.0, 2.0 * k), {"idle": 2}) for k in range(3)]
-    results += [EpisodeResult("good", 0, k, (4.0, 4.0), {"web_search": 1, "idle": 1}) for k in range(3)]
+def test_rows_are_means_over_worlds_the_best_first():
+    results = [EpisodeResult("bad", k, 0, (0.0, 2.0 * k), {"idle": 2}) for k in range(3)]
+    results += [EpisodeResult("good", k, 0, (4.0, 4.0), {"web_search": 1, "idle": 1}) for k in range(3)]
     good, bad = summarise(results)
     assert (good.policy, good.reward, good.interval) == ("good", 4.0, (4.0, 4.0))
-    assert (bad.reward, bad.episodes, bad.decisions) == (1.0, 3, 6)
+    assert (bad.reward, bad.worlds, bad.decisions) == (1.0, 3, 6)
     half = 4.302652729911275 / math.sqrt(3)  # t of 2 degrees of freedom, and a standard deviation of 1
     assert bad.interval == pytest.approx((1 - half, 1 + half))
     assert good.actions == {"web_search": 0.5, "ask_human": 0.0, "propose_improvement": 0.0, "idle": 0.5}
 
 
-def test_curves_within_an_episode_are_running_means():
-    points = within_episode([EpisodeResult("p", 0, k, (1.0, 3.0), {"idle": 2}) for k in range(2)])
-    assert [(point.series, point.decisions, point.reward) for point in points] == [("p", 1, 1.0), ("p", 2, 2.0)]
+def test_curves_within_a_world_are_running_means_at_the_ends_of_episodes():
+    points = within_world([EpisodeResult("p", 0, k, (1.0, 3.0 + 2 * k), {"idle": 2}) for k in range(2)])
+    assert [(point.series, point.decisions, point.reward) for point in points] == [("p", 2, 2.0), ("p", 4, 2.5)]
 
 
-def test_a_single_episode_has_no_interval():
+def test_a_single_world_has_no_interval():
     mean, (low, high) = mean_with_interval([2.0])
     assert mean == 2.0
     assert math.isnan(low)
     assert math.isnan(high)
 
 
-@pytest.mark.parametrize(("seeds", "episodes"), [([], 1), ([0], 0), ([0], EPISODES_PER_SEED + 1)])
+@pytest.mark.parametrize(("seeds", "episodes"), [([], 1), ([0], 0)])
 def test_nothing_to_evaluate_is_refused(environment, seeds, episodes):
     with pytest.raises(ConfigError):
         list(evaluate(fixed_policies(), environment, seeds, episodes))

@@ -6,6 +6,7 @@ from aegis.agent.loop import Agent, Choose, Situation, Step, most_probable
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
+from aegis.agent.world import World, Worlds, choose_offered
 
 __all__ = [
     "RESEARCH_ACTIONS",
@@ -22,5 +23,8 @@ __all__ = [
     "SettingBook",
     "Situation",
     "Step",
+    "World",
+    "Worlds",
+    "choose_offered",
     "most_probable",
 ]

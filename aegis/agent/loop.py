@@ -126,7 +126,7 @@ class Agent:
         self._idle_turns = 0
         self._vain_turns = 0
         self._situation: Situation | None = None
-        self._start_episode()
+        self.start_episode()
 
     @property
     def episode(self) -> str:
@@ -143,7 +143,7 @@ class Agent:
     def observe(self) -> Situation:
         """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
         if self._step >= self.config.episode_length:
-            self._start_episode()
+            self.start_episode()
         now = self._clock()
         late = self.settle(now)
         plan = self._plan(now)
@@ -158,6 +158,16 @@ class Agent:
             for outcome in late:
                 self._store.record_outcome(outcome)
         return late
+
+    def start_episode(self) -> None:
+        """Begin an episode now, with goals of its own; what is known, waiting and proposed stays."""
+        self._episode, self._step = self._make_id(), 0
+        self._idle_turns = self._vain_turns = 0
+        self._recent.clear()
+        self._executor.start_episode()
+        now = self._clock()
+        for _ in range(self.config.goals_per_episode):
+            self._take_up_goal(now)
 
     def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
         """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
@@ -193,15 +203,6 @@ class Agent:
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
         return Step(decision, outcome, situation.late)
-
-    def _start_episode(self) -> None:
-        self._episode, self._step = self._make_id(), 0
-        self._idle_turns = self._vain_turns = 0
-        self._recent.clear()
-        self._executor.start_episode()
-        now = self._clock()
-        for _ in range(self.config.goals_per_episode):
-            self._take_up_goal(now)
 
     def _take_up_goal(self, now: datetime) -> Goal:
         """Return a new goal that has something to ask, where a few draws find one."""

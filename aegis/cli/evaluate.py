@@ -15,7 +15,7 @@ from aegis.cli.agent import DeviceOption, RewardsOption, TeacherOption, read_rew
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, write_json
 from aegis.cli.world import EndpointOptions, load_teacher
-from aegis.config import AgentConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -34,8 +34,15 @@ def evaluate(
             " there are, without the teacher, which is slow (a decision of a language model each time)."
         ),
     ] = "",
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each seed, each in a world of its own.")] = 10,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes in each world, one after the other.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: one world for each.")] = 5,
+    lived: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Decisions made in each world before, by a rule: what they found is not new; 0: nothing is known.",
+        ),
+    ] = PHASE_1_DECISIONS,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 0,
     workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
     teacher: TeacherOption = "auto",
@@ -63,7 +70,7 @@ def evaluate(
         config = AgentConfig(rewards=read_reward_changes(rewards))
         results: list[EpisodeResult] = []
         search = create_search("offline", progress=lambda line: tell(line) if line.startswith("Indexing") else None)
-        environment = ResearchEnv(config, search, search.topics())
+        environment = ResearchEnv(config, search, search.topics(), lived=lived)
         with closing(environment), progress_bar() as bar:
             task = bar.add_task("Evaluating", total=len(chosen) * seeds * episodes)
 
@@ -78,18 +85,19 @@ def evaluate(
             "seeds": list(range(seed, seed + seeds)),
             "episodes": episodes,
             "episode_length": config.episode_length,
+            "lived": lived,
             "rewards": dict(config.rewards),
             "policies": [_record(row) for row in rows],
         }
         if as_json:
             say(json.dumps(document, indent=2))
         else:
-            _show(rows, seeds, episodes)
+            _show(rows, seeds, episodes * config.episode_length, lived)
         if report is not None:
             write_json(report, document | {"results": [asdict(result) for result in results]})
             tell(f"  Figures: {report}")
         if plot is not None:
-            draw_curves(evaluation.within_episode(results), plot, "decisions of the episode")
+            draw_curves(evaluation.within_world(results), plot, "decisions in a world")
             tell(f"  Plot: {plot}")
 
 
@@ -132,13 +140,14 @@ def _record(row: Row) -> dict[str, Any]:
     return asdict(row) | {"interval": None if low != low else [low, high]}
 
 
-def _show(rows: Sequence[Row], seeds: int, episodes: int) -> None:
+def _show(rows: Sequence[Row], worlds: int, decisions: int, lived: int) -> None:
     say("")
-    say(f"Mean reward of one decision, in {seeds * episodes} worlds ({seeds} seeds, {episodes} episodes of each)")
+    before = f", after {lived} made before" if lived else ""
+    say(f"Mean reward of one decision, in {worlds} worlds of {decisions} decisions{before}")
     say(f"  {'':<20}{'reward':>8}  {'95% interval':<18}{'decisions':>9}   search  ask  propose  idle")
     for row in rows:
         low, high = row.interval
-        interval = "one episode only" if low != low else f"{low:+.3f} to {high:+.3f}"
+        interval = "one world only" if low != low else f"{low:+.3f} to {high:+.3f}"
         shares = [f"{share:.0%}" for share in row.actions.values()]
         say(
             f"  {row.policy:<20}{row.reward:>+8.3f}  {interval:<18}{row.decisions:>9}"

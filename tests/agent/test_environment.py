@@ -78,15 +78,28 @@ def test_another_process_lives_the_same_life():
     assert other.stdout.strip() == str([seen[4] for seen in live(make(), 3, [0, 0, 1, 3] * 5)[1:]])
 
 
-def test_a_reset_without_a_seed_draws_another_world_and_knows_nothing_of_the_one_before():
+def test_a_reset_without_a_seed_is_the_next_episode_and_one_with_a_seed_knows_nothing_of_the_one_before():
     environment = make()
     first = environment.reset(seed=1)[1]["state"]
     environment.step(SEARCH)
-    assert environment.store.count() == 1
     second = environment.reset()[1]["state"]
-    assert environment.store.count() == 0
-    assert second["knowledge"]["facts"] == 0
+    assert environment.store.count() == 1
     assert second["goals"] != first["goals"]
+    again = environment.reset(seed=1)[1]["state"]
+    assert environment.store.count() == 0
+    assert again == first
+
+
+def test_a_world_lived_in_is_the_same_for_the_same_seed_and_knows_what_was_found():
+    environment = make(lived=30)
+    first = environment.reset(seed=1)[1]["state"]
+    assert environment.store.count() == 30
+    assert {decision.policy for decision in environment.store.decisions()} == {"before"}
+    environment.step(SEARCH)
+    assert environment.reset(seed=1)[1]["state"] == first
+    assert make(lived=30).reset(seed=1)[1]["state"] == first
+    with pytest.raises(ConfigError, match="lived"):
+        make(lived=-1)
 
 
 def test_an_episode_is_as_long_as_configured_and_truncated_then():

@@ -18,10 +18,10 @@ def test_policies_are_compared_in_a_table_json_and_a_plot(tmp_path):
     report, plot = tmp_path / "figures.json", tmp_path / "curves.png"
     done = call(
         *("--policies", "idle,rule,random,teacher", "--teacher", "scripted", "--workspace", tmp_path / "w"),
-        *("--episodes", 2, "--seeds", 2, "--report", report, "--plot", plot),
+        *("--episodes", 2, "--seeds", 2, "--lived", 20, "--report", report, "--plot", plot),
     )
     assert done.exit_code == 0, done.output
-    assert "in 4 worlds (2 seeds, 2 episodes of each)" in done.output
+    assert "in 2 worlds of 40 decisions, after 20 made before" in done.output
     for name in ("idle", "rule", "random", "teacher"):
         assert f"  {name} " in done.output
     document = json.loads(report.read_text())
@@ -35,7 +35,19 @@ def test_policies_are_compared_in_a_table_json_and_a_plot(tmp_path):
 def test_json_is_one_object_and_other_rewards_count(tmp_path):
     rewards = tmp_path / "rewards.json"
     rewards.write_text('{"idle": -3}')
-    options = ("--policies", "idle", "--episodes", 1, "--seeds", 1, "--workspace", tmp_path / "w", "--json")
+    options = (
+        "--policies",
+        "idle",
+        "--episodes",
+        1,
+        "--seeds",
+        1,
+        "--lived",
+        0,
+        "--workspace",
+        tmp_path / "w",
+        "--json",
+    )
     done = call(*options, "--rewards", rewards)
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

@@ -1,0 +1,203 @@
+"""Worlds to try a policy in: the agent itself, offline, seeded, with a simulated clock, in memory.
+
+They are thrown away. One may have been lived in before: phase 4 begins where phase 1 has found what is easily found.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from aegis.agent.actions import RESEARCH_ACTIONS
+from aegis.agent.inbox import DrawnPresence
+from aegis.agent.loop import Agent, Situation, Step
+from aegis.agent.rewards import RewardTable
+from aegis.agent.search import SearchHit, SearchProvider
+from aegis.config import AgentConfig
+from aegis.errors import ConfigError
+from aegis.store import Database, DecisionStore
+from aegis.types import ActionList, Outcome, State
+
+SECONDS_PER_DECISION = 60.0
+"""Time that passes in a world with each decision: a question times out after 5 of them, a proposal after 1,440."""
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+_ENDLESS = 2**31
+_QUERIES_KEPT = 50_000
+_LIVED_KEPT = 32
+"""Worlds lived in that are kept as they were then, some megabytes each: the next policy begins in the same one"""
+
+Person = Callable[[Database, datetime], None]
+"""What a person does after each decision: answer what waits in the inbox, approve or reject a proposal."""
+
+
+def nobody(database: Database, now: datetime) -> None:
+    """Do nothing: questions and proposals time out."""
+
+
+def choose_offered(state: State) -> str:
+    """Return the action that one would write down as a rule: search what is new, else propose, else idle."""
+    offered = [str(option).split(":")[0] for option in state.get("options", [])]
+    for spec in RESEARCH_ACTIONS:
+        if spec.words in ("search", "propose") and spec.words in offered:
+            return spec.name
+    return "idle"
+
+
+class World:
+    """One world, made by `Worlds`. Episodes begin when they are begun, and end so; what is known stays."""
+
+    def __init__(self, agent: Agent, store: DecisionStore, clock: _Clock, person: Person) -> None:
+        self.store = store
+        """Its decisions and outcomes."""
+        self._agent = agent
+        self._clock = clock
+        self._person = person
+
+    def begin_episode(self) -> None:
+        """Take up new goals."""
+        self._agent.start_episode()
+
+    def observe(self) -> Situation:
+        """Return what there is to decide on."""
+        return self._agent.observe()
+
+    def act(
+        self, situation: Situation, place: int, probabilities: tuple[float, ...] | None = None, policy: str = "outside"
+    ) -> Step:
+        """Carry out the action at this place of the list; time passes."""
+        step = self._agent.act(situation, RESEARCH_ACTIONS.names[place], probabilities, policy)
+        self._person(self.store.database, self._clock.now)
+        self._clock.pass_decision()
+        return step
+
+    def wait_out(self) -> tuple[Outcome, ...]:
+        """Let the time pass in which all questions that wait time out; return what came of them."""
+        self._clock.now += timedelta(seconds=self._agent.config.answer_timeout_seconds)
+        return self._agent.settle(self._clock.now)
+
+    def close(self) -> None:
+        """Remove the world."""
+        self.store.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Worlds:
+    """Makes worlds that are alike but for their seed; the same seed is the same world.
+
+    search: must be the same for the same query. lived: decisions that were made in each world before, by the rule of
+    `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: the policy is told in half
+    of the decisions that a person is here. Raises `ConfigError` for times or numbers that are none.
+    """
+
+    def __init__(
+        self,
+        search: SearchProvider,
+        topics: Iterable[str],
+        config: AgentConfig | None = None,
+        rewards: RewardTable | None = None,
+        *,
+        lived: int = 0,
+        person: Person = nobody,
+        vary_presence: bool = False,
+        seconds_per_decision: float = SECONDS_PER_DECISION,
+    ) -> None:
+        if seconds_per_decision <= 0:
+            raise ConfigError(f"seconds_per_decision must be above 0, not {seconds_per_decision}")
+        if lived < 0:
+            raise ConfigError(f"lived must be at least 0, not {lived}")
+        self.config = config or AgentConfig()
+        self._search = _RememberedSearch(search)
+        self._topics = tuple(topics)
+        self._rewards = rewards
+        self._lived = lived
+        self._person = person
+        self._vary_presence = vary_presence
+        self._seconds = timedelta(seconds=seconds_per_decision)
+        self._kept: OrderedDict[int, tuple[bytes, datetime]] = OrderedDict()
+
+    def begin(self, seed: int) -> World:
+        """Return a world in which an episode has begun."""
+        if not self._lived:
+            return self._make(random.Random(seed), _BEGIN, None)
+        if seed not in self._kept:
+            self._kept[seed] = self._live(seed)
+        self._kept.move_to_end(seed)
+        image, now = self._kept[seed]
+        if len(self._kept) > _LIVED_KEPT:
+            self._kept.popitem(last=False)
+        return self._make(random.Random(seed), now, image)
+
+    def _live(self, seed: int) -> tuple[bytes, datetime]:
+        """Return the database of a world lived in, and the time by then."""
+        with self._make(random.Random(f"{seed} before"), _BEGIN, None) as world:
+            for made in range(self._lived):
+                if made and made % self.config.episode_length == 0:
+                    world.begin_episode()
+                situation = world.observe()
+                world.act(situation, RESEARCH_ACTIONS.index(choose_offered(situation.state)), policy="before")
+            world.wait_out()
+            return world.store.database.connection.serialize(), world._clock.now
+
+    def _make(self, rng: random.Random, now: datetime, image: bytes | None) -> World:
+        names, database, clock = random.Random(rng.getrandbits(62)), Database(None), _Clock(now, self._seconds)
+        if image is not None:
+            database.connection.deserialize(image)
+        store = DecisionStore(database)
+        agent = Agent(
+            store,
+            _Outside(),
+            self._search,
+            self._topics,
+            rng,
+            replace(self.config, episode_length=_ENDLESS),  # whoever plays begins the episodes
+            self._rewards,
+            presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
+            clock=lambda: clock.now,
+            make_id=lambda: f"{names.getrandbits(128):032x}",
+        )
+        return World(agent, store, clock, self._person)
+
+
+class _RememberedSearch:
+    """A search that asks each query once: worlds ask the same again and again."""
+
+    def __init__(self, search: SearchProvider) -> None:
+        self.name = search.name
+        self._search = search
+        self.search = functools.lru_cache(maxsize=_QUERIES_KEPT)(self._ask)
+
+    def _ask(self, query: str, limit: int) -> list[SearchHit]:
+        return self._search.search(query, limit)
+
+
+class _Clock:
+    """The time in a world; it passes when it is told to."""
+
+    def __init__(self, now: datetime, step: timedelta) -> None:
+        self.now = now
+        self._step = step
+
+    def pass_decision(self) -> None:
+        self.now += self._step
+
+
+class _Outside:
+    """Stands for whoever calls `act`; the agent never asks it."""
+
+    name, parameters = "outside", 0
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        raise NotImplementedError("decisions come from outside, by act()")
