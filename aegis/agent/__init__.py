@@ -2,7 +2,7 @@
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.inbox import DrawnPresence, Inbox, Presence
-from aegis.agent.loop import Agent, Step
+from aegis.agent.loop import Agent, Choose, Situation, Step, most_probable
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
@@ -13,11 +13,14 @@ __all__ = [
     "Agent",
     "ApprovalQueue",
     "Change",
+    "Choose",
     "DrawnPresence",
     "Inbox",
     "Presence",
     "RewardTable",
     "Setting",
     "SettingBook",
+    "Situation",
     "Step",
+    "most_probable",
 ]

@@ -31,11 +31,34 @@ from aegis.agent.review import TrainingReview, review_search
 from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
+from aegis.errors import ActionError
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
+
+
+Choose = Callable[[Sequence[float]], int]
+"""Says which action is taken, as its place in the list, by the actions' probabilities."""
+
+
+def most_probable(probabilities: Sequence[float]) -> int:
+    """Return the place of the greatest probability, of several equal ones the first."""
+    return max(range(len(probabilities)), key=probabilities.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the agent finds when it looks at its world, before anything is decided."""
+
+    state: dict[str, Any]
+    """What a policy sees."""
+    plan: Plan
+    """What each action would be about."""
+    late: tuple[Outcome, ...]
+    """Outcomes of earlier decisions that came since the look before; recorded already."""
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,8 @@ class Step:
 
     decision: Decision
     outcome: Outcome
+    late: tuple[Outcome, ...] = ()
+    """What came of earlier decisions before this one was made."""
 
 
 class Agent:
@@ -66,9 +91,12 @@ class Agent:
         rewards: RewardTable | None = None,
         presence: Callable[[Inbox], Presence] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        choose: Choose = most_probable,
     ) -> None:
+        """Take up an episode; choose: which action is taken by the policy's probabilities, the most probable one."""
         self.config = config or AgentConfig()
         self.policy = policy
+        self._choose = choose
         self._store = store
         self._clock = clock
         database = store.database
@@ -92,6 +120,7 @@ class Agent:
         self._step = 0
         self._idle_turns = 0
         self._vain_turns = 0
+        self._situation: Situation | None = None
         self._start_episode()
 
     @property
@@ -101,39 +130,56 @@ class Agent:
 
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
+        situation = self.observe()
+        probabilities = self.policy.probabilities([situation.state], self.actions)[0]
+        chosen = self.actions.names[self._choose(probabilities)]
+        return self.act(situation, chosen, probabilities, self.policy.name)
+
+    def observe(self) -> Situation:
+        """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
         if self._step >= self.config.episode_length:
             self._start_episode()
         now = self._clock()
         # One transaction: another agent in this workspace must not settle the same answer.
         with self._store.database.transaction():
-            for outcome in self._executor.settle(now):
+            late = tuple(self._executor.settle(now))
+            for outcome in late:
                 self._store.record_outcome(outcome)
         plan = self._plan(now)
-        state = self._observe(plan, now)
-        probabilities = self.policy.probabilities([state], self.actions)[0]
-        names = self.actions.names
-        chosen = names[max(range(len(names)), key=probabilities.__getitem__)]
+        self._situation = Situation(self._render(plan, now), plan, late, now)
+        return self._situation
+
+    def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
+        """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
+
+        probabilities: of all actions, by the policy of this name; None where they are not known. Raises `ActionError`
+        for a situation that is not the last one seen or was acted in already, `DataError` for an unknown action.
+        """
+        if situation is not self._situation:
+            raise ActionError("this situation is over: call observe() again and decide on what it returns")
         decision = Decision(
             episode=self._episode,
             step=self._step,
-            state=state,
-            actions=names,
-            action=Action(chosen, plan.argument(chosen)),
+            state=situation.state,
+            actions=self.actions.names,
+            action=Action(action, situation.plan.argument(action)),
             probabilities=probabilities,
-            policy=self.policy.name,
-            decided_at=now,
+            policy=policy,
+            decided_at=situation.seen_at,
         )
+        plan, now = situation.plan, situation.seen_at
         with self._store.database.transaction():
             self._store.append(decision)
-            fresh = chosen != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
+            fresh = action != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
+        self._situation = None
         self._step += 1
         outcome, words = self._executor.carry_out(decision, plan, self._clock(), repeated=not fresh)
         self._store.record_outcome(outcome)
-        self._idle_turns = self._idle_turns + 1 if chosen == IDLE.name else 0
+        self._idle_turns = self._idle_turns + 1 if action == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
-        if chosen != IDLE.name:
-            self._recent.append(f"{self.actions[chosen].words} {words}")
-        return Step(decision, outcome)
+        if action != IDLE.name:
+            self._recent.append(f"{self.actions[action].words} {words}")
+        return Step(decision, outcome, situation.late)
 
     def _start_episode(self) -> None:
         self._episode, self._step = new_id(), 0
@@ -198,7 +244,7 @@ class Agent:
             proposal=proposal,
         )
 
-    def _observe(self, plan: Plan, now: datetime) -> dict[str, Any]:
+    def _render(self, plan: Plan, now: datetime) -> dict[str, Any]:
         """Return the state: everything that the policy sees before it decides."""
         goal = plan.goal
         open_questions = self._curiosity.open_questions(goal.id)
