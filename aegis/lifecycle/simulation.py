@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from aegis.agent import Agent, RewardTable, Situation, Step
 from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.store import Database, DecisionStore
-from aegis.types import Policy, State
+from aegis.types import State
 
 SECONDS_PER_DECISION = 30.0
 """Of simulated time: with the usual time-outs a question goes unanswered after 10 decisions."""

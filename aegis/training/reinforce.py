@@ -41,6 +41,7 @@ _VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
 _LEAST_SCALE = 0.1
 """Advantages are not blown up by more than 1 over this, in points of reward"""
+_SHORTENINGS = 8
 _TABLES = ("token_embedding.weight", "output.weight")
 
 
@@ -175,16 +176,11 @@ class ReinforceTrainer:
             if not bool(torch.isfinite(loss)):
                 fault = f"its loss is {loss.item()}"
                 break
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimizer.step(self.config.learning_rate)
             passes += 1
         if not fault:
-            with torch.no_grad():
-                logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
-            kl = divergence(lesson.before, self._log_policy(logits))
-            fault = "" if keep.is_finite() else "its weights are not finite"
-            if not fault and not kl <= self.config.kl_bound:
-                fault = f"its policy lies {kl:.4f} nats from the one before it, at most {self.config.kl_bound:g} may be"
+            kl, fault = self._draw_back(lesson, keep)
         if fault:
             self._optimizer.forget()
             keep.put_back()
@@ -205,6 +201,23 @@ class ReinforceTrainer:
             fault=fault,
         )
 
+    def _draw_back(self, lesson: _Lesson, keep: _Keepsake) -> tuple[float, str]:
+        """Shorten a step that leads beyond the KL bound until it does not; return the KL, and what is at fault.
+
+        A line search, as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
+        """
+        bound = self.config.kl_bound
+        for _ in range(_SHORTENINGS):
+            if not keep.is_finite():
+                return 0.0, "its weights are not finite"
+            with torch.no_grad():
+                logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
+            kl = divergence(lesson.before, self._log_policy(logits))
+            if kl <= bound:
+                return kl, ""
+            keep.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
+        return kl, f"its policy lies {kl:.4f} nats from the one before it, at most {bound:g} may be"
+
     def _loss(self, policy: Tensor, lesson: _Lesson) -> Tensor:
         config = self.config
         rows = torch.arange(len(policy), device=policy.device)
@@ -222,7 +235,7 @@ class ReinforceTrainer:
         for number in range(self.config.passes):
             loss = 0.5 * (self.value(summaries) - targets).square().mean()
             first = first if number else loss.item()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._value_group.collect(add=False)
             self._value_group.step(self.config.value_rate)
         return first
@@ -311,16 +324,15 @@ class _Keepsake:
         return all(bool(torch.isfinite(one).all()) for one in now)
 
     @torch.no_grad()
-    def put_back(self) -> None:
+    def put_back(self, share: float = 1.0) -> None:
+        """Go this share of the way back."""
         for parameter, before in self._small:
-            parameter.copy_(before)
+            parameter.copy_(before if share == 1 else parameter.lerp(before, share))
         for table, rows, before in self._rows:
-            table[rows] = before
+            table[rows] = before if share == 1 else table[rows].lerp(before, share)
 
 
-def think(
-    model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def think(model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Think as `HRM.think` does, with gradients through each state's last segment.
 
     segments: (B,), for how many each state thinks; None: as the halting unit says. Returns the logits (B, A), the
