@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aegis.errors import ConfigError
@@ -96,6 +97,14 @@ class AgentConfig:
     """After this a proposal that nobody decided leaves the queue."""
     presence_window_seconds: float = 600.0
     """A person counts as here for this long after they last used the inbox."""
+    waiting_questions_limit: int = 3
+    """Questions that may wait for an answer at once; another one is not asked."""
+    waiting_proposals_limit: int = 2
+    """Proposals that may wait for a person at once; another one is not made."""
+    proposal_rest_seconds: float = 604800.0
+    """For this long the same value of a setting is not proposed again, whatever became of it."""
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    """Rewards other than those of `agent.RewardTable`, by its fields."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -107,6 +116,8 @@ class AgentConfig:
             "hits_per_search",
             "patience_turns",
             "recent_length",
+            "waiting_questions_limit",
+            "waiting_proposals_limit",
         ):
             _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
         _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
@@ -115,6 +126,7 @@ class AgentConfig:
             ("answer_timeout_seconds", "--answer-timeout"),
             ("approval_timeout_seconds", "--approval-timeout"),
             ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
+            ("proposal_rest_seconds", "AgentConfig.proposal_rest_seconds"),
         ):
             _check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
 

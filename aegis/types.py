@@ -146,6 +146,8 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
     """What the action returned, as JSON."""
     recorded_at: datetime = field(default_factory=utc_now)
+    components: Mapping[str, float] = field(default_factory=dict)
+    """What the reward is made of, by kind; its values' sum is the reward. Empty where that was not recorded."""
 
     def __post_init__(self) -> None:
         if self.status not in OUTCOME_STATUSES:
@@ -154,6 +156,19 @@ class Outcome:
             raise DataError("an unknown outcome brings no reward: leave it None")
         if self.reward is not None and not math.isfinite(self.reward):
             raise DataError(f"reward {self.reward!r} is not a finite number")
+        if self.components:
+            self._check_components()
+
+    def _check_components(self) -> None:
+        if self.reward is None:
+            raise DataError("components of a reward that is None: leave them out")
+        for name, value in self.components.items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not isinstance(name, str) or not number or not math.isfinite(value):
+                raise DataError(f"reward component {name!r}: {value!r} is not a finite number")
+        whole = math.fsum(self.components.values())
+        if not math.isclose(whole, self.reward, rel_tol=1e-9, abs_tol=1e-9):
+            raise DataError(f"the reward's components sum to {whole:g}, not to {self.reward:g}")
 
 
 def check_probabilities(probabilities: Sequence[float], count: int, tolerance: float = 1e-3) -> None:

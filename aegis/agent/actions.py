@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from aegis.agent.curiosity import Curiosity, Question
 from aegis.agent.goals import Goal
-from aegis.agent.inbox import Inbox
+from aegis.agent.inbox import Inbox, InboxQuestion
 from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
-from aegis.agent.proposals import ApprovalQueue, Proposal, Record
-from aegis.agent.rewards import RewardTable
+from aegis.agent.proposals import ApprovalQueue, Proposal, Record, Refusal
+from aegis.agent.rewards import RewardTable, total
 from aegis.agent.search import SearchHit, SearchProvider
 from aegis.agent.timeout import TimeLimiter
 from aegis.config import AgentConfig
 from aegis.errors import AegisError, StoreError
 from aegis.rendering import clean_text
-from aegis.types import ActionList, ActionSpec, Decision, Outcome
+from aegis.types import ActionList, ActionSpec, Decision, Outcome, OutcomeStatus
 
 WEB_SEARCH = ActionSpec(
     name="web_search",
@@ -59,6 +60,12 @@ class Plan:
     to_ask: Question | None
     """The question searched for in vain that a person would be asked, or None."""
     proposal: Proposal
+    refusal: Refusal | None
+    """Why the proposal would not be made."""
+    here: bool
+    """Whether a person is here."""
+    has_fresh: bool
+    """Whether a question is open that was never searched for."""
 
     def argument(self, action: str) -> dict[str, str]:
         """Return the argument that the action would be recorded with."""
@@ -119,22 +126,22 @@ class ActionExecutor:
         except Exception as error:  # the world may fail in any way; a run of days goes on
             reason = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
             detail = f"{decision.action.name} failed: {clean_text(reason, _REASON_CHARACTERS)}"
-            return Outcome(decision.id, "failed", detail=detail, recorded_at=now), "failed"
-        self.record = replace(self.record, idles=self.record.idles + 1)
-        return Outcome(decision.id, "ok", reward=self._rewards.idle, detail="did nothing", recorded_at=now), ""
+            return _outcome(decision.id, "failed", self._rewards.part("failed"), detail, now), "failed"
+        self.record = replace(self.record, idles=self.record.idles + (not plan.has_fresh))
+        return _outcome(decision.id, "ok", self._rewards.part("idle"), "did nothing", now), ""
 
     def _web_search(self, decision: Decision, plan: Plan, now: datetime, repeated: bool) -> tuple[Outcome, str]:
         if repeated:
             self._count_vain_search(plan, now)
             detail = "the same query was asked lately: it is not asked again"
-            reward = self._rewards.nothing_found
-            return Outcome(decision.id, "failed", reward=reward, detail=detail, recorded_at=now), "found nothing"
+            return _outcome(decision.id, "failed", self._rewards.of_search(0), detail, now), "found nothing"
         config = self._config
         hits = self._limiter.call(
             self._search.search, plan.query, config.hits_per_search, timeout_seconds=config.action_timeout_seconds
-        )
+        )[: config.hits_per_search]
         with self._knowledge.database.transaction():
-            gained, raised = self._learn(hits, plan, now)
+            new, raised = self._learn(hits, plan, now)
+        gained = len(new)
         self.record = replace(
             self.record,
             searches=self.record.searches + 1,
@@ -143,35 +150,37 @@ class ActionExecutor:
             known_hits=self.record.known_hits + len(hits) - gained,
         )
         provider = getattr(self._search, "answered_by", "") or self._search.name
-        outcome = Outcome(
+        outcome = _outcome(
             decision.id,
             "ok" if gained else "failed",
+            self._rewards.of_search(len({(hit.source, hit.title) for hit in new})),
+            f"{gained} new of {len(hits)} results, {raised} new questions",
+            now,
             gained=gained,
-            reward=self._rewards.of_search(gained),
-            detail=f"{gained} new of {len(hits)} results, {raised} new questions",
             result={
                 "provider": provider,
                 "results": [clean_text(hit.title) for hit in hits],
                 "new_questions": raised,
             },
-            recorded_at=now,
         )
         return outcome, f"found {gained}" if gained else "found nothing"
 
-    def _learn(self, hits: Sequence[SearchHit], plan: Plan, now: datetime) -> tuple[int, int]:
-        """Keep what is new of the hits; return how many that were, and how many questions they raised."""
+    def _learn(self, hits: Sequence[SearchHit], plan: Plan, now: datetime) -> tuple[list[SearchHit], int]:
+        """Keep what is new of the hits; return those, and how many questions they raised."""
         goal, raised = plan.goal, 0
-        new: list[str] = []
+        new: list[SearchHit] = []
+        items: list[str] = []
         for hit in hits:
             item = KnowledgeItem(hit.topic, hit.title, hit.text, hit.source)
             if self._knowledge.add(item, goal.id, now):
-                new.append(item.id)
+                new.append(hit)
+                items.append(item.id)
                 raised += self._curiosity.raise_from_text(hit.title, hit.text, goal.id, goal.episode, now, goal.topic)
         if plan.to_search is not None and new:
-            self._curiosity.end_question(plan.to_search.id, now, answered=True, items=new)
+            self._curiosity.end_question(plan.to_search.id, now, answered=True, items=items)
         elif not new:
             self._count_vain_search(plan, now)
-        return len(new), raised
+        return new, raised
 
     def _count_vain_search(self, plan: Plan, now: datetime) -> None:
         if plan.to_search is not None:
@@ -180,26 +189,38 @@ class ActionExecutor:
                 self._curiosity.end_question(plan.to_search.id, now, answered=False)
 
     def _ask_human(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
-        number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds)
-        self.record = replace(self.record, asked=self.record.asked + 1)
-        self._asked.add(decision.id)
+        refusal = ""
+        if self._inbox.was_asked(plan.question):
+            refusal = "the same question was asked lately: it is not asked again"
+        elif self._inbox.waiting_count() >= self._config.waiting_questions_limit:
+            refusal = "enough questions wait in the inbox: another one is not asked"
+        if refusal:
+            return _outcome(decision.id, "failed", self._rewards.part("repeated"), refusal, now), "refused"
+        number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds, not plan.here)
+        if plan.to_ask is not None and plan.here:
+            self.record = replace(self.record, asked=self.record.asked + 1)
+            self._asked.add(decision.id)
         detail = f"question {number} waits in the inbox"
         return Outcome(decision.id, "unknown", detail=detail, result={"question": number}, recorded_at=now), "waiting"
 
     def _propose(self, decision: Decision, plan: Plan, now: datetime) -> tuple[Outcome, str]:
         proposal = plan.proposal
-        number = self._queue.propose(decision.id, proposal, now, self._config.approval_timeout_seconds)
-        if number is None:
-            detail = f"a proposal on {proposal.aspect} is pending already"
-            reward = self._rewards.duplicate
-            return Outcome(decision.id, "failed", reward=reward, detail=detail, recorded_at=now), "duplicate"
-        outcome = Outcome(
+        refusal, number = plan.refusal, None
+        if refusal is None:
+            number = self._queue.propose(decision.id, proposal, now, self._config.approval_timeout_seconds)
+            if number is None:  # another agent was faster
+                refusal = Refusal("duplicate", f"a proposal on {proposal.aspect} is pending already")
+        if refusal is not None:
+            components = self._rewards.part(refusal.kind)
+            return _outcome(decision.id, "failed", components, refusal.reason, now), refusal.kind
+        self.start_episode()  # its evidence is used up
+        outcome = _outcome(
             decision.id,
             "ok",
-            reward=self._rewards.pending,
-            detail=f"proposal {number} waits for approval: {proposal.aspect}, because {proposal.reason}",
+            self._rewards.part("pending"),
+            f"proposal {number} waits for approval: {proposal.aspect}, because {proposal.reason}",
+            now,
             result={"proposal": number, "status": "pending"},
-            recorded_at=now,
         )
         return outcome, "pending"
 
@@ -212,43 +233,49 @@ class ActionExecutor:
         self._queue.lapse(now)
         outcomes = []
         for asked in self._inbox.unsettled():
-            outcomes.append(self._settle_question(asked.decision_id, asked.question, asked.answer, now))
+            outcomes.append(self._settle_question(asked, now))
             self._inbox.mark_settled(asked.id)
         for queued in self._queue.unsettled():
             approved = queued.status == "approved"
             self._queue.mark_settled(queued.id)
             outcomes.append(
-                Outcome(
+                _outcome(
                     queued.decision_id,
                     "ok" if approved else "failed",
-                    reward=self._rewards.approved if approved else self._rewards.rejected,
-                    detail=f"proposal {queued.id} was {queued.status}",
+                    self._rewards.part(queued.status),
+                    f"proposal {queued.id} was {queued.status}",
+                    now,
                     result={"proposal": queued.id, "status": queued.status},
-                    recorded_at=now,
                 )
             )
         return outcomes
 
-    def _settle_question(self, decision_id: str, question: str, answer: str | None, now: datetime) -> Outcome:
-        known = self._curiosity.find(question)
-        if answer is None:
+    def _settle_question(self, asked: InboxQuestion, now: datetime) -> Outcome:
+        known, decision_id = self._curiosity.find(asked.question), asked.decision_id
+        components = self._rewards.of_question(asked.answer is not None, asked.asked_away)
+        if asked.answer is None:
             if decision_id in self._asked:  # not of an earlier episode, nor of another agent
                 self._asked.discard(decision_id)
                 self.record = replace(self.record, unanswered=self.record.unanswered + 1)
             if known is not None and known.searches >= self._config.searches_per_question:
                 self._curiosity.end_question(known.id, now, answered=False)
-            reward = self._rewards.unanswered
-            return Outcome(decision_id, "failed", reward=reward, detail="nobody answered in time", recorded_at=now)
-        item = KnowledgeItem(topic="told by a person", title=question, text=answer, source="person")
+            return _outcome(decision_id, "failed", components, "nobody answered in time", now)
+        item = KnowledgeItem(topic="told by a person", title=asked.question, text=asked.answer, source="person")
         gained = int(self._knowledge.add(item, goal=known.goal if known else "", found_at=now))
         if known is not None:
             self._curiosity.end_question(known.id, now, answered=True, items=[item.id])
-        return Outcome(
-            decision_id,
-            "ok",
-            gained=gained,
-            reward=self._rewards.answered,
-            detail="a person answered",
-            result={"answer": answer},
-            recorded_at=now,
-        )
+        result = {"answer": asked.answer}
+        return _outcome(decision_id, "ok", components, "a person answered", now, gained=gained, result=result)
+
+
+def _outcome(
+    decision_id: str,
+    status: OutcomeStatus,
+    components: Mapping[str, float],
+    detail: str,
+    now: datetime,
+    gained: int = 0,
+    result: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Return an outcome whose reward is its components' sum."""
+    return Outcome(decision_id, status, gained, total(components), detail, result or {}, now, components)

@@ -13,6 +13,8 @@ from aegis.store import Database
 
 _SEEN_KEY = "person_seen_at"
 MAX_ANSWER_CHARACTERS = 2000
+WINDOW = 50
+"""The same question within the workspace's last so many is not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class InboxQuestion:
     status: str
     answer: str | None
     due_at: datetime
+    asked_away: bool = False
+    """Nobody was here when it was asked."""
 
 
 class Presence(Protocol):
@@ -39,13 +43,13 @@ class Inbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask(self, decision_id: str, question: str, now: datetime, timeout_seconds: float) -> int:
-        """Put a question in the inbox; return its number."""
+    def ask(self, decision_id: str, question: str, now: datetime, timeout_seconds: float, away: bool = False) -> int:
+        """Put a question in the inbox; return its number. away: nobody is here."""
         due = now + timedelta(seconds=timeout_seconds)
         with self._database.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO inbox (decision_id, question, asked_at, due_at) VALUES (?, ?, ?, ?)",
-                (decision_id, clean_text(question), now.isoformat(), due.isoformat()),
+                "INSERT INTO inbox (decision_id, question, asked_at, due_at, asked_away) VALUES (?, ?, ?, ?, ?)",
+                (decision_id, clean_text(question), now.isoformat(), due.isoformat(), away),
             )
             return int(row.lastrowid or 0)
 
@@ -81,9 +85,9 @@ class Inbox:
         """Return how many questions wait for an answer."""
         return int(self._database.query("SELECT COUNT(*) FROM inbox WHERE status = 'waiting'")[0][0])
 
-    def is_waiting(self, question: str) -> bool:
-        """Say whether a question with this text waits for an answer."""
-        sql = "SELECT 1 FROM inbox WHERE status = 'waiting' AND question = ? LIMIT 1"
+    def was_asked(self, question: str) -> bool:
+        """Say whether a question with this text was asked within the last `WINDOW`, whatever became of it."""
+        sql = f"SELECT 1 FROM inbox WHERE question = ? AND id > (SELECT MAX(id) FROM inbox) - {WINDOW} LIMIT 1"
         return bool(self._database.query(sql, (clean_text(question),)))
 
     def unsettled(self) -> list[InboxQuestion]:
@@ -110,7 +114,7 @@ class Inbox:
 
     def _select(self, where: str) -> list[InboxQuestion]:
         rows = self._database.query(
-            f"SELECT id, decision_id, question, status, answer, due_at FROM inbox WHERE {where} ORDER BY id"
+            f"SELECT id, decision_id, question, status, answer, due_at, asked_away FROM inbox WHERE {where} ORDER BY id"
         )
         return [
             InboxQuestion(
@@ -120,6 +124,7 @@ class Inbox:
                 row["status"],
                 row["answer"],
                 datetime.fromisoformat(row["due_at"]),
+                bool(row["asked_away"]),
             )
             for row in rows
         ]

@@ -25,10 +25,10 @@ from aegis.agent.curiosity import Curiosity
 from aegis.agent.goals import Goal, GoalBook
 from aegis.agent.inbox import Inbox, Presence, SeenPresence
 from aegis.agent.knowledge import KnowledgeBase
-from aegis.agent.proposals import ApprovalQueue, candidates
+from aegis.agent.proposals import ApprovalQueue, Proposal, Refusal, candidates
 from aegis.agent.queries import QueryLog, choose_query
 from aegis.agent.review import TrainingReview, review_search
-from aegis.agent.rewards import RewardTable
+from aegis.agent.rewards import RewardTable, make_table
 from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
@@ -108,7 +108,7 @@ class Agent:
         self._queue = ApprovalQueue(database)
         self._review = TrainingReview(database)
         self._search = search
-        self._rewards = rewards or RewardTable()
+        self._rewards = rewards or make_table(self.config.rewards)
         self._executor = ActionExecutor(
             self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
         )
@@ -146,7 +146,7 @@ class Agent:
             for outcome in late:
                 self._store.record_outcome(outcome)
         plan = self._plan(now)
-        self._situation = Situation(self._render(plan, now), plan, late, now)
+        self._situation = Situation(self._render(plan), plan, late, now)
         return self._situation
 
     def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
@@ -224,17 +224,14 @@ class Agent:
     def _plan(self, now: datetime) -> Plan:
         goal = self._current_goal(now)
         open_questions = self._curiosity.open_questions(goal.id)
-        not_waiting = [q for q in open_questions if not self._inbox.is_waiting(q.text)]
-        vain = [q for q in not_waiting if q.searches]
-        # A policy may ask though there is nothing to ask about: then at least not the same as what waits already.
-        first = next(iter(not_waiting), None)
+        not_asked = [q for q in open_questions if not self._inbox.was_asked(q.text)]
+        # A policy may ask though there is nothing to ask about: then at least not the same again.
+        first = next(iter(not_asked), None)
+        vain = [q for q in not_asked if q.searches]
+        has_room = self._inbox.waiting_count() < self.config.waiting_questions_limit
+        to_ask = vain[-1] if vain and has_room else None
         to_search, query = choose_query(goal, open_questions, self._queries.recent())
-        to_ask = vain[-1] if vain else None
-        pending = {proposal.aspect for proposal in self._queue.pending()}
-        reports = self._search.reports() if isinstance(self._search, SearchChain) else []
-        reviewed = [*self._review.proposals(), *review_search(reports)]
-        found = candidates(self._executor.record, self.config, reviewed, self._rewards)
-        proposal = next((p for p in found if p.weight > 0 and p.aspect not in pending), found[0])
+        proposal, refusal = self._choose_proposal(now)
         return Plan(
             goal=goal,
             query=query,
@@ -242,34 +239,41 @@ class Agent:
             question=to_ask.text if to_ask else (first.text if first else f"What matters about {goal.topic}?"),
             to_ask=to_ask,
             proposal=proposal,
+            refusal=refusal,
+            here=self._presence.here(now),
+            has_fresh=any(not q.searches for q in open_questions),
         )
 
-    def _render(self, plan: Plan, now: datetime) -> dict[str, Any]:
+    def _choose_proposal(self, now: datetime) -> tuple[Proposal, Refusal | None]:
+        """Return the proposal for which most speaks of those that may be made; else the first, and why it may not."""
+        reports = self._search.reports() if isinstance(self._search, SearchChain) else []
+        reviewed = [*self._review.proposals(), *review_search(reports)]
+        found = candidates(self._executor.record, self.config, reviewed, self._rewards)
+        pairs = list(zip(found, self._queue.refusals(found, now, self.config), strict=True))
+        return next((pair for pair in pairs if pair[1] is None), pairs[0])
+
+    def _render(self, plan: Plan) -> dict[str, Any]:
         """Return the state: everything that the policy sees before it decides."""
         goal = plan.goal
-        open_questions = self._curiosity.open_questions(goal.id)
-        fresh = [q for q in open_questions if not q.searches]
-        pending = self._queue.pending()
+        fresh = [q for q in self._curiosity.open_questions(goal.id) if not q.searches]
         goals = [goal, *(other for other in self._goals.active(self._episode) if other.id != goal.id)]
-        worthwhile = plan.proposal.weight > 0 and plan.proposal.aspect not in {p.aspect for p in pending}
-        here = self._presence.here(now)
         options = {}
         if fresh:
             options[WEB_SEARCH.name] = fresh[0].text + (f" and {len(fresh) - 1} more" if len(fresh) > 1 else "")
         if plan.to_ask:
-            options[ASK_HUMAN.name] = f"{plan.to_ask.text} The human is {'here' if here else 'away'}"
-        if worthwhile:
+            options[ASK_HUMAN.name] = f"{plan.to_ask.text} The human is {'here' if plan.here else 'away'}"
+        if plan.refusal is None:
             options[PROPOSE_IMPROVEMENT.name] = (
                 f"better {plan.proposal.aspect.replace('_', ' ')}, {plan.proposal.reason}"
             )
         return {
             "goals": [f"{one.title}, {self._progress(one):.0%} done" for one in goals[: self.config.goals_per_episode]],
-            "human": "here" if here else "away",
+            "human": "here" if plan.here else "away",
             "knowledge": {"facts": self._knowledge.count(goal.id), "latest": self._knowledge.latest_title(goal.id)},
             "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],
             "idle_turns": self._idle_turns,
             "recent": list(self._recent),
-            "waiting": {"answers": self._inbox.waiting_count(), "approvals": len(pending)},
+            "waiting": {"answers": self._inbox.waiting_count(), "approvals": len(self._queue.pending())},
         }
 
     def _progress(self, goal: Goal) -> float:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Setting, SettingBook, Value
@@ -18,6 +18,11 @@ from aegis.errors import ActionError
 from aegis.rendering import clean_text
 from aegis.store import Database
 
+_LEAST_VAIN = 3
+"""Searches in vain since the last proposal before one is reasoned from them."""
+_LEAST_SHARE = 0.25
+_LEAST_UNANSWERED = 6
+_LEAST_IDLES = 6
 _MOSTLY = 0.7
 """Share of an episode from which on its rewards are put in question, too."""
 
@@ -55,8 +60,19 @@ class QueuedProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a proposal is not made."""
+
+    kind: Literal["duplicate", "unfounded"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """What the agent counts of an episode, to judge itself by."""
+    """What the agent counts of an episode since its last proposal, to judge itself by.
+
+    A proposal uses up its evidence: the next one needs some of its own.
+    """
 
     searches: int = 0
     vain_searches: int = 0
@@ -64,8 +80,10 @@ class Record:
     """Search hits that were known already."""
     hits: int = 0
     asked: int = 0
+    """Questions put to a person who was here, after a search in vain."""
     unanswered: int = 0
     idles: int = 0
+    """Decisions to idle while there was nothing new to search."""
     decisions: int = 0
 
 
@@ -74,15 +92,19 @@ def candidates(
 ) -> list[Proposal]:
     """Return one proposal per aspect, the one for which the record speaks most first.
 
-    reviewed: those that speak from elsewhere, as the last training's figures. A value at its bound is not proposed.
+    reviewed: those that speak from elsewhere, as the last training's figures. A value at its bound is not proposed, nor
+    is what a few cases speak for: an agent could make them up.
     """
     rewards = rewards or RewardTable()
 
-    def share(part: int, whole: int) -> float:
-        return part / whole if whole else 0.0
+    def share(part: int, whole: int, enough: bool) -> float:
+        found = part / whole if whole else 0.0
+        return found if enough and found >= _LEAST_SHARE else 0.0
 
-    vain, known = share(record.vain_searches, record.searches), share(record.known_hits, record.hits)
-    silent, idle = share(record.unanswered, record.asked), share(record.idles, record.decisions)
+    enough = record.vain_searches >= _LEAST_VAIN
+    vain, known = share(record.vain_searches, record.searches, enough), share(record.known_hits, record.hits, enough)
+    silent = share(record.unanswered, record.asked, record.unanswered >= _LEAST_UNANSWERED)
+    idle = share(record.idles, record.decisions, record.idles >= _LEAST_IDLES)
     found = [
         Proposal(
             "hits_per_search",
@@ -190,6 +212,26 @@ class ApprovalQueue:
                 "UPDATE proposals SET status = 'lapsed', decided_at = ? WHERE status = 'pending' AND due_at <= ?",
                 (now.isoformat(), now.isoformat()),
             )
+
+    def refusals(self, proposals: Sequence[Proposal], now: datetime, config: AgentConfig) -> list[Refusal | None]:
+        """Return for each why it is not to be made now, or None where it may be."""
+        waiting = {one.aspect for one in self.pending()}
+        since = now - timedelta(seconds=config.proposal_rest_seconds)
+        rows = self._database.query("SELECT aspect, change FROM proposals WHERE proposed_at > ?", (since.isoformat(),))
+        lately = {(row["aspect"], json.dumps(json.loads(row["change"])["to"])) for row in rows}
+
+        def refuse(proposal: Proposal) -> Refusal | None:
+            if proposal.aspect in waiting:
+                return Refusal("duplicate", f"a proposal on {proposal.aspect} is pending already")
+            if (proposal.aspect, json.dumps(proposal.new)) in lately:
+                return Refusal("duplicate", f"the same value of {proposal.aspect} was proposed lately")
+            if proposal.weight <= 0:
+                return Refusal("unfounded", f"the record does not speak for another {proposal.aspect}")
+            if len(waiting) >= config.waiting_proposals_limit:
+                return Refusal("unfounded", f"{len(waiting)} proposals wait for a person already")
+            return None
+
+        return [refuse(proposal) for proposal in proposals]
 
     def pending(self) -> list[QueuedProposal]:
         """Return the proposals that wait for a person, the oldest first."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from aegis.agent.rewards import RewardTable
+from aegis.agent.rewards import RewardTable, make_table
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import Database
@@ -186,6 +186,7 @@ class SettingBook:
         """Return the order of search providers that was approved, with commas between; None without one."""
         return self.values("search").get("search_order")
 
-    def reward_table(self) -> RewardTable:
-        """Return the rewards with what was changed."""
-        return RewardTable(**{name.removeprefix(_REWARD): value for name, value in self.values("reward").items()})
+    def reward_table(self, config: AgentConfig | None = None) -> RewardTable:
+        """Return the configuration's rewards with what was changed."""
+        changed = {name.removeprefix(_REWARD): value for name, value in self.values("reward").items()}
+        return make_table({**(config.rewards if config else {}), **changed})

@@ -18,7 +18,7 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.tuning import Tuning
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
-from aegis.types import Action, utc_now
+from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
@@ -240,7 +240,7 @@ class PromptCommands:
             print("no decisions yet: `start` lets the agent make some")
         for example in reversed(recent):
             decision, outcome = example.decision, example.outcome
-            came = "nothing recorded" if outcome is None else f"{outcome.status}, {outcome.detail}"
+            came = "nothing recorded" if outcome is None else f"{outcome.status}{_reward(outcome)}, {outcome.detail}"
             text = f"{decision.policy}: {_describe(decision.action)}: {came}"
             print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, _LINE_CHARACTERS)}")
 
@@ -265,6 +265,14 @@ class PromptCommands:
 
 def _describe(action: Action) -> str:
     return " ".join([action.name, *action.argument.values()])
+
+
+def _reward(outcome: Outcome) -> str:
+    """Return an outcome's reward and what it is made of, where it has one."""
+    if outcome.reward is None:
+        return ""
+    parts = ", ".join(f"{name.replace('_', ' ')} {value:+g}" for name, value in outcome.components.items())
+    return f", reward {outcome.reward:+g}" + (f" ({parts})" if parts else "")
 
 
 def _print_item(known: KnownItem) -> None:

@@ -52,7 +52,7 @@ def make_agent(
     if order is not None:
         search.arrange(order)
     config = book.agent_config(config or AgentConfig())
-    return Agent(store, policy, search, search.topics(), rng, config, rewards or book.reward_table(), presence)
+    return Agent(store, policy, search, search.topics(), rng, config, rewards or book.reward_table(config), presence)
 
 
 def run_agent(
@@ -98,6 +98,8 @@ def note_collection(
     times = ("answer_timeout_seconds", "approval_timeout_seconds", "action_timeout_seconds")
     settings: dict[str, Any] = {"teacher": policy.name, "search": search, "seed": seed, "vary_presence": vary_presence}
     settings |= {name: getattr(config, name) for name in times}
+    if config.rewards:
+        settings["rewards"] = dict(config.rewards)
     document = settings | {"aegis": __version__, "python": platform.python_version(), "at": utc_now().isoformat()}
     store.set_meta(f"{_COLLECTION_PREFIX}{new_id()}", json.dumps(document))
 

@@ -70,7 +70,9 @@ class Tuning:
         return found
 
     def _read(self) -> Tuned:
-        return Tuned(self._book.agent_config(self._config), self._book.reward_table(), self._book.search_order())
+        return Tuned(
+            self._book.agent_config(self._config), self._book.reward_table(self._config), self._book.search_order()
+        )
 
 
 def settle_trial(database: Database, name: str, tried: float, before: float) -> bool:

@@ -26,10 +26,11 @@ INSERT INTO decisions
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_OUTCOME = """
-INSERT INTO outcomes (decision_id, status, gained, reward, detail, result, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO outcomes (decision_id, status, gained, reward, detail, result, recorded_at, components)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT_EXAMPLES = """
-SELECT d.*, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at
+SELECT d.*, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at, o.components
 FROM decisions AS d
 LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
 """
@@ -250,6 +251,7 @@ def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
         outcome.detail.encode("utf-8", "replace").decode(),
         _to_json(outcome.result, f"{where}: result"),
         _to_utc(outcome.recorded_at).isoformat(),
+        _to_json(outcome.components, f"{where}: components"),
     )
 
 
@@ -276,6 +278,7 @@ def _example(row: sqlite3.Row) -> Example:
         detail=row["detail"],
         result=json.loads(row["result"]),
         recorded_at=datetime.fromisoformat(row["recorded_at"]),
+        components=json.loads(row["components"]),
     )
     return Example(decision, outcome)
 

@@ -328,7 +328,15 @@ CREATE TRIGGER model_events_refuse_delete BEFORE DELETE ON model_events
 BEGIN SELECT RAISE(ABORT, 'what served is recorded for good: a change is a new event'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST)
+_REWARDS = """
+-- What each reward is made of; questions that were asked while nobody was here, and what was asked or proposed lately.
+ALTER TABLE outcomes ADD COLUMN components TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(components));
+ALTER TABLE inbox ADD COLUMN asked_away INTEGER NOT NULL DEFAULT 0 CHECK (asked_away IN (0, 1));
+CREATE INDEX inbox_by_text ON inbox (question, id);
+CREATE INDEX proposals_by_time ON proposals (proposed_at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

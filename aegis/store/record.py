@@ -3,7 +3,7 @@
     {"state": {...}, "action": {"action": "web_search", "query": "..."}, "result": {...}, "timestamp": "..."}
 
 AEGIS's own records add `id`, `episode`, `step`, `actions` (names on offer), `probabilities` (by name), `policy` and
-`outcome` (`status`, `gained`, `reward`, `detail`, `recorded_at`; null where nothing is known).
+`outcome` (`status`, `gained`, `reward`, `components`, `detail`, `recorded_at`; null where nothing is known).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class OutcomeRecord(BaseModel):
     status: OutcomeStatus
     gained: _Count = 0
     reward: float | None = None
+    components: dict[str, float] = Field(default_factory=dict)
     detail: str = ""
     recorded_at: _Timestamp | None = None
 
@@ -130,6 +131,7 @@ def to_record(example: Example) -> dict[str, Any]:
             "status": outcome.status,
             "gained": outcome.gained,
             "reward": outcome.reward,
+            "components": dict(outcome.components),
             "detail": outcome.detail,
             "recorded_at": outcome.recorded_at.isoformat(),
         },
@@ -202,6 +204,7 @@ def _outcome(record: ExampleRecord, decision_id: str) -> Outcome | None:
             detail=given.detail,
             result=result or {},
             recorded_at=given.recorded_at or record.timestamp,
+            components=given.components,
         )
     if result is None or "outcome" in record.model_fields_set:
         return None

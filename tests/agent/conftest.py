@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aegis.agent import Agent
+from aegis.agent.proposals import Record
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.store import Database, DecisionStore
@@ -85,6 +86,16 @@ def database(path: Path) -> Iterator[Database]:
 @pytest.fixture
 def store(database: Database) -> DecisionStore:
     return DecisionStore(database)
+
+
+@pytest.fixture
+def prove() -> Callable[[Agent], None]:
+    """Return what puts into an agent's record what speaks for a proposal: four searches in vain of six."""
+
+    def fill(agent: Agent) -> None:
+        agent._executor.record = Record(searches=6, vain_searches=4, hits=12, known_hits=8, decisions=6)
+
+    return fill
 
 
 @pytest.fixture

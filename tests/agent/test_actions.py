@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aegis.agent import RESEARCH_ACTIONS, ApprovalQueue, Inbox, RewardTable
+from aegis.agent.proposals import Record
+from aegis.agent.rewards import total
 from aegis.config import AgentConfig
 from aegis.errors import ActionError, SearchError
 from aegis.types import Action
@@ -26,7 +30,7 @@ def test_the_four_actions_stand_in_a_fixed_order():
 
 def test_the_rewards_are_the_designs():
     table = RewardTable()
-    assert [table.of_search(gained) for gained in (0, 1, 3)] == [-0.5, 1.0, 3.0]
+    assert [total(table.of_search(gained)) for gained in (0, 1, 3)] == [-0.5, 1.0, 3.0]
     assert (table.answered, table.unanswered, table.idle) == (0.5, -0.1, -0.1)
     assert (table.approved, table.pending, table.rejected, table.duplicate) == (10.0, 1.0, -1.0, -2.0)
 
@@ -67,10 +71,10 @@ def test_a_search_without_results_is_a_failed_one(make_agent, search):
     assert (outcome.status, outcome.gained, outcome.reward) == ("failed", 0, -0.5)
 
 
-def test_a_search_that_could_not_be_carried_out_is_failed_and_has_no_reward(make_agent, search, store):
+def test_a_search_that_could_not_be_carried_out_has_failed_and_costs_more_than_idling(make_agent, search, store):
     search.fault = SearchError("timed out after 7 s")
     step = make_agent("web_search").step()
-    assert (step.outcome.status, step.outcome.reward, step.outcome.gained) == ("failed", None, 0)
+    assert (step.outcome.status, step.outcome.reward, step.outcome.gained) == ("failed", -0.2, 0)
     assert "timed out after 7 s" in step.outcome.detail
     assert store.get(step.decision.id).outcome == step.outcome
 
@@ -127,12 +131,13 @@ def test_a_question_that_nobody_answers_in_time_has_failed(make_agent, store, da
     clock.pass_seconds(0.2)
     agent.step()
     outcome = store.get(asked.id).outcome
-    assert (outcome.status, outcome.reward, outcome.gained) == ("failed", -0.1, 0)
+    assert (outcome.status, outcome.reward, outcome.gained) == ("failed", -0.2, 0)
+    assert outcome.components == {"unanswered": -0.1, "nobody_here": -0.1}
     assert knowledge(database) == []
     with pytest.raises(ActionError, match="question 1 is not waiting for an answer"):
         Inbox(database).answer(1, "too late", clock())
     agent.step()
-    assert outcomes(database, asked.id) == [("unknown", None), ("failed", -0.1)]
+    assert outcomes(database, asked.id) == [("unknown", None), ("failed", -0.2)]
 
 
 def test_an_answer_is_settled_though_the_asking_was_killed_before_its_outcome(make_agent, store, database, clock):
@@ -157,8 +162,9 @@ def test_an_answer_is_settled_though_the_asking_was_killed_before_its_outcome(ma
     assert len(knowledge(database)) == 1
 
 
-def test_a_proposal_waits_for_approval_and_a_second_on_the_same_aspect_is_a_duplicate(make_agent, database):
+def test_a_proposal_waits_for_approval_and_a_second_on_the_same_aspect_is_a_duplicate(make_agent, database, prove):
     agent = make_agent("propose_improvement")
+    prove(agent)
     first, second = agent.step(), agent.step()
     assert (first.outcome.status, first.outcome.reward) == ("ok", 1.0)
     assert (second.outcome.status, second.outcome.reward) == ("failed", -2.0)
@@ -170,35 +176,117 @@ def test_a_proposal_waits_for_approval_and_a_second_on_the_same_aspect_is_a_dupl
 
 
 @pytest.mark.parametrize(("approve", "status", "reward"), [(True, "ok", 10.0), (False, "failed", -1.0)])
-def test_what_a_person_says_on_a_proposal_is_its_outcome(make_agent, store, database, clock, approve, status, reward):
+def test_what_a_person_says_on_a_proposal_is_its_outcome(
+    make_agent, store, database, clock, prove, approve, status, reward
+):
     agent = make_agent("propose_improvement", "idle")
+    prove(agent)
     proposed = agent.step().decision
     ApprovalQueue(database).decide(1, approve, clock())
     agent.step()
     outcome = store.get(proposed.id).outcome
     assert (outcome.status, outcome.reward) == (status, reward)
+    assert outcome.components == {"approved" if approve else "rejected": reward}
     agent.step()
     assert outcomes(database, proposed.id) == [("ok", 1.0), (status, reward)]
     with pytest.raises(ActionError, match="proposal 1 is not pending"):
         ApprovalQueue(database).decide(1, approve, clock())
 
 
-def test_a_proposal_that_nobody_decides_lapses_and_makes_room_for_the_next(make_agent, store, database, clock):
-    config = AgentConfig(approval_timeout_seconds=100)
+def test_what_nobody_decided_leaves_the_queue_and_is_not_proposed_again_for_a_week(
+    make_agent, store, database, clock, prove
+):
+    config = AgentConfig(approval_timeout_seconds=100, proposal_rest_seconds=1000)
     agent = make_agent("propose_improvement", "idle", "propose_improvement", config=config)
+    prove(agent)
     proposed = agent.step().decision
     clock.pass_seconds(101)
     agent.step()
     assert ApprovalQueue(database).pending() == []
     assert outcomes(database, proposed.id) == [("ok", 1.0)]
-    assert agent.step().outcome.reward == 1.0
+    prove(agent)
+    other = agent.step()
+    assert other.decision.action.argument != proposed.action.argument
+    prove(agent)
+    clock.pass_seconds(101)
+    assert agent.step().outcome.components == {"duplicate": -2.0}
+    clock.pass_seconds(1000)
+    again = agent.step()
+    assert (again.outcome.reward, again.decision.action.argument) == (1.0, proposed.action.argument)
 
 
-def test_a_proposal_after_a_decided_one_is_no_duplicate(make_agent, database, clock):
+def test_what_was_rejected_is_not_proposed_again_in_other_words_either(make_agent, database, clock, prove):
     agent = make_agent("propose_improvement")
-    agent.step()
+    prove(agent)
+    proposed = agent.step().decision.action.argument
     ApprovalQueue(database).decide(1, False, clock())
-    assert agent.step().outcome.reward == 1.0
+    agent._executor.record = Record(searches=9, vain_searches=5)  # another reason, the same value
+    step = agent.step()
+    assert step.decision.action.argument == proposed
+    assert (step.outcome.status, step.outcome.components) == ("failed", {"duplicate": -2.0})
+    assert "proposed lately" in step.outcome.detail
+
+
+def test_a_proposal_that_nothing_speaks_for_is_not_made(make_agent, database):
+    step = make_agent("propose_improvement").step()
+    assert (step.outcome.status, step.outcome.components) == ("failed", {"unfounded": -2.0})
+    assert ApprovalQueue(database).pending() == []
+
+
+def test_so_many_proposals_wait_at_once_and_no_more(make_agent, database, prove):
+    agent = make_agent("propose_improvement", config=AgentConfig(waiting_proposals_limit=1))
+    prove(agent)
+    agent.step()
+    agent._executor.record = Record(asked=9, unanswered=9)
+    step = agent.step()
+    assert (step.outcome.reward, step.outcome.detail) == (-2.0, "1 proposals wait for a person already")
+    assert not any(option.startswith("propose") for option in step.decision.state["options"])
+
+
+def test_the_same_question_is_not_asked_twice_and_so_many_wait_at_once(make_agent, database, clock):
+    config = AgentConfig(waiting_questions_limit=2, goals_per_episode=1, patience_turns=99)
+    agent = make_agent("ask_human", config=config)
+    steps = [agent.step() for _ in range(4)]
+    assert [step.outcome.status for step in steps] == ["unknown", "unknown", "failed", "failed"]
+    assert steps[2].outcome.components == {"repeated": -0.5}
+    assert len(Inbox(database).waiting()) == 2
+    clock.pass_seconds(301)
+    questions = [agent.step().decision.action.argument["question"] for _ in range(4)]
+    asked = [row["question"] for row in database.query("SELECT question FROM inbox")]
+    assert len(set(asked)) == len(asked)
+    assert set(questions) <= set(asked)
+
+
+def test_pieces_of_one_passage_pay_once(make_agent, search, hit):
+    search.hits = [hit("Patterns", f"Part {n} tells of something else: {'x' * n}.") for n in range(1, 4)]
+    outcome = make_agent("web_search", config=AgentConfig(hits_per_search=3)).step().outcome
+    assert (outcome.gained, outcome.components) == (3, {"per_item": 1.0})
+
+
+def test_a_provider_that_returns_more_than_was_asked_for_pays_no_more(make_agent, make_search, hit):
+    class Generous(make_search):
+        def search(self, query, limit):
+            return [hit(f"page {n}", f"Words {n}.") for n in range(50)]
+
+    assert make_agent("web_search", search=Generous()).step().outcome.gained == 2
+
+
+def test_every_known_outcome_says_what_its_reward_is_made_of(make_agent, search, database, clock, prove):
+    agent = make_agent("web_search", "ask_human", "ask_human", "propose_improvement", "idle", "idle")
+    for turn in range(8):
+        if turn == 3:
+            prove(agent)
+        agent.step()
+        if turn == 3:
+            Inbox(database).answer(1, "It is a library.", clock())
+        clock.pass_seconds(100)
+    rows = database.query("SELECT reward, components FROM outcomes WHERE status <> 'unknown'")
+    assert len(rows) == 8
+    parts = [json.loads(row["components"]) for row in rows]
+    assert [sum(part.values()) for part in parts] == [row["reward"] for row in rows]
+    assert {name for part in parts for name in part} == {"per_item", "answered", "unanswered", "pending", "idle"} | {
+        "nobody_here"
+    }
 
 
 def test_idling_does_nothing_and_costs_a_little(make_agent, search, database):

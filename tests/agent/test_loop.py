@@ -16,6 +16,16 @@ from aegis.store import Database, DecisionStore
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
 
+class Here:
+    def here(self, now):
+        return True
+
+
+class SeenNobody:
+    def here(self, now):
+        return False
+
+
 def observed(agent: Agent) -> dict:
     """Return what the policy saw last."""
     return agent.policy.states[-1]
@@ -64,9 +74,12 @@ def test_of_equally_probable_actions_the_first_is_taken(make_agent):
     assert agent.step().decision.action.name == "ask_human"
 
 
-def test_the_state_tells_goals_options_knowledge_recent_waiting_and_human(make_agent, search, hit, database, clock):
+def test_the_state_tells_goals_options_knowledge_recent_waiting_and_human(
+    make_agent, search, hit, database, clock, prove
+):
     search.hits = [hit("The json module", "It tells of `JSONDecoder`.")]
     agent = make_agent("web_search", "ask_human", "propose_improvement", "web_search", "idle", "idle")
+    prove(agent)
     agent.step()
     first = observed(agent)
     assert set(first) == {"goals", "human", "knowledge", "options", "idle_turns", "recent", "waiting"}
@@ -129,33 +142,53 @@ def test_new_knowledge_raises_questions_that_are_searched_for_next(make_agent, s
 
 def test_a_proposal_is_reasoned_from_the_agents_own_record(make_agent, search, database):
     search.hits = []
-    agent = make_agent("web_search", "web_search", "propose_improvement")
-    for _ in range(3):
+    agent = make_agent("web_search", "web_search", "web_search", "propose_improvement")
+    for _ in range(4):
         agent.step()
     (pending,) = ApprovalQueue(database).pending()
-    assert (pending.aspect, pending.reason) == ("hits_per_search", "2 of 2 searches found nothing new")
-    assert "propose: better hits per search, 2 of 2 searches found nothing new" in observed(agent)["options"]
+    assert (pending.aspect, pending.reason) == ("hits_per_search", "3 of 3 searches found nothing new")
+    assert "propose: better hits per search, 3 of 3 searches found nothing new" in observed(agent)["options"]
 
 
-def test_questions_of_an_earlier_episode_do_not_count_in_the_record_of_this_one(make_agent, clock):
-    config = AgentConfig(episode_length=3, answer_timeout_seconds=10)
-    agent = make_agent("ask_human", config=config)
-    for _ in range(3):
+def test_questions_of_an_earlier_episode_do_not_count_in_the_record_of_this_one(make_agent, search, clock):
+    search.hits = []
+    config = AgentConfig(episode_length=4, answer_timeout_seconds=10, patience_turns=99)
+    agent = make_agent("web_search", "ask_human", "idle", "idle", "idle", config=config, presence=lambda inbox: Here())
+    agent.step()
+    agent.step()
+    assert agent._executor.record.asked == 1
+    agent.step()
+    agent.step()
+    clock.pass_seconds(11)
+    agent.step()
+    assert (agent._executor.record.asked, agent._executor.record.unanswered) == (0, 0)
+
+
+def test_only_questions_searched_in_vain_and_put_to_somebody_count_as_unanswered(make_agent, search, clock):
+    search.hits = []
+    config = AgentConfig(answer_timeout_seconds=10, patience_turns=99)
+    counts = []
+    for presence, choices in (
+        (Here, ("web_search", "ask_human", "idle")),
+        (Here, ("ask_human", "idle")),
+        (SeenNobody, ("web_search", "ask_human", "idle")),
+    ):
+        agent = make_agent(*choices, config=config, presence=lambda inbox, kind=presence: kind(), seed=len(counts))
+        for _ in choices:
+            agent.step()
+        clock.pass_seconds(11)
         agent.step()
-    clock.pass_seconds(11)
-    agent.step()
-    agent.step()
-    assert not any("stayed unanswered" in option for option in observed(agent)["options"])
-    clock.pass_seconds(11)
-    agent.step()
-    assert any("2 of 2 questions stayed unanswered" in option for option in observed(agent)["options"])
+        counts.append(agent._executor.record.unanswered)
+    assert counts == [1, 0, 0]
 
 
-def test_episodes_are_of_the_configured_length_and_start_afresh(make_agent, store):
+def test_episodes_are_of_the_configured_length_and_start_afresh(make_agent, store, prove):
     agent = make_agent("web_search", "propose_improvement", "idle", config=AgentConfig(episode_length=4))
+    prove(agent)
     decisions = [agent.step().decision for _ in range(10)]
     episodes = list(dict.fromkeys(decision.episode for decision in decisions))
     assert [(episodes.index(d.episode), d.step) for d in decisions] == [(n // 4, n % 4) for n in range(10)]
+    assert decisions[1].action.name == "propose_improvement"
     for start in (4, 8):
         assert decisions[start].state["recent"] == []
         assert decisions[start].state["idle_turns"] == 0
@@ -251,9 +284,10 @@ def test_two_agents_in_one_workspace_settle_one_answer_once(make_agent, store, p
 
 
 def test_agents_that_settle_at_the_same_moment_settle_each_answer_once(make_agent, database, path, clock):
-    agent = make_agent("ask_human")
+    agent = make_agent("idle")
     questions = [agent.step().decision.id for _ in range(10)]
-    for number in range(1, 11):
+    for number, decision in enumerate(questions, start=1):
+        Inbox(database).ask(decision, f"question {number}", clock(), 300)
         Inbox(database).answer(number, f"answer {number}", clock())
     ready, faults = threading.Barrier(4), []
 

@@ -8,27 +8,34 @@ from aegis.types import Action, Decision
 
 def test_the_aspect_for_which_the_record_speaks_most_comes_first():
     record = Record(
-        searches=10, vain_searches=2, hits=20, known_hits=6, asked=4, unanswered=3, idles=1, decisions=20
+        searches=10, vain_searches=4, hits=20, known_hits=6, asked=8, unanswered=6, idles=6, decisions=20
     )  # fmt: skip
     found = candidates(record, AgentConfig(answer_timeout_seconds=300, open_questions_limit=2))
     assert [proposal.aspect for proposal in found] == [
         "answer_timeout_seconds",
-        "open_questions_limit",
         "hits_per_search",
+        "open_questions_limit",
         "questions_per_item",
     ]
-    assert [proposal.weight for proposal in found] == [0.75, 0.3, 0.2, 0.05]
+    assert [proposal.weight for proposal in found] == [0.75, 0.4, 0.3, 0.3]
     assert (found[0].old, found[0].new) == (300, 600)
     assert [proposal.reason for proposal in found] == [
-        "3 of 4 questions stayed unanswered",
+        "6 of 8 questions stayed unanswered",
+        "4 of 10 searches found nothing new",
         "6 of 20 results were known already",
-        "2 of 10 searches found nothing new",
-        "1 of 20 decisions did nothing",
+        "6 of 20 decisions did nothing",
     ]
 
 
 def test_an_empty_record_speaks_for_nothing():
     assert {proposal.weight for proposal in candidates(Record(), AgentConfig())} == {0.0}
+
+
+def test_a_few_cases_speak_for_nothing_for_an_agent_could_make_them_up():
+    few = Record(searches=2, vain_searches=2, hits=4, known_hits=4, asked=5, unanswered=5, idles=5, decisions=5)
+    seldom = Record(searches=20, vain_searches=4, hits=40, known_hits=40, asked=30, unanswered=6, idles=6, decisions=30)
+    for record in (few, seldom):
+        assert {p.weight for p in candidates(record, AgentConfig()) if p.aspect != "open_questions_limit"} == {0.0}
 
 
 def test_every_proposal_is_a_setting_that_would_be_valid():

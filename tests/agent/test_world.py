@@ -198,7 +198,7 @@ def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_ag
     assert time.monotonic() - started < 10
     assert steps[0].outcome.detail == "web_search failed: no result within 0.05 s"
     assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
-    assert all((step.outcome.status, step.outcome.reward) == ("failed", None) for step in steps)
+    assert all((step.outcome.status, step.outcome.reward) == ("failed", -0.2) for step in steps)
     assert len(search.queries) == 4  # so many threads hang, and no more
     assert store.get(steps[0].decision.id).outcome == steps[0].outcome
     ending.set()
@@ -211,7 +211,7 @@ def test_a_search_that_fails_in_any_way_is_recorded_and_the_agent_goes_on(make_a
     search.fault = fault
     agent = make_agent("web_search")
     step = agent.step()
-    assert (step.outcome.status, step.outcome.reward) == ("failed", None)
+    assert (step.outcome.status, step.outcome.reward) == ("failed", -0.2)
     assert type(fault).__name__ in step.outcome.detail
     assert step.outcome.detail.isprintable()
     search.fault = None

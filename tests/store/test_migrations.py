@@ -6,8 +6,9 @@ import pytest
 
 from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore, migrations
-from aegis.types import Action, Outcome
+from aegis.types import Action
 
+OLD_OUTCOME = "INSERT INTO outcomes (decision_id, status, gained, reward, recorded_at) VALUES (?, ?, ?, ?, ?)"
 NOW = "2026-01-31T12:00:00+00:00"
 
 
@@ -66,7 +67,7 @@ def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_no
                     " VALUES (?, 'why', 'expired', ?, ?)",
                     (f"d{number}", NOW, NOW),
                 )
-                store.record_outcome(Outcome(f"d{number}", outcome))
+                connection.execute(OLD_OUTCOME, (f"d{number}", outcome, 0, None, NOW))
     with Database(path) as database:
         found = database.query("SELECT rowid FROM knowledge_words WHERE knowledge_words MATCH 'decoders'")
         assert [row[0] for row in found] == [1]
