@@ -288,15 +288,15 @@ class ReinforceConfig:
     """The value head's learning rate."""
     temperature: float | None = None
     """The policy is softmax(logits / temperature); None: the one fitted on the held-out decisions."""
-    discount: float = 0.9
+    discount: float = 0.5
     """gamma: what a reward one decision later counts for."""
     trace_decay: float = 0.9
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2
     """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
-    passes: int = 4
+    passes: int = 3
     """Passes over each batch, fewer where the KL bound is reached."""
-    entropy: float = 0.01
+    entropy: float = 0.03
     """Weight of the policy's entropy, in nats."""
     kl: float = 0.1
     """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""

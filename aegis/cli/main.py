@@ -13,6 +13,7 @@ from aegis.cli.bench import bench
 from aegis.cli.compare import compare
 from aegis.cli.curve import curve
 from aegis.cli.exchange import check, export, import_
+from aegis.cli.improve import improve
 from aegis.cli.inbox import answer, approve, inbox, reject
 from aegis.cli.models import models, promote, rollback
 from aegis.cli.repl import prompt
@@ -31,6 +32,7 @@ app.command()(prompt)
 app.command()(collect)
 app.command()(train)
 app.command()(run)
+app.command()(improve)
 app.command()(status)
 app.command()(models)
 app.command()(promote)

@@ -10,6 +10,9 @@ trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
+simulation   fresh worlds to try a policy in; sharpening: the policy that phase 4 draws from
+experience   rewarded decisions, as an update learns from them
+improvement  phase 4 in simulated worlds
 deciding     which policy decides now, and the next one after a roll-back
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         split_data,
     )
     from aegis.lifecycle.event import RunEvent
+    from aegis.lifecycle.improvement import Improved, improve
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
@@ -62,6 +66,7 @@ _ROOMS = {
         "split_data",
     ),
     "event": ("RunEvent",),
+    "improvement": ("Improved", "improve"),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
@@ -75,6 +80,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "DataAudit",
     "DataCheck",
+    "Improved",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -92,6 +98,7 @@ __all__ = [
     "existing",
     "find_serving",
     "heldout_examples",
+    "improve",
     "load_serving",
     "load_teacher_for",
     "make_agent",

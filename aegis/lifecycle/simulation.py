@@ -1,4 +1,4 @@
-"""Fresh worlds to try a policy in: offline, seeded, with a simulated clock, and nobody in them. Nothing is left behind."""
+"""Fresh worlds to try a policy in: offline, seeded, with a simulated clock, nobody in them, gone at the end."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ DecisionStore       appends decisions and outcomes and reads them back; claims t
 RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
 UsageLedger         counts the tokens that an endpoint was paid for
 read_tallies        sums by policy and action, without reading every decision
+ImprovementLog      the updates of phase 4, and the decisions that they learn from
 TrainingLog         the trainings, as they run and as they ended
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
 """
@@ -22,6 +23,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.tally import Tally, read_tallies
 from aegis.store.training_log import TrainingLog, TrainingRecord
@@ -33,8 +35,11 @@ __all__ = [
     "Example",
     "ExchangeResult",
     "ImportReport",
+    "Improvement",
+    "ImprovementLog",
     "RecordedDecisions",
     "RejectedRecord",
+    "Rewarded",
     "Tally",
     "TeacherClaim",
     "TrainingLog",

@@ -1,6 +1,9 @@
 """Phase 4: the HRM learns from what its own decisions brought, by policy gradient. It neither decides nor stores.
 
-The policy is the HRM's answer, sharpened, for it imitates flat probabilities:  pi(a|s) = softmax(logits(s) / T)_a, T fixed.
+The policy is the HRM's answer, sharpened, for it imitates flat probabilities:
+
+    pi(a|s) = softmax(logits(s) / T)_a                 T fixed
+
 An update takes decisions that were drawn from it, with the probabilities they were drawn from, and passes over them a
 few times. It minimises, over the decisions whose reward is known,
 
@@ -19,8 +22,8 @@ V(s) of its own on the high level's state at position 0:
 
 A decision whose reward is not known is taken to have brought what was expected, d_t = 0, and teaches nothing itself;
 time passes over it in A. After the last decision of an episode, or the last that is known, V(s_t) stands for V(s_t+1).
-The head learns (V(s_t) - (A_t + V(s_t)))^2 / 2 and hands no gradient on. Advantages are divided by the root of a running
-mean of their squares, not by the batch's: of ten, that is noise, and ten that are all bad must stay bad.
+The head learns (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and hands no gradient on. Advantages are divided by the root of a
+running mean of their squares, not by the batch's: of ten, that is noise, and ten that are all bad must stay bad.
 """
 
 from __future__ import annotations
