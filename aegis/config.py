@@ -306,8 +306,19 @@ class ReinforceConfig:
     """Largest mean KL divergence of one update, in nats; one beyond it is undone."""
     bf16: bool = True
     """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
+    baseline_decisions: int = 200
+    """Beside the agent: rewards that the HRM must have earned before the first update; they say what must be beaten."""
+    watched_decisions: int = 200
+    """Newest rewards of improved versions that are held against those."""
+    cool_down_decisions: int = 200
+    """Decisions after a roll-back before it learns again."""
+    versions_kept: int = 10
 
     def __post_init__(self) -> None:
+        for name in ("baseline_decisions", "watched_decisions"):
+            _check(getattr(self, name) >= 2, f"ReinforceConfig.{name} must be at least 2, not {getattr(self, name)}")
+        _check(self.cool_down_decisions >= 0, "ReinforceConfig.cool_down_decisions must not be negative")
+        _check(self.versions_kept >= 1, "ReinforceConfig.versions_kept must be at least 1")
         _check(self.every >= 1, f"--rl-every must be at least 1 (0, no updates, is the caller's), not {self.every}")
         _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
         for name in ("embedding_rate_factor", "value_rate", "kl_bound"):

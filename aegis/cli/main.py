@@ -17,7 +17,7 @@ from aegis.cli.improve import improve
 from aegis.cli.inbox import answer, approve, inbox, reject
 from aegis.cli.models import models, promote, rollback
 from aegis.cli.repl import prompt
-from aegis.cli.start import start, train_next
+from aegis.cli.start import improve_next, start, train_next
 from aegis.cli.train import train
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command()(answer)
 app.command()(approve)
 app.command()(reject)
 app.command(hidden=True)(train_next)
+app.command(hidden=True)(improve_next)
 
 
 def _show_version(wanted: bool) -> None:

@@ -20,6 +20,7 @@ from aegis.cli.agent import (
     TeacherOption,
     WorkspaceOption,
 )
+from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
     ApproveOption,
@@ -40,7 +41,7 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, ReinforceConfig, RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -74,6 +75,7 @@ def prompt(
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
     lr: LearningRateOption = _TRAINING.learning_rate,
+    rl_every: EveryOption = ReinforceConfig().every,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
@@ -103,6 +105,7 @@ def prompt(
             search=search,
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
             device=device,
             seed=seed,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +21,7 @@ from aegis.cli.agent import (
     TeacherOption,
     WorkspaceOption,
 )
+from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained, fail
 from aegis.cli.world import (
     ActionTimeoutOption,
@@ -30,7 +33,7 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, GateConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, ReinforceConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING = AgentConfig(), RunConfig(), TrainingConfig()
@@ -89,6 +92,7 @@ def start(
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
     audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    rl_every: EveryOption = ReinforceConfig().every,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -132,6 +136,7 @@ def start(
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
             watch=WatchConfig(audit_rate=audit_rate),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
             device=device,
             backend=backend,
@@ -154,6 +159,29 @@ def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOpt
         end_with_parent()
         lower_priority()
         lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
+
+
+def improve_next(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: Annotated[str, typer.Option(help="Fields of ReinforceConfig, as JSON.")] = "{}",
+    device: DeviceOption = "auto",
+) -> None:
+    """Improve the HRM of a workspace for the agent that started this process, until that one ends."""
+    with errors_explained():
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.improver import carry_out_improvement
+        from aegis.lifecycle.trainer import end_with_parent, lower_priority
+
+        if not Workspace(workspace).database.exists():
+            fail(f"{workspace}: no workspace here")
+        try:
+            config = ReinforceConfig(**json.loads(settings))
+        except (ValueError, TypeError) as error:
+            fail(f"--settings: {error}")
+        end_with_parent()
+        lower_priority()
+        say = partial(print, flush=True)
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)
 
 
 def set_deciding_threads() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aegis.hrm.backend import BACKENDS, load_policy
+    from aegis.hrm.base import base_of
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
-    from aegis.hrm.delta import base_of, load_version, read_version, write_delta
+    from aegis.hrm.delta import load_version, read_version, write_delta
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
     from aegis.hrm.export import Example, ExportReport, export_onnx
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
@@ -24,7 +25,8 @@ _MODULES = {
     "backend": ("BACKENDS", "load_policy"),
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
-    "delta": ("base_of", "load_version", "read_version", "write_delta"),
+    "base": ("base_of",),
+    "delta": ("load_version", "read_version", "write_delta"),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),

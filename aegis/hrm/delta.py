@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from aegis.errors import CheckpointError
+from aegis.hrm.base import BASE_FILE, base_of
 from aegis.hrm.checkpoint import CONFIG_FILE, read_document, read_model, read_tensors, write_folder
 from aegis.hrm.model import HRM
 from aegis.hrm.policy import POLICY_FILE, HRMPolicy
 
 DELTA_FILE = "delta.safetensors"
-BASE_FILE = "base.json"
 TABLES = ("token_embedding.weight", "output.weight")
 _ROWS, _VALUES = ".rows", ".values"
 
@@ -79,16 +79,6 @@ def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         raise CheckpointError(f"a version does not fit its base ({error})") from error
     return model
-
-
-def base_of(folder: Path) -> str | None:
-    """Return the name of a version's base; None where it stands alone."""
-    if not (folder / BASE_FILE).exists():
-        return None
-    name = read_document(folder / BASE_FILE).get("base")
-    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
-        raise CheckpointError(f"{folder / BASE_FILE}: out of form: it must name a folder beside it")
-    return name
 
 
 def read_version(folder: Path, base: HRM | None = None) -> HRM:

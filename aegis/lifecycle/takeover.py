@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.collection import find_serving, open_store
+from aegis.lifecycle.learning import Learning
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, State
@@ -17,7 +19,11 @@ _RETRY_SECONDS = 30.0
 class Takeover:
     """Loads what serves, at once or in a thread of its own."""
 
-    def __init__(self, workspace: Workspace, device: str, backend: str = "auto") -> None:
+    def __init__(
+        self, workspace: Workspace, device: str, backend: str = "auto", learning: Learning | None = None
+    ) -> None:
+        """learning: says how a version is loaded while it learns."""
+        self._learning = learning
         self._workspace = workspace
         self._device = device
         self._backend = backend
@@ -68,11 +74,14 @@ class Takeover:
             self._thread = None
 
     def _load(self, serving: Serving) -> Policy:
+        policy = self._learning.load(serving, self._load_whole) if self._learning else self._load_whole(serving)
+        policy.probabilities([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+        return policy
+
+    def _load_whole(self, serving: Serving) -> Policy:
         from aegis.hrm import load_policy
 
-        policy = load_policy(serving.folder, self._device, self._backend, self._examples)
-        policy.probabilities([{}], policy.actions)  # the first pass takes longest: not at a decision
-        return policy
+        return load_policy(serving.folder, self._device, self._backend, self._examples)
 
     def _examples(self) -> list[tuple[State, str]]:
         from aegis.lifecycle.policy import heldout_examples

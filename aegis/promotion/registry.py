@@ -108,8 +108,12 @@ class ModelRegistry:
         name, folder = self._reserve()
         # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
         save(name, folder)
-        with self._store.database.transaction():
-            self._enter(name, figures or {}, None)
+        made_at = utc_now().isoformat()
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO models (name, figures, made_at) VALUES (?, ?, ?)",
+                (name, json.dumps(dict(figures or {})), made_at),
+            )
             promoted_at = self._serve("promoted", name, who, reason, {})
         return Serving(name, folder, promoted_at)
 
@@ -117,7 +121,11 @@ class ModelRegistry:
         """Keep what was improved from a base under the next name, and return that; nothing else serves by it."""
         name, folder = self._reserve()
         save(name, folder)
-        self._enter(name, figures, base)
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO models (name, figures, made_at, base) VALUES (?, ?, ?, ?)",
+                (name, json.dumps(dict(figures)), utc_now().isoformat(), base),
+            )
         return name
 
     def advance(self, name: str) -> None:
@@ -129,6 +137,12 @@ class ModelRegistry:
         """Return the version that this one was improved from, also where its folder is gone; None: it stands alone."""
         rows = self._store.database.query("SELECT base FROM models WHERE name = ?", (name,))
         return rows[0]["base"] if rows else None
+
+    def family(self, name: str) -> frozenset[str]:
+        """Return the names of a version, of the one that it was improved from, and of all others improved from that."""
+        base = self.base_of(name) or name
+        rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
+        return frozenset({name, base, *(str(row["name"]) for row in rows)})
 
     def prune(self, base: str, keep: int) -> None:
         """Remove the folders of all but the newest versions improved from a base; what serves or served by an event
@@ -254,13 +268,6 @@ class ModelRegistry:
                     *(kind, model, previous, who, reason, json.dumps(dict(evidence))),
                     *(self._store.newest(), now or utc_now().isoformat()),
                 ),
-            )
-
-    def _enter(self, name: str, figures: Mapping[str, Any], base: str | None) -> None:
-        with self._store.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO models (name, figures, made_at, base) VALUES (?, ?, ?, ?)",
-                (name, json.dumps(dict(figures)), utc_now().isoformat(), base),
             )
 
     def _existing(self, name: str) -> ModelVersion:

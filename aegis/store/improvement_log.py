@@ -49,8 +49,8 @@ class ImprovementLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def due(self, after: int, since: int, count: int) -> list[Rewarded]:
-        """Return the first decisions of HRMs with a reward recorded after the place `after`, at most so many.
+    def due(self, after: int, since: int) -> list[Rewarded]:
+        """Return the decisions of HRMs with a reward recorded after the place `after`, a thousand at most.
 
         since: place, in the order of recording, after which decisions count. A decision whose reward has changed comes
         again. A reward counts once however often it was recorded after `after`.
@@ -59,10 +59,10 @@ class ImprovementLog:
             "SELECT MAX(o.seq) AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
             " JOIN decisions AS d ON d.id = o.decision_id"
             " WHERE o.seq > ? AND o.reward IS NOT NULL AND d.seq > ? AND d.policy GLOB 'hrm@*'"
-            " AND d.probabilities IS NOT NULL GROUP BY o.decision_id ORDER BY place LIMIT ?",
-            (after, since, count),
+            " AND d.probabilities IS NOT NULL GROUP BY o.decision_id ORDER BY place DESC LIMIT 1000",
+            (after, since),
         )
-        return [Rewarded(**dict(row)) for row in rows]
+        return [Rewarded(**dict(row)) for row in reversed(rows)]
 
     def stretches(self, due: Sequence[Rewarded]) -> list[list[Example]]:
         """Return each episode from the first of these decisions on, as far as it is recorded, in order."""
@@ -113,17 +113,17 @@ class ImprovementLog:
         """Return every update, the oldest first: the curve of phase 4; base: of this one alone."""
         return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))
 
-    def rewards(self, policies: Sequence[str], count: int, since: int = 0) -> list[float]:
-        """Return the rewards of the newest decisions by these policies that have one, the newest first.
+    def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
+        """Return the rewards of the newest decisions by an HRM that have one, the newest first.
 
-        A name may end in `*`. since: place after which decisions count.
+        others: of all other HRMs' instead. since: place after which decisions count.
         """
-        chosen = " OR ".join("d.policy GLOB ?" for _ in policies)
+        chosen = "d.policy GLOB 'hrm@*' AND d.policy <> ?" if others else "d.policy = ?"
         rows = self._database.query(
             "SELECT o.reward FROM decisions AS d"
             " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
             f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL ORDER BY d.seq DESC LIMIT ?",
-            (since, *policies, count),
+            (since, policy, count),
         )
         return [float(row["reward"]) for row in rows]
 

@@ -28,7 +28,7 @@ running mean of their squares, not by the batch's: of ten, that is noise, and te
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -134,9 +134,12 @@ class ReinforceTrainer:
         self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares; its weight
         self._renew_optimizers()
 
-    def update(self, trajectories: Sequence[Sequence[Experience]]) -> UpdateResult:
+    def update(
+        self, trajectories: Sequence[Sequence[Experience]], check: Callable[[], str] = lambda: ""
+    ) -> UpdateResult:
         """Learn from decisions, in stretches of one episode each, in their order.
 
+        check: looks at the model after it and returns what is at fault, '' where nothing is.
         Raises `DataError` where a reward is not a finite number, or nothing is to be learned from.
         """
         experiences = [one for trajectory in trajectories for one in trajectory]
@@ -163,9 +166,11 @@ class ReinforceTrainer:
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
-        return self._learn(lesson, [one.reward for one in experiences if one.learn], value_loss)
+        return self._learn(lesson, [one.reward for one in experiences if one.learn], value_loss, check)
 
-    def _learn(self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float) -> UpdateResult:
+    def _learn(
+        self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float, check: Callable[[], str]
+    ) -> UpdateResult:
         """Pass over a batch until the KL bound is near; undo it all where something is not finite or too far."""
         keep = _Keepsake(self.model, lesson.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
@@ -184,6 +189,7 @@ class ReinforceTrainer:
             passes += 1
         if not fault:
             kl, fault = self._draw_back(lesson, keep)
+            fault = fault or check()
         if fault:
             self._optimizer.forget()
             keep.put_back()
