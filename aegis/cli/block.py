@@ -10,6 +10,7 @@ from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 
 _REASON_CHARACTERS = 400
+_SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
 _NO_TEACHER = "no teacher yet"
 
 
@@ -100,10 +101,11 @@ def _improvement(progress: ImprovementProgress) -> Iterable[str]:
         low, high = earning["difference"] or (None, None)
         surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
         yield f"  Mean reward of the last {earning['improved_decisions']} improved decisions: {improved:+.2f}"
-        yield f"    of {progress.anchor}, which it began with: {anchor or 0:+.2f} ({earning['anchor_decisions']}){surely}"
+        yield f"    of {progress.anchor}, that it began with: {anchor or 0:+.2f} ({earning['anchor_decisions']}){surely}"
     if last:
-        yield f"  Last update: entropy {last['entropy']:.3f}, KL {last['kl']:.4f}, loss {last['loss']:+.4f}"
-        if last["fault"]:
+        shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
+        yield f"  Last update: {', '.join(shown)}"
+        if last.get("fault"):
             yield f"    undone: {clean_text(last['fault'], _REASON_CHARACTERS)}"
 
 

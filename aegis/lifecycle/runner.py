@@ -56,7 +56,7 @@ class Runner:
     load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
     without the workspace's option. reinforce: how phase 4 learns, None: not at all; improver_command starts the process
     that does, without the workspace's option and the settings'. make_search: makes what each run searches, and closes
-    at its end. notify: hears every `RunEvent`, in the thread of `run`. Everything else may be called from other threads.
+    at its end. notify: hears every `RunEvent`, in the thread of `run`. All else may be called from other threads.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,12 +93,16 @@ class ImprovementLog:
         results: Mapping[str, Any],
         now: datetime,
     ) -> None:
-        """Record an update; see `Improvement`."""
+        """Record an update; see `Improvement`. A result that is no finite number, where it was at fault, is null."""
+        known = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in results.items()
+        }
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO improvements (base, model, decision, outcomes, learned, results, recorded_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (base, model, decision, outcomes, learned, json.dumps(dict(results)), now.isoformat()),
+                (base, model, decision, outcomes, learned, json.dumps(known), now.isoformat()),
             )
 
     def latest(self) -> Improvement | None:
