@@ -101,7 +101,8 @@ def _improvement(progress: ImprovementProgress) -> Iterable[str]:
         low, high = earning["difference"] or (None, None)
         surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
         yield f"  Mean reward of the last {earning['improved_decisions']} improved decisions: {improved:+.2f}"
-        yield f"    of {progress.anchor}, that it began with: {anchor or 0:+.2f} ({earning['anchor_decisions']}){surely}"
+        others = f"{anchor or 0:+.2f} ({earning['anchor_decisions']})"
+        yield f"    of {progress.anchor}, that it began with: {others}{surely}"
     if last:
         shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
         yield f"  Last update: {', '.join(shown)}"
@@ -122,7 +123,7 @@ def _milestone(standing: Standing) -> str:
         return "the HRM's first decision"
     progress = standing.improvement
     if progress is None:
-        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve` in simulated worlds)"
+        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
     if progress.pause:
         return f"{progress.pause} decisions until it learns on, after a roll-back"
     missing = progress.baseline_decisions - progress.earning["anchor_decisions"]

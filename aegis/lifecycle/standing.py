@@ -97,7 +97,7 @@ class Standing:
     training: TrainingProgress | None
     rl_updates: int
     """Updates of the HRM by policy gradient, those in simulated worlds too"""
-    improvement: ImprovementProgress | None
+    improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before it began, and where it is off"""
 
     @property

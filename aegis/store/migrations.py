@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from aegis.store.improvement_schema import IMPROVEMENTS
+
 APPLICATION_ID = 0x41454749
 """`AEGI` in ASCII: tells a workspace's database from any other program's SQLite file."""
 
@@ -336,25 +338,7 @@ CREATE INDEX inbox_by_text ON inbox (question, id);
 CREATE INDEX proposals_by_time ON proposals (proposed_at);
 """
 
-_IMPROVEMENTS = """
--- What an HRM that was improved from another one is kept as the difference to; NULL: it stands alone.
-ALTER TABLE models ADD COLUMN base TEXT;
-
--- Updates by policy gradient, the curve of phase 4. outcomes: up to which place they have been learned from.
-CREATE TABLE improvements (
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
-    base        TEXT NOT NULL,
-    model       TEXT,
-    decision    INTEGER NOT NULL,
-    outcomes    INTEGER NOT NULL,
-    learned     INTEGER NOT NULL,
-    results     TEXT NOT NULL CHECK (json_valid(results)),
-    recorded_at TEXT NOT NULL
-);
-CREATE INDEX improvements_by_base ON improvements (base, seq);
-"""
-
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS, _IMPROVEMENTS)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS, IMPROVEMENTS)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

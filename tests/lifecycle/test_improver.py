@@ -120,7 +120,8 @@ def test_what_it_must_beat_is_measured_before_the_first_update(life, improver):
     life.decide(9)
     assert not improver.step()
     life.decide(1)
-    assert improver.step() and life.serving == "hrm@2"
+    assert improver.step()
+    assert life.serving == "hrm@2"
     assert [one.model for one in life.log.all()] == ["hrm@2"]
     assert life.decide(1)[0].policy == "hrm@2"
 
@@ -131,7 +132,9 @@ def test_it_comes_to_earn_more_and_says_so(life, improver):
     standing = read_standing(life.workspace)
     earning = standing.improvement.earning
     assert earning["improved"] > earning["anchor"] + 0.2
-    assert standing.rl_updates == 23 and standing.phase == 4 and standing.hrm_decisions == 280
+    assert standing.rl_updates == 23
+    assert standing.phase == 4
+    assert standing.hrm_decisions == 280
     curve = life.log.all("hrm@1")
     assert curve[-1].results["mean_reward"] > curve[0].results["mean_reward"]
     assert {"entropy", "kl", "loss", "mean_reward"} <= curve[0].results.keys()
@@ -141,7 +144,8 @@ def test_a_version_is_the_difference_to_its_base_and_reads_back_to_the_last_bit(
     life.decide(40)
     life.learn(improver, 4)
     folder = life.registry.serving().folder
-    assert base_of(folder) == "hrm@1" and life.registry.base_of(folder.name) == "hrm@1"
+    assert base_of(folder) == "hrm@1"
+    assert life.registry.base_of(folder.name) == "hrm@1"
     assert all(
         torch.equal(one, other)
         for one, other in zip(
@@ -177,10 +181,12 @@ def test_a_nan_planted_in_an_update_never_serves(life, improver, monkeypatch, pl
             patched.setattr(improver._policy, "probabilities", lambda states, actions: answers[: len(states)])
         life.learn(improver, 1)
     assert life.serving == served
-    assert life.log.latest().model is None and life.log.latest().results["fault"]
+    assert life.log.latest().model is None
+    assert life.log.latest().results["fault"]
     assert all(bool(torch.isfinite(p).all()) for p in read_version(life.registry.serving().folder).parameters())
     life.learn(improver, 1)
-    assert life.serving != served and not life.log.latest().results["fault"]
+    assert life.serving != served
+    assert not life.log.latest().results["fault"]
 
 
 def test_rewards_that_turn_against_it_end_in_a_roll_back_and_a_pause(life, improver):
@@ -193,14 +199,17 @@ def test_rewards_that_turn_against_it_end_in_a_roll_back_and_a_pause(life, impro
             break
     event = life.registry.events()[-1]
     assert (event.kind, event.model, event.who) == ("rolled_back", "hrm@1", IMPROVEMENT)
-    assert "less by its 95% interval" in event.reason and event.evidence["difference"][1] < 0
+    assert "less by its 95% interval" in event.reason
+    assert event.evidence["difference"][1] < 0
     assert not list(life.workspace.models.glob(f"*/{LEARNER_FILE}"))  # what was learned is dropped
     assert read_standing(life.workspace).improvement.pause == 50
     updates = life.log.count()
     life.learn(improver, 4, right)
-    assert life.log.count() == updates and life.serving == "hrm@1"  # it pauses
+    assert life.log.count() == updates
+    assert life.serving == "hrm@1"
     life.learn(improver, 4, right)
-    assert life.log.count() > updates and life.serving != "hrm@1"  # and begins anew
+    assert life.log.count() > updates
+    assert life.serving != "hrm@1"
     assert improver._trainer.learned <= 40
 
 
@@ -210,7 +219,8 @@ def test_a_restart_goes_on_where_it_was(life, improver):
     learned, served = improver._trainer.learned, life.serving
     again = Improver(life.store, life.workspace, LEARNS)
     assert not again.step()  # nothing is learned twice
-    assert again._trainer.learned == learned and life.serving == served
+    assert again._trainer.learned == learned
+    assert life.serving == served
     life.learn(again, 1)
     assert again._trainer.learned == learned + 10
     assert [path.parent.name for path in life.workspace.models.glob(f"*/{LEARNER_FILE}")] == [life.serving]
@@ -233,7 +243,9 @@ def test_old_versions_are_removed_but_not_their_rows_nor_their_numbers(life, imp
     life.decide(40)
     life.learn(improver, 8)
     kept = sorted(path.name for path in life.workspace.models.glob("hrm@*"))
-    assert len(kept) == 4 and "hrm@1" in kept and life.serving in kept
+    assert len(kept) == 4
+    assert "hrm@1" in kept
+    assert life.serving in kept
     rows = life.store.database.query("SELECT name FROM models")
     assert len(rows) >= 8
     assert len({row["name"] for row in rows}) == len(rows)
@@ -294,7 +306,8 @@ def test_it_runs_beside_until_it_is_over(life):
         over.wait(0.05)
     over.set()
     thread.join(10)
-    assert life.serving != "hrm@1" and said == []
+    assert life.serving != "hrm@1"
+    assert said == []
 
 
 def test_the_interval_of_a_difference_is_welchs():
