@@ -178,6 +178,7 @@ class Runner:
                     self._pause_until(started + self.config.interval_seconds)
         finally:
             watch.close()
+            takeover.close()
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:

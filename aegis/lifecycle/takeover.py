@@ -14,6 +14,7 @@ from aegis.types import Policy, State
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 30.0
+_CLOSE_SECONDS = 10.0
 
 
 class Takeover:
@@ -58,6 +59,12 @@ class Takeover:
         """Let go of the HRM that was loaded last, and return its name."""
         name, self.name, self._policy = self.name, None, None
         return name
+
+    def close(self) -> None:
+        """Wait for what is being loaded: a process that ends within torch's code is aborted."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
 
     def take_fault(self) -> str:
         """Return why loading failed, once."""
