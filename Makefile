@@ -14,7 +14,7 @@ install: $(INSTALLED) ## Make .venv with everything in it (an installed offline 
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,rl,search,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,search,dev]'
 	@touch $@
 
 train: $(INSTALLED) ## Train the HRM on the shipped decisions, judge it, switch (as python train_hrm.py)

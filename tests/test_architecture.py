@@ -16,7 +16,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace"}),
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
-    frozenset({"lifecycle", "comparison"}),
+    frozenset({"lifecycle", "comparison", "evaluation"}),
     frozenset({"serving", "dashboard", "benchmark"}),
     frozenset({"cli"}),
 )

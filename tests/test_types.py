@@ -147,3 +147,17 @@ def test_what_decides_is_a_policy_and_what_names_its_source_a_teacher():
     assert not isinstance(Deciding(), Teacher)
     assert isinstance(Teaching(), Teacher)
     assert not isinstance(object(), Policy)
+
+
+def test_a_rewards_components_sum_to_it():
+    outcome = Outcome("d", "failed", reward=-0.2, components={"unanswered": -0.1, "nobody_here": -0.1})
+    assert sum(outcome.components.values()) == outcome.reward
+    for fields, said in (
+        ({"reward": 1.0, "components": {"per_item": 2.0}}, "components sum to 2, not to 1"),
+        ({"components": {"per_item": 2.0}}, "components of a reward that is None"),
+        ({"reward": 1.0, "components": {"per_item": "1"}}, "'per_item': '1' is not a finite number"),
+        ({"reward": 1.0, "components": {"per_item": True}}, "not a finite number"),
+        ({"reward": 1.0, "components": {"per_item": float("nan")}}, "not a finite number"),
+    ):
+        with pytest.raises(DataError, match=said):
+            Outcome("d", "ok", **fields)

@@ -92,11 +92,16 @@ class Agent:
         presence: Callable[[Inbox], Presence] | None = None,
         clock: Callable[[], datetime] = utc_now,
         choose: Choose = most_probable,
+        make_id: Callable[[], str] = new_id,
     ) -> None:
-        """Take up an episode; choose: which action is taken by the policy's probabilities, the most probable one."""
+        """Take up an episode.
+
+        choose: which action is taken by the policy's probabilities. make_id: names episodes and decisions.
+        """
         self.config = config or AgentConfig()
         self.policy = policy
         self._choose = choose
+        self._make_id = make_id
         self._store = store
         self._clock = clock
         database = store.database
@@ -140,14 +145,19 @@ class Agent:
         if self._step >= self.config.episode_length:
             self._start_episode()
         now = self._clock()
+        late = self.settle(now)
+        plan = self._plan(now)
+        self._situation = Situation(self._render(plan), plan, late, now)
+        return self._situation
+
+    def settle(self, now: datetime) -> tuple[Outcome, ...]:
+        """Record what has come of earlier decisions by now, and return it."""
         # One transaction: another agent in this workspace must not settle the same answer.
         with self._store.database.transaction():
             late = tuple(self._executor.settle(now))
             for outcome in late:
                 self._store.record_outcome(outcome)
-        plan = self._plan(now)
-        self._situation = Situation(self._render(plan), plan, late, now)
-        return self._situation
+        return late
 
     def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
         """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
@@ -165,6 +175,7 @@ class Agent:
             action=Action(action, situation.plan.argument(action)),
             probabilities=probabilities,
             policy=policy,
+            id=self._make_id(),
             decided_at=situation.seen_at,
         )
         plan, now = situation.plan, situation.seen_at
@@ -177,12 +188,14 @@ class Agent:
         self._store.record_outcome(outcome)
         self._idle_turns = self._idle_turns + 1 if action == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
+        if action == IDLE.name and not plan.has_fresh:
+            self._vain_turns = self.config.patience_turns  # there was nothing new to do: on with another goal
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
         return Step(decision, outcome, situation.late)
 
     def _start_episode(self) -> None:
-        self._episode, self._step = new_id(), 0
+        self._episode, self._step = self._make_id(), 0
         self._idle_turns = self._vain_turns = 0
         self._recent.clear()
         self._executor.start_episode()

@@ -68,6 +68,10 @@ AnswerOption = Annotated[
 ApprovalOption = Annotated[
     float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
 ]
+RewardsOption = Annotated[
+    Path | None,
+    typer.Option("--rewards", help="JSON file with rewards other than the default ones (fields: docs/rewards.md)."),
+]
 AuditRateOption = Annotated[
     float,
     typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
@@ -82,6 +86,15 @@ PresenceOption = Annotated[
 ]
 
 
+def read_reward_changes(path: Path | None) -> dict[str, float]:
+    """Return what a `--rewards` file sets; nothing without one."""
+    if path is None:
+        return {}
+    from aegis.agent.rewards import read_rewards
+
+    return read_rewards(path)
+
+
 def collect(
     decisions: DecisionsOption = PHASE_1_DECISIONS,
     teacher: TeacherOption = "auto",
@@ -93,6 +106,7 @@ def collect(
     vary_presence: PresenceOption = False,
     search: SearchOption = "offline",
     action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    rewards: RewardsOption = None,
     base_url: BaseUrlOption = None,
     requests_per_minute: RateOption = None,
     max_tokens: TokensOption = None,
@@ -112,6 +126,7 @@ def collect(
             answer_timeout_seconds=answer_timeout,
             approval_timeout_seconds=approval_timeout,
             action_timeout_seconds=action_timeout,
+            rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
@@ -136,6 +151,7 @@ def run(
     vary_presence: PresenceOption = False,
     search: SearchOption = "offline",
     action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    rewards: RewardsOption = None,
     base_url: BaseUrlOption = None,
     requests_per_minute: RateOption = None,
     max_tokens: TokensOption = None,
@@ -162,6 +178,7 @@ def run(
             answer_timeout_seconds=answer_timeout,
             approval_timeout_seconds=approval_timeout,
             action_timeout_seconds=action_timeout,
+            rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)

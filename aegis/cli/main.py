@@ -12,6 +12,7 @@ from aegis.cli.audit import audit_data
 from aegis.cli.bench import bench
 from aegis.cli.compare import compare
 from aegis.cli.curve import curve
+from aegis.cli.evaluate import evaluate
 from aegis.cli.exchange import check, export, import_
 from aegis.cli.improve import improve
 from aegis.cli.inbox import answer, approve, inbox, reject
@@ -39,6 +40,7 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(curve)
 app.command()(compare)
+app.command()(evaluate)
 app.command()(bench)
 app.command(name="audit-data")(audit_data)
 app.command()(check)

@@ -17,9 +17,11 @@ from aegis.cli.agent import (
     BackendOption,
     DeviceOption,
     PresenceOption,
+    RewardsOption,
     SeedOption,
     TeacherOption,
     WorkspaceOption,
+    read_reward_changes,
 )
 from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained, fail
@@ -100,6 +102,7 @@ def start(
     approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
     search: SearchOption = "offline",
     action_timeout: ActionTimeoutOption = _AGENT.action_timeout_seconds,
+    rewards: RewardsOption = None,
     base_url: BaseUrlOption = None,
     requests_per_minute: RateOption = None,
     max_tokens: TokensOption = None,
@@ -130,6 +133,7 @@ def start(
                 answer_timeout_seconds=answer_timeout,
                 approval_timeout_seconds=approval_timeout,
                 action_timeout_seconds=action_timeout,
+                rewards=read_reward_changes(rewards),
             ),
             search=search,
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),

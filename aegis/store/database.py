@@ -44,16 +44,18 @@ _ADVICE = {
 class Database:
     """A workspace's database, opened for reading and writing; folder, file and schema are made where missing.
 
+    path: None for one in memory, which is gone when it is closed.
     It belongs to the thread and process that opened it: open another one in each. Raises `StoreError` when the file
     is not an AEGIS database, is a newer AEGIS's, or can't be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self.path = Path(":memory:") if path is None else Path(path).absolute()
         self._owner = (os.getpid(), threading.get_ident())
         self._connection: sqlite3.Connection | None = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
         except OSError as error:
             reason = f"can't make the folder: {error.strerror or error}"
@@ -136,6 +138,9 @@ class Database:
         reason = _retried(lambda: refusal(connection))
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")
+        if str(self.path) == ":memory:":
+            migrate(connection)
+            return
         # SQLite does not wait on its own while another process switches the same file to WAL.
         mode = _retried(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         if mode != "wal":

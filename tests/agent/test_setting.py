@@ -138,3 +138,10 @@ def test_the_gate_and_the_rewards_need_a_person():
         "reward_idle",
         "reward_nothing_found",
     }
+
+
+def test_approved_rewards_go_on_top_of_the_configurations(database, propose, clock):
+    config = AgentConfig(rewards={"idle": -0.4, "per_item": 3.0})
+    assert SettingBook(database).reward_table(config) == RewardTable(idle=-0.4, per_item=3.0)
+    ApprovalQueue(database).decide(propose("reward_idle", -0.4, -0.8), True, clock())
+    assert SettingBook(database).reward_table(config) == RewardTable(idle=-0.8, per_item=3.0)

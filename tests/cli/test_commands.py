@@ -14,7 +14,8 @@ from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("start", "prompt", "collect", "train", "run", "status", "compare", "bench", "check", "export", "import"),
+    *("start", "prompt", "collect", "train", "run", "status", "compare", "evaluate", "bench", "check"),
+    *("export", "import"),
     *("inbox", "answer", "approve", "reject", "models", "promote", "rollback", "curve", "audit-data"),
 )
 

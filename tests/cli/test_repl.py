@@ -19,7 +19,7 @@ from aegis.agent.proposals import Proposal
 from aegis.cli.command import COMMANDS
 from aegis.lifecycle.lock import hold
 from aegis.store import Database, DecisionStore
-from aegis.types import Action, Decision, utc_now
+from aegis.types import Action, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,8 @@ def workspace(tmp_path_factory):
             store.append(
                 Decision("e", step, {}, ("idle", "x"), action, None, "scripted", id=f"d{step}", decided_at=now)
             )
+        parts = {"unanswered": -0.1, "nobody_here": -0.1}
+        store.record_outcome(Outcome("d2", "failed", reward=-0.2, detail="nobody answered in time", components=parts))
         Inbox(database).ask("d0", "What is WAL?\x1b]0;title\x07", now, 600)
         for number, aspect in ((1, "hits_per_search"), (2, "questions_per_item")):
             proposal = Proposal(aspect, 2, 4, "2 of 3 searches found nothing new", 0.6)
@@ -150,6 +152,7 @@ def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspac
 def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
     shown = terminal.type("history 2")
     assert shown.count("scripted: ") == 2
+    assert re.search(r"(ok|failed), reward [-+][\d.]+ \([a-z]+ ", shown)
     assert "decisions written to" in terminal.type(f"export {tmp_path / 'out.jsonl'}")
     assert (tmp_path / "out.jsonl").read_text().count("\n") > 3
     assert "name a file" in terminal.type("export")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aegis.lifecycle import open_store, run_agent
+from aegis.config import AgentConfig
+from aegis.lifecycle import describe_collection, note_collection, open_store, run_agent
 from aegis.testing import ScriptedTeacher
 
 
@@ -17,3 +18,13 @@ def test_what_hears_each_decision_may_exchange_the_policy_that_makes_the_next_on
         run_agent(store, ScriptedTeacher(), make_search(), 5, 0, on_step=steps.append, after=after)
         assert [decision.policy for decision in store.decisions()] == ["scripted"] * 3 + ["other"] * 2
         assert heard == [step.decision.id for step in steps] == [decision.id for decision in store.decisions()]
+
+
+def test_an_agent_runs_by_the_rewards_of_its_configuration(workspace, make_search):
+    steps, config = [], AgentConfig(rewards={"idle": -7.0})
+    idler = ScriptedTeacher(lambda state, actions: [float(name == "idle") for name in actions.names])
+    with open_store(workspace) as store:
+        run_agent(store, idler, make_search(), 2, 0, config, on_step=steps.append)
+        assert [step.outcome.components for step in steps] == [{"idle": -7.0}] * 2
+        note_collection(store, idler, "offline", 0, False, config)
+        assert describe_collection(store)["runs"][0]["rewards"] == {"idle": -7.0}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aegis.errors import StoreError
-from aegis.store import Database
+from aegis.store import Database, DecisionStore
 
 OPEN_AT_THE_SAME_MOMENT = """
 import sys
@@ -170,3 +170,11 @@ def test_a_write_over_a_half_read_query_says_what_to_do(database, path):
     with pytest.raises(StoreError, match="half read: fetch all"):
         insert_meta(database, "d")
     half_read.close()
+
+
+def test_a_database_in_memory_leaves_no_file_and_knows_no_other(tmp_path, monkeypatch, make_decision):
+    monkeypatch.chdir(tmp_path)
+    with Database(None) as one, Database(None) as other:
+        DecisionStore(one).append(make_decision())
+        assert (DecisionStore(one).count(), DecisionStore(other).count()) == (1, 0)
+    assert list(tmp_path.iterdir()) == []

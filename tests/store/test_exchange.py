@@ -393,3 +393,23 @@ def test_a_timestamp_without_a_zone_is_taken_as_utc(tmp_path, actions):
     records = [record(n, timestamp=(start + timedelta(days=n)).isoformat()) for n in range(3)]
     result = read_examples(write_json(tmp_path / "a.json", records), actions)
     assert [e.decision.decided_at for e in result.examples] == [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz"])
+def test_what_a_reward_is_made_of_goes_out_and_comes_in_again(tmp_path, actions, store, make_decision, name):
+    decision = make_decision()
+    store.append(decision)
+    store.record_outcome(Outcome(decision.id, "ok", reward=1.0, components={"pending": 1.0}))
+    store.record_outcome(Outcome(decision.id, "failed", reward=-1.0, components={"rejected": -1.0}))
+    assert store.get(decision.id).outcome.components == {"rejected": -1.0}
+    write_examples(tmp_path / name, {}, store.examples())
+    (example,) = read_examples(tmp_path / name, actions).examples
+    assert example.outcome.components == {"rejected": -1.0}
+
+
+def test_components_that_are_not_the_reward_are_a_bad_record(tmp_path, actions):
+    outcomes = [{"status": "ok", "reward": 2.0, "components": {"pending": 1.0}}, {"status": "ok", "components": [1]}]
+    path = write_json(tmp_path / "a.json", [record(k, outcome=outcome) for k, outcome in enumerate(outcomes)])
+    reasons = [rejected.reason for rejected in read_examples(path, actions).rejected]
+    assert "components sum to 1, not to 2" in reasons[0]
+    assert reasons[1].startswith("outcome.components: expected an object")

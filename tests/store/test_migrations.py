@@ -116,3 +116,14 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
     with pytest.raises(StoreError, match="constraint failed"):
         insert(good | fields)
     insert(good)
+
+
+def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
+        with Database(path) as database, database.transaction() as connection:
+            DecisionStore(database).append(make_decision(id="old"))
+            connection.execute(OLD_OUTCOME, ("old", "ok", 1, 1.0, NOW))
+    with Database(path) as database:
+        outcome = DecisionStore(database).get("old").outcome
+        assert (outcome.reward, outcome.components) == (1.0, {})

@@ -1,0 +1,170 @@
+"""`aegis evaluate`: teacher, HRM, each fixed action and random in the same simulated worlds; table, JSON, plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aegis.cli.agent import DeviceOption, RewardsOption, TeacherOption, read_reward_changes
+from aegis.cli.compare import check_plot
+from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, write_json
+from aegis.cli.world import EndpointOptions, load_teacher
+from aegis.config import AgentConfig
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.evaluation import CurvePoint, EpisodeResult, Row
+    from aegis.types import Policy
+
+TEACHER, IMITATION = "teacher", "hrm"
+
+
+def evaluate(
+    policies: Annotated[
+        str,
+        typer.Option(
+            help="Which, with commas between: teacher, hrm (the newest that imitates), hrm@N, web_search, ask_human,"
+            " propose_improvement, idle, random, rule (search what is new, else propose, else idle). Default: all that"
+            " there are, without the teacher, which is slow (a decision of a language model each time)."
+        ),
+    ] = "",
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each seed, each in a world of its own.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 0,
+    workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
+    teacher: TeacherOption = "auto",
+    device: DeviceOption = "auto",
+    rewards: RewardsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the figures and every episode to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw mean rewards by decisions made into this PNG, SVG or PDF file.")
+    ] = None,
+) -> None:
+    """Compare policies by what they earn in the same simulated worlds: offline search, and nobody answers."""
+    with errors_explained():
+        for path, option in ((report, "--report"), (plot, "--plot")):
+            if path is not None:
+                check_writable(path, option)
+        if plot is not None:
+            check_plot(plot)
+        from aegis import evaluation
+        from aegis.agent.environment import ResearchEnv
+        from aegis.agent.search import create_search
+
+        tell = (lambda line: None) if as_json else say
+        chosen = _choose(policies, Workspace(workspace), teacher, device, tell)
+        config = AgentConfig(rewards=read_reward_changes(rewards))
+        results: list[EpisodeResult] = []
+        search = create_search("offline", progress=lambda line: tell(line) if line.startswith("Indexing") else None)
+        environment = ResearchEnv(config, search, search.topics())
+        with closing(environment), progress_bar() as bar:
+            task = bar.add_task("Evaluating", total=len(chosen) * seeds * episodes)
+
+            def on_episode(result: EpisodeResult) -> None:
+                bar.update(task, advance=1, description=f"{result.policy}, seed {result.seed}")
+
+            found = evaluation.evaluate(chosen, environment, range(seed, seed + seeds), episodes, on_episode)
+            for result in found:
+                results.append(result)
+        rows = evaluation.summarise(results)
+        document = {
+            "seeds": list(range(seed, seed + seeds)),
+            "episodes": episodes,
+            "episode_length": config.episode_length,
+            "rewards": dict(config.rewards),
+            "policies": [_record(row) for row in rows],
+        }
+        if as_json:
+            say(json.dumps(document, indent=2))
+        else:
+            _show(rows, seeds, episodes)
+        if report is not None:
+            write_json(report, document | {"results": [asdict(result) for result in results]})
+            tell(f"  Figures: {report}")
+        if plot is not None:
+            draw_curves(evaluation.within_episode(results), plot, "decisions of the episode")
+            tell(f"  Plot: {plot}")
+
+
+def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any) -> dict[str, Policy]:
+    """Return the policies named, loaded; without names all that there are but the teacher."""
+    from aegis import evaluation, lifecycle
+    from aegis.hrm import load_policy, resolve_device
+    from aegis.promotion import ModelRegistry
+
+    fixed = evaluation.fixed_policies()
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    versions = {}
+    if folder.database.exists():
+        with lifecycle.open_store(folder) as store:
+            versions = {version.name: version for version in ModelRegistry(store, folder).models()}
+    imitating = [name for name, version in versions.items() if "improvement" not in version.figures]
+    if not wanted:
+        newest = list(versions)[-1:]
+        wanted = ([IMITATION] if imitating else []) + [name for name in newest if name not in imitating] + list(fixed)
+        if not versions:
+            tell(f"{folder.folder}: no HRM here: `aegis train --workspace {folder.folder}` makes one to compare")
+    found: dict[str, Policy] = {}
+    for name in wanted:
+        if name in fixed:
+            found[name] = fixed[name]
+        elif name == TEACHER:
+            with lifecycle.open_store(folder) as store:
+                found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell)
+        else:
+            version = (imitating[-1] if imitating else None) if name == IMITATION else name
+            if version not in versions:
+                there = ", ".join([TEACHER, *([IMITATION] if imitating else []), *versions, *fixed])
+                fail(f"--policies {name!r}: there is none in {folder.folder}: choose out of {there}")
+            found[name] = load_policy(versions[version].folder, resolve_device(device), "auto")
+    return found
+
+
+def _record(row: Row) -> dict[str, Any]:
+    low, high = row.interval
+    return asdict(row) | {"interval": None if low != low else [low, high]}
+
+
+def _show(rows: Sequence[Row], seeds: int, episodes: int) -> None:
+    say("")
+    say(f"Mean reward of one decision, in {seeds * episodes} worlds ({seeds} seeds, {episodes} episodes of each)")
+    say(f"  {'':<20}{'reward':>8}  {'95% interval':<18}{'decisions':>9}   search  ask  propose  idle")
+    for row in rows:
+        low, high = row.interval
+        interval = "one episode only" if low != low else f"{low:+.3f} to {high:+.3f}"
+        shares = [f"{share:.0%}" for share in row.actions.values()]
+        say(
+            f"  {row.policy:<20}{row.reward:>+8.3f}  {interval:<18}{row.decisions:>9}"
+            f"   {shares[0]:>6}{shares[1]:>5}{shares[2]:>9}{shares[3]:>6}"
+        )
+    say("")
+
+
+def draw_curves(points: Sequence[CurvePoint], path: Path, xlabel: str = "decisions learned from") -> None:
+    """Draw mean rewards against decisions, a line for each series, with its interval as a band."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for series in dict.fromkeys(point.series for point in points):
+        own = [point for point in points if point.series == series]
+        decisions = [point.decisions for point in own]
+        (line,) = axes.plot(decisions, [point.reward for point in own], label=series)
+        intervals = [point.interval for point in own if point.interval is not None]
+        if len(intervals) == len(own):
+            lows, highs = zip(*intervals, strict=True)
+            axes.fill_between(decisions, lows, highs, alpha=0.15, color=line.get_color())
+    axes.set(xlabel=xlabel, ylabel="mean reward of one decision")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

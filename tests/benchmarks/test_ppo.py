@@ -1,0 +1,27 @@
+"""The benchmark of Stable-Baselines3's PPO learns, is judged in other worlds, and writes points that can be joined."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from aegis.agent.environment import ResearchEnv
+from aegis.agent.search import SearchHit
+from benchmarks.ppo import SERIES, learn, read_points
+
+
+class Library:
+    name = "library"
+
+    def search(self, query, limit):
+        return [SearchHit(query, f"About {query}.", "docs", "things")]
+
+
+def test_ppo_learns_and_is_judged_at_each_checkpoint(tmp_path):
+    environments = tuple(ResearchEnv(search=Library(), topics=["json", "csv"]) for _ in range(2))
+    points = learn(80, 2, range(1), 2, environments=environments, n_steps=40, batch_size=20, n_epochs=1)
+    assert [point.decisions for point in points] == [0, 40, 80]
+    assert all(-2.0 <= point.reward <= 3.0 and point.interval is not None for point in points)
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps({"points": [asdict(point) for point in points]}))
+    assert [point.series for point in read_points(path)] == [SERIES] * 3
