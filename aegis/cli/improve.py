@@ -42,7 +42,7 @@ def improve(
         float | None,
         typer.Option(help="Of the policy that is learned; by default the one fitted on held-out decisions."),
     ] = None,
-    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 10,
+    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the worlds to learn in and of the actions drawn.")] = 0,
     device: DeviceOption = "auto",
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
@@ -77,7 +77,6 @@ def run_improvement(
     worlds: int,
     seed: int,
     device: str,
-    world_decisions: int = 60,
 ) -> Improved:
     """Run phase 4 in simulated worlds with a progress bar, and show what it came to."""
     from contextlib import closing
@@ -85,8 +84,9 @@ def run_improvement(
     from aegis import lifecycle
     from aegis.cli.world import make_search
     from aegis.hrm import resolve_device
+    from aegis.lifecycle.improvement import WORLD_DECISIONS
 
-    total = decisions + 2 * worlds * world_decisions
+    total = decisions + 2 * worlds * WORLD_DECISIONS
     done = 0
     with closing(make_search("offline", workspace, say)) as search, progress_bar() as bar:
         task = bar.add_task("", total=total)
@@ -109,7 +109,6 @@ def run_improvement(
                 config,
                 seed=seed,
                 worlds=worlds,
-                world_decisions=world_decisions,
                 device=resolve_device(device),
                 tick=tick,
             )

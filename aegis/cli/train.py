@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 GATE_REFUSED = 3
 RL_DECISIONS = 300
-_RL_WORLDS, _RL_WORLD_DECISIONS = 10, 40
+_RL_WORLDS = 20
 _DEFAULTS = TrainingConfig()
 
 
@@ -171,7 +171,6 @@ def _improve(workspace: Workspace, decisions: int, seed: int, device: str) -> No
         worlds=_RL_WORLDS,
         seed=seed,
         device=device,
-        world_decisions=_RL_WORLD_DECISIONS,
     )
 
 

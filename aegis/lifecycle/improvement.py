@@ -27,9 +27,9 @@ from aegis.types import Policy, utc_now
 from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
-WORLD_DECISIONS = 60
-"""Decisions in one world, three episodes; then a fresh one begins"""
-MEASURED_WORLDS = 10
+WORLD_DECISIONS = 20
+"""Decisions in one world, an episode, as in `aegis/Research-v0`; then a fresh one begins"""
+MEASURED_WORLDS = 30
 _FIRST_MEASURED_SEED = 1_000_000_007
 """No world is learned in whose seed is this or more"""
 

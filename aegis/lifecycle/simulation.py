@@ -1,13 +1,11 @@
-"""Fresh worlds to try a policy in: offline, seeded, with a simulated clock, nobody in them, gone at the end."""
+"""Fresh worlds to try a policy in: offline, seeded, with a simulated clock, nobody in them, in memory."""
 
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,13 +15,13 @@ from aegis.config import AgentConfig
 from aegis.store import Database, DecisionStore
 from aegis.types import State
 
-SECONDS_PER_DECISION = 30.0
-"""Of simulated time: with the usual time-outs a question goes unanswered after 10 decisions."""
+SECONDS_PER_DECISION = 60.0
+"""Of simulated time, as in `aegis/Research-v0`: a question goes unanswered after 5 decisions."""
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class SimulatedWorld:
-    """One agent in a workspace of its own that is gone at the end. The same seed is the same world."""
+    """One agent in a world of its own that is gone at the end. The same seed is the same world."""
 
     def __init__(
         self,
@@ -33,10 +31,7 @@ class SimulatedWorld:
         rewards: RewardTable | None = None,
     ) -> None:
         self._stack = ExitStack()
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="aegis-world-"))
-        database = self._stack.enter_context(Database(Path(folder) / "aegis.db"))
-        # It ends with this process at the latest: nothing in it need survive a power cut.
-        database.connection.execute("PRAGMA synchronous = OFF")
+        database = self._stack.enter_context(Database(None))
         self.store = DecisionStore(database)
         self._now = _BEGINNING
         rng = random.Random(seed)
