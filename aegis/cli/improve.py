@@ -40,7 +40,7 @@ def improve(
     ] = _DEFAULTS.kl,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Of the policy that is learned; by default the one fitted on held-out decisions."),
+        typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
     ] = None,
     worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the worlds to learn in and of the actions drawn.")] = 0,

@@ -17,7 +17,7 @@ from aegis.config import AgentConfig, ReinforceConfig
 from aegis.errors import ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.experience import gather
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, fitted_temperature
+from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
 from aegis.lifecycle.simulation import SimulatedWorld
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
@@ -206,7 +206,7 @@ def improve(
 
     seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
     before = measure(policy, make_world, seeds, world_decisions, lambda done: tick("before", done, None))
-    temperature = config.temperature or fitted_temperature(workspace.models / base_name)
+    temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
     learning = SimulatedLearning(policy, trainer, make_world, config, seed)
     learning.run(decisions, lambda done, result: tick("learning", done, result))

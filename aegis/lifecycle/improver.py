@@ -20,7 +20,7 @@ from aegis.lifecycle.earning import ImprovementState, read_earning, read_state, 
 from aegis.lifecycle.experience import Lesson, gather
 from aegis.lifecycle.improvement import LEARNER_FILE, load_pair
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.sharpening import fitted_temperature, sharpen
+from aegis.lifecycle.sharpening import exploring_temperature, sharpen
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -105,7 +105,7 @@ class Improver:
         return state
 
     def _make_trainer(self) -> ReinforceTrainer:
-        temperature = self.config.temperature or fitted_temperature(self._workspace.models / self._base_name)
+        temperature = self.config.temperature or exploring_temperature(self._workspace.models / self._base_name)
         policy, base = self._policy, self._base
         return ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, self.config)
 

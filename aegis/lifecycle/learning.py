@@ -13,7 +13,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.earning import ImprovementState, read_state, write_state
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, fitted_temperature
+from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
@@ -72,7 +72,7 @@ class Learning:
                 self._base = (name, HRMPolicy.load(serving.folder.parent / name))
             policy = load_version(serving.folder, self._base[1])
         folder = serving.folder.parent / (name or serving.name)
-        return SharpenedPolicy(policy, self._config.temperature or fitted_temperature(folder))
+        return SharpenedPolicy(policy, self._config.temperature or exploring_temperature(folder))
 
     def take_up(self, policy: Policy) -> None:
         """Draw actions from now on where this is a policy to explore by, else take the most probable one."""

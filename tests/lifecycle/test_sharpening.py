@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from aegis.errors import ConfigError
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, fitted_temperature, sharpen
-from aegis.promotion import keep_answers, write_answers
+from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature, sharpen
+from aegis.promotion import keep_answers, read_answers, write_answers
 from aegis.testing import ScriptedTeacher
 
 
@@ -31,8 +31,9 @@ def test_a_chooser_draws_by_the_probabilities_while_it_explores():
     assert [drawn.count(place) / 2000 for place in range(3)] == pytest.approx([0.2, 0.5, 0.3], abs=0.04)
 
 
-def test_the_temperature_is_the_one_fitted_on_held_out_decisions_within_bounds(tmp_path):
-    assert fitted_temperature(tmp_path) == 0.3  # none was kept
+def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decisions(tmp_path):
+    assert exploring_temperature(tmp_path) == pytest.approx(0.48)  # none was kept
     rows = [(0.6, 0.4)] * 40
     write_answers(tmp_path, keep_answers(rows, [0] * 38 + [1] * 2, [f"e{n}" for n in range(40)], ("a", "b")))
-    assert 0.1 <= fitted_temperature(tmp_path) < 0.3
+    fitted = read_answers(tmp_path).temperature
+    assert exploring_temperature(tmp_path) == pytest.approx(max(0.1, 1.6 * fitted))
