@@ -65,7 +65,7 @@ def sharpen(probabilities: Sequence[float], temperature: float) -> tuple[float, 
 
 
 def exploring_temperature(folder: Path) -> float:
-    """Return the temperature to explore by of the HRM in a folder: 1.6 times the one fitted on its held-out decisions."""
+    """Return the temperature to explore by of the HRM in a folder, from the one fitted on its held-out decisions."""
     try:
         temperature = read_answers(folder).temperature
     except CheckpointError:
