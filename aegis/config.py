@@ -300,6 +300,65 @@ class RolloutConfig:
         _check(most >= least, f"--canary-decisions must be at least {least}, not {most}")
 
 
+@dataclass(frozen=True, slots=True)
+class ReinforceConfig:
+    """Phase 4: how the HRM learns from what its own decisions bring. Each term's equation: `training/reinforce.py`."""
+
+    every: int = 10
+    """Decisions with a known reward in one update."""
+    learning_rate: float = 3e-5
+    """AdamW's."""
+    embedding_rate_factor: float = 20.0
+    """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the updates."""
+    value_rate: float = 1e-3
+    """The value head's learning rate."""
+    temperature: float | None = None
+    """The policy is softmax(logits / temperature); None: 1.6 times the one fitted on the held-out decisions."""
+    discount: float = 0.5
+    """gamma: what a reward one decision later counts for."""
+    trace_decay: float = 0.9
+    """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
+    clip: float = 0.2
+    """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
+    passes: int = 3
+    """Passes over each batch, fewer where the KL bound is reached."""
+    entropy: float = 0.03
+    """Weight of the policy's entropy, in nats."""
+    kl: float = 0.1
+    """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""
+    kl_half_decisions: int = 1000
+    """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
+    kl_bound: float = 0.05
+    """Largest mean KL divergence of one update, in nats; one beyond it is undone."""
+    bf16: bool = True
+    """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
+    baseline_decisions: int = 200
+    """Beside the agent: rewards that the HRM must have earned before the first update; they say what must be beaten."""
+    watched_decisions: int = 200
+    """Newest rewards of improved versions that are held against those."""
+    cool_down_decisions: int = 200
+    """Decisions after a roll-back before it learns again."""
+    versions_kept: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("baseline_decisions", "watched_decisions"):
+            _check(getattr(self, name) >= 2, f"ReinforceConfig.{name} must be at least 2, not {getattr(self, name)}")
+        _check(self.cool_down_decisions >= 0, "ReinforceConfig.cool_down_decisions must not be negative")
+        _check(self.versions_kept >= 1, "ReinforceConfig.versions_kept must be at least 1")
+        _check(self.every >= 1, f"--rl-every must be at least 1 (0, no updates, is the caller's), not {self.every}")
+        _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
+        for name in ("embedding_rate_factor", "value_rate", "kl_bound"):
+            _check(getattr(self, name) > 0, f"ReinforceConfig.{name} must be above 0, not {getattr(self, name)}")
+        _check(self.temperature is None or self.temperature > 0, f"--temperature must be above 0: {self.temperature}")
+        _check(0 <= self.discount < 1, f"--gamma must lie in [0, 1), not {self.discount}")
+        _check(0 <= self.trace_decay <= 1, f"ReinforceConfig.trace_decay must lie in [0, 1], not {self.trace_decay}")
+        _check(0 < self.clip < 1, f"ReinforceConfig.clip must lie in (0, 1), not {self.clip}")
+        _check(self.passes >= 1, f"ReinforceConfig.passes must be at least 1, not {self.passes}")
+        _check(self.entropy >= 0, f"--entropy must not be negative, is {self.entropy}")
+        _check(self.kl >= 0, f"--kl must not be negative, is {self.kl}")
+        _check(self.kl_half_decisions >= 1, "ReinforceConfig.kl_half_decisions must be at least 1")
+
+
 APPROVALS = ("never", "ask", "bounded")
 
 

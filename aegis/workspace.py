@@ -59,6 +59,11 @@ class Workspace:
         return self.folder / "agent.lock"
 
     @property
+    def improvement_lock(self) -> Path:
+        """Held by the process that improves the HRM beside the agent, for as long as it lives."""
+        return self.folder / "improvement.lock"
+
+    @property
     def training_lock(self) -> Path:
         """Held by the process that trains, for as long as it lives."""
         return self.folder / "training.lock"

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from aegis.cli.screen import RULE
 from aegis.lifecycle import Standing, TrainingProgress
+from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 
 _REASON_CHARACTERS = 400
+_SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
 _NO_TEACHER = "no teacher yet"
 
 
@@ -33,7 +35,7 @@ def describe_phase(standing: Standing) -> str:
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
         3: "Phase 3: Switch (the HRM decides next)",
-        4: "Phase 4: RL Fine-tuning (rewards are recorded; updates are not built yet)",
+        4: "Phase 4: RL Fine-tuning",
     }[standing.phase]
 
 
@@ -92,7 +94,24 @@ def _after_switch(standing: Standing) -> list[str]:
         *_counts(standing.hrm_actions),
         f"  RL updates: {standing.rl_updates}",
         f"  Mean reward: {reward}",
+        *(_improvement(standing.improvement) if standing.improvement else ()),
     ]
+
+
+def _improvement(progress: ImprovementProgress) -> Iterable[str]:
+    earning, last = progress.earning, progress.last
+    improved, anchor = earning["improved"], earning["anchor"]
+    if improved is not None:
+        low, high = earning["difference"] or (None, None)
+        surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
+        yield f"  Mean reward of the last {earning['improved_decisions']} improved decisions: {improved:+.2f}"
+        others = f"{anchor or 0:+.2f} ({earning['anchor_decisions']})"
+        yield f"    of {progress.anchor}, that it began with: {others}{surely}"
+    if last:
+        shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
+        yield f"  Last update: {', '.join(shown)}"
+        if last.get("fault"):
+            yield f"    undone: {clean_text(last['fault'], _REASON_CHARACTERS)}"
 
 
 def _counts(actions: Mapping[str, int]) -> list[str]:
@@ -108,4 +127,12 @@ def _milestone(standing: Standing) -> str:
         return f"the end of its {standing.stage}"
     if standing.phase == 3:
         return "the HRM's first decision"
-    return "RL updates, which are not built yet"
+    progress = standing.improvement
+    if progress is None:
+        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
+    if progress.pause:
+        return f"{progress.pause} decisions until it learns on, after a roll-back"
+    missing = progress.baseline_decisions - progress.earning["anchor_decisions"]
+    if missing > 0:
+        return f"{missing} rewards of {progress.anchor} until the first update: they say what must be beaten"
+    return "the next update"

@@ -113,7 +113,7 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
     if folder.database.exists():
         with lifecycle.open_store(folder) as store:
             versions = {version.name: version for version in ModelRegistry(store, folder).models()}
-    imitating = [name for name, version in versions.items() if "improvement" not in version.figures]
+    imitating = [name for name, version in versions.items() if version.base is None]
     if not wanted:
         newest = list(versions)[-1:]
         wanted = ([IMITATION] if imitating else []) + [name for name in newest if name not in imitating] + list(fixed)

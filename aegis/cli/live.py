@@ -61,6 +61,8 @@ class LiveScreen:
                 self._rewards.append(event.fields["reward"])
         elif event.kind == "epoch":
             self._epochs.append(event)
+        elif event.kind == "improved":
+            pass  # every few decisions: the line of rewards counts them
         else:
             if event.kind == "training_started":
                 self._epochs.clear()

@@ -14,10 +14,11 @@ from aegis.cli.compare import compare
 from aegis.cli.curve import curve
 from aegis.cli.evaluate import evaluate
 from aegis.cli.exchange import check, export, import_
+from aegis.cli.improve import improve
 from aegis.cli.inbox import answer, approve, inbox, reject
 from aegis.cli.models import models, promote, rollback
 from aegis.cli.repl import prompt
-from aegis.cli.start import start, train_next
+from aegis.cli.start import improve_next, start, train_next
 from aegis.cli.train import train
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command()(prompt)
 app.command()(collect)
 app.command()(train)
 app.command()(run)
+app.command()(improve)
 app.command()(status)
 app.command()(models)
 app.command()(promote)
@@ -49,6 +51,7 @@ app.command()(answer)
 app.command()(approve)
 app.command()(reject)
 app.command(hidden=True)(train_next)
+app.command(hidden=True)(improve_next)
 
 
 def _show_version(wanted: bool) -> None:

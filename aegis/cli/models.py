@@ -145,6 +145,8 @@ def _row(version: ModelVersion) -> str:
     figures = version.figures
     low, high = figures.get("interval") or (None, None)
     accuracy = f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})" if low is not None else "not recorded"
+    if version.base is not None:
+        accuracy = f"improved from {version.base}"
     error = figures.get("calibration_error")
     state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
     return (

@@ -22,6 +22,7 @@ from aegis.cli.agent import (
     WorkspaceOption,
     read_reward_changes,
 )
+from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
     ApproveOption,
@@ -45,7 +46,7 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, RolloutConfig, RunConfig, TrainingConfig
+from aegis.config import AgentConfig, ReinforceConfig, RolloutConfig, RunConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -83,6 +84,7 @@ def prompt(
     shadow: ShadowOption = _ROLLOUT.shadow,
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
+    rl_every: EveryOption = ReinforceConfig().every,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
@@ -115,6 +117,7 @@ def prompt(
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
             device=device,
             seed=seed,

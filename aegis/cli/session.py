@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    HRMConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
+IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
 LEAVE_SECONDS = 3.0
 """After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
 
@@ -47,6 +57,7 @@ class SessionOptions:
     model: HRMConfig = field(default_factory=HRMConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    reinforce: ReinforceConfig | None = field(default_factory=ReinforceConfig)
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
@@ -127,6 +138,8 @@ class Session:
             make_search=self.make_search,
             watch=options.watch,
             rollout=options.rollout,
+            reinforce=options.reinforce,
+            improver_command=(*IMPROVER_COMMAND, "--device", options.device),
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +24,7 @@ from aegis.cli.agent import (
     WorkspaceOption,
     read_reward_changes,
 )
+from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained, fail
 from aegis.cli.world import (
     ActionTimeoutOption,
@@ -33,7 +36,15 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, GateConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
@@ -114,6 +125,7 @@ def start(
     shadow: ShadowOption = _ROLLOUT.shadow,
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
+    rl_every: EveryOption = ReinforceConfig().every,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -160,6 +172,7 @@ def start(
             gate=GateConfig(threshold=threshold),
             watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
             device=device,
             backend=backend,
@@ -182,6 +195,29 @@ def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOpt
         end_with_parent()
         lower_priority()
         lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
+
+
+def improve_next(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: Annotated[str, typer.Option(help="Fields of ReinforceConfig, as JSON.")] = "{}",
+    device: DeviceOption = "auto",
+) -> None:
+    """Improve the HRM of a workspace for the agent that started this process, until that one ends."""
+    with errors_explained():
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.improver import carry_out_improvement
+        from aegis.lifecycle.trainer import end_with_parent, lower_priority
+
+        if not Workspace(workspace).database.exists():
+            fail(f"{workspace}: no workspace here")
+        try:
+            config = ReinforceConfig(**json.loads(settings))
+        except (ValueError, TypeError) as error:
+            fail(f"--settings: {error}")
+        end_with_parent()
+        lower_priority()
+        say = partial(print, flush=True)
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)
 
 
 def set_deciding_threads() -> None:

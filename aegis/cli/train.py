@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import check_writable, errors_explained, heading, progress_bar, say, show_rejected, write_json
-from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, TrainingConfig
+from aegis.cli.screen import (
+    check_writable,
+    errors_explained,
+    fail,
+    heading,
+    progress_bar,
+    say,
+    show_rejected,
+    write_json,
+)
+from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -18,6 +27,8 @@ if TYPE_CHECKING:
     from aegis.training import EpochResult, Thinking
 
 GATE_REFUSED = 3
+RL_DECISIONS = 300
+_RL_WORLDS = 20
 _DEFAULTS = TrainingConfig()
 
 
@@ -49,17 +60,26 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
+    rl_decisions: Annotated[
+        int,
+        typer.Option(help="After a switch, decisions of phase 4 in simulated worlds; 0: none. See `aegis improve`."),
+    ] = RL_DECISIONS,
 ) -> None:
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
-    Its own options alone say how: settings that proposals have changed hold for the trainings of `aegis start`.
+    After a switch the HRM learns from some decisions of its own (phase 4). Its own options alone say how: settings that
+    proposals have changed hold for the trainings of `aegis start`.
 
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
     with errors_explained():
         training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
         gate = GateConfig(threshold=threshold)
+        if rl_decisions and rl_decisions < ReinforceConfig().every:
+            fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
         outcome = _run(data, workspace, training, gate, device, resume, report)
+        if outcome.serving is not None and rl_decisions:
+            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
 
@@ -137,6 +157,21 @@ def _run(
         write_json(report, outcome.to_report())
         say(f"  Report: {report}")
     return outcome
+
+
+def _improve(workspace: Workspace, decisions: int, seed: int, device: str) -> None:
+    from aegis.cli.improve import run_improvement
+
+    say("")
+    heading("PHASE 4: RL FINE-TUNING (in simulated worlds)")
+    run_improvement(
+        workspace,
+        decisions,
+        ReinforceConfig(),
+        worlds=_RL_WORLDS,
+        seed=seed,
+        device=device,
+    )
 
 
 def _show_figures(outcome: TrainingOutcome) -> None:

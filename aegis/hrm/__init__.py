@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aegis.hrm.backend import BACKENDS, load_policy
+    from aegis.hrm.base import base_of
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
+    from aegis.hrm.delta import load_version, read_version, write_delta
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
     from aegis.hrm.export import Example, ExportReport, export_onnx
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
@@ -23,6 +25,8 @@ _MODULES = {
     "backend": ("BACKENDS", "load_policy"),
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
+    "base": ("base_of",),
+    "delta": ("load_version", "read_version", "write_delta"),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
@@ -46,10 +50,12 @@ __all__ = [
     "OnnxPolicy",
     "SegmentOutput",
     "StateCodec",
+    "base_of",
     "encode_actions",
     "export_onnx",
     "has_bf16",
     "load_policy",
+    "load_version",
     "load_vocabulary",
     "ngram_ids",
     "output_tokens",
@@ -58,8 +64,10 @@ __all__ = [
     "read_document",
     "read_model",
     "read_tensors",
+    "read_version",
     "resolve_device",
     "use_threads",
+    "write_delta",
     "write_folder",
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegis.errors import AegisError, CheckpointError, ConfigError
+from aegis.hrm.base import base_of
 from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def load_policy(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
-    if backend == "eager" or (backend == "auto" and not device.startswith("cpu")):
+    # A version that will be followed by another one in a few decisions is not worth an export.
+    improved = base_of(folder) is not None
+    if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
         return _load_eager(folder, device)
     try:
         return _load_exported(folder, backend, examples, say, threads)

@@ -49,7 +49,7 @@ class SegmentOutput:
     halt_logits: Tensor
     """(B,): of the halting unit, whether the present answer is right and no close call"""
     summary: Tensor
-    """(B, high width): the high level at position 0, detached: what the answer was read from"""
+    """(B, high width): the high level's state at position 0, which the answer is read from"""
     finish: Callable[[Tensor | slice], Carry] | None
     """Finishes the thought of the rows it is given, for their next segment; None after the last segment"""
 
@@ -160,7 +160,7 @@ class HRM(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
             # It listens and does not speak: its own loss, passed on, made the answers worse (docs/experiments.md).
             halt_logits=self.halting(summary.detach()).squeeze(-1).float(),
-            summary=summary.detach().float(),
+            summary=summary,
             finish=None if last else finish,
         )
 

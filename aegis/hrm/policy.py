@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, read_model, write_folder
+from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
 from aegis.hrm.codec import StateCodec, encode_actions, pad
 from aegis.hrm.model import HRM, output_tokens
 from aegis.types import ActionList, ActionSpec, State
@@ -112,10 +113,19 @@ class HRMPolicy:
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
         """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or out of form."""
+        from aegis.hrm.delta import read_version  # which knows of policies
+
         document = read_document(folder / POLICY_FILE)
+        return cls.from_document(read_version(folder), document, folder, device)
+
+    @classmethod
+    def from_document(
+        cls, model: HRM, document: Mapping[str, Any], folder: Path, device: str | torch.device = "cpu"
+    ) -> HRMPolicy:
+        """Return the policy of a model and its folder's `policy.json`; raises `CheckpointError` out of form."""
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
             codec, name = StateCodec(document["max_tokens"]), str(document["name"])
-            return cls(read_model(folder), codec, ActionList(specs), name, device)
+            return cls(model, codec, ActionList(specs), name, device)
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error

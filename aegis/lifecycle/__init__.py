@@ -11,6 +11,11 @@ runner       the agent that runs through all phases by itself; supervisor, takeo
 drift        states unlike those in training, handed to the teacher and counted
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
+simulation   fresh worlds to try a policy in; sharpening: the policy that phase 4 draws from
+experience   rewarded decisions, as an update learns from them
+earning      whether improved versions earn less than what they began with
+improver     phase 4 in a process of its own; learning: what the runner needs for it
+improvement  phase 4 in simulated worlds
 deciding     which policy decides now, and the next one after a roll-back
 rollout      shadow, canary and full: a candidate before the switch; stage: where it stands
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     )
     from aegis.lifecycle.drift import DriftCount, DriftWatch, read_drift_count
     from aegis.lifecycle.event import RunEvent
+    from aegis.lifecycle.improvement import Improved, improve
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
@@ -67,6 +73,7 @@ _ROOMS = {
     ),
     "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "event": ("RunEvent",),
+    "improvement": ("Improved", "improve"),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
@@ -83,6 +90,7 @@ __all__ = [
     "DataCheck",
     "DriftCount",
     "DriftWatch",
+    "Improved",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -101,6 +109,7 @@ __all__ = [
     "existing",
     "find_serving",
     "heldout_examples",
+    "improve",
     "load_serving",
     "load_teacher_for",
     "make_agent",

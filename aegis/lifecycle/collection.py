@@ -11,7 +11,16 @@ from dataclasses import asdict
 from typing import Any
 
 from aegis import __version__
-from aegis.agent import RESEARCH_ACTIONS, Agent, DrawnPresence, RewardTable, SettingBook, Step
+from aegis.agent import (
+    RESEARCH_ACTIONS,
+    Agent,
+    Choose,
+    DrawnPresence,
+    RewardTable,
+    SettingBook,
+    Step,
+    most_probable,
+)
 from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
@@ -38,12 +47,13 @@ def make_agent(
     config: AgentConfig | None = None,
     vary_presence: bool = False,
     rewards: RewardTable | None = None,
+    choose: Choose = most_probable,
 ) -> Agent:
     """Return an agent in a workspace, with the settings that were changed there.
 
     search is put in the order that was approved for its providers, and left open. vary_presence: tell the policy that a
     person is here in half of the decisions (nobody is made up who answers); otherwise a person counts as here while
-    they use the inbox.
+    they use the inbox. choose: which action is taken by the policy's probabilities.
     """
     rng = random.Random(seed)
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
@@ -52,7 +62,8 @@ def make_agent(
     if order is not None:
         search.arrange(order)
     config = book.agent_config(config or AgentConfig())
-    return Agent(store, policy, search, search.topics(), rng, config, rewards or book.reward_table(config), presence)
+    table = rewards or book.reward_table(config)
+    return Agent(store, policy, search, search.topics(), rng, config, table, presence, choose=choose)
 
 
 def run_agent(

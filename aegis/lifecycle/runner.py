@@ -22,6 +22,7 @@ from aegis.config import (
     AgentConfig,
     GateConfig,
     HRMConfig,
+    ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
@@ -35,6 +36,7 @@ from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.drift import DriftWatch, guard
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.guard import GuardedPolicy, Patience
+from aegis.lifecycle.learning import Learning
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.rollout import Rollout, unmixed
 from aegis.lifecycle.standing import AGENT_KEY
@@ -57,8 +59,9 @@ class Runner:
     """Runs the agent of one workspace through its phases, in the thread that calls `run`.
 
     load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
-    without the workspace's option. make_search: makes what each run searches, and closes at its end. notify: hears
-    every `RunEvent`, in the thread of `run`. Everything else may be called from other threads.
+    without the workspace's option. reinforce: how phase 4 learns, None: not at all; improver_command starts the process
+    that does, without the workspace's option and the settings'. make_search: makes what each run searches, and closes
+    at its end. notify: hears every `RunEvent`, in the thread of `run`. All else may be called from other threads.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Runner:
         model: HRMConfig | None = None,
         watch: WatchConfig | None = None,
         rollout: RolloutConfig | None = None,
+        reinforce: ReinforceConfig | None = None,
+        improver_command: Sequence[str] = (),
         make_search: Callable[[], SearchChain] = create_search,
         device: str = "cpu",
         backend: str = "auto",
@@ -90,6 +95,7 @@ class Runner:
         self._load_teacher = load_teacher
         self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
+        self._learning = Learning(workspace, improver_command, reinforce, seed, self._tell)
         self._device = device
         self._backend = backend
         self._seed = seed
@@ -135,14 +141,16 @@ class Runner:
                 self._live(store, search)
         finally:
             self._trainer.stop()
+            self._learning.stop()
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store))
+        takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store), self._learning)
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
+        self._learning.take_up(policy)
         tuning = Tuning(store.database, self._agent_config, self.config.approve)
         agent = self._make_agent(store, guarded, search, tuning)
         supervisor = TrainingSupervisor(
@@ -184,6 +192,7 @@ class Runner:
         finally:
             watch.close()
             rollout.close()
+            takeover.close()
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
@@ -196,6 +205,7 @@ class Runner:
             tuning.tuned.agent,
             self.config.vary_presence,
             rewards=tuning.tuned.rewards,
+            choose=self._learning.choose,
         )
 
     def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingWatch:
@@ -255,6 +265,7 @@ class Runner:
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)
         supervisor.tend(serves=serving is not None or rollout.waits)
+        self._learning.tend(store, serving)
         if serving is None:
             self._go_back(store, takeover, guarded)
             guarded.policy = rollout.mix(guarded.policy)
@@ -262,8 +273,9 @@ class Runner:
         loaded = takeover.loaded(serving)
         if loaded is not None and loaded is not guarded.policy:
             previous, guarded.policy = unmixed(guarded.policy).name, loaded
+            self._learning.take_up(loaded)
             fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
-            self._tell("switched", f"switched from {previous} to {loaded.name}", fields)
+            self._tell(*self._learning.describe_switch(store, previous, loaded.name), fields)
         if takeover.fault:
             self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
 
@@ -275,6 +287,7 @@ class Runner:
         teacher = self._wait_for_teacher(store)
         if teacher is not None:
             guarded.policy = teacher
+            self._learning.take_up(teacher)
             fields = {"previous": previous, "policy": teacher.name, "parameters": teacher.parameters}
             self._tell("switched", f"went back from {previous} to {teacher.name}", fields)
 

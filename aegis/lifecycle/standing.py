@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aegis.config import PHASE_1_DECISIONS, RunConfig
+from aegis.config import PHASE_1_DECISIONS, ReinforceConfig, RunConfig
 from aegis.lifecycle.collection import existing, open_store
+from aegis.lifecycle.earning import read_earning, read_state
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.stage import read_trial
 from aegis.promotion import ModelRegistry
-from aegis.store import DecisionStore, Tally, TrainingLog, TrainingRecord, read_tallies
+from aegis.store import DecisionStore, ImprovementLog, Tally, TrainingLog, TrainingRecord, read_tallies
 from aegis.workspace import Workspace
 
 AGENT_KEY = "agent"
@@ -43,6 +45,24 @@ class TrainingProgress:
     checkpoints: tuple[str, ...]
     verdict: str
     """Why it ended as it did; '' while it runs"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImprovementProgress:
+    """Phase 4 beside the agent."""
+
+    anchor: str
+    """The version that it began with"""
+    active: bool
+    """Whether a process improves the HRM at this moment"""
+    earning: Mapping[str, Any]
+    """What the newest decisions of the improved versions and of the anchor brought; see `Earning`"""
+    baseline_decisions: int
+    """Rewards of the anchor's before the first update"""
+    pause: int
+    """Decisions until it learns on after a roll-back; 0 where it does not pause"""
+    last: Mapping[str, Any]
+    """Results of the newest update"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +95,7 @@ class Standing:
     hrm_decisions: int
     hrm_actions: Mapping[str, int]
     mean_reward: float | None
-    """Of the serving HRM's decisions that brought one"""
+    """Of the decisions by the HRM that serves, and by those it was improved from, that brought one"""
     training: TrainingProgress | None
     candidate: str | None
     """An HRM that passed the gate and proves itself before it serves"""
@@ -84,7 +104,9 @@ class Standing:
     trial: str
     """Where it stands in its stage, in one line"""
     rl_updates: int
-    """Updates of the HRM by policy gradient: 0, for that is not built yet"""
+    """Updates of the HRM by policy gradient, those in simulated worlds too"""
+    improvement: ImprovementProgress | None = None
+    """Phase 4 beside the agent; None before it began, and where it is off"""
 
     @property
     def remaining(self) -> int:
@@ -109,7 +131,8 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     served = ModelRegistry(store, workspace).serving()
     tallies = read_tallies(store.database)
     own = [tally for tally in tallies if tally.policy == teacher]
-    by_hrm = [tally for tally in tallies if served and tally.policy == served.name]
+    family = ModelRegistry(store, workspace).family(served.name) if served else frozenset()
+    by_hrm = [tally for tally in tallies if tally.policy in family]
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
@@ -130,13 +153,14 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         actions={tally.action: tally.decisions for tally in own},
         mean_gained=_sum(own, "gained") / known if known else None,
         hrm_decisions=_sum(by_hrm, "decisions"),
-        hrm_actions={tally.action: tally.decisions for tally in by_hrm},
+        hrm_actions=_by_action(by_hrm),
         mean_reward=sum(tally.reward for tally in by_hrm) / rewarded if rewarded else None,
         training=_progress(log, latest, workspace) if latest else None,
         candidate=trial.candidate.name if trial else None,
         stage=trial.candidate.stage if trial else "",
         trial=trial.describe() if trial else "",
-        rl_updates=0,
+        rl_updates=ImprovementLog(store.database).count(),
+        improvement=_read_improvement(store, workspace),
     )
 
 
@@ -188,6 +212,28 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         checkpoints=tuple(path.name for path in _checkpoints(workspace.checkpoints)),
         verdict=record.reason,
     )
+
+
+def _read_improvement(store: DecisionStore, workspace: Workspace) -> ImprovementProgress | None:
+    state = read_state(store)
+    if state is None:
+        return None
+    last = ImprovementLog(store.database).latest()
+    return ImprovementProgress(
+        anchor=state.anchor,
+        active=is_held(workspace.improvement_lock),
+        earning=read_earning(store, state).to_record(),
+        baseline_decisions=ReinforceConfig().baseline_decisions,
+        pause=max(0, state.paused_until - store.newest()),
+        last=last.results if last else {},
+    )
+
+
+def _by_action(tallies: list[Tally]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for tally in tallies:
+        counts[tally.action] += tally.decisions
+    return dict(counts.most_common())
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.collection import find_serving, open_store
+from aegis.lifecycle.learning import Learning
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, State
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 30.0
+_CLOSE_SECONDS = 10.0
 
 
 class Takeover:
@@ -24,7 +27,10 @@ class Takeover:
         device: str,
         backend: str = "auto",
         wrap: Callable[[Policy, Serving], Policy] = lambda policy, serving: policy,
+        learning: Learning | None = None,
     ) -> None:
+        """learning: says how a version is loaded while it learns."""
+        self._learning = learning
         self._workspace = workspace
         self._device = device
         self._backend = backend
@@ -65,6 +71,12 @@ class Takeover:
         name, self.name, self._policy = self.name, None, None
         return name
 
+    def close(self) -> None:
+        """Wait for what is being loaded: a process that ends within torch's code is aborted."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
+
     def take_fault(self) -> str:
         """Return why loading failed, once."""
         fault, self.fault = self.fault, ""
@@ -80,11 +92,14 @@ class Takeover:
             self._thread = None
 
     def _load(self, serving: Serving) -> Policy:
+        policy = self._learning.load(serving, self._load_whole) if self._learning else self._load_whole(serving)
+        policy.probabilities([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+        return policy
+
+    def _load_whole(self, serving: Serving) -> Policy:
         from aegis.hrm import load_policy
 
-        policy = load_policy(serving.folder, self._device, self._backend, self._examples)
-        policy.probabilities([{}], policy.actions)  # the first pass takes longest: not at a decision
-        return policy
+        return load_policy(serving.folder, self._device, self._backend, self._examples)
 
     def _examples(self) -> list[tuple[State, str]]:
         from aegis.lifecycle.policy import heldout_examples

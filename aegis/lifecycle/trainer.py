@@ -38,18 +38,19 @@ _STOP_SECONDS = 2.0
 class TrainerProcess:
     """The process that carries out a workspace's training. It ends with this one, however this one ends.
 
-    command: what starts it, without the workspace's option.
+    command: what starts it, without the workspace's option. log: name of the file for what it prints.
     """
 
-    def __init__(self, workspace: Workspace, command: Sequence[str]) -> None:
+    def __init__(self, workspace: Workspace, command: Sequence[str], log: str = LOG_FILE) -> None:
         self._workspace = workspace
+        self._log = log
         self._command = tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log_file(self) -> Path:
         """What it prints, errors too."""
-        return self._workspace.logs / LOG_FILE
+        return self._workspace.logs / self._log
 
     def start(self) -> int:
         """Start it and return its process id; raises `AegisError` where no process can be started."""

@@ -68,6 +68,8 @@ class ServingWatch:
         served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
         if served is None or served.name != decision.policy:
             return changed
+        if self._registry.base_of(served.name) is not None:
+            return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.improver`)
         watch = read_watch(self._store, self._registry, served.name, self._config)
         if watch is None:
             self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")

@@ -6,6 +6,7 @@ Names are `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stand
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ WATCH = "watch"
 ROLLOUT = "rollout"
 """Who moves a candidate from stage to stage, and refuses it."""
 SHADOW, CANARY = "shadow", "canary"
+IMPROVEMENT = "improvement"
+"""Who lets serve what phase 4 has improved, and rolls back what earns less than its base."""
 _SERVING_KEY = "serving"
 _CANDIDATE_KEY = "candidate"
 _SERVED = ("promoted", "rolled_back")
@@ -70,6 +73,8 @@ class ModelVersion:
     """Of its last promotion"""
     stage: str = ""
     """`shadow` or `canary` while it proves itself, `refused` where it did not; else ''"""
+    base: str | None = None
+    """The version that this one was improved from and is kept as the difference to; None: it stands alone"""
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
@@ -127,6 +132,45 @@ class ModelRegistry:
             self._keep(name, figures)
             promoted_at = self._serve("promoted", name, who, reason, {})
         return Serving(name, folder, promoted_at)
+
+    def keep(self, save: Callable[[str, Path], None], figures: Mapping[str, Any], base: str) -> str:
+        """Keep what was improved from a base under the next name, and return that; nothing else serves by it."""
+        name, folder = self._reserve()
+        save(name, folder)
+        with self._store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO models (name, figures, made_at, base) VALUES (?, ?, ?, ?)",
+                (name, json.dumps(dict(figures)), utc_now().isoformat(), base),
+            )
+        return name
+
+    def advance(self, name: str) -> None:
+        """Let a version serve in place of the one that it was improved from: no event of its own, there are many."""
+        with self._store.database.transaction():
+            self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": utc_now().isoformat()}))
+
+    def base_of(self, name: str) -> str | None:
+        """Return the version that this one was improved from, also where its folder is gone; None: it stands alone."""
+        rows = self._store.database.query("SELECT base FROM models WHERE name = ?", (name,))
+        return rows[0]["base"] if rows else None
+
+    def family(self, name: str) -> frozenset[str]:
+        """Return the names of a version, of the one that it was improved from, and of all others improved from that."""
+        base = self.base_of(name) or name
+        rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
+        return frozenset({name, base, *(str(row["name"]) for row in rows)})
+
+    def prune(self, base: str, keep: int) -> None:
+        """Remove the folders of all but the newest versions improved from a base; what serves or served by an event
+        stays, and all rows do.
+        """
+        served = self.serving()
+        spared = {event.model for event in self.events()} | ({served.name} if served else set())
+        rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
+        names = sorted((str(row["name"]) for row in rows), key=_number)
+        for name in names[:-keep]:
+            if name not in spared:
+                shutil.rmtree(self._workspace.models / name, ignore_errors=True)
 
     def promote_again(self, name: str, who: str, reason: str, evidence: Mapping[str, Any] | None = None) -> Serving:
         """Let a policy that was kept serve; raises `StoreError` where there is none of this name."""
@@ -231,6 +275,7 @@ class ModelRegistry:
                     promoted_by=promoted[-1].who if promoted else "",
                     reason=promoted[-1].reason if promoted else "",
                     stage=candidate.stage if candidate is not None and candidate.name == name else stage,
+                    base=row["base"] if row else None,
                 )
             )
         return versions
@@ -309,6 +354,7 @@ class ModelRegistry:
         """Return the next name, taken by making its folder, so that no two promotions write into one."""
         self._workspace.models.mkdir(parents=True, exist_ok=True)
         taken = [_number(path.name) for path in self._workspace.models.glob("hrm@[0-9]*")]
+        taken += [_number(row["name"]) for row in self._store.database.query("SELECT name FROM models")]
         number = max(taken, default=0) + 1
         while True:
             folder = self._workspace.models / f"hrm@{number}"

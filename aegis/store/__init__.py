@@ -6,6 +6,7 @@ LabelBook           what the teacher answered to decisions that others had made
 RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
 UsageLedger         counts the tokens that an endpoint was paid for
 read_tallies        sums by policy and action, without reading every decision
+ImprovementLog      the updates of phase 4, and the decisions that they learn from
 TrainingLog         the trainings, as they run and as they ended
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
 """
@@ -23,6 +24,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
+from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
 from aegis.store.label import LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.tally import Tally, read_tallies
@@ -35,9 +37,12 @@ __all__ = [
     "Example",
     "ExchangeResult",
     "ImportReport",
+    "Improvement",
+    "ImprovementLog",
     "LabelBook",
     "RecordedDecisions",
     "RejectedRecord",
+    "Rewarded",
     "Tally",
     "TeacherClaim",
     "TrainingLog",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from aegis.store.improvement_schema import IMPROVEMENTS
 from aegis.store.trust_schema import LABELS, STAGES
 
 APPLICATION_ID = 0x41454749
@@ -338,7 +339,7 @@ CREATE INDEX inbox_by_text ON inbox (question, id);
 CREATE INDEX proposals_by_time ON proposals (proposed_at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS, STAGES, LABELS)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS, STAGES, LABELS, IMPROVEMENTS)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

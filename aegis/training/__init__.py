@@ -3,6 +3,7 @@
 from aegis.training.check import ModelCheck, check_model
 from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+from aegis.training.reinforce import Experience, ReinforceTrainer, UpdateResult
 from aegis.training.split import (
     RowSplit,
     Split,
@@ -18,13 +19,16 @@ from aegis.training.thinking import Thinking, measure_thinking
 __all__ = [
     "Dataset",
     "EpochResult",
+    "Experience",
     "ImitationTrainer",
     "KeyedDecisions",
     "ModelCheck",
+    "ReinforceTrainer",
     "RowSplit",
     "Split",
     "Thinking",
     "TrainingRun",
+    "UpdateResult",
     "check_model",
     "draw_rows",
     "encode_decisions",

@@ -56,11 +56,11 @@ class HRMOptimizer:
                 (copied if parameter in linear else kept).append(parameter)
         # Untouched positions and outputs have no gradient; without decay they stay as they are.
         self._groups = [
-            _Group(decayed, config.weight_decay, bf16),
-            _Group(copied, 0.0, bf16),
-            _Group(kept, 0.0, False),
+            ParameterGroup(decayed, config.weight_decay, bf16),
+            ParameterGroup(copied, 0.0, bf16),
+            ParameterGroup(kept, 0.0, False),
             # It only listens, so its pace is its own matter.
-            _Group(halting, 0.0, bf16, config.halting_rate_factor),
+            ParameterGroup(halting, 0.0, bf16, config.halting_rate_factor),
         ]
 
     def collect(self) -> None:
@@ -135,7 +135,7 @@ class HRMOptimizer:
             raise CheckpointError(f"the optimizer's state does not fit the model ({error}): train anew") from error
 
 
-class _Group:
+class ParameterGroup:
     """Parameters of one decay and pace as one flat tensor: float32 weights, gradient and moments."""
 
     def __init__(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from aegis.cli.block import describe_agent, training_block
 from aegis.lifecycle import Standing, TrainingProgress
+from aegis.lifecycle.standing import ImprovementProgress
 
 COLLECTING = Standing(
     workspace="workspace",
@@ -88,7 +89,7 @@ def test_a_training_that_nobody_carries_out_is_called_interrupted():
     assert "  Loss: unknown" in lines
 
 
-def test_phase_4_shows_verdict_rewards_and_that_nothing_was_updated():
+def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_where_that_is_off():
     ended = replace(TRAINING, status="switched", active=False, epoch=20, verdict="good\x1b[31m enough")
     switched = replace(
         COLLECTING, phase=4, using_hrm=True, serving="hrm@1", training=ended, hrm_decisions=12, mean_reward=0.421,
@@ -101,9 +102,45 @@ def test_phase_4_shows_verdict_rewards_and_that_nothing_was_updated():
         "  Decisions by the HRM: 12",
         "  RL updates: 0",
         "  Mean reward: +0.42",
-        "  Next milestone: RL updates, which are not built yet",
+        "  Next milestone: none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)",
     ):
         assert line in lines
+
+
+def make_progress(**fields):
+    earning = {
+        "improved": 1.2, "anchor": 0.9, "improved_decisions": 200, "anchor_decisions": 200, "difference": [0.1, 0.5]
+    }  # fmt: skip
+    last = {"mean_reward": 1.3, "entropy": 0.4, "kl": 0.01, "loss": None, "fault": ""}
+    return ImprovementProgress(
+        **{"anchor": "hrm@1", "active": True, "earning": earning, "baseline_decisions": 200, "pause": 0, "last": last}
+        | fields
+    )
+
+
+def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_with():
+    switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@9", rl_updates=8, improvement=make_progress())
+    lines = training_block(switched)
+    for line in (
+        "  Current Phase: Phase 4: RL Fine-tuning",
+        "  RL updates: 8",
+        "  Mean reward of the last 200 improved decisions: +1.20",
+        "    of hrm@1, that it began with: +0.90 (200), difference +0.10 to +0.50 at 95%",
+        "  Last update: mean reward 1.3000, entropy 0.4000, KL 0.0100",
+        "  Next milestone: the next update",
+    ):
+        assert line in lines
+
+
+def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
+    few = {"improved": None, "anchor": 0.9, "improved_decisions": 0, "anchor_decisions": 30, "difference": None}
+    before = make_progress(earning=few, last={})
+    switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@1", improvement=before)
+    said = "  Next milestone: 170 rewards of hrm@1 until the first update: they say what must be beaten"
+    assert said in training_block(switched)
+    paused = replace(switched, improvement=make_progress(pause=40, last={"fault": "its loss is nan", "kl": 0.0}))
+    assert "  Next milestone: 40 decisions until it learns on, after a roll-back" in training_block(paused)
+    assert "    undone: its loss is nan" in training_block(paused)
 
 
 def test_an_agent_that_does_not_run_is_said():

@@ -14,7 +14,7 @@ from aegis.types import Action, Decision
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("start", "prompt", "collect", "train", "run", "status", "compare", "evaluate", "bench", "check"),
+    *("start", "prompt", "collect", "train", "run", "improve", "status", "compare", "evaluate", "bench", "check"),
     *("export", "import"),
     *("inbox", "answer", "approve", "reject", "models", "promote", "rollback", "curve", "audit-data"),
 )

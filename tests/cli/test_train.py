@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 from aegis.config import HRMConfig
 
-LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8"]
+LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8", "--rl-decisions", "0"]
 
 
 def run(*arguments):

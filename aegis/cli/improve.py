@@ -1,0 +1,148 @@
+"""`aegis improve`, and the end of `aegis train`: phase 4 in simulated worlds on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.agent import DeviceOption, WorkspaceOption
+from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
+from aegis.config import ReinforceConfig
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.lifecycle import Improved
+    from aegis.lifecycle.improvement import Measured
+    from aegis.training import UpdateResult
+
+NO_BETTER = 3
+_DEFAULTS = ReinforceConfig()
+_STAGES = {"before": "Measuring before", "learning": "Learning", "after": "Measuring after"}
+_LINES = 10
+"""Lines of progress where there is no terminal"""
+
+EveryOption = Annotated[
+    int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
+]
+
+
+def improve(
+    decisions: Annotated[int, typer.Option("--decisions", help="Decisions to learn from.")] = 1000,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    rl_every: EveryOption = _DEFAULTS.every,
+    lr: Annotated[float, typer.Option(help="AdamW's learning rate.")] = _DEFAULTS.learning_rate,
+    gamma: Annotated[float, typer.Option(help="What a reward one decision later counts for.")] = _DEFAULTS.discount,
+    entropy: Annotated[float, typer.Option(help="Weight of the policy's entropy.")] = _DEFAULTS.entropy,
+    kl: Annotated[
+        float, typer.Option(help="Weight of the divergence from the imitation HRM, before it loosens.")
+    ] = _DEFAULTS.kl,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
+    ] = None,
+    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 30,
+    seed: Annotated[int, typer.Option(help="Of the worlds to learn in and of the actions drawn.")] = 0,
+    device: DeviceOption = "auto",
+    report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
+) -> None:
+    """Let the HRM that serves learn from its own decisions in simulated worlds: offline search, nobody answering.
+
+    The result is kept as the next version; it serves where it surely earns more in worlds that it never learned in.
+    Exit code 0: it serves; 3: it is kept and does not; 2: bad input.
+    """
+    with errors_explained():
+        from aegis import lifecycle
+
+        config = ReinforceConfig(
+            every=rl_every, learning_rate=lr, discount=gamma, entropy=entropy, kl=kl, temperature=temperature
+        )
+        if report is not None:
+            check_writable(report, "--report")
+        folder = lifecycle.existing(Workspace(workspace))
+        improved = run_improvement(folder, decisions, config, worlds=worlds, seed=seed, device=device)
+        if report is not None:
+            write_json(report, improved.to_record())
+            say(f"  Report: {report}")
+    if improved.serving is None:
+        raise typer.Exit(NO_BETTER)
+
+
+def run_improvement(
+    workspace: Workspace,
+    decisions: int,
+    config: ReinforceConfig,
+    *,
+    worlds: int,
+    seed: int,
+    device: str,
+) -> Improved:
+    """Run phase 4 in simulated worlds with a progress bar, and show what it came to."""
+    from contextlib import closing
+
+    from aegis import lifecycle
+    from aegis.cli.world import make_search
+    from aegis.hrm import resolve_device
+    from aegis.lifecycle.improvement import WORLD_DECISIONS
+
+    total = decisions + 2 * worlds * WORLD_DECISIONS
+    done = 0
+    with closing(make_search("offline", workspace, say)) as search, progress_bar() as bar:
+        task = bar.add_task("", total=total)
+
+        def tick(stage: str, more: int, result: UpdateResult | None) -> None:
+            nonlocal done
+            done += more
+            bar.update(task, completed=done, description=_STAGES[stage])
+            if result is not None and result.fault:
+                bar.console.print(f"⚠ an update was undone: {result.fault}")
+            if not bar.console.is_terminal and done * _LINES // total > (done - more) * _LINES // total:
+                say(f"  {_STAGES[stage].lower()}: {done} of {total} decisions")
+
+        with lifecycle.open_store(workspace) as store:
+            improved = lifecycle.improve(
+                store,
+                workspace,
+                search,
+                decisions,
+                config,
+                seed=seed,
+                worlds=worlds,
+                device=resolve_device(device),
+                tick=tick,
+            )
+    show_improved(improved, worlds)
+    return improved
+
+
+def show_improved(improved: Improved, worlds: int) -> None:
+    """Print what phase 4 came to."""
+    gain, (low, high) = improved.gain
+    refused = f", {improved.refused} undone" if improved.refused else ""
+    say(f"  Learned from {improved.decisions} decisions in {improved.updates} updates{refused}")
+    say(f"  Mean reward before    {_describe(improved.measured_before)}")
+    say(f"  Mean reward after     {_describe(improved.measured_after)}")
+    say(f"  Gain                  {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}), the same {worlds} worlds,")
+    say("                        never learned in, nobody answering")
+    say("  Actions               before    after")
+    names = {**improved.measured_before.actions, **improved.measured_after.actions}
+    for name in names:
+        before, after = _share(improved.measured_before, name), _share(improved.measured_after, name)
+        say(f"    {name:<19} {before:>6.1%}   {after:>6.1%}")
+    if improved.serving is not None:
+        say(f"✓ {improved.model} serves in place of {improved.before}")
+    elif gain > 0:
+        say(f"  {improved.model} is kept, {improved.before} goes on serving: the gain's interval does not lie above 0")
+        say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
+    else:
+        say(f"  {improved.model} is kept, {improved.before} goes on serving: it earns no more")
+
+
+def _describe(measured: Measured) -> str:
+    low, high = measured.interval
+    return f"{measured.mean:+.3f} (95% interval {low:+.3f} to {high:+.3f})"
+
+
+def _share(measured: Measured, name: str) -> float:
+    return measured.actions.get(name, 0) / max(1, sum(measured.actions.values()))

@@ -1,0 +1,28 @@
+"""Which version of an HRM another one is kept as the difference to. It reads no weights, and needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aegis.errors import CheckpointError
+
+BASE_FILE = "base.json"
+
+
+def base_of(folder: Path) -> str | None:
+    """Return the name of a version's base, a folder beside it; None where it stands alone.
+
+    Raises `CheckpointError` where that is out of form.
+    """
+    path = folder / BASE_FILE
+    if not path.exists():
+        return None
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["base"]
+        # Of somebody else's making it could name any folder of this machine.
+        if not isinstance(name, str) or not name.startswith("hrm@") or not name.removeprefix("hrm@").isdecimal():
+            raise ValueError(f"{name!r:.40} is no version")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
+    return name

@@ -1,0 +1,98 @@
+"""A version of an HRM kept as what differs from its base: the small tensors whole, of the two tables the changed rows.
+
+13 MB in place of 116. The folder names its base, a folder beside it; without that one it is nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aegis.errors import CheckpointError
+from aegis.hrm.base import BASE_FILE, base_of
+from aegis.hrm.checkpoint import CONFIG_FILE, read_document, read_model, read_tensors, write_folder
+from aegis.hrm.model import HRM
+from aegis.hrm.policy import POLICY_FILE, HRMPolicy
+
+DELTA_FILE = "delta.safetensors"
+TABLES = ("token_embedding.weight", "output.weight")
+_ROWS, _VALUES = ".rows", ".values"
+
+
+def write_delta(
+    policy: HRMPolicy,
+    base: HRM,
+    base_name: str,
+    name: str,
+    folder: Path,
+    extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Write a version as a whole or not at all; extra: further files of tensors beside it, by name."""
+    policy_document = {
+        "name": name,
+        "max_tokens": policy.codec.max_tokens,
+        "actions": [asdict(spec) for spec in policy.actions],
+    }
+    write_folder(
+        folder,
+        tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},
+        documents={
+            CONFIG_FILE: asdict(policy.model.config),
+            POLICY_FILE: policy_document,
+            BASE_FILE: {"base": base_name},
+        },
+    )
+
+
+@torch.no_grad()
+def delta_of(model: HRM, base: HRM) -> dict[str, Tensor]:
+    """Return what makes the model out of its base."""
+    found: dict[str, Tensor] = {}
+    old = base.state_dict()
+    for name, tensor in model.state_dict().items():
+        if name in TABLES:
+            rows = (tensor != old[name]).any(1).nonzero().flatten()
+            found |= {name + _ROWS: rows, name + _VALUES: tensor[rows]}
+        else:
+            found[name] = tensor.clone()
+    return found
+
+
+@torch.no_grad()
+def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
+    """Return a new model, the base and what differs; raises `CheckpointError` where they do not belong together."""
+    model = copy.deepcopy(base)
+    state = model.state_dict()
+    try:
+        for name in (name for name in state if name not in TABLES):
+            if delta[name].shape != state[name].shape:
+                raise ValueError(f"{name} has another shape")
+            state[name].copy_(delta[name])
+        for name in TABLES:
+            state[name][delta[name + _ROWS]] = delta[name + _VALUES]
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        raise CheckpointError(f"a version does not fit its base ({error})") from error
+    return model
+
+
+def read_version(folder: Path, base: HRM | None = None) -> HRM:
+    """Read the model of a version; base: where it is loaded already, it is not read again.
+
+    Raises `CheckpointError` when something is missing, torn or does not fit.
+    """
+    name = base_of(folder)
+    if name is None:
+        return read_model(folder)
+    return apply_delta(base or read_model(folder.parent / name), read_tensors(folder / DELTA_FILE))
+
+
+def load_version(folder: Path, base: HRMPolicy | None = None, device: str | torch.device = "cpu") -> HRMPolicy:
+    """Read a version as a policy, as `HRMPolicy.load` does; base: as in `read_version`."""
+    document: dict[str, Any] = read_document(folder / POLICY_FILE)
+    return HRMPolicy.from_document(read_version(folder, base.model if base else None), document, folder, device)

@@ -1,0 +1,90 @@
+"""Whether improved versions earn less than what phase 4 began with. It rolls nothing back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, variance
+from typing import Any
+
+from aegis.config import ReinforceConfig
+from aegis.store import DecisionStore, ImprovementLog
+
+STATE_KEY = "improvement"
+
+
+@dataclass(frozen=True, slots=True)
+class ImprovementState:
+    """Where phase 4 beside the agent stands; kept in the workspace."""
+
+    anchor: str
+    """The version that it began with, that it must not earn less than, and that it goes back to"""
+    since: int
+    """Place, in the order of recording, after which decisions were drawn from what is learned"""
+    judged_since: int
+    """The same, for the rewards of improved versions"""
+    paused_until: int = 0
+    """Place from which it learns on after a roll-back"""
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """Rewards per decision of the improved versions and of the anchor."""
+
+    improved: float | None
+    anchor: float | None
+    """Means; None where there are none yet"""
+    improved_decisions: int
+    anchor_decisions: int
+    difference: tuple[float, float]
+    """95% interval of the improved versions' mean less the anchor's (Welch 1947)"""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object; an interval without bounds is null."""
+        bounded = all(map(math.isfinite, self.difference))
+        return asdict(self) | {"difference": list(self.difference) if bounded else None}
+
+
+def read_state(store: DecisionStore) -> ImprovementState | None:
+    """Return where phase 4 stands, or None before it began."""
+    text = store.get_meta(STATE_KEY)
+    try:
+        return ImprovementState(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None  # out of form: it begins anew
+
+
+def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
+    """Keep where phase 4 stands; None: it does not go on from here."""
+    store.set_meta(STATE_KEY, json.dumps(asdict(state)) if state else "")
+
+
+def read_earning(store: DecisionStore, state: ImprovementState, config: ReinforceConfig | None = None) -> Earning:
+    """Return what the improved versions and the anchor earn, from their newest decisions."""
+    config, log = config or ReinforceConfig(), ImprovementLog(store.database)
+    improved = log.rewards(state.anchor, config.watched_decisions, state.judged_since, others=True)
+    anchor = log.rewards(state.anchor, config.baseline_decisions, state.since)
+    return Earning(
+        fmean(improved) if improved else None,
+        fmean(anchor) if anchor else None,
+        len(improved),
+        len(anchor),
+        difference_interval(improved, anchor),
+    )
+
+
+def difference_interval(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the two-sided interval of the difference of two means, variances unequal; unbounded below two values."""
+    if min(len(one), len(other)) < 2:
+        return -math.inf, math.inf
+    gap = fmean(one) - fmean(other)
+    parts = [variance(values) / len(values) for values in (one, other)]
+    if not sum(parts):
+        return gap, gap
+    from scipy import stats
+
+    degrees = sum(parts) ** 2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (one, other), strict=True))
+    half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * math.sqrt(sum(parts))
+    return gap - half, gap + half

@@ -1,0 +1,131 @@
+"""What the runner needs for phase 4: versions loaded to explore by, the process that improves them, and its news."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from aegis.config import ReinforceConfig
+from aegis.errors import AegisError
+from aegis.lifecycle.earning import ImprovementState, read_state, write_state
+from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.trainer import TrainerProcess
+from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.registry import IMPROVEMENT
+from aegis.store import DecisionStore, ImprovementLog
+from aegis.types import Policy
+from aegis.workspace import Workspace
+
+LOG_FILE = "improvement.log"
+_LOOK_EVERY_SECONDS = 1.0
+_RESTART_SECONDS = 30.0
+_ATTEMPTS = 3
+"""Times in a row that the process may end without an update before it is left alone for this run"""
+
+Tell = Callable[[str, str, dict[str, Any]], None]
+
+
+class Learning:
+    """Phase 4 beside the agent of one workspace; with no configuration it does nothing and versions decide as they are.
+
+    command: what starts the improving process, without the workspace's option and the settings'.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        command: Sequence[str],
+        config: ReinforceConfig | None,
+        seed: int,
+        tell: Tell,
+    ) -> None:
+        self.choose = Chooser(random.Random(seed))
+        self._workspace = workspace
+        self._config = config
+        self._tell = tell
+        settings = json.dumps(asdict(config)) if config else ""
+        self._process = TrainerProcess(workspace, (*command, "--settings", settings), LOG_FILE)
+        self._base: tuple[str, Any] | None = None
+        self._looked_at = 0.0
+        self._started_at = -_RESTART_SECONDS
+        self._attempts = self._updates = 0
+
+    def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
+        """Load a version to decide by: to explore by where there is learning, of an improved one only what differs.
+
+        load_whole: loads one that stands alone. May be called from another thread.
+        """
+        if self._config is None:
+            return load_whole(serving)
+        from aegis.hrm import HRMPolicy, base_of, load_version
+
+        name = base_of(serving.folder)
+        if name is None:
+            policy = load_whole(serving)
+        else:
+            if self._base is None or self._base[0] != name:
+                self._base = (name, HRMPolicy.load(serving.folder.parent / name))
+            policy = load_version(serving.folder, self._base[1])
+        folder = serving.folder.parent / (name or serving.name)
+        return SharpenedPolicy(policy, self._config.temperature or exploring_temperature(folder))
+
+    def take_up(self, policy: Policy) -> None:
+        """Draw actions from now on where this is a policy to explore by, else take the most probable one."""
+        self.choose.explores = isinstance(policy, SharpenedPolicy)
+
+    def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
+        """Return the kind of event that a policy's coming is, and its words."""
+        registry = ModelRegistry(store, self._workspace)
+        if registry.base_of(name) is not None and previous.startswith("hrm@"):
+            return "improved", f"{name} decides, improved from {previous}"
+        last = registry.events()[-1:]
+        if last and last[0].who == IMPROVEMENT and last[0].kind == "rolled_back" and last[0].model == name:
+            return "switched", f"went back from {previous} to {name}: {last[0].reason}"
+        return "switched", f"switched from {previous} to {name}"
+
+    def tend(self, store: DecisionStore, serving: Serving | None) -> None:
+        """See that the process runs while an HRM serves; none of this takes long."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_SECONDS:
+            return
+        self._looked_at = now
+        state = read_state(store)
+        if self._config is None:
+            if state is not None:
+                write_state(store, None)  # what is decided from now on was not drawn from the policy that is learned
+            return
+        if serving is None:
+            self._process.stop()
+            return
+        if state is None:
+            newest = store.newest()
+            write_state(store, ImprovementState(serving.name, newest, newest))
+        idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
+        if idle and now - self._started_at >= _RESTART_SECONDS:
+            self._start(store, now)
+
+    def _start(self, store: DecisionStore, now: float) -> None:
+        updates = ImprovementLog(store.database).count()
+        self._attempts = 0 if updates > self._updates else self._attempts + 1
+        self._updates, self._started_at = updates, now
+        if self._attempts > _ATTEMPTS:
+            return
+        if self._attempts == _ATTEMPTS:
+            text = f"phase 4 stands still: its process ended {_ATTEMPTS - 1} times: see {self._process.log_file}"
+            self._tell("waiting", text, {})
+            return
+        try:
+            process = self._process.start()
+        except AegisError as error:
+            self._tell("waiting", f"phase 4 can't begin: {error}", {})
+            return
+        self._tell("improving", f"process {process} improves the HRM beside the agent", {"process": process})
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.stop()

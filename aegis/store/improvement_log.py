@@ -1,0 +1,137 @@
+"""The updates of phase 4 as they came, and the decisions that they learn from. It learns nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aegis.store.database import Database
+from aegis.store.decisions import DecisionStore, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Rewarded:
+    """A decision with a reward that an update may learn from."""
+
+    place: int
+    """Of its newest rewarded outcome, in the order of recording"""
+    decision_id: str
+    episode: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """One update."""
+
+    seq: int
+    base: str
+    """The imitation HRM that phase 4 began from"""
+    model: str | None
+    """The version that it made; None where it was refused"""
+    decision: int
+    """Place in the order of recording of the newest decision at that moment"""
+    outcomes: int
+    """Place of the last outcome that it learned from"""
+    learned: int
+    """Decisions that were learned from in all, since the base"""
+    results: dict[str, Any]
+    """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault` says why it was refused"""
+    recorded_at: str
+
+
+class ImprovementLog:
+    """The updates in a workspace's database, and what is due."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, after: int, since: int) -> list[Rewarded]:
+        """Return the decisions of HRMs with a reward recorded after the place `after`, a thousand at most.
+
+        since: place, in the order of recording, after which decisions count. A decision whose reward has changed comes
+        again. A reward counts once however often it was recorded after `after`.
+        """
+        rows = self._database.query(
+            "SELECT MAX(o.seq) AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
+            " JOIN decisions AS d ON d.id = o.decision_id"
+            " WHERE o.seq > ? AND o.reward IS NOT NULL AND d.seq > ? AND d.policy GLOB 'hrm@*'"
+            " AND d.probabilities IS NOT NULL GROUP BY o.decision_id ORDER BY place DESC LIMIT 1000",
+            (after, since),
+        )
+        return [Rewarded(**dict(row)) for row in reversed(rows)]
+
+    def stretches(self, due: Sequence[Rewarded]) -> list[list[Example]]:
+        """Return each episode from the first of these decisions on, as far as it is recorded, in order."""
+        first: dict[str, int] = {}
+        for one in due:
+            first[one.episode] = min(one.step, first.get(one.episode, one.step))
+        store, found = DecisionStore(self._database), []
+        for episode, step in first.items():
+            rows = self._database.query(
+                "SELECT id FROM decisions WHERE episode = ? AND step >= ? ORDER BY step", (episode, step)
+            )
+            examples = [store.get(row["id"]) for row in rows]
+            found.append([example for example in examples if example is not None])
+        return found
+
+    def newest_outcome(self) -> int:
+        """Return the newest outcome's place in the order of recording, 0 where there is none."""
+        return int(self._database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM outcomes")[0]["seq"])
+
+    def add(
+        self,
+        base: str,
+        model: str | None,
+        decision: int,
+        outcomes: int,
+        learned: int,
+        results: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        """Record an update; see `Improvement`. A result that is no finite number, where it was at fault, is null."""
+        known = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in results.items()
+        }
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO improvements (base, model, decision, outcomes, learned, results, recorded_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (base, model, decision, outcomes, learned, json.dumps(known), now.isoformat()),
+            )
+
+    def latest(self) -> Improvement | None:
+        """Return the newest update, or None before the first."""
+        found = self._select("ORDER BY seq DESC LIMIT 1")
+        return found[0] if found else None
+
+    def count(self) -> int:
+        """Return how many updates there were."""
+        return int(self._database.query("SELECT COUNT(*) AS n FROM improvements")[0]["n"])
+
+    def all(self, base: str | None = None) -> list[Improvement]:
+        """Return every update, the oldest first: the curve of phase 4; base: of this one alone."""
+        return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))
+
+    def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
+        """Return the rewards of the newest decisions by an HRM that have one, the newest first.
+
+        others: of all other HRMs' instead. since: place after which decisions count.
+        """
+        chosen = "d.policy GLOB 'hrm@*' AND d.policy <> ?" if others else "d.policy = ?"
+        rows = self._database.query(
+            "SELECT o.reward FROM decisions AS d"
+            " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
+            f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL ORDER BY d.seq DESC LIMIT ?",
+            (since, policy, count),
+        )
+        return [float(row["reward"]) for row in rows]
+
+    def _select(self, rest: str, values: tuple[Any, ...] = ()) -> list[Improvement]:
+        rows = self._database.query(f"SELECT * FROM improvements {rest}", values)
+        return [Improvement(**(dict(row) | {"results": json.loads(row["results"])})) for row in rows]

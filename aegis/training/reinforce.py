@@ -1,0 +1,400 @@
+"""Phase 4: the HRM learns from what its own decisions brought, by policy gradient. It neither decides nor stores.
+
+The policy is the HRM's answer, sharpened, for it imitates flat probabilities:
+
+    pi(a|s) = softmax(logits(s) / T)_a                 T fixed
+
+An update takes decisions that were drawn from it, with the probabilities they were drawn from, and passes over them a
+few times. It minimises, over the decisions whose reward is known,
+
+    L =  - mean min(r A, clip(r, 1 - e, 1 + e) A)      r = pi(a|s) / pi_drawn(a|s)
+         - entropy * mean H(pi(.|s))
+         + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
+
+PPO's clipped ratio and entropy bonus: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9. The leash to the
+imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593), equation 2, in the loss and exact, for there are few
+actions. It loosens as evidence grows: beta_n = kl * half / (half + n), n the decisions learned from.
+
+Advantages A: generalised advantage estimation (Schulman et al. 2016, arXiv:1506.02438, equation 16), from a value head
+V(s) of its own on the high level's state at position 0:
+
+    d_t = r_t + gamma V(s_t+1) - V(s_t)                A_t = d_t + gamma lambda A_t+1
+
+A decision whose reward is not known is taken to have brought what was expected, d_t = 0, and teaches nothing itself;
+time passes over it in A. After the last decision of an episode, or the last that is known, V(s_t) stands for V(s_t+1).
+The head learns (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and hands no gradient on. Advantages are divided by the root of a
+running mean of their squares, not by the batch's: of ten, that is noise, and ten that are all bad must stay bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aegis.config import ReinforceConfig, TrainingConfig
+from aegis.errors import CheckpointError, DataError
+from aegis.hrm import HRM, Batch, StateCodec, encode_actions, has_bf16, ngram_ids, output_tokens, pad
+from aegis.training.optimizer import HRMOptimizer, ParameterGroup
+from aegis.types import ActionList, State
+
+_VALUE_WIDTH = 64
+_SQUARES_DECAY = 0.95
+_LEAST_SCALE = 0.1
+"""Advantages are not blown up by more than 1 over this, in points of reward"""
+_SHORTENINGS = 8
+_TABLES = ("token_embedding.weight", "output.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """A decision that was drawn from the policy, and what it brought."""
+
+    state: State
+    action: int
+    """Its place in the list"""
+    probabilities: tuple[float, ...]
+    """Those it was drawn from, of all actions"""
+    reward: float | None
+    """None while it is not known"""
+    learn: bool = True
+    """Whether the update learns from it; else it is there for the returns of those before it alone"""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """What an update came to."""
+
+    decisions: int
+    """Learned from"""
+    loss: float
+    """Of the first pass"""
+    entropy: float
+    """Of the policy before it, in nats, mean over the decisions"""
+    kl: float
+    """From the policy before it to the one after it, in nats"""
+    kl_imitation: float
+    """From the policy before it to the imitation policy"""
+    value_loss: float
+    mean_reward: float
+    passes: int
+    fault: str
+    """Why it was undone; '' where it holds"""
+
+
+class ValueHead(nn.Module):
+    """What a state is worth: the discounted rewards expected from it on. No part of the HRM."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, _VALUE_WIDTH)
+        self.output = nn.Linear(_VALUE_WIDTH, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, summary: Tensor) -> Tensor:
+        """Return the values (B,) of the states with these summaries (B, D)."""
+        value: Tensor = self.output(torch.tanh(self.hidden(summary))).squeeze(-1)
+        return value
+
+
+class ReinforceTrainer:
+    """Updates an HRM by its own decisions. Where an update is at fault, the weights are as before it.
+
+    model: is changed in place. imitation: the HRM that phase 2 made, which stays as it is. temperature: of the policy
+    that the decisions were drawn from. seed: of the value head's first weights.
+    """
+
+    def __init__(
+        self,
+        model: HRM,
+        imitation: HRM,
+        codec: StateCodec,
+        actions: ActionList,
+        temperature: float,
+        config: ReinforceConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.config = config or ReinforceConfig()
+        self.model = model.eval()
+        self.temperature = temperature
+        self.learned = 0
+        """Decisions learned from: the evidence that the leash loosens by"""
+        self.updates = 0
+        self._imitation = imitation.eval().requires_grad_(False)
+        self._codec = codec
+        self._device = model.high_start.device
+        self._bf16 = self.config.bf16 and has_bf16(self._device)
+        self._outputs = output_tokens(encode_actions(actions), self._device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.value = ValueHead(model.config.high_width).to(self._device)
+        self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares; its weight
+        self._renew_optimizers()
+
+    def update(
+        self, trajectories: Sequence[Sequence[Experience]], check: Callable[[], str] = lambda: ""
+    ) -> UpdateResult:
+        """Learn from decisions, in stretches of one episode each, in their order.
+
+        check: looks at the model after it and returns what is at fault, '' where nothing is.
+        Raises `DataError` where a reward is not a finite number, or nothing is to be learned from.
+        """
+        experiences = [one for trajectory in trajectories for one in trajectory]
+        chosen = torch.tensor(
+            [row for row, one in enumerate(experiences) if one.learn and one.reward is not None], device=self._device
+        )
+        _check(experiences, len(chosen))
+        batch = pad([self._codec.encode(one.state) for one in experiences], self._device)
+        with torch.no_grad():
+            logits, summaries, segments = self._think(self.model, batch)
+            leash, _, _ = self._think(self._imitation, _select(batch, chosen))
+            if not self.updates:
+                self._expect_mean(experiences)
+            values = self.value(summaries)
+        advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
+        drawn = torch.tensor([one.probabilities for one in experiences], device=self._device)
+        lesson = _Lesson(
+            batch=_select(batch, chosen),
+            segments=segments[chosen],
+            actions=torch.tensor([experiences[row].action for row in chosen.tolist()], device=self._device),
+            drawn=drawn[chosen].clamp_min(1e-6).log(),
+            before=self._log_policy(logits[chosen]),
+            leash=self._log_policy(leash),
+            advantages=self._scale(advantages[chosen]),
+        )
+        value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
+        return self._learn(lesson, [one.reward for one in experiences if one.learn], value_loss, check)
+
+    def _learn(
+        self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float, check: Callable[[], str]
+    ) -> UpdateResult:
+        """Pass over a batch until the KL bound is near; undo it all where something is not finite or too far."""
+        keep = _Keepsake(self.model, lesson.batch.tokens, self._outputs)
+        first, kl, passes, fault = float("nan"), 0.0, 0, ""
+        for _ in range(self.config.passes):
+            logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
+            policy = self._log_policy(logits)
+            if passes and divergence(lesson.before, policy.detach()) > self.config.kl_bound / 2:
+                break
+            loss = self._loss(policy, lesson)
+            first = loss.item() if not passes else first
+            if not bool(torch.isfinite(loss)):
+                fault = f"its loss is {loss.item()}"
+                break
+            loss.backward()
+            self._optimizer.step(self.config.learning_rate)
+            passes += 1
+        if not fault:
+            kl, fault = self._draw_back(lesson, keep)
+            fault = fault or check()
+        if fault:
+            self._optimizer.forget()
+            keep.put_back()
+            self._renew_optimizers()
+        else:
+            self.learned += len(lesson.actions)
+        self.updates += 1
+        known = [reward for reward in rewards if reward is not None]
+        return UpdateResult(
+            decisions=len(lesson.actions),
+            loss=first,
+            entropy=float(-(lesson.before.exp() * lesson.before).sum(-1).mean()),
+            kl=kl,
+            kl_imitation=divergence(lesson.before, lesson.leash),
+            value_loss=value_loss,
+            mean_reward=sum(known) / len(known),
+            passes=passes,
+            fault=fault,
+        )
+
+    def _draw_back(self, lesson: _Lesson, keep: _Keepsake) -> tuple[float, str]:
+        """Shorten a step that leads beyond the KL bound until it does not; return the KL, and what is at fault.
+
+        A line search, as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
+        """
+        bound = self.config.kl_bound
+        for _ in range(_SHORTENINGS):
+            if not keep.is_finite():
+                return 0.0, "its weights are not finite"
+            with torch.no_grad():
+                logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
+            kl = divergence(lesson.before, self._log_policy(logits))
+            if kl <= bound:
+                return kl, ""
+            keep.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
+        return kl, f"its policy lies {kl:.4f} nats from the one before it, at most {bound:g} may be"
+
+    def _loss(self, policy: Tensor, lesson: _Lesson) -> Tensor:
+        config = self.config
+        rows = torch.arange(len(policy), device=policy.device)
+        ratio = (policy[rows, lesson.actions] - lesson.drawn[rows, lesson.actions]).exp()
+        clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+        gain = torch.minimum(ratio * lesson.advantages, clipped * lesson.advantages).mean()  # PPO, equation 7
+        entropy = -(policy.exp() * policy).sum(-1).mean()
+        leash = (policy.exp() * (policy - lesson.leash)).sum(-1).mean()
+        beta = config.kl * config.kl_half_decisions / (config.kl_half_decisions + self.learned)
+        loss: Tensor = -gain - config.entropy * entropy + beta * leash
+        return loss
+
+    def _learn_values(self, summaries: Tensor, targets: Tensor) -> float:
+        first = float("nan")
+        for number in range(self.config.passes):
+            loss = 0.5 * (self.value(summaries) - targets).square().mean()
+            first = first if number else loss.item()
+            loss.backward()
+            self._value_group.collect(add=False)
+            self._value_group.step(self.config.value_rate)
+        return first
+
+    def _think(self, model: HRM, batch: Batch, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            return think(model, batch, self._outputs, segments)
+
+    def _log_policy(self, logits: Tensor) -> Tensor:
+        return (logits / self.temperature).log_softmax(-1)
+
+    def _scale(self, advantages: Tensor) -> Tensor:
+        self._squares *= _SQUARES_DECAY
+        self._squares += (1 - _SQUARES_DECAY) * torch.tensor([float(advantages.square().mean()), 1.0])
+        scale = float(self._squares[0] / self._squares[1]) ** 0.5
+        return advantages / max(scale, _LEAST_SCALE)
+
+    def _expect_mean(self, experiences: Sequence[Experience]) -> None:
+        """Let every state be worth the first batch's mean, for ever: else all that it brought would look like merit."""
+        known = [one.reward for one in experiences if one.reward is not None]
+        self.value.output.bias.fill_(sum(known) / len(known) / (1 - self.config.discount))
+
+    def _renew_optimizers(self) -> None:
+        config = self.config
+        training = TrainingConfig(weight_decay=0.0, embedding_rate_factor=config.embedding_rate_factor)
+        self._optimizer = HRMOptimizer(self.model, training)
+        self._value_group = ParameterGroup(list(self.value.parameters()), 0.0, bf16=False)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that a later start goes on from, beside the model's own weights."""
+        return {
+            **{f"policy.{name}": tensor for name, tensor in self._optimizer.tensors().items()},
+            **{f"value.{name}": tensor.detach() for name, tensor in self.value.state_dict().items()},
+            **{f"value_moments.{name}": tensor for name, tensor in self._value_group.state.items()},
+            "squares": self._squares,
+            "counts": torch.tensor([self.learned, self.updates]),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` returned; raises `CheckpointError` when it does not fit the model."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        self._optimizer.load(part("policy."))
+        try:
+            for name, tensor in part("value.").items():
+                self.value.get_parameter(name).data.copy_(tensor)
+            for name, state in self._value_group.state.items():
+                state.copy_(part("value_moments.")[name])
+            self._squares.copy_(tensors["squares"])
+            self.learned, self.updates = tensors["counts"].tolist()
+        except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"the learner's state does not fit ({error}): delete it to begin anew") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """The decisions that an update learns from; log-probabilities (B, A) unless said otherwise."""
+
+    batch: Batch
+    segments: Tensor
+    """(B,): each one thinks for as many as it did before the update"""
+    actions: Tensor
+    """(B,)"""
+    drawn: Tensor
+    before: Tensor
+    leash: Tensor
+    advantages: Tensor
+    """(B,)"""
+
+
+class _Keepsake:
+    """The weights that an update may change, as they were: of the tables only the rows that it reads."""
+
+    def __init__(self, model: HRM, tokens: Tensor, outputs: Tensor) -> None:
+        ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
+        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.unique())
+        self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
+        tables = [model.get_parameter(name).detach() for name in _TABLES]
+        self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]
+
+    def is_finite(self) -> bool:
+        """Tell whether all that may have changed is made of finite numbers."""
+        now = [parameter for parameter, _ in self._small] + [table[rows] for table, rows, _ in self._rows]
+        return all(bool(torch.isfinite(one).all()) for one in now)
+
+    @torch.no_grad()
+    def put_back(self, share: float = 1.0) -> None:
+        """Go this share of the way back."""
+        for parameter, before in self._small:
+            parameter.copy_(before if share == 1 else parameter.lerp(before, share))
+        for table, rows, before in self._rows:
+            table[rows] = before if share == 1 else table[rows].lerp(before, share)
+
+
+def think(model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Think as `HRM.think` does, with gradients through each state's last segment.
+
+    segments: (B,), for how many each state thinks; None: as the halting unit says. Returns the logits (B, A), the
+    summaries (B, D) and the segments (B,).
+    """
+    threshold = torch.logit(torch.tensor(model.config.halt_threshold)).item()
+    longest = model.config.max_segments if segments is None else int(segments.max())
+    active, carry = torch.arange(len(batch.tokens), device=batch.tokens.device), None
+    logits, summaries, order, used = [], [], [], []
+    for segment in range(1, longest + 1):
+        mask = None if batch.mask is None else batch.mask[active]
+        out = model(batch.tokens[active], mask, outputs, carry, last=segment == longest)
+        goes_on = out.halt_logits <= threshold if segments is None else segments[active] > segment
+        goes_on &= segment < longest
+        logits.append(out.logits[~goes_on])
+        summaries.append(out.summary[~goes_on].float())
+        order.append(active[~goes_on])
+        used.append(torch.full_like(order[-1], segment))
+        if out.finish is None or not goes_on.any():
+            break
+        active, carry = active[goes_on], out.finish(goes_on)
+    back = torch.cat(order).argsort()
+    return torch.cat(logits)[back], torch.cat(summaries)[back], torch.cat(used)[back]
+
+
+def estimate_advantages(
+    trajectories: Sequence[Sequence[Experience]], values: Tensor, discount: float, trace_decay: float
+) -> Tensor:
+    """Return each decision's advantage (B,), in points of reward; values: (B,), of all trajectories in their order."""
+    advantages, worth = [], values.tolist()
+    at = len(worth)
+    for trajectory in reversed(trajectories):
+        later, following = 0.0, worth[at - 1] if trajectory else 0.0
+        for one in reversed(trajectory):
+            at -= 1
+            error = 0.0 if one.reward is None else one.reward + discount * following - worth[at]
+            later, following = error + discount * trace_decay * later, worth[at]
+            advantages.append(later)
+    return torch.tensor(advantages[::-1], device=values.device)
+
+
+def divergence(one: Tensor, other: Tensor) -> float:
+    """Return the mean KL divergence, in nats, from policies to others; both log-probabilities (B, A)."""
+    return float((one.exp() * (one - other)).sum(-1).mean())
+
+
+def _check(experiences: Sequence[Experience], learned: int) -> None:
+    for place, one in enumerate(experiences):
+        if one.reward is not None and not abs(one.reward) < float("inf"):
+            raise DataError(f"decision {place} of the batch: its reward is {one.reward}: nothing is learned from it")
+    if not learned:
+        raise DataError("no decision with a known reward: there is nothing to learn from")
+
+
+def _select(batch: Batch, rows: Tensor) -> Batch:
+    return Batch(batch.tokens[rows], None if batch.mask is None else batch.mask[rows])

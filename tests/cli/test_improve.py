@@ -1,0 +1,95 @@
+"""`aegis improve`, and the end of `aegis train`, from the outside."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.cli import train as train_command
+from aegis.cli.main import app
+from aegis.config import HRMConfig, ReinforceConfig
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.lifecycle import open_store
+from aegis.promotion import ModelRegistry
+from aegis.workspace import Workspace
+
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    with open_store(workspace) as store:
+        torch.manual_seed(0)
+        ModelRegistry(store, workspace).promote(HRMPolicy(HRM(TINY), StateCodec(64), RESEARCH_ACTIONS).save_as)
+    return workspace.folder
+
+
+def test_it_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
+    report = tmp_path / "report.json"
+    result = run("improve", "--decisions", 40, "--worlds", 3, "--workspace", folder, "--report", report)
+    assert result.exit_code in (0, 3), result.output
+    for line in ("Learned from 40 decisions", "Mean reward before", "Mean reward after", "95% interval", "web_search"):
+        assert line in result.output
+    figures = json.loads(report.read_text())
+    assert (figures["from"], figures["model"], figures["decisions"]) == ("hrm@1", "hrm@2", 40)
+    assert len(figures["before"]["means"]) == len(figures["after"]["means"]) == 3
+    assert figures["serves"] is (result.exit_code == 0)
+    assert figures["serves"] is (figures["gain_interval"][0] > 0)
+    serving = "hrm@2" if figures["serves"] else "hrm@1"
+    assert f"Serving:    {serving}" in run("status", "--workspace", folder).output
+    assert "improved from hrm@1" in run("models", "--workspace", folder).output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rl-every", 0], "--rl-every must be at least 1"),
+        (["--lr", 0], "--lr must be above 0"),
+        (["--gamma", 1], "--gamma must lie in"),
+        (["--decisions", 3], "at least --rl-every"),
+        (["--worlds", 1], "at least 2"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(folder, options, said):
+    result = run("improve", "--workspace", folder, *options)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_without_an_hrm_it_says_what_to_do(tmp_path):
+    with open_store(Workspace(tmp_path / "w")):
+        pass
+    result = run("improve", "--workspace", tmp_path / "w")
+    assert result.exit_code == 2
+    assert "run `aegis train` first" in result.output
+
+
+def test_a_training_ends_with_phase_4_after_a_switch_alone(write_decisions, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("aegis.cli.improve.run_improvement", lambda *given, **named: calls.append((given, named)))
+
+    class Outcome:
+        serving = None
+
+    monkeypatch.setattr(train_command, "_run", lambda *given: Outcome())
+    assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 50).exit_code == 3
+    assert calls == []
+    Outcome.serving = "hrm@1"
+    assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 0).exit_code == 0
+    assert calls == []
+    assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 50, "--seed", 7).exit_code == 0
+    (workspace, decisions, config), named = calls[0]
+    assert (workspace.folder, decisions, config, named["seed"]) == (tmp_path / "w", 50, ReinforceConfig(), 7)
+    result = run("train", "--workspace", tmp_path / "w", "--rl-decisions", 5)
+    assert result.exit_code == 2
+    assert "--rl-decisions must be 0 or at least 10" in result.output

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from aegis.store import Database, DecisionStore, ImprovementLog
+from aegis.types import Action, Decision, Outcome
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(path):
+    with Database(path) as database:
+        yield DecisionStore(database)
+
+
+def add(store, number, reward, policy="hrm@1", probabilities=(0.5, 0.5)):
+    episode, step = divmod(number, 4)
+    decision = Decision(f"e{episode}", step, {"n": number}, ("a", "b"), Action("a"), probabilities, policy)
+    store.append(decision)
+    store.record_outcome(Outcome(decision.id, "unknown" if reward is None else "ok", reward=reward))
+    return decision
+
+
+def test_due_are_decisions_of_hrms_with_a_reward_in_the_order_it_came(store):
+    log = ImprovementLog(store.database)
+    late = add(store, 0, None)
+    first = add(store, 1, 1.0)
+    add(store, 2, 1.0, policy="teacher")
+    add(store, 3, 1.0, probabilities=None)
+    store.record_outcome(Outcome(late.id, "failed", reward=-0.1))
+    due = log.due(0, 0)
+    assert [one.decision_id for one in due] == [first.id, late.id]
+    assert log.due(due[-1].place, 0) == []
+    assert [one.decision_id for one in log.due(0, 1)] == [first.id]
+
+
+def test_a_reward_that_changed_is_due_again(store):
+    log = ImprovementLog(store.database)
+    proposal = add(store, 0, 1.0)
+    place = log.due(0, 0)[-1].place
+    store.record_outcome(Outcome(proposal.id, "ok", reward=10.0))
+    assert [one.decision_id for one in log.due(place, 0)] == [proposal.id]
+    assert len(log.due(0, 0)) == 1
+
+
+def test_a_stretch_is_an_episode_from_the_first_decision_due_on(store):
+    log = ImprovementLog(store.database)
+    decisions = [add(store, number, None if number in (0, 2) else 1.0) for number in range(6)]
+    stretches = log.stretches(log.due(0, 0))
+    assert [[example.decision.id for example in stretch] for stretch in stretches] == [
+        [decision.id for decision in decisions[1:4]],
+        [decision.id for decision in decisions[4:]],
+    ]
+    assert stretches[0][1].outcome.reward is None
+
+
+def test_updates_are_kept_as_the_curve_of_phase_4(store):
+    log = ImprovementLog(store.database)
+    assert (log.latest(), log.count()) == (None, 0)
+    log.add("hrm@1", "hrm@2", 10, 20, 10, {"mean_reward": 0.5, "loss": 0.1}, NOW)
+    log.add("hrm@1", None, 20, 40, 10, {"mean_reward": 0.7, "loss": math.nan, "fault": "its loss is nan"}, NOW)
+    log.add("hrm@9", "hrm@10", 30, 60, 10, {"mean_reward": 0.9}, NOW)
+    assert [one.model for one in log.all("hrm@1")] == ["hrm@2", None]
+    assert log.all("hrm@1")[1].results == {"mean_reward": 0.7, "loss": None, "fault": "its loss is nan"}
+    assert (log.latest().base, log.count()) == ("hrm@9", 3)
+
+
+def test_rewards_are_the_newest_known_ones_of_one_hrm_or_of_all_others(store):
+    log = ImprovementLog(store.database)
+    for number, (reward, policy) in enumerate(
+        [(1.0, "hrm@1"), (2.0, "hrm@2"), (3.0, "hrm@1"), (None, "hrm@1"), (4.0, "hrm@3"), (9.0, "teacher")]
+    ):
+        add(store, number, reward, policy)
+    assert log.rewards("hrm@1", 10) == [3.0, 1.0]
+    assert log.rewards("hrm@1", 10, others=True) == [4.0, 2.0]
+    assert log.rewards("hrm@1", 1) == [3.0]
+    assert log.rewards("hrm@1", 10, since=2) == [3.0]
