@@ -72,6 +72,14 @@ RewardsOption = Annotated[
     Path | None,
     typer.Option("--rewards", help="JSON file with rewards other than the default ones (fields: docs/rewards.md)."),
 ]
+LivedOption = Annotated[
+    int,
+    typer.Option(
+        "--lived",
+        min=0,
+        help="Decisions made in each simulated world before, by a rule; 0: nothing is known there.",
+    ),
+]
 AuditRateOption = Annotated[
     float,
     typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),

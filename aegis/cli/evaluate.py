@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.agent import DeviceOption, RewardsOption, TeacherOption, read_reward_changes
+from aegis.cli.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, write_json
 from aegis.cli.world import EndpointOptions, load_teacher
@@ -36,13 +36,7 @@ def evaluate(
     ] = "",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes in each world, one after the other.")] = 10,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: one world for each.")] = 5,
-    lived: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Decisions made in each world before, by a rule: what they found is not new; 0: nothing is known.",
-        ),
-    ] = PHASE_1_DECISIONS,
+    lived: LivedOption = PHASE_1_DECISIONS,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 0,
     workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
     teacher: TeacherOption = "auto",

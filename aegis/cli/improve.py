@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.agent import DeviceOption, WorkspaceOption
+from aegis.cli.agent import DeviceOption, LivedOption, WorkspaceOption
 from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
-from aegis.config import ReinforceConfig
+from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def improve(
         float | None,
         typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
     ] = None,
-    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 30,
+    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 10,
+    lived: LivedOption = PHASE_1_DECISIONS,
     seed: Annotated[int, typer.Option(help="Of the worlds to learn in and of the actions drawn.")] = 0,
     device: DeviceOption = "auto",
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
@@ -61,7 +62,7 @@ def improve(
         if report is not None:
             check_writable(report, "--report")
         folder = lifecycle.existing(Workspace(workspace))
-        improved = run_improvement(folder, decisions, config, worlds=worlds, seed=seed, device=device)
+        improved = run_improvement(folder, decisions, config, worlds=worlds, lived=lived, seed=seed, device=device)
         if report is not None:
             write_json(report, improved.to_record())
             say(f"  Report: {report}")
@@ -75,6 +76,7 @@ def run_improvement(
     config: ReinforceConfig,
     *,
     worlds: int,
+    lived: int = PHASE_1_DECISIONS,
     seed: int,
     device: str,
 ) -> Improved:
@@ -84,9 +86,9 @@ def run_improvement(
     from aegis import lifecycle
     from aegis.cli.world import make_search
     from aegis.hrm import resolve_device
-    from aegis.lifecycle.improvement import WORLD_DECISIONS
+    from aegis.lifecycle.improvement import MEASURED_DECISIONS
 
-    total = decisions + 2 * worlds * WORLD_DECISIONS
+    total = decisions + 2 * worlds * MEASURED_DECISIONS
     done = 0
     with closing(make_search("offline", workspace, say)) as search, progress_bar() as bar:
         task = bar.add_task("", total=total)
@@ -109,6 +111,7 @@ def run_improvement(
                 config,
                 seed=seed,
                 worlds=worlds,
+                lived=lived,
                 device=resolve_device(device),
                 tick=tick,
             )

@@ -46,8 +46,10 @@ class _Graph(Protocol):
 class OnnxPolicy:
     """Decides by exported graphs, among the actions that the HRM was trained on."""
 
-    def __init__(self, folder: Path, precision: Precision, runtime: str, threads: int) -> None:
-        document = _read(folder / POLICY_FILE)
+    def __init__(
+        self, document: Mapping[str, Any], graphs: tuple[Path | bytes, Path | bytes], backend: str, threads: int = 1
+    ) -> None:
+        """document: of `policy.json`. graphs: of the first segment and of a later one, files or what these hold."""
         try:
             self.actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
             self.codec = StateCodec(document["max_tokens"])
@@ -56,10 +58,10 @@ class OnnxPolicy:
             self._max_segments = int(document["max_segments"])
             self._halt_logit = math.log(document["halt_threshold"] / (1 - document["halt_threshold"]))
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): export it again") from error
-        self.backend = "openvino" if runtime == "openvino" else "onnx" if precision == "float32" else "onnx-int8"
-        first, self._later_path = (folder / name for name in GRAPH_FILES[precision])
-        self._open = _open_openvino if runtime == "openvino" else _open_onnxruntime
+            raise CheckpointError(f"{POLICY_FILE} is out of form ({error}): export it again") from error
+        self.backend = backend
+        first, self._later_graph = graphs
+        self._open = _open_openvino if backend == "openvino" else _open_onnxruntime
         self._threads = threads
         self._first = self._open(first, threads)
         self._later: _Graph | None = None
@@ -80,7 +82,9 @@ class OnnxPolicy:
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, not {threads}")
         check = read_check(folder, (POLICY_FILE, *GRAPH_FILES[precision]))
-        policy = cls(folder, precision, runtime, threads)
+        backend = "openvino" if runtime == "openvino" else "onnx" if precision == "float32" else "onnx-int8"
+        first, later = GRAPH_FILES[precision]
+        policy = cls(_read(folder / POLICY_FILE), (folder / first, folder / later), backend, threads)
         try:
             wanted = check["backends"]["onnx" if precision == "float32" else "onnx-int8"]["probabilities"]
             states = check["states"]
@@ -156,7 +160,7 @@ class OnnxPolicy:
             going_on = (halting <= self._halt_logit) | to_the_end
             if not going_on.any():
                 break
-            self._later = self._later or self._open(self._later_path, self._threads)
+            self._later = self._later or self._open(self._later_graph, self._threads)
             active, base, bias = active[going_on], base[going_on], bias[going_on]
             feed = {"base": base, "given_thought": thought[going_on], "given_low": low[going_on], "bias": bias}
             later, thought, low = self._later(("answers", "thought", "low"), feed)
@@ -224,7 +228,7 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _open_onnxruntime(path: Path, threads: int) -> _Graph:
+def _open_onnxruntime(graph: Path | bytes, threads: int) -> _Graph:
     try:
         import onnxruntime
     except ImportError as error:
@@ -237,13 +241,20 @@ def _open_onnxruntime(path: Path, threads: int) -> _Graph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        source = graph if isinstance(graph, bytes) else str(graph)
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no base of their own
-        raise CheckpointError(f"{path}: not a graph that ONNX Runtime reads ({error}): export it again") from error
+        raise CheckpointError(
+            f"{_where(graph)}: not a graph that ONNX Runtime reads ({error}): export it again"
+        ) from error
     return lambda names, feed: list(session.run(list(names), dict(feed)))
 
 
-def _open_openvino(path: Path, threads: int) -> _Graph:
+def _where(graph: Path | bytes) -> str:
+    return "in memory" if isinstance(graph, bytes) else str(graph)
+
+
+def _open_openvino(graph: Path | bytes, threads: int) -> _Graph:
     try:
         import openvino
     except ImportError as error:
@@ -251,9 +262,10 @@ def _open_openvino(path: Path, threads: int) -> _Graph:
 
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     try:
-        request = openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
+        source = graph if isinstance(graph, bytes) else str(graph)
+        request = openvino.Core().compile_model(source, "CPU", settings).create_infer_request()
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: not a graph that OpenVINO reads ({error}): export it again") from error
+        raise CheckpointError(f"{_where(graph)}: not a graph that OpenVINO reads ({error}): export it again") from error
 
     def run(names: Sequence[str], feed: Feed) -> list[Array]:
         request.infer(dict(feed))

@@ -11,7 +11,7 @@ runner       the agent that runs through all phases by itself; supervisor, takeo
 drift        states unlike those in training, handed to the teacher and counted
 event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
-simulation   fresh worlds to try a policy in; sharpening: the policy that phase 4 draws from
+sharpening   the policy that phase 4 draws from
 experience   rewarded decisions, as an update learns from them
 earning      whether improved versions earn less than what they began with
 improver     phase 4 in a process of its own; learning: what the runner needs for it

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aegis.errors import ConfigError
+from aegis.hrm import base_of
 from aegis.promotion import DeferringPolicy, FallDetector, ModelRegistry, read_answers
 from aegis.promotion.drift import read_drift
 from aegis.promotion.registry import WATCH
@@ -53,9 +54,14 @@ def guard(
 
     quantile: of the held-out states' distances, above which a state is unlike; 0: none is. defer_below: confidence
     below which the teacher decides. The HRM itself where neither is asked for or nothing was kept to know states by.
+    A version that phase 4 has improved has its base's calibration, and no eye for unlike states: its representation is
+    another one with every update.
     """
     if not 0 <= quantile < 1:
         raise ConfigError(f"--drift-quantile must be a share from 0 to below 1, not {quantile}")
+    base = base_of(folder)
+    if base is not None:
+        folder, quantile = folder.parent / base, 0.0
     detector = read_drift(folder) if quantile and hasattr(policy, "decide") else None
     if detector is None and defer_below is None:
         return policy

@@ -11,14 +11,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, most_probable
+from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds, most_probable
 from aegis.agent.search import SearchChain
-from aegis.config import AgentConfig, ReinforceConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.experience import gather
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
-from aegis.lifecycle.simulation import SimulatedWorld
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -27,13 +26,13 @@ from aegis.types import Policy, utc_now
 from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
-WORLD_DECISIONS = 20
-"""Decisions in one world, an episode, as in `aegis/Research-v0`; then a fresh one begins"""
-MEASURED_WORLDS = 30
+WORLD_DECISIONS = 1000
+"""In one world that is learned in; then a fresh one begins"""
+MEASURED_WORLDS = 10
+MEASURED_DECISIONS = 200
+"""In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
 """No world is learned in whose seed is this or more"""
-
-MakeWorld = Callable[[int], SimulatedWorld]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,58 +111,71 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
 
 
 def measure(
-    policy: Policy, make_world: MakeWorld, seeds: Iterable[int], decisions: int, tick: Callable[[int], None]
+    policy: Policy, worlds: Worlds, seeds: Iterable[int], decisions: int, tick: Callable[[int], None]
 ) -> Measured:
     """Let a policy decide in some worlds at once and return what it earned; tick hears how many decisions were made."""
-    worlds: list[SimulatedWorld] = []
+    begun: list[World] = []
     earned: list[dict[str, float]] = []
     actions: Counter[str] = Counter()
     try:
         for seed in seeds:
-            worlds.append(make_world(seed))
+            begun.append(worlds.begin(seed))
             earned.append({})
-        for _ in range(decisions):
-            situations = [world.observe() for world in worlds]
+        for made in range(decisions):
+            if made and made % worlds.config.episode_length == 0:
+                _end_episodes(begun, earned)
+            situations = [world.observe() for world in begun]
             answers = policy.probabilities([situation.state for situation in situations], RESEARCH_ACTIONS)
-            for world, situation, answer, known in zip(worlds, situations, answers, earned, strict=True):
+            for world, situation, answer, known in zip(begun, situations, answers, earned, strict=True):
                 step = world.act(situation, most_probable(answer), answer, policy.name)
                 actions[step.decision.action.name] += 1
                 known |= {one.decision_id: one.reward for one in (step.outcome, *step.late) if one.reward is not None}
-            tick(len(worlds))
+            tick(len(begun))
+        _end_episodes(begun, earned)
     finally:
-        for world in worlds:
+        for world in begun:
             world.close()
-    # What is not known at the end counts as nothing: an unanswered question then costs less, by the last few decisions.
     return Measured(tuple(sum(known.values()) / decisions for known in earned), dict(actions.most_common()))
+
+
+def _end_episodes(worlds: Sequence[World], earned: Sequence[dict[str, float]]) -> None:
+    """Let the time pass in which what waits for an answer times out, as `aegis/Research-v0` does, and go on."""
+    for world, known in zip(worlds, earned, strict=True):
+        known |= {one.decision_id: one.reward for one in world.wait_out() if one.reward is not None}
+        world.begin_episode()
 
 
 class SimulatedLearning:
     """Lets an HRM decide in one simulated world after another, and learn from it."""
 
     def __init__(
-        self, policy: HRMPolicy, trainer: ReinforceTrainer, make_world: MakeWorld, config: ReinforceConfig, seed: int
+        self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
     ) -> None:
         self.updates: list[UpdateResult] = []
         self._policy = SharpenedPolicy(policy, trainer.temperature)
         self._trainer = trainer
-        self._make_world = make_world
+        self._worlds = worlds
         self._config = config
         self._seed = seed
-        self._choose = Chooser(random.Random(seed), explores=True)
+        self._choose = Chooser(random.Random(seed))
 
     def run(self, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
         """Make so many decisions, and an update whenever enough rewards are known."""
         for first in range(0, decisions, WORLD_DECISIONS):
-            with self._make_world(self._seed * 100_003 + first) as world:
+            with self._worlds.begin(self._seed * 100_003 + first) as world:
                 self._live(world, min(WORLD_DECISIONS, decisions - first), tick)
 
-    def _live(self, world: SimulatedWorld, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
-        log, learned_until = ImprovementLog(world.store.database), 0
-        for _ in range(decisions):
+    def _live(self, world: World, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
+        log = ImprovementLog(world.store.database)
+        learned_until, before = log.newest_outcome(), world.store.newest()
+        for made in range(decisions):
+            if made and made % self._worlds.config.episode_length == 0:
+                world.wait_out()
+                world.begin_episode()
             situation = world.observe()
             answer = self._policy.probabilities([situation.state], RESEARCH_ACTIONS)[0]
             world.act(situation, self._choose(answer), answer, "hrm@0")
-            lesson = gather(log, RESEARCH_ACTIONS, learned_until, 0, self._config.every)
+            lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every)
             if lesson is not None:
                 learned_until = lesson.place
                 self.updates.append(self._trainer.update(lesson.trajectories))
@@ -179,7 +191,8 @@ def improve(
     *,
     seed: int = 0,
     worlds: int = MEASURED_WORLDS,
-    world_decisions: int = WORLD_DECISIONS,
+    world_decisions: int = MEASURED_DECISIONS,
+    lived: int = PHASE_1_DECISIONS,
     device: str = "cpu",
     agent: AgentConfig | None = None,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
@@ -187,8 +200,9 @@ def improve(
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
     It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. worlds,
-    world_decisions: how many measure it, and for how long. tick hears the stage (`before`, `learning`, `after`), how
-    many decisions more were made, and each update. Raises `ConfigError` where no HRM serves.
+    world_decisions: how many measure it, and for how long. lived: decisions made in each world before. tick hears the
+    stage (`before`, `learning`, `after`), how many decisions more were made, and each update. Raises `ConfigError`
+    where no HRM serves.
     """
     config, registry = config or ReinforceConfig(), ModelRegistry(store, workspace)
     if worlds < 2 or world_decisions < 1 or decisions < config.every:
@@ -201,18 +215,16 @@ def improve(
     agent = book.agent_config(agent or AgentConfig())
     rewards: RewardTable = book.reward_table(agent)
 
-    def make_world(world_seed: int) -> SimulatedWorld:
-        return SimulatedWorld(search, world_seed, agent, rewards)
-
+    simulated = Worlds(search, search.topics(), agent, rewards, lived=lived)
     seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
-    before = measure(policy, make_world, seeds, world_decisions, lambda done: tick("before", done, None))
+    before = measure(policy, simulated, seeds, world_decisions, lambda done: tick("before", done, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
-    learning = SimulatedLearning(policy, trainer, make_world, config, seed)
+    learning = SimulatedLearning(policy, trainer, simulated, config, seed)
     learning.run(decisions, lambda done, result: tick("learning", done, result))
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measure(policy, make_world, seeds, world_decisions, lambda done: tick("after", done, None))
+    after = measure(policy, simulated, seeds, world_decisions, lambda done: tick("after", done, None))
 
     def save(name: str, folder: Path) -> None:
         write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: trainer.tensors()})

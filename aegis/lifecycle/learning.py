@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
@@ -20,6 +20,9 @@ from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.types import Policy
 from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.hrm import HRMPolicy
 
 LOG_FILE = "improvement.log"
 _LOOK_EVERY_SECONDS = 1.0
@@ -34,6 +37,7 @@ class Learning:
     """Phase 4 beside the agent of one workspace; with no configuration it does nothing and versions decide as they are.
 
     command: what starts the improving process, without the workspace's option and the settings'.
+    backend: `load_policy`'s.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class Learning:
         config: ReinforceConfig | None,
         seed: int,
         tell: Tell,
+        backend: str = "auto",
     ) -> None:
         self.choose = Chooser(random.Random(seed))
         self._workspace = workspace
         self._config = config
         self._tell = tell
+        self._backend = backend
         settings = json.dumps(asdict(config)) if config else ""
         self._process = TrainerProcess(workspace, (*command, "--settings", settings), LOG_FILE)
         self._base: tuple[str, Any] | None = None
@@ -70,13 +76,21 @@ class Learning:
         else:
             if self._base is None or self._base[0] != name:
                 self._base = (name, HRMPolicy.load(serving.folder.parent / name))
-            policy = load_version(serving.folder, self._base[1])
+            policy = self._quick(load_version(serving.folder, self._base[1]))
         folder = serving.folder.parent / (name or serving.name)
         return SharpenedPolicy(policy, self._config.temperature or exploring_temperature(folder))
 
-    def take_up(self, policy: Policy) -> None:
-        """Draw actions from now on where this is a policy to explore by, else take the most probable one."""
-        self.choose.explores = isinstance(policy, SharpenedPolicy)
+    def _quick(self, policy: HRMPolicy) -> Policy:
+        """Return what decides as this version does, and faster where that can be had."""
+        if self._backend == "eager":
+            return policy
+        from aegis.hrm.export import compile_policy
+
+        try:
+            return compile_policy(policy)
+        except AegisError as error:
+            self._tell("waiting", f"{policy.name} decides by the eager model: {error}", {})
+            return policy
 
     def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
         """Return the kind of event that a policy's coming is, and its words."""

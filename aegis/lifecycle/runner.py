@@ -95,7 +95,7 @@ class Runner:
         self._load_teacher = load_teacher
         self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
-        self._learning = Learning(workspace, improver_command, reinforce, seed, self._tell)
+        self._learning = Learning(workspace, improver_command, reinforce, seed, self._tell, backend)
         self._device = device
         self._backend = backend
         self._seed = seed
@@ -150,7 +150,6 @@ class Runner:
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
-        self._learning.take_up(policy)
         tuning = Tuning(store.database, self._agent_config, self.config.approve)
         agent = self._make_agent(store, guarded, search, tuning)
         supervisor = TrainingSupervisor(
@@ -273,7 +272,6 @@ class Runner:
         loaded = takeover.loaded(serving)
         if loaded is not None and loaded is not guarded.policy:
             previous, guarded.policy = unmixed(guarded.policy).name, loaded
-            self._learning.take_up(loaded)
             fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
             self._tell(*self._learning.describe_switch(store, previous, loaded.name), fields)
         if takeover.fault:
@@ -287,7 +285,6 @@ class Runner:
         teacher = self._wait_for_teacher(store)
         if teacher is not None:
             guarded.policy = teacher
-            self._learning.take_up(teacher)
             fields = {"previous": previous, "policy": teacher.name, "parameters": teacher.parameters}
             self._tell("switched", f"went back from {previous} to {teacher.name}", fields)
 

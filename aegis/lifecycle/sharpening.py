@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aegis.agent import most_probable
 from aegis.errors import CheckpointError, ConfigError
@@ -19,6 +20,10 @@ _USUAL_TEMPERATURE = 0.3
 _LEAST, _MOST = 0.1, 1.0
 _EXPLORING = 1.6
 """The fitted temperature itself explores too little to learn from (docs/experiments.md)"""
+
+
+class Odds(tuple[float, ...]):
+    """Probabilities by which an action is drawn, where of others the most probable one is taken."""
 
 
 class SharpenedPolicy:
@@ -38,20 +43,33 @@ class SharpenedPolicy:
     def parameters(self) -> int:
         return self.policy.parameters
 
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.policy, "backend", ""))
+
+    @property
+    def actions(self) -> ActionList | None:
+        """The actions it was trained on, where it knows them."""
+        return getattr(self.policy, "actions", None)
+
     def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities, sharpened."""
-        return [sharpen(row, self.temperature) for row in self.policy.probabilities(states, actions)]
+        """Return each state's probabilities, sharpened, as `Odds`."""
+        return [Odds(sharpen(row, self.temperature)) for row in self.policy.probabilities(states, actions)]
+
+    def decide(self, states: Sequence[State]) -> tuple[list[tuple[float, ...]], Any]:
+        """Return the same for the actions it was trained on, and what the HRM's answers were read from."""
+        answers, represented = self.policy.decide(states)  # type: ignore[attr-defined]
+        return [Odds(sharpen(row, self.temperature)) for row in answers.tolist()], represented
 
 
 class Chooser:
-    """Says which action is taken: drawn while `explores`, else the most probable one."""
+    """Says which action is taken: drawn by `Odds`, of anything else the most probable one."""
 
-    def __init__(self, rng: random.Random, explores: bool = False) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.explores = explores
 
     def __call__(self, probabilities: Sequence[float]) -> int:
-        if not self.explores:
+        if not isinstance(probabilities, Odds):
             return most_probable(probabilities)
         return self._rng.choices(range(len(probabilities)), probabilities)[0]
 

@@ -97,16 +97,16 @@ class Standing:
     mean_reward: float | None
     """Of the decisions by the HRM that serves, and by those it was improved from, that brought one"""
     training: TrainingProgress | None
-    candidate: str | None
-    """An HRM that passed the gate and proves itself before it serves"""
-    stage: str
-    """`shadow` or `canary`, '' without a candidate"""
-    trial: str
-    """Where it stands in its stage, in one line"""
     rl_updates: int
     """Updates of the HRM by policy gradient, those in simulated worlds too"""
     improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before it began, and where it is off"""
+    candidate: str | None = None
+    """An HRM that passed the gate and proves itself before it serves"""
+    stage: str = ""
+    """`shadow` or `canary`, '' without a candidate"""
+    trial: str = ""
+    """Where it stands in its stage, in one line"""
 
     @property
     def remaining(self) -> int:

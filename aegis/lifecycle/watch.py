@@ -115,7 +115,11 @@ class ServingWatch:
             self._tell(line)
 
     def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
-        name, agrees = decision.policy, self._actions.names[int(np.argmax(answer))] == decision.action.name
+        # An action that was drawn to learn from is not what the HRM thinks best.
+        own = decision.action.name
+        if decision.probabilities is not None:
+            own = decision.actions[int(np.argmax(decision.probabilities))]
+        name, agrees = decision.policy, self._actions.names[int(np.argmax(answer))] == own
         # One transaction: another process of this workspace may audit at the same moment, and roll back before.
         with self._store.database.transaction():
             keep_label(self._store, decision, answer, "audit")

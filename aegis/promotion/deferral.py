@@ -136,7 +136,8 @@ class DeferringPolicy:
         if self._drift is None or own is None or own.names != actions.names:
             return list(self.policy.probabilities(states, actions)), np.zeros(len(states), dtype=bool)
         answers, represented = cast(Represents, self.policy).decide(states)
-        return [tuple(row) for row in answers.tolist()], self._drift.measure(represented) > self._bound
+        rows = [row if isinstance(row, tuple) else tuple(row.tolist()) for row in answers]
+        return rows, self._drift.measure(represented) > self._bound
 
 
 @dataclass(frozen=True, slots=True)

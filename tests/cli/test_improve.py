@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def test_it_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
     report = tmp_path / "report.json"
-    result = run("improve", "--decisions", 40, "--worlds", 3, "--workspace", folder, "--report", report)
+    result = run("improve", "--decisions", 40, "--worlds", 3, "--lived", 20, "--workspace", folder, "--report", report)
     assert result.exit_code in (0, 3), result.output
     for line in ("Learned from 40 decisions", "Mean reward before", "Mean reward after", "95% interval", "web_search"):
         assert line in result.output

@@ -7,13 +7,12 @@ import math
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS
+from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
 from aegis.lifecycle import improve, open_store
 from aegis.lifecycle.improvement import mean_interval, measure
-from aegis.lifecycle.simulation import SimulatedWorld
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 
@@ -33,7 +32,7 @@ def serving(workspace):
 def test_it_learns_what_pays_and_what_earns_surely_more_serves(workspace, serving, make_search):
     stages = []
     found = improve(
-        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=15, agent=IDLING_PAYS,
+        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=15, lived=0, agent=IDLING_PAYS,
         tick=lambda stage, done, result: stages.append((stage, done)),
     )  # fmt: skip
     assert found.measured_after.mean > found.measured_before.mean
@@ -54,7 +53,7 @@ def test_it_learns_what_pays_and_what_earns_surely_more_serves(workspace, servin
 
 def test_what_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
     config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
-    found = improve(serving, workspace, make_search(), 20, config, worlds=2, world_decisions=4)
+    found = improve(serving, workspace, make_search(), 20, config, worlds=2, world_decisions=4, lived=10)
     registry = ModelRegistry(serving, workspace)
     assert found.serving is None
     assert registry.serving().name == "hrm@1"
@@ -73,7 +72,7 @@ def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do
 def test_the_same_seed_is_the_same_world(make_search):
     states = []
     for _ in range(2):
-        with SimulatedWorld(make_search(), 7) as world:
+        with Worlds(make_search(), ["json", "csv"]).begin(7) as world:
             seen = []
             for place in (0, 2, 0, 1, 3, 0):
                 situation = world.observe()
@@ -90,7 +89,7 @@ def test_what_comes_late_is_counted_where_it_belongs(make_search):
         def probabilities(self, states, actions):
             return [(0.0, 1.0, 0.0, 0.0)] * len(states)
 
-    found = measure(Asks(), lambda seed: SimulatedWorld(make_search(), seed), [1, 2], 30, lambda done: None)
+    found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
     assert found.mean < -0.05
     assert found.actions == {"ask_human": 60}
 

@@ -52,7 +52,7 @@ class Life:
         self.registry, self.log = ModelRegistry(store, workspace), ImprovementLog(store.database)
         self.made = 0
         self._rng = random.Random(0)
-        self._choose = Chooser(self._rng, explores=True)
+        self._choose = Chooser(self._rng)
         self._loaded: dict[str, SharpenedPolicy] = {}
         self._base: HRMPolicy | None = None
 

@@ -9,6 +9,9 @@ from aegis.errors import ConfigError
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature, sharpen
 from aegis.promotion import keep_answers, read_answers, write_answers
 from aegis.testing import ScriptedTeacher
+from aegis.types import ActionList, ActionSpec
+
+THREE = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
 
 
 def test_to_sharpen_is_to_divide_the_logits_by_the_temperature():
@@ -23,12 +26,13 @@ def test_a_temperature_that_is_not_above_0_is_refused():
         SharpenedPolicy(ScriptedTeacher(), 0.0)
 
 
-def test_a_chooser_draws_by_the_probabilities_while_it_explores():
+def test_a_chooser_draws_by_what_a_sharpened_policy_answers_and_takes_the_most_probable_of_anything_else():
     choose = Chooser(random.Random(0))
     assert [choose((0.2, 0.5, 0.3)) for _ in range(5)] == [1] * 5
-    choose.explores = True
-    drawn = [choose((0.2, 0.5, 0.3)) for _ in range(2000)]
-    assert [drawn.count(place) / 2000 for place in range(3)] == pytest.approx([0.2, 0.5, 0.3], abs=0.04)
+    policy = SharpenedPolicy(ScriptedTeacher(lambda state, actions: [0.2, 0.5, 0.3], name="three"), 1.0)
+    (odds,) = policy.probabilities([{}], THREE)
+    drawn = [choose(odds) for _ in range(2000)]
+    assert [drawn.count(place) / 2000 for place in range(3)] == pytest.approx(list(odds), abs=0.04)
 
 
 def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decisions(tmp_path):
