@@ -305,11 +305,13 @@ class ReinforceConfig:
     """Phase 4: how the HRM learns from what its own decisions bring. Each term's equation: `training/reinforce.py`."""
 
     every: int = 10
-    """Decisions with a known reward in one update."""
-    learning_rate: float = 3e-5
+    """Decisions whose reward has come to be known, after which an update follows."""
+    window: int = 64
+    """Newest decisions that an update learns from, those of earlier updates again: ten alone are mostly noise."""
+    learning_rate: float = 1e-4
     """AdamW's."""
-    embedding_rate_factor: float = 20.0
-    """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the updates."""
+    embedding_rate_factor: float = 1.0
+    """The token embedding's learning rate, as a multiple of the others'; phase 2's would learn the states by heart."""
     value_rate: float = 1e-3
     """The value head's learning rate."""
     temperature: float | None = None
@@ -320,8 +322,8 @@ class ReinforceConfig:
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2
     """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
-    passes: int = 3
-    """Passes over each batch, fewer where the KL bound is reached."""
+    passes: int = 1
+    """Passes over the window in an update, fewer where the KL bound is reached."""
     entropy: float = 0.03
     """Weight of the policy's entropy, in nats."""
     kl: float = 0.1
@@ -346,6 +348,7 @@ class ReinforceConfig:
         _check(self.cool_down_decisions >= 0, "ReinforceConfig.cool_down_decisions must not be negative")
         _check(self.versions_kept >= 1, "ReinforceConfig.versions_kept must be at least 1")
         _check(self.every >= 1, f"--rl-every must be at least 1 (0, no updates, is the caller's), not {self.every}")
+        _check(self.window >= 1, f"ReinforceConfig.window must be at least 1, not {self.window}")
         _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
         for name in ("embedding_rate_factor", "value_rate", "kl_bound"):
             _check(getattr(self, name) > 0, f"ReinforceConfig.{name} must be above 0, not {getattr(self, name)}")

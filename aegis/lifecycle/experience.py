@@ -21,22 +21,19 @@ class Lesson:
     """Of the last outcome among them: the next lesson begins after it"""
 
 
-MOST_BATCHES = 4
-"""Where decisions come faster than updates, one learns from the newest of this many times its number"""
+def gather(log: ImprovementLog, actions: ActionList, after: int, since: int, count: int, window: int) -> Lesson | None:
+    """Return the next lesson, the newest `window` decisions whose reward is known; None while too few of them are new.
 
-
-def gather(log: ImprovementLog, actions: ActionList, after: int, since: int, count: int) -> Lesson | None:
-    """Return the next lesson of at least so many decisions whose reward is known; None while there are fewer.
-
-    after: place of the last outcome learned from. since: place after which decisions count.
+    after: place of the last outcome learned from; so many as `count` must have come since. since: place after which
+    decisions count.
     """
-    due = log.due(after, since)
-    if len(due) < count:
+    new = log.due(after, since)
+    if len(new) < count:
         return None
-    due = due[-MOST_BATCHES * count :]
+    due = log.newest(max(window, count), since)
     chosen = {one.decision_id for one in due}
     trajectories = [_to_trajectory(stretch, chosen, actions) for stretch in log.stretches(due)]
-    return Lesson([t for t in trajectories if t], len(due), due[-1].place)
+    return Lesson([t for t in trajectories if t], len(due), new[-1].place)
 
 
 def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Experience]:

@@ -175,7 +175,7 @@ class SimulatedLearning:
             situation = world.observe()
             answer = self._policy.probabilities([situation.state], RESEARCH_ACTIONS)[0]
             world.act(situation, self._choose(answer), answer, "hrm@0")
-            lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every)
+            lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
             if lesson is not None:
                 learned_until = lesson.place
                 self.updates.append(self._trainer.update(lesson.trajectories))

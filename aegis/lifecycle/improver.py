@@ -77,9 +77,12 @@ class Improver:
             self._roll_back(served, state)
             return True
         if self._learned_until is None:
-            # What measured the anchor taught nothing: it is older than the policy by many updates' worth.
+            # The first update waits for rewards that are new by then.
             self._learned_until = self._log.newest_outcome()
-        lesson = gather(self._log, RESEARCH_ACTIONS, self._learned_until, state.since, self.config.every)
+        # Not from what a version drew that was rolled back: the present policy is another one.
+        since = max(state.since, state.judged_since)
+        count, window = self.config.every, self.config.window
+        lesson = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
         if lesson is None:
             return False
         self._learn(served, lesson)

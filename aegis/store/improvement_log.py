@@ -65,6 +65,21 @@ class ImprovementLog:
         )
         return [Rewarded(**dict(row)) for row in reversed(rows)]
 
+    def newest(self, count: int, since: int) -> list[Rewarded]:
+        """Return the decisions of HRMs whose rewards are the newest, so many or, where one had several, fewer.
+
+        since: as for `due`.
+        """
+        rows = self._database.query(
+            "SELECT MAX(place) AS place, decision_id, episode, step FROM"
+            " (SELECT o.seq AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
+            " JOIN decisions AS d ON d.id = o.decision_id WHERE o.reward IS NOT NULL AND d.seq > ?"
+            " AND d.policy GLOB 'hrm@*' AND d.probabilities IS NOT NULL ORDER BY o.seq DESC LIMIT ?)"
+            " GROUP BY decision_id ORDER BY place",
+            (since, count),
+        )
+        return [Rewarded(**dict(row)) for row in rows]
+
     def stretches(self, due: Sequence[Rewarded]) -> list[list[Example]]:
         """Return each episode from the first of these decisions on, as far as it is recorded, in order."""
         first: dict[str, int] = {}

@@ -18,7 +18,9 @@ from aegis.store import ImprovementLog
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
 IDLING_PAYS = AgentConfig(rewards={"idle": 1.0, "per_item": -1.0})
-FAST = ReinforceConfig(learning_rate=3e-3, temperature=1.0, discount=0.0, kl=0.0, kl_bound=0.2, bf16=False)
+FAST = ReinforceConfig(
+    window=10, passes=3, learning_rate=3e-3, temperature=1.0, discount=0.0, kl=0.0, kl_bound=0.2, bf16=False
+)
 
 
 @pytest.fixture

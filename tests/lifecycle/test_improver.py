@@ -30,7 +30,7 @@ TINY = HRMConfig(
 )
 LEARNS = ReinforceConfig(
     learning_rate=5e-3, temperature=1.0, discount=0.0, kl=0.0, baseline_decisions=40, watched_decisions=60,
-    cool_down_decisions=50, versions_kept=3, kl_bound=0.1, bf16=False,
+    cool_down_decisions=50, versions_kept=3, kl_bound=0.1, bf16=False, window=10, passes=3,
 )  # fmt: skip
 NAMES = RESEARCH_ACTIONS.names
 Reward = Callable[[int, int], float | None]

@@ -47,6 +47,16 @@ def test_a_reward_that_changed_is_due_again(store):
     assert len(log.due(0, 0)) == 1
 
 
+def test_the_newest_rewards_are_those_an_update_learns_from_again(store):
+    log = ImprovementLog(store.database)
+    decisions = [add(store, number, None if number == 3 else 1.0) for number in range(6)]
+    add(store, 6, 1.0, policy="teacher")
+    assert [one.decision_id for one in log.newest(3, 0)] == [decisions[number].id for number in (2, 4, 5)]
+    assert [one.decision_id for one in log.newest(3, 4)] == [decisions[number].id for number in (4, 5)]
+    store.record_outcome(Outcome(decisions[0].id, "ok", reward=10.0))
+    assert log.newest(2, 0)[-1].decision_id == decisions[0].id
+
+
 def test_a_stretch_is_an_episode_from_the_first_decision_due_on(store):
     log = ImprovementLog(store.database)
     decisions = [add(store, number, None if number in (0, 2) else 1.0) for number in range(6)]
