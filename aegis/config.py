@@ -336,6 +336,8 @@ class ReinforceConfig:
     """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
     baseline_decisions: int = 200
     """Beside the agent: rewards that the HRM must have earned before the first update; they say what must be beaten."""
+    control_every: int = 10
+    """Of so many stretches of twenty decisions one is still made by the HRM that must be beaten: the world changes."""
     watched_decisions: int = 200
     """Newest rewards of improved versions that are held against those."""
     cool_down_decisions: int = 200
@@ -345,6 +347,7 @@ class ReinforceConfig:
     def __post_init__(self) -> None:
         for name in ("baseline_decisions", "watched_decisions"):
             _check(getattr(self, name) >= 2, f"ReinforceConfig.{name} must be at least 2, not {getattr(self, name)}")
+        _check(self.control_every >= 2, f"ReinforceConfig.control_every must be at least 2, not {self.control_every}")
         _check(self.cool_down_decisions >= 0, "ReinforceConfig.cool_down_decisions must not be negative")
         _check(self.versions_kept >= 1, "ReinforceConfig.versions_kept must be at least 1")
         _check(self.every >= 1, f"--rl-every must be at least 1 (0, no updates, is the caller's), not {self.every}")

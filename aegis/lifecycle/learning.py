@@ -13,7 +13,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.earning import ImprovementState, read_state, write_state
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.sharpening import Chooser, ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
@@ -57,6 +57,9 @@ class Learning:
         settings = json.dumps(asdict(config)) if config else ""
         self._process = TrainerProcess(workspace, (*command, "--settings", settings), LOG_FILE)
         self._base: tuple[str, Any] | None = None
+        self._anchor_name: str | None = None
+        self._loaded_anchor: Policy | None = None
+        self._turns = Turns(config.control_every if config else 1)
         self._looked_at = 0.0
         self._started_at = -_RESTART_SECONDS
         self._attempts = self._updates = 0
@@ -70,15 +73,20 @@ class Learning:
             return load_whole(serving)
         from aegis.hrm import HRMPolicy, base_of, load_version
 
-        name = base_of(serving.folder)
+        models, name = serving.folder.parent, base_of(serving.folder)
+        temperature = self._config.temperature or exploring_temperature(models / (name or serving.name))
         if name is None:
-            policy = load_whole(serving)
-        else:
-            if self._base is None or self._base[0] != name:
-                self._base = (name, HRMPolicy.load(serving.folder.parent / name))
-            policy = self._quick(load_version(serving.folder, self._base[1]))
-        folder = serving.folder.parent / (name or serving.name)
-        return SharpenedPolicy(policy, self._config.temperature or exploring_temperature(folder))
+            return SharpenedPolicy(load_whole(serving), temperature)
+        if self._base is None or self._base[0] != name:
+            self._base = (name, HRMPolicy.load(models / name))
+        policy = SharpenedPolicy(self._quick(load_version(serving.folder, self._base[1])), temperature)
+        anchor = self._anchor_name
+        if anchor is None or anchor == serving.name or (base_of(models / anchor) or anchor) != name:
+            return policy  # it is the anchor itself, or that one is of another making
+        if self._loaded_anchor is None or self._loaded_anchor.name != anchor:
+            whole = self._base[1] if anchor == name else load_version(models / anchor, self._base[1])
+            self._loaded_anchor = SharpenedPolicy(self._quick(whole), temperature)
+        return ControlledPolicy(policy, self._loaded_anchor, self._turns)
 
     def _quick(self, policy: HRMPolicy) -> Policy:
         """Return what decides as this version does, and faster where that can be had."""
@@ -118,7 +126,9 @@ class Learning:
             return
         if state is None:
             newest = store.newest()
-            write_state(store, ImprovementState(serving.name, newest, newest))
+            state = ImprovementState(serving.name, newest, newest)
+            write_state(store, state)
+        self._anchor_name = state.anchor
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)

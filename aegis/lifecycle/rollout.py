@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
 from aegis.lifecycle.aside import AsideTeacher
+from aegis.lifecycle.sharpening import ControlledPolicy
 from aegis.lifecycle.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.watch import keep_label
@@ -200,7 +201,9 @@ class Rollout:
 
 
 def unmixed(policy: Policy) -> Policy:
-    """Return the teacher in a canary's mixture, the HRM that has a teacher behind it, or the policy itself."""
+    """Return who serves: a canary's teacher, the HRM with a teacher or a control beside it, or the policy itself."""
     if isinstance(policy, DeferringPolicy):
         return policy.policy
+    if isinstance(policy, ControlledPolicy):
+        return policy.improved
     return policy.teacher if isinstance(policy, CanaryPolicy) else policy

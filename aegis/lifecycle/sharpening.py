@@ -15,6 +15,8 @@ from aegis.errors import CheckpointError, ConfigError
 from aegis.promotion import read_answers
 from aegis.types import ActionList, Policy, State
 
+CONTROL_BLOCK = 20
+"""Decisions: what an action is worth shows in those after it, so whole stretches are one version's"""
 _USUAL_TEMPERATURE = 0.3
 """Where none was fitted"""
 _LEAST, _MOST = 0.1, 1.0
@@ -60,6 +62,50 @@ class SharpenedPolicy:
         """Return the same for the actions it was trained on, and what the HRM's answers were read from."""
         answers, represented = self.policy.decide(states)  # type: ignore[attr-defined]
         return [Odds(sharpen(row, self.temperature)) for row in answers.tolist()], represented
+
+
+class Turns:
+    """Whose turn it is: of so many blocks of `CONTROL_BLOCK` decisions the last one is the control's."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._made = 0
+
+    def take(self) -> bool:
+        """Count a decision; return whether the control makes it."""
+        block = self._made // CONTROL_BLOCK
+        self._made += 1
+        return block % self._every == self._every - 1
+
+
+class ControlledPolicy:
+    """An improved version, and the anchor that it must not earn less than, which makes a part of the decisions.
+
+    turns: outlives the version. `name` is that of whichever decided last.
+    """
+
+    def __init__(self, improved: Policy, anchor: Policy, turns: Turns) -> None:
+        self.improved = improved
+        self._anchor = anchor
+        self._turns = turns
+        self._decider = improved
+
+    @property
+    def name(self) -> str:
+        return self._decider.name
+
+    @property
+    def parameters(self) -> int:
+        return self.improved.parameters
+
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.improved, "backend", ""))
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return each state's probabilities, all by whichever's turn it is."""
+        self._decider = self._anchor if self._turns.take() else self.improved
+        return self._decider.probabilities(states, actions)
 
 
 class Chooser:

@@ -7,13 +7,16 @@ The policy is the HRM's answer, sharpened, for it imitates flat probabilities:
 An update takes decisions that were drawn from it, with the probabilities they were drawn from, and passes over them a
 few times. It minimises, over the decisions whose reward is known,
 
-    L =  - mean min(r A, clip(r, 1 - e, 1 + e) A)      r = pi(a|s) / pi_drawn(a|s)
+    L =  - mean w min(r A, clip(r, 1 - e, 1 + e) A)    r = pi(a|s) / pi_before(a|s), w = pi_before(a|s) / pi_drawn(a|s)
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
 
-PPO's clipped ratio and entropy bonus: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9. The leash to the
-imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593), equation 2, in the loss and exact, for there are few
-actions. It loosens as evidence grows: beta_n = kl * half / (half + n), n the decisions learned from.
+PPO's clipped ratio and entropy bonus: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9. pi_before is the
+policy before the update; decisions that another version drew are weighted by w, at most 2 (the decoupled objective of
+Hilton et al. 2022, arXiv:2110.00641, section 3): clipped around pi_drawn, older ones would teach nothing more as soon
+as the policy has moved by e. The leash to the imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593), equation
+2, in the loss and exact, for there are few actions. It loosens as evidence grows: beta_n = kl * half / (half + n), n
+the decisions learned from.
 
 Advantages A: generalised advantage estimation (Schulman et al. 2016, arXiv:1506.02438, equation 16), from a value head
 V(s) of its own on the high level's state at position 0:
@@ -45,6 +48,7 @@ _SQUARES_DECAY = 0.95
 _LEAST_SCALE = 0.1
 """Advantages are not blown up by more than 1 over this, in points of reward"""
 _SHORTENINGS = 8
+_LARGEST_WEIGHT = 2.0
 _TABLES = ("token_embedding.weight", "output.weight")
 
 
@@ -230,9 +234,11 @@ class ReinforceTrainer:
     def _loss(self, policy: Tensor, lesson: _Lesson) -> Tensor:
         config = self.config
         rows = torch.arange(len(policy), device=policy.device)
-        ratio = (policy[rows, lesson.actions] - lesson.drawn[rows, lesson.actions]).exp()
+        log_policy, log_before = policy[rows, lesson.actions], lesson.before[rows, lesson.actions]
+        ratio = (log_policy - log_before).exp()
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-        gain = torch.minimum(ratio * lesson.advantages, clipped * lesson.advantages).mean()  # PPO, equation 7
+        weight = (log_before - lesson.drawn[rows, lesson.actions]).exp().clamp(max=_LARGEST_WEIGHT)
+        gain = (weight * torch.minimum(ratio * lesson.advantages, clipped * lesson.advantages)).mean()
         entropy = -(policy.exp() * policy).sum(-1).mean()
         leash = (policy.exp() * (policy - lesson.leash)).sum(-1).mean()
         beta = config.kl * config.kl_half_decisions / (config.kl_half_decisions + self.learned)

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from aegis.errors import ConfigError
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature, sharpen
+from aegis.lifecycle.sharpening import (
+    CONTROL_BLOCK,
+    Chooser,
+    ControlledPolicy,
+    SharpenedPolicy,
+    Turns,
+    exploring_temperature,
+    sharpen,
+)
 from aegis.promotion import keep_answers, read_answers, write_answers
 from aegis.testing import ScriptedTeacher
 from aegis.types import ActionList, ActionSpec
@@ -41,3 +49,15 @@ def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decis
     write_answers(tmp_path, keep_answers(rows, [0] * 38 + [1] * 2, [f"e{n}" for n in range(40)], ("a", "b")))
     fitted = read_answers(tmp_path).temperature
     assert exploring_temperature(tmp_path) == pytest.approx(max(0.1, 1.6 * fitted))
+
+
+def test_the_anchor_goes_on_making_one_block_of_decisions_in_so_many_also_when_another_version_comes():
+    turns, names = Turns(3), []
+    anchor = ScriptedTeacher(name="hrm@1")
+    for _ in range(12):
+        policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), anchor, turns)
+        for _ in range(10):
+            policy.probabilities([{}], THREE)
+            names.append(policy.name)
+        assert policy.improved.name == "hrm@2"
+    assert names == (["hrm@2"] * 2 * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK) * 2

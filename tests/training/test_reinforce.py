@@ -18,7 +18,7 @@ SMALL = HRMConfig(
     max_positions=64, high_width=32, high_layers=2, high_heads=2, low_width=16, low_layers=1, low_heads=2,
     max_segments=2,
 )  # fmt: skip
-EXACT = ReinforceConfig(bf16=False)
+EXACT = ReinforceConfig(bf16=False, passes=3)
 CONTEXTS = ("question", "person", "nothing")
 WORTH = ((1.0, 0.2, -0.5), (-0.3, 0.8, 0.1), (-0.5, -0.2, 0.4))
 """Expected reward by context and action; the best policy earns the mean of the largest of each row."""
