@@ -1,7 +1,8 @@
-"""Stable-Baselines3's PPO from scratch on `aegis/Research-v0`: `python -m benchmarks.ppo --decisions 3000 --json P`.
+"""Stable-Baselines3's PPO from scratch on `aegis/Research-v0`, and phase 4: `python -m benchmarks.ppo --workspace W`.
 
-Learns on the environment's features, and is evaluated at checkpoints on worlds that it never learned in: those of
-`aegis evaluate` for the same `--seeds` and `--episodes`. `--join` adds curves of other files to the plot.
+Both learn from as many decisions, and are evaluated at checkpoints on worlds that they never learned in: those of
+`aegis evaluate` for the same `--seeds` and `--episodes`. PPO learns on the environment's features; phase 4 begins with
+the HRM that serves in the workspace, which stays as it is. `--join` adds curves of other files to the plot.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,20 @@ import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
 
+from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.agent.environment import ResearchEnv
+from aegis.agent.search import create_search
 from aegis.cli.evaluate import draw_curves
-from aegis.config import PHASE_1_DECISIONS
-from aegis.evaluation import CurvePoint, mean_with_interval
+from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
+from aegis.evaluation import CurvePoint, evaluate, mean_with_interval, summarise
+from aegis.lifecycle import open_store
+from aegis.lifecycle.improvement import SimulatedLearning, load_pair
+from aegis.lifecycle.sharpening import exploring_temperature
+from aegis.promotion import ModelRegistry
+from aegis.training import ReinforceTrainer, UpdateResult
+from aegis.workspace import Workspace
 
+PHASE_4 = "AEGIS (phase 4 of the imitation HRM)"
 SERIES = "PPO (Stable-Baselines3)"
 TRAINING_WORLDS = 10**9
 """The training's seeds are so far above the evaluation's that no world is in both."""
@@ -95,6 +105,54 @@ def judge(model: PPO, environment: ResearchEnv, seeds: Sequence[int], episodes: 
     return CurvePoint(SERIES, decisions, mean, interval)
 
 
+def improve(
+    workspace: Workspace,
+    decisions: int,
+    checkpoints: int,
+    seeds: Sequence[int],
+    episodes: int,
+    training_seed: int = 0,
+    config: ReinforceConfig | None = None,
+    heldout: ResearchEnv | None = None,
+) -> Iterator[CurvePoint]:
+    """Yield what the HRM of a workspace earns in held-out worlds at each checkpoint of phase 4, the first before it."""
+    config, heldout = config or ReinforceConfig(), heldout or ResearchEnv(lived=PHASE_1_DECISIONS)
+    with open_store(workspace) as store:
+        served = ModelRegistry(store, workspace).serving()
+    if served is None:
+        raise SystemExit(f"{workspace.folder}: no HRM serves here: run `aegis train` first")
+    policy, base, base_name = load_pair(served.folder, "cpu")
+    temperature = config.temperature or exploring_temperature(workspace.models / base_name)
+    trainer = ReinforceTrainer(
+        policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, training_seed
+    )
+    search = create_search("offline")
+    worlds = Worlds(search, search.topics(), lived=PHASE_1_DECISIONS)
+    learning = SimulatedLearning(policy, trainer, worlds, config, TRAINING_WORLDS // 1000 + training_seed)
+    every, made, points = max(1, decisions // checkpoints), 0, []
+
+    def judge_policy() -> CurvePoint:
+        (row,) = summarise(list(evaluate({"hrm": policy}, heldout, seeds, episodes)))
+        return CurvePoint(PHASE_4, made, row.reward, row.interval)
+
+    def tick(more: int, result: UpdateResult | None) -> None:
+        nonlocal made
+        made += more
+        if made % every == 0:
+            points.append(judge_policy())
+            print(describe(points[-1]), flush=True)
+
+    yield judge_policy()
+    learning.run(decisions, tick)
+    yield from points
+
+
+def describe(point: CurvePoint) -> str:
+    """Return a point as one line."""
+    low, high = point.interval or (float("nan"),) * 2
+    return f"{point.series}: {point.decisions} decisions: {point.reward:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def read_points(path: Path) -> list[CurvePoint]:
     """Return the points of a file that this benchmark, or `--json` of another, has written under `points`."""
     return [CurvePoint(**point) for point in json.loads(path.read_text("utf-8"))["points"]]
@@ -104,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--decisions", type=int, default=3000, help="to learn from")
     parser.add_argument("--checkpoints", type=int, default=6)
+    parser.add_argument("--workspace", type=Path, help="whose HRM learns by phase 4, too")
     parser.add_argument("--training-seeds", type=int, default=1, help="trainings, each a series of its own")
     parser.add_argument("--seeds", type=int, default=10, help="of held-out worlds, from 0")
     parser.add_argument("--episodes", type=int, default=10, help="in each world, one after the other")
@@ -119,9 +178,11 @@ def main() -> None:
             options.decisions, options.checkpoints, range(options.seeds), options.episodes, training_seed
         ):
             points.append(replace(point, series=name))
-            low, high = point.interval or (float("nan"),) * 2
-            print(f"{name}: {point.decisions} decisions: {point.reward:+.3f} ({low:+.3f} to {high:+.3f})", flush=True)
+            print(describe(points[-1]), flush=True)
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    if options.workspace:
+        seeds = range(options.seeds)
+        points += improve(Workspace(options.workspace), options.decisions, options.checkpoints, seeds, options.episodes)
     if options.json:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
         settings["join"] = [str(path) for path in options.join]
