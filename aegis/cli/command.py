@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aegis import lifecycle
-from aegis.agent import ApprovalQueue, Inbox
+from aegis.agent import ApprovalQueue, Inbox, most_probable
 from aegis.cli.block import describe_agent, describe_phase, training_block
 from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
@@ -184,7 +184,12 @@ class PromptCommands:
         if not is_held(self._session.workspace.agent_lock):
             conversation.adopt_goals(self._store.database, thinker.episode)
         try:
-            step = thinker.step()
+            situation = thinker.observe()
+            answer = self._shown.probabilities([situation.state], thinker.actions)[0]
+            # Not drawn by them, so phase 4 must not learn as if it were: then they are not recorded.
+            learns = self._shown.is_hrm and lifecycle.is_learning(self._store)
+            action = thinker.actions.names[most_probable(answer)]
+            step = thinker.act(situation, action, None if learns else answer, self._shown.name)
         except Declined:
             print("not carried out, and not recorded")
         except PolicyFailedError as error:

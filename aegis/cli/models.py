@@ -112,6 +112,12 @@ def rollback(
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
             served = registry.serving()
+            candidate = registry.candidate()
+            if served is None and candidate is not None and to in (None, TEACHER):
+                reason = _settle(f"Refuse {candidate.name}, which is in its {candidate.stage}?", reason, yes)
+                registry.refuse(getpass.getuser(), reason, {})
+                say(f"✓ {candidate.name} is refused, the teacher goes on deciding")
+                return
             if served is None:
                 fail(f"{workspace}: the teacher decides: there is nothing to roll back")
             target = registry.last_good() if to is None else None if to == TEACHER else _find(registry, to).name

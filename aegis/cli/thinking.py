@@ -38,9 +38,15 @@ class ShownPolicy:
     def parameters(self) -> int:
         return self._decider.parameters
 
+    @property
+    def is_hrm(self) -> bool:
+        """Whether the HRM decides."""
+        return self._hrm is not None
+
     def look(self) -> None:
         """Load the policies that there are now; raises `AegisError` when none can decide."""
-        if self._hrm is None:
+        serving = lifecycle.find_serving(self._store, self._session.workspace)
+        if (self._hrm.name if self._hrm else None) != (serving.name if serving else None):
             self._hrm = lifecycle.load_serving(self._store, self._session.workspace)
         try:
             self._teacher = self._session.load_teacher(self._store)

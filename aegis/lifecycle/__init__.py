@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         split_data,
     )
     from aegis.lifecycle.drift import DriftCount, DriftWatch, read_drift_count
+    from aegis.lifecycle.earning import is_learning
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.improvement import Improved, improve
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
@@ -72,6 +73,7 @@ _ROOMS = {
         "split_data",
     ),
     "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
+    "earning": ("is_learning",),
     "event": ("RunEvent",),
     "improvement": ("Improved", "improve"),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
@@ -110,6 +112,7 @@ __all__ = [
     "find_serving",
     "heldout_examples",
     "improve",
+    "is_learning",
     "load_serving",
     "load_teacher_for",
     "make_agent",

@@ -13,6 +13,8 @@ from aegis.config import ReinforceConfig
 from aegis.store import DecisionStore, ImprovementLog
 
 STATE_KEY = "improvement"
+_ANCHOR_SPAN = 1200
+"""Newest decisions among which the anchor's rewards count: the control makes a tenth of them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ def read_state(store: DecisionStore) -> ImprovementState | None:
         return None  # out of form: it begins anew
 
 
+def is_learning(store: DecisionStore) -> bool:
+    """Tell whether phase 4 goes on beside the agent: what its HRM decides is then drawn, to learn from."""
+    return read_state(store) is not None
+
+
 def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
     """Keep where phase 4 stands; None: it does not go on from here."""
     store.set_meta(STATE_KEY, json.dumps(asdict(state)) if state else "")
@@ -65,7 +72,9 @@ def read_earning(store: DecisionStore, state: ImprovementState, config: Reinforc
     """Return what the improved versions and the anchor earn, from their newest decisions."""
     config, log = config or ReinforceConfig(), ImprovementLog(store.database)
     improved = log.rewards(state.anchor, config.watched_decisions, state.judged_since, others=True)
-    anchor = log.rewards(state.anchor, config.baseline_decisions, state.since)
+    # The world changes: what the anchor earned long ago says little.
+    since = max(state.since, store.newest() - _ANCHOR_SPAN)
+    anchor = log.rewards(state.anchor, config.baseline_decisions, since)
     return Earning(
         fmean(improved) if improved else None,
         fmean(anchor) if anchor else None,

@@ -17,6 +17,8 @@ class Lesson:
     trajectories: list[list[Experience]]
     decisions: int
     """That it learns from"""
+    new: int
+    """Of them, those whose reward was not learned from before"""
     place: int
     """Of the last outcome among them: the next lesson begins after it"""
 
@@ -33,7 +35,7 @@ def gather(log: ImprovementLog, actions: ActionList, after: int, since: int, cou
     due = log.newest(max(window, count), since)
     chosen = {one.decision_id for one in due}
     trajectories = [_to_trajectory(stretch, chosen, actions) for stretch in log.stretches(due)]
-    return Lesson([t for t in trajectories if t], len(due), new[-1].place)
+    return Lesson([t for t in trajectories if t], len(due), min(len(new), len(due)), new[-1].place)
 
 
 def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Experience]:

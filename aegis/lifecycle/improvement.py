@@ -178,7 +178,7 @@ class SimulatedLearning:
             lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
             if lesson is not None:
                 learned_until = lesson.place
-                self.updates.append(self._trainer.update(lesson.trajectories))
+                self.updates.append(self._trainer.update(lesson.trajectories, new=lesson.new))
             tick(1, self.updates[-1] if lesson is not None else None)
 
 
@@ -242,7 +242,10 @@ def improve(
             f"it earns {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}) per decision more than {served.name}"
             f" in {worlds} simulated worlds that it never learned in"
         )
-        serving = registry.promote_again(name, IMPROVEMENT, reason)
+        with store.database.transaction():
+            now = registry.serving()
+            if now is not None and now.name == served.name:  # else somebody has promoted or rolled back meanwhile
+                serving = registry.promote_again(name, IMPROVEMENT, reason)
     return Improved(base_name, served.name, name, *counts, before, after, serving)
 
 

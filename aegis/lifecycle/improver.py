@@ -70,12 +70,8 @@ class Improver:
         if self._store.newest() < state.paused_until:
             return False
         earning = read_earning(self._store, state, self.config)
-        if earning.anchor_decisions < self.config.baseline_decisions:
+        if served.name == state.anchor and earning.anchor_decisions < self.config.baseline_decisions:
             return False
-        full = earning.improved_decisions >= self.config.watched_decisions
-        if served.name != state.anchor and full and earning.difference[1] < 0:
-            self._roll_back(served, state)
-            return True
         if self._learned_until is None:
             # The first update waits for rewards that are new by then.
             self._learned_until = self._log.newest_outcome()
@@ -85,7 +81,11 @@ class Improver:
         lesson = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
         if lesson is None:
             return False
-        self._learn(served, lesson)
+        full = earning.improved_decisions >= self.config.watched_decisions
+        if served.name != state.anchor and full and earning.difference[1] < 0:
+            self._roll_back(served, state)
+            return True
+        self._learn(served, lesson, state)
         return True
 
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
@@ -95,6 +95,12 @@ class Improver:
         if served.name != state.anchor and anchor_base != self._base_name:
             newest = self._store.newest()
             state = ImprovementState(served.name, newest, newest)
+            write_state(self._store, state)
+        last_step = next((e for e in reversed(self._registry.events()) if e.kind in ("promoted", "rolled_back")), None)
+        if last_step and last_step.kind == "rolled_back" and last_step.newest > state.judged_since:
+            # Whoever rolled back: what the other version drew and earned counts no more, and it pauses.
+            pause = last_step.newest + self.config.cool_down_decisions
+            state = replace(state, judged_since=last_step.newest, paused_until=pause)
             write_state(self._store, state)
         self._trainer = self._make_trainer()
         self._learned_until = None
@@ -131,9 +137,9 @@ class Improver:
         kl, bound = total / max(1, len(self._probe)), _PROBE_FACTOR * self.config.kl_bound
         return f"on the probe set it lies {kl:.3f} nats from {self._version}, above {bound:g}" if kl > bound else ""
 
-    def _learn(self, served: Serving, lesson: Lesson) -> None:
+    def _learn(self, served: Serving, lesson: Lesson, state: ImprovementState) -> None:
         self._learned_until = lesson.place
-        result = self._trainer.update(lesson.trajectories, self._check)
+        result = self._trainer.update(lesson.trajectories, self._check, lesson.new)
         if result.fault:
             self._tell(f"an update of {served.name} was undone and does not serve: {result.fault}")
             self._add(None, lesson, result)
@@ -155,7 +161,7 @@ class Improver:
             (served.folder / LEARNER_FILE).unlink(missing_ok=True)
         self._version = name
         self._set_probe()
-        self._registry.prune(self._base_name, self.config.versions_kept)
+        self._registry.prune(self._base_name, self.config.versions_kept, state.anchor)
 
     def _add(self, model: str | None, lesson: Lesson, result: UpdateResult) -> None:
         learned, newest = self._trainer.learned, self._store.newest()

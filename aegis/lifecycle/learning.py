@@ -16,7 +16,7 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.sharpening import Chooser, ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
-from aegis.promotion.registry import IMPROVEMENT
+from aegis.promotion.registry import IMPROVEMENT, MODEL_PREFIX
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.types import Policy
 from aegis.workspace import Workspace
@@ -103,11 +103,11 @@ class Learning:
     def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
         """Return the kind of event that a policy's coming is, and its words."""
         registry = ModelRegistry(store, self._workspace)
-        if registry.base_of(name) is not None and previous.startswith("hrm@"):
-            return "improved", f"{name} decides, improved from {previous}"
         last = registry.events()[-1:]
         if last and last[0].who == IMPROVEMENT and last[0].kind == "rolled_back" and last[0].model == name:
             return "switched", f"went back from {previous} to {name}: {last[0].reason}"
+        if registry.base_of(name) is not None and previous.startswith(MODEL_PREFIX):
+            return "improved", f"{name} decides, improved from {previous}"
         return "switched", f"switched from {previous} to {name}"
 
     def tend(self, store: DecisionStore, serving: Serving | None) -> None:
@@ -123,12 +123,15 @@ class Learning:
             return
         if serving is None:
             self._process.stop()
+            self._attempts = 0  # that it ended was no fault of its own
             return
         if state is None:
             newest = store.newest()
             state = ImprovementState(serving.name, newest, newest)
             write_state(store, state)
         self._anchor_name = state.anchor
+        if not self._turns.begun:
+            self._turns.begin(store.newest() - state.since)
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)

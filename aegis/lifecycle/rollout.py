@@ -55,7 +55,7 @@ class Rollout:
         load_teacher: Callable[[DecisionStore], Policy],
         takeover: Takeover,
         config: RolloutConfig,
-        threshold: float,
+        threshold: Callable[[], float],
         rng: random.Random,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -177,7 +177,7 @@ class Rollout:
             if trial.candidate.stage == CANARY and trial.watch.audits >= trial.wanted:
                 found, claim = self._store.rewards_after(trial.candidate.began), self._store.teacher()
                 rewards = found.get(trial.candidate.name, []), found.get(claim.name if claim else "", [])
-            verdict = judge_stage(trial.watch, trial.wanted, self._threshold, rewards)
+            verdict = judge_stage(trial.watch, trial.wanted, self._threshold(), rewards)
             if verdict.over:
                 self._advance(trial, verdict)
         return verdict.over

@@ -46,6 +46,7 @@ from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
 from aegis.lifecycle.watch import ServingWatch
 from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore
 from aegis.types import Policy, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -146,6 +147,7 @@ class Runner:
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
         takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store), self._learning)
+        self._learning.tend(store, find_serving(store, self.workspace))
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
             return
@@ -163,7 +165,7 @@ class Runner:
         )
         self._begin(store, policy, search, teaches=takeover.name is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
-        rollout = self._make_rollout(store, agent)
+        rollout = self._make_rollout(store, agent, tuning)
         look = partial(self._look, store, supervisor, takeover, rollout, guarded)
         watch = self._make_watch(store, agent)
         drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
@@ -224,7 +226,7 @@ class Runner:
         """Return the HRM with the teacher behind it, for states unlike those in training."""
         return guard(policy, serving.folder, lambda: self._load_teacher(store), self._watch_config.drift_quantile)
 
-    def _make_rollout(self, store: DecisionStore, agent: Agent) -> Rollout:
+    def _make_rollout(self, store: DecisionStore, agent: Agent, tuning: Tuning) -> Rollout:
         return Rollout(
             store,
             self.workspace,
@@ -232,7 +234,7 @@ class Runner:
             self._load_teacher,
             Takeover(self.workspace, self._device, self._backend),
             self._rollout_config,
-            self._settings["gate"]["threshold"],
+            lambda: float(tuning.training_settings(self._settings)["gate"]["threshold"]),
             random.Random(self._seed),
             lambda line: self._tell("stage", line),
         )
@@ -272,15 +274,17 @@ class Runner:
         loaded = takeover.loaded(serving)
         if loaded is not None and loaded is not guarded.policy:
             previous, guarded.policy = unmixed(guarded.policy).name, loaded
-            fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
-            self._tell(*self._learning.describe_switch(store, previous, loaded.name), fields)
+            name = unmixed(loaded).name
+            fields = {"previous": previous, "policy": name, "parameters": loaded.parameters}
+            self._tell(*self._learning.describe_switch(store, previous, name), fields)
         if takeover.fault:
             self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
 
     def _go_back(self, store: DecisionStore, takeover: Takeover, guarded: GuardedPolicy) -> None:
         """Let the teacher decide again where an HRM did that was rolled back, by whomever."""
-        previous = takeover.forget()
-        if previous is None or unmixed(guarded.policy).name != previous:
+        takeover.forget()  # what was loaded last need not be what decides
+        previous = unmixed(guarded.policy).name
+        if not previous.startswith(MODEL_PREFIX):
             return
         teacher = self._wait_for_teacher(store)
         if teacher is not None:

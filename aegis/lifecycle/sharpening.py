@@ -70,6 +70,12 @@ class Turns:
     def __init__(self, every: int) -> None:
         self._every = every
         self._made = 0
+        self.begun = False
+        """Whether it is known how many decisions were made before"""
+
+    def begin(self, made: int) -> None:
+        """Go on after so many decisions, as after a restart."""
+        self._made, self.begun = made, True
 
     def take(self) -> bool:
         """Count a decision; return whether the control makes it."""

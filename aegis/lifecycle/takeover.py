@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.collection import find_serving, open_store
 from aegis.lifecycle.learning import Learning
+from aegis.lifecycle.sharpening import ControlledPolicy
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, State
@@ -93,7 +94,8 @@ class Takeover:
 
     def _load(self, serving: Serving) -> Policy:
         policy = self._learning.load(serving, self._load_whole) if self._learning else self._load_whole(serving)
-        policy.probabilities([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+        # The first pass takes longest: not at a decision. A control's turn is none of this.
+        (policy.improved if isinstance(policy, ControlledPolicy) else policy).probabilities([{}], RESEARCH_ACTIONS)
         return policy
 
     def _load_whole(self, serving: Serving) -> Policy:

@@ -21,6 +21,8 @@ GATE = "gate"
 """Who promotes what has passed."""
 WATCH = "watch"
 """Who rolls back what has become worse."""
+MODEL_PREFIX = "hrm@"
+"""Begins the name of every version."""
 ROLLOUT = "rollout"
 """Who moves a candidate from stage to stage, and refuses it."""
 SHADOW, CANARY = "shadow", "canary"
@@ -160,12 +162,12 @@ class ModelRegistry:
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         return frozenset({name, base, *(str(row["name"]) for row in rows)})
 
-    def prune(self, base: str, keep: int) -> None:
+    def prune(self, base: str, keep: int, spare: str) -> None:
         """Remove the folders of all but the newest versions improved from a base; what serves or served by an event
-        stays, and all rows do.
+        stays, and one more that is named; all rows do.
         """
         served = self.serving()
-        spared = {event.model for event in self.events()} | ({served.name} if served else set())
+        spared = {spare, *(event.model for event in self.events())} | ({served.name} if served else set())
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         names = sorted((str(row["name"]) for row in rows), key=_number)
         for name in names[:-keep]:

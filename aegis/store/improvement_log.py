@@ -142,7 +142,8 @@ class ImprovementLog:
         rows = self._database.query(
             "SELECT o.reward FROM decisions AS d"
             " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL ORDER BY d.seq DESC LIMIT ?",
+            f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL AND d.probabilities IS NOT NULL"
+            " ORDER BY d.seq DESC LIMIT ?",
             (since, policy, count),
         )
         return [float(row["reward"]) for row in rows]

@@ -72,7 +72,7 @@ class UpdateResult:
     """What an update came to."""
 
     decisions: int
-    """Learned from"""
+    """Learned from that no update had learned from before"""
     loss: float
     """Of the first pass"""
     entropy: float
@@ -139,11 +139,15 @@ class ReinforceTrainer:
         self._renew_optimizers()
 
     def update(
-        self, trajectories: Sequence[Sequence[Experience]], check: Callable[[], str] = lambda: ""
+        self,
+        trajectories: Sequence[Sequence[Experience]],
+        check: Callable[[], str] = lambda: "",
+        new: int | None = None,
     ) -> UpdateResult:
         """Learn from decisions, in stretches of one episode each, in their order.
 
-        check: looks at the model after it and returns what is at fault, '' where nothing is.
+        new: how many of those it learns from no update has learned from before; None: all. check: looks at the model
+        after it and returns what is at fault, '' where nothing is.
         Raises `DataError` where a reward is not a finite number, or nothing is to be learned from.
         """
         experiences = [one for trajectory in trajectories for one in trajectory]
@@ -170,10 +174,11 @@ class ReinforceTrainer:
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
-        return self._learn(lesson, [one.reward for one in experiences if one.learn], value_loss, check)
+        rewards = [one.reward for one in experiences if one.learn]
+        return self._learn(lesson, rewards, value_loss, check, len(chosen) if new is None else new)
 
     def _learn(
-        self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float, check: Callable[[], str]
+        self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float, check: Callable[[], str], new: int
     ) -> UpdateResult:
         """Pass over a batch until the KL bound is near; undo it all where something is not finite or too far."""
         keep = _Keepsake(self.model, lesson.batch.tokens, self._outputs)
@@ -199,11 +204,11 @@ class ReinforceTrainer:
             keep.put_back()
             self._renew_optimizers()
         else:
-            self.learned += len(lesson.actions)
+            self.learned += new
         self.updates += 1
         known = [reward for reward in rewards if reward is not None]
         return UpdateResult(
-            decisions=len(lesson.actions),
+            decisions=new,
             loss=first,
             entropy=float(-(lesson.before.exp() * lesson.before).sum(-1).mean()),
             kl=kl,

@@ -56,8 +56,8 @@ def make(store, workspace, monkeypatch):
 
         monkeypatch.setattr(Takeover, "_load", load)
         return Rollout(
-            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), Takeover(workspace, "cpu"), config, 0.7,
-            random.Random(0), (lambda line: None) if told is None else told.append,
+            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), Takeover(workspace, "cpu"), config,
+            lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,
         )  # fmt: skip
 
     return make
