@@ -324,9 +324,9 @@ class ReinforceConfig:
     """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
     passes: int = 1
     """Passes over the window in an update, fewer where the KL bound is reached."""
-    entropy: float = 0.03
+    entropy: float = 0.08
     """Weight of the policy's entropy, in nats."""
-    kl: float = 0.1
+    kl: float = 0.2
     """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""
     kl_half_decisions: int = 1000
     """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
