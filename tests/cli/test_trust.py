@@ -107,6 +107,18 @@ def test_what_can_not_be_done_is_said_in_one_line(workspace, command, said):
     assert serving(workspace) == "hrm@2"
 
 
+def test_rolling_back_while_the_teacher_decides_refuses_the_candidate(workspace):
+    run("rollback", "teacher", "--workspace", workspace, "--reason", "enough")
+    with Database(Workspace(workspace).database) as database:
+        registry = ModelRegistry(DecisionStore(database), Workspace(workspace))
+        registry.begin_stage("hrm@2", "shadow", "gate", "it passed", {})
+    assert "hrm@2 is refused" in run("rollback", "--workspace", workspace, "--reason", "not this one").output
+    assert "hrm@2 refused by" in run("models", "--workspace", workspace).output
+    again = run("rollback", "--workspace", workspace, "--reason", "x")
+    assert again.exit_code == 2
+    assert "there is nothing to roll back" in again.stderr
+
+
 def test_a_folder_without_a_workspace_is_none(tmp_path):
     for command in (["models"], ["promote", "hrm@1"], ["rollback"], ["curve"]):
         refused = run(*command, "--workspace", tmp_path / "none")

@@ -15,7 +15,7 @@ from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
 from aegis.lifecycle import ServingWatch, open_store, read_standing
-from aegis.lifecycle.earning import ImprovementState, difference_interval, read_state, write_state
+from aegis.lifecycle.earning import ImprovementState, difference_interval, read_earning, read_state, write_state
 from aegis.lifecycle.improvement import LEARNER_FILE
 from aegis.lifecycle.improver import Improver, carry_out_improvement
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy
@@ -265,6 +265,35 @@ def test_who_promotes_or_rolls_back_meanwhile_has_the_last_word(life, improver, 
         patched.setattr(ModelRegistry, "keep", overtaken)
         life.learn(improver, 1)
     assert life.serving == "hrm@1"
+
+
+def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_more(life, improver):
+    life.decide(40)
+    life.learn(improver, 5)
+    improved = life.serving
+    life.registry.roll_back("hrm@1", "a person", "I do not like it")
+    at = life.store.newest()
+    life.decide(20)
+    assert not improver.step()
+    state = read_state(life.store)
+    assert (state.judged_since, state.paused_until) == (at, at + LEARNS.cool_down_decisions)
+    assert read_earning(life.store, state, LEARNS).improved_decisions == 0
+    life.decide(40)
+    improver.step()  # it begins to count what is new from now on
+    life.learn(improver, 2)
+    assert life.serving not in ("hrm@1", improved)
+
+
+def test_what_must_be_beaten_is_never_removed(life, improver):
+    life.decide(40)
+    life.learn(improver, 2)
+    anchor, newest = life.serving, life.store.newest()
+    write_state(life.store, ImprovementState(anchor, newest, newest))
+    life.decide(40)
+    life.learn(improver, 8)
+    assert life.serving != anchor
+    assert (life.workspace.models / anchor).exists()
+    assert not (life.workspace.models / "hrm@3").exists()
 
 
 def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver):
