@@ -32,7 +32,8 @@ MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
 """In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
-"""No world is learned in whose seed is this or more"""
+_FIRST_LEARNED_SEED = 2_000_000_011
+"""Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class SimulatedLearning:
     def run(self, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
         """Make so many decisions, and an update whenever enough rewards are known."""
         for first in range(0, decisions, WORLD_DECISIONS):
-            with self._worlds.begin(self._seed * 100_003 + first) as world:
+            with self._worlds.begin(_FIRST_LEARNED_SEED + self._seed * 100_003 + first) as world:
                 self._live(world, min(WORLD_DECISIONS, decisions - first), tick)
 
     def _live(self, world: World, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
