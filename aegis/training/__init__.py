@@ -1,9 +1,10 @@
 """Training: decisions in, a trained HRM out."""
 
+from aegis.training.advantage import Experience
 from aegis.training.check import ModelCheck, check_model
 from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
 from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
-from aegis.training.reinforce import Experience, ReinforceTrainer, UpdateResult
+from aegis.training.reinforce import ReinforceTrainer, UpdateResult
 from aegis.training.split import (
     RowSplit,
     Split,

@@ -40,8 +40,9 @@ from torch import Tensor, nn
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, StateCodec, encode_actions, has_bf16, ngram_ids, output_tokens, pad
+from aegis.training.advantage import Experience, estimate_advantages
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
-from aegis.types import ActionList, State
+from aegis.types import ActionList
 
 _VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
@@ -50,21 +51,6 @@ _LEAST_SCALE = 0.1
 _SHORTENINGS = 8
 _LARGEST_WEIGHT = 2.0
 _TABLES = ("token_embedding.weight", "output.weight")
-
-
-@dataclass(frozen=True, slots=True)
-class Experience:
-    """A decision that was drawn from the policy, and what it brought."""
-
-    state: State
-    action: int
-    """Its place in the list"""
-    probabilities: tuple[float, ...]
-    """Those it was drawn from, of all actions"""
-    reward: float | None
-    """None while it is not known"""
-    learn: bool = True
-    """Whether the update learns from it; else it is there for the returns of those before it alone"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,22 +362,6 @@ def think(model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = N
         active, carry = active[goes_on], out.finish(goes_on)
     back = torch.cat(order).argsort()
     return torch.cat(logits)[back], torch.cat(summaries)[back], torch.cat(used)[back]
-
-
-def estimate_advantages(
-    trajectories: Sequence[Sequence[Experience]], values: Tensor, discount: float, trace_decay: float
-) -> Tensor:
-    """Return each decision's advantage (B,), in points of reward; values: (B,), of all trajectories in their order."""
-    advantages, worth = [], values.tolist()
-    at = len(worth)
-    for trajectory in reversed(trajectories):
-        later, following = 0.0, worth[at - 1] if trajectory else 0.0
-        for one in reversed(trajectory):
-            at -= 1
-            error = 0.0 if one.reward is None else one.reward + discount * following - worth[at]
-            later, following = error + discount * trace_decay * later, worth[at]
-            advantages.append(later)
-    return torch.tensor(advantages[::-1], device=values.device)
 
 
 def divergence(one: Tensor, other: Tensor) -> float:

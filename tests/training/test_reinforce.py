@@ -11,7 +11,8 @@ import torch
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens, pad
-from aegis.training.reinforce import Experience, ReinforceTrainer, divergence, estimate_advantages, think
+from aegis.training.advantage import Experience, estimate_advantages
+from aegis.training.reinforce import ReinforceTrainer, divergence, think
 from aegis.types import ActionList
 
 SMALL = HRMConfig(

@@ -6,7 +6,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from aegis.errors import ConfigError
+from aegis.config.check import check
+from aegis.config.reinforcement import ReinforceConfig
+
+__all__ = [
+    "APPROVALS",
+    "FULL_TRAINING_DECISIONS",
+    "MIN_TRAINING_DECISIONS",
+    "PHASE_1_DECISIONS",
+    "SPLITS",
+    "AgentConfig",
+    "EndpointConfig",
+    "GateConfig",
+    "HRMConfig",
+    "ReinforceConfig",
+    "RolloutConfig",
+    "RunConfig",
+    "TrainingConfig",
+    "WatchConfig",
+    "training_settings",
+]
 
 MIN_TRAINING_DECISIONS = 100
 """Fewer decisions than this are refused for training: nothing could be judged from their held-out part."""
@@ -14,11 +33,6 @@ FULL_TRAINING_DECISIONS = 1000
 """Fewer than this train with a warning; phase 1 collects 1,100."""
 PHASE_1_DECISIONS = 1100
 """Decisions after which phase 2 starts."""
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +70,15 @@ class HRMConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "max_positions", "high_width", "high_layers", "high_heads", "low_width"):
-            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+            check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("low_layers", "low_heads", "high_cycles", "low_cycles"):
-            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+            check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("ngram_length", "patch_length", "max_segments"):
-            _check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
-        _check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
-        _check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
-        _check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
-        _check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
+            check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
+        check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
+        check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
+        check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
+        check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +133,8 @@ class AgentConfig:
             "waiting_questions_limit",
             "waiting_proposals_limit",
         ):
-            _check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
-        _check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
+            check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
+        check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
         for name, option in (
             ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
@@ -128,7 +142,7 @@ class AgentConfig:
             ("presence_window_seconds", "AgentConfig.presence_window_seconds"),
             ("proposal_rest_seconds", "AgentConfig.proposal_rest_seconds"),
         ):
-            _check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
+            check(getattr(self, name) > 0, f"{option} must be above 0 seconds, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +167,18 @@ class EndpointConfig:
     """Price of a million tokens written."""
 
     def __post_init__(self) -> None:
-        _check(self.timeout_seconds > 0, f"the endpoint's time-out must be above 0 seconds, not {self.timeout_seconds}")
-        _check(self.deadline_seconds > 0, f"the endpoint's deadline must be above 0, not {self.deadline_seconds}")
-        _check(self.attempts >= 1, f"the endpoint's attempts must be at least 1, not {self.attempts}")
+        check(self.timeout_seconds > 0, f"the endpoint's time-out must be above 0 seconds, not {self.timeout_seconds}")
+        check(self.deadline_seconds > 0, f"the endpoint's deadline must be above 0, not {self.deadline_seconds}")
+        check(self.attempts >= 1, f"the endpoint's attempts must be at least 1, not {self.attempts}")
         rate = self.requests_per_minute
-        _check(rate is None or rate > 0, f"--requests-per-minute must be above 0, not {rate}")
-        _check(
+        check(rate is None or rate > 0, f"--requests-per-minute must be above 0, not {rate}")
+        check(
             self.max_tokens is None or self.max_tokens >= 1, f"--max-tokens must be at least 1, not {self.max_tokens}"
         )
-        _check(self.max_cost is None or self.max_cost > 0, f"--max-cost must be above 0, not {self.max_cost}")
-        _check(self.input_price >= 0 and self.output_price >= 0, "--prices must not be negative")
+        check(self.max_cost is None or self.max_cost > 0, f"--max-cost must be above 0, not {self.max_cost}")
+        check(self.input_price >= 0 and self.output_price >= 0, "--prices must not be negative")
         priced = self.input_price > 0 or self.output_price > 0
-        _check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
+        check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
 SPLITS = ("auto", "newest", "seed")
@@ -210,23 +224,23 @@ class TrainingConfig:
     """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
-        _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
-        _check(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
-        _check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
-        _check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
-        _check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
+        check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
+        check(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
+        check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
+        check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
+        check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
         for name in ("embedding_rate_factor", "halting_rate_factor"):
-            _check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
-        _check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
-        _check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
-        _check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
-        _check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
-        _check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
-        _check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
-        _check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
-        _check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
-        _check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
+            check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
+        check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
+        check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
+        check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
+        check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
+        check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
+        check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
+        check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
+        check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
+        check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +257,10 @@ class GateConfig:
     """Decisions after a roll-back before another HRM may take over."""
 
     def __post_init__(self) -> None:
-        _check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
-        _check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
-        _check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
-        _check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
+        check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
+        check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
+        check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
+        check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,15 +283,15 @@ class WatchConfig:
     """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
 
     def __post_init__(self) -> None:
-        _check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
-        _check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
-        _check(
+        check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
+        check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        check(
             0 <= self.drift_quantile < 1,
             f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
         )
-        _check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
-        _check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
-        _check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
+        check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
+        check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
+        check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,75 +308,10 @@ class RolloutConfig:
 
     def __post_init__(self) -> None:
         least = 20  # fewer can't tell 85% from 60%
-        _check(self.shadow == 0 or self.shadow >= least, f"--shadow must be 0 or at least {least}, not {self.shadow}")
-        _check(0 <= self.canary < 1, f"--canary must be a share from 0 to below 1, not {self.canary}")
+        check(self.shadow == 0 or self.shadow >= least, f"--shadow must be 0 or at least {least}, not {self.shadow}")
+        check(0 <= self.canary < 1, f"--canary must be a share from 0 to below 1, not {self.canary}")
         most = self.canary_decisions
-        _check(most >= least, f"--canary-decisions must be at least {least}, not {most}")
-
-
-@dataclass(frozen=True, slots=True)
-class ReinforceConfig:
-    """Phase 4: how the HRM learns from what its own decisions bring. Each term's equation: `training/reinforce.py`."""
-
-    every: int = 10
-    """Decisions whose reward has come to be known, after which an update follows."""
-    window: int = 64
-    """Newest decisions that an update learns from, those of earlier updates again: ten alone are mostly noise."""
-    learning_rate: float = 1e-4
-    """AdamW's."""
-    embedding_rate_factor: float = 1.0
-    """The token embedding's learning rate, as a multiple of the others'; phase 2's would learn the states by heart."""
-    value_rate: float = 1e-3
-    """The value head's learning rate."""
-    temperature: float | None = None
-    """The policy is softmax(logits / temperature); None: 1.6 times the one fitted on the held-out decisions."""
-    discount: float = 0.5
-    """gamma: what a reward one decision later counts for."""
-    trace_decay: float = 0.9
-    """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
-    clip: float = 0.2
-    """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
-    passes: int = 1
-    """Passes over the window in an update, fewer where the KL bound is reached."""
-    entropy: float = 0.08
-    """Weight of the policy's entropy, in nats."""
-    kl: float = 0.2
-    """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""
-    kl_half_decisions: int = 1000
-    """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
-    kl_bound: float = 0.05
-    """Largest mean KL divergence of one update, in nats; one beyond it is undone."""
-    bf16: bool = True
-    """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
-    baseline_decisions: int = 200
-    """Beside the agent: rewards that the HRM must have earned before the first update; they say what must be beaten."""
-    control_every: int = 10
-    """Of so many stretches of twenty decisions one is still made by the HRM that must be beaten: the world changes."""
-    watched_decisions: int = 200
-    """Newest rewards of improved versions that are held against those."""
-    cool_down_decisions: int = 200
-    """Decisions after a roll-back before it learns again."""
-    versions_kept: int = 10
-
-    def __post_init__(self) -> None:
-        for name in ("baseline_decisions", "watched_decisions"):
-            _check(getattr(self, name) >= 2, f"ReinforceConfig.{name} must be at least 2, not {getattr(self, name)}")
-        _check(self.control_every >= 2, f"ReinforceConfig.control_every must be at least 2, not {self.control_every}")
-        _check(self.cool_down_decisions >= 0, "ReinforceConfig.cool_down_decisions must not be negative")
-        _check(self.versions_kept >= 1, "ReinforceConfig.versions_kept must be at least 1")
-        _check(self.every >= 1, f"--rl-every must be at least 1 (0, no updates, is the caller's), not {self.every}")
-        _check(self.window >= 1, f"ReinforceConfig.window must be at least 1, not {self.window}")
-        _check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
-        for name in ("embedding_rate_factor", "value_rate", "kl_bound"):
-            _check(getattr(self, name) > 0, f"ReinforceConfig.{name} must be above 0, not {getattr(self, name)}")
-        _check(self.temperature is None or self.temperature > 0, f"--temperature must be above 0: {self.temperature}")
-        _check(0 <= self.discount < 1, f"--gamma must lie in [0, 1), not {self.discount}")
-        _check(0 <= self.trace_decay <= 1, f"ReinforceConfig.trace_decay must lie in [0, 1], not {self.trace_decay}")
-        _check(0 < self.clip < 1, f"ReinforceConfig.clip must lie in (0, 1), not {self.clip}")
-        _check(self.passes >= 1, f"ReinforceConfig.passes must be at least 1, not {self.passes}")
-        _check(self.entropy >= 0, f"--entropy must not be negative, is {self.entropy}")
-        _check(self.kl >= 0, f"--kl must not be negative, is {self.kl}")
-        _check(self.kl_half_decisions >= 1, "ReinforceConfig.kl_half_decisions must be at least 1")
+        check(most >= least, f"--canary-decisions must be at least {least}, not {most}")
 
 
 APPROVALS = ("never", "ask", "bounded")
@@ -394,14 +343,14 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         least = MIN_TRAINING_DECISIONS
-        _check(self.collect >= least, f"--collect must be at least {least}, not {self.collect}: nothing less trains")
-        _check(self.approve in APPROVALS, f"--approve must be one of {', '.join(APPROVALS)}, not {self.approve!r}")
-        _check(self.more_share > 0, f"RunConfig.more_share must be above 0, not {self.more_share}")
-        _check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
+        check(self.collect >= least, f"--collect must be at least {least}, not {self.collect}: nothing less trains")
+        check(self.approve in APPROVALS, f"--approve must be one of {', '.join(APPROVALS)}, not {self.approve!r}")
+        check(self.more_share > 0, f"RunConfig.more_share must be above 0, not {self.more_share}")
+        check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
         most = self.max_decisions
-        _check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
-        _check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
-        _check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
+        check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
+        check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
+        check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
 
 
 def training_settings(training: TrainingConfig, gate: GateConfig, model: HRMConfig) -> dict[str, Any]:

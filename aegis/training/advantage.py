@@ -1,0 +1,45 @@
+"""What a decision was worth beyond what was expected: generalised advantage estimation, over stretches of episodes.
+
+Schulman et al. 2016 (arXiv:1506.02438), equation 16; its terms stand in `aegis.training.reinforce`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aegis.types import State
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """A decision that was drawn from the policy, and what it brought."""
+
+    state: State
+    action: int
+    """Its place in the list"""
+    probabilities: tuple[float, ...]
+    """Those it was drawn from, of all actions"""
+    reward: float | None
+    """None while it is not known"""
+    learn: bool = True
+    """Whether the update learns from it; else it is there for the returns of those before it alone"""
+
+
+def estimate_advantages(
+    trajectories: Sequence[Sequence[Experience]], values: Tensor, discount: float, trace_decay: float
+) -> Tensor:
+    """Return each decision's advantage (B,), in points of reward; values: (B,), of all trajectories in their order."""
+    advantages, worth = [], values.tolist()
+    at = len(worth)
+    for trajectory in reversed(trajectories):
+        later, following = 0.0, worth[at - 1] if trajectory else 0.0
+        for one in reversed(trajectory):
+            at -= 1
+            error = 0.0 if one.reward is None else one.reward + discount * following - worth[at]
+            later, following = error + discount * trace_decay * later, worth[at]
+            advantages.append(later)
+    return torch.tensor(advantages[::-1], device=values.device)
