@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections import Counter
@@ -32,6 +33,9 @@ MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
 """In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
+_FIRST_COMPARED_SEED = 1_500_000_001
+_COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
+"""After so many decisions what is learned by then is measured in worlds of their own; the best of these is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
 """Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
 
@@ -222,7 +226,21 @@ def improve(
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
     learning = SimulatedLearning(policy, trainer, simulated, config, seed)
-    learning.run(decisions, lambda done, result: tick("learning", done, result))
+    best, best_mean, made = None, -math.inf, 0
+
+    def look(done: int, result: UpdateResult | None) -> None:
+        nonlocal best, best_mean, made
+        made += done
+        tick("learning", done, result)
+        if decisions >= 2 * _COMPARED_EVERY and (made % _COMPARED_EVERY == 0 or made == decisions):
+            compared = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
+            mean = measure(policy, simulated, compared, _COMPARED_DECISIONS, lambda more: None).mean
+            if mean > best_mean:
+                best, best_mean = copy.deepcopy(policy.model.state_dict()), mean
+
+    learning.run(decisions, look)
+    if best is not None:
+        policy.model.load_state_dict(best)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
     after = measure(policy, simulated, seeds, world_decisions, lambda done: tick("after", done, None))
