@@ -35,7 +35,7 @@ MEASURED_DECISIONS = 200
 _FIRST_MEASURED_SEED = 1_000_000_007
 _FIRST_COMPARED_SEED = 1_500_000_001
 _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
-"""After so many decisions what is learned by then is measured in worlds of their own; the best of these is the result"""
+"""After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
 """Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
 
