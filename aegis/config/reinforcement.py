@@ -15,7 +15,7 @@ class ReinforceConfig:
     """Decisions whose reward has come to be known, after which an update follows."""
     window: int = 64
     """Newest decisions that an update learns from, those of earlier updates again: ten alone are mostly noise."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     """AdamW's."""
     embedding_rate_factor: float = 1.0
     """The token embedding's learning rate, as a multiple of the others'; phase 2's would learn the states by heart."""
@@ -31,9 +31,9 @@ class ReinforceConfig:
     """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
     passes: int = 1
     """Passes over the window in an update, fewer where the KL bound is reached."""
-    entropy: float = 0.08
+    entropy: float = 0.03
     """Weight of the policy's entropy, in nats."""
-    kl: float = 0.2
+    kl: float = 0.1
     """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""
     kl_half_decisions: int = 1000
     """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
