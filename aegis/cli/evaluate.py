@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from aegis.types import Policy
 
 TEACHER, IMITATION = "teacher", "hrm"
+_UPDATES_TOGETHER = 10
+"""A point of a learning curve is the mean of so many updates"""
 
 
 def evaluate(
@@ -45,7 +47,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures and every episode to this file.")] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw mean rewards by decisions made into this PNG, SVG or PDF file.")
+        Path | None,
+        typer.Option(
+            help="Draw mean rewards by decisions made, and phase 4's learning curves, into this PNG, SVG or PDF file."
+        ),
     ] = None,
 ) -> None:
     """Compare policies by what they earn in the same simulated worlds: offline search, and nobody answers."""
@@ -91,7 +96,8 @@ def evaluate(
             write_json(report, document | {"results": [asdict(result) for result in results]})
             tell(f"  Figures: {report}")
         if plot is not None:
-            draw_curves(evaluation.within_world(results), plot, "decisions in a world")
+            learning = _learning_curves(Workspace(workspace))
+            draw_curves(evaluation.within_world(results), plot, "decisions in a world", learning)
             tell(f"  Plot: {plot}")
 
 
@@ -150,14 +156,46 @@ def _show(rows: Sequence[Row], worlds: int, decisions: int, lived: int) -> None:
     say("")
 
 
-def draw_curves(points: Sequence[CurvePoint], path: Path, xlabel: str = "decisions learned from") -> None:
-    """Draw mean rewards against decisions, a line for each series, with its interval as a band."""
+def _learning_curves(folder: Workspace) -> list[CurvePoint]:
+    """Return what phase 4 earned while it learned in a workspace: means over the last ten updates."""
+    from aegis import lifecycle
+    from aegis.evaluation import CurvePoint
+    from aegis.store import ImprovementLog
+
+    if not folder.database.exists():
+        return []
+    with lifecycle.open_store(folder) as store:
+        updates = ImprovementLog(store.database).all()
+    points = []
+    for base in dict.fromkeys(update.base for update in updates):
+        own = [one for one in updates if one.base == base and one.results.get("mean_reward") is not None]
+        for last in range(_UPDATES_TOGETHER, len(own) + 1):
+            rewards = [float(one.results["mean_reward"]) for one in own[last - _UPDATES_TOGETHER : last]]
+            points.append(CurvePoint(f"phase 4 of {base}", own[last - 1].learned, sum(rewards) / len(rewards)))
+    return points
+
+
+def draw_curves(
+    points: Sequence[CurvePoint],
+    path: Path,
+    xlabel: str = "decisions learned from",
+    learning: Sequence[CurvePoint] = (),
+) -> None:
+    """Draw mean rewards against decisions, a line for each series, its interval as a band; learning: beside them."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    panels = [(points, xlabel)] + ([(learning, "decisions learned from")] if learning else [])
+    figure, found = pyplot.subplots(1, len(panels), figsize=(7 * len(panels), 4.5), layout="constrained", squeeze=False)
+    for axes, (shown, label) in zip(found[0], panels, strict=True):
+        _draw_panel(axes, shown, label)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def _draw_panel(axes: Any, points: Sequence[CurvePoint], xlabel: str) -> None:
     for series in dict.fromkeys(point.series for point in points):
         own = [point for point in points if point.series == series]
         decisions = [point.decisions for point in own]
@@ -169,5 +207,3 @@ def draw_curves(points: Sequence[CurvePoint], path: Path, xlabel: str = "decisio
     axes.set(xlabel=xlabel, ylabel="mean reward of one decision")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)

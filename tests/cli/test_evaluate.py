@@ -7,7 +7,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from aegis.cli.evaluate import _learning_curves
 from aegis.cli.main import app
+from aegis.store import Database, ImprovementLog
+from aegis.types import utc_now
+from aegis.workspace import Workspace
 
 
 def call(*arguments):
@@ -69,3 +73,18 @@ def test_a_policy_that_is_not_there_is_refused_and_those_there_are_named(tmp_pat
 @pytest.mark.parametrize("path", ["x.txt", "none/x.png"])
 def test_a_plot_that_could_not_be_written_is_refused_at_once(tmp_path, path):
     assert call("--plot", tmp_path / path, "--workspace", tmp_path / "w").exit_code == 2
+
+
+def test_the_learning_curves_of_a_workspace_are_means_over_ten_updates(tmp_path):
+    folder = Workspace(tmp_path / "w")
+    assert _learning_curves(folder) == []
+    with Database(folder.database) as database:
+        for number in range(12):
+            results = {"mean_reward": float(number)}
+            ImprovementLog(database).add("hrm@1", None, 0, number, 10 * (number + 1), results, utc_now())
+    points = _learning_curves(folder)
+    assert [(one.series, one.decisions, one.reward) for one in points] == [
+        ("phase 4 of hrm@1", 100, 4.5),
+        ("phase 4 of hrm@1", 110, 5.5),
+        ("phase 4 of hrm@1", 120, 6.5),
+    ]
