@@ -63,8 +63,15 @@ def test_a_signal_ends_it_within_five_seconds_and_nothing_is_lost(tmp_path, numb
 def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path):
     arguments = [str(ROOT / "start_training.py"), "--workspace", str(tmp_path / "w"), *SCRIPTED, "--interval", "0.05"]
     environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    # The terminal echoes ^C where it comes, also amidst the bytes of a character.
     child = pexpect.spawn(
-        sys.executable, arguments, timeout=150, encoding="utf-8", dimensions=(40, 120), env=environment
+        sys.executable,
+        arguments,
+        timeout=150,
+        encoding="utf-8",
+        codec_errors="replace",
+        dimensions=(40, 120),
+        env=environment,
     )
     child.expect("Phase 1: Data Collection")
     child.expect("Collected")
