@@ -14,7 +14,10 @@ from typing import Any, Literal
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
+    AuditRateOption,
+    BackendOption,
     DeviceOption,
+    DriftOption,
     PresenceOption,
     RewardsOption,
     SeedOption,
@@ -26,6 +29,7 @@ from aegis.cli.improve import EveryOption
 from aegis.cli.screen import errors_explained
 from aegis.cli.start import (
     ApproveOption,
+    BatchOption,
     CanaryDecisionsOption,
     CanaryOption,
     CollectOption,
@@ -34,6 +38,7 @@ from aegis.cli.start import (
     LearningRateOption,
     ModelOption,
     ShadowOption,
+    ThresholdOption,
     set_deciding_threads,
 )
 from aegis.cli.world import (
@@ -46,7 +51,15 @@ from aegis.cli.world import (
     SearchOption,
     TokensOption,
 )
-from aegis.config import AgentConfig, ReinforceConfig, RolloutConfig, RunConfig, TrainingConfig
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -81,12 +94,17 @@ def prompt(
     vary_presence: PresenceOption = False,
     epochs: EpochsOption = _TRAINING.epochs,
     lr: LearningRateOption = _TRAINING.learning_rate,
+    batch_size: BatchOption = _TRAINING.batch_size,
+    threshold: ThresholdOption = GateConfig().threshold,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
     shadow: ShadowOption = _ROLLOUT.shadow,
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     rl_every: EveryOption = ReinforceConfig().every,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
     answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
     approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
     search: SearchOption = "offline",
@@ -115,11 +133,14 @@ def prompt(
             ),
             search=search,
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
-            training=TrainingConfig(epochs=epochs, learning_rate=lr),
+            training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
+            gate=GateConfig(threshold=threshold),
+            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
             reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
             device=device,
+            backend=backend,
             seed=seed,
         )
         session = Session(options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -17,6 +18,8 @@ import pytest
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.agent.proposals import Proposal
 from aegis.cli.command import COMMANDS
+from aegis.cli.repl import prompt
+from aegis.cli.start import start
 from aegis.lifecycle.lock import hold
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, Outcome, utc_now
@@ -207,3 +210,23 @@ def test_lines_from_a_pipe_are_commands_too(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "It rains" in done.stdout
     assert "Leaving" in done.stdout
+
+
+def test_its_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def refuse(options):
+        raise Reached(options)
+
+    monkeypatch.setattr("aegis.cli.session.Session", refuse)
+    given = {"audit_rate": 0.5, "drift_quantile": 0.0, "threshold": 0.9, "batch_size": 8, "backend": "eager", "seed": 3}
+    made = []
+    for command in (prompt, start):
+        with pytest.raises(Reached) as reached:
+            command(workspace=tmp_path, **given)
+        made.append(reached.value.args[0])
+    assert made[0] == made[1]
+    assert (made[0].watch.audit_rate, made[0].watch.drift_quantile, made[0].backend) == (0.5, 0.0, "eager")
+    ending = {"max_decisions", "until", "headless", "log_format"}
+    assert inspect.signature(start).parameters.keys() - inspect.signature(prompt).parameters.keys() == ending
