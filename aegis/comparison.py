@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import ConfigError
@@ -26,6 +25,7 @@ from aegis.promotion import (
     sentence_embeddings_installed,
     sentence_ridge_accuracy,
 )
+from aegis.promotion.interval import mean_interval
 from aegis.training import EpochResult, ImitationTrainer, split_by_episode
 from aegis.types import ActionList, Decision
 
@@ -131,7 +131,7 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     for one in measurements:
         groups.setdefault((one.size, one.model), []).append(one.accuracy)
     return [
-        Summary(size, model, float(np.mean(values)), _within_shares(_interval(values)), len(values))
+        Summary(size, model, float(np.mean(values)), _within_shares(mean_interval(values)), len(values))
         for (size, model), values in sorted(groups.items(), key=lambda item: item[0][0])
     ]
 
@@ -145,17 +145,9 @@ def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tu
     ours = by_model.pop(HRM_NAME)
     best = max(by_model, key=lambda model: np.mean(list(by_model[model].values())))
     differences = [ours[split] - by_model[best][split] for split in ours]
-    return best, float(np.mean(differences)), _interval(differences)
+    return best, float(np.mean(differences)), mean_interval(differences)
 
 
 def _within_shares(interval: tuple[float, float]) -> tuple[float, float]:
-    low, high = np.clip(interval, 0.0, 1.0)  # of a single split, nan stays nan
+    low, high = np.clip(interval, 0.0, 1.0)
     return float(low), float(high)
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    if len(values) < 2:
-        return (float("nan"), float("nan"))
-    error = float(stats.sem(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return (float(np.mean(values)) - half, float(np.mean(values)) + half)

@@ -10,13 +10,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from aegis.agent import RESEARCH_ACTIONS, choose_offered, most_probable
 from aegis.errors import ConfigError
+from aegis.promotion.interval import mean_interval
 from aegis.types import ActionList, Policy, State
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class Row:
     policy: str
     reward: float
     """Mean reward of one decision"""
-    interval: tuple[float, float]
-    """95%, by Student's t over worlds; nan for a single one"""
+    interval: tuple[float, float] | None
+    """95%, by Student's t over worlds; None for a single one"""
     worlds: int
     decisions: int
     actions: Mapping[str, float]
@@ -166,8 +167,9 @@ def summarise(results: Sequence[EpisodeResult]) -> list[Row]:
         for result in own:
             counts.update(result.actions)
         shares = {name: counts[name] / counts.total() for name in RESEARCH_ACTIONS.names}
-        mean, interval = mean_with_interval(_by_world(own).mean(axis=1))
-        rows.append(Row(policy, mean, interval, len({result.seed for result in own}), counts.total(), shares))
+        means = _by_world(own).mean(axis=1).tolist()
+        interval = mean_interval(means) if len(means) > 1 else None
+        rows.append(Row(policy, fmean(means), interval, len({result.seed for result in own}), counts.total(), shares))
     return sorted(rows, key=lambda row: -row.reward)
 
 
@@ -179,8 +181,8 @@ def within_world(results: Sequence[EpisodeResult]) -> list[CurvePoint]:
         length = len(next(result.rewards for result in results if result.policy == policy))
         means = rewards.cumsum(axis=1) / np.arange(1, rewards.shape[1] + 1)
         for made in range(length, rewards.shape[1] + 1, length):
-            mean, interval = mean_with_interval(means[:, made - 1])
-            points.append(CurvePoint(policy, made, mean, interval))
+            here = means[:, made - 1].tolist()
+            points.append(CurvePoint(policy, made, fmean(here), mean_interval(here) if len(here) > 1 else None))
     return points
 
 
@@ -190,12 +192,3 @@ def _by_world(results: Sequence[EpisodeResult]) -> np.ndarray:
     for result in sorted(results, key=lambda one: (one.seed, one.episode)):
         worlds.setdefault(result.seed, []).extend(result.rewards)
     return np.array(list(worlds.values()))
-
-
-def mean_with_interval(values: Sequence[float] | np.ndarray) -> tuple[float, tuple[float, float]]:
-    """Return the mean and its 95% interval by Student's t; nan where there is a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, (float("nan"), float("nan"))
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return mean, (mean - half, mean + half)

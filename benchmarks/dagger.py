@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.hrm import HRMPolicy
 from aegis.lifecycle import read_training_data
+from aegis.promotion.interval import mean_interval
 from aegis.rendering import render_state
 from aegis.training import ImitationTrainer
 from aegis.types import Decision
@@ -224,8 +224,8 @@ def summarise(lines: Sequence[dict[str, Any]]) -> list[str]:
         if rule != RANDOM and ahead:
             text += f"; ahead of random by {100 * np.mean(ahead):+.2f} points"
             if len(ahead) > 1:
-                half = stats.t.ppf(0.975, len(ahead) - 1) * stats.sem(ahead)
-                text += f" (95%: {100 * (np.mean(ahead) - half):+.2f} to {100 * (np.mean(ahead) + half):+.2f})"
+                low, high = mean_interval(ahead)
+                text += f" (95%: {100 * low:+.2f} to {100 * high:+.2f})"
         texts.append(text)
     return texts
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import gymnasium
@@ -24,11 +25,12 @@ from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import create_search
 from aegis.cli.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
-from aegis.evaluation import CurvePoint, evaluate, mean_with_interval, summarise
+from aegis.evaluation import CurvePoint, evaluate, summarise
 from aegis.lifecycle import open_store
 from aegis.lifecycle.improvement import SimulatedLearning, load_pair
 from aegis.lifecycle.sharpening import exploring_temperature
 from aegis.promotion import ModelRegistry
+from aegis.promotion.interval import mean_interval
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.workspace import Workspace
 
@@ -101,8 +103,7 @@ def judge(model: PPO, environment: ResearchEnv, seeds: Sequence[int], episodes: 
                 observation, reward, _, over, _ = environment.step(int(action))
                 rewards.append(reward)
         means.append(float(np.mean(rewards)))
-    mean, interval = mean_with_interval(means)
-    return CurvePoint(SERIES, decisions, mean, interval)
+    return CurvePoint(SERIES, decisions, fmean(means), mean_interval(means) if len(means) > 1 else None)
 
 
 def improve(

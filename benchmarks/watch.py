@@ -14,7 +14,7 @@ import numpy as np
 
 from aegis.config import WatchConfig
 from aegis.promotion import FallDetector
-from aegis.promotion.metrics import share_interval
+from aegis.promotion.interval import share_interval
 from aegis.promotion.monitor import thresholds
 
 PROMISED = share_interval(187, 220)[0]

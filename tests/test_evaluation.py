@@ -15,7 +15,6 @@ from aegis.evaluation import (
     EpisodeResult,
     evaluate,
     fixed_policies,
-    mean_with_interval,
     summarise,
     within_world,
 )
@@ -102,10 +101,8 @@ def test_curves_within_a_world_are_running_means_at_the_ends_of_episodes():
 
 
 def test_a_single_world_has_no_interval():
-    mean, (low, high) = mean_with_interval([2.0])
-    assert mean == 2.0
-    assert math.isnan(low)
-    assert math.isnan(high)
+    (row,) = summarise([EpisodeResult("p", 0, 0, (1.0, 3.0), {"idle": 2})])
+    assert (row.reward, row.interval) == (2.0, None)
 
 
 @pytest.mark.parametrize(("seeds", "episodes"), [([], 1), ([0], 0)])

@@ -148,7 +148,7 @@ def _draw(measured: list[Measurement], path: Path) -> None:
         axes.errorbar(
             [row.size for row in own],
             [100 * row.mean for row in own],
-            errors,
+            errors if own[0].splits > 1 else None,
             label=model,
             marker="o",
             capsize=3,

@@ -86,7 +86,7 @@ def evaluate(
             "episode_length": config.episode_length,
             "lived": lived,
             "rewards": dict(config.rewards),
-            "policies": [_record(row) for row in rows],
+            "policies": [asdict(row) for row in rows],
         }
         if as_json:
             say(json.dumps(document, indent=2))
@@ -135,19 +135,13 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
     return found
 
 
-def _record(row: Row) -> dict[str, Any]:
-    low, high = row.interval
-    return asdict(row) | {"interval": None if low != low else [low, high]}
-
-
 def _show(rows: Sequence[Row], worlds: int, decisions: int, lived: int) -> None:
     say("")
     before = f", after {lived} made before" if lived else ""
     say(f"Mean reward of one decision, in {worlds} worlds of {decisions} decisions{before}")
     say(f"  {'':<20}{'reward':>8}  {'95% interval':<18}{'decisions':>9}   search  ask  propose  idle")
     for row in rows:
-        low, high = row.interval
-        interval = "one world only" if low != low else f"{low:+.3f} to {high:+.3f}"
+        interval = "{:+.3f} to {:+.3f}".format(*row.interval) if row.interval else "one world only"
         shares = [f"{share:.0%}" for share in row.actions.values()]
         say(
             f"  {row.policy:<20}{row.reward:>+8.3f}  {interval:<18}{row.decisions:>9}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Any
 
 from aegis.config import ReinforceConfig
+from aegis.promotion.interval import difference_interval, is_bounded
 from aegis.store import DecisionStore, ImprovementLog
 
 STATE_KEY = "improvement"
@@ -45,8 +44,7 @@ class Earning:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object; an interval without bounds is null."""
-        bounded = all(map(math.isfinite, self.difference))
-        return asdict(self) | {"difference": list(self.difference) if bounded else None}
+        return asdict(self) | {"difference": list(self.difference) if is_bounded(self.difference) else None}
 
 
 def read_state(store: DecisionStore) -> ImprovementState | None:
@@ -82,18 +80,3 @@ def read_earning(store: DecisionStore, state: ImprovementState, config: Reinforc
         len(anchor),
         difference_interval(improved, anchor),
     )
-
-
-def difference_interval(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the two-sided interval of the difference of two means, variances unequal; unbounded below two values."""
-    if min(len(one), len(other)) < 2:
-        return -math.inf, math.inf
-    gap = fmean(one) - fmean(other)
-    parts = [variance(values) / len(values) for values in (one, other)]
-    if not sum(parts):
-        return gap, gap
-    from scipy import stats
-
-    degrees = sum(parts) ** 2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (one, other), strict=True))
-    half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * math.sqrt(sum(parts))
-    return gap - half, gap + half

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds, most_probable
@@ -20,6 +20,7 @@ from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.experience import gather
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
 from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
@@ -103,16 +104,6 @@ class Improved:
             "gain_interval": list(interval),
             "serves": self.serving is not None,
         }
-
-
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return a mean's two-sided interval by Student's t; all numbers where there is but one value."""
-    if len(values) < 2:
-        return -math.inf, math.inf
-    from scipy import stats
-
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
 
 
 def measure(

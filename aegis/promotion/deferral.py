@@ -14,7 +14,7 @@ import numpy as np
 
 from aegis.errors import ConfigError
 from aegis.promotion.calibration import with_temperature
-from aegis.promotion.metrics import share_interval
+from aegis.promotion.interval import share_interval
 from aegis.types import ActionList, Policy, State
 
 if TYPE_CHECKING:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from aegis.promotion.calibration import calibration_error
+from aegis.promotion.interval import share_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,3 @@ def agreement_of(
         chance=float(counts @ picked) / total**2,
         calibration_error=calibration_error,
     )
-
-
-@functools.lru_cache(maxsize=4096)
-def share_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the two-sided interval of a share, Clopper and Pearson's (exact)."""
-    bounds = binomtest(count, total).proportion_ci(confidence_level=confidence, method="exact")
-    return float(bounds.low), float(bounds.high)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from aegis.promotion.metrics import share_interval
+from aegis.promotion.interval import difference_interval, share_interval
 from aegis.promotion.monitor import Watch, WatchLevel
 
 LEAST_REWARDS = 10
@@ -72,15 +71,11 @@ def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dic
     if min(len(candidate), len(teacher)) < LEAST_REWARDS:
         return None
     own, other = float(np.mean(candidate)), float(np.mean(teacher))
-    bounds = (own - other, own - other)
-    if np.ptp(candidate) or np.ptp(teacher):  # of constants there is no interval
-        found = stats.ttest_ind(candidate, teacher, equal_var=False).confidence_interval(_REWARD_CONFIDENCE)
-        bounds = (float(found.low), float(found.high))
     return {
         "candidate": own,
         "teacher": other,
         "decisions": [len(candidate), len(teacher)],
-        "difference": list(bounds),
+        "difference": list(difference_interval(candidate, teacher, _REWARD_CONFIDENCE)),
     }
 
 

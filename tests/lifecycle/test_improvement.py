@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -12,7 +10,7 @@ from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
 from aegis.lifecycle import improve, open_store
-from aegis.lifecycle.improvement import mean_interval, measure
+from aegis.lifecycle.improvement import measure
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 
@@ -94,8 +92,3 @@ def test_what_comes_late_is_counted_where_it_belongs(make_search):
     found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
     assert found.mean < -0.05
     assert found.actions == {"ask_human": 60}
-
-
-def test_a_mean_has_students_interval():
-    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((-0.484, 4.484), abs=1e-3)
-    assert mean_interval([1.0]) == (-math.inf, math.inf)

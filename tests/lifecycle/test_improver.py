@@ -15,7 +15,7 @@ from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
 from aegis.lifecycle import ServingWatch, open_store, read_standing
-from aegis.lifecycle.earning import ImprovementState, difference_interval, read_earning, read_state, write_state
+from aegis.lifecycle.earning import ImprovementState, read_earning, read_state, write_state
 from aegis.lifecycle.improvement import LEARNER_FILE
 from aegis.lifecycle.improver import Improver, carry_out_improvement
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy
@@ -337,9 +337,3 @@ def test_it_runs_beside_until_it_is_over(life):
     thread.join(10)
     assert life.serving != "hrm@1"
     assert said == []
-
-
-def test_the_interval_of_a_difference_is_welchs():
-    low, high = difference_interval([1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, 1.0, 0.0])
-    assert (low, high) == pytest.approx((0.1566, 4.0434), abs=2e-3)
-    assert difference_interval([1.0], [2.0, 3.0]) == (-math.inf, math.inf)
