@@ -30,6 +30,8 @@ from aegis.training import ImitationTrainer
 from aegis.types import Decision
 
 DATA = Path(__file__).parent / "comparison" / "decisions.jsonl.gz"
+FIRST_RUN = 5170
+"""Decisions of the file's first run; the later ones are of other worlds"""
 BASE = "none"
 RANDOM = "random"
 
@@ -240,7 +242,7 @@ def main() -> None:
     rules = options.rules.split(",")
     if unknown := sorted(set(rules) - set(RULES)):
         parser.error(f"--rules: unknown {', '.join(unknown)}; there are {', '.join(RULES)}")
-    decisions = list(read_training_data(DATA).decisions)
+    decisions = list(read_training_data(DATA).decisions)[:FIRST_RUN]
     for seed in map(int, options.seeds.split(",")):
         training = TrainingConfig(epochs=options.epochs, seed=seed, checkpoint_every_epochs=options.epochs)
         run_seed(decisions, seed, rules, training, options.file)

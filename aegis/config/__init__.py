@@ -205,7 +205,7 @@ class TrainingConfig:
     """The learning rate at the last step, as a share of the peak."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient over all parameters."""
-    segments_growth_share: float = 0.5
+    segments_growth_share: float = 1.0
     """Share of the epochs over which the segments of thinking grow from 1 to the model's `max_segments`."""
     to_the_end_share: float = 0.05
     """Share of the batches in which every state thinks for all segments, right answer or not."""

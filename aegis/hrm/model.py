@@ -211,11 +211,20 @@ class HRM(
         patch = self.config.patch_length
         # Before the first token stand as many empty places as leave it a patch of its own, position 0.
         before, after = patch - 1, -(tokens.shape[1] - 1) % patch
-        rows = F.embedding(ids, self.token_embedding.weight, sparse=self.sparse_gradients).sum(2)  # (B, T, D)
-        if mask is not None:
-            rows = rows * mask[:, :, None]
-            mask = F.pad(mask, (before, after)).unflatten(1, (-1, patch)).any(-1)
-        return F.pad(rows, (0, 0, before, after)).unflatten(1, (-1, patch)).sum(2), mask
+        # An empty place holds a neighbour's ids and counts for nothing, so that no other row of the table is read.
+        ids = torch.cat([ids[:, :1].expand(-1, before, -1), ids, ids[:, -1:].expand(-1, after, -1)], 1)
+        given = F.pad(torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask, (before, after))
+        bags = ids.view(-1, patch * ids.shape[-1])  # (B x P, patch x n-grams)
+        rows = F.embedding_bag(
+            bags,
+            self.token_embedding.weight,
+            mode="sum",
+            sparse=self.sparse_gradients,
+            per_sample_weights=given.float().repeat_interleave(ids.shape[-1], 1).view(bags.shape),
+        )
+        return rows.view(len(tokens), -1, rows.shape[-1]), None if mask is None else given.unflatten(
+            1, (-1, patch)
+        ).any(-1)
 
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.low_level(low, self.high_to_low(high + inputs), mask)

@@ -1,7 +1,7 @@
 """Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
 
-What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow from 1 over the first half
-of the epochs.
+What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow from 1 over the
+epochs.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class EpochResult:
     train_accuracy: float
     """On the training decisions, as they were learned"""
     heldout_accuracy: float
+    """After the last epoch as the policy decides; before it of the first segment's answers"""
     learning_rate: float
     """At its last step"""
 
@@ -168,13 +169,14 @@ class ImitationTrainer:
         return loss_sum / len(data), right / len(data)
 
     def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int) -> float:
-        """Return the accuracy with the segments trained so far; after the last epoch exactly as the policy decides.
+        """Return the accuracy; after the last epoch exactly as the policy decides.
 
-        Before the last epoch, of many decisions only some are asked, the same each time.
+        Before it, to see the progress at little cost: of the first segment's answers, and of many decisions only some
+        are asked, the same each time.
         """
         model.eval()
         exactly = epoch == self.config.epochs
-        segments = self._segments(epoch, model.config.max_segments)
+        segments = None if exactly else 1
         rows = np.arange(len(data))
         if not exactly and len(rows) > self.config.epoch_heldout_decisions:
             rows = np.linspace(0, len(data) - 1, self.config.epoch_heldout_decisions).astype(np.int64)
