@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     for one in measurements:
         groups.setdefault((one.size, one.model), []).append(one.accuracy)
     return [
-        Summary(size, model, float(np.mean(values)), _within_shares(mean_interval(values)), len(values))
+        Summary(size, model, fmean(values), _within_shares(mean_interval(values)), len(values))
         for (size, model), values in sorted(groups.items(), key=lambda item: item[0][0])
     ]
 
@@ -143,9 +144,9 @@ def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tu
         if one.size == size:
             by_model.setdefault(one.model, {})[one.split] = one.accuracy
     ours = by_model.pop(HRM_NAME)
-    best = max(by_model, key=lambda model: np.mean(list(by_model[model].values())))
+    best = max(by_model, key=lambda model: fmean(by_model[model].values()))
     differences = [ours[split] - by_model[best][split] for split in ours]
-    return best, float(np.mean(differences)), mean_interval(differences)
+    return best, fmean(differences), mean_interval(differences)
 
 
 def _within_shares(interval: tuple[float, float]) -> tuple[float, float]:

@@ -213,7 +213,8 @@ class TrainingConfig:
     """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
     checkpoint_every_epochs: int = 5
     epoch_heldout_decisions: int = 2000
-    """Held-out decisions that the accuracy after an epoch is measured on; after the last one it is on all."""
+    """Held-out decisions that the accuracy after an epoch is measured on, by the first segment's answers; after the
+    last one it is on all, as the policy decides."""
     heldout_share: float = 0.2
     """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
     split: str = "auto"

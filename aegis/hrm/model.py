@@ -215,16 +215,11 @@ class HRM(
         ids = torch.cat([ids[:, :1].expand(-1, before, -1), ids, ids[:, -1:].expand(-1, after, -1)], 1)
         given = F.pad(torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask, (before, after))
         bags = ids.view(-1, patch * ids.shape[-1])  # (B x P, patch x n-grams)
-        rows = F.embedding_bag(
-            bags,
-            self.token_embedding.weight,
-            mode="sum",
-            sparse=self.sparse_gradients,
-            per_sample_weights=given.float().repeat_interleave(ids.shape[-1], 1).view(bags.shape),
-        )
-        return rows.view(len(tokens), -1, rows.shape[-1]), None if mask is None else given.unflatten(
-            1, (-1, patch)
-        ).any(-1)
+        table = self.token_embedding.weight
+        weights = given.to(table.dtype).repeat_interleave(ids.shape[-1], 1).view(bags.shape)
+        rows = F.embedding_bag(bags, table, mode="sum", sparse=self.sparse_gradients, per_sample_weights=weights)
+        mask = None if mask is None else given.unflatten(1, (-1, patch)).any(-1)
+        return rows.view(len(tokens), -1, rows.shape[-1]), mask
 
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.low_level(low, self.high_to_low(high + inputs), mask)

@@ -193,7 +193,12 @@ class ImitationTrainer:
         return math.ceil(len(data) / self.config.batch_size)
 
     def _segments(self, epoch: int, longest: int) -> int:
-        """Return the most segments of an epoch: from 1, growing evenly. Thinking on from noise teaches nothing."""
+        """Return the most segments of an epoch: from 1, growing evenly. Thinking on from noise teaches nothing.
+
+        The last of several epochs has them all, as the policy will.
+        """
+        if 1 < epoch == self.config.epochs:
+            return longest
         growing = self.config.segments_growth_share * self.config.epochs
         return min(longest, 1 + int(longest * (epoch - 1) / growing))
 

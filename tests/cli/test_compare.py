@@ -5,7 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from aegis.cli.compare import _draw
 from aegis.cli.main import app
+from aegis.comparison import HRM_NAME, Measurement
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,13 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
         "Left out: MiniLM sentence embeddings, ridge, not installed: pip install 'aegis-hrm[compare]'" in result.output
     )
     assert "The HRM's lead over the best of the others (" in result.output
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("splits", [1, 6])
+def test_a_model_of_the_same_accuracy_on_every_split_is_drawn(tmp_path, splits):
+    measured = [Measurement(100, split, HRM_NAME, 0.1, 50) for split in range(splits)]
+    _draw(measured, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -220,6 +220,16 @@ def test_a_position_is_the_sum_of_its_patch_and_the_first_token_has_one_of_its_o
     torch.testing.assert_close(seen[0], model.high_start + expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_model_of_another_number_format_thinks_the_same(dtype):
+    model = make_model(patch_length=3, ngram_length=2)
+    tokens = torch.tensor(random_ids(7))
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    mask[0, 5:] = False
+    expected = model(tokens, mask, ACTIONS).logits
+    torch.testing.assert_close(model.to(dtype)(tokens, mask, ACTIONS).logits, expected, atol=0.05, rtol=0.05)
+
+
 @pytest.mark.parametrize(("tokens", "positions"), [(1, 1), (2, 2), (4, 2), (5, 3), (94, 32)])
 def test_three_tokens_a_patch_are_a_third_of_the_positions(tokens, positions):
     carry = make_model(patch_length=3)(torch.tensor(random_ids(tokens)), None, ACTIONS).carry
