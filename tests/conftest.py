@@ -15,6 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["AEGIS_CACHE"] = _CACHE
 # Two torch programs whose threads spin while they wait stand still together.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside what they start
 
 # A busy machine is no fault of the code: how long one example takes is not judged.
 settings.register_profile("aegis", deadline=None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli import spin_longer_when_alone
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, heading, say, write_json
 from aegis.config import TrainingConfig
@@ -35,6 +36,7 @@ def bench(
 ) -> None:
     """Measure the HRM beside GPT-2's architecture on the shipped states: deciding, training, memory."""
     with errors_explained():
+        spin_longer_when_alone()
         training = TrainingConfig(epochs=epochs if train else _QUICK_EPOCHS)
         for path, option in ((report, "--json"), (plot, "--plot")):
             if path is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aegis.cli import spin_longer_when_alone
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 from aegis.workspace import Workspace
@@ -42,6 +43,7 @@ def compare(
 ) -> None:
     """Compare the HRM with simple models on the same held-out decisions, by number of decisions."""
     with errors_explained():
+        spin_longer_when_alone()
         for path, option in ((report, "--json"), (plot, "--plot")):
             if path is not None:
                 check_writable(path, option)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aegis.cli import spin_longer_when_alone
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
@@ -73,6 +74,7 @@ def train(
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
     with errors_explained():
+        spin_longer_when_alone()
         training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
         gate = GateConfig(threshold=threshold)
         if rl_decisions and rl_decisions < ReinforceConfig().every:

@@ -1,11 +1,14 @@
 """`aegis train` from the outside: what it prints, writes and exits with."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from aegis.cli import spin_longer_when_alone
 from aegis.cli.main import app
 from aegis.config import HRMConfig
 
@@ -145,3 +148,22 @@ def test_resuming_what_is_not_there_says_so(write_decisions, tmp_path):
     result = run("train", "--data", write_decisions(120), "--workspace", tmp_path / "w", "--resume")
     assert result.exit_code == 2
     assert "no checkpoint to resume from" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("running", "given", "spins"), [(1, False, "10000"), (3, False, "1000"), (1, True, "1000"), (None, False, "1000")]
+)
+def test_threads_spin_longer_only_where_nothing_else_computes_and_nobody_said_otherwise(
+    monkeypatch, running, given, spins
+):
+    def read_text(path, *_):
+        if running is None:
+            raise FileNotFoundError(path)
+        return f"0.00 0.01 0.05 {running}/78 31195\n"
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr("aegis.cli._GIVEN", given)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
+    spin_longer_when_alone()
+    assert os.environ["GOMP_SPINCOUNT"] == spins
