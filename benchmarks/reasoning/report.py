@@ -82,10 +82,10 @@ def plot_segments(results: list[Result], path: Path) -> None:
                 flat = len(axis.lines)
                 axis.axhline(heights[0], linestyle=":", color=f"C{flat}", label=f"{title}, {steps} steps")
                 continue
-            axis.plot(range(1, len(heights) + 1), heights, marker=".", label=f"{title}, N · T · S = {thinking}")
+            axis.plot(range(1, len(heights) + 1), heights, marker=".", label=f"{title}, {thinking}, {steps} steps")
             axis.axvline(found[0]["run"]["thinking"]["segments"], color="lightgray", zorder=0)
         axis.set(title=name, xlabel="segments (trained with: grey line)", ylabel="exact, %", ylim=(-2, 102))
-    axes[0].legend(fontsize=7)
+        axis.legend(fontsize=6, title="N · T · S", title_fontsize=6)
     drawn.savefig(path, dpi=80)
 
 

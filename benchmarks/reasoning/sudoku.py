@@ -9,7 +9,7 @@ Ints = NDArray[np.int64]
 
 BOX_WIDTH = {4: 2, 6: 3}
 """Columns of a box by side; a box has 2 rows."""
-GIVENS = {4: 5, 6: 12}
+GIVENS = {4: 5, 6: 20}
 """Cells a puzzle is dug down to, where digging further leaves one solution."""
 VARIATIONS = 8
 """Puzzles made from each one that was dug, by the symmetries of the game."""
