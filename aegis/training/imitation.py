@@ -1,7 +1,7 @@
 """Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
 
-What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow from 1 over the
-epochs.
+What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow
+from 1 over the epochs.
 """
 
 from __future__ import annotations
