@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from aegis.hrm.fused import FusedBlock, GradientSink
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
@@ -50,13 +53,26 @@ class Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
+        self.sink: GradientSink | None = None
+        """Takes the gradients that backward passes on a CPU would leave in the parameters' `grad`."""
 
     def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
         """Return the new state of every position, (B, T, D), or of position 0 alone, (B, 1, D)."""
+        if not x.is_cuda and not (self.training and self.dropout.p):
+            return self._fused(x, mask, first_only)
         read = self.attention(self.attention_norm(x), mask, first_only)
         x = (x[:, :1] if first_only else x) + self.dropout(read)
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         return x + self.dropout(self.contract(hidden))
+
+    def _fused(self, x: Tensor, mask: Tensor | None, first_only: bool) -> Tensor:
+        bias = None
+        if mask is not None:
+            bias = torch.zeros(mask.shape, dtype=self.expand.weight.dtype).masked_fill_(~mask, float("-inf"))
+            bias = bias.expand(-1, self.attention.heads, -1, -1).reshape(-1, 1, mask.shape[-1])  # (B x heads, 1, T)
+        with torch.autocast("cpu", enabled=False):
+            result: Tensor = FusedBlock.apply(x, bias, first_only, self, *self.parameters())
+        return result
 
 
 class Level(nn.Module):

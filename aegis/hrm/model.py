@@ -99,6 +99,10 @@ class HRM(
         """How many trainable numbers the model has."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def positions(self, tokens: int) -> int:
+        """Return how many positions an input of so many tokens has."""
+        return 1 + math.ceil((tokens - 1) / self.config.patch_length)
+
     def start(self, batch: int, length: int) -> Carry:
         """Return the carry before the first segment: the same fixed random vectors at every position."""
         return Carry(self.high_start.expand(batch, length, -1), self.low_start.expand(batch, length, -1))

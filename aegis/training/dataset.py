@@ -60,6 +60,18 @@ class Examples:
         mask = None if self.mask is None else move(self.mask)
         return Examples(move(self.tokens), mask, move(self.targets), move(self.labels))
 
+    def select(self, rows: slice | Tensor) -> Examples:
+        """Return some of the rows, padded as before."""
+        mask = None if self.mask is None else self.mask[rows]
+        return Examples(self.tokens[rows], mask, self.targets[rows], self.labels[rows])
+
+    def trim(self, multiple: int) -> Examples:
+        """Return the batch without the padding that it does not need, but padded to a multiple of `multiple`."""
+        if self.mask is None:
+            return self
+        longest = math.ceil(int(self.mask.sum(1).max()) / multiple) * multiple
+        return Examples(self.tokens[:, :longest], self.mask[:, :longest], self.targets, self.labels)
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,12 @@ from aegis.training.checkpoint import (
     write_checkpoint,
 )
 from aegis.training.dataset import Dataset, encode_decisions, shuffled_batches
-from aegis.training.learner import Learner
+from aegis.training.learner import PADDING_MULTIPLE, PARTS, Learner
 from aegis.training.optimizer import HRMOptimizer
+from aegis.training.team import Team
 from aegis.types import ActionList, Decision
 
-PADDING_MULTIPLE = 12
-"""oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory and no slower."""
-_EVALUATION_BATCH = 64
+_EVALUATION_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +124,35 @@ class ImitationTrainer:
             remove_checkpoints(checkpoints)
         self._on_start(model, len(epochs))
         outputs = output_tokens(encode_actions(self.actions), self.device)
-        learner = Learner(model, optimizer, outputs, self.config, self._bf16, self._on_notice)
-        for epoch in range(len(epochs) + 1, self.config.epochs + 1):
-            loss, train_accuracy = self._train_epoch(learner, data, epoch)
-            if epoch == self.config.epochs:
-                optimizer.release()
-            result = EpochResult(
-                epoch=epoch,
-                loss=loss,
-                train_accuracy=train_accuracy,
-                heldout_accuracy=self._accuracy(model, judged, outputs, epoch),
-                learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
-            )
-            epochs.append(result)
-            self._on_epoch(result)
-            if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
-                state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
-                write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
+        positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
+        with self._team() as team:
+            shared = team if team.threads > 1 else None
+            learner = Learner(model, optimizer, outputs, self.config, self._bf16, self._on_notice, shared, positions)
+            for epoch in range(len(epochs) + 1, self.config.epochs + 1):
+                loss, train_accuracy = self._train_epoch(learner, data, epoch)
+                if epoch == self.config.epochs:
+                    optimizer.release()
+                result = EpochResult(
+                    epoch=epoch,
+                    loss=loss,
+                    train_accuracy=train_accuracy,
+                    heldout_accuracy=self._accuracy(model, judged, outputs, epoch, team),
+                    learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
+                )
+                epochs.append(result)
+                self._on_epoch(result)
+                if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
+                    state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
+                    write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
         optimizer.release()
         policy = HRMPolicy(model, self.codec, self.actions, device=self.device)
         paths = [path for _, path in find_checkpoints(checkpoints)]
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
+
+    def _team(self) -> Team:
+        """Return the threads that share a batch: one where the device shares its work itself, or dropout is drawn."""
+        alone = self.device.type != "cpu" or self._model_config.dropout > 0
+        return Team(1 if alone else min(PARTS, torch.get_num_threads()))
 
     def _encoded(self, decisions: Sequence[Decision] | Dataset) -> Dataset:
         if isinstance(decisions, Dataset):
@@ -163,12 +171,12 @@ class ImitationTrainer:
             for step, rows in enumerate(shuffled_batches(data.lengths, self.config.batch_size, generator)):
                 to_the_end = float(torch.rand((), generator=generator)) < self.config.to_the_end_share
                 rate = self._learning_rate((epoch - 1) * steps + step, steps)
-                learner.step(data.batch(rows, PADDING_MULTIPLE), segments, to_the_end, rate)
+                learner.step(data.batch(rows, learner.padding_multiple), segments, to_the_end, rate)
                 self._on_batch(epoch, step + 1, steps)
         loss_sum, right = learner.take_totals()
         return loss_sum / len(data), right / len(data)
 
-    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int) -> float:
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int, team: Team) -> float:
         """Return the accuracy; after the last epoch exactly as the policy decides.
 
         Before it, to see the progress at little cost: of the first segment's answers, and of many decisions only some
@@ -181,13 +189,16 @@ class ImitationTrainer:
         if not exactly and len(rows) > self.config.epoch_heldout_decisions:
             rows = np.linspace(0, len(data) - 1, self.config.epoch_heldout_decisions).astype(np.int64)
         rows = rows[np.argsort(data.lengths[rows], kind="stable")]  # little padding
-        right = torch.zeros((), dtype=torch.long, device=self.device)
-        for start in range(0, len(rows), _EVALUATION_BATCH):
+
+        @torch.no_grad()
+        def count_right(start: int) -> Tensor:
             batch = data.batch(rows[start : start + _EVALUATION_BATCH], PADDING_MULTIPLE).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16 and not exactly):
                 logits, _ = model.think(batch.tokens, batch.mask, outputs, max_segments=segments)
-            right += (logits.argmax(-1) == batch.labels).sum()
-        return int(right) / len(rows)
+            return (logits.argmax(-1) == batch.labels).sum()
+
+        right = team.run([partial(count_right, start) for start in range(0, len(rows), _EVALUATION_BATCH)])
+        return int(torch.stack(right).sum()) / len(rows)
 
     def _steps(self, data: Dataset) -> int:
         return math.ceil(len(data) / self.config.batch_size)

@@ -10,7 +10,11 @@ something (adaptive computation: section 2 of the paper).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +23,10 @@ from torch.nn import functional as F
 from aegis.config import TrainingConfig
 from aegis.hrm import HRM, Carry, SegmentOutput
 from aegis.training.dataset import Examples
-from aegis.training.optimizer import HRMOptimizer
+from aegis.training.optimizer import HRMOptimizer, Replica
+from aegis.training.team import Team
+
+T = TypeVar("T")
 
 HALTING_WEIGHT = 0.5
 CLEAR_LEAD = 0.1
@@ -28,11 +35,28 @@ ROWS_MULTIPLE = 4
 """States that think on do so in multiples of this: few shapes again, and one state costs about as much as four."""
 
 
+PARTS = 2
+"""Parts of a batch that a team computes side by side. Their number does not depend on the threads, so neither do the
+weights. More parts cost more: each reads all weights, and packs them for its products."""
+PADDING_MULTIPLE = 12
+"""In bfloat16 oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory, no slower."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a part of a batch came to in one segment."""
+
+    out: SegmentOutput
+    losses: Tensor
+    right: Tensor
+
+
 class Learner:
     """Takes steps on batches, and adds up what they came to.
 
-    When a device's memory does not suffice, a batch is computed in parts of half the size from then on, and their
-    gradients are added: the step is the same within rounding.
+    team: computes each batch in `PARTS`, side by side; None: the device computes it at once. positions: the most of any
+    input. When a device's memory does not suffice, a batch is computed in parts of half the size from then on, one
+    after the other, and their gradients are added: the step is the same within rounding.
     """
 
     def __init__(
@@ -43,10 +67,18 @@ class Learner:
         config: TrainingConfig,
         bf16: bool,
         on_notice: Callable[[str], None] = lambda line: None,
+        team: Team | None = None,
+        positions: int | None = None,
     ) -> None:
         self.model = model
         self.part_size = config.batch_size
         """Decisions that are computed together"""
+        self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length
+        """Inputs are padded to a multiple of so many tokens"""
+        if team is not None:
+            self.part_size = math.ceil(config.batch_size / PARTS)
+            optimizer.replicate(PARTS, positions or model.config.max_positions)
+        self._team = team or Team()
         self._optimizer = optimizer
         self._outputs = outputs
         self._device = outputs.device
@@ -63,7 +95,7 @@ class Learner:
         totals = self._learn(batch, segments, to_the_end)
         while totals is None:
             totals = self._learn(batch, segments, to_the_end)
-        self._optimizer.step(learning_rate)
+        self._optimizer.step(learning_rate, self._team)
         self._totals += totals
 
     def take_totals(self) -> tuple[float, int]:
@@ -97,53 +129,82 @@ class Learner:
         return None
 
     def _think(self, batch: Examples, segments: int, to_the_end: bool) -> Tensor:
-        tokens, mask, labels = batch.tokens, batch.mask, batch.labels
-        targets = batch.targets
         if self._target_weight < 1:
-            chosen = F.one_hot(labels, targets.shape[1]).float()
-            targets = self._target_weight * targets + (1 - self._target_weight) * chosen  # (B, A)
+            chosen = F.one_hot(batch.labels, batch.targets.shape[1]).float()
+            targets = self._target_weight * batch.targets + (1 - self._target_weight) * chosen  # (B, A)
+            batch = replace(batch, targets=targets)
         totals = self._no_totals()
         carry: Carry | None = None
+        count = len(batch.labels)
         for segment in range(1, segments + 1):
-            parts = [slice(at, at + self.part_size) for at in range(0, len(labels), self.part_size)]
-            outs, losses, hits = [], [], []
-            for part in parts:
-                part_carry = None if carry is None else Carry(carry.high[part], carry.low[part])
-                with self._precision():
-                    part_mask = None if mask is None else mask[part]
-                    out = self.model(tokens[part], part_mask, self._outputs, part_carry, last=segment == segments)
-                imitation = F.cross_entropy(out.logits, targets[part], reduction="none")
-                right = out.logits.detach().argmax(-1) == labels[part]
-                clear = lead(targets[part], out.logits.detach()) >= CLEAR_LEAD
-                halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
-                ((imitation + HALTING_WEIGHT * halting).sum() / len(batch.labels)).backward()
-                self._optimizer.collect()
-                outs.append(out)
-                losses.append(imitation.detach())
-                hits.append(right)
-            loss, right = torch.cat(losses), torch.cat(hits)
+            slices = [slice(at, at + self.part_size) for at in range(0, len(batch.labels), self.part_size)]
+            parts = self._side_by_side(slices, partial(self._learn_part, batch, carry, segment == segments, count))
+            loss, right = torch.cat([part.losses for part in parts]), torch.cat([part.right for part in parts])
             going_on, done = choose_going_on(right, segment < segments, to_the_end)
             totals += torch.stack([loss[done].sum(), right[done].sum()])
             if not len(going_on):
                 break
-            carry = self._finish(outs, parts, going_on)
-            going_on = going_on if len(parts) == 1 else going_on.sort().values  # as the parts were put together
-            tokens, mask = tokens[going_on], None if mask is None else mask[going_on]
-            targets, labels = targets[going_on], labels[going_on]
+            going_on = going_on if len(parts) == 1 else going_on.sort().values  # as the parts are put together
+            carry = self._finish(parts, slices, going_on)
+            batch = batch.select(going_on)
         return totals
 
-    def _finish(self, outs: list[SegmentOutput], parts: list[slice], going_on: Tensor) -> Carry:
+    def _side_by_side(self, slices: list[slice], compute: Callable[[Replica, slice], T]) -> list[T]:
+        """Compute something for each part, by replicas that each compute one part at a time."""
+        replicas = self._optimizer.replicas[: len(slices)]
+
+        def carry_out(place: int) -> list[T]:
+            return [compute(replicas[place], part) for part in slices[place :: len(replicas)]]
+
+        found = self._team.run([partial(carry_out, place) for place in range(len(replicas))])
+        return [found[number % len(replicas)][number // len(replicas)] for number in range(len(slices))]
+
+    def _learn_part(
+        self, batch: Examples, carry: Carry | None, last: bool, count: int, replica: Replica, rows: slice
+    ) -> _Part:
+        """Compute the gradients of some rows of a batch of `count` decisions in one segment."""
+        part = batch.select(rows)
+        if self._is_shared():
+            part = part.trim(self.padding_multiple)
+        if carry is not None:
+            positions = replica.model.positions(part.tokens.shape[1])
+            carry = Carry(carry.high[rows, :positions], carry.low[rows, :positions])
+        with self._precision():
+            out = replica.model(part.tokens, part.mask, self._outputs, carry, last)
+        logits = out.logits.detach()
+        imitation = F.cross_entropy(out.logits, part.targets, reduction="none")
+        clear = lead(part.targets, logits) >= CLEAR_LEAD
+        halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
+        ((imitation + HALTING_WEIGHT * halting).sum() / count).backward()
+        replica.take()
+        for sink in replica.sinks:
+            self._team.add(sink.add_up)
+        return _Part(out, imitation.detach(), logits.argmax(-1) == part.labels)
+
+    def _finish(self, parts: list[_Part], slices: list[slice], going_on: Tensor) -> Carry:
         """Return the carry of the rows that think on, part after part."""
-        carries = []
-        for out, part in zip(outs, parts, strict=True):
-            assert out.finish is not None  # there is another segment
+        outs = {rows.start: part.out for rows, part in zip(slices, parts, strict=True)}
+
+        def finish(replica: Replica, rows: slice) -> Carry | None:
             chosen = going_on
             if len(parts) > 1:
-                chosen = going_on[(going_on >= part.start) & (going_on < part.stop)].sort().values - part.start
-            if len(chosen):
-                with self._precision():
-                    carries.append(out.finish(chosen))
-        return Carry(torch.cat([one.high for one in carries]), torch.cat([one.low for one in carries]))
+                chosen = going_on[(going_on >= rows.start) & (going_on < rows.stop)] - rows.start
+            finish = outs[rows.start].finish
+            assert finish is not None  # there is another segment
+            with self._precision():
+                return finish(chosen) if len(chosen) else None
+
+        carries = [carry for carry in self._side_by_side(slices, finish) if carry is not None]
+        positions = max(carry.high.shape[1] for carry in carries)
+        # Parts of shorter states have fewer positions; what is added here is masked.
+        high, low = (
+            torch.cat([F.pad(state, (0, 0, 0, positions - state.shape[1])) for state in states])
+            for states in ([carry.high for carry in carries], [carry.low for carry in carries])
+        )
+        return Carry(high, low)
+
+    def _is_shared(self) -> bool:
+        return len(self._optimizer.replicas) > 1
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +23,68 @@ from torch.optim.adamw import adamw
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM
+from aegis.hrm.fused import GradientSink
+from aegis.hrm.layers import Block
+from aegis.training.team import Team
 
 _BETAS = (0.9, 0.95)
 _EPSILON = 1e-8
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+_TABLES = ("token_embedding.weight", "output.weight")
+_PIECE = 1 << 19
+"""Numbers of a flat tensor that are added up or moved as one piece of work"""
+_IN_CACHE = 1 << 15
+"""Numbers of it that are added up before their squares are, so that these are read from a processor's cache"""
+
+
+class Replica:
+    """A model that computes gradients with weights that it shares with the model that is trained."""
+
+    def __init__(self, model: HRM, places: Mapping[str, Tensor], fused: bool = False) -> None:
+        """places: for each parameter's name, but the tables', where its gradient belongs.
+
+        fused: the blocks' gradients go there by way of `sinks`, whose `add_up` is called after `take`.
+        """
+        self.model = model
+        self.sinks: list[GradientSink] = []
+        self.filled = False
+        """Whether gradients have come in since `clear`"""
+        self.rows: list[list[tuple[Tensor, Tensor]]] = [[] for _ in _TABLES]
+        """For each table the ids (n,) and the gradients (n, width) of the rows that were read since `clear`"""
+        self._tables = [model.get_parameter(name) for name in _TABLES]
+        others = {name: parameter for name, parameter in model.named_parameters() if name not in _TABLES}
+        for prefix, module in model.named_modules():
+            if fused and isinstance(module, Block):
+                names = [f"{prefix}.{name}" for name, _ in module.named_parameters()]
+                module.sink = GradientSink([places[name] for name in names])
+                self.sinks.append(module.sink)
+                for name in names:
+                    del others[name]
+        # Of the positions, those that the replica has.
+        self._others = [(parameter, places[name][: len(parameter)]) for name, parameter in others.items()]
+
+    def take(self) -> None:
+        """Take up the gradients of a backward pass."""
+        for parameter, place in self._others:
+            if parameter.grad is not None:
+                place.add_(parameter.grad) if self.filled else place.copy_(parameter.grad)
+                parameter.grad = None
+            elif not self.filled:
+                place.zero_()
+        for table, rows in zip(self._tables, self.rows, strict=True):
+            if table.grad is not None:
+                rows.append((table.grad._indices()[0], table.grad._values()))
+                table.grad = None
+        self.filled = True
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        self.model.zero_grad(set_to_none=True)
+        self.filled = False
+        for sink in self.sinks:
+            sink.clear()
+        for rows in self.rows:
+            rows.clear()
 
 
 class HRMOptimizer:
@@ -38,63 +97,92 @@ class HRMOptimizer:
         model.sparse_gradients = True
         self._model = model
         self._clip = config.gradient_clip
-        self._collected = False
-        tables = {model.token_embedding.weight: config.embedding_rate_factor, model.output.weight: 1.0}
-        self._tables = [_Table(table, factor) for table, factor in tables.items()]
+        factors = (config.embedding_rate_factor, 1.0)
+        self._tables = [
+            _Table(model.get_parameter(name), factor) for name, factor in zip(_TABLES, factors, strict=True)
+        ]
         linear = {p for module in model.modules() if isinstance(module, nn.Linear) for p in module.parameters()}
         linear.discard(model.output.bias)  # read by rows, as its table is
-        decayed: list[nn.Parameter] = []
-        copied: list[nn.Parameter] = []
-        kept: list[nn.Parameter] = []
-        halting = list(model.halting.parameters())
+        decayed: dict[str, nn.Parameter] = {}
+        copied: dict[str, nn.Parameter] = {}
+        kept: dict[str, nn.Parameter] = {}
+        halting = {f"halting.{name}": parameter for name, parameter in model.halting.named_parameters()}
         for name, parameter in model.named_parameters():
-            if parameter in tables or name.startswith("halting."):
+            if name in _TABLES or name in halting:
                 continue
             if parameter.dim() == 2 and ".blocks." in name:
-                decayed.append(parameter)
+                decayed[name] = parameter
             else:
-                (copied if parameter in linear else kept).append(parameter)
+                (copied if parameter in linear else kept)[name] = parameter
         # Untouched positions and outputs have no gradient; without decay they stay as they are.
         self._groups = [
-            ParameterGroup(decayed, config.weight_decay, bf16),
-            ParameterGroup(copied, 0.0, bf16),
-            ParameterGroup(kept, 0.0, False),
+            ParameterGroup(decayed.values(), config.weight_decay, bf16),
+            ParameterGroup(copied.values(), 0.0, bf16),
+            ParameterGroup(kept.values(), 0.0, False),
             # It only listens, so its pace is its own matter.
-            ParameterGroup(halting, 0.0, bf16, config.halting_rate_factor),
+            ParameterGroup(halting.values(), 0.0, bf16, config.halting_rate_factor),
         ]
+        self._names = [list(decayed), list(copied), list(kept), list(halting)]
+        self.replicas = [Replica(model, self._places(0))]
+        """What computes gradients: the model itself, or the replicas in its place"""
+
+    def replicate(self, count: int, positions: int) -> None:
+        """Let so many replicas compute gradients in place of the model, for inputs of at most so many positions."""
+        for group in self._groups:
+            group.make_parts(count)
+        shared = self._model.state_dict()
+        # A replica holds the positions that are used alone: a gradient is as large as what it is of.
+        positions = min(positions, self._model.config.max_positions)
+        shared["position_embedding.weight"] = shared["position_embedding.weight"][:positions]
+        self.replicas = []
+        for part in range(count):
+            with torch.device("meta"):
+                model = HRM(self._model.config)
+            model.position_embedding = nn.Embedding(positions, self._model.config.high_width, device="meta")
+            model.load_state_dict(shared, assign=True)
+            model.sparse_gradients = True
+            self.replicas.append(Replica(model.train(), self._places(part), fused=True))
+
+    def _places(self, part: int) -> dict[str, Tensor]:
+        groups = zip(self._groups, self._names, strict=True)
+        return {name: view for group, names in groups for name, view in zip(names, group.views(part), strict=True)}
 
     def collect(self) -> None:
-        """Take up the gradients of one backward pass; those of several in one step add up in float32."""
-        for group in self._groups:
-            group.collect(add=self._collected)
-        self._collected = True
+        """Take up the gradients of one backward pass of the model; those of several in one step add up in float32."""
+        self.replicas[0].take()
 
     def forget(self) -> None:
         """Drop all gradients since the last step."""
-        self._model.zero_grad(set_to_none=True)
-        self._collected = False
+        for replica in self.replicas:
+            replica.clear()
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: float, team: Team | None = None) -> None:
         """Clip the gradients, move the weights and forget the gradients.
 
         learning_rate: the rate of all but the token embedding and the halting unit, which have multiples of it.
         """
-        if not self._collected:
+        team = team or Team()
+        if not any(replica.filled for replica in self.replicas):
             self.collect()
-        self._clip_gradients()
+        norm = self.merge(team)
+        # What the gradients are divided by. No number is waited for: on CUDA that would stop the queue.
+        scale = (norm / self._clip).clamp(min=1.0)
+        tasks: list[Callable[[], None]] = [partial(table.step, learning_rate, scale) for table in self._tables]
         for group in self._groups:
-            group.step(learning_rate)
-        for table in self._tables:
-            table.step(learning_rate)
+            tasks += group.steps(learning_rate, scale)
+        team.run(tasks)
         self.forget()
 
-    def _clip_gradients(self) -> None:
-        gradients = [group.gradient for group in self._groups]
-        gradients += [gradient for table in self._tables for gradient in table.coalesce()]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        factor = (self._clip / (norm + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factor)
+    def merge(self, team: Team | None = None) -> Tensor:
+        """Add up the replicas' gradients and return the norm of all."""
+        filled = [place for place, replica in enumerate(self.replicas) if replica.filled]
+        tasks: list[Callable[[], Tensor]] = []
+        for number, table in enumerate(self._tables):
+            rows = [piece for replica in self.replicas for piece in replica.rows[number]]
+            tasks.append(partial(table.merge, rows))
+        for group in self._groups:
+            tasks += group.merges(filled)
+        return torch.stack((team or Team()).run(tasks)).sum().sqrt()
 
     def weights(self) -> dict[str, Tensor]:
         """Return the model's state as a checkpoint keeps it, in float32."""
@@ -110,6 +198,7 @@ class HRMOptimizer:
         for group in self._groups:
             for parameter, weight in group.weights():
                 parameter.data = weight.clone()
+        self.replicas = []
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state for a checkpoint, of the tables the rows that have moved alone."""
@@ -139,45 +228,80 @@ class ParameterGroup:
     """Parameters of one decay and pace as one flat tensor: float32 weights, gradient and moments."""
 
     def __init__(
-        self, parameters: list[nn.Parameter], weight_decay: float, bf16: bool, rate_factor: float = 1.0
+        self, parameters: Iterable[nn.Parameter], weight_decay: float, bf16: bool, rate_factor: float = 1.0
     ) -> None:
-        self._parameters = parameters
+        self._parameters = list(parameters)
         self._rate_factor = rate_factor
         self._weight_decay = weight_decay
-        self._flat = torch.cat([parameter.detach().flatten().float() for parameter in parameters])
+        self._flat = torch.cat([parameter.detach().flatten().float() for parameter in self._parameters])
         self._copy = self._flat.bfloat16() if bf16 else None
-        for parameter, view in zip(parameters, self._views(self._copy if bf16 else self._flat), strict=True):
+        shared = self._flat if self._copy is None else self._copy
+        for parameter, view in zip(self._parameters, self._split(shared), strict=True):
             parameter.data = view
         self.gradient = torch.zeros_like(self._flat)
-        self._gradient_views = self._views(self.gradient)
+        self._parts = self.gradient[None]  # (replicas, numbers)
         self.state = {name: torch.zeros_like(self._flat) for name in _MOMENTS}
         self.state["step"] = torch.zeros((), device=self._flat.device)
 
-    def _views(self, flat: Tensor | None) -> list[Tensor]:
-        assert flat is not None
+    def _split(self, flat: Tensor) -> list[Tensor]:
         pieces = flat.split([parameter.numel() for parameter in self._parameters])
         return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self._parameters, strict=True)]
 
+    def make_parts(self, count: int) -> None:
+        """Make room for the gradients of so many replicas."""
+        self._parts = torch.zeros(count, len(self._flat), device=self._flat.device)
+
+    def views(self, part: int) -> list[Tensor]:
+        """Return the places of a replica's gradients, parameter by parameter."""
+        return self._split(self._parts[part])
+
     def weights(self) -> Iterable[tuple[nn.Parameter, Tensor]]:
         """Return each parameter with its float32 weights."""
-        return zip(self._parameters, self._views(self._flat), strict=True)
+        return zip(self._parameters, self._split(self._flat), strict=True)
 
-    def collect(self, add: bool) -> None:
-        """Add the parameters' gradients to the flat one, or put them in its place; forget them."""
-        given = [p.grad for p in self._parameters]
-        views = [view for view, gradient in zip(self._gradient_views, given, strict=True) if gradient is not None]
-        gradients = [gradient for gradient in given if gradient is not None]
-        if not add and len(views) < len(given):
-            self.gradient.zero_()
-        if views:
-            (torch._foreach_add_ if add else torch._foreach_copy_)(views, gradients)
-        for parameter in self._parameters:
+    def collect(self) -> None:
+        """Take up the parameters' gradients in place of those before, and forget them."""
+        for parameter, place in zip(self._parameters, self.views(0), strict=True):
+            place.zero_() if parameter.grad is None else place.copy_(parameter.grad)
             parameter.grad = None
 
+    def merges(self, filled: Sequence[int]) -> list[Callable[[], Tensor]]:
+        """Return what adds up the gradients of these replicas, and returns the squared norm, in pieces."""
+        return [partial(self._merge, filled, piece) for piece in self._pieces()]
+
+    def steps(self, learning_rate: float, scale: Tensor | None = None) -> list[Callable[[], None]]:
+        """Return what takes a step with the gradient divided by `scale`, in pieces."""
+        self.state["step"] += 1
+        return [partial(self._step, learning_rate, scale, piece) for piece in self._pieces()]
+
     def step(self, learning_rate: float) -> None:
-        _adam(self._flat, self.gradient, self.state, learning_rate * self._rate_factor, self._weight_decay)
+        """Take a step."""
+        for piece in self.steps(learning_rate):
+            piece()
+
+    def _pieces(self) -> list[slice]:
+        size = _PIECE if self._flat.device.type == "cpu" else len(self._flat)
+        return [slice(start, start + size) for start in range(0, len(self._flat), size)]
+
+    def _merge(self, filled: Sequence[int], piece: slice) -> Tensor:
+        squares = []
+        for start in range(piece.start, min(piece.stop, len(self._flat)), _IN_CACHE):
+            some = slice(start, min(start + _IN_CACHE, piece.stop))
+            gradient = self.gradient[some]
+            if len(self._parts) > 1:
+                first, *others = (self._parts[part, some] for part in filled)
+                gradient.copy_(first) if not others else torch.add(first, others[0], out=gradient)
+                for other in others[1:]:
+                    gradient.add_(other)
+            squares.append(gradient.dot(gradient))
+        return torch.stack(squares).sum()
+
+    def _step(self, learning_rate: float, scale: Tensor | None, piece: slice) -> None:
+        moments = {name: self.state[name][piece] for name in _MOMENTS} | {"step": self.state["step"] - 1}
+        rate = learning_rate * self._rate_factor
+        _adam(self._flat[piece], self.gradient[piece], moments, rate, self._weight_decay, scale)
         if self._copy is not None:
-            self._copy.copy_(self._flat)
+            self._copy[piece].copy_(self._flat[piece])
 
 
 class _Table:
@@ -188,26 +312,29 @@ class _Table:
         self._factor = factor
         self._moments = {name: _zeros_when_touched(table) for name in _MOMENTS}
         self._step = torch.zeros((), device=table.device)
-        self._ids = torch.empty(0, dtype=torch.long)
-        self._values = torch.empty(0)
+        self.ids = torch.empty(0, dtype=torch.long, device=table.device)
+        self.gradient = torch.empty(0, table.shape[1], device=table.device)
+        """Of the rows `ids`, each of them once"""
 
-    def coalesce(self) -> list[Tensor]:
-        """Return the gradient of the rows read, each row once; nothing where none were."""
-        if self._table.grad is None:
-            return []
-        gradient = self._table.grad.coalesce()
-        self._ids, self._values = gradient.indices()[0], gradient.values()
-        return [self._values]
+    def merge(self, rows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Add up the gradients of equal rows and return the squared norm of all."""
+        if not rows:
+            self.ids, self.gradient = self.ids[:0], self.gradient[:0]
+            return torch.zeros((), device=self._table.device)
+        ids, values = torch.cat([one for one, _ in rows]), torch.cat([one for _, one in rows])
+        whole = torch.sparse_coo_tensor(ids[None], values, self._table.shape, check_invariants=False).coalesce()
+        self.ids, self.gradient = whole.indices()[0], whole.values()
+        return self.gradient.square().sum()
 
-    def step(self, learning_rate: float) -> None:
-        if self._table.grad is None:
+    def step(self, learning_rate: float, scale: Tensor) -> None:
+        if not len(self.ids):
             return
-        state = {name: moments[self._ids] for name, moments in self._moments.items()} | {"step": self._step}
-        rows = self._table.data[self._ids]
-        _adam(rows, self._values, state, learning_rate * self._factor, 0.0)
-        self._table.data[self._ids] = rows
+        state = {name: moments[self.ids] for name, moments in self._moments.items()} | {"step": self._step}
+        rows = self._table.data[self.ids]
+        _adam(rows, self.gradient, state, learning_rate * self._factor, 0.0, scale)
+        self._table.data[self.ids] = rows
         for name, moments in self._moments.items():
-            moments[self._ids] = state[name]
+            moments[self.ids] = state[name]
 
     def tensors(self) -> dict[str, Tensor]:
         moved = [moments.any(1) for moments in self._moments.values()]
@@ -221,7 +348,14 @@ class _Table:
             moments[ids] = tensors[name].to(self._table.device)
 
 
-def _adam(weights: Tensor, gradient: Tensor, state: Mapping[str, Tensor], rate: float, decay: float) -> None:
+def _adam(
+    weights: Tensor,
+    gradient: Tensor,
+    state: Mapping[str, Tensor],
+    rate: float,
+    decay: float,
+    scale: Tensor | None,
+) -> None:
     adamw(
         [weights],
         [gradient],
@@ -230,6 +364,7 @@ def _adam(weights: Tensor, gradient: Tensor, state: Mapping[str, Tensor], rate: 
         [],
         [state["step"]],
         fused=True,
+        grad_scale=scale,
         amsgrad=False,
         beta1=_BETAS[0],
         beta2=_BETAS[1],

@@ -242,7 +242,7 @@ class ReinforceTrainer:
             loss = 0.5 * (self.value(summaries) - targets).square().mean()
             first = first if number else loss.item()
             loss.backward()
-            self._value_group.collect(add=False)
+            self._value_group.collect()
             self._value_group.step(self.config.value_rate)
         return first
 
@@ -268,7 +268,7 @@ class ReinforceTrainer:
         config = self.config
         training = TrainingConfig(weight_decay=0.0, embedding_rate_factor=config.embedding_rate_factor)
         self._optimizer = HRMOptimizer(self.model, training)
-        self._value_group = ParameterGroup(list(self.value.parameters()), 0.0, bf16=False)
+        self._value_group = ParameterGroup(self.value.parameters(), 0.0, bf16=False)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that a later start goes on from, beside the model's own weights."""

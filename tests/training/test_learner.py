@@ -10,6 +10,7 @@ from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens
 from aegis.training import ImitationTrainer, encode_decisions
 from aegis.training.learner import Learner
 from aegis.training.optimizer import HRMOptimizer
+from aegis.training.team import Team
 
 CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False)
 
@@ -18,12 +19,12 @@ CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False)
 def make_learner(actions, tiny_config):
     """Return what makes a learner of a new model, the same each time, with the lines that it says."""
 
-    def make(config=CONFIG, device="cpu"):
+    def make(config=CONFIG, device="cpu", team=None):
         model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0, max_segments=3)).initialise()
         model.to(device)
         lines: list[str] = []
         outputs = output_tokens(encode_actions(actions), torch.device(device))
-        return Learner(model, HRMOptimizer(model, config), outputs, config, False, lines.append), lines
+        return Learner(model, HRMOptimizer(model, config), outputs, config, False, lines.append, team), lines
 
     return make
 
@@ -74,6 +75,25 @@ def test_out_of_memory_a_step_is_taken_in_parts_and_comes_to_the_same(
     refused = [rows for rows in asked if rows > most]
     assert refused == [rows for rows in (16, 8, 4, 2) if rows > most]  # the smaller parts stay
     assert len(lines) == len(refused)
+
+
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_a_team_comes_to_the_same_weights_to_the_last_bit_by_any_number_of_threads(make_learner, data, to_the_end):
+    whole, _ = make_learner()
+    expected = take_steps(whole, data, to_the_end)
+    found = []
+    for threads in (1, 2, 3):
+        with Team(threads) as team:
+            learner, _ = make_learner(team=team)
+            found.append((take_steps(learner, data, to_the_end), learner.model.state_dict()))
+    for totals, weights in found:
+        assert totals == found[0][0]
+        assert all(torch.equal(tensor, found[0][1][name]) for name, tensor in weights.items())
+    assert found[0][0] == (pytest.approx(expected[0], rel=1e-4), expected[1])
+    for name, tensor in whole.model.state_dict().items():
+        if name.endswith("query_key_value.bias"):
+            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+        torch.testing.assert_close(tensor, found[0][1][name], rtol=1e-2, atol=1e-4)
 
 
 def test_what_is_said_names_the_device_and_the_parts(make_learner, data, monkeypatch):

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from aegis.training.team import Team
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_come_in_the_order_of_the_tasks(threads):
+    with Team(threads) as team:
+        assert team.run([lambda number=number: number for number in range(20)]) == list(range(20))
+
+
+def test_two_threads_work_at_once():
+    both = threading.Barrier(2, timeout=60)  # passed only by two that wait at once
+    with Team(2) as team:
+        assert sorted(team.run([both.wait, both.wait])) == [0, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tasks_that_tasks_add_end_before_run_does(threads):
+    done = []
+    with Team(threads) as team:
+
+        def task(name):
+            team.add(lambda: done.append(name))
+
+        team.run([lambda name=name: task(name) for name in "abc"])
+        assert sorted(done) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_error_is_raised_and_the_team_works_on(threads):
+    def fail(message):
+        raise ValueError(message)
+
+    with Team(threads) as team:
+        with pytest.raises(ValueError, match="one"):
+            team.run([lambda: 1, lambda: fail("one"), lambda: fail("two")])
+        with pytest.raises(ValueError, match="added"):
+            team.run([lambda: team.add(lambda: fail("added"))])
+        assert team.run([lambda: 2]) == [2]
+
+
+def test_torch_uses_its_own_threads_again_afterwards():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Team(2) as team:
+            assert team.run([torch.get_num_threads, torch.get_num_threads]) == [1, 1]
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
