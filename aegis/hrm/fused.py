@@ -67,7 +67,7 @@ class FusedBlock(torch.autograd.Function):
     ) -> Tensor:
         norm_weight, norm_bias, into, into_bias, out, out_bias = parameters[:6]
         norm2_weight, norm2_bias, expand, expand_bias, contract, contract_bias = parameters[6:]
-        batch, length, width = x.shape
+        batch, _, width = x.shape
         heads = block.attention.heads
         kind = into.dtype
         read_from, mean, deviation = torch.native_layer_norm(
