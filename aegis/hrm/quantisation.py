@@ -2,8 +2,7 @@
 
 A product's input is rounded to 8 bits by a scale that is found once, from states that are thought through in float32.
 Dynamic quantisation takes that scale from the whole tensor instead, so a state beside others gets another answer than
-alone. A processor without VNNI adds two neighbouring products in 16 bits, which hold 255 x 128 and not 255 x 127 twice:
-so a column's scale keeps the sum of two neighbours within 128.
+alone. A processor without VNNI adds two products in 16 bits, which do not hold 255 x 127 twice: weights have 7 bits.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from aegis.hrm.graph import EXACT, TABLE
 from aegis.hrm.onnx_policy import PatchReader, open_onnxruntime
 
-LARGEST_SUM = 127
-"""Of a stored weight, and of two neighbours in a column that have one sign; rounding adds 1 to a sum at most."""
+LARGEST_WEIGHT = 64
+"""Of a weight as it is stored: 255 x 64 twice fits into 16 bits."""
 _LARGEST_INPUT = 255
 _RUNTIME_DOMAIN = "com.microsoft"
 """Of ONNX Runtime's product of integers that scales the sums and adds a bias; the standard has none."""
@@ -152,11 +151,8 @@ class _Quantiser:
 
 def to_int8(weight: Array) -> tuple[Array, Array]:
     """Return a product's weights (inputs, outputs) as integers, and the scale of each output (outputs,)."""
-    pairs = np.concatenate([weight, np.zeros((len(weight) % 2, weight.shape[1]), weight.dtype)])
-    pairs = pairs.reshape(-1, 2, weight.shape[1])
-    # Weights of opposite signs never add up to more than one of them.
-    sums = np.maximum(np.maximum(pairs, 0).sum(1), np.maximum(-pairs, 0).sum(1)).max(0)
-    scale = np.where(sums > 0, sums / LARGEST_SUM, 1).astype(np.float32)
+    largest = np.abs(weight).max(0)
+    scale = np.where(largest > 0, largest / LARGEST_WEIGHT, 1).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
 
 
