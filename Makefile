@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-slow test-real soak lint clean
+.PHONY: help install train start prompt check collect test test-slow test-real test-portable soak lint clean
 
 help: ## List what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make .venv with everything in it (an installed offline language model too)
 
@@ -40,6 +40,19 @@ test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten set
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real
+
+# torch and oneDNN take their instructions from variables; ONNX Runtime does not, so its tests run on an emulated processor
+# (qemu 7.2 knows AVX2, no AVX-512 and no VNNI: those need a processor that has them). Some minutes of emulation.
+NUMERIC_TESTS := tests/hrm tests/training tests/promotion
+HASWELL := Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid# without what qemu lacks and warns of
+test-portable: $(INSTALLED) ## The tests that compute, on an older processor's instructions (AVX2 alone, then SSE)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -q $(NUMERIC_TESTS)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest -q $(NUMERIC_TESTS)
+	@if command -v qemu-x86_64 > /dev/null; then set -e; for cpu in $(HASWELL) Nehalem; do \
+		echo "ONNX Runtime on an emulated $${cpu%%,*}:"; \
+		qemu-x86_64 -cpu $$cpu $(BIN)/python -m pytest -q -p no:cacheprovider tests/hrm/test_quantisation.py \
+			tests/hrm/test_export.py -k 'quantisation or company or alone or every_shape'; \
+	done; else echo "ONNX Runtime was not tested on an older processor: apt-get install qemu-user, then make test-portable"; fi
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills

@@ -124,7 +124,8 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
         for one in report.backends:
             say(
                 f"  {one.backend:<10} accuracy {one.accuracy:.2%}, {one.differing} other actions, probabilities within"
-                f" {one.max_difference:.0e}, {one.ms_p50:.2f} ms a decision"
+                f" {one.max_difference:.0e}, alone and beside others within {one.company_difference:.0e},"
+                f" {one.ms_p50:.2f} ms a decision"
             )
 
 

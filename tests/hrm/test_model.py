@@ -87,6 +87,7 @@ def test_logits_at_every_position_hold_those_of_position_0():
     assert everywhere.logits.shape == (2, 6, 4)
     first = model(batch.tokens, batch.mask, ACTIONS, last=True)
     torch.testing.assert_close(everywhere.logits[:, 0], first.logits)
+    # A thousand times what rounding makes.
     assert (everywhere.logits[:, 1] - first.logits).abs().max() > 1e-3
 
 
@@ -152,8 +153,10 @@ def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
     assert first.carry.high.shape == (1, 6, 16)
     assert first.carry.low.shape == (1, 6, 8)
     second = model(tokens, None, ACTIONS, first.carry)
+    # A thousand times what rounding makes.
     assert (second.logits - first.logits).abs().max() > 1e-3
     again = model(tokens, None, ACTIONS, model.start(1, 6))
+    # The same numbers in the same shapes: no processor adds them up in another order.
     torch.testing.assert_close(again.logits, first.logits, rtol=0, atol=0)
 
 
@@ -166,9 +169,11 @@ def test_padding_changes_no_answer_and_no_row_hears_of_another():
     for row, own in enumerate(ids):
         alone = model(torch.tensor([own]), None, ACTIONS)
         alone = model(torch.tensor([own]), None, ACTIONS, alone.carry)
+        # Sums in another order make 1e-6. A row that hears of padding differs by 1e-3 and more (below).
         torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
         torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], rtol=0, atol=1e-4)
     without_mask = model(batch.tokens, None, ACTIONS)
+    # Without the mask the padding is read; a thousand times what rounding makes.
     assert (without_mask.logits[0] - model(torch.tensor([ids[0]]), None, ACTIONS).logits[0]).abs().max() > 1e-3
 
 
@@ -190,6 +195,7 @@ def test_an_answer_computes_position_0_alone_and_says_the_same_as_the_whole():
     assert out.carry is None
     torch.testing.assert_close(*answers)
     for name, gradient in gradients[0].items():
+        # Sums over other shapes: some last digits of float32, on gradients of up to some units.
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)
 
 
@@ -227,6 +233,7 @@ def test_a_model_of_another_number_format_thinks_the_same(dtype):
     mask = torch.ones_like(tokens, dtype=torch.bool)
     mask[0, 5:] = False
     expected = model(tokens, mask, ACTIONS).logits
+    # bfloat16 keeps 8 bits, so a step rounds by 0.4%, and some twenty steps follow one another.
     torch.testing.assert_close(model.to(dtype)(tokens, mask, ACTIONS).logits, expected, atol=0.05, rtol=0.05)
 
 
@@ -244,6 +251,7 @@ def test_padding_changes_no_answer_where_a_patch_is_padded_in_part(patch_length)
     together = model(batch.tokens, batch.mask, ACTIONS)
     for row, own in enumerate(ids):
         alone = model(torch.tensor([own]), None, ACTIONS)
+        # As in the test of padding above: rounding makes 1e-6.
         torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
 
 
@@ -265,6 +273,7 @@ def test_the_order_of_the_tokens_matters():
     model = make_model()
     ids = random_ids(6)[0]
     logits = [model(torch.tensor([order]), None, ACTIONS).logits for order in (ids, [ids[0], *ids[:0:-1]])]
+    # A hundred times what rounding makes.
     assert (logits[0] - logits[1]).abs().max() > 1e-4
 
 
@@ -319,6 +328,7 @@ def test_thinking_ends_row_by_row_as_the_halting_unit_says():
     for row, own in enumerate(ids):
         alone, used = model.think(torch.tensor([own]), None, ACTIONS)
         assert used.item() == segments[row].item()
+        # As in the test of padding above: rounding makes 1e-6, some more over several segments.
         torch.testing.assert_close(logits[row], alone[0], rtol=0, atol=1e-4)
 
 
@@ -416,4 +426,5 @@ def test_with_ngrams_the_model_tells_orders_apart_without_positions():
         with torch.no_grad():
             model.position_embedding.weight.zero_()
         one, other = (model(torch.tensor([ids]), None, ACTIONS).logits for ids in ([20, 30, 40, 50], [20, 50, 40, 30]))
+        # Sums in another order make 1e-6; torch adds 1e-5 of the value.
         assert torch.allclose(one, other, atol=1e-5) != apart

@@ -41,9 +41,11 @@ def test_an_hrm_is_a_policy(policy):
 def test_each_state_has_one_probability_per_action_in_order(policy):
     rows = policy.probabilities(STATES, ACTIONS)
     assert [len(row) for row in rows] == [3] * 4
+    # Three float32 numbers of at most 1: 1e-7 each.
     assert all(sum(row) == pytest.approx(1, abs=1e-6) and min(row) > 0 for row in rows)
     assert len({tuple(round(p, 5) for p in row) for row in rows}) == 4
     for state, row in zip(STATES, rows, strict=True):
+        # Another batch adds up in another order: 1e-7; the rows differ by 1e-5 at least (above).
         assert policy.probabilities([state], ACTIONS)[0] == pytest.approx(row, abs=1e-5)
 
 
@@ -52,6 +54,7 @@ def test_more_states_than_fit_into_one_batch_keep_their_order(policy):
     rows = policy.probabilities(states, ACTIONS)
     assert len(rows) == 150
     for n in (0, 63, 64, 65, 149):
+        # As above.
         assert policy.probabilities([states[n]], ACTIONS)[0] == pytest.approx(rows[n], abs=1e-5)
 
 

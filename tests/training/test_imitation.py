@@ -63,9 +63,12 @@ def kill_at(epoch):
 def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_saw(train, learnable, actions):
     run = train(epochs=15, learning_rate=1e-2)
     assert [result.epoch for result in run.epochs] == list(range(1, 16))
+    # It begins by guessing among three, and learns during the first epoch.
     assert run.epochs[0].loss == pytest.approx(math.log(3), abs=0.25)
     floor = -(0.8 * math.log(0.8) + 0.2 * math.log(0.1))  # the entropy of the teacher's own probabilities
+    # It ends 0.001 above the floor by AVX2 and by SSE; guessing is 0.46 above.
     assert floor < run.epochs[-1].loss < floor + 0.15
+    # Guessing is right in a third.
     assert run.epochs[-1].train_accuracy > 0.9
     assert run.epochs[-1].heldout_accuracy > 0.9
     heldout = learnable[1]
@@ -245,6 +248,7 @@ def test_the_loss_told_is_each_decisions_last_segments_cross_entropy_with_the_mi
     learner = Learner(model, HRMOptimizer(model, config), outputs, config, bf16=False)
     learner.step(batch, segments=2, to_the_end=False, learning_rate=1e-3)
     loss, right = learner.take_totals()
+    # A mean of 16 losses of about 1, in float32.
     assert loss / 16 == pytest.approx(expected, abs=1e-5)
     assert right == (logits.argmax(-1) == batch.labels).sum().item()
     assert learner.take_totals() == (0.0, 0)
