@@ -6,7 +6,6 @@ import random
 import re
 import tempfile
 import threading
-import time
 import unicodedata
 from pathlib import Path
 
@@ -188,14 +187,13 @@ def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_ag
     class Hanging(make_search):
         def search(self, query, limit):
             super().search(query, limit)
-            ending.wait(30)
+            ending.wait()
             return []
 
     search = Hanging()
     agent = make_agent("web_search", search=search, config=AgentConfig(action_timeout_seconds=0.05))
-    started = time.monotonic()
     steps = [agent.step() for _ in range(20)]
-    assert time.monotonic() - started < 10
+    assert not ending.is_set()  # nothing ended the searches
     assert steps[0].outcome.detail == "web_search failed: no result within 0.05 s"
     assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
     assert all((step.outcome.status, step.outcome.reward) == ("failed", -0.2) for step in steps)

@@ -334,6 +334,6 @@ def test_it_runs_beside_until_it_is_over(life):
         life.decide(2)
         over.wait(0.05)
     over.set()
-    thread.join(10)
+    thread.join(120)
     assert life.serving != "hrm@1"
     assert said == []

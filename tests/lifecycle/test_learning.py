@@ -90,7 +90,7 @@ def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decis
     runner = make_learner(CONFIG, IMPROVER, 3000, notify, interval=0.02)
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive()
     kinds = [event.kind for event in events]
     assert "improving" in kinds
@@ -122,7 +122,7 @@ def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace
         for _ in range(6):
             learning.tend(store, served)
             if learning._process.is_alive():
-                learning._process._process.wait(10)
+                learning._process._process.wait(120)
     learning.stop()
     assert len(told) == 3
     assert "stands still" in told[-1]

@@ -26,6 +26,15 @@ class Killed(BaseException):
     pass
 
 
+@pytest.fixture(scope="module")
+def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
+    """Return the checkpoints of a training that was killed in its epoch 5; a test copies them."""
+    folder = tmp_path_factory.mktemp("killed") / "checkpoints"
+    with pytest.raises(Killed):
+        ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), on_epoch=kill_at(5)).train(*learnable, folder)
+    return folder
+
+
 @pytest.fixture
 def train(actions, tiny_config, learnable, tmp_path):
     """Return what trains with these changes of the configuration; `at` names the folder of the checkpoints."""
@@ -184,9 +193,10 @@ def test_resuming_with_other_data_is_refused(train, learnable):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "training.json", "config.json"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(train, tmp_path, name, change):
-    with pytest.raises(Killed):
-        train(on_epoch=kill_at(5))
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(
+    train, killed_at_5, tmp_path, name, change
+):
+    shutil.copytree(killed_at_5, tmp_path / "checkpoints")
     newest = tmp_path / "checkpoints" / "epoch-004"
     content = (newest / name).read_bytes()
     (newest / name).unlink()
