@@ -7,6 +7,7 @@ import re
 import tempfile
 import threading
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def live(path, clock):
                 draw = random.Random(life)
                 agent = Agent(
                     DecisionStore(database), ScriptedTeacher(), search, topics, random.Random(life),
-                    AgentConfig(), presence=lambda inbox, draw=draw: DrawnPresence(draw), clock=clock,
+                    AgentConfig(), presence=partial(lambda draw, inbox: DrawnPresence(draw), draw), clock=clock,
                 )  # fmt: skip
                 for _ in range(decisions):
                     agent.step()
@@ -86,7 +87,7 @@ def test_a_thousand_decisions_repeat_no_query_and_no_goal_within_their_windows(l
         assert len(goals) > 60
         window = GoalBook(database, TOPICS, random.Random(0)).window
         assert repeated_within(goals, window) == []
-        ended = dict(database.query("SELECT status, COUNT(*) FROM goals GROUP BY status"))
+        ended = dict(map(tuple, database.query("SELECT status, COUNT(*) FROM goals GROUP BY status")))
         assert ended["reached"] > 10
         assert set(store.action_counts()) == {"web_search", "ask_human", "propose_improvement", "idle"}
         assert database.query("SELECT COUNT(*) FROM closings")[0][0] > 150
@@ -184,7 +185,7 @@ def ending():
 
 
 def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_agent, make_search, ending, store):
-    class Hanging(make_search):
+    class Hanging(make_search):  # type: ignore[valid-type, misc]
         def search(self, query, limit):
             super().search(query, limit)
             ending.wait()

@@ -11,6 +11,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -218,7 +219,14 @@ def test_its_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch)
         raise Reached(options)
 
     monkeypatch.setattr("aegis.cli.session.Session", refuse)
-    given = {"audit_rate": 0.5, "drift_quantile": 0.0, "threshold": 0.9, "batch_size": 8, "backend": "eager", "seed": 3}
+    given: dict[str, Any] = {
+        "audit_rate": 0.5,
+        "drift_quantile": 0.0,
+        "threshold": 0.9,
+        "batch_size": 8,
+        "backend": "eager",
+        "seed": 3,
+    }
     made = []
     for command in (prompt, start):
         with pytest.raises(Reached) as reached:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,7 +163,7 @@ def test_int8_that_loses_half_a_point_or_saves_no_time_is_not_the_best():
     def report(accuracy: float, ms: float) -> str:
         exact = export.BackendCheck("onnx", 0.0, 0, 0.9, 2.0)
         int8 = export.BackendCheck("onnx-int8", 0.01, 1, accuracy, ms)
-        return export.ExportReport(None, 1000, 0.9, (exact, int8)).best
+        return export.ExportReport(Path(), 1000, 0.9, (exact, int8)).best
 
     assert report(0.896, 1.0) == "onnx-int8"
     assert report(0.894, 1.0) == "onnx"

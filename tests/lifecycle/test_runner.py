@@ -27,6 +27,10 @@ def run_aside(runner):
     return thread
 
 
+def save(name, folder):
+    (folder / "x").write_text("x")
+
+
 def wait_for(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -248,7 +252,7 @@ def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_aga
     stand_in(monkeypatch, "propose_improvement")
     with open_store(workspace) as store:
         store.claim_teacher("scripted", 0, "a rule")
-        ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "x").write_text("x"), FIGURES)
+        ModelRegistry(store, workspace).promote(save, FIGURES)
     events = []
     runner = make_runner(notify=events.append, watch=WatchConfig(audit_rate=1.0), interval_seconds=0.002)
     thread = run_aside(runner)
@@ -269,7 +273,7 @@ def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_ru
     stand_in(monkeypatch, "idle")
     with open_store(workspace) as store:
         for _ in range(2):
-            ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "x").write_text("x"))
+            ModelRegistry(store, workspace).promote(save)
     events = []
     runner = make_runner(notify=events.append)
     thread = run_aside(runner)

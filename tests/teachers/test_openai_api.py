@@ -7,6 +7,7 @@ import json
 import math
 import threading
 import traceback
+from typing import Any
 
 import pytest
 from werkzeug import Response
@@ -26,7 +27,12 @@ class Endpoint:
     """A server that decides by a hash of the prompt; each dialect offers another part of the protocol."""
 
     def __init__(self, **dialect):
-        self.dialect = {"logprobs": 20, "schema": True, "temperature": True, "limit_field": "max_tokens"} | dialect
+        self.dialect: dict[str, Any] = {
+            "logprobs": 20,
+            "schema": True,
+            "temperature": True,
+            "limit_field": "max_tokens",
+        } | dialect
         self.documents, self.headers, self.failures = [], [], []
 
     def __call__(self, request):
@@ -47,9 +53,13 @@ class Endpoint:
         if "response_format" in document:
             assert best in document["response_format"]["json_schema"]["schema"]["properties"]["action"]["enum"]
             answer = self.dialect.get("answer", json.dumps({"action": best}))
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}
+        choice: dict[str, Any] = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": answer},
+        }
         if self.dialect["logprobs"] and document.get("logprobs"):
-            listed = [
+            listed: list[dict[str, Any]] = [
                 {"token": f" {w.capitalize()}", "logprob": math.log(0.9 * s / sum(shares))}
                 for w, s in zip(words, shares, strict=True)
             ]
@@ -108,7 +118,7 @@ def teach(httpserver, monkeypatch):
     def make(**options):
         made.insert(0, [])
         monkeypatch.setattr("aegis.teachers.openai_api.HttpClient", quick)
-        teacher = OpenAITeacher("tiny-1", httpserver.url_for("/v1/"), KEY, **options)
+        teacher: Any = OpenAITeacher("tiny-1", httpserver.url_for("/v1/"), KEY, **options)
         made.append(teacher)
         teacher.pauses = made[0]
         return teacher
@@ -119,7 +129,7 @@ def teach(httpserver, monkeypatch):
             one.close()
 
 
-DIALECTS = {
+DIALECTS: dict[str, dict[str, Any]] = {
     "all of it": {},
     "five log-probabilities": {"logprobs": 5},
     "log-probabilities refused": {"logprobs": 0},
@@ -297,6 +307,7 @@ def test_a_workspace_can_load_its_own_endpoint_again(httpserver, endpoint, monke
     first = load_teacher("openai:@cf/tiny/1")
     monkeypatch.delenv("AEGIS_BASE_URL")
     again = load_teacher(loadable_name(first.name, first.source))
+    teacher: Any
     for teacher in (first, again):
         assert (teacher.name, teacher.parameters) == ("@cf/tiny/1", 0)
         assert teacher.source == f"openai:@cf/tiny/1@{httpserver.url_for('/v1')}"
