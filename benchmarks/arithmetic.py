@@ -17,6 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aegis import lifecycle
+from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
 from aegis.hrm import StateCodec, encode_actions, has_bf16, output_tokens
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
@@ -43,8 +44,8 @@ def measure_peak(dtype: torch.dtype, repeats: int) -> float:
 def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str, Any]:
     """Return the milliseconds and operations of a step with one segment, and what part is arithmetic at the peak."""
     bf16 = config.bf16 and has_bf16(torch.device("cpu"))
-    model = ImitationTrainer(lifecycle.RESEARCH_ACTIONS, config).initialise().train()
-    outputs = output_tokens(encode_actions(lifecycle.RESEARCH_ACTIONS))
+    model = ImitationTrainer(RESEARCH_ACTIONS, config).initialise().train()
+    outputs = output_tokens(encode_actions(RESEARCH_ACTIONS))
     learner = Learner(model, HRMOptimizer(model, config, bf16), outputs, config, bf16)
     batches = list(shuffled_batches(data.lengths, config.batch_size, torch.Generator().manual_seed(0)))
 
