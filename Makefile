@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# One test process per core (as many as 8, each loads torch) and the slowest tests named at the end.
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
+
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-slow test-real test-portable soak lint clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-portable soak lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -33,10 +36,13 @@ collect: $(INSTALLED) ## Let a language model decide for the agent, and record 5
 	$(BIN)/aegis collect --decisions 50
 
 test: $(INSTALLED) ## Run the tests (no network, no GPU, no language model)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
+
+test-busy: $(INSTALLED) ## The same tests beside a process that keeps one core busy
+	@yes > /dev/null & busy=$$!; trap "kill $$busy" EXIT; $(PYTEST)
 
 test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten sets of shuffled labels
-	$(BIN)/python -m pytest -q -m 'slow and not real'
+	$(PYTEST) -m 'slow and not real'
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real
@@ -58,7 +64,7 @@ soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 deci
 	$(BIN)/python -m benchmarks.soak kills
 	$(BIN)/python -m benchmarks.soak decisions
 
-lint: $(INSTALLED) ## Check style and types
+lint: $(INSTALLED) ## Check the style and types of the package, its tests and its benchmarks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -42,7 +42,7 @@ WORLD_EPISODES = 50
 """In one world of the training, 1,000 decisions, as for the HRM's phase 4; then a fresh one begins"""
 
 
-class OneWorldAfterAnother(gymnasium.Wrapper):  # type: ignore[type-arg]
+class OneWorldAfterAnother(gymnasium.Wrapper):
     """Begins a fresh world after so many episodes."""
 
     def __init__(self, environment: ResearchEnv, seed: int) -> None:
@@ -101,7 +101,7 @@ def judge(model: PPO, environment: ResearchEnv, seeds: Sequence[int], episodes: 
             while not over:
                 action, _ = model.predict(observation, deterministic=True)
                 observation, reward, _, over, _ = environment.step(int(action))
-                rewards.append(reward)
+                rewards.append(float(reward))
         means.append(float(np.mean(rewards)))
     return CurvePoint(SERIES, decisions, fmean(means), mean_interval(means) if len(means) > 1 else None)
 

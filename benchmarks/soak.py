@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aegis.lifecycle import read_standing
 from aegis.workspace import Workspace
@@ -42,7 +43,7 @@ class Life:
     """One process of the agent, from its start to its end."""
 
     process: subprocess.Popen[str]
-    events: list[dict] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     trainer: int | None = None
     reader: threading.Thread | None = None
 
@@ -78,7 +79,7 @@ class KillReport:
     """What came of one workspace that was killed again and again."""
 
     kills: int
-    stages: Counter
+    stages: Counter[str]
     """Kills by the stage they came in"""
     told: int
     recorded: int
@@ -117,7 +118,9 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
 
 def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) -> KillReport:
     """Kill one workspace's agent this often at most, then let it end; raises `AssertionError` for anything lost."""
-    workspace, told, stages, made = folder / "workspace", [], Counter(), 0
+    workspace, made = folder / "workspace", 0
+    told: list[str] = []
+    stages: Counter[str] = Counter()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(kills + 1):
         life = start_agent(workspace, collect, seed=draw.randrange(2**31))
@@ -152,7 +155,7 @@ def check_record(workspace: Path, told: list[str], kills: int) -> int:
     return len(found)
 
 
-def _kill(life: Life, draw: random.Random, stages: Counter) -> int:
+def _kill(life: Life, draw: random.Random, stages: Counter[str]) -> int:
     """Kill it at a random moment, half of the time its training first; return 1, or 0 where it had ended before."""
     event, longest = draw.choice(STAGES)
     deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
@@ -184,7 +187,8 @@ def _stage(life: Life) -> str:
 
 def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
     """Kill agents until there were so many kills, a new workspace after each that has switched."""
-    draw, reports = random.Random(seed), []
+    draw = random.Random(seed)
+    reports: list[KillReport] = []
     while (left := kills - sum(report.kills for report in reports)) > 0:
         report = kill_run(folder / f"round-{len(reports)}", min(left, ROUND_KILLS), draw)
         reports.append(report)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # Before any test module is imported: huggingface_hub reads its variables once, at import.
-_CACHE = tempfile.mkdtemp(prefix="aegis-tests-")
+# pytest-xdist's workers inherit the folder of the process that started them; each keeps its cache in a part of it.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if _WORKER is None:
+    os.environ["AEGIS_TESTS_FOLDER"] = tempfile.mkdtemp(prefix="aegis-tests-")
+_SHARED = Path(os.environ["AEGIS_TESTS_FOLDER"])
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["AEGIS_CACHE"] = _CACHE
+os.environ["AEGIS_CACHE"] = str(_SHARED / (_WORKER or "main"))
+# Every test process computes on one thread, and so does what it starts: the other cores have tests of their own.
+for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 # Two torch programs whose threads spin while they wait stand still together.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside what they start
@@ -20,6 +30,26 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside what they st
 # A busy machine is no fault of the code: how long one example takes is not judged.
 settings.register_profile("aegis", deadline=None)
 settings.load_profile("aegis")
+
+
+def make_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` filled in one of the test processes; the others wait for it.
+
+    For session fixtures that take seconds. Whoever changes a file of the folder copies the folder first.
+    """
+    folder = _SHARED / "made" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_once() -> Callable[[str, Callable[[Path], object]], Path]:
+    return make_once
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +62,15 @@ def search_index() -> None:
     from aegis.agent.search.index import build_index
     from aegis.agent.search.offline import default_index_path
 
+    def make(folder: Path) -> None:
+        passages = Corpus(site_folders=(), standard_library=None).passages()
+        build_index(folder / "index", passages, Corpus().fingerprint())
+
     path = default_index_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    build_index(path, Corpus(site_folders=(), standard_library=None).passages(), Corpus().fingerprint())
+    shutil.copyfile(make_once("search", make) / "index", path)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(_CACHE, ignore_errors=True)
+    if _WORKER is None:
+        shutil.rmtree(_SHARED, ignore_errors=True)

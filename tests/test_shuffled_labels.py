@@ -22,7 +22,7 @@ def shipped():
 
 def train_and_judge(data, decisions, seed, folder):
     split = split_by_episode(decisions, 0.2, seed)
-    config = TrainingConfig(epochs=6, learning_rate=1e-3, seed=seed)
+    config = TrainingConfig(epochs=3, learning_rate=2e-3, seed=seed)
     run = ImitationTrainer(data.actions, config, SMALL).train(split.train, split.heldout, folder)
     answers = run.policy.probabilities([decision.state for decision in split.heldout], data.actions)
     picked = [max(range(len(answer)), key=answer.__getitem__) for answer in answers]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,8 +26,15 @@ IDLE = ActionSpec("idle", "idle", "do nothing")
 
 
 def decide(**fields):
-    given = {"episode": "e", "step": 0, "state": {}, "actions": ("a", "b"), "action": Action("a"), "policy": "t"}
-    return Decision(**(given | {"probabilities": (0.5, 0.5)} | fields))
+    given: dict[str, Any] = {
+        "episode": "e",
+        "step": 0,
+        "state": {},
+        "actions": ("a", "b"),
+        "action": Action("a"),
+        "policy": "t",
+    }
+    return Decision(**(given | {"action": Action("a"), "probabilities": (0.5, 0.5)} | fields))
 
 
 def test_an_action_list_keeps_its_order_and_finds_by_name():

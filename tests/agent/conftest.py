@@ -123,7 +123,7 @@ def make_agent(store: DecisionStore, search: FakeSearch, clock: FakeClock) -> Ca
     """Return what makes an agent that takes the actions named, in turn."""
 
     def make(*choices: str, seed: int = 0, config: AgentConfig | None = None, **others: Any) -> Agent:
-        given = {"store": store, "search": search, "topics": ["sqlite3", "json"], "clock": clock}
+        given: dict[str, Any] = {"store": store, "search": search, "topics": ["sqlite3", "json"], "clock": clock}
         given |= {"policy": FakePolicy(*choices), "rng": random.Random(seed), "config": config}
         return Agent(**(given | others))
 

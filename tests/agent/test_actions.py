@@ -264,7 +264,7 @@ def test_pieces_of_one_passage_pay_once(make_agent, search, hit):
 
 
 def test_a_provider_that_returns_more_than_was_asked_for_pays_no_more(make_agent, make_search, hit):
-    class Generous(make_search):
+    class Generous(make_search):  # type: ignore[valid-type, misc]
         def search(self, query, limit):
             return [hit(f"page {n}", f"Words {n}.") for n in range(50)]
 
@@ -292,7 +292,8 @@ def test_every_known_outcome_says_what_its_reward_is_made_of(make_agent, search,
 def test_idling_does_nothing_and_costs_a_little(make_agent, search, database):
     outcome = make_agent("idle").step().outcome
     assert (outcome.status, outcome.reward, outcome.gained) == ("ok", -0.1, 0)
-    assert search.queries == knowledge(database) == Inbox(database).waiting() == ApprovalQueue(database).pending() == []
+    for left in (search.queries, knowledge(database), Inbox(database).waiting(), ApprovalQueue(database).pending()):
+        assert left == []
 
 
 def test_another_table_gives_other_rewards(make_agent, search):

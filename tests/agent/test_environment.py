@@ -7,6 +7,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -34,7 +35,8 @@ class Library:
 
 
 def make(**options):
-    return ResearchEnv(**({"search": Library(), "topics": TOPICS} | options))
+    given: dict[str, Any] = {"search": Library(), "topics": TOPICS}
+    return ResearchEnv(**(given | options))
 
 
 def live(environment, seed, actions):
@@ -196,7 +198,7 @@ def test_features_are_numbers_from_0_to_1_and_tell_states_apart():
     assert row.dtype == np.float32
     assert row[:9] == pytest.approx([1, 1, 0, 1, 3 / 5, 1, 3 / 20, 1 / 5, 0])
     assert row[9:21] == pytest.approx([1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0])  # the newest first
-    odd = [{}, {"options": None, "waiting": 3}, {"note": "\x00 日本 \ud83d" * 500}, {"recent": ["a"] * 9}]
+    odd: list[Any] = [{}, {"options": None, "waiting": 3}, {"note": "\x00 日本 \ud83d" * 500}, {"recent": ["a"] * 9}]
     for state in odd:
         values = features(state)
         assert ((values >= 0) & (values <= 1)).all()

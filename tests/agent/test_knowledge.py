@@ -137,8 +137,8 @@ def test_an_item_is_added_and_found_quickly_among_many(base, database, clock):
         for number in range(1500):
             text = " ".join(draw.choices(WORDS, k=50))
             assert base.add(KnowledgeItem("t", f"Title {number}", text, "s"), "g", clock())
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(50):
         base.add(KnowledgeItem("t", f"New {number}", " ".join(draw.choices(WORDS, k=50)), "s"), "g", clock())
         base.search(f"word{number} word{number + 1}", 5)
-    assert time.perf_counter() - started < 5  # 0.2 s on an idle core
+    assert time.process_time() - started < 5  # 0.2 s; other processes' time does not count

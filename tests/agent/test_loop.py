@@ -5,6 +5,7 @@ import random
 import threading
 import unicodedata
 from collections import Counter
+from typing import Any, cast
 
 import pytest
 
@@ -28,13 +29,13 @@ class SeenNobody:
 
 def observed(agent: Agent) -> dict:
     """Return what the policy saw last."""
-    return agent.policy.states[-1]
+    return cast(Any, agent.policy).states[-1]
 
 
 def test_a_decision_is_durable_before_its_action_is_carried_out(make_agent, make_search, path):
     seen = []
 
-    class Watching(make_search):
+    class Watching(make_search):  # type: ignore[valid-type, misc]
         def search(self, query, limit):
             with Database(path) as other:
                 seen.extend(DecisionStore(other).examples())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from aegis.agent import ApprovalQueue
 from aegis.agent.proposals import Record, candidates
 from aegis.config import AgentConfig
@@ -42,7 +44,8 @@ def test_every_proposal_is_a_setting_that_would_be_valid():
     config = AgentConfig()
     for proposal in candidates(Record(), config):
         assert getattr(config, proposal.aspect) == proposal.old != proposal.new
-        AgentConfig(**{proposal.aspect: proposal.new})
+        changed: dict[str, Any] = {proposal.aspect: proposal.new}
+        AgentConfig(**changed)
 
 
 def test_proposals_on_different_aspects_wait_side_by_side(store, database, clock):

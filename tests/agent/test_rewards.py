@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +91,7 @@ GREEDY = first_of("propose_improvement", "ask_human", "web_search")
 LAPSING = {"config": AgentConfig(approval_timeout_seconds=180)}
 TOLD = {"vary_presence": True}
 
-GAMES = {
+GAMES: dict[str, tuple[str, Callable[..., str], dict[str, Any]]] = {
     "proposing without a reason": ("much to read", always("propose_improvement"), {}),
     "proposing now and then, at every chance": ("much to read", propose_now_and_then, {}),
     "making up reasons to propose by searches in vain": ("all is known", PROPOSE_ELSE_SEARCH, {}),
@@ -126,17 +128,28 @@ def mean_reward(world, policy, **options):
         while not over:
             action = RESEARCH_ACTIONS.index(policy(info["state"], step))
             _, reward, _, over, info = environment.step(action)
-            rewards.append(reward)
+            rewards.append(float(reward))
             step += 1
         proposed += environment.store.database.query("SELECT COUNT(*) FROM proposals")[0][0]
         environment.close()
     return sum(rewards) / len(rewards), proposed
 
 
+_IDLING: dict[tuple[str, ...], float] = {}
+
+
+def mean_of_idling(world, **options):
+    """Measure it once for a world and its options: several games share them."""
+    played = (world, *map(repr, options.items()))
+    if played not in _IDLING:
+        _IDLING[played], _ = mean_reward(world, always("idle"), **options)
+    return _IDLING[played]
+
+
 @pytest.mark.parametrize("game", GAMES)
 def test_a_policy_that_only_games_the_rewards_earns_less_than_one_that_idles(game):
     world, policy, options = GAMES[game]
-    idling, _ = mean_reward(world, always("idle"), **options)
+    idling = mean_of_idling(world, **options)
     gaming, proposed = mean_reward(world, policy, **options)
     assert idling == pytest.approx(-0.1)
     assert gaming < idling - 0.001

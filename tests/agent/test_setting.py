@@ -89,6 +89,7 @@ def test_a_setting_of_the_training_waits_for_its_trial_and_is_kept_or_undone(dat
         assert effect == "tried at the next training, beside the value before it"
         assert book.values("training") == {}
         change = book.next_trial()
+        assert change is not None
         assert (change.name, change.value, change.before, change.proposal) == ("epochs", 30, 20, number + 1)
         book.settle_trial(change, keep, word, clock())
         assert book.next_trial() is None
@@ -101,7 +102,9 @@ def test_an_undone_change_leaves_what_an_earlier_one_has_changed(database, propo
     for new, keep in ((30, True), (45, False)):
         queue.decide(propose("epochs", 20 if keep else 30, new), True, clock())
         assert book.values("training") == ({} if keep else {"epochs": 30})  # what it is tried beside
-        book.settle_trial(book.next_trial(), keep, "a word", clock())
+        trial = book.next_trial()
+        assert trial is not None
+        book.settle_trial(trial, keep, "a word", clock())
     assert book.values("training") == {"epochs": 30}
     assert book.next_trial() is None
 

@@ -6,8 +6,8 @@ import random
 import re
 import tempfile
 import threading
-import time
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,7 @@ def live(path, clock):
                 draw = random.Random(life)
                 agent = Agent(
                     DecisionStore(database), ScriptedTeacher(), search, topics, random.Random(life),
-                    AgentConfig(), presence=lambda inbox, draw=draw: DrawnPresence(draw), clock=clock,
+                    AgentConfig(), presence=partial(lambda draw, inbox: DrawnPresence(draw), draw), clock=clock,
                 )  # fmt: skip
                 for _ in range(decisions):
                     agent.step()
@@ -87,7 +87,7 @@ def test_a_thousand_decisions_repeat_no_query_and_no_goal_within_their_windows(l
         assert len(goals) > 60
         window = GoalBook(database, TOPICS, random.Random(0)).window
         assert repeated_within(goals, window) == []
-        ended = dict(database.query("SELECT status, COUNT(*) FROM goals GROUP BY status"))
+        ended = dict(map(tuple, database.query("SELECT status, COUNT(*) FROM goals GROUP BY status")))
         assert ended["reached"] > 10
         assert set(store.action_counts()) == {"web_search", "ask_human", "propose_improvement", "idle"}
         assert database.query("SELECT COUNT(*) FROM closings")[0][0] > 150
@@ -185,17 +185,16 @@ def ending():
 
 
 def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(make_agent, make_search, ending, store):
-    class Hanging(make_search):
+    class Hanging(make_search):  # type: ignore[valid-type, misc]
         def search(self, query, limit):
             super().search(query, limit)
-            ending.wait(30)
+            ending.wait()
             return []
 
     search = Hanging()
     agent = make_agent("web_search", search=search, config=AgentConfig(action_timeout_seconds=0.05))
-    started = time.monotonic()
     steps = [agent.step() for _ in range(20)]
-    assert time.monotonic() - started < 10
+    assert not ending.is_set()  # nothing ended the searches
     assert steps[0].outcome.detail == "web_search failed: no result within 0.05 s"
     assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
     assert all((step.outcome.status, step.outcome.reward) == ("failed", -0.2) for step in steps)

@@ -18,7 +18,8 @@ class Library:
 
 
 def test_ppo_learns_and_is_judged_at_each_checkpoint(tmp_path):
-    environments = tuple(ResearchEnv(search=Library(), topics=["json", "csv"]) for _ in range(2))
+    topics = ["json", "csv"]
+    environments = ResearchEnv(search=Library(), topics=topics), ResearchEnv(search=Library(), topics=topics)
     points = learn(80, 2, range(2), 2, environments=environments, n_steps=40, batch_size=20, n_epochs=1)
     assert [point.decisions for point in points] == [0, 40, 80]
     assert all(-2.0 <= point.reward <= 3.0 and point.interval is not None for point in points)

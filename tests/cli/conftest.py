@@ -1,5 +1,7 @@
 import json
 import random
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -28,9 +30,11 @@ def _search_index(search_index):
     """Commands that let an agent decide find an index."""
 
 
-@pytest.fixture
-def write_decisions(tmp_path):
-    def write(count: int, shuffled: bool = False):
+@pytest.fixture(scope="session")
+def write_decisions_to():
+    """Return what writes decisions that can be learned into a folder; for fixtures that many tests share."""
+
+    def write(folder: Path, count: int, shuffled: bool = False) -> Path:
         draw = random.Random(0)
         chosen = [draw.choice(ACTIONS) for _ in range(count)]
         examples = [example(k, action, f"episode-{k // 10}") for k, action in enumerate(chosen)]
@@ -39,9 +43,14 @@ def write_decisions(tmp_path):
             for one, action in zip(examples, chosen, strict=True):
                 one["action"] = {"action": action}
                 one["probabilities"] = {name: 0.91 if name == action else 0.03 for name in ACTIONS}
-        path = tmp_path / "decisions.json"
+        path = folder / "decisions.json"
         metadata = {"teacher": {"name": "tiny-teacher", "parameters": 1_000_000}}
         path.write_text(json.dumps({"metadata": metadata, "examples": examples}))
         return path
 
     return write
+
+
+@pytest.fixture
+def write_decisions(write_decisions_to, tmp_path):
+    return partial(write_decisions_to, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from aegis.cli.block import describe_agent, training_block
 from aegis.lifecycle import Standing, TrainingProgress
@@ -112,10 +113,8 @@ def make_progress(**fields):
         "improved": 1.2, "anchor": 0.9, "improved_decisions": 200, "anchor_decisions": 200, "difference": [0.1, 0.5]
     }  # fmt: skip
     last = {"mean_reward": 1.3, "entropy": 0.4, "kl": 0.01, "loss": None, "fault": ""}
-    return ImprovementProgress(
-        **{"anchor": "hrm@1", "active": True, "earning": earning, "baseline_decisions": 200, "pause": 0, "last": last}
-        | fields
-    )
+    given: dict[str, Any] = {"anchor": "hrm@1", "active": True, "earning": earning, "last": last}
+    return ImprovementProgress(**(given | {"baseline_decisions": 200, "pause": 0} | fields))
 
 
 def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_with():

@@ -12,19 +12,20 @@ from aegis.cli import spin_longer_when_alone
 from aegis.cli.main import app
 from aegis.config import HRMConfig
 
-LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8", "--rl-decisions", "0"]
+NO_PHASE_4 = ["--rl-decisions", "0"]
+LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8", *NO_PHASE_4]
 
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.fixture
-def trained(write_decisions, tmp_path):
-    data = write_decisions(150)
-    report = tmp_path / "report.json"
-    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--report", report, *LEARNS)
-    return result, json.loads(report.read_text()) if report.exists() else None, tmp_path / "w"
+@pytest.fixture(scope="module")
+def trained(write_decisions_to, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    data, report = write_decisions_to(folder, 150), folder / "report.json"
+    result = run("train", "--data", data, "--workspace", folder / "w", "--report", report, *LEARNS)
+    return result, json.loads(report.read_text()) if report.exists() else None, folder / "w"
 
 
 def test_a_learnable_teacher_is_learned_and_the_agent_switches(trained):
@@ -84,7 +85,7 @@ def test_the_accuracy_is_that_of_held_out_decisions(trained):
 
 def test_a_candidate_below_the_threshold_is_refused_with_reasons_and_advice(write_decisions, tmp_path):
     data = write_decisions(120, shuffled=True)
-    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--epochs", "1")
+    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--epochs", "1", *NO_PHASE_4)
     assert result.exit_code == 3
     assert "stays on tiny-teacher" in result.output
     assert re.search(r"is \d+\.\d+ points below the threshold of 70.00%", result.output)
@@ -138,7 +139,7 @@ def test_bad_records_are_named_and_the_good_ones_used(write_decisions, tmp_path)
     content = json.loads(data.read_text())
     content["examples"][7]["action"]["action"] = "dance"
     data.write_text(json.dumps(content))
-    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--epochs", "1")
+    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--epochs", "1", *NO_PHASE_4)
     assert "examples[7]" in result.stderr
     assert "dance" in result.stderr
     assert "✓ Loaded 109 training examples" in result.output

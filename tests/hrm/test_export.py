@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_int8_that_loses_half_a_point_or_saves_no_time_or_depends_on_company_is_
     def report(accuracy: float, ms: float, company: float = 0.0) -> str:
         exact = export.BackendCheck("onnx", 0.0, 0, 0.9, 0.0, 2.0)
         int8 = export.BackendCheck("onnx-int8", 0.01, 1, accuracy, company, ms)
-        return export.ExportReport(None, 1000, 0.9, (exact, int8)).best
+        return export.ExportReport(Path(), 1000, 0.9, (exact, int8)).best
 
     assert report(0.896, 1.0) == "onnx-int8"
     assert report(0.894, 1.0) == "onnx"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ CONFIG = HRMConfig(
 ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
 
 
-def make_model(**fields: object) -> HRM:
+def make_model(**fields: Any) -> HRM:
     torch.manual_seed(0)
     return HRM(replace(CONFIG, **fields)).eval()
 
@@ -125,6 +126,7 @@ def test_the_one_step_gradient_reaches_all_that_decides_and_nothing_else():
 
     def rows(name: str) -> set[int]:
         gradient = gradients[name]
+        assert gradient is not None
         return set(gradient.reshape(len(gradient), -1).abs().sum(1).nonzero().flatten().tolist())
 
     assert rows("output.weight") == rows("output.bias") == {7, 8, 9, 10, 11}

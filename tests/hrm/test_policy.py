@@ -32,7 +32,8 @@ def policy() -> HRMPolicy:
 
 
 def test_an_hrm_is_a_policy(policy):
-    assert isinstance(policy, Policy)
+    kept: object = policy
+    assert isinstance(kept, Policy)
     assert policy.name == "hrm@3"
     assert policy.parameters == policy.model.parameter_count
     check_policy(policy, ACTIONS, STATES)

@@ -15,7 +15,7 @@ def decided(number: int) -> Decision:
     return Decision("e", number, {"human": "away"}, ACTIONS, Action("idle"), None, "hrm@1", id=f"d{number}")
 
 
-def wait_for(aside: AsideTeacher, count: int, seconds: float = 20.0) -> list:
+def wait_for(aside: AsideTeacher, count: int, seconds: float = 120.0) -> list:
     answers, deadline = [], time.monotonic() + seconds
     while len(answers) < count:
         assert time.monotonic() < deadline, "it did not come in time"
@@ -45,7 +45,7 @@ def test_it_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
     assert len(loaded_in) == 1
     assert loaded_in[0] is not threading.current_thread()
     aside.close()
-    loaded_in[0].join(10)
+    loaded_in[0].join(120)
     assert set(watch_threads()) <= before
 
 
@@ -72,7 +72,7 @@ def test_a_slow_teacher_is_not_asked_more_than_it_can_answer(workspace):
 
     class Slow(ScriptedTeacher):
         def probabilities(self, states, actions):
-            go.wait(20)
+            go.wait(120)
             return super().probabilities(states, actions)
 
     aside = AsideTeacher(workspace, lambda store: Slow(), RESEARCH_ACTIONS)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def test_an_unlike_state_goes_to_the_teacher_which_is_loaded_then_and_a_usual_on
         loaded.append(1)
         return ScriptedTeacher(name="gpt2")
 
-    policy = guard(Seeing(name="hrm@1"), folder, load, 0.999)
+    policy = cast(Any, guard(Seeing(name="hrm@1"), folder, load, 0.999))
     assert decide(policy, NEAR) == "hrm@1"
     assert not loaded
     assert decide(policy, FAR) == "gpt2"

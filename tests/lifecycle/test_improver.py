@@ -6,6 +6,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ class Life:
             decision = Decision(f"e{episode}", step, state, NAMES, Action(NAMES[action]), answer, policy.name)
             brought = reward(cue, action)
             self.store.append(decision)
-            status = "unknown" if brought is None else "ok"
+            status: Literal["ok", "unknown"] = "unknown" if brought is None else "ok"
             self.store.record_outcome(Outcome(decision.id, status, reward=brought))
             decisions.append(decision)
         return decisions
@@ -276,6 +277,7 @@ def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_m
     life.decide(20)
     assert not improver.step()
     state = read_state(life.store)
+    assert state is not None
     assert (state.judged_since, state.paused_until) == (at, at + LEARNS.cool_down_decisions)
     assert read_earning(life.store, state, LEARNS).improved_decisions == 0
     life.decide(40)
@@ -300,9 +302,11 @@ def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver)
     life.decide(40)
     life.learn(improver, 2)
     asked = []
-    watch = ServingWatch(
-        life.store, life.workspace, RESEARCH_ACTIONS, lambda: asked.append(1), WatchConfig(audit_rate=1.0)
-    )
+
+    def ask() -> Any:
+        asked.append(1)
+
+    watch = ServingWatch(life.store, life.workspace, RESEARCH_ACTIONS, ask, WatchConfig(audit_rate=1.0))
     assert not any(watch.after(decision) for decision in life.decide(20))
     assert asked == []
 
@@ -334,6 +338,6 @@ def test_it_runs_beside_until_it_is_over(life):
         life.decide(2)
         over.wait(0.05)
     over.set()
-    thread.join(10)
+    thread.join(120)
     assert life.serving != "hrm@1"
     assert said == []

@@ -11,6 +11,7 @@ import pytest
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
 from aegis.lifecycle import open_store, read_standing, read_trial
+from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.rollout import Rollout
 from aegis.lifecycle.takeover import Takeover
 from aegis.promotion import ModelRegistry
@@ -31,6 +32,17 @@ class Rule(ScriptedTeacher):
 
     def probabilities(self, states, actions):
         return [tuple(float(name == self.action) for name in actions.names) for _ in states]
+
+
+class PromptAside(AsideTeacher):
+    """Answers before the next decision, so that no test depends on which thread is quicker."""
+
+    def ask(self, decision):
+        answered, deadline = self._answered.qsize(), time.monotonic() + 120
+        super().ask(decision)
+        while self._answered.qsize() == answered:
+            assert time.monotonic() < deadline, "no answer came"
+            time.sleep(0.001)
 
 
 def save(name, folder):
@@ -55,6 +67,7 @@ def make(store, workspace, monkeypatch):
             return Rule(action, serving.name)
 
         monkeypatch.setattr(Takeover, "_load", load)
+        monkeypatch.setattr("aegis.lifecycle.rollout.AsideTeacher", PromptAside)
         return Rollout(
             store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), Takeover(workspace, "cpu"), config,
             lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,
@@ -87,7 +100,6 @@ class Life:
             if condition():
                 return
             self.step(**options)
-            time.sleep(0.002)  # the threads beside it answer
         raise AssertionError("it did not come")
 
 
@@ -196,7 +208,7 @@ def test_the_agent_by_itself_goes_through_the_stages_and_no_training_begins_mean
     )  # fmt: skip
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive(), [event.message for event in events if event.kind != "decided"]
     seen = [event.kind for event in events]
     assert "training_started" not in seen

@@ -96,12 +96,12 @@ def test_a_lock_ends_with_its_process(workspace):
 
 
 def test_the_process_ends_with_the_one_that_started_it(workspace):
-    code = "from aegis.lifecycle.trainer import end_with_parent; end_with_parent(); import time; time.sleep(60)"
+    code = "from aegis.lifecycle.trainer import end_with_parent; end_with_parent(); import time; time.sleep(600)"
     trainer = TrainerProcess(workspace, [sys.executable, "-c", code])
     trainer.start()
     assert trainer.is_alive()
     trainer._process.stdin.close()  # as the end of this process would
-    assert trainer._process.wait(20) == 1
+    assert trainer._process.wait(120) == 1
 
 
 def test_a_command_that_is_not_there_is_said(workspace):

@@ -26,6 +26,7 @@ def propose(workspace, fill):
             proposal = Proposal(aspect, old, new, "a reason", 1.0)
             number = queue.propose(next(decisions).id, proposal, utc_now(), 600)
             if approve:
+                assert number is not None
                 queue.decide(number, True, utc_now())
             return number
 

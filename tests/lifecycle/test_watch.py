@@ -56,7 +56,9 @@ def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
     watch = make_watch(store, workspace, Scripted())
     assert not any(watch.after(decided(n, "web_search")) for n in range(200))
     assert registry.serving().name == "hrm@1"
-    assert "200 of 200 audited decisions (100.0%" in describe_watch(read_watch(store, registry, "hrm@1"))
+    found = read_watch(store, registry, "hrm@1")
+    assert found is not None
+    assert "200 of 200 audited decisions (100.0%" in describe_watch(found)
 
 
 def test_one_that_does_not_is_warned_of_and_rolled_back_to_the_version_before_it_with_the_evidence(store, workspace):

@@ -98,7 +98,9 @@ def test_missing_answers_are_said(tmp_path):
 
 
 def test_an_honest_policy_measures_the_floor_and_less_once_debiased():
-    found = [estimate_calibration(*draw(220, 1.0, seed), [str(n // 20) for n in range(220)]) for seed in range(20)]
+    episodes = [str(n // 20) for n in range(220)]
+    drawn = [draw(220, 1.0, seed) for seed in range(20)]
+    found = [estimate_calibration(probabilities, labels, episodes) for probabilities, labels in drawn]
     assert np.mean([one.error for one in found]) == pytest.approx(np.mean([one.floor for one in found]), abs=0.01)
     assert np.mean([one.floor for one in found]) > 0.04
     assert np.median([one.root_mean_square for one in found]) < 0.04

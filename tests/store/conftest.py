@@ -33,19 +33,17 @@ def actions() -> ActionList:
 @pytest.fixture
 def make_decision() -> Callable[..., Decision]:
     def make(step: int = 0, **fields: Any) -> Decision:
-        return Decision(
-            **{
-                "episode": "e1",
-                "step": step,
-                "state": {"goal": "what is WAL mode", "open_questions": [step, "zwei", None]},
-                "actions": NAMES,
-                "action": Action("web_search", {"query": f"WAL mode {step}"}),
-                "probabilities": (0.5, 0.25, 0.25),
-                "policy": "gpt2",
-                "decided_at": datetime(2026, 1, 31, 12, 0, step % 60, 123456, tzinfo=UTC),
-            }
-            | fields
-        )
+        given: dict[str, Any] = {
+            "episode": "e1",
+            "step": step,
+            "state": {"goal": "what is WAL mode", "open_questions": [step, "zwei", None]},
+            "actions": NAMES,
+            "action": Action("web_search", {"query": f"WAL mode {step}"}),
+            "probabilities": (0.5, 0.25, 0.25),
+            "policy": "gpt2",
+            "decided_at": datetime(2026, 1, 31, 12, 0, step % 60, 123456, tzinfo=UTC),
+        }
+        return Decision(**(given | fields))
 
     return make
 

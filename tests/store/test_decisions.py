@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -179,7 +180,8 @@ def test_counts_means_and_policies(store, make_decision):
     decisions = [make_decision(0), make_decision(1), make_decision(2, action=idle, policy="hrm@1")]
     decisions.append(make_decision(3, action=idle, policy="hrm@1"))
     store.append_many(decisions)
-    for decision, status, gained in zip(decisions, ("ok", "failed", "unknown"), (3, 0, 0), strict=False):
+    statuses: tuple[Literal["ok", "failed", "unknown"], ...] = ("ok", "failed", "unknown")
+    for decision, status, gained in zip(decisions, statuses, (3, 0, 0), strict=False):
         store.record_outcome(Outcome(decision.id, status, gained=gained))
     assert (store.count(), store.count("hrm@1"), store.count("nobody")) == (4, 2, 0)
     assert store.action_counts("gpt2") == {"web_search": 2}

@@ -257,7 +257,7 @@ def test_importing_twice_adds_nothing_and_names_what_clashes(tmp_path, actions, 
 def test_an_import_brings_a_known_outcome_but_never_overwrites_one(tmp_path, actions, store, make_decision):
     decision = make_decision()
     store.append(decision)
-    known, unknown = (Outcome(decision.id, status, gained=gained) for status, gained in (("ok", 2), ("unknown", 0)))
+    known, unknown = Outcome(decision.id, "ok", gained=2), Outcome(decision.id, "unknown", gained=0)
     for outcome, current in ((None, None), (unknown, unknown), (known, known), (unknown, known), (None, known)):
         path = tmp_path / "a.jsonl"
         write_examples(path, {}, [Example(decision, outcome)])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from aegis.teachers.prompt import QUESTION, render_instructions, render_situatio
 from aegis.testing import check_teacher
 from aegis.types import ActionList, ActionSpec, Teacher
 
-STATES = [
+STATES: list[dict[str, Any]] = [
     {"goals": ["learn sqlite3", "learn json"], "human": "here", "waiting": {"answers": 1, "approvals": 0}},
     {"goals": [], "human": "away", "waiting": {"answers": 0, "approvals": 12}},
     {"goals": ["x" * 40], "human": None, "waiting": {}},
@@ -22,7 +22,7 @@ STATES = [
 
 @pytest.fixture
 def teacher(gpt2_folder) -> CausalLMTeacher:
-    return load_teacher(str(gpt2_folder))
+    return cast(CausalLMTeacher, load_teacher(str(gpt2_folder)))
 
 
 def test_a_language_model_keeps_the_contract_of_teachers(teacher, actions):
@@ -85,7 +85,7 @@ def test_actions_of_one_token_each_are_scored_by_one_pass_over_the_state(teacher
 
 def test_one_state_leaves_no_trace_in_the_scores_of_the_next(teacher, actions, gpt2_folder):
     in_turn = [teacher.score(state, actions).tolist() for state in STATES]
-    fresh = [load_teacher(str(gpt2_folder)).score(state, actions).tolist() for state in STATES]
+    fresh = [cast(CausalLMTeacher, load_teacher(str(gpt2_folder))).score(state, actions).tolist() for state in STATES]
     assert in_turn == [pytest.approx(scores, abs=1e-6) for scores in fresh]
     assert max(abs(a - b) for a, b in zip(in_turn[0], in_turn[1], strict=True)) > 1e-2
 

@@ -275,7 +275,8 @@ def test_a_gguf_file_is_unpacked_once_and_says_what_its_model_says(tiny_gguf, ac
     assert "Unpacking tiny.gguf once" in said[0]
     ids = torch.tensor([[0, 5, 6, 7, 100]])
     with torch.no_grad():
-        torch.testing.assert_close(teacher._model(ids).logits, model(ids).logits, rtol=0, atol=0.01)  # bfloat16's
+        loaded: Any = teacher
+        torch.testing.assert_close(loaded._model(ids).logits, model(ids).logits, rtol=0, atol=0.01)  # bfloat16's
     again = load_teacher(str(path), say=said.append)
     assert len(said) == 1
     state = {"goal": "x"}

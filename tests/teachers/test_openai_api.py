@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 import traceback
+from typing import Any
 
 import pytest
 from werkzeug import Response
@@ -25,7 +27,12 @@ class Endpoint:
     """A server that decides by a hash of the prompt; each dialect offers another part of the protocol."""
 
     def __init__(self, **dialect):
-        self.dialect = {"logprobs": 20, "schema": True, "temperature": True, "limit_field": "max_tokens"} | dialect
+        self.dialect: dict[str, Any] = {
+            "logprobs": 20,
+            "schema": True,
+            "temperature": True,
+            "limit_field": "max_tokens",
+        } | dialect
         self.documents, self.headers, self.failures = [], [], []
 
     def __call__(self, request):
@@ -46,9 +53,13 @@ class Endpoint:
         if "response_format" in document:
             assert best in document["response_format"]["json_schema"]["schema"]["properties"]["action"]["enum"]
             answer = self.dialect.get("answer", json.dumps({"action": best}))
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}
+        choice: dict[str, Any] = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": answer},
+        }
         if self.dialect["logprobs"] and document.get("logprobs"):
-            listed = [
+            listed: list[dict[str, Any]] = [
                 {"token": f" {w.capitalize()}", "logprob": math.log(0.9 * s / sum(shares))}
                 for w, s in zip(words, shares, strict=True)
             ]
@@ -107,7 +118,7 @@ def teach(httpserver, monkeypatch):
     def make(**options):
         made.insert(0, [])
         monkeypatch.setattr("aegis.teachers.openai_api.HttpClient", quick)
-        teacher = OpenAITeacher("tiny-1", httpserver.url_for("/v1/"), KEY, **options)
+        teacher: Any = OpenAITeacher("tiny-1", httpserver.url_for("/v1/"), KEY, **options)
         made.append(teacher)
         teacher.pauses = made[0]
         return teacher
@@ -118,7 +129,7 @@ def teach(httpserver, monkeypatch):
             one.close()
 
 
-DIALECTS = {
+DIALECTS: dict[str, dict[str, Any]] = {
     "all of it": {},
     "five log-probabilities": {"logprobs": 5},
     "log-probabilities refused": {"logprobs": 0},
@@ -247,11 +258,13 @@ def test_a_model_that_thinks_aloud_first_is_given_room_to(endpoint, teach):
 
 
 def test_a_server_that_hangs_is_given_up_in_time(httpserver, teach):
-    import time
-
-    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda request: time.sleep(0.6))
-    with pytest.raises(TeacherError, match=r"no answer within 0\.2 s"):
-        teach(config=EndpointConfig(timeout_seconds=0.2, attempts=2)).probabilities([STATE], CHECKED_ACTIONS)
+    given_up = threading.Event()
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda request: given_up.wait())
+    try:
+        with pytest.raises(TeacherError, match=r"no answer within 0\.2 s"):
+            teach(config=EndpointConfig(timeout_seconds=0.2, attempts=2)).probabilities([STATE], CHECKED_ACTIONS)
+    finally:
+        given_up.set()
 
 
 def test_requests_keep_the_rate(endpoint, teach):
@@ -294,6 +307,7 @@ def test_a_workspace_can_load_its_own_endpoint_again(httpserver, endpoint, monke
     first = load_teacher("openai:@cf/tiny/1")
     monkeypatch.delenv("AEGIS_BASE_URL")
     again = load_teacher(loadable_name(first.name, first.source))
+    teacher: Any
     for teacher in (first, again):
         assert (teacher.name, teacher.parameters) == ("@cf/tiny/1", 0)
         assert teacher.source == f"openai:@cf/tiny/1@{httpserver.url_for('/v1')}"

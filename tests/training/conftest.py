@@ -54,19 +54,17 @@ def make_decision(actions: ActionList) -> Callable[..., Decision]:
     def make(number: int = 0, place: int = 0, **fields: Any) -> Decision:
         word = ("question", "person", "nothing")[place]
         noise = random.Random(number).choices(["red", "green", "blue", "old", "new"], k=3)
-        return Decision(
-            **{
-                "episode": f"episode {number // 10}",
-                "step": number % 10,
-                "state": {"about": word, "noise": noise, "number": number},
-                "actions": actions.names,
-                "action": Action(actions.names[place]),
-                "probabilities": tuple(0.8 if n == place else 0.1 for n in range(3)),
-                "policy": "teacher",
-                "id": f"{number:032x}",
-            }
-            | fields
-        )
+        given: dict[str, Any] = {
+            "episode": f"episode {number // 10}",
+            "step": number % 10,
+            "state": {"about": word, "noise": noise, "number": number},
+            "actions": actions.names,
+            "action": Action(actions.names[place]),
+            "probabilities": tuple(0.8 if n == place else 0.1 for n in range(3)),
+            "policy": "teacher",
+            "id": f"{number:032x}",
+        }
+        return Decision(**(given | fields))
 
     return make
 

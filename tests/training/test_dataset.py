@@ -66,6 +66,7 @@ def test_a_batch_is_padded_to_a_multiple_and_masked(make_decision, actions):
     data = encode_decisions(decisions, actions, StateCodec())
     for rows in ([0, 1, 2], [2, 0], [1]):
         batch = data.batch(rows, multiple=8)
+        assert batch.mask is not None
         ids = [StateCodec().encode(decisions[row].state) for row in rows]
         assert batch.tokens.shape == (len(rows), math.ceil(max(map(len, ids)) / 8) * 8)
         for place, row in enumerate(ids):

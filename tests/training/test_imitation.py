@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -26,16 +27,27 @@ class Killed(BaseException):
     pass
 
 
+@pytest.fixture(scope="module")
+def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
+    """Return the checkpoints of a training that was killed in its epoch 5; a test copies them."""
+    folder = tmp_path_factory.mktemp("killed") / "checkpoints"
+    with pytest.raises(Killed):
+        ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), on_epoch=kill_at(5)).train(
+            learnable[0], learnable[1], folder
+        )
+    return folder
+
+
 @pytest.fixture
 def train(actions, tiny_config, learnable, tmp_path):
     """Return what trains with these changes of the configuration; `at` names the folder of the checkpoints."""
 
     def run(at="checkpoints", data=learnable, resume=False, on_epoch=None, codec=None, model_config=None, **changes):
-        told = {} if on_epoch is None else {"on_epoch": on_epoch}
+        told: dict[str, Any] = {} if on_epoch is None else {"on_epoch": on_epoch}
         trainer = ImitationTrainer(
             actions, replace(CONFIG, **changes), model_config or tiny_config, codec or StateCodec(48), **told
         )
-        return trainer.train(*data, tmp_path / at, resume)
+        return trainer.train(data[0], data[1], tmp_path / at, resume)
 
     return run
 
@@ -83,9 +95,9 @@ def test_the_accuracy_before_the_last_epoch_is_of_some_first_answers_and_after_i
     asked = []
     think = HRM.think
 
-    def watched(self, tokens, *rest, max_segments=None, **options):
-        asked.append((len(tokens), max_segments))
-        return think(self, tokens, *rest, max_segments=max_segments, **options)
+    def watched(self, tokens, *rest, **options):
+        asked.append((len(tokens), options.get("max_segments")))
+        return think(self, tokens, *rest, **options)
 
     monkeypatch.setattr(HRM, "think", watched)
     train(epochs=2, epoch_heldout_decisions=7)
@@ -187,9 +199,10 @@ def test_resuming_with_other_data_is_refused(train, learnable):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "training.json", "config.json"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(train, tmp_path, name, change):
-    with pytest.raises(Killed):
-        train(on_epoch=kill_at(5))
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(
+    train, killed_at_5, tmp_path, name, change
+):
+    shutil.copytree(killed_at_5, tmp_path / "checkpoints")
     newest = tmp_path / "checkpoints" / "epoch-004"
     content = (newest / name).read_bytes()
     (newest / name).unlink()
@@ -355,7 +368,7 @@ def test_the_progress_is_told_batch_by_batch(actions, tiny_config, learnable, tm
         on_start=lambda model, epochs_done: starts.append((model.parameter_count, epochs_done)),
         on_batch=lambda *progress: batches.append(progress),
     )
-    trainer.train(*learnable, tmp_path)
+    trainer.train(learnable[0], learnable[1], tmp_path)
     assert starts == [(HRM(tiny_config).parameter_count, 0)]
     assert batches == [(epoch, batch, 8) for epoch in (1, 2) for batch in range(1, 9)]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -97,8 +98,12 @@ def test_steps_are_those_of_torchs_own_optimizers_with_all_gradients_clipped_tog
         betas=(0.9, 0.95),
         eps=1e-20,
     )
+    groups: list[dict[str, Any]] = [
+        {"params": tables[:1], "lr": 1e-3 * config.embedding_rate_factor},
+        {"params": tables[1:]},
+    ]
     rows = torch.optim.SparseAdam(
-        [{"params": tables[:1], "lr": 1e-3 * config.embedding_rate_factor}, {"params": tables[1:]}],
+        groups,
         lr=1e-3,
         betas=(0.9, 0.95),
         eps=1e-20,
@@ -124,7 +129,7 @@ def test_steps_are_those_of_torchs_own_optimizers_with_all_gradients_clipped_tog
 def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float32():
     start, model = make_model(), make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(), bf16=True)
-    block = model.high_level.blocks[0]
+    block = cast(Any, model.high_level.blocks[0])
     assert block.expand.weight.dtype == torch.bfloat16
     assert block.attention_norm.weight.dtype == model.position_embedding.weight.dtype == torch.float32
     assert all(torch.equal(tensor, start.state_dict()[name]) for name, tensor in optimizer.weights().items())
@@ -134,7 +139,7 @@ def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float
     optimizer.release()
     assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in exact.items())
-    moved_by = (block.expand.weight - start.high_level.blocks[0].expand.weight).abs().max().item()
+    moved_by = (block.expand.weight - cast(Any, start.high_level.blocks[0]).expand.weight).abs().max().item()
     assert 1e-5 < moved_by < 1e-4
 
 
@@ -152,9 +157,9 @@ def test_gradients_of_several_backward_passes_add_up():
     for group, same in zip(one._groups[:-1], other._groups[:-1], strict=True):  # the halting unit was not asked
         assert group.gradient.abs().sum() > 0
         torch.testing.assert_close(group.gradient, same.gradient, rtol=1e-4, atol=1e-6)
-    for table, same in zip(one._tables, other._tables, strict=True):
+    for table, other_table in zip(one._tables, other._tables, strict=True):
         assert len(table.gradient)
-        torch.testing.assert_close(table.gradient, same.gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(table.gradient, other_table.gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_forgotten_move_nothing():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -119,17 +118,17 @@ def test_one_that_hangs_is_left_behind_and_the_next_is_asked(lines):
 
     class Hanging(Provider):
         def search(self, query, limit):
-            ending.wait(20)
+            ending.wait()
             return []
 
     search = SearchChain(
-        [("h", Hanging("h")), ("c", Provider("c", [HIT]))], on_trouble=lines.append, provider_seconds=0.1
+        [("h", Hanging("h")), ("c", Provider("c", [HIT]))], on_trouble=lines.append, provider_seconds=2
     )
-    started = time.monotonic()
-    assert search.search("q", 3) == [HIT]
-    assert time.monotonic() - started < 5
-    assert lines == ["Search: h: no result within 0.1 s; left alone for 30 s"]
-    ending.set()
+    try:
+        assert search.search("q", 3) == [HIT]
+        assert lines == ["Search: h: no result within 2 s; left alone for 30 s"]
+    finally:
+        ending.set()
 
 
 def test_answers_are_kept_and_not_asked_for_again(chain, tmp_path):

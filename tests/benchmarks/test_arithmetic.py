@@ -1,0 +1,34 @@
+"""The arithmetic benchmark counts the operations of real steps; here of a tiny HRM on a few decisions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+
+from aegis import lifecycle
+from aegis.config import HRMConfig
+from aegis.training import ImitationTrainer
+from benchmarks import arithmetic
+
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+
+
+def test_it_writes_what_part_of_a_step_is_arithmetic(monkeypatch, tmp_path, capsys):
+    given = lifecycle.read_training_data(lifecycle.shipped_data())
+    few = replace(given, decisions=given.decisions[:40])
+    monkeypatch.setattr(lifecycle, "read_training_data", lambda path: few)
+    monkeypatch.setattr(arithmetic, "ImitationTrainer", partial(ImitationTrainer, model_config=TINY))
+    monkeypatch.setattr(arithmetic, "_PEAK_SIZE", 256)
+    monkeypatch.setattr(arithmetic, "_WARM_STEPS", 1)
+    report = tmp_path / "figures.json"
+    monkeypatch.setattr(sys, "argv", ["arithmetic", "--steps", "3", "--json", str(report)])
+    arithmetic.main()
+    figures = json.loads(report.read_text())
+    assert figures["dtype"] in ("bfloat16", "float32")
+    assert figures["step_gflop"] > 0
+    assert figures["peak_gflops"] > 0
+    operations = figures["arithmetic_share"] * figures["peak_gflops"] * figures["step_cpu_ms_p50"] / 1e3
+    assert abs(operations - figures["step_gflop"]) < 1e-9
+    assert "arithmetic_share" in capsys.readouterr().out
