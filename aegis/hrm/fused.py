@@ -8,14 +8,11 @@ gradients, a third of the arithmetic, are computed later, in place and by whoeve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from aegis.hrm.layers import Block
 
 _aten = torch.ops.aten
 
@@ -62,9 +59,7 @@ class FusedBlock(torch.autograd.Function):
     """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores, or None."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, bias: Tensor | None, first_only: bool, block: Block, *parameters: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, first_only: bool, block: Any, *parameters: Tensor) -> Tensor:
         norm_weight, norm_bias, into, into_bias, out, out_bias = parameters[:6]
         norm2_weight, norm2_bias, expand, expand_bias, contract, contract_bias = parameters[6:]
         batch, _, width = x.shape
