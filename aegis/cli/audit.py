@@ -10,6 +10,7 @@ import typer
 
 from aegis.cli.screen import errors_explained, fail, say, show_rejected
 from aegis.config import TrainingConfig
+from aegis.packages import require
 from aegis.workspace import Workspace
 
 _DEFAULTS = TrainingConfig()
@@ -30,6 +31,7 @@ def audit_data(
 ) -> None:
     """Look for states that are both trained on and held out, and say how much accuracy rests on them."""
     with errors_explained():
+        require("sklearn", "the audit")
         from aegis import lifecycle
 
         if data is not None and workspace is not None:

@@ -12,6 +12,7 @@ from aegis.cli import spin_longer_when_alone
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, heading, say, write_json
 from aegis.config import TrainingConfig
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def bench(
 ) -> None:
     """Measure the HRM beside GPT-2's architecture on the shipped states: deciding, training, memory."""
     with errors_explained():
+        require("transformers", "the benchmark")
         spin_longer_when_alone()
         training = TrainingConfig(epochs=epochs if train else _QUICK_EPOCHS)
         for path, option in ((report, "--json"), (plot, "--plot")):

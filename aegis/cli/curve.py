@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.screen import check_writable, errors_explained, fail, say
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -131,10 +132,7 @@ def _check_plot(plot: Path) -> None:
     check_writable(plot, "--plot")
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        fail("--plot needs matplotlib: pip install 'aegis-hrm[compare]'")
+    require("matplotlib", "--plot")
 
 
 def _draw(points: list[CurvePoint], name: str, path: Path) -> None:

@@ -26,6 +26,7 @@ from aegis.hrm.graph import EXACT, TABLE, build_graphs
 from aegis.hrm.model import NGRAM_MULTIPLIER
 from aegis.hrm.onnx_policy import CHECK_FILE, FORM, GRAPH_FILES, LARGEST_DIFFERENCE, POLICY_FILE, OnnxPolicy, Precision
 from aegis.hrm.policy import HRMPolicy
+from aegis.packages import imports_explained
 from aegis.types import State
 
 VOCABULARY_FILE = "gpt2.tiktoken"
@@ -136,11 +137,9 @@ def _describe(policy: HRMPolicy) -> dict[str, Any]:
 
 
 def _require_packages() -> None:
-    try:
+    with imports_explained("exporting", "train"):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("exporting needs the packages onnx and onnxruntime: pip install onnx onnxruntime") from error
 
 
 def _open(folder: Path, precision: Precision) -> OnnxPolicy:
