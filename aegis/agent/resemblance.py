@@ -39,7 +39,7 @@ def bands_of(shingles: frozenset[str]) -> list[int]:
     """Return `BANDS` signed 64-bit numbers, of which texts that are much alike share at least one; none for no text."""
     if not shingles:
         return []
-    values = _signature(shingles).astype("<u8")
+    values = signature(shingles).astype("<u8")
     bands = []
     for number in range(BANDS):
         rows = values[number * BAND_ROWS : (number + 1) * BAND_ROWS].tobytes()
@@ -48,7 +48,7 @@ def bands_of(shingles: frozenset[str]) -> list[int]:
     return bands
 
 
-def _signature(shingles: frozenset[str]) -> NDArray[np.uint32]:
+def signature(shingles: frozenset[str]) -> NDArray[np.uint32]:
     """Return the MinHash signature, (BANDS * BAND_ROWS,): that of datasketch 2.0's "affine32", which needs SciPy.
 
     Workspaces keep bands made of it, so it must never change.

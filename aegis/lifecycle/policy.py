@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
-from aegis.hrm import Example, load_policy
+from aegis.hrm import load_policy
 from aegis.lifecycle.collection import find_serving
 from aegis.lifecycle.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.hrm import Example
 
 _EXAMPLES_READ = 5_000
 """Decisions whose held-out part an export is checked on, the newest ones: a workspace may hold a million."""
