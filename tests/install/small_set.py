@@ -68,20 +68,24 @@ def hide(modules: set[str]) -> None:
     sys.meta_path[:] = [Hiding(finder, modules) for finder in sys.meta_path]
 
 
-def run(arguments: list[str], typed: str) -> tuple[int, str, str]:
-    """Run one command in a process of its own, forked from this one, so that what most of them import is there."""
+def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
+    """Run one command in a process of its own, forked from this one, so that what most of them import is there.
+
+    typed: what its input holds; None: the input is a terminal.
+    """
     for module in ("cli.command", "cli.session", "lifecycle.deciding", "teachers.loading"):
         importlib.import_module(f"aegis.{module}")
     from aegis.cli.main import app
 
     with contextlib.ExitStack() as stack:
         given, out, err = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3))
-        given.write(typed)
+        given.write(typed or "")
         given.seek(0)
+        read = given.fileno() if typed is not None else os.openpty()[1]
         process = os.fork()
         if not process:
-            for place, file in enumerate((given, out, err)):
-                os.dup2(file.fileno(), place)
+            for place, descriptor in enumerate((read, out.fileno(), err.fileno())):
+                os.dup2(descriptor, place)
             code = 1
             try:
                 app(arguments)

@@ -35,6 +35,9 @@ NEEDED = {
     "run --backend openvino": "--backend openvino needs OpenVINO: pip install 'aegis-hrm[openvino]'",
     "collect": "no language model is installed: pip install 'aegis-hrm[offline]'",
     "collect --teacher gpt2": "a language model on this machine needs Transformers: pip install 'aegis-hrm[teachers]'",
+    "collect --teacher openai:m": "asking a server needs httpx2: pip install 'aegis-hrm[online]'",
+    "collect --search arxiv": "asking a server needs httpx2: pip install 'aegis-hrm[online]'",
+    "prompt in a terminal": f"the prompt in a terminal needs prompt-toolkit: {TRAIN}",
     "curve --plot": "--plot needs matplotlib: pip install 'aegis-hrm[compare]'",
 }
 """What each command says in one line, and ends with exit code 2"""
@@ -45,6 +48,7 @@ def results(served, tmp_path_factory):
     """Return of each command its exit code, output and errors."""
     scratch = tmp_path_factory.mktemp("small")
     own, new = ["--workspace", str(served.workspace.folder)], ["--workspace", str(scratch / "new")]
+    newer = ["--workspace", str(scratch / "newer")]
     scripted = ["--decisions", "4", "--teacher", "scripted"]
     commands = {
         "--help": ["--help"],
@@ -77,11 +81,14 @@ def results(served, tmp_path_factory):
         "run --backend eager": ["run", *own, *scripted, "--backend", "eager"],
         "run --device cuda": ["run", *own, *scripted, "--device", "cuda"],
         "run --backend openvino": ["run", *own, *scripted, "--backend", "openvino"],
-        "collect": ["collect", "--workspace", str(scratch / "newer")],
-        "collect --teacher gpt2": ["collect", "--teacher", "gpt2", "--workspace", str(scratch / "newer")],
+        "collect": ["collect", *newer],
+        "collect --teacher gpt2": ["collect", "--teacher", "gpt2", *newer],
+        "collect --teacher openai:m": ["collect", "--teacher", "openai:m", "--base-url", "http://localhost:9", *newer],
+        "collect --search arxiv": ["collect", *scripted, "--search", "arxiv", *newer],
+        "prompt in a terminal": ["prompt", *own],
         "curve --plot": ["curve", "--plot", str(scratch / "curve.png"), *own],
     }
-    typed = {"prompt": "status\nthink\nn\nstart\nquit\n"}
+    typed = {"prompt": "status\nthink\nn\nstart\nquit\n", "prompt in a terminal": None}
     file = scratch / "commands.json"
     file.write_text(json.dumps([[name, arguments, typed.get(name, "")] for name, arguments in commands.items()]))
     done = subprocess.run([sys.executable, str(LAUNCHER), str(file)], capture_output=True, text=True)
@@ -90,6 +97,7 @@ def results(served, tmp_path_factory):
 
 
 def test_all_but_the_core_dependencies_is_hidden(results):
+    assert {"prompt_toolkit", "httpx2", "tenacity", "defusedxml"} <= set(results["hidden"])
     assert {"torch", "transformers", "sklearn", "scipy", "onnx", "datasketch", "gymnasium"} <= set(results["hidden"])
     assert not {"aegis", "numpy", "onnxruntime", "pydantic", "safetensors"} & set(results["hidden"])
     assert results["found"] == []
