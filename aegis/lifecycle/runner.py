@@ -174,8 +174,8 @@ class Runner:
         look = partial(self._look, store, supervisor, takeover, rollout, guarded)
         watch = self._make_watch(store, agent)
         drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
-        herald = Herald(store.database, self.workspace, self._tell)
-        herald.look()
+        herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
+        herald.look(store.database)
         try:
             while not self._is_over():
                 started = time.monotonic()
@@ -193,7 +193,7 @@ class Runner:
                     rollout.after(step.decision)
                     drift.after(guarded.policy)
                     tuning.decide_by_rule(self._tell)
-                    herald.after(step.decision)
+                    herald.after(step.decision, store.database)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
                         agent = self._make_agent(store, guarded, search, tuning)

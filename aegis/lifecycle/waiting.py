@@ -36,18 +36,21 @@ class Waiting:
         minutes = math.floor(seconds / 60)
         return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h"
 
-    def how(self) -> str:
-        """Return what is typed at the prompt to settle it."""
-        return f'answer {self.number} "..."' if self.kind == "question" else f"approve {self.number}"
+    def how(self, before: str = "", after: str = "") -> str:
+        """Return what settles it at the prompt; before, after: what else is typed, elsewhere."""
+        if self.kind == "question":
+            return f'{before}answer {self.number} "..."{after}'
+        return f"{before}approve {self.number}{after} or {before}reject {self.number}{after}"
 
-    def announce(self, now: datetime, workspace: Workspace) -> str:
-        """Return one line on what it is, how it is settled from any terminal, and until when."""
-        option = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
-        otherwise = "" if self.kind == "question" else f" (or reject {self.number})"
-        return (
-            f"{self.kind} {self.number} waits for you, for {self.left(now)}: {self.text}"
-            f" -> aegis {self.how()}{option}{otherwise}"
-        )
+    def announce(self, now: datetime, how: str) -> str:
+        """Return one line on what it is, until when it waits and how it is settled."""
+        return f"{self.kind} {self.number} waits for you, {self.left(now)} left: {self.text} -> {how}"
+
+    def to_event(self, now: datetime, workspace: Workspace) -> tuple[str, str, dict[str, Any]]:
+        """Return the kind, the words and the fields of the event that tells of it; settled from any terminal."""
+        after = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
+        kind = "asked" if self.kind == "question" else "proposed"
+        return kind, self.announce(now, self.how("aegis ", after)), self.to_record()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -68,29 +71,21 @@ def read_waiting(database: Database, now: datetime) -> list[Waiting]:
 
 
 class Herald:
-    """Tells of each question and each proposal once, while it waits.
+    """Tells of each question and each proposal once, while it waits; tell: gets it, and the present moment."""
 
-    tell: gets the kind of event (`asked`, `proposed`), its words and its fields.
-    """
-
-    def __init__(
-        self, database: Database, workspace: Workspace, tell: Callable[[str, str, dict[str, Any]], None]
-    ) -> None:
-        self._database = database
-        self._workspace = workspace
+    def __init__(self, tell: Callable[[Waiting, datetime], None]) -> None:
         self._tell = tell
         self._told: set[tuple[str, int]] = set()
 
-    def after(self, decision: Decision) -> None:
+    def after(self, decision: Decision, database: Database) -> None:
         """Look once more after a decision that may have asked for something."""
         if decision.action.name in (ASK_HUMAN.name, PROPOSE_IMPROVEMENT.name):
-            self.look()
+            self.look(database)
 
-    def look(self) -> None:
+    def look(self, database: Database) -> None:
         """Tell of what has come since the last look."""
         now = utc_now()
-        for one in read_waiting(self._database, now):
+        for one in read_waiting(database, now):
             if (one.kind, one.number) not in self._told:
                 self._told.add((one.kind, one.number))
-                kind = "asked" if one.kind == "question" else "proposed"
-                self._tell(kind, one.announce(now, self._workspace), one.to_record())
+                self._tell(one, now)

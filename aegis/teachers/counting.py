@@ -1,8 +1,9 @@
-"""How far Transformers is with a model's tensors, heard from the places where it would draw a bar of its own."""
+"""What Transformers does while it reads a model: how far it is with the tensors, and that it parses a file once."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -28,6 +29,24 @@ def counting_tensors(tell: Callable[[int, int], None]) -> Iterator[None]:
         gguf_reading.tqdm = own
         if set_hook:
             set_hook(before)
+
+
+@contextlib.contextmanager
+def parsing_gguf_once() -> Iterator[None]:
+    """Keep what a GGUF file says for as long as the block runs; raises `ImportError` without the package gguf.
+
+    Transformers parses the file once for the configuration, once for the tokenizer and twice for the weights, and the
+    words of a large vocabulary take a quarter of a minute each time.
+    """
+    import gguf
+
+    own: Any = gguf.GGUFReader
+    names: Any = gguf
+    names.GGUFReader = functools.cache(own)
+    try:
+        yield
+    finally:
+        names.GGUFReader = own
 
 
 class _Bar:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.packages import imports_explained, install
-from aegis.teachers.counting import counting_tensors
+from aegis.teachers.counting import counting_tensors, parsing_gguf_once
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
@@ -214,9 +214,9 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
     try:
         options = {"gguf_file": gguf.name, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
-            tell(2, "its weights")
-            with counting_tensors(lambda done, total: tell(2, "its weights", done, total)):
+            with parsing_gguf_once(), counting_tensors(lambda done, total: tell(2, "its weights", done, total)):
+                tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
+                tell(2, "its weights")
                 quantised = _read_weights(str(gguf.parent), **options)
         except ImportError as error:
             raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {_INSTALL_OFFLINE}") from error

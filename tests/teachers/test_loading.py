@@ -47,8 +47,8 @@ def install_offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note what would be loaded instead of loading it."""
     names: list[str] = []
-    monkeypatch.setattr(loading, "_load_from_hub", lambda hub_id, name, device: names.append(hub_id))
-    monkeypatch.setattr(loading, "_load_offline", lambda device, say: names.append(OFFLINE_TEACHER))
+    monkeypatch.setattr(loading, "_load_from_hub", lambda hub_id, name, device, progress: names.append(hub_id))
+    monkeypatch.setattr(loading, "_load_offline", lambda device, say, progress: names.append(OFFLINE_TEACHER))
     return names
 
 
