@@ -182,8 +182,8 @@ class LiveScreen:
                 yield Text(f"{'  ' if number else f'{self._verdict.at:%H:%M:%S} '}{part}")
 
     def _reward_lines(self, standing: Standing) -> Iterator[RenderableType]:
-        recent = f"{sum(self._rewards) / len(self._rewards):+.2f}" if self._rewards else "unknown"
-        text = f"Mean reward of the last {len(self._rewards)}: {recent}"
+        mean = sum(self._rewards) / max(1, len(self._rewards))
+        text = f"Mean reward of the last {len(self._rewards)}: {mean:+.2f}" if self._rewards else "No reward known yet"
         if standing.mean_reward is not None:
             text += f"; of the HRM's {standing.hrm_decisions} decisions: {standing.mean_reward:+.2f}"
         yield Text(text + f"; RL updates: {standing.rl_updates}")

@@ -128,10 +128,15 @@ def waiting() -> Iterator[types.Progress]:
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", visible=False)
+            shown = ""
 
             def show(what: str, done: int, total: int) -> None:
+                nonlocal shown
+                begins, shown = what != shown, what
                 text = describe_progress(what, done, total)
-                bar.update(task, description=text, completed=done, total=total or None, visible=bool(what))
+                bar.update(
+                    task, description=text, completed=done, total=total or None, visible=bool(what), refresh=begins
+                )
 
             yield show
         return

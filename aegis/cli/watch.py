@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegis.cli.screen import INTERRUPTED, ProgressLines, say
 from aegis.cli.session import Session
@@ -17,6 +17,9 @@ from aegis.cli.start import set_deciding_threads
 from aegis.lifecycle import RunEvent
 from aegis.rendering import clean_text
 from aegis.types import utc_now
+
+if TYPE_CHECKING:
+    from aegis.cli.repl import Ending, Repl
 
 _LOOK_SECONDS = 0.1
 _LINE_CHARACTERS = 160
@@ -91,22 +94,31 @@ def _watch_live(session: Session, signals: Signals) -> int:
     events: queue.SimpleQueue[RunEvent] = queue.SimpleQueue()
     session.listen(events.put)
     screen = LiveScreen(session.workspace)
-    session.start()
-    while True:
-        with session.shows(screen.hear), screen.shown():
-            while session.alive and not signals.terminated and not signals.interrupted:
-                session.wait(_LOOK_SECONDS)
-                while not events.empty():
-                    screen.add(events.get())
-                screen.refresh()
-        if signals.terminated:
-            session.leave(_TERMINATED)
-        if not signals.take_interrupt():
-            return 0
-        session.pause()
-        if Repl(session, returns_on_start=True).run() == "quit":
-            session.leave(0)
+    with session.shows(screen.hear):
         session.start()
+        while True:
+            with screen.shown():
+                while session.alive and not signals.terminated and not signals.interrupted:
+                    session.wait(_LOOK_SECONDS)
+                    while not events.empty():
+                        screen.add(events.get())
+                    screen.refresh()
+            if signals.terminated:
+                session.leave(_TERMINATED)
+            if not signals.take_interrupt():
+                return 0
+            session.pause()
+            if _talk(Repl(session, returns_on_start=True)) == "quit":
+                session.leave(0)
+            session.start()
+
+
+def _talk(repl: Repl) -> Ending:
+    """Let a person use the prompt; Ctrl-C between two commands leaves, too."""
+    try:
+        return repl.run()
+    except KeyboardInterrupt:
+        return "quit"
 
 
 def _print_line(event: RunEvent) -> None:
