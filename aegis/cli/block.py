@@ -10,7 +10,6 @@ from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 
 _REASON_CHARACTERS = 400
-_VERDICT_CHARACTERS = 2000
 _LEAST_SEARCHES = 20
 """Recent ones, before their results are said to explain the rewards"""
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
@@ -102,7 +101,7 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield f"  Loss: {known(training.loss, '.4f')}"
     yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
     yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
-    yield f"  Verdict: {clean_text(training.verdict, _VERDICT_CHARACTERS) or 'none yet'}"
+    yield f"  Verdict: {clean_text(training.verdict, _REASON_CHARACTERS) or 'none yet'}"
 
 
 def _after_switch(standing: Standing) -> list[str]:
