@@ -51,11 +51,11 @@ class ShownPolicy:
         Ctrl-C ends the wait alone: what is half imported can't be imported again, so the loading goes on in its
         thread, and the next call waits for it.
         """
-        if self._loading is None:
-            self._loading = Future()
-            threading.Thread(target=self._load_aside, args=(self._loading,), name="loading", daemon=True).start()
         try:
             with waiting() as progress, self._session.shows(progress):
+                if self._loading is None:
+                    self._loading = Future()
+                    threading.Thread(target=self._load_aside, args=(self._loading,), daemon=True).start()
                 self._loading.result()
         except KeyboardInterrupt:
             print("It is loaded behind the prompt meanwhile; `think` again waits for it.")
