@@ -224,8 +224,9 @@ class Repl:
         herald.look(database)
 
         def look_on() -> None:
-            with contextlib.suppress(AegisError), lifecycle.open_store(self._session.workspace) as store:
-                while not self._left.wait(_LOOK_SECONDS):
+            while not self._left.wait(_LOOK_SECONDS):
+                # A database that is busy for once is looked at again.
+                with contextlib.suppress(AegisError), lifecycle.open_store(self._session.workspace) as store:
                     herald.look(store.database)
 
         if sys.stdin.isatty():

@@ -125,7 +125,9 @@ def progress_bar() -> Progress:
 def waiting() -> Iterator[types.Progress]:
     """Show what takes its time until the block ends: a bar in a terminal, lines elsewhere."""
     if console.is_terminal and not console.is_dumb_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+        # The time first: where a terminal is narrow, the bar is cut.
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), TimeElapsedColumn(), text, BarColumn(bar_width=20))
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", visible=False)
             shown = ""
