@@ -100,6 +100,11 @@ class LiveScreen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw this moment into all rows of the terminal but the last one."""
+        # The console of the commands wraps nothing by itself: lines for a pipe stay whole.
+        options = options.update(no_wrap=False, overflow="fold")
+        yield from console.render(self._draw(console, options), options)
+
+    def _draw(self, console: Console, options: ConsoleOptions) -> RenderableType:
         standing, rows = self._standing, max(8, options.size.height - 1)
         inner = options.update(width=options.max_width - 4, height=None)
 
@@ -108,8 +113,7 @@ class LiveScreen:
 
         if standing is None:
             parts = [*self._going_on(), Text("getting ready...")]
-            yield Panel(Group(*parts), title="AEGIS", height=rows)
-            return
+            return Panel(Group(*parts), title="AEGIS", height=rows)
         above = [*self._collected(standing), *self._going_on(), self._shares(), *self._waiting(standing)]
         below = [*self._verdict_lines(), *self._trial(standing), *self._reward_lines(standing)]
         below.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))
@@ -122,7 +126,7 @@ class LiveScreen:
         middle = [decisions, *[Text("")] * left, *map(_line, epochs), *notes]
         title = Text(f"AEGIS  {clean_text(describe_phase(standing))}")
         subtitle = Text(f"decides: {standing.serving or 'nobody yet'}")
-        yield Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
+        return Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
 
     def _collected(self, standing: Standing) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 1))

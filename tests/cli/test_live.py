@@ -25,7 +25,8 @@ def screen(tmp_path):
 
 
 def drawn(screen, width=120, height=40):
-    console = Console(width=width, height=height, record=True, file=io.StringIO())
+    # As the commands' own console, which wraps nothing by itself.
+    console = Console(width=width, height=height, record=True, file=io.StringIO(), soft_wrap=True)
     console.print(screen)
     return console.export_text()
 
