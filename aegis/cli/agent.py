@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, progress_bar, say, waiting
+from aegis.cli.screen import ProgressLines, errors_explained, fail, progress_bar, say, waiting
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -279,8 +279,10 @@ def _run(
     done = 0
     rewards: list[float] = []
     actions: Counter[str] = Counter()
-    with progress_bar() as bar:
+    with progress_bar() as bar, ProgressLines(say) as lines:
         task = bar.add_task("Deciding", total=decisions)
+        if not bar.console.is_terminal:
+            lines("Deciding", 0, decisions)
 
         def on_step(step: Step) -> None:
             nonlocal done
@@ -289,8 +291,10 @@ def _run(
             if step.outcome.reward is not None:
                 rewards.append(step.outcome.reward)
             bar.update(task, completed=done, description=_describe(step))
-            if not bar.console.is_terminal and (done % _LINE_EVERY == 0 or done == decisions):
-                say(f"  {done}/{decisions}  last: {_describe(step)}")
+            if not bar.console.is_terminal:
+                lines("Deciding", done, decisions)
+                if done % _LINE_EVERY == 0 or done == decisions:
+                    say(f"  {done}/{decisions}  last: {_describe(step)}")
 
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
