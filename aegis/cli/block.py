@@ -82,7 +82,9 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield f"  Loss: {known(training.loss, '.4f')}"
     yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
     yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
-    yield f"  Verdict: {clean_text(training.verdict, _REASON_CHARACTERS) or 'none yet'}"
+    first, *others = training.rules or (training.verdict or "none yet",)
+    yield f"  Verdict: {clean_text(first, _REASON_CHARACTERS)}"
+    yield from (f"           {clean_text(rule, _REASON_CHARACTERS)}" for rule in others)
 
 
 def _after_switch(standing: Standing) -> list[str]:

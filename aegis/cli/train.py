@@ -179,11 +179,10 @@ def _improve(workspace: Workspace, decisions: int, seed: int, device: str) -> No
 def _show_figures(outcome: TrainingOutcome) -> None:
     measured = outcome.agreement
     low, high = measured.interval
-    raw, fitted = outcome.answers.errors()
     rows = [
         ("Held-out decisions", f"{measured.n} ({_describe_split(outcome)})"),
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
-        ("Calibration error", f"{raw:.2%}, {fitted:.2%} with its temperature"),
+        ("Calibration error", _describe_calibration(outcome)),
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
@@ -207,6 +206,11 @@ def _show_figures(outcome: TrainingOutcome) -> None:
     say("")
 
 
+def _describe_calibration(outcome: TrainingOutcome) -> str:
+    raw, fitted = outcome.answers.errors()
+    return f"{fitted:.2%} with its temperature ({raw:.2%} without)"
+
+
 def _describe_split(outcome: TrainingOutcome) -> str:
     split = outcome.split
     if not (split.own and split.newer):
@@ -226,8 +230,8 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
     say("")
     if outcome.serving is None:
         say(f"❌ The HRM does not take over: the agent stays on {teacher.name}.")
-        for reason in outcome.verdict.reasons:
-            say(f"  - {reason}")
+        for line in outcome.verdict.lines:
+            say(f"  {line}")
         say("  What would help:")
         for advice in outcome.verdict.advice:
             say(f"  - {advice}")

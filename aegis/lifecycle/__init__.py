@@ -5,6 +5,7 @@ data         decisions to learn from, their split, and whether they are fit
 audit        states on both sides of the split, and the accuracy that rests on them
 judgement    phases 2 and 3 in this process: train, judge, let serve
 policy       the teacher, or the HRM that serves, loaded
+refusal      what the gate said of a training, rule by rule
 standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
+    from aegis.lifecycle.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.stage import Trial, read_trial
     from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
@@ -79,6 +81,7 @@ _ROOMS = {
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
+    "refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
     "stage": ("Trial", "read_trial"),
     "standing": ("Standing", "TrainingProgress", "read_standing"),
@@ -93,6 +96,7 @@ __all__ = [
     "DriftCount",
     "DriftWatch",
     "Improved",
+    "Refusal",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -120,6 +124,7 @@ __all__ = [
     "open_store",
     "peak_rss_mb",
     "read_drift_count",
+    "read_refusals",
     "read_standing",
     "read_training_data",
     "read_trial",
@@ -130,6 +135,7 @@ __all__ = [
     "split_data",
     "train_and_judge",
     "train_candidate",
+    "verdict_lines",
 ]
 
 

@@ -114,6 +114,7 @@ class TrainingOutcome:
             "interval": list(self.agreement.interval),
             "majority": self.agreement.majority,
             "calibration_error": self.agreement.calibration_error,
+            "calibration_error_raw": self.agreement.calibration_error_raw,
             "temperature": self.answers.temperature,
             "parameters": self.run.policy.parameters,
         }
@@ -137,7 +138,7 @@ class TrainingOutcome:
                 "majority": self.agreement.majority,
                 "chance": self.agreement.chance,
                 "calibration_error": self.agreement.calibration_error,
-                "calibration_error_fitted": self.answers.errors()[1],
+                "calibration_error_raw": self.agreement.calibration_error_raw,
                 "temperature": self.answers.temperature,
                 "baseline_logreg": self.baseline_logreg,
                 "baseline_ridge": self.baseline_ridge,
@@ -196,7 +197,7 @@ def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, 
         for result in outcome.run.epochs:
             log.add_epoch(record.id, asdict(result), now)
         status = "refused" if outcome.serving is None else "switched"
-        log.end(record.id, status, "; ".join(outcome.verdict.reasons), outcome.to_report(), now)
+        log.end(record.id, status, "; ".join(outcome.verdict.lines), outcome.to_report(), now)
 
 
 def train_candidate(
@@ -238,24 +239,24 @@ def train_candidate(
     seconds = time.perf_counter() - started
     answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
     labels: list[int] = dataset.labels[split.heldout].tolist()
+    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
+    kept = keep_answers(answers, labels, episodes, data.actions.names)
     agreement = measure_agreement(
         [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
         gate.confidence,
-        answers,
+        kept.errors(),
     )
     train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
     heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
-    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
-    milliseconds = time_policy(run.policy, sample, data.actions)
+    kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
     drift = fit_drift(
         run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
         run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
     )
-    kept = keep_answers(answers, labels, episodes, data.actions.names, milliseconds)
     return TrainingOutcome(
         run=run,
         agreement=agreement,

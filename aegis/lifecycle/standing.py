@@ -18,6 +18,7 @@ from aegis.config import PHASE_1_DECISIONS, ReinforceConfig, RunConfig
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.earning import read_earning, read_state
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.refusal import verdict_lines
 from aegis.lifecycle.stage import read_trial
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, ImprovementLog, Tally, TrainingLog, TrainingRecord, read_tallies
@@ -45,6 +46,8 @@ class TrainingProgress:
     checkpoints: tuple[str, ...]
     verdict: str
     """Why it ended as it did; '' while it runs"""
+    rules: tuple[str, ...] = ()
+    """What the gate said: a line for each rule, with ✓ or ✗, the broken ones first; where it failed, the reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bo
 
 def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) -> TrainingProgress:
     done = log.epochs(record.id)
-    last = done[-1] if done else {}
+    last, rules = done[-1] if done else {}, verdict_lines(record)
     return TrainingProgress(
         number=record.id,
         status="passed" if "stage" in record.report else record.status,
@@ -210,7 +213,8 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         loss=last.get("loss"),
         heldout_accuracy=last.get("heldout_accuracy"),
         checkpoints=tuple(path.name for path in _checkpoints(workspace.checkpoints)),
-        verdict=record.reason,
+        verdict="; ".join(rules),
+        rules=rules,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from aegis.config import GateConfig, RunConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.refusal import verdict_lines
 from aegis.lifecycle.standing import next_training_at
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry
@@ -131,6 +132,11 @@ class TrainingSupervisor:
         accuracy = record.report.get("heldout", {}).get("accuracy")
         stage = record.report.get("stage")
         status = "passed" if stage else record.status
-        fields = {"training": record.id, "status": status, "reason": record.reason, "accuracy": accuracy}
+        rules = verdict_lines(record)
+        fields = {"training": record.id, "status": status, "reason": record.reason, "rules": list(rules)}
         follows = f" and begins with {stage}" if stage else ""
-        self._tell("training_ended", f"training {record.id} {status}{follows}: {record.reason}", fields)
+        self._tell(
+            "training_ended",
+            f"training {record.id} {status}{follows}: {'; '.join(rules)}",
+            fields | {"rules": list(rules)},
+        )
