@@ -103,7 +103,8 @@ def _show(name: str, answers: HeldoutAnswers, points: list[CurvePoint], expense:
     say(f"{name} on {len(answers.labels)} held-out decisions")
     say(
         f"  Calibration error {known.error:.2%} with its temperature of {answers.temperature:.3f},"
-        f" fitted on other episodes (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; {before:.2%} without)"
+        f" fitted on other episodes"
+        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; {before:.2%} without)"
     )
     say(
         f"  (on as many decisions a perfectly calibrated one would measure {known.floor:.1%};"

@@ -135,8 +135,5 @@ class TrainingSupervisor:
         rules = verdict_lines(record)
         fields = {"training": record.id, "status": status, "reason": record.reason, "rules": list(rules)}
         follows = f" and begins with {stage}" if stage else ""
-        self._tell(
-            "training_ended",
-            f"training {record.id} {status}{follows}: {'; '.join(rules)}",
-            fields | {"rules": list(rules)},
-        )
+        text = f"training {record.id} {status}{follows}: {'; '.join(rules)}"
+        self._tell("training_ended", text, fields | {"accuracy": accuracy})

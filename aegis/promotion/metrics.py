@@ -53,8 +53,8 @@ def measure_agreement(
 ) -> Agreement:
     """Measure predictions against the teacher's choices, both as places in the action list.
 
-    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` when there
-    are no held-out labels or the lengths differ.
+    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` when
+    there are no held-out labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
