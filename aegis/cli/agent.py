@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, progress_bar, say
+from aegis.cli.admission import check_agent, check_share
+from aegis.cli.screen import errors_explained, progress_bar, say
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -133,9 +134,6 @@ def collect(
     Any number of these may run at once in one workspace; each adds its own decisions.
     """
     with errors_explained():
-        from aegis import lifecycle
-        from aegis.hrm import resolve_device
-
         folder = Workspace(workspace)
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
@@ -144,6 +142,10 @@ def collect(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
@@ -186,10 +188,6 @@ def run(
     What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
     """
     with errors_explained():
-        from aegis import lifecycle
-        from aegis.hrm import resolve_device
-        from aegis.lifecycle.deciding import Deciding
-
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
             approval_timeout_seconds=approval_timeout,
@@ -197,7 +195,14 @@ def run(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        watch = WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
+        check_share("--defer-below", defer_below)
         folder = Workspace(workspace)
+        check_agent(folder, teacher, endpoint, search, device, backend)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.deciding import Deciding
+
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             chosen = resolve_device(device)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
@@ -208,7 +213,7 @@ def run(
                 chosen,
                 backend,
                 defer_below=defer_below,
-                watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+                watch=watch,
                 rng=random.Random(seed),
                 tell=lambda line: say(f"⚠ {line}"),
                 say=say,
@@ -233,13 +238,7 @@ def status(
         from aegis import lifecycle
         from aegis.cli.block import describe_agent, training_block
 
-        folder = Workspace(workspace)
-        if workspace.exists() and not workspace.is_dir():
-            fail(f"{workspace}: not a folder: a --workspace is one")
-        if not folder.database.exists():
-            say("{}" if as_json else f"{workspace}: nothing here yet: run `aegis start` or `aegis train` first")
-            return
-        standing = lifecycle.read_standing(folder)
+        standing = lifecycle.read_standing(Workspace(workspace))
         if as_json:
             say(json.dumps(standing.to_record(), indent=2))
             return

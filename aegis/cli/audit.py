@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, say, show_rejected
+from aegis.cli.screen import errors_explained, fail, say, show_rejected, show_source
 from aegis.config import TrainingConfig
-from aegis.workspace import Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _DEFAULTS = TrainingConfig()
 
@@ -18,9 +18,15 @@ _DEFAULTS = TrainingConfig()
 def audit_data(
     data: Annotated[
         Path | None,
-        typer.Option(help="JSON or JSONL file of decisions. Default: with --workspace its own, else those shipped."),
+        typer.Option(
+            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
+            " AEGIS ships."
+        ),
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="Folder of an agent: audit its teacher's decisions.")] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of an agent: audit its teacher's decisions. Default: ./{DEFAULT_WORKSPACE}"),
+    ] = None,
     split: Annotated[str, typer.Option(help="As in `aegis train`: auto, newest or seed.")] = _DEFAULTS.split,
     seed: Annotated[int, typer.Option(help="Of the split by seed.")] = _DEFAULTS.seed,
     near: Annotated[
@@ -35,10 +41,9 @@ def audit_data(
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
         training = TrainingConfig(split=split, seed=seed)
-        if workspace is not None:
-            given = lifecycle.read_workspace_data(Workspace(workspace))
-        else:
-            given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+        given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE))
+        if not as_json:
+            show_source(given)
         show_rejected(given.rejected)
         audit = lifecycle.audit_data(given, training, near)
         if as_json:

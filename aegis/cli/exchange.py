@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected
+from aegis.cli.admission import check_folder
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.errors import TeacherMismatchError
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
@@ -18,21 +20,28 @@ def check(
     data: Annotated[
         Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: as for `aegis train`.")
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="Check this workspace's own decisions.")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help=f"Folder of the agent to train. Default: ./{DEFAULT_WORKSPACE}")
+    ] = None,
 ) -> None:
     """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
     with errors_explained():
         from aegis import lifecycle
+
+        folder = Workspace(workspace or DEFAULT_WORKSPACE)
+        check_folder(folder.folder)
+        decisions = lifecycle.choose_data(data, folder)
+        show_source(decisions)
         from aegis.training import check_model
 
         heading("HRM TRAINING CHECK")
-        if data is None and workspace is not None:
-            decisions = lifecycle.read_workspace_data(Workspace(workspace))
-        else:
-            decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
         show_rejected(decisions.rejected)
         counted = lifecycle.check_data(decisions.decisions)
         problems = []
+        try:
+            lifecycle.check_owner(folder, decisions.teacher.name)
+        except TeacherMismatchError as error:
+            problems.append(str(error))
         say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
         say(f"{_mark(counted.enough)} {counted.count} decisions in {counted.episodes} episodes")
         if not counted.enough:

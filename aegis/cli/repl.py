@@ -143,6 +143,7 @@ def prompt(
             backend=backend,
             seed=seed,
         )
+        options.check()
         session = Session(options)
         Repl(session).run()
         session.leave(0)

@@ -19,6 +19,7 @@ from aegis.errors import AegisError
 from aegis.rendering import clean_text
 
 if TYPE_CHECKING:
+    from aegis.lifecycle import TrainingData
     from aegis.store import RejectedRecord
 
 WIDTH = 70
@@ -45,6 +46,11 @@ def fail(message: str) -> NoReturn:
     """Print an error and leave with the exit code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise typer.Exit(BAD_INPUT)
+
+
+def show_source(decisions: TrainingData) -> None:
+    """Say which decisions a command works on: the first line of what it prints."""
+    say(f"Decisions: {decisions.describe()}")
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aegis.cli.admission import check_agent
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
     AgentConfig,
@@ -25,14 +26,15 @@ from aegis.config import (
     WatchConfig,
 )
 from aegis.errors import ConfigError
-from aegis.lifecycle import RunEvent, Runner
-from aegis.lifecycle.tensorboard import TensorBoardLog
+from aegis.lifecycle.event import RunEvent
 from aegis.store import DecisionStore
 from aegis.types import ActionList, State, Teacher
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
+    from aegis.lifecycle import Runner
+    from aegis.lifecycle.tensorboard import TensorBoardLog
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
@@ -61,6 +63,10 @@ class SessionOptions:
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
+
+    def check(self) -> None:
+        """Raise an `AegisError` for what the agent could not be started with, before anything is loaded or made."""
+        check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
 
 
 class SharedTeacher:
@@ -124,6 +130,8 @@ class Session:
         if self.alive and self._runner is not None:
             self._runner.resume()
             return
+        from aegis.lifecycle import Runner
+
         options = self.options
         self.error = None
         self._runner = Runner(
@@ -189,6 +197,8 @@ class Session:
         return make_search(self.options.search, self.workspace, self._say)
 
     def _run(self, runner: Runner) -> None:
+        from aegis.lifecycle.tensorboard import TensorBoardLog
+
         try:
             with TensorBoardLog(self.workspace.tensorboard) as board:
                 self._board = board

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
+from aegis.cli.admission import check_device, check_folder
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
@@ -16,6 +17,7 @@ from aegis.cli.screen import (
     progress_bar,
     say,
     show_rejected,
+    show_source,
     write_json,
 )
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
@@ -37,7 +39,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="JSON or JSONL file of decisions. Default: with --workspace its own, else those AEGIS ships."
+            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
+            " AEGIS ships."
         ),
     ] = None,
     workspace: Annotated[
@@ -96,15 +99,20 @@ def _run(
     report: Path | None,
 ) -> TrainingOutcome:
     from aegis import lifecycle
-    from aegis.hrm import resolve_device
 
     folder = Workspace(workspace or DEFAULT_WORKSPACE)
     if report is not None:
         check_writable(report, "--report")
-    if data is None and workspace is not None:
-        decisions = lifecycle.read_workspace_data(folder)
-    else:
-        decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
+    check_folder(folder.folder)
+    check_device(device)
+    if resume and not any(folder.checkpoints.glob("epoch-*")):
+        fail(f"--resume: no checkpoint to resume from in {folder.checkpoints}: leave --resume out")
+    decisions = lifecycle.choose_data(data, folder)
+    show_source(decisions)
+    lifecycle.check_enough(decisions)
+    lifecycle.check_owner(folder, decisions.teacher.name)
+    from aegis.hrm import resolve_device
+
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
     with progress_bar() as bar:
         task = bar.add_task("", visible=False)

@@ -4,6 +4,7 @@ collection   a workspace opened, its agent made and run
 data         decisions to learn from, their split, and whether they are fit
 audit        states on both sides of the split, and the accuracy that rests on them
 judgement    phases 2 and 3 in this process: train, judge, let serve
+owner        whose a workspace is, and whether a teacher may decide there
 policy       the teacher, or the HRM that serves, loaded
 refusal      what the gate said of a training, rule by rule
 standing     where a workspace stands, read from the workspace alone
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
         DataCheck,
         TrainingData,
         check_data,
+        check_enough,
+        choose_data,
         read_training_data,
         read_workspace_data,
         shipped_data,
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.improvement import Improved, improve
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
+    from aegis.lifecycle.owner import check_owner
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
     from aegis.lifecycle.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.runner import Runner
@@ -71,8 +75,8 @@ _ROOMS = {
         "run_agent",
     ),
     "data": (
-        *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
-        "split_data",
+        *("DataCheck", "TrainingData", "check_data", "check_enough", "choose_data", "read_training_data"),
+        *("read_workspace_data", "shipped_data", "split_data"),
     ),
     "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "earning": ("is_learning",),
@@ -80,6 +84,7 @@ _ROOMS = {
     "improvement": ("Improved", "improve"),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
+    "owner": ("check_owner",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
     "refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
@@ -109,6 +114,9 @@ __all__ = [
     "audit_data",
     "carry_out_training",
     "check_data",
+    "check_enough",
+    "check_owner",
+    "choose_data",
     "claim_for",
     "describe_collection",
     "describe_watch",

@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig, training_settings
-from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
+from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.data import TrainingData, split_dataset
+from aegis.lifecycle.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.memory import peak_rss_mb
+from aegis.lifecycle.owner import check_owner
 from aegis.promotion import (
     Agreement,
     HeldoutAnswers,
@@ -215,19 +216,11 @@ def train_candidate(
     checkpoints: Path | None = None,
 ) -> TrainingOutcome:
     """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
-    if len(data.decisions) < MIN_TRAINING_DECISIONS:
-        raise NotEnoughDataError(
-            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
-            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
-        )
+    check_enough(data)
+    check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
-        owner, judged_until = store.teacher(), _judged_until(store)
+        judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
-    if owner is not None and owner.name != data.teacher.name:
-        raise TeacherMismatchError(
-            f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
-            " use another --workspace"
-        )
     codec = StateCodec()
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
     split = split_dataset(data, dataset, training)
