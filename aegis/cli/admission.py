@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aegis.config import BACKENDS
 from aegis.errors import ConfigError, StoreError
 from aegis.workspace import Workspace
 
@@ -70,8 +71,6 @@ def check_device(name: str) -> None:
 
 def check_backend(name: str) -> None:
     """Raise `ConfigError` for a backend that is none."""
-    from aegis.hrm.backend import BACKENDS
-
     if name not in BACKENDS:
         raise ConfigError(f"--backend {name!r}: use {', '.join(BACKENDS)}")
 
@@ -80,6 +79,18 @@ def check_share(option: str, value: float | None) -> None:
     """Raise `ConfigError` for a share out of its bounds; None: the option was left out."""
     if value is not None and not 0 <= value <= 1:
         raise ConfigError(f"{option} must lie between 0 and 1, not {value:g}")
+
+
+def check_improvement(workspace: Workspace, decisions: int, worlds: int, every: int) -> None:
+    """Raise `ConfigError` where phase 4 could not begin: numbers too small, or no HRM that serves."""
+    from aegis.lifecycle.owner import read_owner
+
+    if decisions < every or worlds < 2:
+        raise ConfigError(f"--decisions: at least --rl-every ({every}); --worlds: at least 2 to measure by")
+    if not read_owner(workspace)[1]:
+        raise ConfigError(
+            f"{workspace.folder}: no HRM serves here: run `aegis train --workspace {workspace.folder}` first"
+        )
 
 
 def _torch_is_for_cpus() -> bool:

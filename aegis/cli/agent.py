@@ -28,7 +28,7 @@ from aegis.cli.world import (
     make_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -150,10 +150,13 @@ def collect(
             policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
-            say(f"Collecting {decisions} decisions by {policy.name} into {workspace} (seed {seed})...")
+            say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
                 _run(store, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
+            rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
+            if rare:
+                say(f"  ⚠ {lifecycle.describe_rare_actions(rare)}")
 
 
 def run(
@@ -284,7 +287,7 @@ def _run(
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
     if rewards:
-        say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")
+        say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
 
 
 def _describe(step: Step) -> str:
@@ -294,7 +297,7 @@ def _describe(step: Step) -> str:
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:
     counts: Any = Counter(store.action_counts(policy))
-    say(f"  in the workspace{f', by {policy}' if policy else ''}: {counts.total()} decisions")
+    say(f"  in the workspace{f', by {policy}' if policy else ''}: {counted(counts.total(), 'decision')}")
     if counts:
         say(f"  {_shares(counts)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aegis.cli.screen import RULE
-from aegis.lifecycle import Standing, TrainingProgress
+from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 
@@ -65,6 +65,7 @@ def _collection(standing: Standing) -> list[str]:
         f"  Total examples: {standing.collected}",
         "  Action distribution:",
         *_counts(standing.actions),
+        *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
     ]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
+from aegis.cli.admission import check_device
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 from aegis.workspace import Workspace
@@ -49,17 +50,21 @@ def compare(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
-        from aegis import comparison, lifecycle
-        from aegis.hrm import resolve_device
-
         training = TrainingConfig(epochs=epochs, learning_rate=lr)
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
+        check_device(device)
+        _parse_sizes(sizes, 0)
+        from aegis import lifecycle
+
         if workspace is not None:
             given = lifecycle.read_workspace_data(Workspace(workspace))
         else:
             given = lifecycle.read_training_data(data or lifecycle.shipped_data())
         show_rejected(given.rejected)
+        from aegis import comparison
+        from aegis.hrm import resolve_device
+
         if comparison.SENTENCE_NAME not in comparison.baselines():
             say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: pip install 'aegis-hrm[compare]'")
         wanted = _parse_sizes(sizes, len(given.decisions))

@@ -9,8 +9,9 @@ import typer
 
 from aegis.cli.admission import check_folder
 from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
-from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
 from aegis.errors import TeacherMismatchError
+from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
@@ -36,27 +37,28 @@ def check(
 
         heading("HRM TRAINING CHECK")
         show_rejected(decisions.rejected)
-        counted = lifecycle.check_data(decisions.decisions)
+        found = lifecycle.check_data(decisions.decisions)
         problems = []
         try:
             lifecycle.check_owner(folder, decisions.teacher.name)
         except TeacherMismatchError as error:
             problems.append(str(error))
         say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
-        say(f"{_mark(counted.enough)} {counted.count} decisions in {counted.episodes} episodes")
-        if not counted.enough:
+        say(f"{_mark(found.enough)} {counted(found.count, 'decision')} in {counted(found.episodes, 'episode')}")
+        if not found.enough:
             problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: collect more with `aegis collect`")
-        elif not counted.full:
+        elif not found.full:
             say(f"⚠ fewer than {FULL_TRAINING_DECISIONS}: training works, and warns")
-        if counted.enough and counted.episodes < 2:
+        if found.enough and found.episodes < 2:
             problems.append("a single episode: nothing can be held out")
-        for name, number in counted.actions.items():
-            share = number / max(1, counted.count)
-            rare = number == 0
-            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){' never chosen' if rare else ''}")
-        say(f"{_mark(counted.duplicates == 0, '⚠')} {counted.duplicates} duplicates (the same state and action)")
-        say(f"{_mark(not decisions.rejected, '⚠')} {len(decisions.rejected)} records out of form")
-        say(f"{_mark(counted.without_probabilities == 0, '⚠')} {counted.without_probabilities} without probabilities")
+        for name, number in found.actions.items():
+            share = number / max(1, found.count)
+            rare = number < RARE_ACTION_DECISIONS
+            note = f" hardly to be learned from fewer than {RARE_ACTION_DECISIONS}" if rare else ""
+            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){note}")
+        say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
+        say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
+        say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
         if decisions.decisions:
             model = check_model(decisions.decisions, decisions.actions)
             say(
@@ -108,9 +110,9 @@ def export(
             policies = None if all_policies or teacher is None else [teacher.name]
             number = export_examples(store, file, policies=policies, metadata=lifecycle.describe_collection(store))
             others = 0 if policies is None else store.count() - number
-        say(f"✓ {number} decisions written to {file}")
+        say(f"✓ {counted(number, 'decision')} written to {file}")
         if others:
-            say(f"  {others} decisions by other policies are left out: --all writes them too")
+            say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
@@ -153,7 +155,9 @@ def import_(
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
             report = import_examples(store, file, RESEARCH_ACTIONS)
         show_rejected(report.rejected)
-        say(f"✓ {report.added} decisions added, {report.already_there} already there, {len(report.rejected)} refused")
+        say(
+            f"✓ {counted(report.added, 'decision')} added, {report.already_there} already there, {len(report.rejected)} refused"
+        )
     if report.rejected and not report.added and not report.already_there:
         raise typer.Exit(BAD_INPUT)
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aegis.errors import AegisError
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 
 if TYPE_CHECKING:
     from aegis.lifecycle import TrainingData
@@ -89,7 +89,7 @@ def show_rejected(rejected: Sequence[RejectedRecord]) -> None:
     """Name the records that were refused, the first ones by position and reason."""
     if not rejected:
         return
-    print(f"⚠ {len(rejected)} records refused (the others are used):", file=sys.stderr)
+    print(f"⚠ {counted(len(rejected), 'record')} refused (the others are used):", file=sys.stderr)
     for record in rejected[:SHOWN_RECORDS]:
         print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
     if len(rejected) > SHOWN_RECORDS:

@@ -21,6 +21,7 @@ from aegis.cli.screen import (
     write_json,
 )
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
+from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _run(
             if epochs_done:
                 say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
             else:
-                say(f"Training HRM for {training.epochs} epochs...")
+                say(f"Training HRM for {counted(training.epochs, 'epoch')}...")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
             bar.update(
@@ -208,7 +209,7 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         recall = f"{metrics.recall:.2%}" if metrics.count else "-"
         say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
     if outcome.split.too_new:
-        say(f"  ({outcome.split.too_new} decisions not trained on: no older than the held-out ones)")
+        say(f"  ({counted(outcome.split.too_new, 'decision')} not trained on: no older than the held-out ones)")
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")

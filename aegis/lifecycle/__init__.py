@@ -64,7 +64,13 @@ if TYPE_CHECKING:
     from aegis.lifecycle.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.stage import Trial, read_trial
-    from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
+    from aegis.lifecycle.standing import (
+        Standing,
+        TrainingProgress,
+        describe_rare_actions,
+        find_rare_actions,
+        read_standing,
+    )
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
     from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
 
@@ -89,7 +95,7 @@ _ROOMS = {
     "refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
     "stage": ("Trial", "read_trial"),
-    "standing": ("Standing", "TrainingProgress", "read_standing"),
+    "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
     "watch": ("ServingWatch", "describe_watch", "read_watch"),
 }
@@ -119,8 +125,10 @@ __all__ = [
     "choose_data",
     "claim_for",
     "describe_collection",
+    "describe_rare_actions",
     "describe_watch",
     "existing",
+    "find_rare_actions",
     "find_serving",
     "heldout_examples",
     "improve",

@@ -74,12 +74,11 @@ class Deciding:
             if not one.deferred:
                 lines.append(f"{one.policy.name} decided all {total}: none was handed to the teacher")
                 continue
-            unsure = one.deferred - one.unlike
-            why = [f"{unsure} for a confidence below {one.defer_below:g}"] if unsure else []
-            why += [f"{one.unlike} for a state unlike those in training"] if one.unlike else []
+            why = [f"its confidence was below {one.defer_below:g}"] if one.defer_below else []
+            why += [f"the state was unlike those in training ({one.unlike} were)"] if one.unlike else []
             lines.append(
-                f"{one.policy.name} decided {one.kept} of {total} ({one.kept / total:.0%}), {one.teacher.name} the other"
-                f" {one.deferred}: {', '.join(why)}"
+                f"{one.policy.name} decided {one.kept} of {total} ({one.kept / total:.0%}),"
+                f" {one.teacher.name} the other {one.deferred}, where {' or '.join(why)}"
             )
         return lines
 

@@ -220,7 +220,7 @@ def policies(workspace) -> set[str]:
 def test_below_the_bound_the_teacher_decides_and_both_are_counted(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 1.0, "--audit-rate", 0)
     assert result.exit_code == 0, result.output
-    assert "hrm@1 decided 0 (0%), scripted the 6 in which the confidence was below 1" in result.output
+    assert "hrm@1 decided 0 of 6 (0%), scripted the other 6, where its confidence was below 1" in result.output
     assert policies(with_tiny_hrm) == {"scripted"}
 
 
