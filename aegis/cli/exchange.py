@@ -122,12 +122,13 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
         ):
             fail(f"{folder}: holds something else already: name a new folder")
         from aegis import lifecycle
-        from aegis.hrm import HRMPolicy, export_onnx
 
         with lifecycle.open_store(lifecycle.existing(workspace)) as store:
             serving = lifecycle.find_serving(store, workspace)
             if serving is None:
                 fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
+            from aegis.hrm import HRMPolicy, export_onnx
+
             examples = lifecycle.heldout_examples(store)
         report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples)
         say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
@@ -149,7 +150,10 @@ def import_(
         from aegis.agent import RESEARCH_ACTIONS
         from aegis.store import import_examples
 
+        check_folder(workspace)
         data = lifecycle.read_training_data(file)
+        if data.decisions:
+            lifecycle.check_owner(Workspace(workspace), data.teacher.name)
         with lifecycle.open_store(Workspace(workspace)) as store:
             if data.decisions:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
