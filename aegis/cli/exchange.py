@@ -159,9 +159,8 @@ def import_(
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
             report = import_examples(store, file, RESEARCH_ACTIONS)
         show_rejected(report.rejected)
-        say(
-            f"✓ {counted(report.added, 'decision')} added, {report.already_there} already there, {len(report.rejected)} refused"
-        )
+        others = f"{report.already_there} already there, {len(report.rejected)} refused"
+        say(f"✓ {counted(report.added, 'decision')} added, {others}")
     if report.rejected and not report.added and not report.already_there:
         raise typer.Exit(BAD_INPUT)
 
