@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from aegis.cli.screen import RULE
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 
 _REASON_CHARACTERS = 400
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
@@ -123,7 +123,9 @@ def _counts(actions: Mapping[str, int]) -> list[str]:
 
 def _milestone(standing: Standing) -> str:
     if standing.phase == 1:
-        return f"{standing.remaining} examples until training"
+        if not standing.remaining:
+            return "the training: `aegis start` begins it by itself, `aegis train` at once"
+        return f"{counted(standing.remaining, 'example')} until training"
     if standing.phase == 2:
         return "the gate, after the last epoch"
     if standing.candidate:
