@@ -226,7 +226,7 @@ def test_below_the_bound_the_teacher_decides_and_both_are_counted(with_tiny_hrm)
 
 def test_above_it_the_hrm_does(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 0.0, "--audit-rate", 0)
-    assert "hrm@1 decided 6 (100%)" in result.output
+    assert "hrm@1 decided all 6: none was handed to the teacher" in result.output
     assert policies(with_tiny_hrm) == {"hrm@1"}
 
 
