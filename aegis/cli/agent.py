@@ -144,7 +144,7 @@ def collect(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
-        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
             policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
@@ -198,7 +198,7 @@ def run(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
-        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
             chosen = resolve_device(device)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             deciding = Deciding(

@@ -1,0 +1,123 @@
+"""Reads the sources of a corpus on all cores, each in processes of their own. It knows no source and keeps nothing.
+
+The processes are Python's own, started by command: `multiprocessing` would run the caller's main module again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aegis.agent.search.provider import SearchHit
+
+if TYPE_CHECKING:
+    from aegis.agent.search.corpus import Corpus
+
+MOST_READERS = 4
+_LEAST_SOURCES = 8
+"""For fewer, starting a process takes longer than it saves"""
+_READER = "from aegis.agent.search.reading import answer; answer()"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that passages are read from."""
+
+    name: str
+    read: Callable[[], Iterable[SearchHit]]
+    most: int | None = None
+    """How many of its passages are kept at most; None: all"""
+
+
+def read_sources(corpus: Corpus, sources: Sequence[Source], readers: int | None = None) -> Iterator[list[SearchHit]]:
+    """Yield the passages of each source of a corpus, in their order; readers: None for one per core."""
+    count = min(_cores(), MOST_READERS) if readers is None else readers
+    if count < 2 or len(sources) < _LEAST_SOURCES or not sys.executable:
+        yield from (list(source.read()) for source in sources)
+        return
+    pool = _Readers(corpus)
+    with contextlib.closing(pool), ThreadPoolExecutor(count) as threads:
+        try:
+            yield from threads.map(pool.read, sources)
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+class _Readers:
+    """The processes of one reading, one for each thread that asks."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        fields = asdict(corpus)
+        if corpus.site_folders is None:
+            fields["site_folders"] = sys.path  # another process's own would differ
+        self._corpus = json.dumps(fields, default=str)
+        self._own = threading.local()
+        self._all: list[subprocess.Popen[str]] = []
+
+    def read(self, source: Source) -> list[SearchHit]:
+        """Return a source's passages, read by this thread's process; by this one where that fails."""
+        try:
+            process = self._process()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(source.name) + "\n")
+            process.stdin.flush()
+            return [SearchHit(*fields) for fields in json.loads(process.stdout.readline())]
+        except (OSError, ValueError):
+            return list(source.read())
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._all:
+            process.kill()
+            process.communicate()
+
+    def _process(self) -> subprocess.Popen[str]:
+        process: subprocess.Popen[str] | None = getattr(self._own, "process", None)
+        if process is None:
+            package = str(Path(__file__).parents[3])
+            path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _READER, self._corpus],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the process that started it, and ends it with its input
+            )
+            self._own.process = process
+            self._all.append(process)
+        return process
+
+
+def answer() -> None:
+    """Write the passages of each source named on the standard input, a line each, until it ends."""
+    from aegis.agent.search.corpus import Corpus
+
+    given = json.loads(sys.argv[1])
+    folders, library = given["site_folders"], given["standard_library"]
+    corpus = Corpus(
+        None if folders is None else tuple(folders),
+        None if library is None else Path(library),
+        given["python_itself"],
+    )
+    sources = {source.name: source for source in corpus.sources()}
+    for line in sys.stdin:
+        print(json.dumps([astuple(hit) for hit in sources[json.loads(line)].read()]), flush=True)
+
+
+def _cores() -> int:
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
