@@ -76,9 +76,8 @@ def create_search(
     """Return the providers named, in order, as one search, e.g. `offline,arxiv`.
 
     `cache`: a file for the answers of online providers, by which processes that share it also keep their manners.
-    `corpus`: what `offline` searches; None: all documentation that is installed. `progress` hears of the offline index's
-    making, `on_trouble` one line per failure. Raises `ConfigError` for a name
-    that is none, or given twice.
+    `corpus`: what `offline` searches; None: all documentation that is installed. `progress` hears of the offline
+    index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name that is none, or given twice.
     """
     labels = [name.strip() for name in names.split(",") if name.strip()]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):

@@ -13,9 +13,7 @@ _STRING = (
     rb"""'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""  # with escapes
 )
 _OPAQUE = re.compile(rb"(?:" + _STRING + rb")|#[^\n]*", re.DOTALL)
-_NEXT = re.compile(
-    rb"(?:" + _STRING + rb")|#[^\n]*|^(?P<indent>[ \t]*)(?:async[ \t]+)?def\b", re.DOTALL | re.MULTILINE
-)
+_NEXT = re.compile(rb"(?:" + _STRING + rb")|#[^\n]*|^(?P<indent>[ \t]*)(?:async[ \t]+)?def\b", re.DOTALL | re.MULTILINE)
 _HEADER_PART = re.compile(rb"(?:" + _STRING + rb")|#[^\n]*|(?P<mark>[()\[\]{}:])", re.DOTALL)
 _BLANK_LINES = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)+")
 _FIRST_WORDS = re.compile(rb"[ \t]*(?P<prefix>[rRuU]?)(?P<quote>['\"])?")
