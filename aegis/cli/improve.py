@@ -166,7 +166,8 @@ def show_improved(improved: Improved, worlds: int, limited: bool = False) -> Non
     """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
     gain, (low, high) = improved.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
-    say(f"  Learned from {improved.decisions} decisions in {improved.updates} updates{refused}")
+    updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"
+    say(f"  Learned from {improved.decisions} decisions in {updates}{refused}")
     each = improved.measured_before.decisions // worlds
     say(f"  Mean reward before    {_describe(improved.measured_before)}")
     say(f"  Mean reward after     {_describe(improved.measured_after)}")

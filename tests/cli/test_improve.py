@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -106,7 +108,7 @@ def test_without_a_number_phase_4_takes_a_fifth_of_the_time(tmp_path, monkeypatc
 
     moments = iter([1000.0, 1080.0])
     monkeypatch.setattr(train_command, "_run", lambda *given: Outcome())
-    monkeypatch.setattr(train_command.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(train_command, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     assert run("train", "--workspace", tmp_path / "w").exit_code == 0
     assert calls[0][1]["seconds"] == pytest.approx(20.0)  # of 100 in all
 
@@ -116,7 +118,7 @@ def test_in_a_limited_time_it_says_that_it_can_gain_nothing_sure_and_how_to_go_o
         Workspace(folder), 300, ReinforceConfig(bf16=False), worlds=3, lived=20, seed=0, device="cpu", seconds=1e-3
     )
     said = capsys.readouterr().out
-    assert "Learned from 10 decisions in 1 updates" in said
+    assert re.search(r"Learned from \d\d decisions in 1 update\n", said)
     assert "Mean reward before" in said
     assert "Gain" in said
     (line,) = [line for line in said.splitlines() if "too few to gain surely" in line]

@@ -11,9 +11,10 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.parser import HeaderParser
 from functools import partial
 from itertools import islice
@@ -73,10 +74,15 @@ class Corpus:
         sources = self.sources()
         progress(0, len(sources), "")
         seen: set[str] = set()
-        for done, (source, hits) in enumerate(zip(sources, read_sources(self, sources), strict=True), start=1):
+        for done, (source, hits) in enumerate(zip(sources, read_sources(self.fields(), sources), strict=True), start=1):
             fresh = _unseen(hits, seen)
             yield from fresh if source.most is None else fair_share(fresh, source.most)
             progress(done, len(sources), source.name)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what makes the same corpus in another process, whose import path may be another one."""
+        folders = tuple(sys.path) if self.site_folders is None else self.site_folders
+        return asdict(self) | {"site_folders": folders}
 
     def sources(self) -> list[Source]:
         """Return what there is to read, in order: the parts of Python's own documentation, then each distribution."""

@@ -11,21 +11,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from aegis.agent.search.provider import SearchHit
-
-if TYPE_CHECKING:
-    from aegis.agent.search.corpus import Corpus
 
 MOST_READERS = 4
 _LEAST_SOURCES = 8
 """For fewer, starting a process takes longer than it saves"""
-_READER = "from aegis.agent.search.reading import answer; answer()"
+_READER = "from aegis.agent.search.reader import answer; answer()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +35,13 @@ class Source:
     """How many of its passages are kept at most; None: all"""
 
 
-def read_sources(corpus: Corpus, sources: Sequence[Source], readers: int | None = None) -> Iterator[list[SearchHit]]:
-    """Yield the passages of each source of a corpus, in their order; readers: None for one per core."""
+def read_sources(
+    corpus: Mapping[str, Any], sources: Sequence[Source], readers: int | None = None
+) -> Iterator[list[SearchHit]]:
+    """Yield the passages of each source of a corpus, in their order.
+
+    corpus: its fields, by which another process makes it again. readers: None for one per core.
+    """
     count = min(_cores(), MOST_READERS) if readers is None else readers
     if count < 2 or len(sources) < _LEAST_SOURCES or not sys.executable:
         yield from (list(source.read()) for source in sources)
@@ -56,11 +58,8 @@ def read_sources(corpus: Corpus, sources: Sequence[Source], readers: int | None 
 class _Readers:
     """The processes of one reading, one for each thread that asks."""
 
-    def __init__(self, corpus: Corpus) -> None:
-        fields = asdict(corpus)
-        if corpus.site_folders is None:
-            fields["site_folders"] = sys.path  # another process's own would differ
-        self._corpus = json.dumps(fields, default=str)
+    def __init__(self, corpus: Mapping[str, Any]) -> None:
+        self._corpus = json.dumps(dict(corpus), default=str)
         self._own = threading.local()
         self._all: list[subprocess.Popen[str]] = []
 
@@ -99,22 +98,6 @@ class _Readers:
             self._own.process = process
             self._all.append(process)
         return process
-
-
-def answer() -> None:
-    """Write the passages of each source named on the standard input, a line each, until it ends."""
-    from aegis.agent.search.corpus import Corpus
-
-    given = json.loads(sys.argv[1])
-    folders, library = given["site_folders"], given["standard_library"]
-    corpus = Corpus(
-        None if folders is None else tuple(folders),
-        None if library is None else Path(library),
-        given["python_itself"],
-    )
-    sources = {source.name: source for source in corpus.sources()}
-    for line in sys.stdin:
-        print(json.dumps([astuple(hit) for hit in sources[json.loads(line)].read()]), flush=True)
 
 
 def _cores() -> int:

@@ -21,14 +21,14 @@ def corpus(site_folder: Path) -> Corpus:
 
 def test_two_processes_read_what_one_reads(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = corpus.sources()
-    alone = list(reading.read_sources(corpus, sources, readers=1))
+    alone = list(reading.read_sources(corpus.fields(), sources, readers=1))
     assert sum(map(len, alone)) >= 17
     monkeypatch.setattr(reading.Source, "read", None)  # this process must not be the one that reads
-    assert list(reading.read_sources(corpus, sources, readers=2)) == alone
+    assert list(reading.read_sources(corpus.fields(), sources, readers=2)) == alone
 
 
 def test_without_processes_it_reads_all_the_same(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = corpus.sources()
-    alone = list(reading.read_sources(corpus, sources, readers=1))
+    alone = list(reading.read_sources(corpus.fields(), sources, readers=1))
     monkeypatch.setattr(reading, "_READER", "raise SystemExit(1)")
-    assert list(reading.read_sources(corpus, sources, readers=2)) == alone
+    assert list(reading.read_sources(corpus.fields(), sources, readers=2)) == alone
