@@ -43,8 +43,12 @@ _LEAST_TRAINING_SHARE = 0.4
 """Of the time that is left, what a training may take at least"""
 _PROBE_SECONDS = 30.0
 _MEMORY_SECONDS = 12.0
-_PACE_EPOCHS = 2
-"""Epochs after which the pace of a training says whether it can end in time"""
+_SAVING_SECONDS = 10.0
+"""For the weights of a training that has been stopped"""
+_PACE_SHARE = 0.1
+"""Of the time, after which the pace of a training is looked at; of the training, after which the pace is believed"""
+_EARLY_ALLOWANCE = 1.5
+"""So many times too slow a training may be before its pace is believed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,19 @@ class Plan:
     """Time the training, too; without it an HRM of few epochs decides where none is given"""
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The decisions that are learned from and timed; the held-out ones judge, and an export is checked with them."""
+
+    decisions: Sequence[Decision]
+    heldout: Sequence[Decision]
+    actions: ActionList
+
+
 def measure(
     plan: Plan,
     model: Path | None,
-    decisions: Sequence[Decision],
-    heldout: Sequence[Decision],
-    actions: ActionList,
+    data: Data,
     scratch: Path,
     findings: Findings,
     on_progress: Callable[[Far], None],
@@ -74,65 +85,57 @@ def measure(
     run: Callable[..., bool] = run_in_child,
     clock: Clock = time.monotonic,
 ) -> None:
-    """Measure all of a plan within its time and keep it in `findings`, as it comes: an interruption loses nothing.
+    """Measure all of a plan within its time and keep it in `findings` as it comes: an interruption loses nothing.
 
-    model: folder of a trained policy; None: one that is trained here, in the folder `scratch`. Every part runs in a
-    process of its own (`run`), which is ended when its time is over; ends: the moment by the clock, where it is not the
-    plan's seconds from now. Raises `AegisError` for a model that can't be
-    loaded.
+    model: folder of a trained policy; None: one that is trained here, in the folder `scratch`. ends: the moment by the
+    clock; None: the plan's seconds from now. Every part runs in a process of its own (`run`), which is ended when its
+    time is over. Raises `AegisError` for a model that can't be loaded.
     """
     ends = clock() + plan.seconds if ends is None else ends
-
-    def left() -> float:
-        return ends - clock()
 
     def told(message: Any) -> None:
         on_progress(message) if isinstance(message, Far) else findings.add(message)
 
-    on_progress(Far("Looking which number formats this processor computes"))
-    run(probe, GPT2_DTYPES, plan.threads, seconds=min(_PROBE_SECONDS, left() / 4), on_message=told)
+    def call(work: Callable[..., None], words: str, seconds: float, *arguments: Any) -> bool:
+        on_progress(Far(words))
+        return run(work, *arguments, seconds=seconds, on_message=told)
+
+    seconds = min(_PROBE_SECONDS, (ends - clock()) / 4)
+    call(probe, "Looking which number formats this processor computes", seconds, GPT2_DTYPES, plan.threads)
     dtypes, lines = promising_formats({name: findings.probes.get(name) for name in GPT2_DTYPES})
     findings.notes += lines
-    trained = None
     if plan.train or model is None:
-        limit = _LEAST_TRAINING_SHARE * left()
+        left = ends - clock()
+        limit = _LEAST_TRAINING_SHARE * left
         if plan.train:
-            limit = max(limit, left() - _AFTER_TRAINING_SECONDS)
-        on_progress(Far("Loading PyTorch to train"))
-        run(train, decisions, actions, plan.training, scratch, limit, seconds=limit + 5, on_message=told)
-        trained = findings.training
-        _note_training(findings, plan, limit)
-    folder = model or scratch / "model"
-    if model is None and trained is None:
-        return
+            limit = max(limit, left - _AFTER_TRAINING_SECONDS)
+        call(train, "Loading PyTorch to train", limit + _SAVING_SECONDS, data, plan.training, scratch, limit)
+        trained = findings.training is not None
+        _note_training(findings, plan, limit, model is None)
+        if model is None and not trained:
+            return
     # Accuracies are a trained policy's: one of a few epochs has none worth the name.
-    judged = heldout if model or (plan.train and findings.training) else ()
-    seconds = left() - _MEMORY_SECONDS
-    on_progress(Far("Loading the HRM"))
-    arguments = (folder, decisions, heldout, judged, actions, dtypes, plan, seconds - 2)
-    decided = run(decide, *arguments, seconds=seconds, on_message=told)
-    if findings.loaded and left() > 2:
-        on_progress(Far("Measuring the memory of a process that only decides"))
-        states = [decision.state for decision in decisions[:_MEMORY_STATES]]
-        run(remember, folder, findings.loaded.backend, states, actions, seconds=left() - 1, on_message=told)
-    _note_deciding(findings, plan, dtypes, decided, bool(judged))
+    judged = data.heldout if model or findings.training else ()
+    folder, seconds = model or scratch / "model", ends - clock() - _MEMORY_SECONDS
+    in_time = call(decide, "Loading the HRM", seconds, folder, data, judged, dtypes, plan, seconds - 2)
+    if findings.loaded and ends - clock() > 2:
+        states = [decision.state for decision in data.decisions[:_MEMORY_STATES]]
+        arguments = (folder, findings.loaded.backend, states, data.actions)
+        call(remember, "Measuring the memory of a process that only decides", ends - clock() - 1, *arguments)
+    _note_deciding(findings, plan, dtypes, in_time, bool(judged))
 
 
-def _note_training(findings: Findings, plan: Plan, limit: float) -> None:
-    """Say what became of a training that was to be timed."""
+def _note_training(findings: Findings, plan: Plan, limit: float, decides: bool) -> None:
+    """Say what became of a training, and keep its time only where it was to be timed and came to its end."""
     trained, wanted = findings.training, plan.training.epochs
-    if trained and trained.epochs == wanted:
-        if not plan.train:
-            findings.training = None
-            findings.notes.append(f"No HRM was given: one of {wanted} epochs decides, so no accuracy is told")
-        return
-    findings.training = None
-    if trained is None:
-        findings.leave_out("Training", f"no batch of it ended in the {limit:.0f} s that it may take here")
-        return
-    why = f"{wanted} epochs do not fit in the {limit:.0f} s that they may take ({trained.epochs} took"
-    more = "more time: --minutes, or --epochs for fewer"
-    findings.leave_out("Training" if plan.train else "Accuracy", f"{why} {trained.seconds:.0f} s): give {more}")
+    if trained and decides and not (plan.train and trained.epochs == wanted):
+        findings.notes.append("The HRM that decides had few epochs: none other was given, and no accuracy is told")
+    if trained is None or trained.epochs < wanted:
+        why = f"{wanted} epochs do not fit into the {limit:.0f} s that they may take here"
+        stopped = f" (stopped in epoch {trained.epochs + 1}, after {trained.seconds:.0f} s)" if trained else ""
+        findings.leave_out("Training", f"{why}{stopped}: give more time (--minutes)")
+    if trained and not (plan.train and trained.epochs == wanted):
+        findings.training = None
 
 
 def _note_deciding(findings: Findings, plan: Plan, dtypes: Sequence[str], in_time: bool, judged: bool) -> None:
@@ -172,40 +175,39 @@ class _TimeOver(Exception):
 
 def train(
     tell: Tell,
-    decisions: Sequence[Decision],
-    actions: ActionList,
+    data: Data,
     training: TrainingConfig,
     folder: Path,
     seconds: float,
     clock: Clock = time.monotonic,
 ) -> None:
-    """Train for so many seconds at most, keep the policy as it stands then in `folder/model`, and tell what it took.
+    """Train, for so many seconds from now at most; keep the policy as it stands then in `folder/model`; tell the time.
 
     It ends as soon as its pace says that it can't be done in time.
     """
+    ends = clock() + seconds
     from aegis.hrm import HRMPolicy
     from aegis.lifecycle import peak_rss_mb
     from aegis.training import EpochResult, ImitationTrainer, split_by_episode
 
-    epochs, model, began = 0, None, clock()
+    epochs, model = 0, None
 
     def on_start(started: Any, done: int) -> None:
         nonlocal model
         model = started
 
     def on_batch(epoch: int, batch: int, batches: int) -> None:
-        tell(Far("Training", (epoch - 1) * batches + batch, training.epochs * batches))
-        if clock() - began > seconds:
+        done, total = (epoch - 1) * batches + batch, training.epochs * batches
+        tell(Far("Training", done, total))
+        if not fits(clock() - began, done / total, ends - began):
             raise _TimeOver
 
     def on_epoch(result: EpochResult) -> None:
         nonlocal epochs
         epochs = result.epoch
-        if not fits(clock() - began, epochs, training.epochs, seconds):
-            raise _TimeOver
 
-    trainer = ImitationTrainer(actions, training, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
-    split = split_by_episode(decisions, training.heldout_share, training.seed)
+    trainer = ImitationTrainer(data.actions, training, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+    split = split_by_episode(data.decisions, training.heldout_share, training.seed)
     began = clock()
     try:
         policy = trainer.train(split.train, split.heldout, folder / "checkpoints").policy
@@ -213,23 +215,27 @@ def train(
     except _TimeOver:
         assert model is not None
         taken = clock() - began
-        policy = HRMPolicy(model.float(), trainer.codec, actions)  # it may compute with copies in bfloat16
+        policy = HRMPolicy(model.float(), trainer.codec, data.actions)  # it may compute with copies in bfloat16
     policy.save(folder / "model")
-    tell(TrainingTime(taken, epochs, len(decisions), peak_rss_mb()))
+    tell(TrainingTime(taken, epochs, len(data.decisions), peak_rss_mb()))
 
 
-def fits(seconds: float, epochs: int, wanted: int, limit: float) -> bool:
-    """Return whether a training of this pace can end within the limit; of few epochs the pace is not known yet."""
-    return epochs == wanted or epochs < _PACE_EPOCHS or seconds / epochs * wanted <= limit
+def fits(seconds: float, done: float, limit: float) -> bool:
+    """Return whether a training that has done this share in these seconds can still end within the limit.
+
+    Its first steps are slower than the others, and later epochs think longer: the pace is trusted by and by.
+    """
+    if seconds < _PACE_SHARE * limit:
+        return True
+    allowance = 1.0 if done >= _PACE_SHARE else _EARLY_ALLOWANCE
+    return seconds <= limit and seconds / done <= allowance * limit
 
 
 def decide(
     tell: Tell,
     folder: Path,
-    decisions: Sequence[Decision],
-    heldout: Sequence[Decision],
+    data: Data,
     judged: Sequence[Decision],
-    actions: ActionList,
     dtypes: Sequence[str],
     plan: Plan,
     seconds: float,
@@ -237,26 +243,26 @@ def decide(
 ) -> None:
     """Time one decision at a time and batches, and count how the backends decide `judged`; half of the time for turns.
 
-    heldout: decisions that an export is checked with, where it has to be made.
+    Ends by itself within so many seconds, unless loading takes them.
     """
     ends = clock() + seconds
 
     def share(part: float) -> float:
         return clock() + part * (ends - clock())
 
-    backends, chosen = load_backends(folder, heldout, plan.threads, lambda line: tell(Far(line)))
+    backends, chosen = load_backends(folder, data.heldout, plan.threads, lambda line: tell(Far(line)))
     gpt2: dict[str, Policy] = {}
     for dtype in dtypes:
         tell(Far(f"Loading GPT-2's architecture in {dtype}"))
         gpt2[f"gpt2 {dtype}"] = load_gpt2(dtype)
     sizes = [getattr(policy, "parameters", None) for policy in gpt2.values()]
     tell(Loaded(chosen, backends[chosen].parameters, sizes[0] if sizes else None))
-    step = max(1, len(decisions) // plan.turns)
-    states = [decision.state for decision in decisions[::step][: plan.turns]]
+    step = max(1, len(data.decisions) // plan.turns)
+    states = [decision.state for decision in data.decisions[::step][: plan.turns]]
     tell(Far("One decision at a time: reading GPT-2's instructions", 0, len(states)))
     turns: list[Turn] = []
     count = len(backends) + len(gpt2)
-    for turn in time_turns({**backends, **gpt2}, states, actions, share(0.5), clock):
+    for turn in time_turns({**backends, **gpt2}, states, data.actions, share(0.5), clock):
         turns.append(turn)
         tell(turn)
         if len(turns) % count == 0:
@@ -268,13 +274,13 @@ def decide(
     batches, wanted = 0, plan.batch_turns * len(BATCHES) + (plan.batch_turns + len(BATCHES) - 1 if gpt2 else 0)
     tell(Far("Deciding in batches", batches, wanted))
     seen = states[: max(1, len(turns) // count)]  # of these GPT-2 knows its bias
-    for batch in time_batches(contenders, seen, actions, plan.batch_turns, share(0.7), clock=clock):
+    for batch in time_batches(contenders, seen, data.actions, plan.batch_turns, share(0.7), clock=clock):
         batches += 1
         tell(batch)
         tell(Far("Deciding in batches", batches, wanted))
     if judged:
         tell(Far(f"Deciding {len(judged)} held-out decisions by each backend"))
-        for accuracy in measure_accuracy(backends, judged, actions):
+        for accuracy in measure_accuracy(backends, judged, data.actions):
             tell(accuracy)
 
 

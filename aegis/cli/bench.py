@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aegis.benchmark import Plan
     from aegis.timing import Findings
 
+POLICY_FILE = "policy.json"
 _QUICK_EPOCHS = 3
 _RESERVE_SECONDS = 6.0
 """For what comes after the measuring: the table, the file, the plot, and a process that is slow to end"""
@@ -55,6 +56,8 @@ def bench(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
+        if model is not None and not (model / POLICY_FILE).is_file():
+            fail(f"--model {model}: no policy is there (no {POLICY_FILE}): name a folder as `aegis models --json` does")
         from aegis.benchmark import Plan
 
         plan = Plan(60 * minutes - _RESERVE_SECONDS, turns, batch_turns, threads, training, train)
@@ -89,9 +92,7 @@ def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float)
                 benchmark.measure(
                     plan,
                     model or _serving(workspace),
-                    data.decisions,
-                    heldout,
-                    data.actions,
+                    benchmark.Data(data.decisions, heldout, data.actions),
                     Path(scratch),
                     findings,
                     lambda far: steps.show(far.words, far.done, far.total),

@@ -161,7 +161,7 @@ def time_batches(
                 if name == "gpt2":
                     if turn and size > 1:
                         continue  # it decided as many in the first turn
-                    count = min(size, GPT2_BATCH_DECISIONS, *([max(1, int(left / pace))] if pace and left > 0 else []))
+                    count = min(size, GPT2_BATCH_DECISIONS, max(1, int(min(left / pace, size))) if pace else size)
                 if left <= 0:
                     return
                 started = clock()
