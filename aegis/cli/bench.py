@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from aegis.benchmark import Plan
     from aegis.timing import Findings
 
-POLICY_FILE = "policy.json"
 _QUICK_EPOCHS = 3
 _RESERVE_SECONDS = 6.0
 """For what comes after the measuring: the table, the file, the plot, and a process that is slow to end"""
@@ -56,9 +55,13 @@ def bench(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
-        if model is not None and not (model / POLICY_FILE).is_file():
-            fail(f"--model {model}: no policy is there (no {POLICY_FILE}): name a folder as `aegis models --json` does")
         from aegis.benchmark import Plan
+        from aegis.hrm.onnx_policy import POLICY_FILE
+
+        if model is not None and not (model / POLICY_FILE).is_file():
+            fail(
+                f"--model {model}: no policy is there: name a folder with {POLICY_FILE}, such as workspace/models/hrm@1"
+            )
 
         plan = Plan(60 * minutes - _RESERVE_SECONDS, turns, batch_turns, threads, training, train)
         findings, stopped = _measure(plan, model, Workspace(workspace), began)

@@ -74,6 +74,7 @@ def test_the_table_the_json_and_the_plot_come_from_one_report(tmp_path, measured
 
 
 def test_the_time_is_as_long_as_asked_for_and_a_quick_training_has_few_epochs(tmp_path, measured):
+    (tmp_path / "policy.json").touch()
     run("--minutes", 10, "--no-train", "--turns", 7, "--model", tmp_path)
     ((plan, model, *_),) = measured
     assert 590 < plan.seconds < 600
