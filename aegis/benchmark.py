@@ -37,7 +37,7 @@ from aegis.timing import (
 from aegis.types import ActionList, Decision, Policy, State
 
 _MEMORY_STATES = 64
-_AFTER_TRAINING_SECONDS = 45.0
+_AFTER_TRAINING_SECONDS = 40.0
 """Kept for all that comes after the training: loading, an export, some turns and batches"""
 _LEAST_TRAINING_SHARE = 0.4
 """Of the time that is left, what a training may take at least"""

@@ -94,7 +94,7 @@ def test_whatever_part_never_ends_all_of_it_ends_in_time(tmp_path, slow, minutes
 
 def test_a_training_leaves_time_for_the_rest(tmp_path):
     _, machine, _ = measure(tmp_path, TOLD)
-    assert machine.calls["train"][3] == pytest.approx(180 - 1 - 45)
+    assert machine.calls["train"][3] == pytest.approx(180 - 1 - 40)
     assert machine.calls["decide"][-1] == pytest.approx(180 - 2 - 12)
 
 
@@ -103,7 +103,7 @@ def test_a_training_that_does_not_fit_is_left_out_and_nothing_is_made_up(tmp_pat
     report = findings.report()
     assert "train" not in report
     assert report["partial"]
-    said = "Training left out: 20 epochs do not fit into the 134 s that they may take here (stopped in epoch 3,"
+    said = "Training left out: 20 epochs do not fit into the 139 s that they may take here (stopped in epoch 3,"
     assert any(note.startswith(said) for note in report["notes"])
     assert any("no accuracy is told" in note for note in report["notes"])
     assert machine.calls["decide"][0] == tmp_path / "model"  # as it stood then
