@@ -25,6 +25,7 @@ def test_decisions_become_tokens_targets_and_labels(make_decision, actions):
     data = encode_decisions(decisions, actions, StateCodec(16))
     assert len(data) == 3
     assert data.labels.tolist() == [0, 2, 1]
+    # They are stored in float32: seven digits.
     np.testing.assert_allclose(data.targets[:2], [[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]], rtol=1e-6)
     np.testing.assert_allclose(data.targets.sum(1), np.ones(3), rtol=0, atol=1e-6)  # the third was 0.9995
     assert [data.sequence(row) for row in range(3)] == [StateCodec(16).encode(d.state) for d in decisions]

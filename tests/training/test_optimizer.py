@@ -61,6 +61,7 @@ def test_the_token_embedding_and_the_halting_unit_learn_at_multiples_of_the_rate
     rates = {"token_embedding.weight": 7e-3, "output.weight": 1e-3, "halting.bias": 4e-3, "low_to_high.bias": 1e-3}
     for name, rate in rates.items():
         step = (model.state_dict()[name] - start.state_dict()[name]).abs().max().item()
+        # Adam adds an epsilon of 1e-8 to gradients of 1e-4 and more.
         assert step == pytest.approx(rate, rel=1e-3), name
 
 
@@ -97,6 +98,7 @@ def test_all_gradients_are_clipped_together(monkeypatch):
     monkeypatch.setattr(optimizer, "_clip_gradients", watch)
     learn(model, optimizer)
     assert all(before > 0.05 for before, _ in norms)
+    # A norm of float32 numbers.
     assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
 
 
@@ -134,6 +136,7 @@ def test_steps_are_those_of_torchs_own_optimizers():
             continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
         # SparseAdam adds its epsilon before the correction of the bias: tiny gradients move a little otherwise.
         atol = 5e-4 if name.startswith(("token_embedding", "output")) else 2e-6
+        # Elsewhere four steps round in the sixth digit, and 2e-6 is a five-hundredth of a step.
         torch.testing.assert_close(tensor, theirs.state_dict()[name], rtol=1e-4, atol=atol)
 
 
@@ -151,6 +154,7 @@ def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float
     assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in exact.items())
     moved_by = (block.expand.weight - start.high_level.blocks[0].expand.weight).abs().max().item()
+    # Three steps of 1e-5 in one direction are 3e-5; the least step of bfloat16 at 0.03 is 1e-4.
     assert 1e-5 < moved_by < 1e-4
 
 
@@ -166,6 +170,7 @@ def test_gradients_of_several_backward_passes_add_up():
         other.collect()
     for group, same in zip(one._groups[:-1], other._groups[:-1], strict=True):  # the halting unit was not asked
         assert group.gradient.abs().sum() > 0
+        # Sums in another order: the sixth digit.
         torch.testing.assert_close(group.gradient, same.gradient, rtol=1e-4, atol=1e-6)
     for table, same in zip(one._tables, other._tables, strict=True):
         torch.testing.assert_close(table.coalesce(), same.coalesce(), rtol=1e-4, atol=1e-6)

@@ -78,6 +78,7 @@ def test_it_earns_95_of_100_of_the_best_policys_reward_within_2000_decisions_of_
         share = expected_share(trainer, actions) if number % 3 == 0 else share
         if share >= 0.95:
             break
+    # There is something left to learn: guessing earns less.
     assert start < 0.6
     assert share >= 0.95
 
@@ -182,6 +183,7 @@ def test_a_step_beyond_the_kl_bound_is_shortened_to_it(actions):
     assert not result.fault
     assert trainer.learned == 9
     assert 0 < result.kl <= 0.01
+    # The policy answers in float32 in batches of another order: a KL of 0.01 at most rounds by far less.
     assert moved == pytest.approx(result.kl, abs=1e-4)
 
 
@@ -199,6 +201,7 @@ def test_passes_end_when_the_kl_bound_is_near(actions):
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=2e-3, passes=20)), random.Random(0)
     result = trainer.update([make_experiences(trainer, actions, 10, rng)])
     assert 1 <= result.passes < 20
+    # The bound of the default configuration.
     assert result.kl <= 0.05
     assert not result.fault
 
@@ -212,6 +215,7 @@ def test_the_leash_holds_the_policy_near_the_imitation_and_loosens_with_evidence
         return trainer.update([make_experiences(trainer, actions, 10, rng)]).kl_imitation
 
     free, held, loosened = distance(0.0, 0), distance(20.0, 0), distance(20.0, 10**9)
+    # Half of the free distance lies between the two, so that no rounding decides.
     assert held < free / 2 < loosened
 
 
@@ -237,6 +241,7 @@ def test_thinking_again_gives_what_the_model_thinks(actions):
     with torch.no_grad():
         found, _, used = think(model, batch, outputs)
     assert torch.equal(used, segments)
+    # torch's default for float32, 1e-5 of the value: the same sums in another order.
     assert torch.allclose(found, logits)
     assert divergence(found.log_softmax(-1), found.log_softmax(-1)) == 0
 
