@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from aegis.training.team import Team
 @pytest.mark.parametrize("threads", [1, 2])
 def test_results_come_in_the_order_of_the_tasks(threads):
     with Team(threads) as team:
-        assert team.run([lambda number=number: number for number in range(20)]) == list(range(20))
+        assert team.run([partial(abs, -number) for number in range(20)]) == list(range(20))
 
 
 def test_two_threads_work_at_once():
@@ -28,7 +29,7 @@ def test_tasks_that_tasks_add_end_before_run_does(threads):
         def task(name):
             team.add(lambda: done.append(name))
 
-        team.run([lambda name=name: task(name) for name in "abc"])
+        team.run([partial(task, name) for name in "abc"])
         assert sorted(done) == ["a", "b", "c"]
 
 
