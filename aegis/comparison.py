@@ -27,7 +27,7 @@ from aegis.promotion import (
     sentence_ridge_accuracy,
 )
 from aegis.promotion.interval import mean_interval
-from aegis.training import EpochResult, ImitationTrainer, split_by_episode
+from aegis.training import ImitationTrainer, split_by_episode
 from aegis.types import ActionList, Decision
 
 HRM_NAME = "HRM"
@@ -82,9 +82,9 @@ def compare(
     training: TrainingConfig,
     model_config: HRMConfig | None = None,
     device: str = "cpu",
-    on_epoch: Callable[[int, int, int], None] = lambda size, split, epoch: None,
+    on_progress: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> Iterator[Measurement]:
-    """Yield each model's held-out accuracy, split by split and size by size.
+    """Yield each model's held-out accuracy, split by split and size by size; tell of each part, and how far it is.
 
     Of each split, the held-out episodes are the same at every size; a smaller size trains on fewer of its other
     episodes, in the same proportion. Raises `ConfigError` for a size that is larger than the data.
@@ -96,22 +96,27 @@ def compare(
         split = split_by_episode(decisions, training.heldout_share, seed)
         for size in sizes:
             train = draw_episodes(split.train, size / len(decisions), random.Random(seed))
-            for name, accuracy in baselines().items():
+            part = f"{size} decisions, split {seed}"
+            simple = baselines()
+            for done, (name, accuracy) in enumerate(simple.items()):
+                on_progress(f"{part}, simple models", done, len(simple))
                 yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
             trainer = ImitationTrainer(
                 actions,
                 replace(training, seed=seed),
                 model_config,
                 device=device,
-                on_epoch=partial(_tell_epoch, on_epoch, size, seed),
+                on_batch=partial(_tell_batch, on_progress, f"{part}, {HRM_NAME}", training.epochs),
             )
             with tempfile.TemporaryDirectory() as scratch:
                 run = trainer.train(train, split.heldout, Path(scratch))
             yield Measurement(size, seed, HRM_NAME, run.epochs[-1].heldout_accuracy, len(split.heldout))
 
 
-def _tell_epoch(on_epoch: Callable[[int, int, int], None], size: int, split: int, result: EpochResult) -> None:
-    on_epoch(size, split, result.epoch)
+def _tell_batch(
+    on_progress: Callable[[str, int, int], None], words: str, epochs: int, epoch: int, batch: int, batches: int
+) -> None:
+    on_progress(words, (epoch - 1) * batches + batch, epochs * batches)
 
 
 def draw_episodes(decisions: Sequence[Decision], share: float, rng: random.Random) -> list[Decision]:
@@ -137,14 +142,19 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     ]
 
 
-def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tuple[float, float]]:
-    """Return the best baseline at a size, and by how much the HRM leads it: mean and 95% interval of the difference."""
+def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tuple[float, float]] | None:
+    """Return the best baseline at a size, and by how much the HRM leads it: mean and 95% interval of the difference.
+
+    None where the HRM was not measured. Splits in which it was not, as after an interruption, do not count.
+    """
     by_model: dict[str, dict[int, float]] = {}
     for one in measurements:
         if one.size == size:
             by_model.setdefault(one.model, {})[one.split] = one.accuracy
-    ours = by_model.pop(HRM_NAME)
-    best = max(by_model, key=lambda model: fmean(by_model[model].values()))
+    ours = by_model.pop(HRM_NAME, None)
+    if not ours or not by_model:
+        return None
+    best = max(by_model, key=lambda model: fmean(by_model[model][split] for split in ours))
     differences = [ours[split] - by_model[best][split] for split in ours]
     return best, fmean(differences), mean_interval(differences)
 

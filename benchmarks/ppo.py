@@ -25,7 +25,7 @@ from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import create_search
 from aegis.cli.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
-from aegis.evaluation import CurvePoint, evaluate, summarise
+from aegis.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
 from aegis.lifecycle import open_store
 from aegis.lifecycle.improvement import SimulatedLearning, load_pair
 from aegis.lifecycle.sharpening import exploring_temperature
@@ -36,6 +36,8 @@ from aegis.workspace import Workspace
 
 PHASE_4 = "AEGIS (phase 4 of the imitation HRM)"
 SERIES = "PPO (Stable-Baselines3)"
+RULE_SERIES = "rule: search what is new, else propose, else idle"
+SEARCH_SERIES = "always searching"
 TRAINING_WORLDS = 10**9
 """The training's seeds are so far above the evaluation's that no world is in both."""
 WORLD_EPISODES = 50
@@ -148,10 +150,23 @@ def improve(
     yield from points
 
 
+def references(
+    decisions: int, seeds: Sequence[int], episodes: int, heldout: ResearchEnv | None = None
+) -> list[CurvePoint]:
+    """Return what needs no learning, in the same worlds, as level lines: the rule by hand, and always searching.
+
+    The rule is about the best that is known to be possible there. `--join` adds the teacher's line, which takes long.
+    """
+    lines = {RULE_SERIES: RulePolicy(), SEARCH_SERIES: ActionPolicy("web_search")}
+    heldout = heldout or ResearchEnv(lived=PHASE_1_DECISIONS)
+    earned = {row.policy: row.reward for row in summarise(list(evaluate(lines, heldout, seeds, episodes)))}
+    return [CurvePoint(name, made, earned[name]) for name in lines for made in (0, decisions)]
+
+
 def describe(point: CurvePoint) -> str:
     """Return a point as one line."""
-    low, high = point.interval or (float("nan"),) * 2
-    return f"{point.series}: {point.decisions} decisions: {point.reward:+.3f} ({low:+.3f} to {high:+.3f})"
+    known = " ({:+.3f} to {:+.3f})".format(*point.interval) if point.interval else ""
+    return f"{point.series}: {point.decisions} decisions: {point.reward:+.3f}{known}"
 
 
 def read_points(path: Path) -> list[CurvePoint]:
@@ -184,6 +199,9 @@ def main() -> None:
     if options.workspace:
         seeds = range(options.seeds)
         points += improve(Workspace(options.workspace), options.decisions, options.checkpoints, seeds, options.episodes)
+    for point in references(options.decisions, range(options.seeds), options.episodes):
+        points.append(point)
+        print(describe(point), flush=True)
     if options.json:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
         settings["join"] = [str(path) for path in options.join]

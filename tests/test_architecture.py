@@ -13,10 +13,10 @@ import pytest
 import aegis
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace"}),
+    frozenset({"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace", "child"}),
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
-    frozenset({"lifecycle", "comparison", "evaluation"}),
+    frozenset({"lifecycle", "comparison", "evaluation", "timing"}),
     frozenset({"serving", "dashboard", "benchmark"}),
     frozenset({"cli"}),
 )

@@ -93,6 +93,10 @@ def test_the_lead_is_over_the_best_of_the_others_split_by_split():
     assert interval == pytest.approx((0.1, 0.1))
 
 
+def test_there_is_no_lead_before_the_hrm_is_measured():
+    assert lead([Measurement(100, 0, "ridge", 0.7, 50)], 100) is None
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_sentence_embeddings_are_compared_where_their_model_is_installed(installed, monkeypatch):
     monkeypatch.setattr(comparison, "sentence_embeddings_installed", lambda: installed)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from aegis.cli import screen
+from aegis.cli.progress import Steps
 from aegis.cli.screen import errors_explained, fail, say, show_rejected
 from aegis.config import TrainingConfig
 from aegis.workspace import Workspace
@@ -30,17 +32,19 @@ def audit_data(
 ) -> None:
     """Look for states that are both trained on and held out, and say how much accuracy rests on them."""
     with errors_explained():
-        from aegis import lifecycle
-
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
         training = TrainingConfig(split=split, seed=seed)
-        if workspace is not None:
-            given = lifecycle.read_workspace_data(Workspace(workspace))
-        else:
-            given = lifecycle.read_training_data(data or lifecycle.shipped_data())
-        show_rejected(given.rejected)
-        audit = lifecycle.audit_data(given, training, near)
+        with Steps(screen.errors if as_json else None) as steps:
+            steps.show("Reading the decisions")
+            from aegis import lifecycle
+
+            if workspace is not None:
+                given = lifecycle.read_workspace_data(Workspace(workspace))
+            else:
+                given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+            show_rejected(given.rejected)
+            audit = lifecycle.audit_data(given, training, near, steps.show)
         if as_json:
             say(json.dumps(audit.to_record(), indent=2))
             return

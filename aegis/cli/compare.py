@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, show_rejected, write_json
+from aegis.cli.progress import Steps
+from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.comparison import Measurement
+    from aegis.lifecycle import TrainingData
 
 _DEFAULTS = TrainingConfig()
 
@@ -49,46 +52,63 @@ def compare(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
-        from aegis import comparison, lifecycle
-        from aegis.hrm import resolve_device
-
-        training = TrainingConfig(epochs=epochs, learning_rate=lr)
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
-        if workspace is not None:
-            given = lifecycle.read_workspace_data(Workspace(workspace))
-        else:
-            given = lifecycle.read_training_data(data or lifecycle.shipped_data())
-        show_rejected(given.rejected)
-        if comparison.SENTENCE_NAME not in comparison.baselines():
-            say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: pip install 'aegis-hrm[compare]'")
-        wanted = _parse_sizes(sizes, len(given.decisions))
-        measured: list[Measurement] = []
-        with progress_bar() as bar:
-            task = bar.add_task("Comparing", total=len(wanted) * splits * epochs)
-
-            def on_epoch(size: int, split: int, epoch: int) -> None:
-                bar.update(task, advance=1, description=f"{size} decisions, split {split}, epoch {epoch}")
-
-            for one in comparison.compare(
-                given.decisions,
-                given.actions,
-                wanted,
-                range(splits),
-                training,
-                device=resolve_device(device),
-                on_epoch=on_epoch,
-            ):
-                measured.append(one)
-                if one.model == comparison.HRM_NAME and not bar.console.is_terminal:
-                    say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
+        training = TrainingConfig(epochs=epochs, learning_rate=lr)
+        with Steps() as steps:
+            steps.show("Loading PyTorch and the decisions")
+            given = _read(data, workspace)
+            wanted = _parse_sizes(sizes, len(given.decisions))
+            measured, stopped = _measure(given, wanted, splits, training, device, steps)
+        if stopped and not measured:
+            raise KeyboardInterrupt
         _show(measured)
         if report is not None:
-            write_json(report, [asdict(one) for one in measured])
+            protocol = {"source": given.source, "decisions": len(given.decisions), "epochs": epochs, "splits": splits}
+            measurements = [asdict(one) for one in measured]
+            write_json(report, {**protocol, "partial": stopped, "measurements": measurements})
             say(f"  Measurements: {report}")
         if plot is not None:
             _draw(measured, plot)
             say(f"  Plot: {plot}")
+        if stopped:
+            say("Stopped by Ctrl-C: this is what was measured until then.")
+            raise typer.Exit(INTERRUPTED)
+
+
+def _read(data: Path | None, workspace: Path | None) -> TrainingData:
+    from aegis import comparison, lifecycle
+
+    if workspace is not None:
+        given = lifecycle.read_workspace_data(Workspace(workspace))
+    else:
+        given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+    show_rejected(given.rejected)
+    if comparison.SENTENCE_NAME not in comparison.baselines():
+        say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: pip install 'aegis-hrm[compare]'")
+    return given
+
+
+def _measure(
+    given: TrainingData, sizes: list[int], splits: int, training: TrainingConfig, device: str, steps: Steps
+) -> tuple[list[Measurement], bool]:
+    """Return what was measured, and whether Ctrl-C ended it."""
+    from aegis import comparison
+    from aegis.hrm import resolve_device
+
+    measured: list[Measurement] = []
+    device = resolve_device(device)
+    found = comparison.compare(
+        given.decisions, given.actions, sizes, range(splits), training, device=device, on_progress=steps.show
+    )
+    try:
+        for one in found:
+            measured.append(one)
+            if one.model == comparison.HRM_NAME:
+                say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
+    except KeyboardInterrupt:
+        return measured, True
+    return measured, False
 
 
 def _parse_sizes(sizes: str, available: int) -> list[int]:
@@ -107,16 +127,18 @@ def _show(measured: list[Measurement]) -> None:
     for size in sorted({row.size for row in rows}):
         here = sorted((row for row in rows if row.size == size), key=lambda row: -row.mean)
         say("")
-        several = here[0].splits > 1
-        counted = f"{here[0].splits} splits" if several else "1 split"
+        most = max(row.splits for row in here)
+        counted = f"{most} splits" if most > 1 else "1 split"
         say(f"{size} decisions, training and held-out ones, {counted} by episode")
-        say(f"  {'':<36}{'accuracy':>9}{'   95% interval' if several else ''}")
+        say(f"  {'':<44}{'accuracy':>9}{'   95% interval' if most > 1 else ''}")
         for row in here:
-            interval = f"   {row.interval[0]:.2%} to {row.interval[1]:.2%}" if several else ""
-            say(f"  {row.model:<36}{row.mean:>9.2%}{interval}")
-        best, by, (low, high) = comparison.lead(measured, size)
-        interval = f" (95% interval {100 * low:+.2f} to {100 * high:+.2f})" if several else ""
-        say(f"  The HRM's lead over the best of the others ({best}): {100 * by:+.2f} points{interval}")
+            interval = f"   {row.interval[0]:.2%} to {row.interval[1]:.2%}" if row.splits > 1 else ""
+            fewer = f" ({row.splits} of {most} splits)" if row.splits < most else ""
+            say(f"  {row.model:<44}{row.mean:>9.2%}{interval}{fewer}")
+        if lead := comparison.lead(measured, size):
+            best, by, (low, high) = lead
+            interval = f" (95% interval {100 * low:+.2f} to {100 * high:+.2f})" if math.isfinite(low) else ""
+            say(f"  The HRM's lead over the best of the others ({best}): {100 * by:+.2f} points{interval}")
     say("")
 
 
@@ -142,15 +164,16 @@ def _draw(measured: list[Measurement], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
+        # One split has no interval.
         errors = [
-            [100 * (row.mean - row.interval[0]) for row in own],
-            [100 * (row.interval[1] - row.mean) for row in own],
+            [100 * (row.mean - row.interval[0]) if row.splits > 1 else 0.0 for row in own],
+            [100 * (row.interval[1] - row.mean) if row.splits > 1 else 0.0 for row in own],
         ]
         width = 2.5 if model == comparison.HRM_NAME else 1.2
         axes.errorbar(
             [row.size for row in own],
             [100 * row.mean for row in own],
-            errors if own[0].splits > 1 else None,
+            errors,
             label=model,
             marker="o",
             capsize=3,

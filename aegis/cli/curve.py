@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli import screen
+from aegis.cli.compare import check_plot
+from aegis.cli.progress import Steps
 from aegis.cli.screen import check_writable, errors_explained, fail, say
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.promotion import CurvePoint, Expense, HeldoutAnswers
+    from aegis.promotion.calibration import CalibrationEstimate
 
 
 def curve(
@@ -37,7 +43,8 @@ def curve(
         from aegis.promotion import Expense, ModelRegistry, accuracy_of_surest, deferral_curve, read_answers
 
         if plot is not None:
-            _check_plot(plot)
+            check_writable(plot, "--plot")
+            check_plot(plot)
         folder = lifecycle.existing(Workspace(workspace))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
@@ -48,10 +55,14 @@ def curve(
             fail(f"{workspace}: no HRM serves: name one with --model (see `aegis models`), or run `aegis train`")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
-        answers = read_answers(known[name])
+        with Steps(screen.errors if as_json else None) as steps:
+            steps.show("Reading the held-out answers, and how well they are calibrated")
+            answers = read_answers(known[name])
+            calibration = answers.estimate()
         hrm_time = answers.milliseconds if hrm_ms is None else hrm_ms
         if measure:
-            hrm_time, teacher_ms = _measure(folder, known[name], measure, as_json)
+            with Steps(screen.errors if as_json else None) as steps:
+                hrm_time, teacher_ms = _measure(folder, known[name], measure, steps)
         expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
         calibrated, (_, labels) = answers.calibrated(), answers.arrays()
         points = deferral_curve(calibrated, labels, expense)
@@ -64,22 +75,23 @@ def curve(
                 "temperature": answers.temperature,
                 "calibration_error": before,
                 "calibration_error_fitted": after,
-                "calibration": asdict(answers.estimate()),
+                "calibration": asdict(calibration),
                 "accuracy_of_surest_half": half,
                 "expense": asdict(expense),
                 "points": [asdict(point) for point in points],
             }
             say(json.dumps(document, indent=2))
         else:
-            _show(name, answers, points, expense, half)
+            _show(name, answers, calibration, points, expense, half)
         if plot is not None:
-            _draw(points, name, plot)
+            draw([asdict(point) for point in points], name, len(labels), plot)
             if not as_json:
                 say(f"  Plot: {plot}")
 
 
-def _measure(workspace: Workspace, model: Path, count: int, quietly: bool) -> tuple[float, float]:
+def _measure(workspace: Workspace, model: Path, count: int, steps: Steps) -> tuple[float, float]:
     """Return the median milliseconds of one decision by the HRM and by the workspace's teacher, on newest states."""
+    steps.show("Loading the workspace's newest states")
     from aegis import lifecycle
     from aegis.agent import RESEARCH_ACTIONS
     from aegis.hrm import load_policy
@@ -89,19 +101,33 @@ def _measure(workspace: Workspace, model: Path, count: int, quietly: bool) -> tu
         states = [example.decision.state for example in store.recent(count)]
         if not states:
             fail(f"{workspace.folder}: no decisions yet to measure on: run `aegis run` first, or leave out --measure")
-        teacher = lifecycle.load_teacher_for(store, "auto", say=(lambda line: None) if quietly else say)
-        return (
-            time_policy(load_policy(model), states, RESEARCH_ACTIONS),
-            time_policy(teacher, states, RESEARCH_ACTIONS),
-        )
+        steps.show("Loading the teacher")
+        teacher = lifecycle.load_teacher_for(store, "auto", say=steps.show)
+        times = []
+        for words, policy in (("the HRM", load_policy(model)), ("the teacher", teacher)):
+            told = partial(_tell, steps, f"Timing {words}", len(states))
+            times.append(time_policy(policy, states, RESEARCH_ACTIONS, told))
+    return times[0], times[1]
 
 
-def _show(name: str, answers: HeldoutAnswers, points: list[CurvePoint], expense: Expense, half: float) -> None:
-    known, (before, _) = answers.estimate(), answers.errors()
+def _tell(steps: Steps, words: str, total: int, done: int) -> None:
+    steps.show(words, done, total)
+
+
+def _show(
+    name: str,
+    answers: HeldoutAnswers,
+    known: CalibrationEstimate,
+    points: list[CurvePoint],
+    expense: Expense,
+    half: float,
+) -> None:
+    before, _ = answers.errors()
     say(f"{name} on {len(answers.labels)} held-out decisions")
     say(
-        f"  Calibration error {before:.2%}, at a temperature fitted on other episodes {known.error:.2%}"
-        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; temperature {answers.temperature:.3f})"
+        f"  Calibration error {known.error:.2%}, with its temperature, fitted on other episodes"
+        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; temperature {answers.temperature:.3f};"
+        f" without it {before:.2%})"
     )
     say(
         f"  (on as many decisions a perfectly calibrated one would measure {known.floor:.1%};"
@@ -127,34 +153,25 @@ def _of_teacher(value: float | None, ratio: float | None) -> str:
     return "-" if value is None else f"{value:.4g}" + (f" ({ratio:.1%})" if ratio is not None else "")
 
 
-def _check_plot(plot: Path) -> None:
-    check_writable(plot, "--plot")
-    if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        fail("--plot needs matplotlib: pip install 'aegis-hrm[compare]'")
-
-
-def _draw(points: list[CurvePoint], name: str, path: Path) -> None:
+def draw(points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Path) -> None:
+    """Draw the points of a curve, as `--json` writes them, from how many held-out decisions they are."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    drawn = [(p.share, p.accuracy, p.interval, p.defer_below) for p in points if p.accuracy is not None and p.interval]
+    drawn = [point for point in points if point["accuracy"] is not None and point["interval"]]
+    shares = [100 * point["share"] for point in drawn]
+    lows, highs = ([100 * point["interval"][end] for point in drawn] for end in (0, 1))
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    shares = [100 * share for share, _, _, _ in drawn]
-    axes.plot(shares, [100 * accuracy for _, accuracy, _, _ in drawn], marker="o")
-    axes.fill_between(
-        shares, [100 * low for _, _, (low, _), _ in drawn], [100 * high for _, _, (_, high), _ in drawn], alpha=0.2
-    )
-    for share, accuracy, _, bound in drawn:
-        axes.annotate(
-            f"{bound:g}", (100 * share, 100 * accuracy), textcoords="offset points", xytext=(4, 5), fontsize=8
-        )
-    axes.set(xlabel="decided by the HRM (%)", ylabel="accuracy on these (%)", title=f"{name}, deferring below P")
+    axes.plot(shares, [100 * point["accuracy"] for point in drawn], marker="o", label="accuracy, by P (beside it)")
+    axes.fill_between(shares, lows, highs, alpha=0.2, label="95% interval")
+    for point in drawn:
+        place = (100 * point["share"], 100 * point["accuracy"])
+        axes.annotate(f"{point['defer_below']:g}", place, textcoords="offset points", xytext=(4, 5), fontsize=8)
+    title = f"{name} deferring below P, {heldout} held-out decisions, one split"
+    axes.set(xlabel="decided by the HRM (%)", ylabel="accuracy on these (%)", title=title)
     axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize=8)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

@@ -6,7 +6,7 @@ the split that judges the HRM. Nothing is changed or left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,19 +77,29 @@ class DataAudit:
         return asdict(self)
 
 
-def audit_data(data: TrainingData, training: TrainingConfig | None = None, near: float = NEAR) -> DataAudit:
+def audit_data(
+    data: TrainingData,
+    training: TrainingConfig | None = None,
+    near: float = NEAR,
+    on_progress: Callable[[str, int, int], None] = lambda words, done, total: None,
+) -> DataAudit:
     """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
 
-    near: resemblance (Jaccard, of word triples) from which states count as near duplicates. Raises
-    `NotEnoughDataError` where they can't be split.
+    on_progress: told the present part, how much of it is done, and of how much. near: resemblance (Jaccard, of word
+    triples) from which states count as near duplicates. Raises `NotEnoughDataError` where they can't be split.
     """
     training = training or TrainingConfig()
     split = split_data(data, training)
     heldout = list(draw_rows(split.heldout, range(len(split.heldout)), MOST_EXAMINED))
     train = list(draw_rows(split.train, range(len(split.train)), MOST_LEARNED))
-    twins = _find_twins(split.train, heldout, near)
+    twins = _find_twins(split.train, heldout, near, on_progress)
     close = [decision for decision in heldout if decision.id in twins]
     apart = [decision for decision in heldout if decision.id not in twins]
+    # Of all held out, of those apart and of those near.
+    accuracies: list[float | None] = []
+    for part in (heldout, apart, close):
+        on_progress("Training the simple model, judging it", len(accuracies), 3)
+        accuracies.append(bigram_regression_accuracy(train, part) if part else None)
     return DataAudit(
         source=data.source,
         train=len(split.train),
@@ -102,14 +112,19 @@ def audit_data(data: TrainingData, training: TrainingConfig | None = None, near:
         near_same_action=sum(twin.same_action for twin in twins.values()),
         too_new=split.too_new,
         shared_episodes=len({d.episode for d in split.train} & {d.episode for d in split.heldout}),
-        accuracy=bigram_regression_accuracy(train, heldout),
-        accuracy_without_near=bigram_regression_accuracy(train, apart) if apart else None,
-        accuracy_on_near=bigram_regression_accuracy(train, close) if close else None,
+        accuracy=accuracies[0] or 0.0,
+        accuracy_without_near=accuracies[1],
+        accuracy_on_near=accuracies[2],
         twins=tuple(sorted(twins.values(), key=lambda twin: -twin.resemblance)[:_EXAMPLES]),
     )
 
 
-def _find_twins(train: Sequence[Decision], heldout: Sequence[Decision], near: float) -> dict[str, Twin]:
+def _find_twins(
+    train: Sequence[Decision],
+    heldout: Sequence[Decision],
+    near: float,
+    on_progress: Callable[[str, int, int], None],
+) -> dict[str, Twin]:
     """Return the nearest twin in training of each held-out decision that has one, by its id.
 
     Every pair of these is compared, by counting common triples in one product of matrices: nothing is missed.
@@ -120,6 +135,7 @@ def _find_twins(train: Sequence[Decision], heldout: Sequence[Decision], near: fl
     sizes, own_sizes = ours.getnnz(axis=1), theirs.getnnz(axis=1)
     twins, rows = {}, max(1, _BLOCK_CELLS // max(1, len(train)))
     for start in range(0, len(heldout), rows):
+        on_progress("Comparing held-out states with those trained on", start, len(heldout))
         common = (theirs[start : start + rows] @ ours.T).toarray()  # (block, train)
         total = own_sizes[start : start + rows, None] + sizes - common
         alike = common / np.maximum(1, total)

@@ -3,7 +3,7 @@
 from aegis.teachers.causal_lm import CausalLMTeacher
 from aegis.teachers.loading import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name
 from aegis.teachers.openai_api import OpenAITeacher, at_address, load_openai, parse_prices
-from aegis.teachers.untrained import untrained_gpt2
+from aegis.teachers.untrained import time_product, untrained_gpt2
 
 __all__ = [
     "GPT2_HUB_ID",
@@ -15,5 +15,6 @@ __all__ = [
     "load_teacher",
     "loadable_name",
     "parse_prices",
+    "time_product",
     "untrained_gpt2",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aegis.teachers.causal_lm import CausalLMTeacher
@@ -27,3 +28,22 @@ def untrained_gpt2(encoding: Any, dtype: str = "float32") -> CausalLMTeacher:
         torch.manual_seed(0)
         model = GPT2LMHeadModel(GPT2Config())
     return CausalLMTeacher(model.to(getattr(torch, dtype)), _Tokenizer(encoding), f"gpt2-{dtype}", "random weights")
+
+
+def time_product(dtype: str, threads: int, repeats: int = 3) -> float:
+    """Return the fastest seconds of one product of GPT-2's, as its layers compute it: 48 tokens, one layer's widening.
+
+    A number format that the processor lacks shows here: torch emulates it, and the whole model would take minutes.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    kind = getattr(torch, dtype)
+    inputs, weights, bias = (torch.ones(shape, dtype=kind) for shape in ((48, 768), (768, 3072), (3072,)))
+    taken = []
+    with torch.inference_mode():
+        for _ in range(repeats):
+            started = time.perf_counter()
+            torch.addmm(bias, inputs, weights)
+            taken.append(time.perf_counter() - started)
+    return min(taken)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import SearchHit
-from benchmarks.ppo import SERIES, learn, read_points
+from benchmarks.ppo import RULE_SERIES, SEARCH_SERIES, SERIES, learn, read_points, references
 
 
 class Library:
@@ -26,3 +26,14 @@ def test_ppo_learns_and_is_judged_at_each_checkpoint(tmp_path):
     path = tmp_path / "points.json"
     path.write_text(json.dumps({"points": [asdict(point) for point in points]}))
     assert [point.series for point in read_points(path)] == [SERIES] * 3
+
+
+def test_what_needs_no_learning_is_a_level_line_beside_the_curves():
+    heldout = ResearchEnv(search=Library(), topics=["json", "csv"])
+    points = references(80, range(2), 2, heldout)
+    assert [(point.series, point.decisions) for point in points] == [
+        *((RULE_SERIES, made) for made in (0, 80)),
+        *((SEARCH_SERIES, made) for made in (0, 80)),
+    ]
+    rewards = [point.reward for point in points]
+    assert rewards[0] == rewards[1] != rewards[2] == rewards[3]

@@ -24,7 +24,10 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
     paths = ["--json", tmp_path / "all.json", "--plot", tmp_path / "curve.png"]
     result = run("--data", write_decisions(120), "--splits", 2, "--epochs", 1, "--sizes", "120", *paths)
     assert result.exit_code == 0, result.output
-    measured = json.loads((tmp_path / "all.json").read_text())
+    document = json.loads((tmp_path / "all.json").read_text())
+    assert (document["decisions"], document["epochs"], document["splits"]) == (120, 1, 2)
+    assert not document["partial"]
+    measured = document["measurements"]
     own = [one["accuracy"] for one in measured if one["model"] == "HRM"]
     assert len(own) == 2
     assert "120 decisions, training and held-out ones, 2 splits by episode" in result.output
@@ -36,6 +39,24 @@ def test_the_table_the_json_and_the_plot_hold_the_same_measurements(write_decisi
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_interrupted_comparison_shows_and_writes_what_it_has(write_decisions, tmp_path, monkeypatch):
+    def compare(*arguments, **options):
+        for split, model, accuracy in ((0, "ridge", 0.6), (0, HRM_NAME, 0.8), (1, "ridge", 0.5)):
+            yield Measurement(120, split, model, accuracy, 24)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aegis.comparison.compare", compare)
+    paths = ["--json", tmp_path / "all.json", "--plot", tmp_path / "some.png"]
+    result = run("--data", write_decisions(120), "--splits", 2, "--sizes", "120", *paths)
+    assert result.exit_code == 130
+    assert "80.00% (1 of 2 splits)" in result.output
+    assert "over the best of the others (ridge): +20.00 points\n" in result.output
+    document = json.loads((tmp_path / "all.json").read_text())
+    assert document["partial"]
+    assert len(document["measurements"]) == 3
+    assert (tmp_path / "some.png").exists()
+
+
 @pytest.mark.parametrize("splits", [1, 6])
 def test_a_model_of_the_same_accuracy_on_every_split_is_drawn(tmp_path, splits):
     measured = [Measurement(100, split, HRM_NAME, 0.1, 50) for split in range(splits)]
@@ -43,11 +64,14 @@ def test_a_model_of_the_same_accuracy_on_every_split_is_drawn(tmp_path, splits):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_split_has_no_interval(write_decisions):
+def test_one_split_has_no_interval_and_what_takes_long_is_told_of(write_decisions):
     result = run("--data", write_decisions(120), "--splits", 1, "--epochs", 1, "--sizes", "120")
     assert "120 decisions, training and held-out ones, 1 split by episode" in result.output
     assert "nan" not in result.output
     assert "interval" not in result.output
+    lines = result.output.splitlines()
+    assert "  120 decisions, split 0, simple models..." in lines
+    assert "  120 decisions, split 0, HRM..." in lines
 
 
 def test_a_workspace_is_compared_on_the_decisions_of_its_teacher(tmp_path):

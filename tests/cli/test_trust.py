@@ -135,7 +135,12 @@ def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_pa
     assert "hrm@2 on 200 held-out decisions" in shown.output
     assert re.search(r"0 +100.0% +\d+\.\d\d% \(.*\) +0 \(0.0%\) +3 \(1.0%\)", shown.output)
     assert plot.read_bytes().startswith(b"\x89PNG")
-    document = json.loads(run("curve", "--workspace", workspace, *options[:4], "--json").output)
+    document = json.loads(run("curve", "--workspace", workspace, *options[:4], "--json").stdout)
+    # The fitted error that the other screens show, and the one that the interval is about, are one.
+    assert document["calibration_error_fitted"] == pytest.approx(document["calibration"]["error"])
+    fitted, raw = document["calibration_error_fitted"], document["calibration_error"]
+    assert f"Calibration error {fitted:.2%}, with its temperature" in shown.output
+    assert f"without it {raw:.2%})" in shown.output
     points = document["points"]
     assert [point["defer_below"] for point in points] == sorted(point["defer_below"] for point in points)
     assert [point["share"] for point in points] == sorted((point["share"] for point in points), reverse=True)
@@ -147,9 +152,10 @@ def test_audit_data_says_what_rests_on_duplicates(write_decisions):
     data = write_decisions(120)
     shown = run("audit-data", "--data", data)
     assert shown.exit_code == 0, shown.output
+    assert "  Training the simple model, judging it..." in shown.output.splitlines()
     assert re.search(r"Episodes on both sides +0", shown.output)
     assert re.search(r"Accuracy on all held out +\d+\.\d\d%", shown.output)
-    document = json.loads(run("audit-data", "--data", data, "--json").output)
+    document = json.loads(run("audit-data", "--data", data, "--json").stdout)
     assert document["train"] + document["heldout"] + document["exact"] + document["too_new"] == 120
     both = run("audit-data", "--data", data, "--workspace", "w")
     assert both.exit_code == 2
@@ -233,7 +239,7 @@ def test_the_curves_times_are_measured_where_this_is_asked_for(with_tiny_hrm):
     run("run", "--workspace", with_tiny_hrm, "--decisions", 3, "--audit-rate", 0)
     measured = run("curve", "--workspace", with_tiny_hrm, "--measure", 3, "--json")
     assert measured.exit_code == 0, measured.output
-    expense = json.loads(measured.output)["expense"]
+    expense = json.loads(measured.stdout)["expense"]
     assert expense["teacher_milliseconds"] >= 0
     assert 0 < expense["hrm_milliseconds"] != 3.0
 
