@@ -32,6 +32,7 @@ from aegis.lifecycle.sharpening import exploring_temperature
 from aegis.promotion import ModelRegistry
 from aegis.promotion.interval import mean_interval
 from aegis.training import ReinforceTrainer, UpdateResult
+from aegis.types import Policy
 from aegis.workspace import Workspace
 
 PHASE_4 = "AEGIS (phase 4 of the imitation HRM)"
@@ -157,7 +158,7 @@ def references(
 
     The rule is about the best that is known to be possible there. `--join` adds the teacher's line, which takes long.
     """
-    lines = {RULE_SERIES: RulePolicy(), SEARCH_SERIES: ActionPolicy("web_search")}
+    lines: dict[str, Policy] = {RULE_SERIES: RulePolicy(), SEARCH_SERIES: ActionPolicy("web_search")}
     heldout = heldout or ResearchEnv(lived=PHASE_1_DECISIONS)
     earned = {row.policy: row.reward for row in summarise(list(evaluate(lines, heldout, seeds, episodes)))}
     return [CurvePoint(name, made, earned[name]) for name in lines for made in (0, decisions)]

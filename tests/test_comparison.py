@@ -87,7 +87,9 @@ def test_an_interval_of_shares_stays_within_0_and_1():
 def test_the_lead_is_over_the_best_of_the_others_split_by_split():
     accuracies = {HRM_NAME: (0.8, 0.9), "ridge": (0.7, 0.8), "trees": (0.75, 0.71)}
     measured = [Measurement(100, k, name, own[k], 50) for name, own in accuracies.items() for k in (0, 1)]
-    best, by, interval = lead(measured, 100)
+    found = lead(measured, 100)
+    assert found is not None
+    best, by, interval = found
     assert best == "ridge"
     assert by == pytest.approx(0.1)
     assert interval == pytest.approx((0.1, 0.1))

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks.figures import __main__ as figures
+from benchmarks.ppo import read_points
 
 
 def page(name: str) -> str:
@@ -30,7 +31,7 @@ def test_the_plots_are_drawn_with_the_rule_beside_phase_4(tmp_path, monkeypatch,
     for name in ("curve", "ppo", "performance"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "| HRM, onnx-int8 (`auto`) |" in capsys.readouterr().out
-    series = {point.series for point in figures.read_points(figures.DATA / "ppo.json")}
+    series = {point.series for point in read_points(figures.DATA / "ppo.json")}
     assert any(name.startswith("rule: ") for name in series)
 
 
