@@ -131,10 +131,12 @@ class _Builder:
         width = projection.in_features
         size = width // heads
         exact = any(block is one for one in self._model.high_level.blocks)
+        # Of one row a product of floats adds up in another order than of several, a product of integers does not.
+        whole = exact and not first_only
         factors = torch.cat([torch.full((width,), size**-0.5), torch.ones(2 * width)])  # scales the query alone
         weight, bias = projection.weight.T * factors, projection.bias * factors
         if first_only:
-            query = self._matmul(self._position_0(x), weight[:, :width], bias[:width], exact)
+            query = self._matmul(self._position_0(x), weight[:, :width], bias[:width])
             both = self._matmul(x, weight[:, width:], bias[width:], exact)
             parts = [query, *self._split(both, 2)]
         else:
@@ -149,7 +151,7 @@ class _Builder:
         read = self._add("MatMul", self._add("Softmax", scores, axis=-1), value)
         merged = self._add("Transpose", read, perm=[0, 2, 1, 3])
         flat = self._add("Reshape", merged, self._whole(f"width_{width}", [0, 0, width]))
-        return self._matmul(flat, block.attention.output.weight.T, block.attention.output.bias, exact)
+        return self._matmul(flat, block.attention.output.weight.T, block.attention.output.bias, whole)
 
     def _split(self, x: str, count: int) -> list[str]:
         from onnx import helper

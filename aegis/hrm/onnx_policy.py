@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -144,17 +145,21 @@ class OnnxPolicy:
 
     def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
         encoded = [self.codec.encode(state) for state in states]
-        # States of like length side by side, so that little padding is computed.
-        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        positions = [self._reader.count_positions(len(sequence)) for sequence in encoded]
+        order = sorted(range(len(encoded)), key=lambda index: positions[index])
         logits = np.empty((len(states), len(self.actions)), dtype=np.float32)
         segments = np.empty(len(states), dtype=np.int64)
         represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(states)
-        for start in range(0, len(order), _BATCH_STATES):
-            rows = order[start : start + _BATCH_STATES]
-            found = self._think_batch([encoded[row] for row in rows], to_the_end)
-            logits[rows], segments[rows] = found[:2]
-            for row, summary in zip(rows, found[2], strict=True):
-                represented[row] = summary
+        # Only states of one length share a batch. Padding changes the order of sums, thus the last bit of a number that
+        # int8 may then round otherwise: an answer would depend on its company.
+        for _, same in groupby(order, key=lambda index: positions[index]):
+            alike = list(same)
+            for start in range(0, len(alike), _BATCH_STATES):
+                rows = alike[start : start + _BATCH_STATES]
+                found = self._think_batch([encoded[row] for row in rows], to_the_end)
+                logits[rows], segments[rows] = found[:2]
+                for row, summary in zip(rows, found[2], strict=True):
+                    represented[row] = summary
         powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(-1, keepdims=True), segments, np.array(represented)
 
@@ -189,13 +194,16 @@ class PatchReader:
         self._multiplier = ngram_multiplier
         self._patch = patch_length
 
+    def count_positions(self, tokens: int) -> int:
+        return 1 + math.ceil((tokens - 1) / self._patch)
+
     def read(self, sequences: Sequence[Sequence[int]]) -> tuple[Array, Array]:
         """Return ids (B, P, patch x n-grams) int64, and what is added to attention's scores (B, 1, 1, P) float32.
 
         As `HRM._embed`: the first token stands alone, the others in patches, each with the n-grams that end at it.
         """
         patch, batch = self._patch, len(sequences)
-        positions = 1 + math.ceil((max(map(len, sequences)) - 1) / patch)
+        positions = self.count_positions(max(map(len, sequences)))
         ids = np.full((batch, positions * patch, self._ngram_length), self._empty, dtype=np.int64)
         bias = np.zeros((batch, 1, 1, positions), dtype=np.float32)
         for row, sequence in enumerate(sequences):
@@ -208,7 +216,7 @@ class PatchReader:
                 hashed[n:] += tokens[:-n]
                 hashed %= self._empty
                 place[:, n] = hashed
-            bias[row, 0, 0, 1 + math.ceil((len(tokens) - 1) / patch) :] = _MASKED
+            bias[row, 0, 0, self.count_positions(len(tokens)) :] = _MASKED
         return ids.reshape(batch, positions, patch * self._ngram_length), bias
 
 
