@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+EVERYTHING := '.[train,teachers,offline,compare,search,dev]'
+# Bytecode is written when a module is first imported: most of torch's and transformers' never are.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 # One test process per core (as many as 8, each loads torch) and the slowest tests named at the end.
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-portable soak lint clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-portable soak lint clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -17,7 +20,9 @@ install: $(INSTALLED) ## Make .venv with everything in it (an installed offline 
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[compare,offline,search,dev]'
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(EVERYTHING) \
+		|| $(PIP_INSTALL) -e $(EVERYTHING)
 	@touch $@
 
 train: $(INSTALLED) ## Train the HRM on the shipped decisions, judge it, switch (as python train_hrm.py)
@@ -59,6 +64,9 @@ test-portable: $(INSTALLED) ## The tests that compute, on an older processor's i
 		qemu-x86_64 -cpu $$cpu $(BIN)/python -m pytest -q -p no:cacheprovider tests/hrm/test_quantisation.py \
 			tests/hrm/test_export.py -k 'quantisation or company or alone or every_shape'; \
 	done; else echo "ONNX Runtime was not tested on an older processor: apt-get install qemu-user, then make test-portable"; fi
+
+test-install: $(INSTALLED) ## Install the built wheel alone in an empty environment, and decide there by an exported HRM
+	$(BIN)/python -m pytest -q -s -m network
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills

@@ -2,6 +2,7 @@
 
     AegisError                      base: catch this to catch them all
     ├── ConfigError                 an option or a field of a configuration is out of its bounds
+    │   └── MissingPackageError     an option needs a package that is not installed
     ├── DataError                   a file or a record is out of form (carries where and why)
     ├── StoreError                  the workspace's database can't be opened, read or written
     │   └── TeacherMismatchError    the workspace already belongs to another teacher
@@ -26,6 +27,10 @@ class AegisError(Exception):
 
 class ConfigError(AegisError, ValueError):
     """An option or a configuration field is out of its bounds."""
+
+
+class MissingPackageError(ConfigError):
+    """A package is not installed; the message says what needs it and what to type (see `aegis.packages`)."""
 
 
 class DataError(AegisError, ValueError):

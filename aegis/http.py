@@ -14,14 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-import httpx2
-import tenacity
+from typing import TYPE_CHECKING, Any
 
 from aegis import __version__
 from aegis.errors import RequestError
+from aegis.packages import imports_explained
 from aegis.rendering import clean_text
+
+if TYPE_CHECKING:
+    import tenacity
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 USER_AGENT = f"aegis-hrm/{__version__}"
@@ -91,7 +92,7 @@ class HttpClient:
     """Sends requests, and again after what may pass: a broken connection, a time-out, a 429, a 5xx.
 
     `on_retry` hears one line before each pause. `is_final` may say of a failing status and body that asking again is
-    no use. Safe to use from several threads.
+    no use. Safe to use from several threads. Raises `MissingPackageError` where the extra `online` is not installed.
     """
 
     def __init__(
@@ -108,6 +109,9 @@ class HttpClient:
         self.on_retry = on_retry
         self._is_final = is_final
         self._sleep = sleep
+        with imports_explained("asking a server"):
+            import httpx2
+            import tenacity  # noqa: F401
         self._client = httpx2.Client(
             headers={"User-Agent": USER_AGENT, **(headers or {})},
             follow_redirects=follow_redirects,
@@ -120,6 +124,8 @@ class HttpClient:
 
         Raises `RequestError` with the last status and body, when there was one, after the last attempt.
         """
+        import tenacity
+
         manners = self.manners
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
@@ -142,6 +148,8 @@ class HttpClient:
         self._client.close()
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str] | None, document: Any) -> Reply:
+        import httpx2
+
         self.pace.wait()
         try:
             status, body, headers = self._exchange(method, url, params, document)
@@ -164,6 +172,8 @@ class HttpClient:
     def _exchange(
         self, method: str, url: str, params: Mapping[str, str] | None, document: Any
     ) -> tuple[int, bytes, Mapping[str, str]]:
+        import httpx2
+
         ends_at = time.monotonic() + self.manners.timeout_seconds
         with self._client.stream(method, url, params=params, json=document) as response:
             body = bytearray()

@@ -9,7 +9,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BANDS = 16
 BAND_ROWS = 4
@@ -35,9 +39,7 @@ def bands_of(shingles: frozenset[str]) -> list[int]:
     """Return `BANDS` signed 64-bit numbers, of which texts that are much alike share at least one; none for no text."""
     if not shingles:
         return []
-    signature = _empty_signature().copy()
-    signature.update_batch([shingle.encode("utf-8", "replace") for shingle in sorted(shingles)])
-    values = signature.hashvalues.astype("<u8")
+    values = signature(shingles).astype("<u8")
     bands = []
     for number in range(BANDS):
         rows = values[number * BAND_ROWS : (number + 1) * BAND_ROWS].tobytes()
@@ -46,8 +48,27 @@ def bands_of(shingles: frozenset[str]) -> list[int]:
     return bands
 
 
-@functools.cache
-def _empty_signature() -> Any:
-    from datasketch import MinHash  # takes half a second to import
+def signature(shingles: frozenset[str]) -> NDArray[np.uint32]:
+    """Return the MinHash signature, (BANDS * BAND_ROWS,): that of datasketch 2.0's "affine32", which needs SciPy.
 
-    return MinHash(num_perm=BANDS * BAND_ROWS, seed=1)
+    Workspaces keep bands made of it, so it must never change.
+    """
+    import numpy as np  # takes a tenth of a second, and `aegis status` needs none of it
+
+    digests = b"".join(hashlib.sha1(shingle.encode("utf-8", "replace")).digest()[:4] for shingle in shingles)
+    hashed = np.frombuffer(digests, dtype="<u4").astype(np.uint32)
+    # MurmurHash3's finaliser; products wrap around at 32 bits, as they must.
+    hashed = (hashed ^ (hashed >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    hashed = (hashed ^ (hashed >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    hashed ^= hashed >> np.uint32(16)
+    factors, offsets = _permutations()
+    return np.asarray((hashed[:, None] * factors + offsets).min(axis=0))
+
+
+@functools.cache
+def _permutations() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    import numpy as np
+
+    draw, count = np.random.RandomState(1), BANDS * BAND_ROWS  # its streams are the same in every version of NumPy
+    factors = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return factors, draw.randint(0, 1 << 32, count, dtype=np.uint32)

@@ -12,6 +12,7 @@ from aegis.cli import screen
 from aegis.cli.progress import Steps
 from aegis.cli.screen import errors_explained, fail, say, show_rejected
 from aegis.config import TrainingConfig
+from aegis.packages import require
 from aegis.workspace import Workspace
 
 _DEFAULTS = TrainingConfig()
@@ -32,6 +33,7 @@ def audit_data(
 ) -> None:
     """Look for states that are both trained on and held out, and say how much accuracy rests on them."""
     with errors_explained():
+        require("sklearn", "the audit")
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
         training = TrainingConfig(split=split, seed=seed)

@@ -14,6 +14,7 @@ from aegis.cli.compare import check_plot
 from aegis.cli.progress import Steps
 from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, heading, say, write_json
 from aegis.config import TrainingConfig
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def bench(
     """
     began = time.monotonic()
     with errors_explained():
+        require("transformers", "the benchmark")
         spin_longer_when_alone()
         training = TrainingConfig(epochs=epochs if train else _QUICK_EPOCHS)
         for path, option in ((report, "--json"), (plot, "--plot")):

@@ -13,6 +13,7 @@ from aegis.cli import spin_longer_when_alone
 from aegis.cli.progress import Steps
 from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.config import TrainingConfig
+from aegis.packages import install, require
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def compare(
 ) -> None:
     """Compare the HRM with simple models on the same held-out decisions, by number of decisions."""
     with errors_explained():
+        require("torch", "the comparison")
         spin_longer_when_alone()
         for path, option in ((report, "--json"), (plot, "--plot")):
             if path is not None:
@@ -85,7 +87,7 @@ def _read(data: Path | None, workspace: Path | None) -> TrainingData:
         given = lifecycle.read_training_data(data or lifecycle.shipped_data())
     show_rejected(given.rejected)
     if comparison.SENTENCE_NAME not in comparison.baselines():
-        say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: pip install 'aegis-hrm[compare]'")
+        say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")
     return given
 
 
@@ -146,10 +148,7 @@ def check_plot(plot: Path) -> None:
     """Fail where a plot could not be drawn: another kind of file, or no matplotlib."""
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        fail("--plot needs matplotlib: pip install 'aegis-hrm[compare]'")
+    require("matplotlib", "--plot")
 
 
 def _draw(measured: list[Measurement], path: Path) -> None:

@@ -16,6 +16,7 @@ from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, write_json
 from aegis.cli.world import EndpointOptions, load_teacher
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def evaluate(
 ) -> None:
     """Compare policies by what they earn in the same simulated worlds: offline search, and nobody answers."""
     with errors_explained():
+        require("gymnasium", "simulating worlds")
         for path, option in ((report, "--report"), (plot, "--plot")):
             if path is not None:
                 check_writable(path, option)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
+from aegis.errors import MissingPackageError
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.training import ModelCheck
+    from aegis.types import ActionList, Decision
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
 
@@ -23,7 +30,6 @@ def check(
     """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
     with errors_explained():
         from aegis import lifecycle
-        from aegis.training import check_model
 
         heading("HRM TRAINING CHECK")
         if data is None and workspace is not None:
@@ -48,7 +54,8 @@ def check(
         say(f"{_mark(counted.duplicates == 0, '⚠')} {counted.duplicates} duplicates (the same state and action)")
         say(f"{_mark(not decisions.rejected, '⚠')} {len(decisions.rejected)} records out of form")
         say(f"{_mark(counted.without_probabilities == 0, '⚠')} {counted.without_probabilities} without probabilities")
-        if decisions.decisions:
+        check_model = _find_model_check(problems)
+        if decisions.decisions and check_model is not None:
             model = check_model(decisions.decisions, decisions.actions)
             say(
                 f"{_mark(model.vocabulary_fits)} vocabulary: {model.vocabulary_tokens:,} tokens;"
@@ -74,6 +81,16 @@ def check(
         elif workspace is not None:
             ready = f"aegis train --workspace {workspace}"
         say(f"✅ Training is ready: {ready}")
+
+
+def _find_model_check(problems: list[str]) -> Callable[[Sequence[Decision], ActionList], ModelCheck] | None:
+    """Return what checks the model; None where its packages are missing, which is a problem then."""
+    try:
+        from aegis.training import check_model
+    except MissingPackageError as error:
+        problems.append(str(error))
+        return None
+    return check_model
 
 
 def export(
@@ -106,6 +123,7 @@ def export(
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
     with errors_explained():
+        require("torch", "exporting")
         if folder.exists() and (
             not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())
         ):

@@ -10,6 +10,7 @@ import typer
 from aegis.cli.agent import DeviceOption, LivedOption, WorkspaceOption
 from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def improve(
     Exit code 0: it serves; 3: it is kept and does not; 2: bad input.
     """
     with errors_explained():
+        require("torch", "phase 4")
         from aegis import lifecycle
 
         config = ReinforceConfig(

@@ -60,6 +60,7 @@ from aegis.config import (
     TrainingConfig,
     WatchConfig,
 )
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
@@ -118,6 +119,8 @@ def prompt(
 ) -> None:
     """Talk to the agent: start and stop it, see what it does and knows, answer it, approve what it proposes."""
     with errors_explained():
+        if sys.stdin.isatty():
+            require("prompt_toolkit", "the prompt in a terminal")
         from aegis.cli.session import Session, SessionOptions, read_model_config
 
         set_deciding_threads()

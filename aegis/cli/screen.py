@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aegis.errors import AegisError
+from aegis.packages import explain
 from aegis.rendering import clean_text
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ def errors_explained() -> Iterator[None]:
         yield
     except AegisError as error:
         fail(str(error))
+    except ModuleNotFoundError as error:
+        explained = explain(error, "this command")
+        if explained is error:
+            raise
+        fail(str(explained))
     except KeyboardInterrupt:
         print("\nStopped. Everything recorded so far is kept.", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None

@@ -27,6 +27,7 @@ from aegis.config import (
 from aegis.errors import ConfigError
 from aegis.lifecycle import RunEvent, Runner
 from aegis.lifecycle.tensorboard import TensorBoardLog
+from aegis.packages import require
 from aegis.store import DecisionStore
 from aegis.types import ActionList, State, Teacher
 from aegis.workspace import Workspace
@@ -124,6 +125,7 @@ class Session:
         if self.alive and self._runner is not None:
             self._runner.resume()
             return
+        require("torch", "an agent by itself, which trains beside its decisions,")
         options = self.options
         self.error = None
         self._runner = Runner(

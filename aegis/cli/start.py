@@ -45,6 +45,7 @@ from aegis.config import (
     TrainingConfig,
     WatchConfig,
 )
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
@@ -186,6 +187,7 @@ def start(
 def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOption = "auto") -> None:
     """Carry out the training that is due in a workspace, for the agent that started this process."""
     with errors_explained():
+        require("torch", "training")
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.trainer import end_with_parent, lower_priority
@@ -204,6 +206,7 @@ def improve_next(
 ) -> None:
     """Improve the HRM of a workspace for the agent that started this process, until that one ends."""
     with errors_explained():
+        require("torch", "phase 4")
         from aegis.hrm import resolve_device
         from aegis.lifecycle.improver import carry_out_improvement
         from aegis.lifecycle.trainer import end_with_parent, lower_priority

@@ -19,6 +19,7 @@ from aegis.cli.screen import (
     write_json,
 )
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
+from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def train(
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
     with errors_explained():
+        require("torch", "training")
         spin_longer_when_alone()
         training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
         gate = GateConfig(threshold=threshold)

@@ -5,8 +5,9 @@ A name is loaded when it is first asked for, so that an exported policy (`OnnxPo
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aegis.packages import on_demand
 
 if TYPE_CHECKING:
     from aegis.hrm.backend import BACKENDS, load_policy
@@ -34,7 +35,6 @@ _MODULES = {
     "policy": ("HRMPolicy",),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BACKENDS",
@@ -71,8 +71,4 @@ __all__ = [
     "write_folder",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__getattr__ = on_demand(__name__, _MODULES, "an HRM that is not exported to ONNX", "train")

@@ -67,7 +67,7 @@ def _load_exported(
         if examples is None:
             raise
     # Missing, torn, or of another machine whose arithmetic is not this one's.
-    from aegis.hrm.export import export_onnx
+    from aegis.hrm import export_onnx
 
     say(f"Exporting {folder.name} to ONNX and checking it, once (some seconds)...")
     export_onnx(_load_eager(folder, "cpu"), export, examples())
@@ -75,7 +75,7 @@ def _load_exported(
 
 
 def _load_eager(folder: Path, device: str) -> HRMPolicy:
-    from aegis.hrm.policy import HRMPolicy  # torch with it, which an export does not need
+    from aegis.hrm import HRMPolicy  # torch with it, which an export does not need
 
     return HRMPolicy.load(folder, device)
 

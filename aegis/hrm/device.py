@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+import importlib.util
+from typing import TYPE_CHECKING
 
 from aegis.errors import ConfigError
+from aegis.packages import imports_explained
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resolve_device(name: str) -> str:
@@ -12,6 +17,10 @@ def resolve_device(name: str) -> str:
 
     Raises `ConfigError` for an unknown one, or one that this machine lacks.
     """
+    if name == "cpu" or (name == "auto" and importlib.util.find_spec("torch") is None):
+        return "cpu"
+    with imports_explained(f"--device {name}", "train"):
+        import torch
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -27,6 +36,8 @@ def resolve_device(name: str) -> str:
 
 def has_bf16(device: torch.device) -> bool:
     """Tell whether the device multiplies bfloat16 in hardware, so that it is the faster choice."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu._is_avx512_bf16_supported())
@@ -34,4 +45,6 @@ def has_bf16(device: torch.device) -> bool:
 
 def use_threads(count: int) -> None:
     """Let torch compute on so many threads from now on."""
+    import torch
+
     torch.set_num_threads(count)

@@ -38,6 +38,7 @@ from aegis.hrm.onnx_policy import (
 )
 from aegis.hrm.policy import HRMPolicy
 from aegis.hrm.quantisation import find_ranges, quantise
+from aegis.packages import imports_explained
 from aegis.types import State
 
 VOCABULARY_FILE = "gpt2.tiktoken"
@@ -157,11 +158,9 @@ def _describe(policy: HRMPolicy) -> dict[str, Any]:
 
 
 def _require_packages() -> None:
-    try:
+    with imports_explained("exporting", "train"):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("exporting needs the packages onnx and onnxruntime: pip install onnx onnxruntime") from error
 
 
 def _open(folder: Path, precision: Precision) -> OnnxPolicy:

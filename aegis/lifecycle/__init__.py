@@ -26,8 +26,9 @@ Its rooms are imported when one of their names is first used: a status needs no 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aegis.packages import on_demand
 
 if TYPE_CHECKING:
     from aegis.lifecycle.audit import DataAudit, audit_data
@@ -85,7 +86,6 @@ _ROOMS = {
     "trainer": ("TrainerProcess", "carry_out_training"),
     "watch": ("ServingWatch", "describe_watch", "read_watch"),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "DataAudit",
@@ -132,8 +132,4 @@ __all__ = [
     "train_candidate",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+__getattr__ = on_demand(__name__, _ROOMS)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
-from aegis.hrm import Example, load_policy
+from aegis.hrm import load_policy
 from aegis.lifecycle.collection import find_serving
 from aegis.lifecycle.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.training import split_by_time
 from aegis.types import Decision, Policy, Teacher
 from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.hrm import Example
 
 _EXAMPLES_READ = 5_000
 """Decisions whose held-out part an export is checked on, the newest ones: a workspace may hold a million."""
@@ -41,6 +44,8 @@ def heldout_examples(store: DecisionStore) -> list[Example]:
     heldout: Sequence[Decision] = ()
     if teacher is not None and len(recent) >= MIN_TRAINING_DECISIONS:
         decisions = [example.decision for example in reversed(recent)]
+        from aegis.training import split_by_time  # torch with it, which deciding by an export does not need
+
         with contextlib.suppress(NotEnoughDataError):
             heldout = split_by_time(decisions, training.heldout_share, store.episodes_beside(teacher.name)).heldout
     if not heldout:

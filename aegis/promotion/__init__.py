@@ -5,8 +5,9 @@ Its rooms are imported when one of their names is first used: to read what serve
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aegis.packages import on_demand
 
 if TYPE_CHECKING:
     from aegis.promotion.answers import HeldoutAnswers, keep_answers, read_answers, write_answers
@@ -70,38 +71,58 @@ __all__ = [
     "write_answers",
 ]
 
-_ROOM_OF = {
-    "ActionMetrics": "metrics",
-    "Agreement": "metrics",
-    "CalibrationEstimate": "calibration",
-    "estimate_calibration": "calibration",
-    "CurvePoint": "deferral",
-    "DeferringPolicy": "deferral",
-    "Expense": "deferral",
-    "HeldoutAnswers": "answers",
-    "ModelEvent": "registry",
-    "ModelRegistry": "registry",
-    "ModelVersion": "registry",
-    "Rule": "gate",
-    "Serving": "registry",
-    "Verdict": "gate",
-    "Watch": "monitor",
-    "WatchLevel": "monitor",
-    "accuracy_of_surest": "deferral",
-    "confidence_sequence": "evidence",
-    "FallDetector": "evidence",
-    "deferral_curve": "deferral",
-    "judge": "gate",
-    "keep_answers": "answers",
-    "measure_agreement": "metrics",
-    "read_answers": "answers",
-    "time_policy": "deferral",
-    "write_answers": "answers",
+_ROOMS = {
+    "answers": (
+        "HeldoutAnswers",
+        "keep_answers",
+        "read_answers",
+        "write_answers",
+    ),
+    "baseline": (
+        "bigram_regression_accuracy",
+        "gradient_boosting_accuracy",
+        "logistic_regression_accuracy",
+        "majority_accuracy",
+        "ridge_accuracy",
+        "sentence_embeddings_installed",
+        "sentence_ridge_accuracy",
+    ),
+    "calibration": (
+        "CalibrationEstimate",
+        "estimate_calibration",
+    ),
+    "deferral": (
+        "CurvePoint",
+        "DeferringPolicy",
+        "Expense",
+        "accuracy_of_surest",
+        "deferral_curve",
+        "time_policy",
+    ),
+    "evidence": (
+        "FallDetector",
+        "confidence_sequence",
+    ),
+    "gate": (
+        "Rule",
+        "Verdict",
+        "judge",
+    ),
+    "metrics": (
+        "ActionMetrics",
+        "Agreement",
+        "measure_agreement",
+    ),
+    "monitor": (
+        "Watch",
+        "WatchLevel",
+    ),
+    "registry": (
+        "ModelEvent",
+        "ModelRegistry",
+        "ModelVersion",
+        "Serving",
+    ),
 }
-"""The rooms of the names above; those not named here are simple models, in `baseline`."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_ROOM_OF.get(name, 'baseline')}"), name)
+__getattr__ = on_demand(__name__, _ROOMS, "the comparison with simple models", "train")

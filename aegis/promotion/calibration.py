@@ -6,11 +6,13 @@ al. 2019, "Verified Uncertainty Calibration" (arXiv:1909.10155). Probabilities a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+
+from aegis.promotion.numeric import find_least
 
 BINS = 10
 EQUAL_BINS = 15
@@ -94,12 +96,11 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature under which the labels are most probable, from 0.05 to 20."""
 
     def loss(logarithm: float) -> float:
-        scaled = with_temperature(probabilities, float(np.exp(logarithm)))
+        scaled = with_temperature(probabilities, math.exp(logarithm))
         picked = scaled[np.arange(len(labels)), labels]
         return float(-np.log(np.clip(picked, _LEAST_PROBABILITY, 1.0)).mean())
 
-    bounds = (float(np.log(_COLDEST)), float(np.log(_HOTTEST)))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return math.exp(find_least(loss, math.log(_COLDEST), math.log(_HOTTEST)))
 
 
 def cross_fitted(

@@ -9,9 +9,11 @@ arXiv:2203.03532).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import betaln
+
+from aegis.promotion.numeric import find_root, log_beta
 
 DROPS = (0.1, 0.2, 0.3, 0.45)
 """Depths of a fall that are bet on, in equal parts"""
@@ -69,13 +71,13 @@ def confidence_sequence(right: int, looks: int, alpha: float = 0.05) -> tuple[fl
         return 0.0, 1.0
 
     def surplus(share: float) -> float:
-        capital = betaln(right + 1, looks - right + 1)
-        return float(capital - right * np.log(share) - (looks - right) * np.log1p(-share) + np.log(alpha))
+        capital = log_beta(right + 1, looks - right + 1)
+        return capital - right * math.log(share) - (looks - right) * math.log1p(-share) + math.log(alpha)
 
     tiny, found = 1e-9, right / looks
     inside = min(max(found, tiny), 1 - tiny)
     if surplus(inside) >= 0:
         return 0.0, 1.0
-    low = brentq(surplus, tiny, inside) if surplus(tiny) > 0 else 0.0
-    high = brentq(surplus, inside, 1 - tiny) if surplus(1 - tiny) > 0 else 1.0
-    return float(low), float(high)
+    low = find_root(surplus, tiny, inside) if surplus(tiny) > 0 else 0.0
+    high = find_root(surplus, inside, 1 - tiny) if surplus(1 - tiny) > 0 else 1.0
+    return low, high

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from aegis.promotion.calibration import calibration_error
 from aegis.promotion.interval import share_interval
@@ -57,7 +56,8 @@ def measure_agreement(
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
     commonest = int(np.bincount(train_labels, minlength=len(names)).argmax())
-    confusion = confusion_matrix(labels, predicted, labels=range(len(names)))
+    pairs = np.asarray(labels) * len(names) + np.asarray(predicted)
+    confusion = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
     error = None if probabilities is None else calibration_error(np.asarray(probabilities), np.asarray(labels))
     return agreement_of(confusion, commonest, names, confidence, error)
 

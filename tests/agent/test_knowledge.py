@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aegis.agent.curiosity import Curiosity
 from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
-from aegis.agent.resemblance import bands_of, resemblance, shingles_of
+from aegis.agent.resemblance import BAND_ROWS, BANDS, bands_of, resemblance, shingles_of, signature
 from aegis.rendering import clean_text
 
 any_text = st.text(st.characters(), max_size=100)  # halves of surrogate pairs among them
@@ -76,6 +76,22 @@ def test_resemblance_is_a_share_the_same_both_ways_and_one_for_the_same_text(one
     assert resemblance(a, a) == 1
     assert bands_of(a) == bands_of(shingles_of(one))
     assert all(-(2**63) <= band < 2**63 for band in bands_of(a))
+
+
+@given(st.frozensets(st.text(st.characters(), min_size=1, max_size=20), min_size=1, max_size=50))
+@settings(max_examples=50)
+def test_the_signature_is_that_of_datasketch_which_wrote_the_bands_of_older_workspaces(shingles):
+    datasketch = pytest.importorskip("datasketch", reason="needs aegis-hrm[dev]")
+    theirs = datasketch.MinHash(num_perm=BANDS * BAND_ROWS, seed=1)
+    theirs.update_batch([shingle.encode("utf-8", "replace") for shingle in shingles])
+    assert signature(shingles).tolist() == theirs.hashvalues.tolist()
+
+
+def test_the_bands_of_a_text_never_change():
+    assert bands_of(shingles_of("a write-ahead log is kept beside the database"))[:2] == [
+        8496851403403292924,
+        -7581911005835720320,
+    ]
 
 
 def test_a_search_finds_by_all_words_then_by_some_the_title_first(base, clock):

@@ -22,6 +22,14 @@ def test_the_interval_of_a_difference_is_welchs():
     assert difference_interval([1.0], [2.0, 3.0]) == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("count", [2, 3, 30, 3000])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_students_quantile_is_scipys(count, confidence):
+    low, high = mean_interval([float(number) for number in range(count)], confidence)
+    expected = stats.t.interval(confidence, count - 1, (count - 1) / 2, stats.sem(range(count)))
+    assert (low, high) == pytest.approx(expected, rel=1e-8)
+
+
 def test_of_constants_the_interval_is_the_difference():
     assert difference_interval([3.0] * 4, [1.0] * 9) == (2.0, 2.0)
 

