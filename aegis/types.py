@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -16,6 +16,9 @@ from aegis.errors import ConfigError, DataError
 
 State = Mapping[str, Any]
 """What the agent knows before it decides: a JSON object."""
+
+Progress = Callable[[str, int, int], None]
+"""Hears what takes its time, how much of it is done, and of how much: 0 where nobody knows. '' says that it is over."""
 
 OutcomeStatus = Literal["ok", "failed", "unknown"]
 OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")

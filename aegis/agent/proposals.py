@@ -52,6 +52,8 @@ class QueuedProposal:
     status: str
     effect: str
     """What became of an approved one, in words; '' before that"""
+    due_at: datetime
+    """When it lapses"""
 
     @property
     def words(self) -> str:
@@ -248,7 +250,7 @@ class ApprovalQueue:
 
     def _select(self, where: str, values: Sequence[Any] = (), order: str = "id") -> list[QueuedProposal]:
         rows = self._database.query(
-            "SELECT id, decision_id, aspect, change, reason, status, effect FROM proposals"
+            "SELECT id, decision_id, aspect, change, reason, status, effect, due_at FROM proposals"
             f" WHERE {where} ORDER BY {order}",
             values,
         )
@@ -261,6 +263,7 @@ class ApprovalQueue:
                 row["reason"],
                 row["status"],
                 row["effect"],
+                datetime.fromisoformat(row["due_at"]),
             )
             for row in rows
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, progress_bar, say
+from aegis.cli.screen import ProgressLines, errors_explained, fail, progress_bar, say, waiting
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aegis.agent import Step
     from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
-    from aegis.types import Decision, Policy
+    from aegis.types import Decision, Policy, Teacher
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
@@ -145,7 +145,9 @@ def collect(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
-            policy = load_teacher(store, teacher, resolve_device(device), endpoint, say)
+            with waiting() as progress:
+                progress("Loading what a teacher needs", 0, 0)
+                policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {decisions} decisions by {policy.name} into {workspace} (seed {seed})...")
@@ -199,14 +201,22 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         folder = Workspace(workspace)
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
-            chosen = resolve_device(device)
+            with waiting() as progress:
+                progress("Loading what deciding needs", 0, 0)
+                chosen = resolve_device(device)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+
+            def load() -> Teacher:
+                with waiting() as progress:
+                    return load_teacher(store, teacher, chosen, endpoint, say, progress)
+
             deciding = Deciding(
                 store,
                 folder,
-                lambda: load_teacher(store, teacher, chosen, endpoint, say),
+                load,
                 chosen,
                 backend,
+                loads=waiting,
                 defer_below=defer_below,
                 watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
                 rng=random.Random(seed),
@@ -269,8 +279,10 @@ def _run(
     done = 0
     rewards: list[float] = []
     actions: Counter[str] = Counter()
-    with progress_bar() as bar:
+    with progress_bar() as bar, ProgressLines(say) as lines:
         task = bar.add_task("Deciding", total=decisions)
+        if not bar.console.is_terminal:
+            lines("Deciding", 0, decisions)
 
         def on_step(step: Step) -> None:
             nonlocal done
@@ -279,8 +291,10 @@ def _run(
             if step.outcome.reward is not None:
                 rewards.append(step.outcome.reward)
             bar.update(task, completed=done, description=_describe(step))
-            if not bar.console.is_terminal and (done % _LINE_EVERY == 0 or done == decisions):
-                say(f"  {done}/{decisions}  last: {_describe(step)}")
+            if not bar.console.is_terminal:
+                lines("Deciding", done, decisions)
+                if done % _LINE_EVERY == 0 or done == decisions:
+                    say(f"  {done}/{decisions}  last: {_describe(step)}")
 
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")

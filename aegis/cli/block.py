@@ -10,6 +10,8 @@ from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 
 _REASON_CHARACTERS = 400
+_LEAST_SEARCHES = 20
+"""Recent ones, before their results are said to explain the rewards"""
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
 _NO_TEACHER = "no teacher yet"
 
@@ -46,6 +48,23 @@ def describe_agent(standing: Standing) -> str:
     return clean_text(f"running (process {standing.process}): {standing.doing}", _REASON_CHARACTERS)
 
 
+def describe_collected(standing: Standing) -> str:
+    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172 (1100 needed)` beyond them."""
+    if standing.collected > standing.target:
+        return f"{standing.collected} ({standing.target} needed)"
+    return f"{standing.collected}/{standing.target}"
+
+
+def explain_rewards(standing: Standing) -> str:
+    """Return why rewards fall where the search has little left that is new; '' where it has."""
+    if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
+        return ""
+    return (
+        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new: where little is left to"
+        " find, rewards fall, whoever decides. `aegis evaluate` compares policies in equal worlds"
+    )
+
+
 def _head(standing: Standing) -> list[str]:
     using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
     # What came beside a training is over the target: the bar is full, not longer than itself.
@@ -53,7 +72,7 @@ def _head(standing: Standing) -> list[str]:
     return [
         f"  Current Phase: {describe_phase(standing)}",
         f"  Using HRM: {using}",
-        f"  Training examples collected: {standing.collected}/{standing.target}",
+        f"  Training examples collected: {describe_collected(standing)}",
         f"  Progress: {progress:.1%}",
     ]
 
@@ -94,6 +113,7 @@ def _after_switch(standing: Standing) -> list[str]:
         *_counts(standing.hrm_actions),
         f"  RL updates: {standing.rl_updates}",
         f"  Mean reward: {reward}",
+        *([f"    {why}"] if (why := explain_rewards(standing)) else []),
         *(_improvement(standing.improvement) if standing.improvement else ()),
     ]
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from aegis import lifecycle
 from aegis.agent import ApprovalQueue, Inbox, most_probable
-from aegis.cli.block import describe_agent, describe_phase, training_block
+from aegis.cli.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.tuning import Tuning
+from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, export_examples
 from aegis.types import Action, Outcome, utc_now
@@ -53,6 +58,8 @@ COMMANDS = (
     CommandSpec("answer", "answer 3 It is a log written ahead", "answer a question of the agent's"),
     CommandSpec("approve", "approve 2", "approve a proposal"),
     CommandSpec("reject", "reject 2", "reject a proposal"),
+    CommandSpec("models", "models", "every HRM that was kept, its figures, who let it serve and why"),
+    CommandSpec("rollback", "rollback hrm@1 odd answers", "back to an earlier HRM, the last good one, or `teacher`"),
     CommandSpec("history", "history 20", "the last decisions with their outcomes"),
     CommandSpec("export", "export decisions.jsonl.gz", "write the teacher's decisions to a file"),
     CommandSpec("help", "help ask", "this list, or one command's line"),
@@ -72,7 +79,7 @@ class PromptCommands:
         self._inbox = Inbox(store.database)
         self._queue = ApprovalQueue(store.database)
         self._thinker: Agent | None = None
-        self._shown = ShownPolicy(session, store, confirm)
+        self._shown = ShownPolicy(session, confirm)
         self._search: SearchChain | None = None
         self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
 
@@ -81,7 +88,7 @@ class PromptCommands:
         standing = lifecycle.read_standing(self._session.workspace)
         lines = [
             f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
-            f"{standing.decisions} decisions recorded, {standing.collected}/{standing.target} by the teacher;"
+            f"{standing.decisions} decisions recorded, {describe_collected(standing)} by the teacher;"
             f" {standing.serving or 'nobody yet'} decides",
         ]
         if paused:
@@ -98,7 +105,7 @@ class PromptCommands:
         if name == "?":
             name = "help"
         if name.lower() not in {spec.name for spec in COMMANDS}:
-            print(f"no command {clean_text(name, 40)!r}: `help` lists them")
+            print(_no_command(name))
             return
         self._inbox.note_person(utc_now())
         try:
@@ -109,7 +116,7 @@ class PromptCommands:
     def _help(self, rest: str) -> None:
         wanted = rest.lower()
         if wanted and wanted not in {spec.name for spec in COMMANDS}:
-            print(f"no command {clean_text(rest, 40)!r}: `help` lists them")
+            print(_no_command(rest))
         for spec in COMMANDS:
             if not wanted or spec.name == wanted:
                 print(f"  {spec.name:<10} {spec.summary}\n{'':13}e.g. {spec.example}")
@@ -139,7 +146,7 @@ class PromptCommands:
         print(f"  Phase:     {describe_phase(standing)}")
         print(f"  Agent:     {describe_agent(standing)}")
         print(f"  Decides:   {standing.serving or 'nobody yet'}")
-        print(f"  Decisions: {standing.decisions} ({standing.collected}/{standing.target} by the teacher)")
+        print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
         print(f"  Waiting:   {len(self._inbox.waiting())} questions, {len(self._queue.pending())} proposals")
         if self._session.error is not None and not self._session.alive:
             print(clean_text(f"  It ended:  {self._session.error}", _TEXT_CHARACTERS))
@@ -238,6 +245,22 @@ class PromptCommands:
         done = "approved" if name == "approve" else "rejected"
         print(f"✓ proposal {number} {done} ({effect}): the agent learns it at its next decision")
 
+    def _models(self, rest: str) -> None:
+        from aegis.cli.models import models
+
+        _as_command(lambda: models(self._session.workspace.folder))
+
+    def _rollback(self, rest: str) -> None:
+        from aegis.cli.models import TEACHER, rollback
+
+        first, _, others = rest.partition(" ")
+        named = first == TEACHER or first.startswith(MODEL_PREFIX)
+        reason = (others if named else rest).strip()
+        if not reason:
+            example = next(spec.example for spec in COMMANDS if spec.name == "rollback")
+            raise ActionError(f"rollback: say why, it is kept in the record, e.g. {example}")
+        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason))
+
     def _history(self, rest: str) -> None:
         count = self._number("history", rest)[0] if rest else 10
         recent = self._store.recent(count)
@@ -254,10 +277,15 @@ class PromptCommands:
             raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
         teacher = self._store.teacher()
         policies = [teacher.name] if teacher else None
-        metadata = lifecycle.describe_collection(self._store)
         if not self._store.count():
             raise ActionError("export: no decisions yet: `start` lets the agent make some")
-        number = export_examples(self._store, Path(rest).expanduser(), policies=policies, metadata=metadata)
+        path = Path(rest).expanduser()
+        if path.is_dir():
+            raise ActionError(f"export {path}: is a folder: name a file in it, e.g. {path / 'decisions.jsonl.gz'}")
+        if not path.parent.is_dir():
+            raise ActionError(f"export {path}: the folder {path.parent} does not exist: make it first")
+        metadata = lifecycle.describe_collection(self._store)
+        number = export_examples(self._store, path, policies=policies, metadata=metadata)
         print(f"✓ {number} decisions written to {clean_text(rest)}")
 
     def _number(self, name: str, rest: str) -> tuple[int, str]:
@@ -266,6 +294,19 @@ class PromptCommands:
             example = next(spec.example for spec in COMMANDS if spec.name == name)
             raise ActionError(f"{name}: give a number from 1, e.g. {example}")
         return int(first), text.strip()
+
+
+def _no_command(name: str) -> str:
+    """Return that there is no such command, with the one that was likely meant."""
+    close = difflib.get_close_matches(name.lower(), [spec.name for spec in COMMANDS], n=1)
+    meant = f"did you mean `{close[0]}`? " if close else ""
+    return f"no command {clean_text(name, 40)!r}: {meant}`help` lists them"
+
+
+def _as_command(carry_out: Callable[[], None]) -> None:
+    """Carry out a command of the command line, which prints what is wrong and exits, without leaving the prompt."""
+    with contextlib.suppress(typer.Exit, typer.Abort):
+        carry_out()
 
 
 def _describe(action: Action) -> str:

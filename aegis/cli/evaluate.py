@@ -13,7 +13,7 @@ import typer
 
 from aegis.cli.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.compare import check_plot
-from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, write_json
+from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, waiting, write_json
 from aegis.cli.world import EndpointOptions, load_teacher
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.packages import require
@@ -126,8 +126,8 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
         if name in fixed:
             found[name] = fixed[name]
         elif name == TEACHER:
-            with lifecycle.open_store(folder) as store:
-                found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell)
+            with lifecycle.open_store(folder) as store, waiting() as progress:
+                found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell, progress)
         else:
             version = (imitating[-1] if imitating else None) if name == IMITATION else name
             if version not in versions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, waiting
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
 from aegis.errors import MissingPackageError
 from aegis.packages import require
@@ -131,12 +131,13 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
         from aegis import lifecycle
         from aegis.hrm import HRMPolicy, export_onnx
 
-        with lifecycle.open_store(lifecycle.existing(workspace)) as store:
+        with lifecycle.open_store(lifecycle.existing(workspace)) as store, waiting() as progress:
+            progress("Loading what an export needs", 0, 0)
             serving = lifecycle.find_serving(store, workspace)
             if serving is None:
                 fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
             examples = lifecycle.heldout_examples(store)
-        report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples)
+            report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
         say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
         say(f"  eager      accuracy {report.accuracy:.2%}")
         for one in report.backends:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from aegis.cli.agent import (
     read_reward_changes,
 )
 from aegis.cli.improve import EveryOption
-from aegis.cli.screen import errors_explained
+from aegis.cli.screen import INTERRUPTED, ProgressLines, errors_explained
 from aegis.cli.start import (
     ApproveOption,
     BatchOption,
@@ -60,10 +61,12 @@ from aegis.config import (
     TrainingConfig,
     WatchConfig,
 )
+from aegis.errors import AegisError
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
+_MESSAGE_CHARACTERS = 2000
 _TOLD = (
     "started",
     "training_started",
@@ -80,6 +83,7 @@ _TOLD = (
 """Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
 _TERMINATED = 128 + signal.SIGTERM
 _LAST_RESORT_SECONDS = 4.5
+_LOOK_SECONDS = 2.0
 _AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
 
 Ending = Literal["quit", "resume"]
@@ -147,7 +151,10 @@ def prompt(
             seed=seed,
         )
         session = Session(options)
-        Repl(session).run()
+        try:
+            Repl(session).run()
+        except KeyboardInterrupt:  # between two commands
+            session.leave(INTERRUPTED)
         session.leave(0)
 
 
@@ -162,40 +169,71 @@ class Repl:
         self._returns_on_start = returns_on_start
         self._reader: Any = None
         self._terminated = False
+        self._left = threading.Event()
 
     def run(self) -> Ending:
         """Read and carry out commands; return how it ended."""
         from aegis import lifecycle
         from aegis.cli.command import PromptCommands
 
-        with lifecycle.open_store(self._session.workspace) as store, self._signals():
+        lines = ProgressLines(partial(print, flush=True))
+        with (
+            lifecycle.open_store(self._session.workspace) as store,
+            self._signals(),
+            lines,
+            self._session.shows(lines),
+        ):
+            commands = PromptCommands(self._session, store, self._confirm)
             if not self._returns_on_start:
                 self._session.listen(self._tell)
-            commands = PromptCommands(self._session, store, self._confirm)
             print(commands.greeting(paused=self._returns_on_start), flush=True)
+            self._announce(store.database)
+            try:
+                return self._converse(commands)
+            finally:
+                self._left.set()
+
+    def _converse(self, commands: Any) -> Ending:
+        interrupts = 0
+        while True:
+            try:
+                line = self._read(PROMPT)
+            except EOFError:
+                return self._quit()
+            except KeyboardInterrupt:
+                interrupts += 1
+                # Where Ctrl-C opened the prompt, this is the second one already.
+                if self._returns_on_start or interrupts > 1:
+                    return self._quit()
+                print("Ctrl-C again, or quit, leaves")
+                continue
             interrupts = 0
-            while True:
-                try:
-                    line = self._read(PROMPT)
-                except EOFError:
-                    return self._quit()
-                except KeyboardInterrupt:
-                    interrupts += 1
-                    # Where Ctrl-C opened the prompt, this is the second one already.
-                    if self._returns_on_start or interrupts > 1:
-                        return self._quit()
-                    print("Ctrl-C again, or quit, leaves")
-                    continue
-                interrupts = 0
-                name = line.split(maxsplit=1)[0].lower() if line.strip() else ""
-                if name in ("quit", "exit"):
-                    return self._quit()
-                if name == "start" and self._returns_on_start:
-                    return "resume"
-                with contextlib.suppress(KeyboardInterrupt):
-                    commands.carry_out(line)
-                if self._terminated:
-                    return self._quit()
+            name = line.split(maxsplit=1)[0].lower() if line.strip() else ""
+            if name in ("quit", "exit"):
+                return self._quit()
+            if name == "start" and self._returns_on_start:
+                return "resume"
+            with contextlib.suppress(KeyboardInterrupt):
+                commands.carry_out(line)
+            if self._terminated:
+                return self._quit()
+
+    def _announce(self, database: Any) -> None:
+        """Tell of what waits for the person, now and, in a terminal, as it comes: whichever process's agent asks."""
+        from aegis import lifecycle
+        from aegis.lifecycle.waiting import Herald
+
+        herald = Herald(lambda one, now: print(one.announce(now, one.how()), flush=True))
+        herald.look(database)
+
+        def look_on() -> None:
+            while not self._left.wait(_LOOK_SECONDS):
+                # A database that is busy for once is looked at again.
+                with contextlib.suppress(AegisError), lifecycle.open_store(self._session.workspace) as store:
+                    herald.look(store.database)
+
+        if sys.stdin.isatty():
+            threading.Thread(target=look_on, name="herald", daemon=True).start()
 
     def _quit(self) -> Ending:
         print("Leaving. Everything recorded is kept.", flush=True)
@@ -251,13 +289,14 @@ class Repl:
         from aegis.rendering import clean_text
 
         if event.kind in _TOLD:
-            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, 300)}", flush=True)
+            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, _MESSAGE_CHARACTERS)}", flush=True)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Leave on SIGTERM, and at the latest after five seconds."""
+        """Leave on SIGTERM, and at the latest after five seconds; Ctrl-C ends a command, whoever kept it before."""
         names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         before = {name: signal.signal(getattr(signal, name), self._terminate) for name in names}
+        before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             yield
         finally:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import random
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,15 +27,16 @@ from aegis.config import (
     WatchConfig,
 )
 from aegis.errors import ConfigError
-from aegis.lifecycle import RunEvent, Runner
-from aegis.lifecycle.tensorboard import TensorBoardLog
+from aegis.lifecycle import RunEvent
 from aegis.packages import require
 from aegis.store import DecisionStore
-from aegis.types import ActionList, State, Teacher
+from aegis.types import ActionList, Policy, Progress, State, Teacher
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
+    from aegis.lifecycle import Runner
+    from aegis.lifecycle.tensorboard import TensorBoardLog
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
@@ -97,9 +100,12 @@ class Session:
         self.error: BaseException | None = None
         """What ended the agent, where it did not end by itself"""
         self._listeners: list[Listener] = []
+        self._progress: Progress = lambda what, done, total: None
+        self._going = True
         self._teacher: SharedTeacher | None = None
         self._teacher_lock = threading.Lock()
         self._runner: Runner | None = None
+        self._leaving = False
         self._thread: threading.Thread | None = None
         self._board: TensorBoardLog | None = None
 
@@ -114,21 +120,40 @@ class Session:
 
     @property
     def paused(self) -> bool:
-        return self.alive and self._runner is not None and self._runner.paused
+        return self.alive and not self._going
 
     def listen(self, listener: Listener) -> None:
         """Let a function hear every event, in the agent's thread."""
         self._listeners.append(listener)
 
+    @contextlib.contextmanager
+    def shows(self, progress: Progress) -> Iterator[None]:
+        """Tell this of what takes its time in any thread, in place of what heard it before, while the block runs."""
+        before, self._progress = self._progress, progress
+        try:
+            yield
+        finally:
+            self._progress = before
+
     def start(self) -> None:
-        """Start the agent, or go on after a pause."""
-        if self.alive and self._runner is not None:
-            self._runner.resume()
+        """Start the agent, or go on after a pause; what it needs is loaded in its own thread."""
+        self._going = True
+        if self.alive:
+            if self._runner is not None:
+                self._runner.resume()
             return
         require("torch", "an agent by itself, which trains beside its decisions,")
+        self.error = self._runner = None
+        self._leaving = False
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._thread.start()
+
+    def _make_runner(self) -> Runner:
         options = self.options
-        self.error = None
-        self._runner = Runner(
+        self._hear("Loading what an agent needs", 0, 0)
+        from aegis.lifecycle import Runner
+
+        return Runner(
             options.workspace,
             self.load_teacher,
             (*TRAINER_COMMAND, "--device", options.device),
@@ -146,12 +171,12 @@ class Session:
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
             notify=self._tell,
+            progress=self._hear,
         )
-        self._thread = threading.Thread(target=self._run, args=(self._runner,), name="agent", daemon=True)
-        self._thread.start()
 
     def pause(self) -> None:
         """Let the agent wait after the decision that it is at."""
+        self._going = False
         if self._runner is not None:
             self._runner.pause()
 
@@ -162,6 +187,7 @@ class Session:
 
     def stop(self, seconds: float = LEAVE_SECONDS) -> bool:
         """End the agent and its training; return whether it ended in time."""
+        self._leaving = True
         if self._runner is not None:
             self._runner.stop()
         self.wait(seconds)
@@ -172,6 +198,7 @@ class Session:
 
         All that it has recorded is on the disk, and a language model takes seconds to be taken apart in good order.
         """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it leaves already
         self.stop()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -182,22 +209,48 @@ class Session:
         options = self.options
         with self._teacher_lock:
             if self._teacher is None:
-                loaded = load_teacher(store, options.teacher, self._device(), options.endpoint, self._say)
+                self._hear("Loading what a teacher needs", 0, 0)
+                try:
+                    device = self._device()
+                    loaded = load_teacher(store, options.teacher, device, options.endpoint, self._say, self._hear)
+                finally:
+                    self._hear("", 0, 0)
                 self._teacher = SharedTeacher(loaded)
             return self._teacher
+
+    def load_serving(self, store: DecisionStore) -> Policy | None:
+        """Load the HRM that serves, None while the teacher does."""
+        from aegis import lifecycle
+
+        try:
+            backend, device = self.options.backend, self._device()
+            return lifecycle.load_serving(store, self.workspace, device, backend, self._say, self._hear)
+        finally:
+            self._hear("", 0, 0)
 
     def make_search(self) -> SearchChain:
         """Make the search that the options name; each thread needs one of its own."""
         return make_search(self.options.search, self.workspace, self._say)
 
-    def _run(self, runner: Runner) -> None:
+    def _run(self) -> None:
         try:
+            runner = self._make_runner()
+            from aegis.lifecycle.tensorboard import TensorBoardLog
+
             with TensorBoardLog(self.workspace.tensorboard) as board:
                 self._board = board
+                self._runner = runner
+                # What was asked for while it was loaded.
+                if not self._going:
+                    runner.pause()
+                if self._leaving:
+                    runner.stop()
+                self._hear("", 0, 0)
                 runner.run()
         except BaseException as error:  # raised by the thread that waits for this one
             self.error = error
             self._board = None
+            self._hear("", 0, 0)
             self._tell(RunEvent("broke", f"the agent ended: {error}", {"error": str(error)}))
 
     def _tell(self, event: RunEvent) -> None:
@@ -205,6 +258,9 @@ class Session:
             self._board.add(event)
         for listener in self._listeners:
             listener(event)
+
+    def _hear(self, what: str, done: int, total: int) -> None:
+        self._progress(what, done, total)
 
     def _say(self, line: str) -> None:
         self._tell(RunEvent("waiting", line))

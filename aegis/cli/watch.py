@@ -9,16 +9,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aegis.cli.screen import INTERRUPTED, say
+from aegis.cli.screen import INTERRUPTED, ProgressLines, say
 from aegis.cli.session import Session
 from aegis.cli.start import set_deciding_threads
 from aegis.lifecycle import RunEvent
 from aegis.rendering import clean_text
+from aegis.types import utc_now
+
+if TYPE_CHECKING:
+    from aegis.cli.repl import Ending, Repl
 
 _LOOK_SECONDS = 0.1
 _LINE_CHARACTERS = 160
+_MESSAGE_CHARACTERS = 2000
+"""What is no decision is rare, and its reason must not be cut"""
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -66,14 +72,19 @@ def watch(session: Session, headless: bool, as_json: bool) -> int:
 
 def _watch_lines(session: Session, signals: Signals, as_json: bool) -> int:
     session.listen(_print_json if as_json else _print_line)
-    session.start()
+    with session.shows(_unheard) if as_json else session.shows(ProgressLines(_print_progress)):
+        session.start()
+        _wait_for_end(session, signals)
+    return 0
+
+
+def _wait_for_end(session: Session, signals: Signals) -> None:
     while session.alive:
         session.wait(_LOOK_SECONDS)
         if signals.terminated:
             session.leave(_TERMINATED)
         if signals.take_interrupt():
             session.leave(INTERRUPTED)
-    return 0
 
 
 def _watch_live(session: Session, signals: Signals) -> int:
@@ -82,23 +93,32 @@ def _watch_live(session: Session, signals: Signals) -> int:
 
     events: queue.SimpleQueue[RunEvent] = queue.SimpleQueue()
     session.listen(events.put)
-    session.start()
-    screen = LiveScreen(session.workspace, session.options.run.collect)
-    while True:
-        with screen.shown():
-            while session.alive and not signals.terminated and not signals.interrupted:
-                session.wait(_LOOK_SECONDS)
-                while not events.empty():
-                    screen.add(events.get())
-                screen.refresh()
-        if signals.terminated:
-            session.leave(_TERMINATED)
-        if not signals.take_interrupt():
-            return 0
-        session.pause()
-        if Repl(session, returns_on_start=True).run() == "quit":
-            session.leave(0)
+    screen = LiveScreen(session.workspace)
+    with session.shows(screen.hear):
         session.start()
+        while True:
+            with screen.shown():
+                while session.alive and not signals.terminated and not signals.interrupted:
+                    session.wait(_LOOK_SECONDS)
+                    while not events.empty():
+                        screen.add(events.get())
+                    screen.refresh()
+            if signals.terminated:
+                session.leave(_TERMINATED)
+            if not signals.take_interrupt():
+                return 0
+            session.pause()
+            if _talk(Repl(session, returns_on_start=True)) == "quit":
+                session.leave(0)
+            session.start()
+
+
+def _talk(repl: Repl) -> Ending:
+    """Let a person use the prompt; Ctrl-C between two commands leaves, too."""
+    try:
+        return repl.run()
+    except KeyboardInterrupt:
+        return "quit"
 
 
 def _print_line(event: RunEvent) -> None:
@@ -106,9 +126,18 @@ def _print_line(event: RunEvent) -> None:
     if event.kind == "decided":
         reward = "reward unknown" if fields["reward"] is None else f"reward {fields['reward']:+.2f}"
         text = f"{fields['policy']}: {event.message}  [{fields['status']}, {reward}]"
+        text = clean_text(text, _LINE_CHARACTERS)
     else:
-        text = event.message
-    say(f"{event.at:%H:%M:%S} {event.kind:<16} {clean_text(text, _LINE_CHARACTERS)}")
+        text = clean_text(event.message, _MESSAGE_CHARACTERS)
+    say(f"{event.at:%H:%M:%S} {event.kind:<16} {text}")
+
+
+def _print_progress(line: str) -> None:
+    say(f"{utc_now():%H:%M:%S} {'loading':<16} {clean_text(line, _MESSAGE_CHARACTERS)}")
+
+
+def _unheard(what: str, done: int, total: int) -> None:
+    """JSON lines are events alone."""
 
 
 def _print_json(event: RunEvent) -> None:

@@ -15,7 +15,7 @@ from aegis.workspace import Workspace
 if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
-    from aegis.types import Policy, Teacher
+    from aegis.types import Policy, Progress, Teacher
 
 SearchOption = Annotated[
     str,
@@ -80,12 +80,18 @@ def make_search(names: str, workspace: Workspace, say: Callable[[str], None]) ->
 
 
 def load_teacher(
-    store: DecisionStore, name: str, device: str, options: EndpointOptions, say: Callable[[str], None]
+    store: DecisionStore,
+    name: str,
+    device: str,
+    options: EndpointOptions,
+    say: Callable[[str], None],
+    progress: Progress = lambda what, done, total: None,
 ) -> Teacher:
     """Load the teacher as `lifecycle.load_teacher_for` does, with the endpoint options where it is behind an endpoint.
 
-    What it uses is counted in the workspace, so that a budget outlives a restart.
+    What it uses is counted in the workspace, so that a budget outlives a restart. progress hears what takes its time.
     """
+    progress("Loading what a teacher needs", 0, 0)
     from aegis import lifecycle
     from aegis.store import UsageLedger
     from aegis.teachers import OpenAITeacher, at_address, loadable_name, parse_prices
@@ -100,7 +106,8 @@ def load_teacher(
         "max_cost": options.max_cost,
     }
     config = EndpointConfig(**limits | parse_prices(options.prices))
-    teacher = lifecycle.load_teacher_for(store, name, device, say)
+    teacher = lifecycle.load_teacher_for(store, name, device, say, progress)
+    progress("", 0, 0)
     if isinstance(teacher, OpenAITeacher):
         teacher.close()
         teacher = teacher.with_limits(config)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
 from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
+from aegis.types import Progress
 
 if TYPE_CHECKING:
     from aegis.hrm.export import Example
@@ -28,22 +29,24 @@ def load_policy(
     examples: Callable[[], Sequence[Example]] | None = None,
     say: Callable[[str], None] = lambda line: None,
     threads: int = 1,
+    progress: Progress = lambda what, done, total: None,
 ) -> HRMPolicy | OnnxPolicy:
     """Load an HRM to decide by a backend; `auto`: on the CPU the fastest that is equal, else eager.
 
     examples: decisions that an export is checked with when it has to be made; without them `auto` is eager where there
     is none. The exported backends compute on the CPU, whatever the device. `say` hears of an export and why `auto` is
-    eager. threads: those of an exported backend.
+    eager. threads: those of an exported backend. progress hears what takes its time.
     Raises `ConfigError` for an unknown backend or one whose package is missing, `CheckpointError` for a torn model.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
     # A version that will be followed by another one in a few decisions is not worth an export.
     improved = base_of(folder) is not None
+    progress(f"Loading {folder.name}", 0, 0)
     if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
         return _load_eager(folder, device)
     try:
-        return _load_exported(folder, backend, examples, say, threads)
+        return _load_exported(folder, backend, examples, say, threads, progress)
     except AegisError as error:
         if backend != "auto":
             raise
@@ -58,6 +61,7 @@ def _load_exported(
     examples: Callable[[], Sequence[Example]] | None,
     say: Callable[[str], None],
     threads: int,
+    progress: Progress,
 ) -> OnnxPolicy:
     export = folder / EXPORT_FOLDER
     try:
@@ -70,7 +74,8 @@ def _load_exported(
     from aegis.hrm import export_onnx
 
     say(f"Exporting {folder.name} to ONNX and checking it, once (some seconds)...")
-    export_onnx(_load_eager(folder, "cpu"), export, examples())
+    export_onnx(_load_eager(folder, "cpu"), export, examples(), progress)
+    progress(f"Loading {folder.name}", 0, 0)
     return _open(export, backend, read_check(export, ()), threads)
 
 

@@ -39,7 +39,7 @@ from aegis.hrm.onnx_policy import (
 from aegis.hrm.policy import HRMPolicy
 from aegis.hrm.quantisation import find_ranges, quantise
 from aegis.packages import imports_explained
-from aegis.types import State
+from aegis.types import Progress, State
 
 VOCABULARY_FILE = "gpt2.tiktoken"
 MAX_ACCURACY_LOSS = 0.005
@@ -92,7 +92,12 @@ class ExportReport:
         return int8.backend if good else exact.backend
 
 
-def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) -> ExportReport:
+def export_onnx(
+    policy: HRMPolicy,
+    folder: Path,
+    examples: Sequence[Example],
+    progress: Progress = lambda what, done, total: None,
+) -> ExportReport:
     """Write the policy into a folder as ONNX, as a whole or not at all, once it is equal to the eager model.
 
     examples: decisions to check with, best ones that it was not trained on. Raises `CheckpointError` when a probability
@@ -101,6 +106,7 @@ def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) ->
     """
     if not examples:
         raise ConfigError("an export is checked on states: give at least one")
+    progress(f"Exporting {policy.name}, step 1 of 3: its graphs", 0, 0)
     graphs = _write_graphs(policy, [state for state, _ in examples])
     contents = {
         **graphs,
@@ -110,6 +116,7 @@ def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) ->
     with tempfile.TemporaryDirectory() as scratch:
         for name, content in contents.items():
             (Path(scratch) / name).write_bytes(content)
+        progress(f"Exporting {policy.name}, step 2 of 3: checked on {len(examples)} decisions", 0, 0)
         report, kept = _check(policy, Path(scratch), folder, examples)
     check = {
         "aegis": __version__,
@@ -121,6 +128,7 @@ def export_onnx(policy: HRMPolicy, folder: Path, examples: Sequence[Example]) ->
         "backends": {one.backend: asdict(one) | {"probabilities": kept[one.backend]} for one in report.backends},
         "states": [state for state, _ in examples[:_KEPT_STATES]],
     }
+    progress(f"Exporting {policy.name}, step 3 of 3: its files", 0, 0)
     write_folder(folder, tensors={}, documents={CHECK_FILE: check}, files=contents)
     return report
 

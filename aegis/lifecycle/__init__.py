@@ -18,6 +18,7 @@ improver     phase 4 in a process of its own; learning: what the runner needs fo
 improvement  phase 4 in simulated worlds
 deciding     which policy decides now, and the next one after a roll-back
 rollout      shadow, canary and full: a candidate before the switch; stage: where it stands
+waiting      what waits for a person, told of while it waits
 watch        the teacher asked beside the HRM that serves; warnings and roll-backs
 conversation what a person asks and tells the agent
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,7 @@ from aegis.lifecycle.policy import load_serving
 from aegis.lifecycle.watch import ServingWatch
 from aegis.promotion import DeferringPolicy, ModelRegistry
 from aegis.store import DecisionStore
-from aegis.types import Decision, Policy, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher
 from aegis.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ class Deciding:
 
     load_teacher: called once, when the teacher is first needed. backend: `load_policy`'s. defer_below: confidence below
     which the teacher decides in place of the HRM; None: it never does. tell hears what a person should know, say what
-    goes on.
+    goes on. loads: shows how far the HRM is loaded while its block runs, also in the midst of the decisions.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Deciding:
         rng: random.Random | None = None,
         tell: Callable[[str], None] = lambda line: None,
         say: Callable[[str], None] = lambda line: None,
+        loads: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda what, done, total: None),
     ) -> None:
         if defer_below is not None and not 0 <= defer_below <= 1:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
@@ -53,6 +55,7 @@ class Deciding:
         self._deferring: list[DeferringPolicy] = []
         self._tell = tell
         self._say = say
+        self._loads = loads
         self._watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, self._get_teacher, watch, rng, tell)
         self._drift = DriftWatch(store, workspace, tell)
         self._drift_quantile = (watch or WatchConfig()).drift_quantile
@@ -95,7 +98,8 @@ class Deciding:
         return self._teacher
 
     def _make_policy(self) -> Policy:
-        hrm = load_serving(self._store, self._workspace, self._device, self._backend, self._say)
+        with self._loads() as progress:
+            hrm = load_serving(self._store, self._workspace, self._device, self._backend, self._say, progress)
         self.backend = str(getattr(hrm, "backend", ""))
         if hrm is None:
             if self._defer_below is not None:

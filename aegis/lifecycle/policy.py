@@ -13,7 +13,7 @@ from aegis.lifecycle.collection import find_serving
 from aegis.lifecycle.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import Decision, Policy, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ def load_serving(
     device: str = "cpu",
     backend: str = "auto",
     say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Policy | None:
     """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
     serving = find_serving(store, workspace)
     if serving is None:
         return None
-    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say)
+    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say, progress=progress)
 
 
 def heldout_examples(store: DecisionStore) -> list[Example]:
@@ -54,7 +55,11 @@ def heldout_examples(store: DecisionStore) -> list[Example]:
 
 
 def load_teacher_for(
-    store: DecisionStore, name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None
+    store: DecisionStore,
+    name: str,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Teacher:
     """Load the teacher named and make the workspace its own; `auto` is the workspace's own, where it has one.
 
@@ -65,14 +70,14 @@ def load_teacher_for(
         name = loadable_name(claim.name, claim.source)
         say(f"Teacher: {claim.name} (this workspace's own)")
         try:
-            teacher = load_teacher(name, device, say=say)
+            teacher = load_teacher(name, device, say, progress)
         except TeacherError as error:
             raise TeacherError(
                 f"this workspace's decisions are {claim.name}'s, from {claim.source}, which can't decide here: train on"
                 f" them (`aegis train`), or let another teacher decide in another --workspace ({error})"
             ) from error
     else:
-        teacher = load_teacher(name, device, say=say)
+        teacher = load_teacher(name, device, say, progress)
     claim_for(store, teacher)
     return teacher
 

@@ -34,7 +34,7 @@ from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.drift import DriftWatch, guard
-from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.event import RunEvent, describe_step, step_fields
 from aegis.lifecycle.guard import GuardedPolicy, Patience
 from aegis.lifecycle.learning import Learning
 from aegis.lifecycle.lock import hold
@@ -44,11 +44,12 @@ from aegis.lifecycle.supervisor import TrainingSupervisor
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
+from aegis.lifecycle.waiting import Herald
 from aegis.lifecycle.watch import ServingWatch
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore
-from aegis.types import Policy, Teacher, utc_now
+from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
 
 LoadTeacher = Callable[[DecisionStore], Teacher]
@@ -62,7 +63,8 @@ class Runner:
     load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
     without the workspace's option. reinforce: how phase 4 learns, None: not at all; improver_command starts the process
     that does, without the workspace's option and the settings'. make_search: makes what each run searches, and closes
-    at its end. notify: hears every `RunEvent`, in the thread of `run`. All else may be called from other threads.
+    at its end. notify: hears every `RunEvent`, progress how far the first HRM is loaded, both in the thread of `run`.
+    All else may be called from other threads.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Runner:
         backend: str = "auto",
         seed: int = 0,
         notify: Callable[[RunEvent], None] = lambda event: None,
+        progress: Progress = lambda what, done, total: None,
     ) -> None:
         self.workspace = workspace
         self.config = config or RunConfig()
@@ -101,6 +104,7 @@ class Runner:
         self._backend = backend
         self._seed = seed
         self._notify = notify
+        self._progress = progress
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
@@ -146,7 +150,8 @@ class Runner:
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        takeover = Takeover(self.workspace, self._device, self._backend, partial(self._guard, store), self._learning)
+        wrap = partial(self._guard, store)
+        takeover = Takeover(self.workspace, self._device, self._backend, wrap, self._learning, self._progress)
         self._learning.tend(store, find_serving(store, self.workspace))
         policy = takeover.load_now(store) or self._wait_for_teacher(store)
         if policy is None:
@@ -169,6 +174,8 @@ class Runner:
         look = partial(self._look, store, supervisor, takeover, rollout, guarded)
         watch = self._make_watch(store, agent)
         drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
+        herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
+        herald.look(store.database)
         try:
             while not self._is_over():
                 started = time.monotonic()
@@ -186,6 +193,7 @@ class Runner:
                     rollout.after(step.decision)
                     drift.after(guarded.policy)
                     tuning.decide_by_rule(self._tell)
+                    herald.after(step.decision, store.database)
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
                         agent = self._make_agent(store, guarded, search, tuning)
@@ -315,7 +323,7 @@ class Runner:
             self._tell("policy_back", text, {"policy": guarded.name, "failures": patience.failures})
             patience.reset()
         self._made += 1
-        self._tell("decided", _describe(step), _fields(step, time.perf_counter() - started))
+        self._tell("decided", describe_step(step), step_fields(step, time.perf_counter() - started))
         return step
 
     def _bear_with(self, name: str, error: BaseException, patience: Patience, store: DecisionStore) -> float:
@@ -374,25 +382,3 @@ class Runner:
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         self._notify(RunEvent(kind, message, fields or {}))
-
-
-def _describe(step: Step) -> str:
-    argument = "".join(step.decision.action.argument.values())
-    return f"{step.decision.action.name} {argument}: {step.outcome.detail}".replace(" :", ":")
-
-
-def _fields(step: Step, seconds: float) -> dict[str, Any]:
-    decision, outcome = step.decision, step.outcome
-    return {
-        "id": decision.id,
-        "episode": decision.episode,
-        "step": decision.step,
-        "policy": decision.policy,
-        "action": decision.action.name,
-        "argument": dict(decision.action.argument),
-        "status": outcome.status,
-        "gained": outcome.gained,
-        "reward": outcome.reward,
-        "detail": outcome.detail,
-        "seconds": round(seconds, 6),
-    }

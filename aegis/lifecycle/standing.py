@@ -19,8 +19,18 @@ from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.earning import read_earning, read_state
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.stage import read_trial
+from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
-from aegis.store import DecisionStore, ImprovementLog, Tally, TrainingLog, TrainingRecord, read_tallies
+from aegis.store import (
+    DecisionStore,
+    ImprovementLog,
+    Tally,
+    TrainingLog,
+    TrainingRecord,
+    count_recent_searches,
+    read_tallies,
+)
+from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 AGENT_KEY = "agent"
@@ -107,6 +117,12 @@ class Standing:
     """`shadow` or `canary`, '' without a candidate"""
     trial: str = ""
     """Where it stands in its stage, in one line"""
+    waiting: tuple[Waiting, ...] = ()
+    """Questions and proposals that wait for a person"""
+    searches: int = 0
+    """Among the newest 100 decisions"""
+    vain_searches: int = 0
+    """Of these, those that found nothing new"""
 
     @property
     def remaining(self) -> int:
@@ -115,7 +131,8 @@ class Standing:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
-        return asdict(self) | {"remaining": self.remaining}
+        waiting = [one.to_record() for one in self.waiting]
+        return asdict(self) | {"remaining": self.remaining, "waiting": waiting}
 
 
 def read_standing(workspace: Workspace) -> Standing:
@@ -137,6 +154,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     trial = read_trial(store, ModelRegistry(store, workspace))
+    recent = count_recent_searches(store.database)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
@@ -161,6 +179,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         trial=trial.describe() if trial else "",
         rl_updates=ImprovementLog(store.database).count(),
         improvement=_read_improvement(store, workspace),
+        waiting=tuple(read_waiting(store.database, utc_now())),
+        searches=recent.searches,
+        vain_searches=recent.vain,
     )
 
 

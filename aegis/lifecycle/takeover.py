@@ -12,7 +12,7 @@ from aegis.lifecycle.learning import Learning
 from aegis.lifecycle.sharpening import ControlledPolicy
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
-from aegis.types import Policy, State
+from aegis.types import Policy, Progress, State
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 30.0
@@ -29,8 +29,10 @@ class Takeover:
         backend: str = "auto",
         wrap: Callable[[Policy, Serving], Policy] = lambda policy, serving: policy,
         learning: Learning | None = None,
+        progress: Progress = lambda what, done, total: None,
     ) -> None:
-        """learning: says how a version is loaded while it learns."""
+        """learning: says how a version is loaded while it learns. progress hears of `load_now`, in its thread."""
+        self._progress = progress
         self._learning = learning
         self._workspace = workspace
         self._device = device
@@ -49,7 +51,9 @@ class Takeover:
         serving = find_serving(store, self._workspace)
         if serving is None:
             return None
+        self._progress(f"Loading {serving.name}", 0, 0)
         self._policy = self._wrap(self._load(serving), serving)
+        self._progress("", 0, 0)
         self.name = serving.name
         return self._policy
 

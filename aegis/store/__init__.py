@@ -5,7 +5,7 @@ DecisionStore       appends decisions and outcomes and reads them back; claims t
 LabelBook           what the teacher answered to decisions that others had made
 RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
 UsageLedger         counts the tokens that an endpoint was paid for
-read_tallies        sums by policy and action, without reading every decision
+read_tallies …      sums by policy and action, without reading every decision
 ImprovementLog      the updates of phase 4, and the decisions that they learn from
 TrainingLog         the trainings, as they run and as they ended
 read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
@@ -27,7 +27,7 @@ from aegis.store.exchange import (
 from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
 from aegis.store.label import LabelBook
 from aegis.store.recorded import RecordedDecisions
-from aegis.store.tally import Tally, read_tallies
+from aegis.store.tally import RecentSearches, Tally, count_recent_searches, read_tallies
 from aegis.store.training_log import TrainingLog, TrainingRecord
 from aegis.store.usage import UsageLedger
 
@@ -40,6 +40,7 @@ __all__ = [
     "Improvement",
     "ImprovementLog",
     "LabelBook",
+    "RecentSearches",
     "RecordedDecisions",
     "RejectedRecord",
     "Rewarded",
@@ -48,6 +49,7 @@ __all__ = [
     "TrainingLog",
     "TrainingRecord",
     "UsageLedger",
+    "count_recent_searches",
     "export_examples",
     "import_examples",
     "read_examples",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aegis.store.database import Database
 
@@ -30,3 +31,22 @@ def read_tallies(database: Database) -> list[Tally]:
     columns = ", ".join(Tally.__slots__)
     rows = database.query(f"SELECT {columns} FROM tallies ORDER BY policy, decisions DESC, action")
     return [Tally(**dict(row)) for row in rows]
+
+
+class RecentSearches(NamedTuple):
+    """How many of the newest decisions searched, and how many of these found nothing new."""
+
+    searches: int = 0
+    vain: int = 0
+
+
+def count_recent_searches(database: Database, decisions: int = 100) -> RecentSearches:
+    """Return what the searches among the newest decisions came to, those whose outcome is known."""
+    (row,) = database.query(
+        "SELECT COUNT(*), COALESCE(SUM(gained = 0), 0) FROM (SELECT (SELECT gained FROM outcomes"
+        " WHERE decision_id = d.id AND status <> 'unknown' ORDER BY seq DESC LIMIT 1) AS gained"
+        " FROM (SELECT id, action FROM decisions ORDER BY seq DESC LIMIT ?) AS d WHERE d.action = 'web_search')"
+        " WHERE gained IS NOT NULL",
+        (decisions,),
+    )
+    return RecentSearches(*row)

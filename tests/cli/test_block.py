@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from aegis.cli.block import describe_agent, training_block
+from aegis.cli.block import describe_agent, describe_collected, explain_rewards, training_block
 from aegis.lifecycle import Standing, TrainingProgress
 from aegis.lifecycle.standing import ImprovementProgress
 
@@ -145,3 +145,20 @@ def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
 def test_an_agent_that_does_not_run_is_said():
     assert describe_agent(COLLECTING) == "running (process 7): deciding"
     assert describe_agent(replace(COLLECTING, running=False)) == "not running"
+
+
+def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
+    assert describe_collected(COLLECTING) == "347/1100"
+    assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
+    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172 (170 needed)"
+    lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
+    assert "  Training examples collected: 172 (170 needed)" in lines
+
+
+def test_rewards_are_explained_only_where_most_searches_find_nothing_new():
+    assert explain_rewards(COLLECTING) == ""
+    assert explain_rewards(replace(COLLECTING, searches=19, vain_searches=19)) == ""
+    assert explain_rewards(replace(COLLECTING, searches=60, vain_searches=30)) == ""
+    emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, phase=4)
+    assert explain_rewards(emptied).startswith("31 of the last 60 searches found nothing new")
+    assert f"    {explain_rewards(emptied)}" in training_block(emptied)

@@ -162,9 +162,39 @@ def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
     assert "name a file" in terminal.type("export")
 
 
+def test_an_export_makes_no_folder(terminal, tmp_path):
+    wanted = tmp_path / "missing" / "out.jsonl"
+    assert re.search(r"the folder \S+missing\s+does not exist", terminal.type(f"export {wanted}"))
+    assert not wanted.parent.exists()
+    assert "is a folder" in terminal.type(f"export {tmp_path}")
+
+
+def test_models_are_shown_and_a_roll_back_needs_a_reason(terminal):
+    assert "no HRM was kept yet" in terminal.type("models")
+    assert "say why" in terminal.type("rollback")
+    assert "say why" in terminal.type("rollback teacher")
+    assert "the teacher decides: there is nothing to roll back" in terminal.type("rollback teacher odd answers")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("QUITT", "quit"), ("help histroy", "history")])
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(terminal, typed, meant):
+    assert f"did you mean `{meant}`?" in terminal.type(typed)
+
+
+def test_a_question_that_comes_while_the_prompt_waits_is_announced_with_its_end(terminal, workspace):
+    with Database(workspace / "aegis.db") as database:
+        number = Inbox(database).ask("d1", "Which mode is best?", utc_now(), 250)
+    terminal.child.expect(
+        rf'question {number} waits for you, 4 min left: Which mode is best\? -> answer {number} "..."'
+    )
+    assert f"question {number} answered" in terminal.type(f"answer {number} WAL")
+
+
 def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
     for line in ("dance", "help dance"):
-        assert "no command 'dance'" in terminal.type(line)
+        shown = terminal.type(line)
+        assert "no command 'dance'" in shown
+        assert "did you mean" not in shown
     assert "e.g. quit" in terminal.type("?")
     terminal.child.sendintr()
     terminal.child.expect("Ctrl-C again, or quit, leaves")
@@ -209,6 +239,26 @@ def test_lines_from_a_pipe_are_commands_too(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "It rains" in done.stdout
     assert "Leaving" in done.stdout
+
+
+def test_the_first_prompt_waits_for_no_large_package(tmp_path):
+    code = (
+        "import sys\nfrom aegis.cli.repl import Repl\nfrom aegis.cli.session import Session, SessionOptions\n"
+        "from pathlib import Path\nfrom aegis.workspace import Workspace\n"
+        "print(Repl(Session(SessionOptions(Workspace(Path(sys.argv[1]))))).run())\n"
+        "print(sorted({'torch', 'transformers', 'scipy', 'sklearn', 'onnxruntime', 'onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "w")], input="", capture_output=True, text=True)
+    assert "`help` lists the commands" in done.stdout, done.stderr
+    assert done.stdout.endswith("quit\n[]\n")
+
+
+def test_what_waits_is_announced_where_the_prompt_opens(workspace, tmp_path):
+    with Database(workspace / "aegis.db") as database:
+        number = Inbox(database).ask("d2", "Is it raining?", utc_now(), 7000)
+    command = [sys.executable, str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS]
+    done = subprocess.run(command, input="", capture_output=True, text=True)
+    assert f'question {number} waits for you, 1 h left: Is it raining? -> answer {number} "..."' in done.stdout
 
 
 def test_its_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch):

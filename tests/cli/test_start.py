@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -43,6 +45,7 @@ def test_each_line_of_json_is_an_event_and_each_decision_told_of_is_recorded(tmp
     output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     events = [json.loads(line) for line in output.splitlines()]
+    assert "loading" not in {event["event"] for event in events}
     assert events[-1]["event"] == "left"
     assert [event["id"] for event in events if event["event"] == "decided"] == recorded(tmp_path / "w")
     assert len(recorded(tmp_path / "w")) == 5
@@ -68,7 +71,6 @@ def test_a_signal_ends_it_and_nothing_is_lost(tmp_path, number, code):
 def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path):
     arguments = [str(ROOT / "start_training.py"), "--workspace", str(tmp_path / "w"), *SCRIPTED, "--interval", "0.05"]
     environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    # The terminal echoes ^C where it comes, also amidst the bytes of a character.
     child = pexpect.spawn(
         sys.executable,
         arguments,
@@ -81,6 +83,8 @@ def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path)
     child.expect("Phase 1: Data Collection")
     child.expect("Collected")
     child.expect("web_search")
+    echoes = termios.tcgetattr(child.child_fd)[3] & termios.ECHO
+    assert not echoes, "^C would be written into the picture and shift its rows"
     child.sendintr()
     child.expect("Paused. `start` resumes, `quit` leaves")
     child.expect("aegis>")
@@ -98,6 +102,36 @@ def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path)
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_ctrl_c_while_it_still_loads_opens_the_prompt_and_leaves_the_terminal_as_it_was(tmp_path):
+    command = [sys.executable, str(ROOT / "start_training.py"), "--workspace", str(tmp_path / "w"), *SCRIPTED]
+    script = f"trap : INT; stty -a; echo begins; {shlex.join(command)}; echo code $?; stty -a; echo over"
+    environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    child = pexpect.spawn(
+        "sh",
+        ["-c", script],
+        timeout=150,
+        encoding="utf-8",
+        codec_errors="replace",
+        dimensions=(24, 80),
+        env=environment,
+    )
+    child.expect("begins")
+    before = child.before
+    child.expect("getting ready")
+    child.sendintr()
+    child.expect("Paused. `start` resumes, `quit` leaves")
+    child.expect("aegis>")
+    child.sendline("quit")
+    child.expect("Leaving. Everything recorded is kept.")
+    child.expect(r"code (\d+)\s+")
+    assert child.match[1] == "0"
+    assert "Traceback" not in child.before
+    child.expect("over")
+    assert child.before.split() == before.split()
+    child.expect(pexpect.EOF)
+    child.close()
 
 
 @pytest.mark.parametrize(

@@ -271,3 +271,18 @@ def test_an_export_of_an_earlier_form_is_made_again(policy, tmp_path, form):
     with pytest.raises(CheckpointError, match="another version of AEGIS"):
         OnnxPolicy.load(model / "onnx")
     assert load_policy(model, backend="onnx", examples=lambda: examples_of(policy)).backend == "onnx"
+
+
+def test_loading_says_that_it_exports_and_the_next_load_does_not(policy, tmp_path):
+    policy.save(tmp_path / "m")
+
+    def load() -> list[str]:
+        told: list[str] = []
+        heard = lambda what, done, total: told.append(what)  # noqa: E731
+        load_policy(tmp_path / "m", examples=lambda: examples_of(policy), progress=heard)
+        return told
+
+    first, *exporting, last = load()
+    assert (first, last) == ("Loading m", "Loading m")
+    assert [what.split(": ")[0] for what in exporting] == [f"Exporting {policy.name}, step {n} of 3" for n in (1, 2, 3)]
+    assert load() == ["Loading m"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import sqlite3
 
-from aegis.store import Database, DecisionStore, migrations, read_tallies
-from aegis.types import Action
+from aegis.store import Database, DecisionStore, count_recent_searches, migrations, read_tallies
+from aegis.types import Action, Outcome
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
@@ -77,3 +77,22 @@ def test_a_decision_that_is_undone_is_not_counted(store, make_decision):
     except Exception:
         pass
     assert read_tallies(store.database) == []
+
+
+def test_recent_searches_are_counted_by_their_newest_outcome(store, make_decision):
+    for number, (action, gained) in enumerate(
+        [("web_search", 0), ("web_search", 2), ("web_search", 0), ("idle", 0), ("web_search", None)]
+    ):
+        decision = make_decision(
+            episode="e", step=number, actions=ACTIONS, action=Action(action), probabilities=None, policy="gpt2"
+        )
+        store.append(decision)
+        if gained is not None:
+            store.record_outcome(Outcome(decision.id, "unknown", gained=7))
+            store.record_outcome(Outcome(decision.id, "ok", gained=gained))
+    assert count_recent_searches(store.database) == (3, 2)
+    assert count_recent_searches(store.database, decisions=4) == (2, 1)
+
+
+def test_recent_searches_of_a_new_workspace_are_none(store):
+    assert count_recent_searches(store.database) == (0, 0)

@@ -47,8 +47,8 @@ def install_offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note what would be loaded instead of loading it."""
     names: list[str] = []
-    monkeypatch.setattr(loading, "_load_from_hub", lambda hub_id, name, device: names.append(hub_id))
-    monkeypatch.setattr(loading, "_load_offline", lambda device, say: names.append(OFFLINE_TEACHER))
+    monkeypatch.setattr(loading, "_load_from_hub", lambda hub_id, name, device, progress: names.append(hub_id))
+    monkeypatch.setattr(loading, "_load_offline", lambda device, say, progress: names.append(OFFLINE_TEACHER))
     return names
 
 
@@ -282,6 +282,45 @@ def test_a_gguf_file_is_unpacked_once_and_says_what_its_model_says(tiny_gguf, ac
     state = {"goal": "x"}
     assert again.probabilities([state], actions) == teacher.probabilities([state], actions)
     assert [folder.name.startswith("partial-") for folder in (path.parent / "cache" / "teachers").iterdir()] == [False]
+
+
+def test_loading_says_what_it_does_and_how_far_it_is(tiny_gguf, capfd):
+    path, model = tiny_gguf
+    told: list[tuple[str, int, int]] = []
+    load_teacher(str(path), progress=lambda *how_far: told.append(how_far))
+    steps = list(dict.fromkeys(what for what, _, _ in told))
+    assert steps == [
+        "Loading PyTorch and Transformers",
+        "Reading tiny.gguf",
+        "Unpacking tiny.gguf once, step 1 of 4: its tokenizer",
+        "Unpacking tiny.gguf once, step 2 of 4: its weights",
+        "Unpacking tiny.gguf once, step 3 of 4: the same model in bfloat16",
+        "Unpacking tiny.gguf once, step 4 of 4: its files",
+        "Loading tiny",
+    ]
+    tensors = len(model.transformer.state_dict())
+    for what in (steps[3], steps[-1]):
+        counted = [(done, total) for said, done, total in told if said == what and total]
+        assert (0, tensors) in counted
+        assert all(done < total for done, total in counted)
+    assert "it/s" not in capfd.readouterr().err
+
+
+def test_a_gguf_file_is_parsed_once(tiny_gguf, monkeypatch):
+    import gguf
+
+    path, _ = tiny_gguf
+    parsed: list[str] = []
+
+    class CountedReader(gguf.GGUFReader):
+        def __init__(self, path: str) -> None:
+            parsed.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(gguf, "GGUFReader", CountedReader)
+    load_teacher(str(path))
+    assert len(parsed) == 1
+    assert gguf.GGUFReader is CountedReader
 
 
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.5, 0.9])

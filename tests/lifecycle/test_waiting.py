@@ -1,0 +1,84 @@
+"""Questions and proposals are told of once, while they wait, with how they are settled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aegis.agent import ApprovalQueue, Inbox
+from aegis.agent.proposals import Proposal
+from aegis.lifecycle import open_store, read_standing
+from aegis.lifecycle.waiting import Herald, Waiting, read_waiting
+from aegis.types import utc_now
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+PROPOSAL = Proposal("hits_per_search", 2, 4, "2 of 3 searches found nothing new", 0.6)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (42, "42 s"), (99.4, "99 s"), (100, "1 min"), (299, "4 min"), (86_400, "24 h")],
+)
+def test_the_time_left_reads_short(seconds, words):
+    assert Waiting("question", 1, "Why?", NOW + timedelta(seconds=seconds)).left(NOW) == words
+
+
+def test_what_waits_is_read_with_its_end_and_what_has_expired_is_not(workspace, fill):
+    first, second, third = (decision.id for decision in fill(3))
+    with open_store(workspace) as store:
+        Inbox(store.database).ask(first, "What is WAL?", NOW, 60)
+        Inbox(store.database).ask(second, "Why?", NOW, 600)
+        ApprovalQueue(store.database).propose(third, PROPOSAL, NOW, 3600)
+        found = read_waiting(store.database, NOW + timedelta(seconds=100))
+    assert [(one.kind, one.number, one.left(NOW)) for one in found] == [
+        ("question", 2, "10 min"),
+        ("proposal", 1, "60 min"),
+    ]
+    assert found[1].text == "hits_per_search from 2 to 4, because 2 of 3 searches found nothing new"
+
+
+def test_each_is_told_of_once(workspace, fill):
+    first, second = (decision.id for decision in fill(2))
+    told = []
+    herald = Herald(lambda one, now: told.append((one.kind, one.number)))
+    with open_store(workspace) as store:
+        Inbox(store.database).ask(first, "What is WAL?", utc_now(), 600)
+        herald.look(store.database)
+        herald.look(store.database)
+        Inbox(store.database).ask(second, "Why?", utc_now(), 600)
+        herald.look(store.database)
+    assert told == [("question", 1), ("question", 2)]
+
+
+def test_it_says_how_it_is_settled_from_any_terminal():
+    asked = Waiting("question", 3, "What is WAL?", NOW + timedelta(seconds=300))
+    kind, words, fields = asked.to_event(NOW, Workspace(Path("mine")))
+    assert (kind, fields["number"], fields["text"]) == ("asked", 3, "What is WAL?")
+    assert words == 'question 3 waits for you, 5 min left: What is WAL? -> aegis answer 3 "..." --workspace mine'
+    proposed = Waiting("proposal", 2, "epochs from 20 to 30", NOW + timedelta(seconds=30))
+    kind, words, _ = proposed.to_event(NOW, Workspace(DEFAULT_WORKSPACE))
+    assert (kind, words.endswith("-> aegis approve 2 or aegis reject 2")) == ("proposed", True)
+    assert proposed.announce(NOW, proposed.how()).endswith("-> approve 2 or reject 2")
+
+
+def test_an_agent_by_itself_tells_of_what_it_asks_and_the_standing_has_it(
+    workspace, make_runner, fill, fake_search, monkeypatch
+):
+    monkeypatch.setattr(fake_search, "search", lambda self, query, limit: [])  # what is searched in vain is asked
+    (first,) = (decision.id for decision in fill(1))
+    with open_store(workspace) as store:
+        Inbox(store.database).ask(first, "What is WAL?", utc_now(), 600)
+    events = []
+    make_runner(max_decisions=60, notify=events.append).run()
+    told = [(event.kind, event.fields["number"]) for event in events if event.kind in ("asked", "proposed")]
+    assert told[0] == ("asked", 1)
+    assert len(told) == len(set(told))
+    actions = [event.fields["action"] for event in events if event.kind == "decided"]
+    assert {"ask_human", "propose_improvement"} & set(actions)
+    assert len(told) > 1
+    standing = read_standing(workspace)
+    assert [one["text"] for one in standing.to_record()["waiting"]] == [one.text for one in standing.waiting]
+    assert standing.waiting[0].text == "What is WAL?"
