@@ -1,8 +1,6 @@
 """Talk to the agent: the same as `aegis prompt`."""
 
-import typer
-
-from aegis.cli.repl import prompt
+from aegis.cli.door import enter
 
 if __name__ == "__main__":
-    typer.run(prompt)
+    enter("prompt")

@@ -1,8 +1,6 @@
 """Run the agent by itself, through all phases: the same as `aegis start`."""
 
-import typer
-
-from aegis.cli.start import start
+from aegis.cli.door import enter
 
 if __name__ == "__main__":
-    typer.run(start)
+    enter("start")

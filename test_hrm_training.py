@@ -1,8 +1,6 @@
 """Check data and model before training: the same as `aegis check`."""
 
-import typer
-
-from aegis.cli.exchange import check
+from aegis.cli.door import enter
 
 if __name__ == "__main__":
-    typer.run(check)
+    enter("check")

@@ -1,8 +1,6 @@
 """Train the HRM now, on the shipped decisions by default: the same as `aegis train`."""
 
-import typer
-
-from aegis.cli.train import train
+from aegis.cli.door import enter
 
 if __name__ == "__main__":
-    typer.run(train)
+    enter("train")

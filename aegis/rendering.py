@@ -26,6 +26,11 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 epoch`, `2 epochs`, `1,100 decisions`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def render_state(state: State) -> str:
     """Return the state as lines of `key: value`, sorted by key; items of nested objects are joined with ", "."""
     return "\n".join(f"{_key(key)}: {_value(state[key], ', ')}" for key in sorted(state))

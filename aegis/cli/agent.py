@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import ProgressLines, errors_explained, fail, progress_bar, say, waiting
+from aegis.cli.admission import check_agent, check_share
+from aegis.cli.screen import ProgressLines, errors_explained, progress_bar, say, waiting
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -27,7 +28,7 @@ from aegis.cli.world import (
     make_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -133,9 +134,6 @@ def collect(
     Any number of these may run at once in one workspace; each adds its own decisions.
     """
     with errors_explained():
-        from aegis import lifecycle
-        from aegis.hrm import resolve_device
-
         folder = Workspace(workspace)
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
@@ -144,16 +142,23 @@ def collect(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
-            say(f"Collecting {decisions} decisions by {policy.name} into {workspace} (seed {seed})...")
+            say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
                 _run(store, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
+            rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
+            if rare:
+                say(f"  ⚠ {lifecycle.describe_rare_actions(rare)}")
 
 
 def run(
@@ -188,10 +193,6 @@ def run(
     What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
     """
     with errors_explained():
-        from aegis import lifecycle
-        from aegis.hrm import resolve_device
-        from aegis.lifecycle.deciding import Deciding
-
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
             approval_timeout_seconds=approval_timeout,
@@ -199,7 +200,14 @@ def run(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        watch = WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
+        check_share("--defer-below", defer_below)
         folder = Workspace(workspace)
+        check_agent(folder, teacher, endpoint, search, device, backend)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.deciding import Deciding
+
         with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what deciding needs", 0, 0)
@@ -218,7 +226,7 @@ def run(
                 backend,
                 loads=waiting,
                 defer_below=defer_below,
-                watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+                watch=watch,
                 rng=random.Random(seed),
                 tell=lambda line: say(f"⚠ {line}"),
                 say=say,
@@ -243,13 +251,7 @@ def status(
         from aegis import lifecycle
         from aegis.cli.block import describe_agent, training_block
 
-        folder = Workspace(workspace)
-        if workspace.exists() and not workspace.is_dir():
-            fail(f"{workspace}: not a folder: a --workspace is one")
-        if not folder.database.exists():
-            say("{}" if as_json else f"{workspace}: nothing here yet: run `aegis start` or `aegis train` first")
-            return
-        standing = lifecycle.read_standing(folder)
+        standing = lifecycle.read_standing(Workspace(workspace))
         if as_json:
             say(json.dumps(standing.to_record(), indent=2))
             return
@@ -299,7 +301,7 @@ def _run(
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
     if rewards:
-        say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {len(rewards)} decisions")
+        say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
 
 
 def _describe(step: Step) -> str:
@@ -309,7 +311,7 @@ def _describe(step: Step) -> str:
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:
     counts: Any = Counter(store.action_counts(policy))
-    say(f"  in the workspace{f', by {policy}' if policy else ''}: {counts.total()} decisions")
+    say(f"  in the workspace{f', by {policy}' if policy else ''}: {counted(counts.total(), 'decision')}")
     if counts:
         say(f"  {_shares(counts)}")
 

@@ -10,10 +10,10 @@ import typer
 
 from aegis.cli import screen
 from aegis.cli.progress import Steps
-from aegis.cli.screen import errors_explained, fail, say, show_rejected
+from aegis.cli.screen import errors_explained, fail, say, show_rejected, show_source
 from aegis.config import TrainingConfig
 from aegis.packages import require
-from aegis.workspace import Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _DEFAULTS = TrainingConfig()
 
@@ -21,9 +21,15 @@ _DEFAULTS = TrainingConfig()
 def audit_data(
     data: Annotated[
         Path | None,
-        typer.Option(help="JSON or JSONL file of decisions. Default: with --workspace its own, else those shipped."),
+        typer.Option(
+            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
+            " AEGIS ships."
+        ),
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="Folder of an agent: audit its teacher's decisions.")] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of an agent: audit its teacher's decisions. Default: ./{DEFAULT_WORKSPACE}"),
+    ] = None,
     split: Annotated[str, typer.Option(help="As in `aegis train`: auto, newest or seed.")] = _DEFAULTS.split,
     seed: Annotated[int, typer.Option(help="Of the split by seed.")] = _DEFAULTS.seed,
     near: Annotated[
@@ -41,10 +47,9 @@ def audit_data(
             steps.show("Reading the decisions")
             from aegis import lifecycle
 
-            if workspace is not None:
-                given = lifecycle.read_workspace_data(Workspace(workspace))
-            else:
-                given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+            given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE))
+            if not as_json:
+                show_source(given)
             show_rejected(given.rejected)
             audit = lifecycle.audit_data(given, training, near, steps.show)
         if as_json:

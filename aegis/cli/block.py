@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aegis.cli.screen import RULE
-from aegis.lifecycle import Standing, TrainingProgress
+from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 
 _REASON_CHARACTERS = 400
 _LEAST_SEARCHES = 20
@@ -84,6 +84,7 @@ def _collection(standing: Standing) -> list[str]:
         f"  Total examples: {standing.collected}",
         "  Action distribution:",
         *_counts(standing.actions),
+        *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
     ]
 
@@ -101,7 +102,9 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield f"  Loss: {known(training.loss, '.4f')}"
     yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
     yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
-    yield f"  Verdict: {clean_text(training.verdict, _REASON_CHARACTERS) or 'none yet'}"
+    first, *others = training.rules or (training.verdict or "none yet",)
+    yield f"  Verdict: {clean_text(first, _REASON_CHARACTERS)}"
+    yield from (f"           {clean_text(rule, _REASON_CHARACTERS)}" for rule in others)
 
 
 def _after_switch(standing: Standing) -> list[str]:
@@ -140,7 +143,9 @@ def _counts(actions: Mapping[str, int]) -> list[str]:
 
 def _milestone(standing: Standing) -> str:
     if standing.phase == 1:
-        return f"{standing.remaining} examples until training"
+        if not standing.remaining:
+            return "the training: `aegis start` begins it by itself, `aegis train` at once"
+        return f"{counted(standing.remaining, 'example')} until training"
     if standing.phase == 2:
         return "the gate, after the last epoch"
     if standing.candidate:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
+from aegis.cli.admission import check_device
 from aegis.cli.progress import Steps
 from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.config import TrainingConfig
@@ -57,6 +58,8 @@ def compare(
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
         training = TrainingConfig(epochs=epochs, learning_rate=lr)
+        check_device(device)
+        _parse_sizes(sizes, 0)
         with Steps() as steps:
             steps.show("Loading PyTorch and the decisions")
             given = _read(data, workspace)

@@ -50,9 +50,11 @@ def curve(
             registry = ModelRegistry(store, folder)
             served = registry.serving()
             known = {version.name: version.folder for version in registry.models()}
+            refusals = lifecycle.read_refusals(store)
         name = model or (served.name if served else None)
         if name is None:
-            fail(f"{workspace}: no HRM serves: name one with --model (see `aegis models`), or run `aegis train`")
+            last = f" ({refusals[-1].describe()})" if refusals else ""
+            fail(f"{workspace}: no HRM serves{last}: name one with --model (see `aegis models`), or run `aegis train`")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
         with Steps(screen.errors if as_json else None) as steps:
@@ -73,8 +75,8 @@ def curve(
                 "model": name,
                 "heldout": len(labels),
                 "temperature": answers.temperature,
-                "calibration_error": before,
-                "calibration_error_fitted": after,
+                "calibration_error": after,
+                "calibration_error_raw": before,
                 "calibration": asdict(calibration),
                 "accuracy_of_surest_half": half,
                 "expense": asdict(expense),
@@ -125,9 +127,9 @@ def _show(
     before, _ = answers.errors()
     say(f"{name} on {len(answers.labels)} held-out decisions")
     say(
-        f"  Calibration error {known.error:.2%}, with its temperature, fitted on other episodes"
-        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; temperature {answers.temperature:.3f};"
-        f" without it {before:.2%})"
+        f"  Calibration error {known.error:.2%} with its temperature of {answers.temperature:.3f},"
+        f" fitted on other episodes"
+        f" (95% interval {known.interval[0]:.1%} to {known.interval[1]:.1%}; {before:.2%} without)"
     )
     say(
         f"  (on as many decisions a perfectly calibrated one would measure {known.floor:.1%};"

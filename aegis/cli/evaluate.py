@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli.admission import check_device
 from aegis.cli.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, waiting, write_json
@@ -62,13 +63,14 @@ def evaluate(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
+        config = AgentConfig(rewards=read_reward_changes(rewards))
+        check_device(device)
         from aegis import evaluation
         from aegis.agent.environment import ResearchEnv
         from aegis.agent.search import create_search
 
         tell = (lambda line: None) if as_json else say
         chosen = _choose(policies, Workspace(workspace), teacher, device, tell)
-        config = AgentConfig(rewards=read_reward_changes(rewards))
         results: list[EpisodeResult] = []
         search = create_search("offline", progress=lambda line: tell(line) if line.startswith("Indexing") else None)
         environment = ResearchEnv(config, search, search.topics(), lived=lived)
@@ -106,7 +108,7 @@ def evaluate(
 def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any) -> dict[str, Policy]:
     """Return the policies named, loaded; without names all that there are but the teacher."""
     from aegis import evaluation, lifecycle
-    from aegis.hrm import load_policy, resolve_device
+    from aegis.lifecycle.owner import check_teacher, read_owner
     from aegis.promotion import ModelRegistry
 
     fixed = evaluation.fixed_policies()
@@ -121,6 +123,16 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
         wanted = ([IMITATION] if imitating else []) + [name for name in newest if name not in imitating] + list(fixed)
         if not versions:
             tell(f"{folder.folder}: no HRM here: `aegis train --workspace {folder.folder}` makes one to compare")
+    named = {name: (imitating[-1] if imitating else None) if name == IMITATION else name for name in wanted}
+    for name, version in named.items():
+        if name not in (TEACHER, *fixed) and version not in versions:
+            there = ", ".join([TEACHER, *([IMITATION] if imitating else []), *versions, *fixed])
+            fail(f"--policies {name!r}: there is none in {folder.folder}: choose out of {there}")
+    if TEACHER in wanted:
+        lifecycle.existing(folder)
+        check_teacher(read_owner(folder)[0], teacher)
+    from aegis.hrm import load_policy, resolve_device
+
     found: dict[str, Policy] = {}
     for name in wanted:
         if name in fixed:
@@ -129,11 +141,7 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
             with lifecycle.open_store(folder) as store, waiting() as progress:
                 found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell, progress)
         else:
-            version = (imitating[-1] if imitating else None) if name == IMITATION else name
-            if version not in versions:
-                there = ", ".join([TEACHER, *([IMITATION] if imitating else []), *versions, *fixed])
-                fail(f"--policies {name!r}: there is none in {folder.folder}: choose out of {there}")
-            found[name] = load_policy(versions[version].folder, resolve_device(device), "auto")
+            found[name] = load_policy(versions[str(named[name])].folder, resolve_device(device), "auto")
     return found
 
 

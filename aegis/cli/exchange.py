@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, waiting
-from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS
-from aegis.errors import MissingPackageError
+from aegis.cli.admission import check_folder
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source, waiting
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
+from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
+from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -25,35 +27,43 @@ def check(
     data: Annotated[
         Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: as for `aegis train`.")
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="Check this workspace's own decisions.")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help=f"Folder of the agent to train. Default: ./{DEFAULT_WORKSPACE}")
+    ] = None,
 ) -> None:
     """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
     with errors_explained():
         from aegis import lifecycle
 
+        folder = Workspace(workspace or DEFAULT_WORKSPACE)
+        check_folder(folder.folder)
+        decisions = lifecycle.choose_data(data, folder)
+        show_source(decisions)
+
         heading("HRM TRAINING CHECK")
-        if data is None and workspace is not None:
-            decisions = lifecycle.read_workspace_data(Workspace(workspace))
-        else:
-            decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
         show_rejected(decisions.rejected)
-        counted = lifecycle.check_data(decisions.decisions)
+        found = lifecycle.check_data(decisions.decisions)
         problems = []
+        try:
+            lifecycle.check_owner(folder, decisions.teacher.name)
+        except TeacherMismatchError as error:
+            problems.append(str(error))
         say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
-        say(f"{_mark(counted.enough)} {counted.count} decisions in {counted.episodes} episodes")
-        if not counted.enough:
+        say(f"{_mark(found.enough)} {counted(found.count, 'decision')} in {counted(found.episodes, 'episode')}")
+        if not found.enough:
             problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: collect more with `aegis collect`")
-        elif not counted.full:
+        elif not found.full:
             say(f"⚠ fewer than {FULL_TRAINING_DECISIONS}: training works, and warns")
-        if counted.enough and counted.episodes < 2:
+        if found.enough and found.episodes < 2:
             problems.append("a single episode: nothing can be held out")
-        for name, number in counted.actions.items():
-            share = number / max(1, counted.count)
-            rare = number == 0
-            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){' never chosen' if rare else ''}")
-        say(f"{_mark(counted.duplicates == 0, '⚠')} {counted.duplicates} duplicates (the same state and action)")
-        say(f"{_mark(not decisions.rejected, '⚠')} {len(decisions.rejected)} records out of form")
-        say(f"{_mark(counted.without_probabilities == 0, '⚠')} {counted.without_probabilities} without probabilities")
+        for name, number in found.actions.items():
+            share = number / max(1, found.count)
+            rare = number < RARE_ACTION_DECISIONS
+            note = f" hardly to be learned from fewer than {RARE_ACTION_DECISIONS}" if rare else ""
+            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){note}")
+        say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
+        say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
+        say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
         check_model = _find_model_check(problems)
         if decisions.decisions and check_model is not None:
             model = check_model(decisions.decisions, decisions.actions)
@@ -116,9 +126,9 @@ def export(
             policies = None if all_policies or teacher is None else [teacher.name]
             number = export_examples(store, file, policies=policies, metadata=lifecycle.describe_collection(store))
             others = 0 if policies is None else store.count() - number
-        say(f"✓ {number} decisions written to {file}")
+        say(f"✓ {counted(number, 'decision')} written to {file}")
         if others:
-            say(f"  {others} decisions by other policies are left out: --all writes them too")
+            say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
@@ -129,13 +139,14 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
         ):
             fail(f"{folder}: holds something else already: name a new folder")
         from aegis import lifecycle
-        from aegis.hrm import HRMPolicy, export_onnx
 
         with lifecycle.open_store(lifecycle.existing(workspace)) as store, waiting() as progress:
             progress("Loading what an export needs", 0, 0)
             serving = lifecycle.find_serving(store, workspace)
             if serving is None:
                 fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
+            from aegis.hrm import HRMPolicy, export_onnx
+
             examples = lifecycle.heldout_examples(store)
             report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
         say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
@@ -158,13 +169,17 @@ def import_(
         from aegis.agent import RESEARCH_ACTIONS
         from aegis.store import import_examples
 
+        check_folder(workspace)
         data = lifecycle.read_training_data(file)
+        if data.decisions:
+            lifecycle.check_owner(Workspace(workspace), data.teacher.name)
         with lifecycle.open_store(Workspace(workspace)) as store:
             if data.decisions:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
             report = import_examples(store, file, RESEARCH_ACTIONS)
         show_rejected(report.rejected)
-        say(f"✓ {report.added} decisions added, {report.already_there} already there, {len(report.rejected)} refused")
+        others = f"{report.already_there} already there, {len(report.rejected)} refused"
+        say(f"✓ {counted(report.added, 'decision')} added, {others}")
     if report.rejected and not report.added and not report.already_there:
         raise typer.Exit(BAD_INPUT)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aegis.cli.admission import check_device, check_improvement
 from aegis.cli.agent import DeviceOption, LivedOption, WorkspaceOption
 from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
@@ -61,9 +62,11 @@ def improve(
         config = ReinforceConfig(
             every=rl_every, learning_rate=lr, discount=gamma, entropy=entropy, kl=kl, temperature=temperature
         )
+        check_device(device)
         if report is not None:
             check_writable(report, "--report")
         folder = lifecycle.existing(Workspace(workspace))
+        check_improvement(folder, decisions, worlds, config.every)
         improved = run_improvement(folder, decisions, config, worlds=worlds, lived=lived, seed=seed, device=device)
         if report is not None:
             write_json(report, improved.to_record())

@@ -28,10 +28,10 @@ def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
             questions.expire(now)
             proposals.lapse(now)
             waiting, pending = questions.waiting(), proposals.pending()
-            say(f"{len(waiting)} questions wait for an answer (aegis answer NUMBER TEXT):")
+            say(f"Questions that wait for an answer (aegis answer NUMBER TEXT): {len(waiting)}")
             for asked in waiting:
                 say(f"  {asked.id}: {asked.question}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
-            say(f"{len(pending)} proposals wait for approval (aegis approve NUMBER, aegis reject NUMBER):")
+            say(f"Proposals that wait for approval (aegis approve NUMBER, aegis reject NUMBER): {len(pending)}")
             for queued in pending:
                 say(f"  {queued.id}: {queued.words}, because {queued.reason}")
             for queued in proposals.decided():

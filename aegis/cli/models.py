@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import getpass
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +18,7 @@ from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
+    from aegis.lifecycle import Refusal
     from aegis.promotion import ModelEvent, ModelRegistry, ModelVersion
 
 _REASON_CHARACTERS = 300
@@ -37,10 +41,12 @@ def models(
         folder = lifecycle.existing(Workspace(workspace))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
-            versions, events, served = registry.models(), registry.events(), registry.serving()
+            versions = [_with_calibration(version) for version in registry.models()]
+            events, served = registry.events(), registry.serving()
             watch = lifecycle.read_watch(store, registry, served.name) if served else None
             trial = lifecycle.read_trial(store, registry)
             drift = lifecycle.read_drift_count(store, served.name) if served else None
+            refusals = lifecycle.read_refusals(store)
             if as_json:
                 document = {
                     "serving": served.name if served else None,
@@ -49,11 +55,13 @@ def models(
                     "watch": watch.evidence() if watch else None,
                     "drift": drift._asdict() if drift else None,
                     "candidate": trial.to_record() if trial else None,
+                    "refused": [refusal.to_record() for refusal in refusals],
                 }
                 say(json.dumps(document, indent=2))
                 return
             if not versions:
-                say(f"{workspace}: no HRM was kept yet: `aegis train` makes one")
+                say(f"{workspace}: no HRM was kept yet: `aegis train --workspace {workspace}` makes one")
+                _show_refusals(refusals)
                 return
             say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")
             for version in versions:
@@ -67,6 +75,7 @@ def models(
             say("")
             for event in events:
                 say(f"{event.at[:19]}  {_describe(event)}")
+            _show_refusals(refusals)
 
 
 def promote(
@@ -126,6 +135,33 @@ def rollback(
             reason = _settle(f"Roll back from {served.name} to {target or 'the teacher'}?", reason, yes)
             registry.roll_back(target, getpass.getuser(), reason)
             say(f"✓ {target or 'the teacher'} serves")
+
+
+def _with_calibration(version: ModelVersion) -> ModelVersion:
+    """Return a version whose calibration error is the one with its temperature, also where an earlier AEGIS made it."""
+    from aegis.errors import CheckpointError
+    from aegis.promotion import read_answers
+
+    figures = dict(version.figures)
+    if figures.get("calibration_error") is None or "calibration_error_raw" in figures:
+        return version
+    figures["calibration_error_raw"] = figures.pop("calibration_error")
+    with contextlib.suppress(CheckpointError):
+        figures["calibration_error"] = read_answers(version.folder).errors()[1]
+    return dataclasses.replace(version, figures=figures)
+
+
+def _show_refusals(refusals: Sequence[Refusal]) -> None:
+    """Print the candidates that the gate refused, of which nothing is kept but the verdict."""
+    if not refusals:
+        return
+    say("")
+    say("Refused by the gate (not kept):")
+    for refusal in refusals:
+        accuracy = "" if refusal.accuracy is None else f", accuracy {refusal.accuracy:.2%}"
+        say(f"{refusal.at[:19]}  training {refusal.training} on {refusal.decisions:,} decisions{accuracy}")
+        for rule in refusal.rules:
+            say(f"    {clean_text(rule, _REASON_CHARACTERS)}")
 
 
 def _find(registry: ModelRegistry, name: str) -> ModelVersion:

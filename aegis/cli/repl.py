@@ -150,6 +150,7 @@ def prompt(
             backend=backend,
             seed=seed,
         )
+        options.check()
         session = Session(options)
         try:
             Repl(session).run()

@@ -28,10 +28,11 @@ from rich.progress import (
 
 from aegis.errors import AegisError
 from aegis.packages import explain
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 
 if TYPE_CHECKING:
     from aegis import types
+    from aegis.lifecycle import TrainingData
     from aegis.store import RejectedRecord
 
 WIDTH = 70
@@ -58,6 +59,11 @@ def fail(message: str) -> NoReturn:
     """Print an error and leave with the exit code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise typer.Exit(BAD_INPUT)
+
+
+def show_source(decisions: TrainingData) -> None:
+    """Say which decisions a command works on: the first line of what it prints."""
+    say(f"Decisions: {decisions.describe()}")
 
 
 def check_writable(path: Path, option: str) -> None:
@@ -101,7 +107,7 @@ def show_rejected(rejected: Sequence[RejectedRecord]) -> None:
     """Name the records that were refused, the first ones by position and reason."""
     if not rejected:
         return
-    print(f"⚠ {len(rejected)} records refused (the others are used):", file=sys.stderr)
+    print(f"⚠ {counted(len(rejected), 'record')} refused (the others are used):", file=sys.stderr)
     for record in rejected[:SHOWN_RECORDS]:
         print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
     if len(rejected) > SHOWN_RECORDS:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aegis.cli.admission import check_agent
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
     AgentConfig,
@@ -27,7 +28,7 @@ from aegis.config import (
     WatchConfig,
 )
 from aegis.errors import ConfigError
-from aegis.lifecycle import RunEvent
+from aegis.lifecycle.event import RunEvent
 from aegis.packages import require
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Policy, Progress, State, Teacher
@@ -65,6 +66,10 @@ class SessionOptions:
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
+
+    def check(self) -> None:
+        """Raise an `AegisError` for what the agent could not be started with, before anything is loaded or made."""
+        check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
 
 
 class SharedTeacher:

@@ -148,7 +148,6 @@ def start(
     """
     with errors_explained():
         from aegis.cli.session import Session, SessionOptions, read_model_config
-        from aegis.cli.watch import watch
 
         options = SessionOptions(
             workspace=Workspace(workspace),
@@ -179,6 +178,9 @@ def start(
             backend=backend,
             seed=seed,
         )
+        options.check()
+        from aegis.cli.watch import watch
+
         code = watch(Session(options), headless=headless, as_json=log_format == "json")
     if code:
         raise typer.Exit(code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
+from aegis.cli.admission import check_device, check_folder
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
@@ -16,10 +17,12 @@ from aegis.cli.screen import (
     progress_bar,
     say,
     show_rejected,
+    show_source,
     write_json,
 )
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
 from aegis.packages import require
+from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="JSON or JSONL file of decisions. Default: with --workspace its own, else those AEGIS ships."
+            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
+            " AEGIS ships."
         ),
     ] = None,
     workspace: Annotated[
@@ -98,15 +102,20 @@ def _run(
     report: Path | None,
 ) -> TrainingOutcome:
     from aegis import lifecycle
-    from aegis.hrm import resolve_device
 
     folder = Workspace(workspace or DEFAULT_WORKSPACE)
     if report is not None:
         check_writable(report, "--report")
-    if data is None and workspace is not None:
-        decisions = lifecycle.read_workspace_data(folder)
-    else:
-        decisions = lifecycle.read_training_data(data or lifecycle.shipped_data())
+    check_folder(folder.folder)
+    check_device(device)
+    if resume and not any(folder.checkpoints.glob("epoch-*")):
+        fail(f"--resume: no checkpoint to resume from in {folder.checkpoints}: leave --resume out")
+    decisions = lifecycle.choose_data(data, folder)
+    show_source(decisions)
+    lifecycle.check_enough(decisions)
+    lifecycle.check_owner(folder, decisions.teacher.name)
+    from aegis.hrm import resolve_device
+
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
     with progress_bar() as bar:
         task = bar.add_task("", visible=False)
@@ -124,7 +133,7 @@ def _run(
             if epochs_done:
                 say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
             else:
-                say(f"Training HRM for {training.epochs} epochs...")
+                say(f"Training HRM for {counted(training.epochs, 'epoch')}...")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
             bar.update(
@@ -181,11 +190,10 @@ def _improve(workspace: Workspace, decisions: int, seed: int, device: str) -> No
 def _show_figures(outcome: TrainingOutcome) -> None:
     measured = outcome.agreement
     low, high = measured.interval
-    raw, fitted = outcome.answers.errors()
     rows = [
         ("Held-out decisions", f"{measured.n} ({_describe_split(outcome)})"),
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
-        ("Calibration error", f"{raw:.2%}, {fitted:.2%} with its temperature"),
+        ("Calibration error", _describe_calibration(outcome)),
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
@@ -203,10 +211,15 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         recall = f"{metrics.recall:.2%}" if metrics.count else "-"
         say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
     if outcome.split.too_new:
-        say(f"  ({outcome.split.too_new} decisions not trained on: no older than the held-out ones)")
+        say(f"  ({counted(outcome.split.too_new, 'decision')} not trained on: no older than the held-out ones)")
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")
+
+
+def _describe_calibration(outcome: TrainingOutcome) -> str:
+    raw, fitted = outcome.answers.errors()
+    return f"{fitted:.2%} with its temperature ({raw:.2%} without)"
 
 
 def _describe_split(outcome: TrainingOutcome) -> str:
@@ -228,8 +241,8 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
     say("")
     if outcome.serving is None:
         say(f"❌ The HRM does not take over: the agent stays on {teacher.name}.")
-        for reason in outcome.verdict.reasons:
-            say(f"  - {reason}")
+        for line in outcome.verdict.lines:
+            say(f"  {line}")
         say("  What would help:")
         for advice in outcome.verdict.advice:
             say(f"  - {advice}")

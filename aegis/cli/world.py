@@ -14,7 +14,7 @@ from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
-    from aegis.store import DecisionStore
+    from aegis.store import DecisionStore, TeacherClaim
     from aegis.types import Policy, Progress, Teacher
 
 SearchOption = Annotated[
@@ -67,6 +67,27 @@ class EndpointOptions:
     max_cost: float | None = None
     prices: str = ""
 
+    def to_config(self) -> EndpointConfig:
+        """Return the limits that they set; raises `ConfigError` for one that is none."""
+        from aegis.teachers import parse_prices
+
+        limits: dict[str, Any] = {
+            "requests_per_minute": self.requests_per_minute,
+            "max_tokens": self.max_tokens,
+            "max_cost": self.max_cost,
+        }
+        return EndpointConfig(**limits | parse_prices(self.prices))
+
+
+def teacher_name(claim: TeacherClaim | None, name: str, options: EndpointOptions) -> str:
+    """Return a teacher's name with the address of `--base-url`; `auto` there is the workspace's own teacher."""
+    from aegis.teachers import at_address, loadable_name
+
+    if not options.base_url:
+        return name
+    own = loadable_name(claim.name, claim.source) if claim is not None else name
+    return at_address(own if name == "auto" else name, options.base_url)
+
 
 def make_search(names: str, workspace: Workspace, say: Callable[[str], None]) -> SearchChain:
     """Make the search that `--search` names, with its cache in the workspace; say hears of its troubles."""
@@ -94,19 +115,10 @@ def load_teacher(
     progress("Loading what a teacher needs", 0, 0)
     from aegis import lifecycle
     from aegis.store import UsageLedger
-    from aegis.teachers import OpenAITeacher, at_address, loadable_name, parse_prices
+    from aegis.teachers import OpenAITeacher
 
-    claim = store.teacher()
-    if options.base_url:
-        own = loadable_name(claim.name, claim.source) if claim is not None else name
-        name = at_address(own if name == "auto" else name, options.base_url)
-    limits: dict[str, Any] = {
-        "requests_per_minute": options.requests_per_minute,
-        "max_tokens": options.max_tokens,
-        "max_cost": options.max_cost,
-    }
-    config = EndpointConfig(**limits | parse_prices(options.prices))
-    teacher = lifecycle.load_teacher_for(store, name, device, say, progress)
+    config = options.to_config()
+    teacher = lifecycle.load_teacher_for(store, teacher_name(store.teacher(), name, options), device, say, progress)
     progress("", 0, 0)
     if isinstance(teacher, OpenAITeacher):
         teacher.close()

@@ -181,7 +181,12 @@ class EndpointConfig:
         check(self.max_cost is None or priced, "--max-cost needs --prices IN,OUT: what a million tokens cost")
 
 
+RARE_ACTION_DECISIONS = 30
+"""Teacher's decisions for an action below which an HRM can hardly learn it. A fifth of them is held out: with fewer
+than six there, even one that finds each has not shown, at 95%, that it finds the action more often than not."""
 SPLITS = ("auto", "newest", "seed")
+BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
+"""What may compute an HRM's decisions; see `aegis.hrm.load_policy`"""
 
 
 @dataclass(frozen=True, slots=True)

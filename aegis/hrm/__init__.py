@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.hrm.backend import BACKENDS, load_policy
+    from aegis.config import BACKENDS
+    from aegis.hrm.backend import load_policy
     from aegis.hrm.base import base_of
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
 from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from aegis.hrm.export import Example
     from aegis.hrm.policy import HRMPolicy
 
-BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
 EXPORT_FOLDER = "onnx"
 
 

@@ -4,7 +4,9 @@ collection   a workspace opened, its agent made and run
 data         decisions to learn from, their split, and whether they are fit
 audit        states on both sides of the split, and the accuracy that rests on them
 judgement    phases 2 and 3 in this process: train, judge, let serve
+owner        whose a workspace is, and whether a teacher may decide there
 policy       the teacher, or the HRM that serves, loaded
+refusal      what the gate said of a training, rule by rule
 standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
         DataCheck,
         TrainingData,
         check_data,
+        check_enough,
+        choose_data,
         read_training_data,
         read_workspace_data,
         shipped_data,
@@ -57,10 +61,18 @@ if TYPE_CHECKING:
     from aegis.lifecycle.improvement import Improved, improve
     from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
     from aegis.lifecycle.memory import peak_rss_mb
+    from aegis.lifecycle.owner import check_owner
     from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
+    from aegis.lifecycle.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.stage import Trial, read_trial
-    from aegis.lifecycle.standing import Standing, TrainingProgress, read_standing
+    from aegis.lifecycle.standing import (
+        Standing,
+        TrainingProgress,
+        describe_rare_actions,
+        find_rare_actions,
+        read_standing,
+    )
     from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
     from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
 
@@ -71,8 +83,8 @@ _ROOMS = {
         "run_agent",
     ),
     "data": (
-        *("DataCheck", "TrainingData", "check_data", "read_training_data", "read_workspace_data", "shipped_data"),
-        "split_data",
+        *("DataCheck", "TrainingData", "check_data", "check_enough", "choose_data", "read_training_data"),
+        *("read_workspace_data", "shipped_data", "split_data"),
     ),
     "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "earning": ("is_learning",),
@@ -80,10 +92,12 @@ _ROOMS = {
     "improvement": ("Improved", "improve"),
     "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "memory": ("peak_rss_mb",),
+    "owner": ("check_owner",),
     "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
+    "refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
     "stage": ("Trial", "read_trial"),
-    "standing": ("Standing", "TrainingProgress", "read_standing"),
+    "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "trainer": ("TrainerProcess", "carry_out_training"),
     "watch": ("ServingWatch", "describe_watch", "read_watch"),
 }
@@ -94,6 +108,7 @@ __all__ = [
     "DriftCount",
     "DriftWatch",
     "Improved",
+    "Refusal",
     "RunEvent",
     "Runner",
     "ServingWatch",
@@ -106,10 +121,15 @@ __all__ = [
     "audit_data",
     "carry_out_training",
     "check_data",
+    "check_enough",
+    "check_owner",
+    "choose_data",
     "claim_for",
     "describe_collection",
+    "describe_rare_actions",
     "describe_watch",
     "existing",
+    "find_rare_actions",
     "find_serving",
     "heldout_examples",
     "improve",
@@ -121,6 +141,7 @@ __all__ = [
     "open_store",
     "peak_rss_mb",
     "read_drift_count",
+    "read_refusals",
     "read_standing",
     "read_training_data",
     "read_trial",
@@ -131,6 +152,7 @@ __all__ = [
     "split_data",
     "train_and_judge",
     "train_candidate",
+    "verdict_lines",
 ]
 
 __getattr__ = on_demand(__name__, _ROOMS)

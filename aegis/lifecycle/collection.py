@@ -92,7 +92,8 @@ def existing(workspace: Workspace) -> Workspace:
     """Return the workspace if it has a database; raises `StoreError` where there is none."""
     if not workspace.database.exists():
         raise StoreError(
-            f"{workspace.folder}: no workspace here: run `aegis collect --workspace {workspace.folder}` first"
+            f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
+            f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"
         )
     return workspace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,15 @@ class TrainingData:
     """Episodes in which the teacher decided or labelled only a part: learned from, and no measure of accuracy"""
     labelled: int = 0
     """Of the decisions, how many others made and the teacher labelled"""
+    shipped: bool = False
+    """Whether they are those that AEGIS ships"""
+    why: str = ""
+    """Why these and no others, where that is not plain"""
+
+    def describe(self) -> str:
+        """Return how many they are and whose, e.g. `1,100 shipped with AEGIS`."""
+        whose = f"of {self.source}/" if self.own else "shipped with AEGIS" if self.shipped else f"of {self.source}"
+        return f"{len(self.decisions):,} {whose}" + (f" ({self.why})" if self.why else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,40 @@ class DataCheck:
     @property
     def full(self) -> bool:
         return self.count >= FULL_TRAINING_DECISIONS
+
+
+def choose_data(data: Path | None, workspace: Workspace) -> TrainingData:
+    """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
+    shipped ones.
+
+    A workspace's own come first where they are enough to train on; its `why` says what decided. Raises `DataError` when
+    the file as a whole can't be read.
+    """
+    if data is not None:
+        return read_training_data(data)
+    try:
+        own = read_workspace_data(workspace)
+    except NotEnoughDataError:
+        own = None
+    if own is not None and len(own.decisions) >= MIN_TRAINING_DECISIONS:
+        return own
+    shipped = read_training_data(shipped_data())
+    if own is None or not len(own.decisions):
+        return replace(shipped, shipped=True)
+    why = (
+        f"{workspace.folder}/ has {len(own.decisions)} of its own and training needs {MIN_TRAINING_DECISIONS}:"
+        f" `aegis collect --workspace {workspace.folder}` adds to them"
+    )
+    return replace(shipped, shipped=True, why=why)
+
+
+def check_enough(data: TrainingData) -> None:
+    """Raise `NotEnoughDataError` where there are too few decisions to train on."""
+    if len(data.decisions) < MIN_TRAINING_DECISIONS:
+        raise NotEnoughDataError(
+            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
+            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
+        )
 
 
 def read_training_data(path: Path) -> TrainingData:

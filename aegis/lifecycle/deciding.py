@@ -73,12 +73,15 @@ class Deciding:
         """Return lines that say who decided, where it was divided."""
         lines = []
         for one in self._deferring:
-            total = max(1, one.kept + one.deferred)
-            teacher = one.teacher.name if one.deferred else "the teacher"
+            total = one.kept + one.deferred
+            if not one.deferred:
+                lines.append(f"{one.policy.name} decided all {total}: none was handed to the teacher")
+                continue
+            why = [f"its confidence was below {one.defer_below:g}"] if one.defer_below else []
+            why += [f"the state was unlike those in training ({one.unlike} were)"] if one.unlike else []
             lines.append(
-                f"{one.policy.name} decided {one.kept} ({one.kept / total:.0%}), {teacher} the {one.deferred}"
-                f" in which the confidence was below {one.defer_below:g}"
-                + (f" or the state unlike those in training ({one.unlike})" if one.knows_drift else "")
+                f"{one.policy.name} decided {one.kept} of {total} ({one.kept / total:.0%}),"
+                f" {one.teacher.name} the other {one.deferred}, where {' or '.join(why)}"
             )
         return lines
 

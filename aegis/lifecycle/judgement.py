@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aegis.config import MIN_TRAINING_DECISIONS, GateConfig, HRMConfig, TrainingConfig, training_settings
-from aegis.errors import CheckpointError, NotEnoughDataError, TeacherMismatchError
+from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.data import TrainingData, split_dataset
+from aegis.lifecycle.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.memory import peak_rss_mb
+from aegis.lifecycle.owner import check_owner
 from aegis.promotion import (
     Agreement,
     HeldoutAnswers,
@@ -114,6 +115,7 @@ class TrainingOutcome:
             "interval": list(self.agreement.interval),
             "majority": self.agreement.majority,
             "calibration_error": self.agreement.calibration_error,
+            "calibration_error_raw": self.agreement.calibration_error_raw,
             "temperature": self.answers.temperature,
             "parameters": self.run.policy.parameters,
         }
@@ -137,7 +139,7 @@ class TrainingOutcome:
                 "majority": self.agreement.majority,
                 "chance": self.agreement.chance,
                 "calibration_error": self.agreement.calibration_error,
-                "calibration_error_fitted": self.answers.errors()[1],
+                "calibration_error_raw": self.agreement.calibration_error_raw,
                 "temperature": self.answers.temperature,
                 "baseline_logreg": self.baseline_logreg,
                 "baseline_ridge": self.baseline_ridge,
@@ -196,7 +198,7 @@ def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, 
         for result in outcome.run.epochs:
             log.add_epoch(record.id, asdict(result), now)
         status = "refused" if outcome.serving is None else "switched"
-        log.end(record.id, status, "; ".join(outcome.verdict.reasons), outcome.to_report(), now)
+        log.end(record.id, status, "; ".join(outcome.verdict.lines), outcome.to_report(), now)
 
 
 def train_candidate(
@@ -214,19 +216,11 @@ def train_candidate(
     checkpoints: Path | None = None,
 ) -> TrainingOutcome:
     """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
-    if len(data.decisions) < MIN_TRAINING_DECISIONS:
-        raise NotEnoughDataError(
-            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
-            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
-        )
+    check_enough(data)
+    check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
-        owner, judged_until = store.teacher(), _judged_until(store)
+        judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
-    if owner is not None and owner.name != data.teacher.name:
-        raise TeacherMismatchError(
-            f"{workspace.folder} belongs to the teacher {owner.name}; these decisions are {data.teacher.name}'s:"
-            " use another --workspace"
-        )
     codec = StateCodec()
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
     split = split_dataset(data, dataset, training)
@@ -238,24 +232,24 @@ def train_candidate(
     seconds = time.perf_counter() - started
     answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
     labels: list[int] = dataset.labels[split.heldout].tolist()
+    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
+    kept = keep_answers(answers, labels, episodes, data.actions.names)
     agreement = measure_agreement(
         [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
         gate.confidence,
-        answers,
+        kept.errors(),
     )
     train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
     heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
-    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
-    milliseconds = time_policy(run.policy, sample, data.actions)
+    kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
     drift = fit_drift(
         run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
         run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
     )
-    kept = keep_answers(answers, labels, episodes, data.actions.names, milliseconds)
     return TrainingOutcome(
         run=run,
         agreement=agreement,

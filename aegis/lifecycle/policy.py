@@ -11,6 +11,7 @@ from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
 from aegis.lifecycle.collection import find_serving
 from aegis.lifecycle.data import read_training_data, shipped_data, split_data
+from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import Decision, Policy, Progress, Teacher
@@ -72,11 +73,9 @@ def load_teacher_for(
         try:
             teacher = load_teacher(name, device, say, progress)
         except TeacherError as error:
-            raise TeacherError(
-                f"this workspace's decisions are {claim.name}'s, from {claim.source}, which can't decide here: train on"
-                f" them (`aegis train`), or let another teacher decide in another --workspace ({error})"
-            ) from error
+            raise owner_is_missing(claim, error) from error
     else:
+        check_teacher(claim, name, needed=False)
         teacher = load_teacher(name, device, say, progress)
     claim_for(store, teacher)
     return teacher

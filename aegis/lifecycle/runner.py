@@ -40,7 +40,7 @@ from aegis.lifecycle.learning import Learning
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.rollout import Rollout, unmixed
 from aegis.lifecycle.standing import AGENT_KEY
-from aegis.lifecycle.supervisor import TrainingSupervisor
+from aegis.lifecycle.supervisor import TrainingSupervisor, tell_rare_actions
 from aegis.lifecycle.takeover import Takeover
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.lifecycle.tuning import Tuning
@@ -202,6 +202,7 @@ class Runner:
             watch.close()
             rollout.close()
             takeover.close()
+            tell_rare_actions(store, self.config.collect, self._tell)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:

@@ -10,14 +10,22 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aegis.config import PHASE_1_DECISIONS, ReinforceConfig, RunConfig
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import (
+    MIN_TRAINING_DECISIONS,
+    PHASE_1_DECISIONS,
+    RARE_ACTION_DECISIONS,
+    ReinforceConfig,
+    RunConfig,
+)
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.earning import read_earning, read_state
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.refusal import verdict_lines
 from aegis.lifecycle.stage import read_trial
 from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
@@ -55,6 +63,8 @@ class TrainingProgress:
     checkpoints: tuple[str, ...]
     verdict: str
     """Why it ended as it did; '' while it runs"""
+    rules: tuple[str, ...] = ()
+    """What the gate said: a line for each rule, with ✓ or ✗, the broken ones first; where it failed, the reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,8 @@ class Standing:
     """Among the newest 100 decisions"""
     vain_searches: int = 0
     """Of these, those that found nothing new"""
+    rare_actions: Mapping[str, int] = field(default_factory=dict)
+    """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
 
     @property
     def remaining(self) -> int:
@@ -155,6 +167,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     trial = read_trial(store, ModelRegistry(store, workspace))
     recent = count_recent_searches(store.database)
+    target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or trial))
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
@@ -166,7 +179,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         serving=served.name if served else teacher,
         using_hrm=served is not None,
         collected=collected,
-        target=next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or trial)),
+        target=target,
         decisions=sum(tally.decisions for tally in tallies),
         actions={tally.action: tally.decisions for tally in own},
         mean_gained=_sum(own, "gained") / known if known else None,
@@ -177,6 +190,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         candidate=trial.candidate.name if trial else None,
         stage=trial.candidate.stage if trial else "",
         trial=trial.describe() if trial else "",
+        rare_actions=find_rare_actions(_by_action(own), target),
         rl_updates=ImprovementLog(store.database).count(),
         improvement=_read_improvement(store, workspace),
         waiting=tuple(read_waiting(store.database, utc_now())),
@@ -200,6 +214,35 @@ def next_training_at(
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
 
 
+def find_rare_actions(actions: Mapping[str, int], target: int) -> dict[str, int]:
+    """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
+
+    target: decisions at which the training starts; before that it counts what there will be at the same pace. Nothing
+    is told of fewer decisions than a training needs.
+    """
+    total = sum(actions.values())
+    if total < MIN_TRAINING_DECISIONS:
+        return {}
+    expected = max(1.0, target / total)
+    counts = {name: actions.get(name, 0) for name in RESEARCH_ACTIONS.names}
+    rare = {name: count for name, count in counts.items() if count * expected < RARE_ACTION_DECISIONS}
+    return dict(sorted(rare.items(), key=lambda item: item[1]))
+
+
+def describe_rare_actions(rare: Mapping[str, int]) -> str:
+    """Return which actions an HRM can hardly learn and what to do, in one line; '' where there is none."""
+    if not rare:
+        return ""
+    shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
+    meets = sorted(rare.keys() & {"ask_human", "propose_improvement"})
+    advice = (
+        "look into `aegis inbox` while it collects (it then knows that you are here), or collect with --vary-presence"
+        if meets
+        else "collect more"
+    )
+    return f"An HRM can hardly learn {shown}: {RARE_ACTION_DECISIONS} examples of each are the least: {advice}"
+
+
 def read_agent(store: DecisionStore) -> dict[str, Any]:
     """Return what the agent that runs, or ran, by itself last said of itself."""
     text = store.get_meta(AGENT_KEY)
@@ -220,7 +263,7 @@ def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bo
 
 def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) -> TrainingProgress:
     done = log.epochs(record.id)
-    last = done[-1] if done else {}
+    last, rules = done[-1] if done else {}, verdict_lines(record)
     return TrainingProgress(
         number=record.id,
         status="passed" if "stage" in record.report else record.status,
@@ -231,7 +274,8 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         loss=last.get("loss"),
         heldout_accuracy=last.get("heldout_accuracy"),
         checkpoints=tuple(path.name for path in _checkpoints(workspace.checkpoints)),
-        verdict=record.reason,
+        verdict="; ".join(rules),
+        rules=rules,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from aegis.config import GateConfig, RunConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.standing import next_training_at
+from aegis.lifecycle.refusal import verdict_lines
+from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
 from aegis.lifecycle.trainer import TrainerProcess
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, LabelBook, TrainingLog, TrainingRecord, read_tallies
@@ -19,6 +20,18 @@ ATTEMPTS = 3
 """Times in a row that a training process may end without an epoch more, before the training counts as failed."""
 
 Tell = Callable[[str, str, dict[str, Any]], None]
+
+
+def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
+    """Tell which actions an HRM can hardly learn from the teacher's decisions so far, where there are some.
+
+    target: decisions at which the training starts.
+    """
+    claim = store.teacher()
+    actions = {t.action: t.decisions for t in read_tallies(store.database) if claim and t.policy == claim.name}
+    rare = find_rare_actions(actions, target)
+    if rare:
+        tell("rare_actions", describe_rare_actions(rare), {"actions": rare})
 
 
 class TrainingSupervisor:
@@ -95,6 +108,7 @@ class TrainingSupervisor:
             f"training {record.id} on {record.decisions} decisions beside the agent{resumed}",
             fields,
         )
+        tell_rare_actions(self._store, record.decisions, self._tell)
 
     def _start(self, record: TrainingRecord) -> None:
         done = len(self._log.epochs(record.id))
@@ -131,6 +145,8 @@ class TrainingSupervisor:
         accuracy = record.report.get("heldout", {}).get("accuracy")
         stage = record.report.get("stage")
         status = "passed" if stage else record.status
-        fields = {"training": record.id, "status": status, "reason": record.reason, "accuracy": accuracy}
+        rules = verdict_lines(record)
+        fields = {"training": record.id, "status": status, "reason": record.reason, "rules": list(rules)}
         follows = f" and begins with {stage}" if stage else ""
-        self._tell("training_ended", f"training {record.id} {status}{follows}: {record.reason}", fields)
+        text = f"training {record.id} {status}{follows}: {'; '.join(rules)}"
+        self._tell("training_ended", text, fields | {"accuracy": accuracy})

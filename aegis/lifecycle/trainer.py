@@ -198,7 +198,7 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
             registry.promote(outcome.save, figures, reason=reason)
         status = "switched"
     report["verdict"]["switched"] = outcome.verdict.passed and "stage" not in report
-    TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.reasons), report, utc_now())
+    TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.lines), report, utc_now())
 
 
 def _environment() -> dict[str, str]:

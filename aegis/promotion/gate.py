@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegis.config import GateConfig
-from aegis.promotion.metrics import Agreement
+
+if TYPE_CHECKING:
+    from aegis.promotion.metrics import Agreement  # scikit-learn with it, which a verdict is read without
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,13 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Every rule with what was measured, one sentence each."""
-        return tuple(rule.text for rule in self.rules)
+        """Every rule with what was measured, one sentence each, the broken ones first."""
+        return tuple(rule.text for rule in _broken_first(self.rules))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The reasons as they are shown, each with a mark: ✓ for a rule that is kept, ✗ for a broken one."""
+        return mark_rules(self.to_record()["rules"])
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -48,6 +56,20 @@ class Verdict:
             "rules": [asdict(rule) for rule in self.rules],
             "advice": list(self.advice),
         }
+
+
+def mark_rules(rules: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the rules of a verdict's record as `Verdict.lines` are; rules out of form are left out."""
+    known = [rule for rule in rules if {"passed", "text"} <= rule.keys()]
+    return tuple(f"{'✓' if rule['passed'] else '✗'} {rule['text']}" for rule in sorted(known, key=_is_kept))
+
+
+def _is_kept(rule: Mapping[str, Any]) -> bool:
+    return bool(rule["passed"])
+
+
+def _broken_first(rules: Sequence[Rule]) -> list[Rule]:
+    return sorted(rules, key=lambda rule: rule.passed)
 
 
 def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) -> Verdict:
@@ -62,13 +84,19 @@ def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) 
         _knows_every_action(agreement, config),
     ]
     if agreement.calibration_error is not None:
-        text = f"calibration error of {agreement.calibration_error:.2%} (reported, not judged)"
+        text = describe_calibration(agreement.calibration_error, agreement.calibration_error_raw)
         rules.append(Rule("calibration", True, text, agreement.calibration_error))
     if cooling_decisions > 0:
         text = f"an HRM was rolled back: {cooling_decisions} more decisions before another one may take over"
         rules.append(Rule("cooling_down", False, text, cooling_decisions, 0.0))
     verdict = Verdict(tuple(rules), ())
     return verdict if verdict.passed else Verdict(tuple(rules), _advice(verdict))
+
+
+def describe_calibration(error: float, raw: float | None) -> str:
+    """Return the sentence on the calibration error; raw: the error before the temperature, where it is known."""
+    before = "" if raw is None else f", {raw:.2%} without"
+    return f"calibration error of {error:.2%} with its temperature{before} (reported, not judged)"
 
 
 def _reaches_threshold(agreement: Agreement, config: GateConfig) -> Rule:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aegis.promotion.calibration import calibration_error
 from aegis.promotion.interval import share_interval
 
 
@@ -37,7 +36,10 @@ class Agreement:
     chance: float = 0.0
     """Accuracy expected of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
     calibration_error: float | None = None
-    """Expected difference between the probability of the action picked and being right; None: not measured"""
+    """Expected difference between the probability of the action picked and being right, with the fitted temperature;
+    None: not measured"""
+    calibration_error_raw: float | None = None
+    """The same of the policy's own probabilities, without the temperature"""
 
 
 def measure_agreement(
@@ -46,20 +48,19 @@ def measure_agreement(
     train_labels: Sequence[int],
     names: Sequence[str],
     confidence: float = 0.95,
-    probabilities: Sequence[Sequence[float]] | None = None,
+    calibration_errors: tuple[float | None, float | None] = (None, None),
 ) -> Agreement:
     """Measure predictions against the teacher's choices, both as places in the action list.
 
-    probabilities: the policy's own, one row for each prediction; without them the calibration is not measured. Raises
-    `ValueError` when there are no held-out labels or the lengths differ.
+    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` when
+    there are no held-out labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
     commonest = int(np.bincount(train_labels, minlength=len(names)).argmax())
     pairs = np.asarray(labels) * len(names) + np.asarray(predicted)
     confusion = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
-    error = None if probabilities is None else calibration_error(np.asarray(probabilities), np.asarray(labels))
-    return agreement_of(confusion, commonest, names, confidence, error)
+    return agreement_of(confusion, commonest, names, confidence, calibration_errors)
 
 
 def agreement_of(
@@ -67,7 +68,7 @@ def agreement_of(
     commonest: int,
     names: Sequence[str],
     confidence: float = 0.95,
-    calibration_error: float | None = None,
+    calibration_errors: tuple[float | None, float | None] = (None, None),
 ) -> Agreement:
     """Return the agreement of counted answers: (A, A), the teacher's actions in rows and the policy's in columns.
 
@@ -90,5 +91,6 @@ def agreement_of(
             for place, name in enumerate(names)
         },
         chance=float(counts @ picked) / total**2,
-        calibration_error=calibration_error,
+        calibration_error=calibration_errors[1],
+        calibration_error_raw=calibration_errors[0],
     )

