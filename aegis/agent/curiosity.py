@@ -6,6 +6,7 @@ its topic asks about it when it has nothing else to ask.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Curiosity:
         The terms left over are kept as gaps of the topic.
         """
         opened = 0
-        for term in new_terms(text, title):
+        for term in _terms(text, title):
             if self._is_known(term):
                 continue
             if opened < self._questions_per_item and self.raise_question(question_on(term), goal, episode, title, now):
@@ -139,6 +140,11 @@ class Curiosity:
                 " WHERE NOT EXISTS (SELECT 1 FROM questions WHERE id = ?1) ON CONFLICT (id) DO NOTHING",
                 (question, clean_text(term), topic, clean_text(met_in), now.isoformat()),
             )
+
+
+@functools.lru_cache(maxsize=8192)  # simulated worlds read the same passages again and again
+def _terms(text: str, title: str) -> tuple[str, ...]:
+    return tuple(new_terms(text, title))
 
 
 def question_on(term: str) -> str:

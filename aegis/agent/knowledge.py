@@ -5,6 +5,7 @@ It fetches nothing itself.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ MAX_ITEM_CHARACTERS = 2000
 LEAST_RESEMBLANCE = 0.85
 """The share of its word triples that an item has in common with one that it is a near duplicate of."""
 _CANDIDATES = 8
+_BANDS_KEPT = 8192
+"""Simulated worlds find the same passages again and again"""
 _WEIGHTS = "bm25(knowledge_words, 4.0, 1.0, 2.0)"
 """How much a word counts in the title, the text and the topic."""
 _FIELDS = "k.id, k.topic, k.title, k.text, k.source, k.goal, k.found_at"
@@ -64,7 +67,7 @@ class KnowledgeBase:
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM knowledge WHERE id = ?", (item.id,)).fetchone():
                 return False
-            bands = bands_of(shingles_of(f"{title} {text}"))
+            bands = _bands(f"{title} {text}")
             if self._nearly_known(f"{title} {text}", bands):
                 return False
             row = connection.execute(
@@ -128,6 +131,11 @@ class KnowledgeBase:
         )
         own = shingles_of(text)
         return any(resemblance(own, shingles_of(f"{r['title']} {r['text']}")) >= LEAST_RESEMBLANCE for r in rows)
+
+
+@functools.lru_cache(maxsize=_BANDS_KEPT)
+def _bands(text: str) -> list[int]:
+    return bands_of(shingles_of(text))
 
 
 def _known(row: Any) -> KnownItem:

@@ -99,7 +99,8 @@ class Worlds:
 
     search: must be the same for the same query. lived: decisions that were made in each world before, by the rule of
     `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: the policy is told in half
-    of the decisions that a person is here. Raises `ConfigError` for times or numbers that are none.
+    of the decisions that a person is here. on_lived hears how many decisions of a world's past were made. Raises
+    `ConfigError` for times or numbers that are none.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Worlds:
         person: Person = nobody,
         vary_presence: bool = False,
         seconds_per_decision: float = SECONDS_PER_DECISION,
+        on_lived: Callable[[int], None] = lambda made: None,
     ) -> None:
         if seconds_per_decision <= 0:
             raise ConfigError(f"seconds_per_decision must be above 0, not {seconds_per_decision}")
@@ -126,19 +128,30 @@ class Worlds:
         self._person = person
         self._vary_presence = vary_presence
         self._seconds = timedelta(seconds=seconds_per_decision)
+        self._on_lived = on_lived
         self._kept: OrderedDict[int, tuple[bytes, datetime]] = OrderedDict()
 
-    def begin(self, seed: int) -> World:
-        """Return a world in which an episode has begun."""
+    def begin(self, seed: int, past: int | None = None) -> World:
+        """Return a world in which an episode has begun.
+
+        past: seed of the world whose past it shares, though not what comes; None: its own.
+        """
         if not self._lived:
             return self._make(random.Random(seed), _BEGIN, None)
+        past = seed if past is None else past
+        self.prepare(past)
+        image, now = self._kept[past]
+        return self._make(random.Random(seed), now, image)
+
+    def prepare(self, seed: int) -> None:
+        """Live through the past of a world now, which takes some seconds, where it is not kept from before."""
+        if not self._lived:
+            return
         if seed not in self._kept:
             self._kept[seed] = self._live(seed)
         self._kept.move_to_end(seed)
-        image, now = self._kept[seed]
         if len(self._kept) > _LIVED_KEPT:
             self._kept.popitem(last=False)
-        return self._make(random.Random(seed), now, image)
 
     def _live(self, seed: int) -> tuple[bytes, datetime]:
         """Return the database of a world lived in, and the time by then."""
@@ -148,6 +161,7 @@ class Worlds:
                     world.begin_episode()
                 situation = world.observe()
                 world.act(situation, RESEARCH_ACTIONS.index(choose_offered(situation.state)), policy="before")
+                self._on_lived(made + 1)
             world.wait_out()
             return world.store.database.connection.serialize(), world._clock.now
 
@@ -173,6 +187,9 @@ class Worlds:
 
 class _RememberedSearch:
     """A search that asks each query once: worlds ask the same again and again."""
+
+    never_hangs = True
+    """What it asks has limits of its own: a thread for each query would take longer than most answers"""
 
     def __init__(self, search: SearchProvider) -> None:
         self.name = search.name

@@ -146,7 +146,7 @@ def collect(
         from aegis import lifecycle
         from aegis.hrm import resolve_device
 
-        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
@@ -208,7 +208,7 @@ def run(
         from aegis.hrm import resolve_device
         from aegis.lifecycle.deciding import Deciding
 
-        with closing(make_search(search, folder, say)) as searching, lifecycle.open_store(folder) as store:
+        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what deciding needs", 0, 0)
                 chosen = resolve_device(device)

@@ -15,7 +15,7 @@ from aegis.cli.admission import check_device
 from aegis.cli.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.compare import check_plot
 from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, waiting, write_json
-from aegis.cli.world import EndpointOptions, load_teacher
+from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -67,12 +67,11 @@ def evaluate(
         check_device(device)
         from aegis import evaluation
         from aegis.agent.environment import ResearchEnv
-        from aegis.agent.search import create_search
 
         tell = (lambda line: None) if as_json else say
         chosen = _choose(policies, Workspace(workspace), teacher, device, tell)
         results: list[EpisodeResult] = []
-        search = create_search("offline", progress=lambda line: tell(line) if line.startswith("Indexing") else None)
+        search = make_search("offline", Workspace(workspace), tell, ready=not as_json)
         environment = ResearchEnv(config, search, search.topics(), lived=lived)
         with closing(environment), progress_bar() as bar:
             task = bar.add_task("Evaluating", total=len(chosen) * seeds * episodes)

@@ -15,15 +15,26 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from aegis.lifecycle import Improved
-    from aegis.lifecycle.improvement import Measured
+    from aegis.lifecycle.measuring import Measured
+    from aegis.lifecycle.pace import Pace
     from aegis.training import UpdateResult
 
 NO_BETTER = 3
 _DEFAULTS = ReinforceConfig()
-_STAGES = {"before": "Measuring before", "learning": "Learning", "after": "Measuring after"}
-_LINES = 10
-"""Lines of progress where there is no terminal"""
+_STAGES = {
+    "living": "Making a world's earlier decisions",
+    "before": "Measuring before",
+    "learning": "Learning",
+    "after": "Measuring after",
+}
+_LINES = 2
+"""Lines of progress of each stage where there is no terminal"""
+SURE_DECISIONS = 3000
+"""With so many, every recorded run has gained surely (docs/reinforcement.md)"""
+FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 
 EveryOption = Annotated[
     int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
@@ -84,55 +95,91 @@ def run_improvement(
     lived: int = PHASE_1_DECISIONS,
     seed: int,
     device: str,
+    seconds: float | None = None,
 ) -> Improved:
-    """Run phase 4 in simulated worlds with a progress bar, and show what it came to."""
+    """Run phase 4 in simulated worlds with a progress bar, and show what it came to.
+
+    seconds: that it may take; it then searches Python's own documentation, makes so many decisions as fit, and says how
+    to go on.
+    """
     from contextlib import closing
 
     from aegis import lifecycle
+    from aegis.agent.search import PYTHON_CORPUS
     from aegis.cli.world import make_search
     from aegis.hrm import resolve_device
-    from aegis.lifecycle.improvement import MEASURED_DECISIONS
+    from aegis.lifecycle.pace import Pace
 
-    total = decisions + 2 * worlds * MEASURED_DECISIONS
-    done = 0
-    with closing(make_search("offline", workspace, say)) as search, progress_bar() as bar:
-        task = bar.add_task("", total=total)
-
-        def tick(stage: str, more: int, result: UpdateResult | None) -> None:
-            nonlocal done
-            done += more
-            bar.update(task, completed=done, description=_STAGES[stage])
-            if result is not None and result.fault:
-                bar.console.print(f"⚠ an update was undone: {result.fault}")
-            if not bar.console.is_terminal and done * _LINES // total > (done - more) * _LINES // total:
-                say(f"  {_STAGES[stage].lower()}: {done} of {total} decisions")
-
-        with lifecycle.open_store(workspace) as store:
-            improved = lifecycle.improve(
-                store,
-                workspace,
-                search,
-                decisions,
-                config,
-                seed=seed,
-                worlds=worlds,
-                lived=lived,
-                device=resolve_device(device),
-                tick=tick,
-            )
-    show_improved(improved, worlds)
+    pace = Pace(seconds)
+    corpus = None if seconds is None else PYTHON_CORPUS
+    with (
+        closing(make_search("offline", workspace, say, ready=True, corpus=corpus)) as search,
+        progress_bar() as bar,
+        lifecycle.open_store(workspace) as store,
+    ):
+        improved = lifecycle.improve(
+            store,
+            workspace,
+            search,
+            decisions,
+            config,
+            seed=seed,
+            worlds=worlds,
+            lived=lived,
+            device=resolve_device(device),
+            tick=_Ticker(bar, decisions, worlds, lived, limited=seconds is not None),
+            pace=pace,
+        )
+    show_improved(improved, worlds, limited=seconds is not None)
+    if seconds is not None:
+        _say_how_to_go_on(improved, workspace, pace)
     return improved
 
 
-def show_improved(improved: Improved, worlds: int) -> None:
-    """Print what phase 4 came to."""
+class _Ticker:
+    """Shows how far phase 4 is: a bar, or some lines where there is no terminal."""
+
+    def __init__(self, bar: Progress, decisions: int, worlds: int, lived: int, limited: bool) -> None:
+        from aegis.lifecycle.improvement import MEASURED_DECISIONS
+
+        measured = worlds * MEASURED_DECISIONS
+        self._bar = bar
+        self._limited = limited
+        self._totals = {"living": lived, "before": measured, "learning": decisions, "after": measured}
+        self._done = dict.fromkeys(self._totals, 0)
+        self._shown = ""
+        self._task = bar.add_task("")
+
+    def __call__(self, stage: str, more: int, result: UpdateResult | None) -> None:
+        if result is not None and result.fault:
+            self._bar.console.print(f"⚠ an update was undone: {result.fault}")
+        before = self._done[stage] if stage == self._shown else 0
+        if stage == "after" and self._limited:
+            self._totals["after"] = self._done["before"]
+        total = self._totals[stage]
+        if stage == "living":
+            before %= total  # one world after the other
+        done = self._done[stage] = before + more
+        self._shown = stage
+        self._bar.update(self._task, completed=done, total=total, description=_STAGES[stage])
+        if not self._bar.console.is_terminal and done * _LINES // total > before * _LINES // total:
+            limit = f" of {'at most ' if self._limited and stage != 'living' else ''}{total}"
+            say(f"  {_STAGES[stage].lower()}: {done}{limit} decisions")
+
+
+def show_improved(improved: Improved, worlds: int, limited: bool = False) -> None:
+    """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
     gain, (low, high) = improved.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
-    say(f"  Learned from {improved.decisions} decisions in {improved.updates} updates{refused}")
+    updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"
+    say(f"  Learned from {improved.decisions} decisions in {updates}{refused}")
+    each = improved.measured_before.decisions // worlds
     say(f"  Mean reward before    {_describe(improved.measured_before)}")
     say(f"  Mean reward after     {_describe(improved.measured_after)}")
     say(f"  Gain                  {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}), the same {worlds} worlds,")
-    say("                        never learned in, nobody answering")
+    shared = ", of one past" if limited else ""
+    say(f"                        {each} decisions in each{shared}, never learned in, nobody answering")
+    say(f"                        ({FALLING_REWARDS})")
     say("  Actions               before    after")
     names = {**improved.measured_before.actions, **improved.measured_after.actions}
     for name in names:
@@ -140,11 +187,24 @@ def show_improved(improved: Improved, worlds: int) -> None:
         say(f"    {name:<19} {before:>6.1%}   {after:>6.1%}")
     if improved.serving is not None:
         say(f"✓ {improved.model} serves in place of {improved.before}")
+    elif limited:
+        return
     elif gain > 0:
         say(f"  {improved.model} is kept, {improved.before} goes on serving: the gain's interval does not lie above 0")
         say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
     else:
         say(f"  {improved.model} is kept, {improved.before} goes on serving: it earns no more")
+
+
+def _say_how_to_go_on(improved: Improved, workspace: Workspace, pace: Pace) -> None:
+    from aegis.lifecycle.improvement import estimate_seconds
+
+    where = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
+    minutes = max(1, round(estimate_seconds(pace, SURE_DECISIONS) / 60))
+    say(
+        f"  {improved.decisions} decisions are too few to gain surely, so {improved.before} goes on serving; to go on:"
+        f" `aegis improve{where} --decisions {SURE_DECISIONS}` (about {minutes} minutes here)"
+    )
 
 
 def _describe(measured: Measured) -> str:

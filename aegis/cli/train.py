@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from aegis.training import EpochResult, Thinking
 
 GATE_REFUSED = 3
-RL_DECISIONS = 300
+MOST_RL_DECISIONS = 300
+"""Of phase 4 at the end, where its time would suffice for more: more are for `aegis improve`, which measures longer"""
+_RL_SHARE = 0.2
+"""Of the whole command's time, for phase 4"""
 _RL_WORLDS = 5
 _DEFAULTS = TrainingConfig()
 
@@ -67,9 +71,12 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
     rl_decisions: Annotated[
-        int,
-        typer.Option(help="After a switch, decisions of phase 4 in simulated worlds; 0: none. See `aegis improve`."),
-    ] = RL_DECISIONS,
+        int | None,
+        typer.Option(
+            help="After a switch, decisions of phase 4 in simulated worlds; 0: none. Default: so many as fit into a"
+            " fifth of the whole time. See `aegis improve`."
+        ),
+    ] = None,
 ) -> None:
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
@@ -81,13 +88,14 @@ def train(
     with errors_explained():
         require("torch", "training")
         spin_longer_when_alone()
+        began = time.monotonic()
         training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
         gate = GateConfig(threshold=threshold)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
         outcome = _run(data, workspace, training, gate, device, resume, report)
-        if outcome.serving is not None and rl_decisions:
-            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device)
+        if outcome.serving is not None and rl_decisions != 0:
+            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device, time.monotonic() - began)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
 
@@ -172,18 +180,20 @@ def _run(
     return outcome
 
 
-def _improve(workspace: Workspace, decisions: int, seed: int, device: str) -> None:
+def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str, seconds: float) -> None:
+    """Run phase 4; decisions: None for so many as fit into a fifth of the time with the seconds that training took."""
     from aegis.cli.improve import run_improvement
 
     say("")
     heading("PHASE 4: RL FINE-TUNING (in simulated worlds)")
     run_improvement(
         workspace,
-        decisions,
+        decisions or MOST_RL_DECISIONS,
         ReinforceConfig(),
         worlds=_RL_WORLDS,
         seed=seed,
         device=device,
+        seconds=_RL_SHARE / (1 - _RL_SHARE) * seconds if decisions is None else None,
     )
 
 

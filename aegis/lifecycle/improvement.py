@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds, most_probable
+from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds
 from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
-from aegis.errors import ConfigError, DataError
+from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.experience import gather
+from aegis.lifecycle.measuring import Measured, measure
+from aegis.lifecycle.pace import Pace
 from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy, exploring_temperature
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.interval import mean_interval
@@ -34,33 +35,13 @@ MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
 """In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
+_PREPARED = 16
+"""Worlds whose past is lived through before the time is taken: not more than are kept"""
 _FIRST_COMPARED_SEED = 1_500_000_001
 _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
 """After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
 """Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a policy earns in worlds that it never learned in, taking its most probable action."""
-
-    means: tuple[float, ...]
-    """Mean reward per decision of each world"""
-    actions: Mapping[str, int]
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.means)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The mean's 95% interval, by Student's t over the worlds."""
-        return mean_interval(self.means)
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as one JSON object."""
-        return {"mean": self.mean, "interval": list(self.interval), "means": list(self.means), **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +87,6 @@ class Improved:
         }
 
 
-def measure(
-    policy: Policy, worlds: Worlds, seeds: Iterable[int], decisions: int, tick: Callable[[int], None]
-) -> Measured:
-    """Let a policy decide in some worlds at once and return what it earned; tick hears how many decisions were made."""
-    begun: list[World] = []
-    earned: list[dict[str, float]] = []
-    actions: Counter[str] = Counter()
-    try:
-        for seed in seeds:
-            begun.append(worlds.begin(seed))
-            earned.append({})
-        for made in range(decisions):
-            if made and made % worlds.config.episode_length == 0:
-                _end_episodes(begun, earned)
-            situations = [world.observe() for world in begun]
-            answers = policy.probabilities([situation.state for situation in situations], RESEARCH_ACTIONS)
-            for world, situation, answer, known in zip(begun, situations, answers, earned, strict=True):
-                step = world.act(situation, most_probable(answer), answer, policy.name)
-                actions[step.decision.action.name] += 1
-                known |= {one.decision_id: one.reward for one in (step.outcome, *step.late) if one.reward is not None}
-            tick(len(begun))
-        _end_episodes(begun, earned)
-    finally:
-        for world in begun:
-            world.close()
-    return Measured(tuple(sum(known.values()) / decisions for known in earned), dict(actions.most_common()))
-
-
-def _end_episodes(worlds: Sequence[World], earned: Sequence[dict[str, float]]) -> None:
-    """Let the time pass in which what waits for an answer times out, as `aegis/Research-v0` does, and go on."""
-    for world, known in zip(worlds, earned, strict=True):
-        known |= {one.decision_id: one.reward for one in world.wait_out() if one.reward is not None}
-        world.begin_episode()
-
-
 class SimulatedLearning:
     """Lets an HRM decide in one simulated world after another, and learn from it."""
 
@@ -155,13 +101,38 @@ class SimulatedLearning:
         self._seed = seed
         self._choose = Chooser(random.Random(seed))
 
-    def run(self, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
-        """Make so many decisions, and an update whenever enough rewards are known."""
-        for first in range(0, decisions, WORLD_DECISIONS):
-            with self._worlds.begin(_FIRST_LEARNED_SEED + self._seed * 100_003 + first) as world:
-                self._live(world, min(WORLD_DECISIONS, decisions - first), tick)
+    def prepare(self) -> None:
+        """Live through the past of the first world, which takes some seconds."""
+        self._worlds.prepare(self._world_seed(0))
 
-    def _live(self, world: World, decisions: int, tick: Callable[[int, UpdateResult | None], None]) -> None:
+    def run(
+        self,
+        decisions: int,
+        tick: Callable[[int, UpdateResult | None], None],
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Make so many decisions, and an update whenever enough rewards are known; return how many were made.
+
+        is_enough: is asked after each update whether the learning ends there.
+        """
+        for first in range(0, decisions, WORLD_DECISIONS):
+            asked = min(WORLD_DECISIONS, decisions - first)
+            with self._worlds.begin(self._world_seed(first)) as world:
+                made = self._live(world, asked, tick, is_enough)
+            if made < asked:
+                return first + made
+        return decisions
+
+    def _world_seed(self, first: int) -> int:
+        return _FIRST_LEARNED_SEED + self._seed * 100_003 + first
+
+    def _live(
+        self,
+        world: World,
+        decisions: int,
+        tick: Callable[[int, UpdateResult | None], None],
+        is_enough: Callable[[], bool],
+    ) -> int:
         log = ImprovementLog(world.store.database)
         learned_until, before = log.newest_outcome(), world.store.newest()
         for made in range(decisions):
@@ -176,6 +147,9 @@ class SimulatedLearning:
                 learned_until = lesson.place
                 self.updates.append(self._trainer.update(lesson.trajectories, new=lesson.new))
             tick(1, self.updates[-1] if lesson is not None else None)
+            if lesson is not None and is_enough():
+                return made + 1
+        return decisions
 
 
 def improve(
@@ -192,15 +166,17 @@ def improve(
     device: str = "cpu",
     agent: AgentConfig | None = None,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
+    pace: Pace | None = None,
 ) -> Improved:
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
     It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. worlds,
     world_decisions: how many measure it, and for how long. lived: decisions made in each world before. tick hears the
-    stage (`before`, `learning`, `after`), how many decisions more were made, and each update. Raises `ConfigError`
-    where no HRM serves.
+    stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update.
+    pace: with a limit of seconds it makes fewer decisions, so many as fit, the measured worlds share one past, and the
+    result does not serve: too little is known of it. Raises `ConfigError` where no HRM serves.
     """
-    config, registry = config or ReinforceConfig(), ModelRegistry(store, workspace)
+    config, registry, pace = config or ReinforceConfig(), ModelRegistry(store, workspace), pace or Pace()
     if worlds < 2 or world_decisions < 1 or decisions < config.every:
         raise ConfigError(f"--decisions: at least --rl-every ({config.every}); --worlds: at least 2 to measure by")
     served = registry.serving()
@@ -210,53 +186,135 @@ def improve(
     book = SettingBook(store.database)
     agent = book.agent_config(agent or AgentConfig())
     rewards: RewardTable = book.reward_table(agent)
-
-    simulated = Worlds(search, search.topics(), agent, rewards, lived=lived)
-    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
-    before = measure(policy, simulated, seeds, world_decisions, lambda done: tick("before", done, None))
+    simulated = Worlds(
+        search, search.topics(), agent, rewards, lived=lived, on_lived=lambda made: tick("living", 1, None)
+    )
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
     learning = SimulatedLearning(policy, trainer, simulated, config, seed)
-    best, best_mean, made = None, -math.inf, 0
+    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
+    past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
 
-    def look(done: int, result: UpdateResult | None) -> None:
-        nonlocal best, best_mean, made
-        made += done
-        tick("learning", done, result)
-        if decisions >= 2 * _COMPARED_EVERY and (made % _COMPARED_EVERY == 0 or made == decisions):
-            compared = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
-            mean = measure(policy, simulated, compared, _COMPARED_DECISIONS, lambda more: None).mean
-            if mean > best_mean:
-                best, best_mean = copy.deepcopy(policy.model.state_dict()), mean
+    def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
+        return measure(_quick(policy), simulated, seeds, length, lambda done: tick(stage, done, None), past, is_enough)
 
-    learning.run(decisions, look)
-    if best is not None:
-        policy.model.load_state_dict(best)
+    pace.lap()
+    learning.prepare()
+    pace.lived_seconds = pace.lap()
+    for world in list(seeds)[: _PREPARED if past is None else 1]:
+        simulated.prepare(world)
+    pace.begin_measuring()
+    before = measured("before", world_decisions, pace.has_measured_enough)
+    pace.end_measuring(before.decisions)
+    best = _Best(policy, simulated)
+    made = _learn(learning, best, decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measure(policy, simulated, seeds, world_decisions, lambda done: tick("after", done, None))
-
-    def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: trainer.tensors()})
+    after = measured("after", before.decisions // worlds)
 
     refused = sum(bool(result.fault) for result in learning.updates)
-    counts = (decisions, len(learning.updates), refused)
-    found = Improved(base_name, served.name, "", *counts, before, after, None)
-    gain, (low, high) = found.gain
-    figures = {"source": f"{decisions} decisions in simulated worlds", "improvement": found.to_record()}
-    name = registry.keep(save, figures | {"parameters": policy.parameters, "decisions": decisions}, base_name)
+    found = Improved(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
+    name = _keep(registry, found, policy, base, trainer)
     _record_curve(store, base_name, name, learning, trainer)
-    serving = None
-    if low > 0:
-        reason = (
-            f"it earns {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}) per decision more than {served.name}"
-            f" in {worlds} simulated worlds that it never learned in"
-        )
-        with store.database.transaction():
-            now = registry.serving()
-            if now is not None and now.name == served.name:  # else somebody has promoted or rolled back meanwhile
-                serving = registry.promote_again(name, IMPROVEMENT, reason)
-    return Improved(base_name, served.name, name, *counts, before, after, serving)
+    serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
+    return replace(found, model=name, serving=serving)
+
+
+def _learn(
+    learning: SimulatedLearning,
+    best: _Best,
+    decisions: int,
+    config: ReinforceConfig,
+    pace: Pace,
+    tick: Callable[[str, int, UpdateResult | None], None],
+) -> int:
+    """Let it learn, and go back to the best of what was learned; return how many decisions were made."""
+    made = last = 0
+
+    def look(done: int, result: UpdateResult | None) -> None:
+        nonlocal made, last
+        made += done
+        tick("learning", done, result)
+        if result is not None:
+            pace.note_update(made - last)
+            last = made
+        if decisions >= 2 * _COMPARED_EVERY and (made % _COMPARED_EVERY == 0 or made == decisions):
+            best.compare()
+            pace.lap()
+
+    learning.run(decisions, look, lambda: pace.has_learned_enough(config.every))
+    best.put_back()
+    return made
+
+
+class _Best:
+    """The best of what is learned by several times, measured in worlds of its own."""
+
+    def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
+        self._policy = policy
+        self._worlds = worlds
+        self._weights: dict[str, Any] | None = None
+        self._mean = -math.inf
+
+    def compare(self) -> None:
+        """Keep the weights as they are now, if they earn the most so far."""
+        seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
+        mean = measure(_quick(self._policy), self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
+        if mean > self._mean:
+            self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+
+    def put_back(self) -> None:
+        """Give the model the best weights, where any were compared."""
+        if self._weights is not None:
+            self._policy.model.load_state_dict(self._weights)
+
+
+def _quick(policy: HRMPolicy) -> Policy:
+    """Return what decides as the policy does now, by ONNX Runtime where it can: in a third of the time."""
+    from aegis.hrm.export import compile_policy
+
+    if policy.device.type != "cpu":
+        return policy
+    try:
+        return compile_policy(policy)
+    except (ConfigError, CheckpointError):
+        return policy
+
+
+def _keep(
+    registry: ModelRegistry, found: Improved, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+) -> str:
+    """Write the result as the next version; return its name."""
+
+    def save(name: str, folder: Path) -> None:
+        write_delta(policy, base.model, found.base, name, folder, {LEARNER_FILE: trainer.tensors()})
+
+    figures = {"source": f"{found.decisions} decisions in simulated worlds", "improvement": found.to_record()}
+    return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)
+
+
+def _let_serve(store: DecisionStore, registry: ModelRegistry, found: Improved, name: str) -> Serving | None:
+    """Let the result serve where it surely earns more; return it then."""
+    gain, (low, high) = found.gain
+    if low <= 0:
+        return None
+    reason = (
+        f"it earns {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}) per decision more than {found.before}"
+        f" in {len(found.measured_before.means)} simulated worlds that it never learned in"
+    )
+    with store.database.transaction():
+        now = registry.serving()
+        if now is None or now.name != found.before:
+            return None  # somebody has promoted or rolled back meanwhile
+        return registry.promote_again(name, IMPROVEMENT, reason)
+
+
+def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
+    """Return how long phase 4 would take here with so many decisions, by what was measured of its pace."""
+    comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
+    pasts = worlds + math.ceil(decisions / WORLD_DECISIONS) + (_COMPARED_WORLDS if comparisons else 0)
+    asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS
+    return pasts * pace.lived_seconds + asked * pace.measured_seconds + decisions * pace.learned_seconds
 
 
 def load_pair(folder: Path, device: str) -> tuple[HRMPolicy, HRMPolicy, str]:

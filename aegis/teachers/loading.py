@@ -25,6 +25,7 @@ from aegis.packages import imports_explained
 from aegis.teachers.counting import counting_tensors, parsing_gguf_once
 from aegis.teachers.name import (
     GPT2_HUB_ID,
+    INSTALL_OFFLINE,
     OFFLINE_NAME,
     OFFLINE_PACKAGE,
     OFFLINE_TEACHER,

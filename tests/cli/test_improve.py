@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli import train as train_command
+from aegis.cli.improve import run_improvement
 from aegis.cli.main import app
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
@@ -90,6 +93,35 @@ def test_a_training_ends_with_phase_4_after_a_switch_alone(write_decisions, tmp_
     assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 50, "--seed", 7).exit_code == 0
     (workspace, decisions, config), named = calls[0]
     assert (workspace.folder, decisions, config, named["seed"]) == (tmp_path / "w", 50, ReinforceConfig(), 7)
+    assert named["seconds"] is None
     result = run("train", "--workspace", tmp_path / "w", "--rl-decisions", 5)
     assert result.exit_code == 2
     assert "--rl-decisions must be 0 or at least 10" in result.output
+
+
+def test_without_a_number_phase_4_takes_a_fifth_of_the_time(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("aegis.cli.improve.run_improvement", lambda *given, **named: calls.append((given, named)))
+
+    class Outcome:
+        serving = "hrm@1"
+
+    moments = iter([1000.0, 1080.0])
+    monkeypatch.setattr(train_command, "_run", lambda *given: Outcome())
+    monkeypatch.setattr(train_command, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    assert run("train", "--workspace", tmp_path / "w").exit_code == 0
+    assert calls[0][1]["seconds"] == pytest.approx(20.0)  # of 100 in all
+
+
+def test_in_a_limited_time_it_says_that_it_can_gain_nothing_sure_and_how_to_go_on(folder, capsys):
+    run_improvement(
+        Workspace(folder), 300, ReinforceConfig(bf16=False), worlds=3, lived=20, seed=0, device="cpu", seconds=1e-3
+    )
+    said = capsys.readouterr().out
+    assert re.search(r"Learned from \d\d decisions in 1 update\n", said)
+    assert "Mean reward before" in said
+    assert "Gain" in said
+    (line,) = [line for line in said.splitlines() if "too few to gain surely" in line]
+    assert f"`aegis improve --workspace {folder} --decisions 3000` (about " in line
+    assert "hrm@1 goes on serving" in line
+    assert "goes on serving: it earns" not in said

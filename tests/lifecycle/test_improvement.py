@@ -11,6 +11,7 @@ from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
 from aegis.lifecycle import improve, open_store
 from aegis.lifecycle.improvement import measure
+from aegis.lifecycle.pace import Pace
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 
@@ -92,3 +93,33 @@ def test_what_comes_late_is_counted_where_it_belongs(make_search):
     found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
     assert found.mean < -0.05
     assert found.actions == {"ask_human": 60}
+
+
+def test_with_a_limit_it_makes_what_fits_and_the_result_does_not_serve(workspace, serving, make_search):
+    clock = iter(range(10**6))  # a second for each look at it
+    pace = Pace(60.0, lambda: next(clock))
+    found = improve(
+        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=200, lived=0, agent=IDLING_PAYS,
+        pace=pace,
+    )  # fmt: skip
+    assert 10 <= found.decisions < 150
+    assert found.updates >= 1
+    assert found.measured_before.decisions == found.measured_after.decisions < 4 * 200
+    assert found.measured_before.decisions % (4 * 20) == 0
+    assert found.serving is None
+    registry = ModelRegistry(serving, workspace)
+    assert registry.serving().name == "hrm@1"
+    assert registry.models()[-1].figures["decisions"] == found.decisions
+
+
+def test_worlds_may_share_a_past_and_differ_in_what_comes(make_search):
+    lived = []
+    worlds = Worlds(make_search(), ["json", "csv", "zlib"], lived=40, on_lived=lived.append)
+    seen = []
+    for seed in (1, 2):
+        with worlds.begin(seed, past=1) as world:
+            known = world.store.database.query("SELECT title FROM knowledge ORDER BY seq")
+            seen.append(([row["title"] for row in known], world.observe().state))
+    assert lived == list(range(1, 41))
+    assert seen[0][0] == seen[1][0] != []
+    assert seen[0][1] != seen[1][1]

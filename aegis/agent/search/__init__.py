@@ -9,7 +9,7 @@ from pathlib import Path
 from aegis.agent.search.arxiv import ArxivSearch
 from aegis.agent.search.cache import MAX_AGE_SECONDS, SearchCache
 from aegis.agent.search.chain import ProviderReport, SearchChain
-from aegis.agent.search.corpus import Corpus
+from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus, Progress
 from aegis.agent.search.engines import EngineSearch
 from aegis.agent.search.offline import OfflineSearch
 from aegis.agent.search.provider import SearchHit, SearchProvider
@@ -20,8 +20,10 @@ from aegis.http import Pace
 
 __all__ = [
     "PROVIDERS",
+    "PYTHON_CORPUS",
     "Corpus",
     "OfflineSearch",
+    "Progress",
     "ProviderReport",
     "SearchCache",
     "SearchChain",
@@ -36,7 +38,11 @@ PROVIDERS = ("offline", "arxiv", "wikipedia", "ddgs", "searxng:URL")
 
 
 def create_provider(
-    name: str, *, index_path: Path | None = None, progress: Callable[[str], None] | None = None
+    name: str,
+    *,
+    index_path: Path | None = None,
+    corpus: Corpus | None = None,
+    progress: Progress = lambda done, total, source: None,
 ) -> SearchProvider:
     """Return the provider of this name; nothing is read, built or asked before its first search.
 
@@ -49,7 +55,7 @@ def create_provider(
         return WikipediaSearch(detail) if detail else WikipediaSearch()
     if not detail:
         if kind == "offline":
-            return OfflineSearch(index_path, progress=progress)
+            return OfflineSearch(index_path, corpus=corpus, progress=progress)
         if kind == "arxiv":
             return ArxivSearch()
         if kind == "ddgs":
@@ -63,21 +69,24 @@ def create_search(
     cache: Path | None = None,
     cache_max_age_seconds: float = MAX_AGE_SECONDS,
     index_path: Path | None = None,
-    progress: Callable[[str], None] | None = None,
+    corpus: Corpus | None = None,
+    progress: Progress = lambda done, total, source: None,
     on_trouble: Callable[[str], None] = lambda line: None,
 ) -> SearchChain:
     """Return the providers named, in order, as one search, e.g. `offline,arxiv`.
 
     `cache`: a file for the answers of online providers, by which processes that share it also keep their manners.
-    `progress` hears of the offline index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name
-    that is none, or given twice.
+    `corpus`: what `offline` searches; None: all documentation that is installed. `progress` hears of the offline
+    index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name that is none, or given twice.
     """
     labels = [name.strip() for name in names.split(",") if name.strip()]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise ConfigError(f"search provider {', '.join(twice)}: named twice")
     if not labels:
         raise ConfigError(f"--search {names!r}: name at least one of {', '.join(PROVIDERS)}")
-    providers = [(label, create_provider(label, index_path=index_path, progress=progress)) for label in labels]
+    providers = [
+        (label, create_provider(label, index_path=index_path, corpus=corpus, progress=progress)) for label in labels
+    ]
     kept = SearchCache(cache, cache_max_age_seconds) if cache is not None else None
     if kept is not None:
         for label, provider in providers:

@@ -11,16 +11,21 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 import sysconfig
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from email.parser import HeaderParser
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from aegis.agent.search.compiled import compiled_entries
-from aegis.agent.search.library import Bounds, entry_hits, fair_share, module_name, tree_passages
+from aegis.agent.search.library import SKIPPED_PARTS, Bounds, entry_hits, fair_share, module_name, tree_passages
 from aegis.agent.search.prose import is_worth_keeping, split_passages, split_sections
 from aegis.agent.search.provider import SearchHit
+from aegis.agent.search.reading import Source, read_sources
 from aegis.rendering import canonical_json
 
 CORPUS_VERSION = 1
@@ -42,6 +47,9 @@ _UNREADABLE_SECTION = re.compile(
 _DEFINITION = re.compile(r"^( *)(?:class |async |await )?([A-Za-z_][\w.]*)(\([^\n]*\))?\s*$")
 _QUOTED_LITERAL = re.compile(r'""([^"]{1,60})""|"([^"]{1,60})"')
 
+Progress = Callable[[int, int, str], None]
+"""Hears how many sources were read, of how many, and which was the last; '' before the first one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
@@ -56,38 +64,62 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Return a digest that changes when Python, a distribution's version or the way of reading changes."""
-        installed = sorted({(_name(d), d.version) for d in self._distributions()})
+        installed = sorted({(one.name, one.version) for one in self._installed()})
         facts = [CORPUS_VERSION, platform.python_implementation(), platform.python_version(), self.python_itself]
         library = None if self.standard_library is None else str(self.standard_library)
         return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
 
-    def passages(self, progress: Callable[[str], None] | None = None) -> Iterator[SearchHit]:
-        """Yield each passage once, always in the same order. `progress` hears one line per source."""
-        say = progress or (lambda line: None)
+    def passages(self, progress: Progress = lambda done, total, source: None) -> Iterator[SearchHit]:
+        """Yield each passage once, always in the same order; progress hears of each source once it was read."""
+        sources = self.sources()
+        progress(0, len(sources), "")
         seen: set[str] = set()
-        if self.python_itself:
-            say(f"python {_PYTHON}: language topics")
-            yield from _unseen(language_passages(), seen)
-        if self.standard_library is not None:
-            say(f"python {_PYTHON}: standard library")
-            yield from _unseen(standard_library_passages(self.standard_library), seen)
-        if self.python_itself:
-            yield from _unseen(compiled_passages(), seen)
-        for distribution in self._distributions():
-            say(f"{_name(distribution)} {distribution.version}")
-            yield from fair_share(_unseen(distribution_passages(distribution), seen), PASSAGES_PER_DISTRIBUTION)
+        for done, (source, hits) in enumerate(zip(sources, read_sources(self.fields(), sources), strict=True), start=1):
+            fresh = _unseen(hits, seen)
+            yield from fresh if source.most is None else fair_share(fresh, source.most)
+            progress(done, len(sources), source.name)
 
-    def _distributions(self) -> list[importlib.metadata.Distribution]:
+    def fields(self) -> dict[str, Any]:
+        """Return what makes the same corpus in another process, whose import path may be another one."""
+        folders = tuple(sys.path) if self.site_folders is None else self.site_folders
+        return asdict(self) | {"site_folders": folders}
+
+    def sources(self) -> list[Source]:
+        """Return what there is to read, in order: the parts of Python's own documentation, then each distribution."""
+        found = [Source(f"python {_PYTHON}: language topics", language_passages)] if self.python_itself else []
+        if self.standard_library is not None:
+            read = partial(standard_library_passages, self.standard_library)
+            found.append(Source(f"python {_PYTHON}: standard library", read))
+        if self.python_itself:
+            found.append(Source(f"python {_PYTHON}: compiled modules", compiled_passages))
+        for one in self._installed():
+            read = partial(distribution_passages, one.distribution)
+            found.append(Source(f"{one.name} {one.version}", read, PASSAGES_PER_DISTRIBUTION))
+        return found
+
+    def _installed(self) -> list[_Installed]:
         """Return the installed distributions by name; where a name occurs twice, the one that Python would import."""
         if self.site_folders is None:
             found = importlib.metadata.distributions()
         else:
             found = importlib.metadata.distributions(path=list(self.site_folders))
-        by_name: dict[str, importlib.metadata.Distribution] = {}
+        by_name: dict[str, _Installed] = {}
         for distribution in found:
-            if _name(distribution):
-                by_name.setdefault(_name(distribution).casefold(), distribution)
+            name, version = _name_and_version(distribution)
+            if name:
+                by_name.setdefault(name.casefold(), _Installed(name, version, distribution))
         return [by_name[name] for name in sorted(by_name)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Installed:
+    name: str
+    version: str
+    distribution: importlib.metadata.Distribution
+
+
+PYTHON_CORPUS = Corpus(site_folders=())
+"""Python's own documentation alone: the same wherever Python's version is, and read in a second or two."""
 
 
 def language_passages() -> Iterator[SearchHit]:
@@ -108,10 +140,12 @@ def language_passages() -> Iterator[SearchHit]:
 def standard_library_passages(folder: Path) -> Iterator[SearchHit]:
     """Yield the passages of the standard library's sources below the folder."""
     files = {}
-    for path in sorted(folder.rglob("*.py")):
-        name = module_name(path.relative_to(folder).parts)
-        if name is not None:
-            files[name] = path
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(set(folders) - SKIPPED_PARTS)  # among them `site-packages`, which may be huge
+        for path in (Path(parent, name) for name in sorted(names)):
+            module = module_name(path.relative_to(folder).parts)
+            if module is not None:
+                files[module] = path
     return tree_passages(
         files,
         topic=_top,
@@ -131,13 +165,14 @@ def compiled_passages() -> Iterator[SearchHit]:
 
 def distribution_passages(distribution: importlib.metadata.Distribution) -> Iterator[SearchHit]:
     """Yield the passages of one distribution: its summary, its README, then its modules' docstrings."""
-    name, version = _name(distribution), distribution.version
-    summary = _field(distribution, "Summary")
+    metadata = distribution.metadata  # parsed anew each time that it is asked for
+    name, version = _field(metadata, "Name"), _field(metadata, "Version")
+    summary = _field(metadata, "Summary")
     if summary:
         text = f"{name} {version} is an installed Python package: {summary}"
         if is_worth_keeping(text):
             yield SearchHit(name, text, f"{name} {version}: summary", name)
-    yield from islice(_readme_passages(distribution), README_PASSAGES)
+    yield from islice(_readme_passages(name, version, _field(metadata, "Description")), README_PASSAGES)
     files = {}
     for path in sorted(distribution.files or (), key=str):
         module = module_name(path.parts)
@@ -151,9 +186,9 @@ def distribution_passages(distribution: importlib.metadata.Distribution) -> Iter
     )
 
 
-def _readme_passages(distribution: importlib.metadata.Distribution) -> Iterator[SearchHit]:
-    name, source = _name(distribution), f"{_name(distribution)} {distribution.version}: README"
-    for heading, body in split_sections(_field(distribution, "Description")):
+def _readme_passages(name: str, version: str, readme: str) -> Iterator[SearchHit]:
+    source = f"{name} {version}: README"
+    for heading, body in split_sections(readme):
         if _UNREADABLE_SECTION.search(heading):
             continue
         own, said = _letters(name), _letters(heading)
@@ -180,7 +215,7 @@ def _definitions(heading: str, body: str) -> Iterator[tuple[str, str]]:
     yield title, "\n".join(lines)
 
 
-def _unseen(hits: Iterator[SearchHit], seen: set[str]) -> Iterator[SearchHit]:
+def _unseen(hits: Iterable[SearchHit], seen: set[str]) -> Iterator[SearchHit]:
     """Yield the hits whose text, their signature aside, did not occur before."""
     for hit in hits:
         body = hit.text.split("): ", 1)[-1].casefold()
@@ -202,13 +237,16 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
-def _name(distribution: importlib.metadata.Distribution) -> str:
-    return _field(distribution, "Name")
+def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Return what the metadata's headers say; to parse the README below them as well takes ten times as long."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or distribution.read_text("") or ""
+    headers = HeaderParser().parsestr(text.partition("\n\n")[0])
+    return str(headers["Name"] or "").strip(), str(headers["Version"] or "").strip()
 
 
-def _field(distribution: importlib.metadata.Distribution, name: str) -> str:
+def _field(metadata: Any, name: str) -> str:
     """Return a metadata field, or '' where it is missing, as all are where an uninstallation broke off."""
-    values = distribution.metadata.get_all(name) if distribution.metadata is not None else None
+    values = metadata.get_all(name) if metadata is not None else None
     return str(values[0]).strip() if values else ""
 
 

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aegis.agent.search.skeleton import skeleton
+
 MAX_SIGNATURE_CHARACTERS = 120
 
 _FIELD_SECTION = re.compile(
@@ -56,11 +58,8 @@ class ParsedModule:
 
 def parse_module(source: bytes, name: str, is_package: bool) -> ParsedModule | None:
     """Return the module's public documentation; None where the source can't be parsed."""
-    try:
-        with warnings.catch_warnings():  # an invalid escape in somebody's source is no concern of the user
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = _tree(skeleton(source)) or _tree(source)
+    if tree is None:
         return None
     package = name if is_package else name.rpartition(".")[0]
     statements = list(_top_level(tree.body))
@@ -93,6 +92,15 @@ def shortened_signature(signature: str) -> str:
     """Return the signature on one line; its arguments become `…` where it is too long to read."""
     line = " ".join(signature.split())
     return line if len(line) <= MAX_SIGNATURE_CHARACTERS else line.partition("(")[0] + "(…)"
+
+
+def _tree(source: bytes) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():  # an invalid escape in somebody's source is no concern of the user
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import platformdirs
 
-from aegis.agent.search.corpus import Corpus
+from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus, Progress
 from aegis.agent.search.index import TITLE_WEIGHT, build_index, building_alone, open_index
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import Query, parse_query
@@ -36,8 +36,8 @@ _Result = TypeVar("_Result")
 class OfflineSearch:
     """Search the documentation of Python and of the installed distributions.
 
-    `index_path`: the index's file; None for one in the cache folder, by environment. `progress` hears a line when an
-    index is about to be built and one per source read. Safe to use from several threads.
+    `index_path`: the index's file; None for one in the cache folder, by corpus. `progress` hears how many sources were
+    read while an index is built. Safe to use from several threads.
     """
 
     name = "offline"
@@ -47,10 +47,10 @@ class OfflineSearch:
         index_path: Path | None = None,
         *,
         corpus: Corpus | None = None,
-        progress: Callable[[str], None] | None = None,
+        progress: Progress = lambda done, total, source: None,
     ) -> None:
         self.corpus = corpus or Corpus()
-        self.index_path = index_path or default_index_path()
+        self.index_path = index_path or default_index_path(self.corpus)
         self._progress = progress
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -122,8 +122,6 @@ class OfflineSearch:
             ) from error
 
     def _built(self, fingerprint: str) -> sqlite3.Connection:
-        if self._progress:
-            self._progress("Indexing the installed documentation, once (about half a minute)")
         build_index(self.index_path, self.corpus.passages(self._progress), fingerprint)
         connection = open_index(self.index_path, fingerprint)
         if connection is None:
@@ -136,10 +134,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AEGIS_CACHE") or platformdirs.user_cache_dir("aegis-hrm"))
 
 
-def default_index_path() -> Path:
-    """Return the index's file for this Python environment, so that two environments don't rebuild each other's."""
+def default_index_path(corpus: Corpus | None = None) -> Path:
+    """Return the index's file for a corpus in this environment, so that two don't rebuild each other's."""
     environment = hashlib.sha256(f"{sys.prefix}|{sys.version}".encode()).hexdigest()[:12]
-    return cache_folder() / f"search-{environment}.sqlite"
+    kind = "python" if corpus == PYTHON_CORPUS else "search"
+    return cache_folder() / f"{kind}-{environment}.sqlite"
 
 
 def _find(connection: sqlite3.Connection, asked: Query, limit: int) -> list[SearchHit]:

@@ -140,14 +140,13 @@ def test_query_syntax_is_read_as_words(search: OfflineSearch) -> None:
 
 
 def test_nothing_is_built_before_the_first_search_and_then_only_once(corpus: Corpus, tmp_path: Path) -> None:
-    heard: list[str] = []
+    heard: list[tuple[int, int, str]] = []
     path = tmp_path / "new" / "folder" / "index.sqlite"
-    provider = OfflineSearch(path, corpus=corpus, progress=heard.append)
+    provider = OfflineSearch(path, corpus=corpus, progress=lambda *said: heard.append(said))
     assert not path.exists()
     provider.search("stone", 1)
-    assert heard[0].startswith("Indexing")
-    assert heard[1:] == ["tinypkg 1.2"]
-    OfflineSearch(path, corpus=corpus, progress=heard.append).search("stone", 1)
+    assert heard == [(0, 1, ""), (1, 1, "tinypkg 1.2")]
+    OfflineSearch(path, corpus=corpus, progress=lambda *said: heard.append(said)).search("stone", 1)
     assert len(heard) == 2
 
 
@@ -190,10 +189,10 @@ def test_a_damaged_index_is_built_anew(damage: Callable[[Path], None], search: O
     assert expected
     search.close()
     damage(search.index_path)
-    heard: list[str] = []
-    healed = OfflineSearch(search.index_path, corpus=corpus, progress=heard.append)
+    begun: list[int] = []
+    healed = OfflineSearch(search.index_path, corpus=corpus, progress=lambda done, *said: begun.append(done))
     assert healed.search("stone", 5) == expected
-    assert sum(line.startswith("Indexing") for line in heard) == 1
+    assert begun.count(0) == 1
 
 
 BUILDER = """
@@ -201,7 +200,7 @@ import sys
 from pathlib import Path
 from aegis.agent.search import Corpus, OfflineSearch
 corpus = Corpus(site_folders=(sys.argv[1],), standard_library=None, python_itself=True)
-provider = OfflineSearch(Path(sys.argv[2]), corpus=corpus, progress=print)
+provider = OfflineSearch(Path(sys.argv[2]), corpus=corpus, progress=lambda done, *said: done or print("Indexing"))
 print("ready", flush=True)
 sys.stdin.readline()
 print("found", provider.search("What is tinypkg.water?", 1)[0].title)

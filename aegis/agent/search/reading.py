@@ -1,0 +1,106 @@
+"""Reads the sources of a corpus on all cores, each in processes of their own. It knows no source and keeps nothing.
+
+The processes are Python's own, started by command: `multiprocessing` would run the caller's main module again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aegis.agent.search.provider import SearchHit
+
+MOST_READERS = 4
+_LEAST_SOURCES = 8
+"""For fewer, starting a process takes longer than it saves"""
+_READER = "from aegis.agent.search.reader import answer; answer()"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that passages are read from."""
+
+    name: str
+    read: Callable[[], Iterable[SearchHit]]
+    most: int | None = None
+    """How many of its passages are kept at most; None: all"""
+
+
+def read_sources(
+    corpus: Mapping[str, Any], sources: Sequence[Source], readers: int | None = None
+) -> Iterator[list[SearchHit]]:
+    """Yield the passages of each source of a corpus, in their order.
+
+    corpus: its fields, by which another process makes it again. readers: None for one per core.
+    """
+    count = min(_cores(), MOST_READERS) if readers is None else readers
+    if count < 2 or len(sources) < _LEAST_SOURCES or not sys.executable:
+        yield from (list(source.read()) for source in sources)
+        return
+    pool = _Readers(corpus)
+    with contextlib.closing(pool), ThreadPoolExecutor(count) as threads:
+        try:
+            yield from threads.map(pool.read, sources)
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+class _Readers:
+    """The processes of one reading, one for each thread that asks."""
+
+    def __init__(self, corpus: Mapping[str, Any]) -> None:
+        self._corpus = json.dumps(dict(corpus), default=str)
+        self._own = threading.local()
+        self._all: list[subprocess.Popen[str]] = []
+
+    def read(self, source: Source) -> list[SearchHit]:
+        """Return a source's passages, read by this thread's process; by this one where that fails."""
+        try:
+            process = self._process()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(source.name) + "\n")
+            process.stdin.flush()
+            return [SearchHit(*fields) for fields in json.loads(process.stdout.readline())]
+        except (OSError, ValueError):
+            return list(source.read())
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._all:
+            process.kill()
+            process.communicate()
+
+    def _process(self) -> subprocess.Popen[str]:
+        process: subprocess.Popen[str] | None = getattr(self._own, "process", None)
+        if process is None:
+            package = str(Path(__file__).parents[3])
+            path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _READER, self._corpus],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the process that started it, and ends it with its input
+            )
+            self._own.process = process
+            self._all.append(process)
+        return process
+
+
+def _cores() -> int:
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
