@@ -13,6 +13,7 @@ from aegis.cli.thinking import ShownPolicy
 from aegis.errors import TeacherError
 from aegis.lifecycle import open_store
 from aegis.testing import ScriptedTeacher
+from aegis.types import Progress
 from aegis.workspace import Workspace
 
 
@@ -25,7 +26,7 @@ class SlowSession:
         self.began = threading.Event()
         self.loads = 0
         self.fault = fault
-        self.hears = None
+        self.hears: Progress = lambda what, done, total: None
 
     @contextlib.contextmanager
     def shows(self, progress):
@@ -54,7 +55,12 @@ def session(tmp_path):
 def test_ctrl_c_ends_the_wait_and_the_next_one_gets_what_was_loaded(session, capsys):
     shown = ShownPolicy(session, lambda question: True)
     # Only once it waits: an interrupt before that would be somebody else's.
-    other = threading.Thread(target=lambda: session.began.wait(60) and os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupt() -> None:
+        if session.began.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
     other.start()
     with pytest.raises(KeyboardInterrupt):
         shown.look()

@@ -69,4 +69,4 @@ def served(tmp_path_factory, search_index) -> Served:
         Inbox(database).ask("d0", "What is WAL?", now, 3600)
         for number, aspect in ((1, "hits_per_search"), (2, "questions_per_item")):
             ApprovalQueue(database).propose(f"d{number}", Proposal(aspect, 2, 4, "why", 0.6), now, 3600)
-    return Served(folder, serving.folder / EXPORT_FOLDER, STATES, eager)
+    return Served(folder, serving.folder / EXPORT_FOLDER, [dict(state) for state in STATES], eager)

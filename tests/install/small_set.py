@@ -37,7 +37,7 @@ def core_distributions() -> set[str]:
             continue
         found.add(name)
         left += [Requirement(line) for line in metadata.requires(name) or ()]
-    return found
+    return {str(name) for name in found}
 
 
 def other_modules() -> set[str]:
@@ -97,7 +97,8 @@ def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
             sys.stderr.flush()
             os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        return code, *(file.seek(0) or file.read() for file in (out, err))
+        shown = [file.seek(0) or file.read() for file in (out, err)]
+        return code, shown[0], shown[1]
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def test_the_hrm_decides_is_watched_and_is_recorded(results, served):
         store = DecisionStore(database)
         by = [decision.policy for decision in store.decisions()]
         assert by.count("hrm@1") >= 4
-        assert json.loads(store.get_meta("watch:hrm@1"))["audits"] >= 1
+        assert json.loads(store.get_meta("watch:hrm@1") or "{}")["audits"] >= 1
 
 
 def test_the_prompt_starts_no_agent_that_can_not_train(results):

@@ -10,7 +10,7 @@ from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
 from aegis.lifecycle import improve, open_store
-from aegis.lifecycle.improvement import measure
+from aegis.lifecycle.measuring import measure
 from aegis.lifecycle.pace import Pace
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
