@@ -97,8 +97,9 @@ def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
             sys.stderr.flush()
             os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        shown = [file.seek(0) or file.read() for file in (out, err)]
-        return code, shown[0], shown[1]
+        for file in (out, err):
+            file.seek(0)
+        return code, out.read(), err.read()
 
 
 if __name__ == "__main__":
