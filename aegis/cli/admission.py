@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aegis.config import BACKENDS
 from aegis.errors import ConfigError, StoreError
+from aegis.packages import require
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def check_device(name: str) -> None:
         raise ConfigError(f"--device {name!r}: use cpu, cuda, cuda:N or auto")
     if not name.startswith("cuda"):
         return
+    require("torch", f"--device {name}")
     if _torch_is_for_cpus():
         raise ConfigError(f"--device {name}: the PyTorch installed here knows no CUDA: use --device cpu or auto")
     from aegis.hrm import resolve_device

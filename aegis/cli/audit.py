@@ -43,14 +43,13 @@ def audit_data(
         if data is not None and workspace is not None:
             fail("--data and --workspace each name decisions: give one of them")
         training = TrainingConfig(split=split, seed=seed)
-        with Steps(screen.errors if as_json else None) as steps:
-            steps.show("Reading the decisions")
-            from aegis import lifecycle
+        from aegis import lifecycle
 
-            given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE))
-            if not as_json:
-                show_source(given)
-            show_rejected(given.rejected)
+        given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE))
+        if not as_json:
+            show_source(given)
+        show_rejected(given.rejected)
+        with Steps(screen.errors if as_json else None) as steps:
             audit = lifecycle.audit_data(given, training, near, steps.show)
         if as_json:
             say(json.dumps(audit.to_record(), indent=2))

@@ -128,7 +128,8 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
             there = ", ".join([TEACHER, *([IMITATION] if imitating else []), *versions, *fixed])
             fail(f"--policies {name!r}: there is none in {folder.folder}: choose out of {there}")
     if TEACHER in wanted:
-        lifecycle.existing(folder)
+        if teacher == "auto":
+            lifecycle.existing(folder)
         check_teacher(read_owner(folder)[0], teacher)
     from aegis.hrm import load_policy, resolve_device
 

@@ -74,7 +74,7 @@ def test_without_an_hrm_it_says_what_to_do(tmp_path):
         pass
     result = run("improve", "--workspace", tmp_path / "w")
     assert result.exit_code == 2
-    assert "run `aegis train` first" in result.output
+    assert f"run `aegis train --workspace {tmp_path / 'w'}` first" in result.output
 
 
 def test_a_training_ends_with_phase_4_after_a_switch_alone(write_decisions, tmp_path, monkeypatch):

@@ -225,9 +225,11 @@ def test_sigterm_leaves_while_the_agent_runs(tmp_path):
 
 
 def test_an_agent_that_can_not_start_says_why(tmp_path):
-    terminal = Terminal(tmp_path / "w", "--teacher", "no/such/model.gguf")
+    torn = tmp_path / "torn.gguf"
+    torn.write_bytes(b"no model")
+    terminal = Terminal(tmp_path / "w", "--teacher", str(torn))
     terminal.child.sendline("start")
-    terminal.child.expect("the agent ended: .*no/such/model.gguf")
+    terminal.child.expect("the agent ended: .*torn.gguf")
     terminal.child.sendline("quit")
     terminal.child.expect(pexpect.EOF)
     terminal.child.close()

@@ -88,8 +88,11 @@ def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path)
     child.sendintr()
     child.expect("Paused. `start` resumes, `quit` leaves")
     child.expect("aegis>")
+    # The agent waits once it has made the decision that it is at.
     child.sendline("status")
-    child.expect("paused")
+    while child.expect([": paused", "proposals"]):
+        child.expect("aegis>")
+        child.sendline("status")
     made = len(recorded(tmp_path / "w"))
     child.sendline("start")
     child.expect("Mean reward of the last")

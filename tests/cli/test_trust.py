@@ -159,10 +159,10 @@ def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_pa
     assert plot.read_bytes().startswith(b"\x89PNG")
     document = json.loads(run("curve", "--workspace", workspace, *options[:4], "--json").stdout)
     # The fitted error that the other screens show, and the one that the interval is about, are one.
-    assert document["calibration_error_fitted"] == pytest.approx(document["calibration"]["error"])
-    fitted, raw = document["calibration_error_fitted"], document["calibration_error"]
-    assert f"Calibration error {fitted:.2%}, with its temperature" in shown.output
-    assert f"without it {raw:.2%})" in shown.output
+    assert document["calibration_error"] == pytest.approx(document["calibration"]["error"])
+    fitted, raw = document["calibration_error"], document["calibration_error_raw"]
+    assert f"Calibration error {fitted:.2%} with its temperature" in shown.output
+    assert f"{raw:.2%} without)" in shown.output
     points = document["points"]
     assert [point["defer_below"] for point in points] == sorted(point["defer_below"] for point in points)
     assert [point["share"] for point in points] == sorted((point["share"] for point in points), reverse=True)
