@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,18 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside what they st
 # A busy machine is no fault of the code: how long one example takes is not judged.
 settings.register_profile("aegis", deadline=None)
 settings.load_profile("aegis")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep bytecode even where PYTHONDONTWRITEBYTECODE is set, but then in pytest's own cache.
+
+    Test processes, and the many that tests start, import torch: it takes two seconds, and five from source.
+    """
+    cache = getattr(config, "cache", None)  # pytest can be told to keep none
+    if _WORKER is None and sys.dont_write_bytecode and cache is not None:
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def make_once(name: str, make: Callable[[Path], object]) -> Path:
