@@ -10,11 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
 
 def summarise(reports: list[dict[str, Any]]) -> tuple[dict[int, int], str]:
     """Return the decisions by segments taken, over all reports, and a line that says what stopping early cost."""
@@ -35,6 +30,11 @@ def summarise(reports: list[dict[str, Any]]) -> tuple[dict[int, int], str]:
 
 
 def draw(counts: dict[int, int], line: str, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
     figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
     bars = axes.bar([str(segments) for segments in counts], list(counts.values()))
     axes.bar_label(bars)

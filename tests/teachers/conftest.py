@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from aegis.teachers import loading
 from aegis.types import ActionList, ActionSpec
@@ -47,6 +46,8 @@ def actions() -> ActionList:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
+    from transformers import PreTrainedTokenizerFast  # takes seconds: not in every test process
+
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -61,6 +62,8 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="session")
 def gpt2_folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a tiny random GPT-2, as `save_pretrained` leaves it."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=len(tokenizer),

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel
 
 from aegis.errors import TeacherError
 from aegis.teachers import CausalLMTeacher, load_teacher
@@ -48,6 +47,8 @@ def prompt_ids(teacher: CausalLMTeacher, state: dict[str, Any], actions: ActionL
 
 
 def test_a_loaded_language_model_is_a_teacher(teacher, gpt2_folder):
+    from transformers import GPT2LMHeadModel
+
     assert isinstance(teacher, Teacher)
     assert teacher.name == "tiny-gpt2"
     assert teacher.source == str(gpt2_folder)
@@ -55,6 +56,8 @@ def test_a_loaded_language_model_is_a_teacher(teacher, gpt2_folder):
 
 
 def test_the_real_gpt2_has_124439808_parameters():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     with torch.device("meta"):
         model = GPT2LMHeadModel(GPT2Config())
     assert CausalLMTeacher(model, None, "gpt2", "nowhere").parameters == 124_439_808
@@ -91,6 +94,8 @@ def test_one_state_leaves_no_trace_in_the_scores_of_the_next(teacher, actions, g
 
 
 def test_a_sliding_window_shorter_than_the_prompt_changes_nothing(tokenizer, actions):
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
     torch.manual_seed(0)
     config = Gemma3TextConfig(
         vocab_size=len(tokenizer),

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from aegis.errors import TeacherError
 from aegis.teachers import GPT2_HUB_ID, OFFLINE_TEACHER, load_teacher, loadable_name, loading
@@ -215,9 +214,11 @@ def test_a_gguf_file_that_is_not_there_is_said(tmp_path):
 
 
 @pytest.fixture
-def tiny_gguf(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, GPT2LMHeadModel]:
+def tiny_gguf(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
     """Return a tiny GPT-2 as a GGUF file, and as the model that it was made from; the cache is empty."""
     gguf = pytest.importorskip("gguf", reason="needs aegis-hrm[offline]")
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     monkeypatch.setenv("AEGIS_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(0)
     # transformers takes 1,024 positions for a GGUF file of GPT-2, whatever it says.
