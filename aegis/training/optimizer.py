@@ -11,10 +11,12 @@ classes import torch._dynamo, which takes seconds and 70 MB.
 
 from __future__ import annotations
 
+import copy
 import math
 import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,17 +132,14 @@ class HRMOptimizer:
         """Let so many replicas compute gradients in place of the model, for inputs of at most so many positions."""
         for group in self._groups:
             group.make_parts(count)
-        shared = self._model.state_dict()
-        # A replica holds the positions that are used alone: a gradient is as large as what it is of.
-        positions = min(positions, self._model.config.max_positions)
-        shared["position_embedding.weight"] = shared["position_embedding.weight"][:positions]
         self.replicas = []
         for part in range(count):
-            with torch.device("meta"):
-                model = HRM(self._model.config)
-            model.position_embedding = nn.Embedding(positions, self._model.config.high_width, device="meta")
-            model.load_state_dict(shared, assign=True)
-            model.sparse_gradients = True
+            shared: dict[int, Any] = {id(buffer): buffer for buffer in self._model.buffers()}
+            shared |= {id(parameter): nn.Parameter(parameter.detach()) for parameter in self._model.parameters()}
+            model = copy.deepcopy(self._model, shared)
+            # A replica holds the positions that are used alone: a gradient is as large as what it is of.
+            table = model.position_embedding.weight[:positions].detach()
+            model.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
             self.replicas.append(Replica(model.train(), self._places(part), fused=True))
 
     def _places(self, part: int) -> dict[str, Tensor]:
