@@ -91,7 +91,7 @@ def read_model(folder: Path) -> HRM:
     document = read_document(folder / CONFIG_FILE)
     try:
         fields = document.get("config", document)
-        model = HRM(HRMConfig(**fields))
+        model = HRM(HRMConfig(**fields), start_weights=False)
         # A field that the file lacks would be taken from today's defaults, and the weights would mean something else.
         missing = sorted(asdict(model.config).keys() - fields.keys())
     except (TypeError, ConfigError) as error:

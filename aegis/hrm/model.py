@@ -12,6 +12,7 @@ first token stands alone at position 0, where the answer is read.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from aegis.config import HRMConfig
 from aegis.hrm.layers import Level
@@ -72,19 +74,21 @@ class HRM(
     `model.safetensors`.
     """
 
-    def __init__(self, config: HRMConfig | None = None) -> None:
+    def __init__(self, config: HRMConfig | None = None, start_weights: bool = True) -> None:
+        """start_weights: False leaves out drawing them, a second's work, where stored ones are loaded over them."""
         super().__init__()
         self.config = config = config or HRMConfig()
         self._hub_mixin_config = config  # what `save_pretrained` writes, the default one too
         high, low = config.high_width, config.low_width
-        self.token_embedding = nn.Embedding(config.vocab_size, high)
-        self.position_embedding = nn.Embedding(config.max_positions, high)
-        self.high_level = Level(high, config.high_layers, config.high_heads, config.dropout)
-        self.low_level = Level(low, config.low_layers, config.low_heads, config.dropout)
-        self.high_to_low = nn.Linear(high, low)
-        self.low_to_high = nn.Linear(low, high)
-        self.halting = nn.Linear(high, 1)
-        self.output = nn.Linear(high, config.vocab_size)
+        with contextlib.nullcontext() if start_weights else _Undrawn():
+            self.token_embedding = nn.Embedding(config.vocab_size, high)
+            self.position_embedding = nn.Embedding(config.max_positions, high)
+            self.high_level = Level(high, config.high_layers, config.high_heads, config.dropout)
+            self.low_level = Level(low, config.low_layers, config.low_heads, config.dropout)
+            self.high_to_low = nn.Linear(high, low)
+            self.low_to_high = nn.Linear(low, high)
+            self.halting = nn.Linear(high, 1)
+            self.output = nn.Linear(high, config.vocab_size)
         self.dropout = nn.Dropout(config.dropout)
         self.sparse_gradients = False
         """Whether the token embedding's and the output's gradients hold the rows that were read alone."""
@@ -92,7 +96,8 @@ class HRM(
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
         self.low_start: Tensor
-        self._initialise()
+        if start_weights:
+            self._initialise()
 
     @property
     def parameter_count(self) -> int:
@@ -245,6 +250,15 @@ class HRM(
         # Thinking goes on until the halting unit has learned otherwise (as in the paper's code).
         nn.init.zeros_(self.halting.weight)
         nn.init.constant_(self.halting.bias, -3.0)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the start weights that torch's own modules draw."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        drawn = getattr(func, "__module__", None) == nn.init.__name__
+        return kwargs["tensor"] if drawn else func(*args, **kwargs)
 
 
 def ngram_ids(tokens: Tensor, length: int, vocab_size: int) -> list[Tensor]:

@@ -5,6 +5,7 @@ A `Thinker` thinks for one segment: (tokens, carry) to (logits, carry). The carr
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -136,11 +137,12 @@ def parameter_count(model: nn.Module) -> int:
 
 def flat(task: Task, layers: int, passes: int) -> FlatThinker:
     """Return the stack of so many layers whose parameters come closest to the HRM's."""
-    with torch.random.fork_rng(), torch.device("meta"):  # nothing is stored, and no random number of the caller's used
+    with torch.random.fork_rng(devices=[]):  # no random number of the caller's is used
         wanted = parameter_count(HierarchicalThinker(task, Thinking()))
-        width = min(
-            range(2, 2 * HIGH_WIDTH, 2), key=lambda w: abs(parameter_count(FlatThinker(task, w, layers, 1)) - wanted)
-        )
+        widths = range(2, 2 * HIGH_WIDTH, 2)
+        above = bisect_left(widths, wanted, key=lambda width: parameter_count(FlatThinker(task, width, layers, 1)))
+        nearest = widths[max(above - 1, 0) : above + 1]
+        width = min(nearest, key=lambda width: abs(parameter_count(FlatThinker(task, width, layers, 1)) - wanted))
     return FlatThinker(task, width, layers, passes)
 
 

@@ -127,7 +127,9 @@ def test_a_model_comes_back_from_its_folder(tmp_path):
     config = replace(CONFIG, high_cycles=3, halt_threshold=0.7)
     model = HRM(config)
     write_folder(tmp_path / "m", {"model.safetensors": model.state_dict()}, {"config.json": asdict(config)})
+    drawn = torch.get_rng_state()
     again = read_model(tmp_path / "m")
+    assert torch.equal(drawn, torch.get_rng_state())  # start weights, which these replace, are not drawn
     assert again.config == config
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
 
