@@ -1,9 +1,10 @@
 import json
 import random
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
+import typer.main
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
@@ -28,6 +29,14 @@ def example(number: int, action: str, episode: str) -> dict:
 @pytest.fixture(scope="session", autouse=True)
 def _search_index(search_index):
     """Commands that let an agent decide find an index."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_made_once():
+    """Typer makes all two dozen commands anew for each one that a test runs: 50 ms, some hundred times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session")

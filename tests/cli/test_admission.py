@@ -79,9 +79,10 @@ CASES = {
     "reject 1": "no workspace here",
 }
 RUN_ALL = """
-import json, os, sys
+import functools, json, os, sys, typer.main, typer.testing
 from typer.testing import CliRunner
 from aegis.cli.main import app
+typer.testing._get_command = functools.cache(typer.main.get_command)  # once, not for each line
 before = sorted(os.listdir())
 for line in json.load(sys.stdin):
     result = CliRunner().invoke(app, line.split())
