@@ -7,12 +7,13 @@ failing half-way.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -93,7 +94,7 @@ class Database:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run a block as one transaction: on the disk at its end, undone as a whole when it raises.
 
@@ -139,7 +140,9 @@ class Database:
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")
         if str(self.path) == ":memory:":
-            migrate(connection)
+            with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+                empty.deserialize(_empty())
+                empty.backup(connection)
             return
         # SQLite does not wait on its own while another process switches the same file to WAL.
         mode = _retried(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
@@ -158,6 +161,14 @@ class Database:
         if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
             advice = "a query of this process is half read: fetch all its rows before writing"
         return StoreError(f"{self.path}: {advice} ({error})" if advice else f"{self.path}: {error}")
+
+
+@functools.cache
+def _empty() -> bytes:
+    """Return a database of today's schema without a row. To copy it takes a tenth of the time that migrations take."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        return connection.serialize()
 
 
 def _retried(attempt: Callable[[], _Result]) -> _Result:
