@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def make_once(name: str, make: Callable[[Path], object]) -> Path:
 @pytest.fixture(scope="session")
 def made_once() -> Callable[[str, Callable[[Path], object]], Path]:
     return make_once
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Return what waits until something holds: a busy machine may take minutes over what else takes an instant."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 240
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come in time"
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

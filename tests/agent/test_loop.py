@@ -296,7 +296,7 @@ def test_agents_that_settle_at_the_same_moment_settle_each_answer_once(make_agen
         try:
             with Database(path) as own:
                 other = make_agent("idle", store=DecisionStore(own), seed=seed)
-                ready.wait(30)
+                ready.wait(120)
                 for _ in range(5):
                     other.step()
         except BaseException as fault:
@@ -306,7 +306,7 @@ def test_agents_that_settle_at_the_same_moment_settle_each_answer_once(make_agen
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert faults == []
     settled = Counter(
         row["decision_id"]

@@ -87,6 +87,11 @@ def terminal(workspace):
     opened.child.close(force=True)
 
 
+def recorded(workspace):
+    with Database(workspace / "aegis.db") as database:
+        return DecisionStore(database).count()
+
+
 def test_help_names_every_command_with_an_example(terminal):
     shown = terminal.type("help")
     for spec in COMMANDS:
@@ -130,23 +135,23 @@ def test_a_decision_is_shown_and_carried_out_only_when_the_person_says_so(termin
         terminal.child.sendline(answer)
         terminal.child.expect(outcome)
         terminal.wait()
-    with Database(workspace / "aegis.db") as database:
-        assert DecisionStore(database).count() == 4
+    assert recorded(workspace) == 4
 
 
-def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspace):
+def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspace, wait_for):
+    before = recorded(workspace)
     assert "the agent runs" in terminal.type("start")
     assert "runs already" in terminal.type("start")
-    deadline = time.monotonic() + 120
-    while "running (process" not in (shown := terminal.type("status")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_for(lambda: recorded(workspace) > before)
+    shown = terminal.type("status")
+    assert "running (process" in shown
     assert "Phase 1: Data Collection (Bootstrap from scripted)" in shown
-    time.sleep(1)
     status = [sys.executable, "-m", "aegis.cli.main", "status", "--workspace", str(workspace)]
     outside = subprocess.run(status, capture_output=True, text=True, cwd=ROOT)
     assert "Agent:      running (process" in outside.stdout
-    assert "stopped" in terminal.type("stop")
-    assert "no agent of this prompt runs" in terminal.type("stop")
+    # The answer is there within seconds; the agent may still be at a decision, on a slow machine.
+    assert re.search("stopped: everything|it stops after the decision", terminal.type("stop"))
+    wait_for(lambda: "no agent of this prompt runs" in terminal.type("stop"))
     assert "not running" in terminal.type("status")
     shown = terminal.type("training")
     assert "HRM TRAINING STATUS" in shown
@@ -183,7 +188,7 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(terminal, ty
 
 def test_a_question_that_comes_while_the_prompt_waits_is_announced_with_its_end(terminal, workspace):
     with Database(workspace / "aegis.db") as database:
-        number = Inbox(database).ask("d1", "Which mode is best?", utc_now(), 250)
+        number = Inbox(database).ask("d1", "Which mode is best?", utc_now(), 299)
     terminal.child.expect(
         rf'question {number} waits for you, 4 min left: Which mode is best\? -> answer {number} "..."'
     )

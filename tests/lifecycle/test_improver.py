@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -332,9 +333,8 @@ def test_it_runs_beside_until_it_is_over(life):
         target=carry_out_improvement, args=(life.workspace, config, "cpu", said.append, over.is_set), daemon=True
     )
     thread.start()
-    for _ in range(200):
-        if life.serving != "hrm@1":
-            break
+    deadline = time.monotonic() + 240
+    while life.serving == "hrm@1" and time.monotonic() < deadline:
         life.decide(2)
         over.wait(0.05)
     over.set()

@@ -89,10 +89,10 @@ def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decis
         if event.kind == "decided" and event.fields["policy"] not in ("hrm@1", "hrm@2"):
             runner.stop()
 
-    runner = make_learner(CONFIG, IMPROVER, 3000, notify, interval=0.02)
+    runner = make_learner(CONFIG, IMPROVER, 10**6, notify, interval=0.02)
     thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
-    thread.join(120)
+    thread.join(240)
     assert not thread.is_alive()
     kinds = [event.kind for event in events]
     assert "improving" in kinds

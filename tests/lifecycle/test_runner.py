@@ -31,13 +31,6 @@ def save(name, folder):
     (folder / "x").write_text("x")
 
 
-def wait_for(condition, seconds=120.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(0.01)
-
-
 def decided(events):
     return [event for event in events if event.kind == "decided"]
 
@@ -60,7 +53,7 @@ def test_an_interval_is_kept_between_decisions(make_runner):
     assert (times[-1] - times[0]).total_seconds() > 0.25
 
 
-def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_runner):
+def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_runner, wait_for):
     events = []
     runner = make_runner(notify=events.append)
     thread = run_aside(runner)
@@ -145,7 +138,7 @@ def test_an_action_that_breaks_is_recorded_as_failed_and_the_agent_goes_on(works
 
 
 def test_training_starts_at_the_decisions_named_while_the_agent_goes_on_and_again_after_a_fifth_more(
-    workspace, make_runner
+    workspace, make_runner, wait_for
 ):
     events = []
     runner = make_runner(trainer=REFUSE, collect=100, notify=events.append)
@@ -163,7 +156,7 @@ def test_training_starts_at_the_decisions_named_while_the_agent_goes_on_and_agai
     assert "decided" in kinds[start:end]
 
 
-def test_a_training_process_that_only_breaks_is_given_up_and_the_agent_goes_on(workspace, make_runner):
+def test_a_training_process_that_only_breaks_is_given_up_and_the_agent_goes_on(workspace, make_runner, wait_for):
     events = []
     runner = make_runner(trainer="raise SystemExit(9)", collect=100, notify=events.append)
     thread = run_aside(runner)
@@ -176,7 +169,7 @@ def test_a_training_process_that_only_breaks_is_given_up_and_the_agent_goes_on(w
     assert "training.log" in ended.message
 
 
-def test_a_stop_ends_the_training_process_too(workspace, make_runner, tmp_path):
+def test_a_stop_ends_the_training_process_too(workspace, make_runner, tmp_path, wait_for):
     events = []
     sleeps = f"import pathlib, time; pathlib.Path({str(tmp_path / 'began')!r}).touch(); time.sleep(600)"
     runner = make_runner(trainer=sleeps, collect=100, notify=events.append)
@@ -201,7 +194,7 @@ def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(work
     assert "What is a Carry?" in queries
 
 
-def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch):
+def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch, wait_for):
     from aegis.lifecycle.takeover import Takeover
     from aegis.promotion import ModelRegistry
 
@@ -245,7 +238,9 @@ def stand_in(monkeypatch, action):
     monkeypatch.setattr(Takeover, "_load", lambda self, serving: Rule(name=serving.name))
 
 
-def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(workspace, make_runner, monkeypatch):
+def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(
+    workspace, make_runner, monkeypatch, wait_for
+):
     from aegis.config import WatchConfig
     from aegis.promotion import ModelRegistry
 
@@ -267,7 +262,7 @@ def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_aga
         assert [event.kind for event in ModelRegistry(store, workspace).events()][-1] == "rolled_back"
 
 
-def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch):
+def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch, wait_for):
     from aegis.promotion import ModelRegistry
 
     stand_in(monkeypatch, "idle")
@@ -292,7 +287,7 @@ def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_ru
     assert not thread.is_alive()
 
 
-def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspace, make_runner, monkeypatch):
+def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspace, make_runner, monkeypatch, wait_for):
     import numpy as np
 
     from aegis.lifecycle.takeover import Takeover

@@ -89,7 +89,7 @@ def test_several_processes_may_open_a_new_workspace_at_the_same_moment(tmp_path,
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
     for path in paths:
         with Database(path) as database:
@@ -135,7 +135,7 @@ def test_an_unwritable_folder_is_refused_with_advice(start_python, existing):
             Database(path).close()
         Path(folder).chmod(0o555)
         process = start_python(OPEN_AS_NOBODY, path)
-        said, errors = process.communicate(timeout=60)
+        said, errors = process.communicate(timeout=240)
         Path(folder).chmod(0o755)
     assert re.search(r"StoreError .*aegis.sqlite: it can't be (opened|written): check .*--workspace", said), errors
 

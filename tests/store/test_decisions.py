@@ -59,7 +59,7 @@ def test_two_processes_append_and_nothing_is_lost_and_nothing_doubled(path, star
         process.stdin.flush()
     acknowledged = []
     for process in processes:
-        printed, errors = process.communicate(timeout=120)
+        printed, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
         acknowledged += printed.split()
     with Database(path) as database:

@@ -269,10 +269,9 @@ def test_a_server_that_hangs_is_given_up_in_time(httpserver, teach):
 
 def test_requests_keep_the_rate(endpoint, teach):
     endpoint()
-    teacher = teach(config=EndpointConfig(requests_per_minute=30))
+    teacher = teach(config=EndpointConfig(requests_per_minute=0.2))
     teacher.probabilities([{"n": n} for n in range(3)], CHECKED_ACTIONS)
-    assert teacher.pauses[0] == pytest.approx(2, abs=0.5)
-    assert teacher.pauses[1] == pytest.approx(4, abs=1)
+    assert 0 < teacher.pauses[0] <= 300 < teacher.pauses[1] <= 600
 
 
 @pytest.mark.parametrize(

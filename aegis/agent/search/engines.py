@@ -65,9 +65,10 @@ class EngineSearch:
 
     def _engines(self, statuses: list[int]) -> Any:
         """Return the package's searcher, whose engines note the status of each answer."""
-        import ddgs
+        # Not `ddgs.DDGS`: until its first call that one stands for the class, and makes no objects of a class made of it.
+        from ddgs.ddgs import DDGS
 
-        class Watched(ddgs.DDGS):  # type: ignore[misc,unused-ignore]
+        class Watched(DDGS):  # type: ignore[misc,unused-ignore]
             def _get_engines(self, *arguments: Any, **options: Any) -> Any:
                 engines = super()._get_engines(*arguments, **options)
                 for engine in engines:

@@ -228,7 +228,7 @@ def test_two_processes_that_build_at_once_share_one_index(site_folder: Path, tmp
         assert builder.stdin is not None
         builder.stdin.write("\n")
         builder.stdin.flush()
-    said = [builder.communicate(timeout=60)[0] for builder in builders]
+    said = [builder.communicate(timeout=240)[0] for builder in builders]
     assert all("found tinypkg.water" in lines for lines in said)
     assert sum(lines.count("Indexing") for lines in said) == 1
     assert sorted(path.name for path in index.parent.iterdir()) == ["index.sqlite", "index.sqlite.lock"]

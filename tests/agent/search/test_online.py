@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import math
+import sys
 import threading
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +27,7 @@ from aegis.errors import ConfigError, SearchError
 from aegis.http import Manners
 
 ANSWERS = Path(__file__).parent / "answers"
-QUICK = Manners(timeout_seconds=0.3, attempts=2, first_pause_seconds=0.01)
+QUICK = Manners(timeout_seconds=30, attempts=2, first_pause_seconds=0.01)
 FILES = {"arxiv": "arxiv{}.xml", "wikipedia": "wikipedia{}.json", "searxng": "searxng{}.json", "ddgs": "ddgs{}.html"}
 JSON_PROVIDERS = ("wikipedia", "searxng")
 
@@ -34,18 +38,23 @@ def kind(request):
 
 
 @pytest.fixture
-def provider(kind, httpserver, monkeypatch):
+def manners():
+    return QUICK
+
+
+@pytest.fixture
+def provider(kind, manners, httpserver, monkeypatch):
     made: SearchProvider
     if kind == "arxiv":
-        made = ArxivSearch(httpserver.url_for("/search"), QUICK)
+        made = ArxivSearch(httpserver.url_for("/search"), manners)
     elif kind == "wikipedia":
-        made = WikipediaSearch("en", httpserver.url_for("/search"), QUICK)
+        made = WikipediaSearch("en", httpserver.url_for("/search"), manners)
     elif kind == "searxng":
-        made = SearxngSearch(httpserver.url_for("/"), QUICK)
+        made = SearxngSearch(httpserver.url_for("/"), manners)
     else:
         duckduckgo = pytest.importorskip("ddgs.engines.duckduckgo")
         monkeypatch.setattr(duckduckgo.Duckduckgo, "search_url", httpserver.url_for("/search"))
-        made = EngineSearch("duckduckgo", timeout_seconds=1, interval_seconds=0)
+        made = EngineSearch("duckduckgo", math.ceil(manners.timeout_seconds), interval_seconds=0)
     yield made
     made.close()
 
@@ -121,6 +130,7 @@ def test_a_server_that_breaks_once_is_asked_again(provider, httpserver, kind):
     assert provider.search("What is halting?", 5)[0] == EXPECTED[kind]
 
 
+@pytest.mark.parametrize("manners", [replace(QUICK, timeout_seconds=0.3)])
 def test_a_server_that_hangs_is_an_error_in_time(provider, httpserver, kind):
     given_up = threading.Event()
     httpserver.expect_request("/search").respond_with_handler(lambda request: given_up.wait())
@@ -221,8 +231,19 @@ def test_arxiv_is_asked_once_in_three_seconds():
     assert ARXIV_MANNERS.interval_seconds >= 3
 
 
+def test_the_first_search_by_ddgs_in_a_process_knows_the_status_too(httpserver, monkeypatch):
+    pytest.importorskip("ddgs")
+    for name in [name for name in sys.modules if name.split(".")[0] == "ddgs"]:
+        monkeypatch.delitem(sys.modules, name)
+    duckduckgo = importlib.import_module("ddgs.engines.duckduckgo")
+    monkeypatch.setattr(duckduckgo.Duckduckgo, "search_url", httpserver.url_for("/search"))
+    httpserver.expect_request("/search").respond_with_data("Rate exceeded.", status=429)
+    with pytest.raises(SearchError, match="status 429"):
+        EngineSearch("duckduckgo", 30, interval_seconds=0).search("What is halting?", 5)
+
+
 def test_ddgs_that_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ddgs.exceptions", None)
+    monkeypatch.setitem(sys.modules, "ddgs.exceptions", None)
     with pytest.raises(SearchError, match=r"pip install 'aegis-hrm\[search\]'"):
         EngineSearch(interval_seconds=0).search("x", 1)
 
