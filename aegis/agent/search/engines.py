@@ -65,7 +65,7 @@ class EngineSearch:
 
     def _engines(self, statuses: list[int]) -> Any:
         """Return the package's searcher, whose engines note the status of each answer."""
-        # Not `ddgs.DDGS`: until its first call that one stands for the class, and makes no objects of a class made of it.
+        # Not `ddgs.DDGS`: until its first call that one stands for the class, and makes none of a class made of it.
         from ddgs.ddgs import DDGS
 
         class Watched(DDGS):  # type: ignore[misc,unused-ignore]
