@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, struct.error, SafetensorError)
 """What the libraries raise for files that are missing, torn, of another form or shape."""
+_GGUF_MAGIC = b"GGUF"
 
 
 def load_teacher(
@@ -167,6 +168,10 @@ def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], p
         raise TeacherError(f"teacher {path}: no such file")
     progress(f"Reading {path.name}", 0, 0)
     with path.open("rb") as file:
+        # Before the packages that read the rest are imported, which takes seconds.
+        if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
+            raise TeacherError(f"teacher {path}: not a GGUF model that can be read (it does not begin as one)")
+        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = cache_folder() / "teachers" / digest
     if not folder.exists():
