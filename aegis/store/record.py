@@ -145,17 +145,22 @@ def content_id(value: Any) -> str:
 
 def find_fault(value: Any) -> str | None:
     """Return where a parsed JSON value holds a number that JSON doesn't know, or nests too deeply; None if nowhere."""
-    pending: list[tuple[Any, tuple[str | int, ...]]] = [(value, ())]
     # A stack of its own, because a record deep enough to be refused could exhaust Python's.
+    pending: list[tuple[dict[str, Any] | list[Any], tuple[str | int, ...]]] = []
+    if isinstance(value, dict | list):
+        pending.append((value, ()))
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"{_dotted(())}: {value} is not a finite number"
     while pending:
         item, path = pending.pop()
-        if isinstance(item, float) and not math.isfinite(item):
-            return f"{_dotted(path)}: {item} is not a finite number"
-        if isinstance(item, dict | list):
-            if len(path) >= MAX_NESTING_LEVELS:
-                return f"{path[0]}: nested deeper than {MAX_NESTING_LEVELS} levels"
-            pairs = item.items() if isinstance(item, dict) else enumerate(item)
-            pending.extend((child, (*path, key)) for key, child in pairs)
+        if len(path) >= MAX_NESTING_LEVELS:
+            return f"{path[0]}: nested deeper than {MAX_NESTING_LEVELS} levels"
+        for key, child in item.items() if isinstance(item, dict) else enumerate(item):
+            if isinstance(child, float):
+                if not math.isfinite(child):
+                    return f"{_dotted((*path, key))}: {child} is not a finite number"
+            elif isinstance(child, (dict, list)):
+                pending.append((child, (*path, key)))
     return None
 
 
