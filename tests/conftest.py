@@ -46,6 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def make_once(name: str, make: Callable[[Path], object]) -> Path:
     """Return a folder that `make` filled in one of the test processes; the others wait for it.
 

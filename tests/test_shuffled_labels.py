@@ -12,6 +12,7 @@ from aegis.lifecycle import read_training_data, shipped_data
 from aegis.promotion import judge, measure_agreement
 from aegis.training import ImitationTrainer, split_by_episode
 
+pytestmark = pytest.mark.long
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
 
 

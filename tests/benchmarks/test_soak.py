@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.soak import check_record, kill_run, run_decisions
 
-pytestmark = pytest.mark.usefixtures("search_index")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("search_index")]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from aegis.config import HRMConfig
+
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
 
@@ -58,6 +60,16 @@ def write_decisions_to():
         return path
 
     return write
+
+
+@pytest.fixture
+def small_hrm(monkeypatch):
+    """Let trainings and checks make a small HRM, where a test is about what else they do."""
+    from aegis.hrm import HRM
+
+    small = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+    monkeypatch.setattr("aegis.training.imitation.HRMConfig", lambda: small)
+    monkeypatch.setattr("aegis.training.check.HRM", lambda: HRM(small))
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_check_in_a_workspace_that_is_not_there_checks_the_shipped_decisions_and
     assert not (tmp_path / "nope").exists()
 
 
-def test_a_workspaces_own_decisions_come_first_where_they_are_enough(write_decisions, tmp_path, monkeypatch):
+def test_a_workspaces_own_decisions_come_first_where_they_are_enough(small_hrm, write_decisions, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("import", write_decisions(120)).exit_code == 0
     for command in (["check"], ["audit-data"], ["check", "--workspace", "workspace"]):
@@ -69,7 +69,7 @@ def test_a_workspaces_own_decisions_come_first_where_they_are_enough(write_decis
 
 
 def test_of_too_few_decisions_of_its_own_the_shipped_ones_take_the_place_and_it_is_said_why(
-    write_decisions, tmp_path, monkeypatch
+    small_hrm, write_decisions, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     assert run("import", write_decisions(5)).exit_code == 0
@@ -84,14 +84,14 @@ def test_of_too_few_decisions_of_its_own_the_shipped_ones_take_the_place_and_it_
     assert "❌ workspace belongs to the teacher tiny-teacher" in run("check").output
 
 
-def test_check_says_what_is_missing(write_decisions):
+def test_check_says_what_is_missing(small_hrm, write_decisions):
     result = run("check", "--data", write_decisions(40))
     assert result.exit_code == 2
     assert "NOT ready" in result.output
     assert "fewer than 100" in result.output
 
 
-def test_check_counts_duplicates_and_names_bad_records(write_decisions):
+def test_check_counts_duplicates_and_names_bad_records(small_hrm, write_decisions):
     data = write_decisions(120)
     content = json.loads(data.read_text())
     content["examples"][3]["timestamp"] = None

@@ -86,7 +86,7 @@ def test_the_accuracy_is_that_of_held_out_decisions(trained):
 
 
 def test_a_new_workspace_trains_on_the_shipped_decisions_and_what_is_below_the_threshold_is_refused_with_reasons(
-    write_decisions, tmp_path, monkeypatch
+    small_hrm, write_decisions, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("aegis.lifecycle.data.shipped_data", lambda: write_decisions(120, shuffled=True))
     workspace = Workspace(tmp_path / "w")
@@ -147,7 +147,7 @@ def test_a_workspace_of_another_teacher_is_refused_before_training(write_decisio
     assert "another --workspace" in result.stderr
 
 
-def test_bad_records_are_named_and_the_good_ones_used(write_decisions, tmp_path):
+def test_bad_records_are_named_and_the_good_ones_used(small_hrm, write_decisions, tmp_path):
     data = write_decisions(110)
     content = json.loads(data.read_text())
     content["examples"][7]["action"]["action"] = "dance"

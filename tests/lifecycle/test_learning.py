@@ -81,6 +81,7 @@ def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_i
         assert read_state(store) is None
 
 
+@pytest.mark.long
 def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decisions(workspace, serving, make_learner):
     events = []
 
