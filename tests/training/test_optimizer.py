@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any, cast
 
@@ -201,3 +203,24 @@ def test_another_models_state_is_refused():
     for other in (HRM(replace(SMALL, high_width=32)), HRM(replace(SMALL, vocab_size=280))):
         with pytest.raises(CheckpointError, match="does not fit the model"):
             HRMOptimizer(other, TrainingConfig()).load(optimizer.tensors())
+
+
+def test_a_training_imports_no_compiler(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+import torch
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.training import ImitationTrainer
+from aegis.types import Action, ActionList, ActionSpec, Decision
+names = ("a", "b")
+decisions = [Decision(f"e{n}", 0, {"n": n}, names, Action(names[n % 2]), (0.5, 0.5), "teacher") for n in range(8)]
+small = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+actions = ActionList(tuple(ActionSpec(name, name, "do it") for name in names))
+torch.set_num_threads(2)  # two replicas of the model learn side by side
+ImitationTrainer(actions, TrainingConfig(epochs=1), small).train(decisions[:6], decisions[6:], Path(sys.argv[1]))
+assert "torch.optim.adamw" in sys.modules
+assert "torch._dynamo" not in sys.modules, "it takes two seconds and 70 MB"
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
