@@ -11,8 +11,9 @@ import typer
 
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.admission import check_device
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
 from aegis.cli.progress import Steps
-from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, say, show_rejected, write_json
+from aegis.cli.screen import check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 from aegis.packages import install, require
 from aegis.workspace import Workspace
@@ -107,10 +108,11 @@ def _measure(
         given.decisions, given.actions, sizes, range(splits), training, device=device, on_progress=steps.show
     )
     try:
-        for one in found:
-            measured.append(one)
-            if one.model == comparison.HRM_NAME:
-                say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
+        with imports_spared():
+            for one in found:
+                measured.append(one)
+                if one.model == comparison.HRM_NAME:
+                    say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
     except KeyboardInterrupt:
         return measured, True
     return measured, False

@@ -27,7 +27,8 @@ from aegis.cli.agent import (
     read_reward_changes,
 )
 from aegis.cli.improve import EveryOption
-from aegis.cli.screen import INTERRUPTED, ProgressLines, errors_explained
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.screen import ProgressLines, errors_explained, say_stopped
 from aegis.cli.start import (
     ApproveOption,
     BatchOption,
@@ -155,6 +156,7 @@ def prompt(
         try:
             Repl(session).run()
         except KeyboardInterrupt:  # between two commands
+            say_stopped()
             session.leave(INTERRUPTED)
         session.leave(0)
 
@@ -297,9 +299,9 @@ class Repl:
         """Leave on SIGTERM, and at the latest after five seconds; Ctrl-C ends a command, whoever kept it before."""
         names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         before = {name: signal.signal(getattr(signal, name), self._terminate) for name in names}
-        before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            yield
+            with imports_spared():
+                yield
         finally:
             for name, handler in before.items():
                 signal.signal(getattr(signal, name), handler)

@@ -26,6 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aegis.cli.interrupt import INTERRUPTED, begin
 from aegis.errors import AegisError
 from aegis.packages import explain
 from aegis.rendering import clean_text, counted
@@ -39,7 +40,6 @@ WIDTH = 70
 RULE = "=" * WIDTH
 SHOWN_RECORDS = 10
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -86,6 +86,7 @@ def write_json(path: Path, document: Any) -> None:
 @contextlib.contextmanager
 def errors_explained() -> Iterator[None]:
     """Turn AEGIS's own errors into one line and exit code 2, and Ctrl-C into a short farewell."""
+    begin()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -99,8 +100,13 @@ def errors_explained() -> Iterator[None]:
             raise
         fail(str(explained))
     except KeyboardInterrupt:
-        print("\nStopped. Everything recorded so far is kept.", file=sys.stderr)
+        say_stopped()
         raise typer.Exit(INTERRUPTED) from None
+
+
+def say_stopped() -> None:
+    """Say that Ctrl-C ends a command."""
+    print("\nStopped. Everything recorded so far is kept.", file=sys.stderr, flush=True)
 
 
 def show_rejected(rejected: Sequence[RejectedRecord]) -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from aegis.cli.screen import INTERRUPTED, ProgressLines, say
+from aegis.cli.interrupt import INTERRUPTED
+from aegis.cli.screen import ProgressLines, say, say_stopped
 from aegis.cli.session import Session
 from aegis.cli.start import set_deciding_threads
 from aegis.lifecycle import RunEvent
@@ -84,6 +85,7 @@ def _wait_for_end(session: Session, signals: Signals) -> None:
         if signals.terminated:
             session.leave(_TERMINATED)
         if signals.take_interrupt():
+            say_stopped()
             session.leave(INTERRUPTED)
 
 

@@ -145,7 +145,10 @@ def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspac
     status = [sys.executable, "-m", "aegis.cli.main", "status", "--workspace", str(workspace)]
     outside = subprocess.run(status, capture_output=True, text=True, cwd=ROOT)
     assert "Agent:      running (process" in outside.stdout
-    assert "stopped" in terminal.type("stop")
+    shown = terminal.type("stop")
+    while "it stops after" in shown and time.monotonic() < deadline:  # a busy machine
+        shown = terminal.type("stop")
+    assert "stopped" in shown or "no agent of this prompt runs" in shown
     assert "no agent of this prompt runs" in terminal.type("stop")
     assert "not running" in terminal.type("status")
     shown = terminal.type("training")
