@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.admission import check_agent, check_share
+from aegis.cli.admission import check_agent, check_share, describe_new
 from aegis.cli.screen import ProgressLines, errors_explained, progress_bar, say, waiting
 from aegis.cli.world import (
     ActionTimeoutOption,
@@ -143,6 +143,7 @@ def collect(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
 
@@ -204,6 +205,7 @@ def run(
         check_share("--defer-below", defer_below)
         folder = Workspace(workspace)
         check_agent(folder, teacher, endpoint, search, device, backend)
+        _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.deciding import Deciding
@@ -263,6 +265,11 @@ def status(
             say("            (the HRM was trained on decisions from a file)")
         for line in training_block(standing):
             say(line)
+
+
+def _say_new(workspace: Workspace) -> None:
+    if new := describe_new(workspace):
+        say(new)
 
 
 def _run(

@@ -12,6 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
+from aegis.cli.admission import describe_new
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
@@ -152,6 +153,8 @@ def prompt(
             seed=seed,
         )
         options.check()
+        if new := describe_new(options.workspace):
+            print(new, flush=True)
         session = Session(options)
         try:
             Repl(session).run()

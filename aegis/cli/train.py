@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.admission import check_device, check_folder
+from aegis.cli.admission import check_device, check_folder, describe_new
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
@@ -122,6 +122,8 @@ def _run(
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)
+    if workspace is not None and (new := describe_new(folder)):
+        say(new)
     from aegis.hrm import resolve_device
 
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
