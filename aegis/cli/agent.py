@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import check_agent, check_share, describe_new
-from aegis.cli.screen import ProgressLines, errors_explained, progress_bar, say, waiting
+from aegis.cli.screen import WHOLE_CHARACTERS, ProgressLines, errors_explained, progress_bar, say, waiting
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
+_BAR_CHARACTERS = 90
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
 DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
@@ -284,6 +285,7 @@ def _run(
 ) -> None:
     """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
+    from aegis.lifecycle.event import describe_step
 
     done = 0
     rewards: list[float] = []
@@ -299,21 +301,17 @@ def _run(
             actions[step.decision.action.name] += 1
             if step.outcome.reward is not None:
                 rewards.append(step.outcome.reward)
-            bar.update(task, completed=done, description=_describe(step))
+            made = describe_step(step)
+            bar.update(task, completed=done, description=clean_text(made, _BAR_CHARACTERS))
             if not bar.console.is_terminal:
                 lines("Deciding", done, decisions)
                 if done % _LINE_EVERY == 0 or done == decisions:
-                    say(f"  {done}/{decisions}  last: {_describe(step)}")
+                    say(f"  {done}/{decisions}  last: {clean_text(made, WHOLE_CHARACTERS)}")
 
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
-
-
-def _describe(step: Step) -> str:
-    argument = "".join(step.decision.action.argument.values())
-    return clean_text(f"{step.decision.action.name} {argument}: {step.outcome.detail}", 90)
 
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:

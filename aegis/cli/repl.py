@@ -29,7 +29,7 @@ from aegis.cli.agent import (
 )
 from aegis.cli.improve import EveryOption
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
-from aegis.cli.screen import ProgressLines, errors_explained, say_stopped
+from aegis.cli.screen import WHOLE_CHARACTERS, ProgressLines, errors_explained, say_stopped
 from aegis.cli.start import (
     ApproveOption,
     BatchOption,
@@ -68,7 +68,6 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
-_MESSAGE_CHARACTERS = 2000
 _TOLD = (
     "started",
     "training_started",
@@ -295,7 +294,7 @@ class Repl:
         from aegis.rendering import clean_text
 
         if event.kind in _TOLD:
-            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, _MESSAGE_CHARACTERS)}", flush=True)
+            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, WHOLE_CHARACTERS)}", flush=True)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 WIDTH = 70
 RULE = "=" * WIDTH
 SHOWN_RECORDS = 10
+WHOLE_CHARACTERS = 2000
+"""Of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets it on one line"""
 BAD_INPUT = 2
 
 console = Console(highlight=False, soft_wrap=True)
