@@ -156,7 +156,7 @@ def collect(
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
-                _run(store, policy, searching, decisions, seed, config, vary_presence)
+                _run(store, folder, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
             rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
             if rare:
@@ -239,7 +239,7 @@ def run(
                 size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
                 by = f" on {deciding.backend}" if deciding.backend else ""
                 say(f"The agent decides by {policy.name}{size}{by}")
-                _run(store, policy, searching, decisions, seed, config, vary_presence, deciding.after)
+                _run(store, folder, policy, searching, decisions, seed, config, vary_presence, deciding.after)
                 for line in deciding.describe():
                     say(f"  {line}")
                 _show_total(store, deciding.policy.name)
@@ -275,6 +275,7 @@ def _say_new(workspace: Workspace) -> None:
 
 def _run(
     store: DecisionStore,
+    workspace: Workspace,
     policy: Policy,
     search: SearchChain,
     decisions: int,
@@ -286,6 +287,7 @@ def _run(
     """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
     from aegis.lifecycle.event import describe_step
+    from aegis.lifecycle.waiting import Herald
 
     done = 0
     rewards: list[float] = []
@@ -295,8 +297,12 @@ def _run(
         if not bar.console.is_terminal:
             lines("Deciding", 0, decisions)
 
+        herald = Herald(lambda one, now: say(one.announce_anywhere(now, workspace)))
+        herald.look(store.database)
+
         def on_step(step: Step) -> None:
             nonlocal done
+            herald.after(step.decision, store.database)
             done += 1
             actions[step.decision.action.name] += 1
             if step.outcome.reward is not None:

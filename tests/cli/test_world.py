@@ -159,3 +159,18 @@ def test_a_search_provider_that_there_is_not_ends_a_start_with_the_choice(run):
     result = run("start", "--teacher", "scripted", "--search", "altavista", "--headless", "--max-decisions", 1)
     assert result.exit_code == 2
     assert "search provider 'altavista': choose out of offline, arxiv" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["collect", "run"])
+def test_what_waits_for_a_person_is_announced_as_it_comes(command, run, read_back, monkeypatch, tmp_path):
+    monkeypatch.setattr("aegis.agent.search.offline.OfflineSearch.search", lambda self, query, limit: [])
+    result = run(command, "--teacher", "scripted", "--decisions", 30, "--seed", 1)
+    assert result.exit_code == 0, result.output
+    waiting = [line for line in result.output.splitlines() if "waits for you" in line]
+    _, examples, _ = read_back()
+    asked = [example for example in examples if example.decision.action.name in ("ask_human", "propose_improvement")]
+    assert 0 < len(waiting) <= len(asked)
+    where = f" --workspace {tmp_path / 'w'}"
+    assert waiting[0].endswith(f"-> aegis approve 1{where} or aegis reject 1{where}")
+    again = run(command, "--teacher", "scripted", "--decisions", 1)
+    assert waiting[0].split(", ")[0] in again.output  # what waits already, too
