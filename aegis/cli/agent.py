@@ -286,6 +286,7 @@ def _run(
 ) -> None:
     """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
+    from aegis.cli.block import explain_rewards
     from aegis.lifecycle.event import describe_step
     from aegis.lifecycle.waiting import Herald
 
@@ -318,6 +319,8 @@ def _run(
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
+        if why := explain_rewards(lifecycle.read_standing(workspace)):
+            say(f"    {why}")
 
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:

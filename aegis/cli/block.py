@@ -9,6 +9,7 @@ from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
 
+FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
 """Recent ones, before their results are said to explain the rewards"""
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
@@ -59,8 +60,8 @@ def explain_rewards(standing: Standing) -> str:
     if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
         return ""
     return (
-        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new: where little is left to"
-        " find, rewards fall, whoever decides. `aegis evaluate` compares policies in equal worlds"
+        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new ({FALLING_REWARDS},"
+        " whoever decides); `aegis evaluate` compares policies in equal worlds"
     )
 
 
@@ -85,6 +86,7 @@ def _collection(standing: Standing) -> list[str]:
         *_counts(standing.actions),
         *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
+        *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]
 
 
@@ -115,9 +117,14 @@ def _after_switch(standing: Standing) -> list[str]:
         *_counts(standing.hrm_actions),
         f"  RL updates: {standing.rl_updates}",
         f"  Mean reward: {reward}",
-        *([f"    {why}"] if (why := explain_rewards(standing)) else []),
+        *_why_rewards_fall(standing),
         *(_improvement(standing.improvement) if standing.improvement else ()),
     ]
+
+
+def _why_rewards_fall(standing: Standing, shown: bool = True) -> list[str]:
+    why = explain_rewards(standing)
+    return [f"    {why}"] if why and shown else []
 
 
 def _improvement(progress: ImprovementProgress) -> Iterable[str]:

@@ -34,7 +34,6 @@ _LINES = 2
 """Lines of progress of each stage where there is no terminal"""
 SURE_DECISIONS = 3000
 """With so many, every recorded run has gained surely (docs/reinforcement.md)"""
-FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 
 EveryOption = Annotated[
     int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
@@ -169,6 +168,8 @@ class _Ticker:
 
 def show_improved(improved: Improved, worlds: int, limited: bool = False) -> None:
     """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
+    from aegis.cli.block import FALLING_REWARDS
+
     gain, (low, high) = improved.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
     updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"

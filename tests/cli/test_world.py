@@ -8,6 +8,7 @@ import math
 import pytest
 from typer.testing import CliRunner
 
+from aegis.cli.block import FALLING_REWARDS
 from aegis.cli.main import app
 from aegis.store import Database, DecisionStore, UsageLedger
 
@@ -172,5 +173,6 @@ def test_what_waits_for_a_person_is_announced_as_it_comes(command, run, read_bac
     assert 0 < len(waiting) <= len(asked)
     where = f" --workspace {tmp_path / 'w'}"
     assert waiting[0].endswith(f"-> aegis approve 1{where} or aegis reject 1{where}")
-    again = run(command, "--teacher", "scripted", "--decisions", 1)
+    again = run(command, "--teacher", "scripted", "--decisions", 10)
+    assert FALLING_REWARDS in again.output  # nothing is found in this world
     assert waiting[0].split(", ")[0] in again.output  # what waits already, too
