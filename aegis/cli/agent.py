@@ -6,14 +6,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aegis.cli.admission import check_agent, check_share, describe_new
-from aegis.cli.screen import WHOLE_CHARACTERS, ProgressLines, errors_explained, progress_bar, say, waiting
+from aegis.cli.progress import ProgressLines, progress_bar, waiting
+from aegis.cli.screen import WHOLE_CHARACTERS, errors_explained, say
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -25,7 +25,7 @@ from aegis.cli.world import (
     TokensOption,
     closing_policy,
     load_teacher,
-    make_search,
+    ready_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
 from aegis.rendering import clean_text, counted
@@ -148,7 +148,7 @@ def collect(
         from aegis import lifecycle
         from aegis.hrm import resolve_device
 
-        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
+        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
@@ -211,7 +211,7 @@ def run(
         from aegis.hrm import resolve_device
         from aegis.lifecycle.deciding import Deciding
 
-        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
+        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what deciding needs", 0, 0)
                 chosen = resolve_device(device)

@@ -12,7 +12,7 @@ import typer
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.compare import check_plot
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
-from aegis.cli.progress import Steps
+from aegis.cli.progress import waiting
 from aegis.cli.screen import check_writable, errors_explained, fail, heading, say, write_json
 from aegis.config import TrainingConfig
 from aegis.packages import require
@@ -84,8 +84,8 @@ def bench(
 
 def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float) -> tuple[Findings, bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
-    with Steps() as steps:
-        steps.show("Reading the shipped decisions")
+    with waiting() as progress:
+        progress("Reading the shipped decisions", 0, 0)
         from aegis import benchmark, lifecycle
         from aegis.timing import Findings, describe_machine
         from aegis.training import split_by_episode
@@ -101,7 +101,7 @@ def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float)
                     benchmark.Data(data.decisions, heldout, data.actions),
                     Path(scratch),
                     findings,
-                    lambda far: steps.show(far.words, far.done, far.total),
+                    lambda far: progress(far.words, far.done, far.total),
                     ends=began + plan.seconds,
                 )
         except KeyboardInterrupt:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import check_folder, describe_new
-from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source, waiting
+from aegis.cli.progress import waiting
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require

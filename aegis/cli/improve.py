@@ -9,7 +9,8 @@ import typer
 
 from aegis.cli.admission import check_device, check_improvement
 from aegis.cli.agent import DeviceOption, LivedOption, WorkspaceOption
-from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
+from aegis.cli.progress import progress_bar
+from aegis.cli.screen import check_writable, errors_explained, say, write_json
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -101,18 +102,16 @@ def run_improvement(
     seconds: that it may take; it then searches Python's own documentation, makes so many decisions as fit, and says how
     to go on.
     """
-    from contextlib import closing
-
     from aegis import lifecycle
     from aegis.agent.search import PYTHON_CORPUS
-    from aegis.cli.world import make_search
+    from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.pace import Pace
 
     pace = Pace(seconds)
     corpus = None if seconds is None else PYTHON_CORPUS
     with (
-        closing(make_search("offline", workspace, say, ready=True, corpus=corpus)) as search,
+        ready_search("offline", workspace, say, corpus) as search,
         progress_bar() as bar,
         lifecycle.open_store(workspace) as store,
     ):

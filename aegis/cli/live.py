@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis.cli.block import describe_collected, describe_phase, explain_rewards
-from aegis.cli.screen import WHOLE_CHARACTERS, console, describe_progress
+from aegis.cli.progress import describe_progress
+from aegis.cli.screen import WHOLE_CHARACTERS, console
 from aegis.lifecycle import RunEvent, Standing, read_standing
 from aegis.rendering import clean_text
 from aegis.types import utc_now

@@ -29,7 +29,8 @@ from aegis.cli.agent import (
 )
 from aegis.cli.improve import EveryOption
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
-from aegis.cli.screen import WHOLE_CHARACTERS, ProgressLines, errors_explained, say_stopped
+from aegis.cli.progress import ProgressLines
+from aegis.cli.screen import WHOLE_CHARACTERS, errors_explained, say_stopped
 from aegis.cli.start import (
     ApproveOption,
     BatchOption,

@@ -237,7 +237,7 @@ class Session:
 
     def make_search(self) -> SearchChain:
         """Make the search that the options name; each thread needs one of its own."""
-        return make_search(self.options.search, self.workspace, self._say)
+        return make_search(self.options.search, self.workspace, self._say, self._hear)
 
     def _run(self) -> None:
         try:

@@ -10,12 +10,12 @@ import typer
 
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.admission import check_device, check_folder, describe_new
+from aegis.cli.progress import progress_bar
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
     fail,
     heading,
-    progress_bar,
     say,
     show_rejected,
     show_source,

@@ -12,7 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from aegis.cli.interrupt import INTERRUPTED
-from aegis.cli.screen import WHOLE_CHARACTERS, ProgressLines, say, say_stopped
+from aegis.cli.progress import ProgressLines
+from aegis.cli.screen import WHOLE_CHARACTERS, say, say_stopped
 from aegis.cli.session import Session
 from aegis.cli.start import set_deciding_threads
 from aegis.lifecycle import RunEvent

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import random
 from functools import partial
@@ -49,6 +50,23 @@ def write_decisions_to():
         return path
 
     return write
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Return a function that lets a list take what a command says it is at: what, done, of how much."""
+
+    def listen(command: str) -> list[tuple[str, int, int]]:
+        heard: list[tuple[str, int, int]] = []
+
+        @contextlib.contextmanager
+        def waiting(beside_json=False):
+            yield lambda what, done, total: heard.append((what, done, total))
+
+        monkeypatch.setattr(f"aegis.cli.{command}.waiting", waiting)
+        return heard
+
+    return listen
 
 
 @pytest.fixture

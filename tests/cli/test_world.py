@@ -8,9 +8,13 @@ import math
 import pytest
 from typer.testing import CliRunner
 
+from aegis.agent.search import Corpus
 from aegis.cli.block import FALLING_REWARDS
 from aegis.cli.main import app
+from aegis.cli.session import Session, SessionOptions
+from aegis.cli.world import ready_search
 from aegis.store import Database, DecisionStore, UsageLedger
+from aegis.workspace import Workspace
 
 KEY = "sk-very-secret-key"
 
@@ -176,3 +180,24 @@ def test_what_waits_for_a_person_is_announced_as_it_comes(command, run, read_bac
     again = run(command, "--teacher", "scripted", "--decisions", 10)
     assert FALLING_REWARDS in again.output  # nothing is found in this world
     assert waiting[0].split(", ")[0] in again.output  # what waits already, too
+
+
+def test_the_making_of_an_index_is_shown_while_a_command_waits_for_it(told, tmp_path):
+    steps = told("world")
+    corpus = Corpus(site_folders=(str(tmp_path),), standard_library=None)
+    with ready_search("offline", Workspace(tmp_path / "w"), print, corpus) as search:
+        heard = [what for what, _, _ in steps]
+        assert "Indexing the installed documentation, once" in heard
+        assert heard[-1] == ""
+        assert search.search("What is a for loop?", 1)
+        assert len(steps) == len(heard)
+
+
+def test_the_making_of_an_index_is_told_to_the_screen_of_an_agent_by_itself(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr("aegis.agent.search.create_search", lambda names, **options: made.append(options))
+    session, heard = Session(SessionOptions(Workspace(tmp_path / "w"))), []
+    session.make_search()
+    with session.shows(lambda *far: heard.append(far)):
+        made[0]["progress"]("Indexing the installed documentation, once", 57, 114)
+    assert heard == [("Indexing the installed documentation, once", 57, 114)]
