@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -118,7 +118,6 @@ def evaluate(
     environment: ResearchEnv,
     seeds: Sequence[int],
     episodes: int,
-    on_episode: Callable[[EpisodeResult], None] = lambda result: None,
 ) -> Iterator[EpisodeResult]:
     """Yield each policy's episodes, all in the same worlds: one for each seed, so many episodes in a row.
 
@@ -132,9 +131,7 @@ def evaluate(
             for episode in range(episodes):
                 _, info = environment.reset(seed=None if episode else seed)
                 rewards, actions = play(policy, environment, info["state"], draw)
-                result = EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
-                on_episode(result)
-                yield result
+                yield EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
 
 
 def play(

@@ -57,6 +57,11 @@ def check_folder(folder: Path) -> None:
         raise StoreError(f"--workspace {folder}: {there} can't be written: use a --workspace in a folder you may write")
 
 
+def describe_new(workspace: Workspace) -> str:
+    """Return that a workspace is made now, for whoever mistyped the name of one; '' where it is there."""
+    return "" if workspace.database.exists() else f"New workspace: {workspace.folder}/"
+
+
 def check_device(name: str) -> None:
     """Raise `ConfigError` for a device that is none, or that this machine lacks."""
     if not _DEVICE.fullmatch(name):

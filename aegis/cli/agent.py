@@ -6,14 +6,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.admission import check_agent, check_share
-from aegis.cli.screen import ProgressLines, errors_explained, progress_bar, say, waiting
+from aegis.cli.admission import check_agent, check_share, describe_new
+from aegis.cli.progress import ProgressLines, progress_bar, waiting
+from aegis.cli.screen import WHOLE_CHARACTERS, errors_explained, say
 from aegis.cli.world import (
     ActionTimeoutOption,
     BaseUrlOption,
@@ -25,7 +25,7 @@ from aegis.cli.world import (
     TokensOption,
     closing_policy,
     load_teacher,
-    make_search,
+    ready_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
 from aegis.rendering import clean_text, counted
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
+_BAR_CHARACTERS = 90
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
 DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
@@ -143,10 +144,11 @@ def collect(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
 
-        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
+        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
@@ -154,7 +156,7 @@ def collect(
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
-                _run(store, policy, searching, decisions, seed, config, vary_presence)
+                _run(store, folder, policy, searching, decisions, seed, config, vary_presence)
             _show_total(store, policy.name)
             rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
             if rare:
@@ -204,11 +206,12 @@ def run(
         check_share("--defer-below", defer_below)
         folder = Workspace(workspace)
         check_agent(folder, teacher, endpoint, search, device, backend)
+        _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.deciding import Deciding
 
-        with closing(make_search(search, folder, say, ready=True)) as searching, lifecycle.open_store(folder) as store:
+        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what deciding needs", 0, 0)
                 chosen = resolve_device(device)
@@ -236,7 +239,7 @@ def run(
                 size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
                 by = f" on {deciding.backend}" if deciding.backend else ""
                 say(f"The agent decides by {policy.name}{size}{by}")
-                _run(store, policy, searching, decisions, seed, config, vary_presence, deciding.after)
+                _run(store, folder, policy, searching, decisions, seed, config, vary_presence, deciding.after)
                 for line in deciding.describe():
                     say(f"  {line}")
                 _show_total(store, deciding.policy.name)
@@ -265,8 +268,14 @@ def status(
             say(line)
 
 
+def _say_new(workspace: Workspace) -> None:
+    if new := describe_new(workspace):
+        say(new)
+
+
 def _run(
     store: DecisionStore,
+    workspace: Workspace,
     policy: Policy,
     search: SearchChain,
     decisions: int,
@@ -277,6 +286,9 @@ def _run(
 ) -> None:
     """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
+    from aegis.cli.block import explain_rewards
+    from aegis.lifecycle.event import describe_step
+    from aegis.lifecycle.waiting import Herald
 
     done = 0
     rewards: list[float] = []
@@ -286,27 +298,29 @@ def _run(
         if not bar.console.is_terminal:
             lines("Deciding", 0, decisions)
 
+        herald = Herald(lambda one, now: say(one.announce_anywhere(now, workspace)))
+        herald.look(store.database)
+
         def on_step(step: Step) -> None:
             nonlocal done
+            herald.after(step.decision, store.database)
             done += 1
             actions[step.decision.action.name] += 1
             if step.outcome.reward is not None:
                 rewards.append(step.outcome.reward)
-            bar.update(task, completed=done, description=_describe(step))
+            made = describe_step(step)
+            bar.update(task, completed=done, description=clean_text(made, _BAR_CHARACTERS))
             if not bar.console.is_terminal:
                 lines("Deciding", done, decisions)
                 if done % _LINE_EVERY == 0 or done == decisions:
-                    say(f"  {done}/{decisions}  last: {_describe(step)}")
+                    say(f"  {done}/{decisions}  last: {clean_text(made, WHOLE_CHARACTERS)}")
 
         lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
-
-
-def _describe(step: Step) -> str:
-    argument = "".join(step.decision.action.argument.values())
-    return clean_text(f"{step.decision.action.name} {argument}: {step.outcome.detail}", 90)
+        if why := explain_rewards(lifecycle.read_standing(workspace)):
+            say(f"    {why}")
 
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:

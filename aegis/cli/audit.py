@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aegis.cli import screen
-from aegis.cli.progress import Steps
+from aegis.cli.progress import waiting
 from aegis.cli.screen import errors_explained, fail, say, show_rejected, show_source
 from aegis.config import TrainingConfig
 from aegis.packages import require
@@ -49,8 +48,8 @@ def audit_data(
         if not as_json:
             show_source(given)
         show_rejected(given.rejected)
-        with Steps(screen.errors if as_json else None) as steps:
-            audit = lifecycle.audit_data(given, training, near, steps.show)
+        with waiting(beside_json=as_json) as progress:
+            audit = lifecycle.audit_data(given, training, near, progress)
         if as_json:
             say(json.dumps(audit.to_record(), indent=2))
             return

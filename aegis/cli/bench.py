@@ -11,8 +11,9 @@ import typer
 
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.compare import check_plot
-from aegis.cli.progress import Steps
-from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, heading, say, write_json
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.progress import waiting
+from aegis.cli.screen import check_writable, errors_explained, fail, heading, say, write_json
 from aegis.config import TrainingConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -83,8 +84,8 @@ def bench(
 
 def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float) -> tuple[Findings, bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
-    with Steps() as steps:
-        steps.show("Reading the shipped decisions")
+    with waiting() as progress:
+        progress("Reading the shipped decisions", 0, 0)
         from aegis import benchmark, lifecycle
         from aegis.timing import Findings, describe_machine
         from aegis.training import split_by_episode
@@ -93,14 +94,14 @@ def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float)
         try:
             data = lifecycle.read_training_data(lifecycle.shipped_data())
             heldout = split_by_episode(data.decisions, plan.training.heldout_share, plan.training.seed).heldout
-            with tempfile.TemporaryDirectory() as scratch:
+            with imports_spared(), tempfile.TemporaryDirectory() as scratch:
                 benchmark.measure(
                     plan,
                     model or _serving(workspace),
                     benchmark.Data(data.decisions, heldout, data.actions),
                     Path(scratch),
                     findings,
-                    lambda far: steps.show(far.words, far.done, far.total),
+                    lambda far: progress(far.words, far.done, far.total),
                     ends=began + plan.seconds,
                 )
         except KeyboardInterrupt:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aegis.cli.screen import RULE
+from aegis.cli.screen import RULE, WHOLE_CHARACTERS
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
 
-_REASON_CHARACTERS = 400
+FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
 """Recent ones, before their results are said to explain the rewards"""
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
@@ -22,7 +22,7 @@ def training_block(standing: Standing) -> list[str]:
     if standing.training is not None:
         lines += ["", *_training(standing.training)]
     if standing.trial:
-        lines += ["", f"  Before the switch: {clean_text(standing.trial, _REASON_CHARACTERS)}"]
+        lines += ["", f"  Before the switch: {clean_text(standing.trial, WHOLE_CHARACTERS)}"]
     if standing.using_hrm:
         lines += ["", *_after_switch(standing)]
     return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
@@ -45,7 +45,7 @@ def describe_agent(standing: Standing) -> str:
     """Return what the agent does at this moment."""
     if not standing.running:
         return "not running"
-    return clean_text(f"running (process {standing.process}): {standing.doing}", _REASON_CHARACTERS)
+    return clean_text(f"running (process {standing.process}): {standing.doing}", WHOLE_CHARACTERS)
 
 
 def describe_collected(standing: Standing) -> str:
@@ -60,8 +60,8 @@ def explain_rewards(standing: Standing) -> str:
     if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
         return ""
     return (
-        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new: where little is left to"
-        " find, rewards fall, whoever decides. `aegis evaluate` compares policies in equal worlds"
+        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new ({FALLING_REWARDS},"
+        " whoever decides); `aegis evaluate` compares policies in equal worlds"
     )
 
 
@@ -86,6 +86,7 @@ def _collection(standing: Standing) -> list[str]:
         *_counts(standing.actions),
         *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
+        *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]
 
 
@@ -103,8 +104,8 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
     yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
     first, *others = training.rules or (training.verdict or "none yet",)
-    yield f"  Verdict: {clean_text(first, _REASON_CHARACTERS)}"
-    yield from (f"           {clean_text(rule, _REASON_CHARACTERS)}" for rule in others)
+    yield f"  Verdict: {clean_text(first, WHOLE_CHARACTERS)}"
+    yield from (f"           {clean_text(rule, WHOLE_CHARACTERS)}" for rule in others)
 
 
 def _after_switch(standing: Standing) -> list[str]:
@@ -116,9 +117,14 @@ def _after_switch(standing: Standing) -> list[str]:
         *_counts(standing.hrm_actions),
         f"  RL updates: {standing.rl_updates}",
         f"  Mean reward: {reward}",
-        *([f"    {why}"] if (why := explain_rewards(standing)) else []),
+        *_why_rewards_fall(standing),
         *(_improvement(standing.improvement) if standing.improvement else ()),
     ]
+
+
+def _why_rewards_fall(standing: Standing, shown: bool = True) -> list[str]:
+    why = explain_rewards(standing)
+    return [f"    {why}"] if why and shown else []
 
 
 def _improvement(progress: ImprovementProgress) -> Iterable[str]:
@@ -134,7 +140,7 @@ def _improvement(progress: ImprovementProgress) -> Iterable[str]:
         shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
         yield f"  Last update: {', '.join(shown)}"
         if last.get("fault"):
-            yield f"    undone: {clean_text(last['fault'], _REASON_CHARACTERS)}"
+            yield f"    undone: {clean_text(last['fault'], WHOLE_CHARACTERS)}"
 
 
 def _counts(actions: Mapping[str, int]) -> list[str]:

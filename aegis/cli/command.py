@@ -15,6 +15,7 @@ import typer
 from aegis import lifecycle
 from aegis.agent import ApprovalQueue, Inbox, most_probable
 from aegis.cli.block import describe_agent, describe_collected, describe_phase, training_block
+from aegis.cli.screen import WHOLE_CHARACTERS
 from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from aegis.cli.session import Session
 
 _TEXT_CHARACTERS = 400
-_LINE_CHARACTERS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class PromptCommands:
         try:
             getattr(self, f"_{name.lower()}")(rest.strip())
         except AegisError as error:
-            print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
+            print(clean_text(f"error: {error}", WHOLE_CHARACTERS))
 
     def _help(self, rest: str) -> None:
         wanted = rest.lower()
@@ -149,7 +149,7 @@ class PromptCommands:
         print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
         print(f"  Waiting:   {len(self._inbox.waiting())} questions, {len(self._queue.pending())} proposals")
         if self._session.error is not None and not self._session.alive:
-            print(clean_text(f"  It ended:  {self._session.error}", _TEXT_CHARACTERS))
+            print(clean_text(f"  It ended:  {self._session.error}", WHOLE_CHARACTERS))
 
     def _training(self, rest: str) -> None:
         print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
@@ -200,10 +200,10 @@ class PromptCommands:
         except Declined:
             print("not carried out, and not recorded")
         except PolicyFailedError as error:
-            print(clean_text(f"error: {error}", _TEXT_CHARACTERS))
+            print(clean_text(f"error: {error}", WHOLE_CHARACTERS))
         else:
             done = f"{_describe(step.decision.action)}: {step.outcome.status}, {step.outcome.detail}"
-            print(f"✓ {clean_text(done, _TEXT_CHARACTERS)}")
+            print(f"✓ {clean_text(done, WHOLE_CHARACTERS)}")
 
     def _thinking_agent(self) -> Agent:
         """Return the agent that `think` steps, a new one after settings have changed."""
@@ -270,7 +270,7 @@ class PromptCommands:
             decision, outcome = example.decision, example.outcome
             came = "nothing recorded" if outcome is None else f"{outcome.status}{_reward(outcome)}, {outcome.detail}"
             text = f"{decision.policy}: {_describe(decision.action)}: {came}"
-            print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, _LINE_CHARACTERS)}")
+            print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, WHOLE_CHARACTERS)}")
 
     def _export(self, rest: str) -> None:
         if not rest:

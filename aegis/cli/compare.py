@@ -11,8 +11,9 @@ import typer
 
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.admission import check_device
-from aegis.cli.progress import Steps
-from aegis.cli.screen import INTERRUPTED, check_writable, errors_explained, fail, say, show_rejected, write_json
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.progress import waiting
+from aegis.cli.screen import check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.config import TrainingConfig
 from aegis.packages import install, require
 from aegis.workspace import Workspace
@@ -20,6 +21,7 @@ from aegis.workspace import Workspace
 if TYPE_CHECKING:
     from aegis.comparison import Measurement
     from aegis.lifecycle import TrainingData
+    from aegis.types import Progress
 
 _DEFAULTS = TrainingConfig()
 
@@ -60,11 +62,11 @@ def compare(
         training = TrainingConfig(epochs=epochs, learning_rate=lr)
         check_device(device)
         _parse_sizes(sizes, 0)
-        with Steps() as steps:
-            steps.show("Loading PyTorch and the decisions")
+        with waiting() as progress:
+            progress("Loading PyTorch and the decisions", 0, 0)
             given = _read(data, workspace)
             wanted = _parse_sizes(sizes, len(given.decisions))
-            measured, stopped = _measure(given, wanted, splits, training, device, steps)
+            measured, stopped = _measure(given, wanted, splits, training, device, progress)
         if stopped and not measured:
             raise KeyboardInterrupt
         _show(measured)
@@ -95,7 +97,7 @@ def _read(data: Path | None, workspace: Path | None) -> TrainingData:
 
 
 def _measure(
-    given: TrainingData, sizes: list[int], splits: int, training: TrainingConfig, device: str, steps: Steps
+    given: TrainingData, sizes: list[int], splits: int, training: TrainingConfig, device: str, progress: Progress
 ) -> tuple[list[Measurement], bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
     from aegis import comparison
@@ -104,13 +106,14 @@ def _measure(
     measured: list[Measurement] = []
     device = resolve_device(device)
     found = comparison.compare(
-        given.decisions, given.actions, sizes, range(splits), training, device=device, on_progress=steps.show
+        given.decisions, given.actions, sizes, range(splits), training, device=device, on_progress=progress
     )
     try:
-        for one in found:
-            measured.append(one)
-            if one.model == comparison.HRM_NAME:
-                say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
+        with imports_spared():
+            for one in found:
+                measured.append(one)
+                if one.model == comparison.HRM_NAME:
+                    say(f"  {one.size} decisions, split {one.split}: HRM {one.accuracy:.2%} of {one.heldout} held out")
     except KeyboardInterrupt:
         return measured, True
     return measured, False

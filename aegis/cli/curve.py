@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli import screen
 from aegis.cli.compare import check_plot
-from aegis.cli.progress import Steps
+from aegis.cli.progress import waiting
 from aegis.cli.screen import check_writable, errors_explained, fail, say
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.promotion import CurvePoint, Expense, HeldoutAnswers
     from aegis.promotion.calibration import CalibrationEstimate
+    from aegis.types import Progress
 
 
 def curve(
@@ -57,14 +57,14 @@ def curve(
             fail(f"{workspace}: no HRM serves{last}: name one with --model (see `aegis models`), or run `aegis train`")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
-        with Steps(screen.errors if as_json else None) as steps:
-            steps.show("Reading the held-out answers, and how well they are calibrated")
+        with waiting(beside_json=as_json) as progress:
+            progress("Reading the held-out answers, and how well they are calibrated", 0, 0)
             answers = read_answers(known[name])
             calibration = answers.estimate()
         hrm_time = answers.milliseconds if hrm_ms is None else hrm_ms
         if measure:
-            with Steps(screen.errors if as_json else None) as steps:
-                hrm_time, teacher_ms = _measure(folder, known[name], measure, steps)
+            with waiting(beside_json=as_json) as progress:
+                hrm_time, teacher_ms = _measure(folder, known[name], measure, progress)
         expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
         calibrated, (_, labels) = answers.calibrated(), answers.arrays()
         points = deferral_curve(calibrated, labels, expense)
@@ -91,9 +91,9 @@ def curve(
                 say(f"  Plot: {plot}")
 
 
-def _measure(workspace: Workspace, model: Path, count: int, steps: Steps) -> tuple[float, float]:
+def _measure(workspace: Workspace, model: Path, count: int, progress: Progress) -> tuple[float, float]:
     """Return the median milliseconds of one decision by the HRM and by the workspace's teacher, on newest states."""
-    steps.show("Loading the workspace's newest states")
+    progress("Loading the workspace's newest states", 0, 0)
     from aegis import lifecycle
     from aegis.agent import RESEARCH_ACTIONS
     from aegis.hrm import load_policy
@@ -103,17 +103,17 @@ def _measure(workspace: Workspace, model: Path, count: int, steps: Steps) -> tup
         states = [example.decision.state for example in store.recent(count)]
         if not states:
             fail(f"{workspace.folder}: no decisions yet to measure on: run `aegis run` first, or leave out --measure")
-        steps.show("Loading the teacher")
-        teacher = lifecycle.load_teacher_for(store, "auto", say=steps.show)
+        progress("Loading the teacher", 0, 0)
+        teacher = lifecycle.load_teacher_for(store, "auto", progress=progress)
         times = []
         for words, policy in (("the HRM", load_policy(model)), ("the teacher", teacher)):
-            told = partial(_tell, steps, f"Timing {words}", len(states))
+            told = partial(_tell, progress, f"Timing {words}", len(states))
             times.append(time_policy(policy, states, RESEARCH_ACTIONS, told))
     return times[0], times[1]
 
 
-def _tell(steps: Steps, words: str, total: int, done: int) -> None:
-    steps.show(words, done, total)
+def _tell(progress: Progress, words: str, total: int, done: int) -> None:
+    progress(words, done, total)
 
 
 def _show(

@@ -1,11 +1,12 @@
-"""The doors into AEGIS: `aegis` and the four scripts. Ctrl-C while Python still imports ends with one short line."""
+"""The doors into AEGIS: `aegis`, `python -m aegis` and the four scripts. Ctrl-C prints no traceback there."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-INTERRUPTED = 130
+from aegis.cli import interrupt
+
 _COMMANDS = {
     "start": "aegis.cli.start",
     "prompt": "aegis.cli.repl",
@@ -22,6 +23,7 @@ def main() -> None:
 
 def enter(command: str) -> None:
     """Run a command with the arguments of this process; '': the one that the first argument names."""
+    interrupt.end_at_once()
     try:
         if not command:
             importlib.import_module("aegis.cli.main").app()
@@ -29,5 +31,7 @@ def enter(command: str) -> None:
 
         typer.run(getattr(importlib.import_module(_COMMANDS[command]), command))
     except KeyboardInterrupt:
-        print("\nStopped before it began.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(interrupt.INTERRUPTED)
+    finally:
+        interrupt.end_silently()

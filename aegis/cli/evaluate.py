@@ -14,8 +14,9 @@ import typer
 from aegis.cli.admission import check_device
 from aegis.cli.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.compare import check_plot
-from aegis.cli.screen import check_writable, errors_explained, fail, progress_bar, say, waiting, write_json
-from aegis.cli.world import EndpointOptions, load_teacher, make_search
+from aegis.cli.progress import waiting
+from aegis.cli.screen import check_writable, errors_explained, fail, say, write_json
+from aegis.cli.world import EndpointOptions, load_teacher, ready_search
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -71,17 +72,16 @@ def evaluate(
         tell = (lambda line: None) if as_json else say
         chosen = _choose(policies, Workspace(workspace), teacher, device, tell)
         results: list[EpisodeResult] = []
-        search = make_search("offline", Workspace(workspace), tell, ready=not as_json)
-        environment = ResearchEnv(config, search, search.topics(), lived=lived)
-        with closing(environment), progress_bar() as bar:
-            task = bar.add_task("Evaluating", total=len(chosen) * seeds * episodes)
-
-            def on_episode(result: EpisodeResult) -> None:
-                bar.update(task, advance=1, description=f"{result.policy}, seed {result.seed}")
-
-            found = evaluation.evaluate(chosen, environment, range(seed, seed + seeds), episodes, on_episode)
-            for result in found:
+        with (
+            ready_search("offline", Workspace(workspace), tell, beside_json=as_json) as search,
+            closing(ResearchEnv(config, search, search.topics(), lived=lived)) as environment,
+            waiting(beside_json=as_json) as progress,
+        ):
+            total = len(chosen) * seeds * episodes
+            progress("Evaluating", 0, total)
+            for result in evaluation.evaluate(chosen, environment, range(seed, seed + seeds), episodes):
                 results.append(result)
+                progress("Evaluating", len(results), total)
         rows = evaluation.summarise(results)
         document = {
             "seeds": list(range(seed, seed + seeds)),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.admission import check_folder
-from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source, waiting
+from aegis.cli.admission import check_folder, describe_new
+from aegis.cli.progress import waiting
+from aegis.cli.screen import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
@@ -173,6 +174,8 @@ def import_(
         data = lifecycle.read_training_data(file)
         if data.decisions:
             lifecycle.check_owner(Workspace(workspace), data.teacher.name)
+        if new := describe_new(Workspace(workspace)):
+            say(new)
         with lifecycle.open_store(Workspace(workspace)) as store:
             if data.decisions:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)

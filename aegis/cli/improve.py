@@ -9,18 +9,18 @@ import typer
 
 from aegis.cli.admission import check_device, check_improvement
 from aegis.cli.agent import DeviceOption, LivedOption, WorkspaceOption
-from aegis.cli.screen import check_writable, errors_explained, progress_bar, say, write_json
+from aegis.cli.progress import waiting
+from aegis.cli.screen import check_writable, errors_explained, say, write_json
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from aegis.lifecycle import Improved
     from aegis.lifecycle.measuring import Measured
     from aegis.lifecycle.pace import Pace
     from aegis.training import UpdateResult
+    from aegis.types import Progress
 
 NO_BETTER = 3
 _DEFAULTS = ReinforceConfig()
@@ -30,11 +30,8 @@ _STAGES = {
     "learning": "Learning",
     "after": "Measuring after",
 }
-_LINES = 2
-"""Lines of progress of each stage where there is no terminal"""
 SURE_DECISIONS = 3000
 """With so many, every recorded run has gained surely (docs/reinforcement.md)"""
-FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 
 EveryOption = Annotated[
     int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
@@ -102,21 +99,20 @@ def run_improvement(
     seconds: that it may take; it then searches Python's own documentation, makes so many decisions as fit, and says how
     to go on.
     """
-    from contextlib import closing
-
     from aegis import lifecycle
     from aegis.agent.search import PYTHON_CORPUS
-    from aegis.cli.world import make_search
+    from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.pace import Pace
 
     pace = Pace(seconds)
     corpus = None if seconds is None else PYTHON_CORPUS
     with (
-        closing(make_search("offline", workspace, say, ready=True, corpus=corpus)) as search,
-        progress_bar() as bar,
+        ready_search("offline", workspace, say, corpus) as search,
+        waiting() as progress,
         lifecycle.open_store(workspace) as store,
     ):
+        progress("Loading the HRM", 0, 0)
         improved = lifecycle.improve(
             store,
             workspace,
@@ -127,7 +123,7 @@ def run_improvement(
             worlds=worlds,
             lived=lived,
             device=resolve_device(device),
-            tick=_Ticker(bar, decisions, worlds, lived, limited=seconds is not None),
+            tick=_Ticker(progress, decisions, worlds, lived, limited=seconds is not None),
             pace=pace,
         )
     show_improved(improved, worlds, limited=seconds is not None)
@@ -137,38 +133,37 @@ def run_improvement(
 
 
 class _Ticker:
-    """Shows how far phase 4 is: a bar, or some lines where there is no terminal."""
+    """Tells how far phase 4 is; limited: it makes so many decisions as fit into its time, not all."""
 
-    def __init__(self, bar: Progress, decisions: int, worlds: int, lived: int, limited: bool) -> None:
+    def __init__(self, progress: Progress, decisions: int, worlds: int, lived: int, limited: bool) -> None:
         from aegis.lifecycle.improvement import MEASURED_DECISIONS
 
         measured = worlds * MEASURED_DECISIONS
-        self._bar = bar
+        self._progress = progress
         self._limited = limited
         self._totals = {"living": lived, "before": measured, "learning": decisions, "after": measured}
         self._done = dict.fromkeys(self._totals, 0)
-        self._shown = ""
-        self._task = bar.add_task("")
+        self._stage = ""
 
     def __call__(self, stage: str, more: int, result: UpdateResult | None) -> None:
         if result is not None and result.fault:
-            self._bar.console.print(f"⚠ an update was undone: {result.fault}")
-        before = self._done[stage] if stage == self._shown else 0
+            say(f"⚠ an update was undone: {result.fault}")
+        before = self._done[stage] if stage == self._stage else 0
         if stage == "after" and self._limited:
             self._totals["after"] = self._done["before"]
         total = self._totals[stage]
         if stage == "living":
             before %= total  # one world after the other
-        done = self._done[stage] = before + more
-        self._shown = stage
-        self._bar.update(self._task, completed=done, total=total, description=_STAGES[stage])
-        if not self._bar.console.is_terminal and done * _LINES // total > before * _LINES // total:
-            limit = f" of {'at most ' if self._limited and stage != 'living' else ''}{total}"
-            say(f"  {_STAGES[stage].lower()}: {done}{limit} decisions")
+        self._done[stage] = before + more
+        self._stage = stage
+        bounded = ", as far as the time allows" if self._limited and stage in ("before", "learning") else ""
+        self._progress(_STAGES[stage] + bounded, self._done[stage], total)
 
 
 def show_improved(improved: Improved, worlds: int, limited: bool = False) -> None:
     """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
+    from aegis.cli.block import FALLING_REWARDS
+
     gain, (low, high) = improved.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
     updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"

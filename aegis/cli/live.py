@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis.cli.block import describe_collected, describe_phase, explain_rewards
-from aegis.cli.screen import console, describe_progress
+from aegis.cli.progress import describe_progress
+from aegis.cli.screen import WHOLE_CHARACTERS, console
 from aegis.lifecycle import RunEvent, Standing, read_standing
 from aegis.rendering import clean_text
 from aegis.types import utc_now
@@ -35,7 +36,6 @@ _WAITING_SHOWN = 3
 _STANDING_EVERY_SECONDS = 1.0
 _REWARDS_KEPT = 100
 _NOTE_CHARACTERS = 400
-_VERDICT_CHARACTERS = 2000
 _COLOURS = {"ok": "green", "failed": "red", "unknown": "yellow"}
 _ELSEWHERE = ("asked", "proposed", "improved")
 """Events that have lines of their own: what waits, and the line of rewards"""
@@ -182,7 +182,7 @@ class LiveScreen:
     def _verdict_lines(self) -> Iterator[RenderableType]:
         """Draw how the last training ended, whole: a rule of the gate on each line."""
         if self._verdict is not None:
-            for number, part in enumerate(clean_text(self._verdict.message, _VERDICT_CHARACTERS).split("; ")):
+            for number, part in enumerate(clean_text(self._verdict.message, WHOLE_CHARACTERS).split("; ")):
                 yield Text(f"{'  ' if number else f'{self._verdict.at:%H:%M:%S} '}{part}")
 
     def _reward_lines(self, standing: Standing) -> Iterator[RenderableType]:

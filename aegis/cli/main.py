@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # as `python -m aegis.cli.main`: by the door, which is there before what is imported below
+    from aegis.cli.door import main
+
+    main()
+
 from typing import Annotated
 
 import typer
@@ -67,7 +72,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-if __name__ == "__main__":
-    app()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.screen import errors_explained, fail, say
+from aegis.cli.screen import WHOLE_CHARACTERS, errors_explained, fail, say
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -161,7 +161,7 @@ def _show_refusals(refusals: Sequence[Refusal]) -> None:
         accuracy = "" if refusal.accuracy is None else f", accuracy {refusal.accuracy:.2%}"
         say(f"{refusal.at[:19]}  training {refusal.training} on {refusal.decisions:,} decisions{accuracy}")
         for rule in refusal.rules:
-            say(f"    {clean_text(rule, _REASON_CHARACTERS)}")
+            say(f"    {clean_text(rule, WHOLE_CHARACTERS)}")
 
 
 def _find(registry: ModelRegistry, name: str) -> ModelVersion:
@@ -209,12 +209,12 @@ def _describe(event: ModelEvent) -> str:
         "canary": f"canary of {name} begun",
         "refused": f"{name} refused",
     }.get(event.kind, f"{event.kind} {name}")
-    return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, _REASON_CHARACTERS)}"
+    return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, WHOLE_CHARACTERS)}"
 
 
 def _last_reason(registry: ModelRegistry, name: str) -> str:
     reasons = [e.reason for e in registry.events() if e.kind == "rolled_back" and e.previous == name]
-    return clean_text(reasons[-1] if reasons else "", _REASON_CHARACTERS)
+    return clean_text(reasons[-1] if reasons else "", WHOLE_CHARACTERS)
 
 
 def _event_record(event: ModelEvent) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
+from aegis.cli.admission import describe_new
 from aegis.cli.agent import (
     AnswerOption,
     ApprovalOption,
@@ -27,7 +28,9 @@ from aegis.cli.agent import (
     read_reward_changes,
 )
 from aegis.cli.improve import EveryOption
-from aegis.cli.screen import INTERRUPTED, ProgressLines, errors_explained
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.progress import ProgressLines
+from aegis.cli.screen import WHOLE_CHARACTERS, errors_explained, say_stopped
 from aegis.cli.start import (
     ApproveOption,
     BatchOption,
@@ -66,7 +69,6 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 PROMPT = "aegis> "
-_MESSAGE_CHARACTERS = 2000
 _TOLD = (
     "started",
     "training_started",
@@ -151,10 +153,13 @@ def prompt(
             seed=seed,
         )
         options.check()
+        if new := describe_new(options.workspace):
+            print(new, flush=True)
         session = Session(options)
         try:
             Repl(session).run()
         except KeyboardInterrupt:  # between two commands
+            say_stopped()
             session.leave(INTERRUPTED)
         session.leave(0)
 
@@ -290,16 +295,16 @@ class Repl:
         from aegis.rendering import clean_text
 
         if event.kind in _TOLD:
-            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, _MESSAGE_CHARACTERS)}", flush=True)
+            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, WHOLE_CHARACTERS)}", flush=True)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """Leave on SIGTERM, and at the latest after five seconds; Ctrl-C ends a command, whoever kept it before."""
         names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         before = {name: signal.signal(getattr(signal, name), self._terminate) for name in names}
-        before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            yield
+            with imports_spared():
+                yield
         finally:
             for name, handler in before.items():
                 signal.signal(getattr(signal, name), handler)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aegis.cli.admission import check_agent
+from aegis.cli.admission import check_agent, describe_new
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
     AgentConfig,
@@ -148,6 +148,8 @@ class Session:
                 self._runner.resume()
             return
         require("torch", "an agent by itself, which trains beside its decisions,")
+        if new := describe_new(self.workspace):
+            self._tell(RunEvent("workspace", new, {"workspace": str(self.workspace.folder)}))
         self.error = self._runner = None
         self._leaving = False
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
@@ -235,7 +237,7 @@ class Session:
 
     def make_search(self) -> SearchChain:
         """Make the search that the options name; each thread needs one of its own."""
-        return make_search(self.options.search, self.workspace, self._say)
+        return make_search(self.options.search, self.workspace, self._say, self._hear)
 
     def _run(self) -> None:
         try:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from aegis import lifecycle
-from aegis.cli.screen import waiting
+from aegis.cli.progress import waiting
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.rendering import clean_text, render_state
 from aegis.types import ActionList, Policy, Progress, State

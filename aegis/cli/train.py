@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.admission import check_device, check_folder
+from aegis.cli.admission import check_device, check_folder, describe_new
+from aegis.cli.progress import waiting
 from aegis.cli.screen import (
     check_writable,
     errors_explained,
     fail,
     heading,
-    progress_bar,
     say,
     show_rejected,
     show_source,
@@ -122,11 +122,12 @@ def _run(
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)
-    from aegis.hrm import resolve_device
-
+    if workspace is not None and (new := describe_new(folder)):
+        say(new)
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
-    with progress_bar() as bar:
-        task = bar.add_task("", visible=False)
+    with waiting() as progress:
+        progress("Loading PyTorch", 0, 0)
+        from aegis.hrm import resolve_device
 
         def on_start(model: HRM, epochs_done: int) -> None:
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
@@ -143,14 +144,8 @@ def _run(
             else:
                 say(f"Training HRM for {counted(training.epochs, 'epoch')}...")
 
-        def on_batch(epoch: int, batch: int, batches: int) -> None:
-            bar.update(
-                task, description=f"Epoch {epoch}/{training.epochs}", completed=batch, total=batches, visible=True
-            )
-
         def on_epoch(result: EpochResult) -> None:
-            bar.update(task, visible=False)
-            bar.console.print(
+            say(
                 f"Epoch {result.epoch}/{training.epochs}: Loss={result.loss:.4f},"
                 f" Accuracy={result.heldout_accuracy:.2%} (training: {result.train_accuracy:.2%})"
             )
@@ -163,9 +158,9 @@ def _run(
             resolve_device(device),
             resume,
             on_start=on_start,
-            on_batch=on_batch,
             on_epoch=on_epoch,
-            on_notice=lambda line: bar.console.print(f"⚠ {line}"),
+            on_notice=lambda line: say(f"⚠ {line}"),
+            progress=progress,
         )
     _show_figures(outcome)
     heading(

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from aegis.cli.screen import INTERRUPTED, ProgressLines, say
+from aegis.cli.interrupt import INTERRUPTED
+from aegis.cli.progress import ProgressLines
+from aegis.cli.screen import WHOLE_CHARACTERS, say, say_stopped
 from aegis.cli.session import Session
 from aegis.cli.start import set_deciding_threads
 from aegis.lifecycle import RunEvent
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from aegis.cli.repl import Ending, Repl
 
 _LOOK_SECONDS = 0.1
-_LINE_CHARACTERS = 160
-_MESSAGE_CHARACTERS = 2000
-"""What is no decision is rare, and its reason must not be cut"""
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -84,6 +83,7 @@ def _wait_for_end(session: Session, signals: Signals) -> None:
         if signals.terminated:
             session.leave(_TERMINATED)
         if signals.take_interrupt():
+            say_stopped()
             session.leave(INTERRUPTED)
 
 
@@ -126,14 +126,13 @@ def _print_line(event: RunEvent) -> None:
     if event.kind == "decided":
         reward = "reward unknown" if fields["reward"] is None else f"reward {fields['reward']:+.2f}"
         text = f"{fields['policy']}: {event.message}  [{fields['status']}, {reward}]"
-        text = clean_text(text, _LINE_CHARACTERS)
     else:
-        text = clean_text(event.message, _MESSAGE_CHARACTERS)
-    say(f"{event.at:%H:%M:%S} {event.kind:<16} {text}")
+        text = event.message
+    say(f"{event.at:%H:%M:%S} {event.kind:<16} {clean_text(text, WHOLE_CHARACTERS)}")
 
 
 def _print_progress(line: str) -> None:
-    say(f"{utc_now():%H:%M:%S} {'loading':<16} {clean_text(line, _MESSAGE_CHARACTERS)}")
+    say(f"{utc_now():%H:%M:%S} {'loading':<16} {clean_text(line, WHOLE_CHARACTERS)}")
 
 
 def _unheard(what: str, done: int, total: int) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli.progress import waiting
 from aegis.config import EndpointConfig
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.agent.search import Corpus, SearchChain
-    from aegis.agent.search import Progress as IndexProgress
     from aegis.store import DecisionStore, TeacherClaim
     from aegis.types import Policy, Progress, Teacher
 
@@ -57,9 +57,6 @@ PricesOption = Annotated[
     typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
 ]
 
-_INDEX_LINES = 4
-"""Lines on the making of the index where there is no bar"""
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
@@ -94,50 +91,39 @@ def teacher_name(claim: TeacherClaim | None, name: str, options: EndpointOptions
 
 
 def make_search(
-    names: str, workspace: Workspace, say: Callable[[str], None], *, ready: bool = False, corpus: Corpus | None = None
+    names: str,
+    workspace: Workspace,
+    say: Callable[[str], None],
+    progress: Progress = lambda what, done, total: None,
+    corpus: Corpus | None = None,
 ) -> SearchChain:
     """Make the search that `--search` names, with its cache in the workspace; say hears of its troubles.
 
-    ready: make the offline index now where there is none, under a progress bar; else the first search does so, and say
-    hears some lines of it. corpus: what `offline` searches; None: all documentation that is installed.
+    The first search makes the offline index where there is none; progress hears how far that is. corpus: what `offline`
+    searches; None: all documentation that is installed.
     """
     from aegis.agent.search import create_search
 
-    shown: list[IndexProgress] = [index_lines(say)]
-
-    def tell(done: int, total: int, source: str) -> None:
-        shown[0](done, total, source)
-
-    search = create_search(names, cache=workspace.search_cache, corpus=corpus, progress=tell, on_trouble=say)
-    if ready:
-        with index_bar(say) as shown[0]:
-            search.topics()
-    return search
-
-
-def index_lines(say: Callable[[str], None]) -> IndexProgress:
-    """Return what tells the making of the offline index in a few lines."""
-
-    def tell(done: int, total: int, source: str) -> None:
-        if not done:
-            say(f"Indexing the installed documentation, once: {total} parts")
-        elif done * _INDEX_LINES // total > (done - 1) * _INDEX_LINES // total:
-            say(f"  {done} of {total} parts are read")
-
-    return tell
+    return create_search(names, cache=workspace.search_cache, corpus=corpus, progress=progress, on_trouble=say)
 
 
 @contextlib.contextmanager
-def index_bar(say: Callable[[str], None]) -> Iterator[IndexProgress]:
-    """Show the making of the offline index as a progress bar; in lines where there is no terminal."""
-    from aegis.cli.screen import console, progress_bar
-
-    if not console.is_terminal:
-        yield index_lines(say)
-        return
-    with progress_bar() as bar:
-        task = bar.add_task("Indexing the installed documentation, once", visible=False)
-        yield lambda done, total, source: bar.update(task, completed=done, total=total, visible=True)
+def ready_search(
+    names: str,
+    workspace: Workspace,
+    say: Callable[[str], None],
+    corpus: Corpus | None = None,
+    beside_json: bool = False,
+) -> Iterator[SearchChain]:
+    """Make the search, and the offline index now where there is none, under a progress bar; close it at the end."""
+    shown: list[Progress] = [lambda what, done, total: None]
+    search = make_search(names, workspace, say, lambda what, done, total: shown[0](what, done, total), corpus)
+    with contextlib.closing(search):
+        unshown = shown[0]
+        with waiting(beside_json) as shown[0]:
+            search.topics()
+        shown[0] = unshown
+        yield search
 
 
 def load_teacher(

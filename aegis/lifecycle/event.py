@@ -12,7 +12,7 @@ from aegis.types import utc_now
 
 KINDS = (
     *("started", "decided", "training_started", "training_process", "epoch", "training_ended", "switched", "setting"),
-    *("watch", "stage", "improving", "improved", "asked", "proposed"),
+    *("workspace", "watch", "stage", "improving", "improved", "asked", "proposed", "rare_actions"),
     *("policy_failed", "policy_back", "waiting", "paused", "resumed", "left", "broke"),
 )
 """`decided` comes once for each decision, after it and its outcome are on the disk."""

@@ -47,9 +47,11 @@ from aegis.training import (
     measure_thinking,
     to_moment,
 )
-from aegis.types import ActionList, Decision, Policy, State, utc_now
+from aegis.types import ActionList, Decision, Policy, Progress, State, utc_now
 from aegis.workspace import Workspace
 
+_TRAINING = "Training the HRM, batch by batch"
+_JUDGING, _PARTS = "Judging the HRM on held-out decisions", 6
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
 _ASKED_TOGETHER = 2000
@@ -161,29 +163,32 @@ def train_and_judge(
     device: str = "cpu",
     resume: bool = False,
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
-    checkpoints: their folder, the workspace's own by default. Raises `NotEnoughDataError` below 100 decisions,
-    `TeacherMismatchError` when the workspace is another teacher's, `StoreError` while another training runs in it.
+    checkpoints: their folder, the workspace's own by default. progress: hears what it is at, and how far. Raises
+    `NotEnoughDataError` below 100 decisions, `TeacherMismatchError` when the workspace is another teacher's,
+    `StoreError` while another training runs in it.
     """
     with hold(workspace.training_lock, "a training", wait_seconds=1.0):
         outcome = train_candidate(
-            data, workspace, training, gate, device, resume, on_start, on_batch, on_epoch, on_notice, model, checkpoints
+            data, workspace, training, gate, device, resume, on_start, on_epoch, on_notice, model, checkpoints, progress
         )
         with open_store(workspace) as store:
             if outcome.verdict.passed:
+                progress(_JUDGING, 5, _PARTS)
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
                 serving = ModelRegistry(store, workspace).promote(
                     outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
                 )
                 outcome = replace(outcome, serving=serving)
             _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+            progress("", 0, 0)
     return outcome
 
 
@@ -209,11 +214,11 @@ def train_candidate(
     device: str = "cpu",
     resume: bool = False,
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> TrainingOutcome:
     """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
     check_enough(data)
@@ -222,14 +227,23 @@ def train_candidate(
         judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
     codec = StateCodec()
-    dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets)
+    dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
     split = split_dataset(data, dataset, training)
     started = time.perf_counter()
-    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_start, on_batch, on_epoch, on_notice)
+
+    def on_begin(begun: HRM, epochs_done: int) -> None:
+        on_start(begun, epochs_done)
+        progress(_TRAINING, 0, 0)  # the first batch takes seconds
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        progress(_TRAINING, (epoch - 1) * batches + batch, training.epochs * batches)
+
+    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_begin, on_batch, on_epoch, on_notice)
     run = trainer.train(
         dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
     )
     seconds = time.perf_counter() - started
+    progress(_JUDGING, 0, _PARTS)
     answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
     labels: list[int] = dataset.labels[split.heldout].tolist()
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
@@ -246,17 +260,24 @@ def train_candidate(
     heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
     kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
+    progress(_JUDGING, 1, _PARTS)
     drift = fit_drift(
         run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
         run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
     )
+    progress(_JUDGING, 2, _PARTS)
+    thinking = measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
+    progress(_JUDGING, 3, _PARTS)
+    logreg = logistic_regression_accuracy(train, heldout)
+    progress(_JUDGING, 4, _PARTS)
+    ridge = ridge_accuracy(train, heldout)
     return TrainingOutcome(
         run=run,
         agreement=agreement,
         answers=kept,
-        thinking=measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS))),
-        baseline_logreg=logistic_regression_accuracy(train, heldout),
-        baseline_ridge=ridge_accuracy(train, heldout),
+        thinking=thinking,
+        baseline_logreg=logreg,
+        baseline_ridge=ridge,
         verdict=judge(agreement, gate, cooling),
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,

@@ -46,11 +46,15 @@ class Waiting:
         """Return one line on what it is, until when it waits and how it is settled."""
         return f"{self.kind} {self.number} waits for you, {self.left(now)} left: {self.text} -> {how}"
 
-    def to_event(self, now: datetime, workspace: Workspace) -> tuple[str, str, dict[str, Any]]:
-        """Return the kind, the words and the fields of the event that tells of it; settled from any terminal."""
+    def announce_anywhere(self, now: datetime, workspace: Workspace) -> str:
+        """Return the same line, with what settles it from any terminal."""
         after = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
+        return self.announce(now, self.how("aegis ", after))
+
+    def to_event(self, now: datetime, workspace: Workspace) -> tuple[str, str, dict[str, Any]]:
+        """Return the kind, the words and the fields of the event that tells of it."""
         kind = "asked" if self.kind == "question" else "proposed"
-        return kind, self.announce(now, self.how("aegis ", after)), self.to_record()
+        return kind, self.announce_anywhere(now, workspace), self.to_record()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON."""

@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import logging
 import os
-import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -190,8 +189,8 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
     say(f"Unpacking {gguf.name} once (one to three minutes)...")
     tell(1, "its tokenizer")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
-    try:
+    # Whatever ends the process in good order removes it, an import that is broken off, too.
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent, ignore_cleanup_errors=True) as partial:
         options = {"gguf_file": gguf.name, "local_files_only": True}
         try:
             with parsing_gguf_once(), counting_tensors(lambda done, total: tell(2, "its weights", done, total)):
@@ -212,8 +211,6 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
         # Another process may have been faster: then its folder is as good as this one.
         with contextlib.suppress(OSError):
             os.rename(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _without_quantisation(config: Any) -> Any:

@@ -21,7 +21,8 @@ class Far:
 
     words: str
     done: int = 0
-    total: int | None = None
+    total: int = 0
+    """0 where that is not known"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,11 @@ from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
 from aegis.training.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
-from aegis.types import ActionList, Decision
+from aegis.types import ActionList, Decision, Progress
 
 _DOCUMENT_FILE = "dataset.json"
 _PARTIAL = ".partial-"
+_ENCODING = "Encoding the decisions"
 _STALE_SECONDS = 86400.0
 _FORM = 2
 """Of the files and of the encoding; raise it when states are rendered or tokenised in another way."""
@@ -46,15 +47,29 @@ class KeyedDecisions(Protocol):
 
 
 def load_dataset(
-    decisions: Sequence[Decision] | KeyedDecisions, actions: ActionList, codec: StateCodec, folder: Path
+    decisions: Sequence[Decision] | KeyedDecisions,
+    actions: ActionList,
+    codec: StateCodec,
+    folder: Path,
+    progress: Progress = lambda what, done, total: None,
 ) -> Dataset:
-    """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder."""
+    """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder.
+
+    progress: hears how many are encoded.
+    """
+    progress(_ENCODING, 0, len(decisions))
     if isinstance(decisions, KeyedDecisions):
-        return open_dataset(decisions, actions, codec, folder)
+        return open_dataset(decisions, actions, codec, folder, progress)
     return encode_decisions(decisions, actions, codec)
 
 
-def open_dataset(decisions: KeyedDecisions, actions: ActionList, codec: StateCodec, folder: Path) -> Dataset:
+def open_dataset(
+    decisions: KeyedDecisions,
+    actions: ActionList,
+    codec: StateCodec,
+    folder: Path,
+    progress: Progress = lambda what, done, total: None,
+) -> Dataset:
     """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
 
     Only the newest dataset is kept. Raises `DataError` when a decision was made among other actions, or the folder
@@ -64,14 +79,16 @@ def open_dataset(decisions: KeyedDecisions, actions: ActionList, codec: StateCod
     path = folder / hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
     known = _read_dataset(path, len(actions))
     if known is None:
-        _write_dataset(path, decisions, actions, codec)
+        _write_dataset(path, decisions, actions, codec, progress)
         known = _read_dataset(path, len(actions))
         if known is None:
             raise DataError(f"{path}: what was written can't be read back: check the disk, delete {path}, try again")
     return known
 
 
-def _write_dataset(path: Path, decisions: KeyedDecisions, actions: ActionList, codec: StateCodec) -> None:
+def _write_dataset(
+    path: Path, decisions: KeyedDecisions, actions: ActionList, codec: StateCodec, progress: Progress
+) -> None:
     partial = path.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
     encoder = Encoder(actions, codec)
     count = 0
@@ -83,6 +100,7 @@ def _write_dataset(path: Path, decisions: KeyedDecisions, actions: ActionList, c
                 for name, column in chunk.items():
                     files[name].write(column.tobytes())
                 count += len(chunk["labels"])
+                progress(_ENCODING, count, len(decisions))
             for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import random
 from functools import cache, partial
@@ -70,6 +71,23 @@ def small_hrm(monkeypatch):
     small = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
     monkeypatch.setattr("aegis.training.imitation.HRMConfig", lambda: small)
     monkeypatch.setattr("aegis.training.check.HRM", lambda: HRM(small))
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Return a function that lets a list take what a command says it is at: what, done, of how much."""
+
+    def listen(command: str) -> list[tuple[str, int, int]]:
+        heard: list[tuple[str, int, int]] = []
+
+        @contextlib.contextmanager
+        def waiting(beside_json=False):
+            yield lambda what, done, total: heard.append((what, done, total))
+
+        monkeypatch.setattr(f"aegis.cli.{command}.waiting", waiting)
+        return heard
+
+    return listen
 
 
 @pytest.fixture

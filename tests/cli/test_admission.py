@@ -127,6 +127,19 @@ def test_whose_a_workspace_is_comes_before_what_the_hub_says(command, tmp_path):
     assert "leave --teacher out to go on with 'scripted'" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["collect", "run"])
+def test_a_new_workspace_is_told_of_in_the_first_line_and_one_that_is_there_is_not(command, tmp_path):
+    told = f"New workspace: {tmp_path / 'w'}/"
+    options = ["--teacher", "scripted", "--decisions", "1", "--workspace", tmp_path / "w"]
+    shown = [run(command, *options).stdout.splitlines() for _ in range(2)]
+    assert (shown[0][0], told in shown[1]) == (told, False)
+
+
+def test_an_import_into_a_new_workspace_says_that_it_is_new(write_decisions, tmp_path):
+    shown = [run("import", write_decisions(5), "--workspace", tmp_path / "w").stdout for _ in range(2)]
+    assert [f"New workspace: {tmp_path / 'w'}/" in one for one in shown] == [True, False]
+
+
 def test_an_import_of_another_teachers_decisions_advises_what_import_can_do(write_decisions, tmp_path):
     with Database(tmp_path / "w" / "aegis.db") as database:
         DecisionStore(database).claim_teacher("scripted", 0, "a rule, no model")

@@ -47,11 +47,11 @@ def run(*arguments):
     return CliRunner().invoke(app, ["bench", *[str(argument) for argument in arguments]])
 
 
-def test_the_table_the_json_and_the_plot_come_from_one_report(tmp_path, measured):
+def test_the_table_the_json_and_the_plot_come_from_one_report(tmp_path, measured, told):
+    steps = told("bench")
     result = run("--json", tmp_path / "b.json", "--plot", tmp_path / "b.png", "--workspace", tmp_path / "none")
     assert result.exit_code == 0, result.output
     for words in (
-        "  Training...",
         "A Processor, 2 cores, 1 thread(s)",
         "100.0 (100.0) <- auto",
         "181.8",
@@ -63,6 +63,7 @@ def test_the_table_the_json_and_the_plot_come_from_one_report(tmp_path, measured
         "s of the 180 s that it may take",
     ):
         assert words in result.output
+    assert tuple(dict.fromkeys(what for what, _, _ in steps)) == ("Reading the shipped decisions", "Training")
     document = json.loads((tmp_path / "b.json").read_text())
     assert (document["machine"], document["partial"]) == ("A Processor", False)
     assert document["throughput"]["gpt2_decisions"] == {"1": 1, "256": 32}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from aegis.cli.block import describe_agent, describe_collected, explain_rewards, training_block
+from aegis.cli.block import FALLING_REWARDS, describe_agent, describe_collected, explain_rewards, training_block
 from aegis.lifecycle import Standing, TrainingProgress
 from aegis.lifecycle.standing import ImprovementProgress
 
@@ -161,4 +161,6 @@ def test_rewards_are_explained_only_where_most_searches_find_nothing_new():
     assert explain_rewards(replace(COLLECTING, searches=60, vain_searches=30)) == ""
     emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, phase=4)
     assert explain_rewards(emptied).startswith("31 of the last 60 searches found nothing new")
-    assert f"    {explain_rewards(emptied)}" in training_block(emptied)
+    assert FALLING_REWARDS in explain_rewards(emptied)
+    for standing in (emptied, replace(emptied, using_hrm=False, phase=1)):
+        assert training_block(standing).count(f"    {explain_rewards(emptied)}") == 1

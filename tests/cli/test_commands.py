@@ -1,7 +1,6 @@
 """The other commands from the outside, without a language model."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +41,12 @@ def test_the_doors_are_the_same_commands():
     for door in ("train_hrm.py", "test_hrm_training.py", "start_training.py", "demo.py"):
         shown = subprocess.run([sys.executable, ROOT / door, "--help"], capture_output=True, text=True, check=True)
         assert "--workspace" in shown.stdout
+
+
+def test_python_m_aegis_is_the_same_command():
+    for module in ("aegis", "aegis.cli.main"):
+        shown = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, cwd=ROOT)
+        assert shown.stdout.startswith("aegis-hrm "), shown.stderr
 
 
 def test_check_says_that_good_data_is_ready(write_decisions):
@@ -172,12 +177,3 @@ def test_an_hrm_is_exported_only_where_one_serves_and_into_a_folder_of_its_own(w
     assert taken.exit_code == 2
     assert "holds something else" in taken.stderr
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
-
-
-@pytest.mark.parametrize("door", ["train_hrm.py", "test_hrm_training.py", "start_training.py", "demo.py", "aegis"])
-def test_ctrl_c_while_python_imports_ends_with_one_line_and_130(door, tmp_path):
-    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    start = ["-c", "from aegis.cli.door import main; main()"] if door == "aegis" else [str(ROOT / door)]
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    ended = subprocess.run([sys.executable, *start], capture_output=True, text=True, env=environment)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\nStopped before it began.\n")

@@ -43,7 +43,9 @@ def test_each_line_of_json_is_an_event_and_each_decision_told_of_is_recorded(tmp
     assert events[-1]["event"] == "left"
     assert [event["id"] for event in events if event["event"] == "decided"] == recorded(tmp_path / "w")
     assert len(recorded(tmp_path / "w")) == 5
-    assert {"at", "message", "action", "status", "reward", "seconds"} <= events[2].keys()
+    assert events[0]["message"] == f"New workspace: {tmp_path / 'w'}/"
+    decided = next(event for event in events if event["event"] == "decided")
+    assert {"at", "message", "action", "status", "reward", "seconds"} <= decided.keys()
 
 
 def test_an_agent_whose_teacher_needs_no_torch_collects_without_it(tmp_path):

@@ -1,5 +1,6 @@
 """`aegis train` from the outside: what it prints, writes and exits with."""
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from aegis.lifecycle import choose_data
 from aegis.workspace import Workspace
 
 NO_PHASE_4 = ["--rl-decisions", "0"]
+STEPS: list[tuple[str, int, int]] = []
+"""What the training of the fixture `trained` said it was at: what, done, of how much"""
 LEARNS = ["--epochs", "3", "--lr", "1e-3", "--batch-size", "8", *NO_PHASE_4]
 
 
@@ -26,7 +29,9 @@ def run(*arguments):
 def trained(write_decisions_to, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data, report = write_decisions_to(folder, 150), folder / "report.json"
-    result = run("train", "--data", data, "--workspace", folder / "w", "--report", report, *LEARNS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aegis.cli.train.waiting", lambda: contextlib.nullcontext(lambda *far: STEPS.append(far)))
+        result = run("train", "--data", data, "--workspace", folder / "w", "--report", report, *LEARNS)
     return result, json.loads(report.read_text()) if report.exists() else None, folder / "w"
 
 
@@ -56,6 +61,21 @@ def test_a_learnable_teacher_is_learned_and_the_agent_switches(trained):
     assert (workspace / "models" / "hrm@1" / "model.safetensors").exists()
     status = run("status", "--workspace", workspace)
     assert "Serving:    hrm@1" in status.output
+
+
+def test_nothing_of_a_training_waits_in_silence(trained):
+    parts = list(dict.fromkeys(what.split(",")[0] for what, _, _ in STEPS))
+    assert parts == [
+        "Loading PyTorch",
+        "Encoding the decisions",
+        "Training the HRM",
+        "Judging the HRM on held-out decisions",
+        "",
+    ]
+    for what in parts[2:4]:
+        far = [(done, total) for part, done, total in STEPS if part.split(",")[0] == what and total]
+        assert [done for done, _ in far] == sorted(done for done, _ in far)
+        assert far[-1][0] >= far[-1][1] - 1
 
 
 def test_the_report_holds_the_figures_that_were_printed(trained):

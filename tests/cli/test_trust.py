@@ -170,11 +170,12 @@ def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_pa
     assert points[-1]["milliseconds"] == pytest.approx(3 + (1 - points[-1]["share"]) * 300)
 
 
-def test_audit_data_says_what_rests_on_duplicates(write_decisions):
+def test_audit_data_says_what_rests_on_duplicates(write_decisions, told):
+    steps = told("audit")
     data = write_decisions(120)
     shown = run("audit-data", "--data", data)
     assert shown.exit_code == 0, shown.output
-    assert "  Training the simple model, judging it..." in shown.output.splitlines()
+    assert "Training the simple model, judging it" in {what for what, _, _ in steps}
     assert re.search(r"Episodes on both sides +0", shown.output)
     assert re.search(r"Accuracy on all held out +\d+\.\d\d%", shown.output)
     document = json.loads(run("audit-data", "--data", data, "--json").stdout)

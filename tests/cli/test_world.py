@@ -8,8 +8,13 @@ import math
 import pytest
 from typer.testing import CliRunner
 
+from aegis.agent.search import Corpus
+from aegis.cli.block import FALLING_REWARDS
 from aegis.cli.main import app
+from aegis.cli.session import Session, SessionOptions
+from aegis.cli.world import ready_search
 from aegis.store import Database, DecisionStore, UsageLedger
+from aegis.workspace import Workspace
 
 KEY = "sk-very-secret-key"
 
@@ -159,3 +164,40 @@ def test_a_search_provider_that_there_is_not_ends_a_start_with_the_choice(run):
     result = run("start", "--teacher", "scripted", "--search", "altavista", "--headless", "--max-decisions", 1)
     assert result.exit_code == 2
     assert "search provider 'altavista': choose out of offline, arxiv" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["collect", "run"])
+def test_what_waits_for_a_person_is_announced_as_it_comes(command, run, read_back, monkeypatch, tmp_path):
+    monkeypatch.setattr("aegis.agent.search.offline.OfflineSearch.search", lambda self, query, limit: [])
+    result = run(command, "--teacher", "scripted", "--decisions", 30, "--seed", 1)
+    assert result.exit_code == 0, result.output
+    waiting = [line for line in result.output.splitlines() if "waits for you" in line]
+    _, examples, _ = read_back()
+    asked = [example for example in examples if example.decision.action.name in ("ask_human", "propose_improvement")]
+    assert 0 < len(waiting) <= len(asked)
+    where = f" --workspace {tmp_path / 'w'}"
+    assert waiting[0].endswith(f"-> aegis approve 1{where} or aegis reject 1{where}")
+    again = run(command, "--teacher", "scripted", "--decisions", 10)
+    assert FALLING_REWARDS in again.output  # nothing is found in this world
+    assert waiting[0].split(", ")[0] in again.output  # what waits already, too
+
+
+def test_the_making_of_an_index_is_shown_while_a_command_waits_for_it(told, tmp_path):
+    steps = told("world")
+    corpus = Corpus(site_folders=(str(tmp_path),), standard_library=None)
+    with ready_search("offline", Workspace(tmp_path / "w"), print, corpus) as search:
+        heard = [what for what, _, _ in steps]
+        assert "Indexing the installed documentation, once" in heard
+        assert heard[-1] == ""
+        assert search.search("What is a for loop?", 1)
+        assert len(steps) == len(heard)
+
+
+def test_the_making_of_an_index_is_told_to_the_screen_of_an_agent_by_itself(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr("aegis.agent.search.create_search", lambda names, **options: made.append(options))
+    session, heard = Session(SessionOptions(Workspace(tmp_path / "w"))), []
+    session.make_search()
+    with session.shows(lambda *far: heard.append(far)):
+        made[0]["progress"]("Indexing the installed documentation, once", 57, 114)
+    assert heard == [("Indexing the installed documentation, once", 57, 114)]

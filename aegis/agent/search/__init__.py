@@ -9,7 +9,7 @@ from pathlib import Path
 from aegis.agent.search.arxiv import ArxivSearch
 from aegis.agent.search.cache import MAX_AGE_SECONDS, SearchCache
 from aegis.agent.search.chain import ProviderReport, SearchChain
-from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus, Progress
+from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus
 from aegis.agent.search.engines import EngineSearch
 from aegis.agent.search.offline import OfflineSearch
 from aegis.agent.search.provider import SearchHit, SearchProvider
@@ -17,13 +17,13 @@ from aegis.agent.search.searxng import SearxngSearch
 from aegis.agent.search.wikipedia import WikipediaSearch
 from aegis.errors import ConfigError
 from aegis.http import Pace
+from aegis.types import Progress
 
 __all__ = [
     "PROVIDERS",
     "PYTHON_CORPUS",
     "Corpus",
     "OfflineSearch",
-    "Progress",
     "ProviderReport",
     "SearchCache",
     "SearchChain",
@@ -42,7 +42,7 @@ def create_provider(
     *,
     index_path: Path | None = None,
     corpus: Corpus | None = None,
-    progress: Progress = lambda done, total, source: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> SearchProvider:
     """Return the provider of this name; nothing is read, built or asked before its first search.
 
@@ -70,7 +70,7 @@ def create_search(
     cache_max_age_seconds: float = MAX_AGE_SECONDS,
     index_path: Path | None = None,
     corpus: Corpus | None = None,
-    progress: Progress = lambda done, total, source: None,
+    progress: Progress = lambda what, done, total: None,
     on_trouble: Callable[[str], None] = lambda line: None,
 ) -> SearchChain:
     """Return the providers named, in order, as one search, e.g. `offline,arxiv`.

@@ -13,7 +13,7 @@ import platform
 import re
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from email.parser import HeaderParser
 from functools import partial
@@ -27,6 +27,7 @@ from aegis.agent.search.prose import is_worth_keeping, split_passages, split_sec
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.reading import Source, read_sources
 from aegis.rendering import canonical_json
+from aegis.types import Progress
 
 CORPUS_VERSION = 1
 """Raise it when the passages made from the same installation change: indexes are then built anew."""
@@ -47,8 +48,7 @@ _UNREADABLE_SECTION = re.compile(
 _DEFINITION = re.compile(r"^( *)(?:class |async |await )?([A-Za-z_][\w.]*)(\([^\n]*\))?\s*$")
 _QUOTED_LITERAL = re.compile(r'""([^"]{1,60})""|"([^"]{1,60})"')
 
-Progress = Callable[[int, int, str], None]
-"""Hears how many sources were read, of how many, and which was the last; '' before the first one."""
+_READING = "Indexing the installed documentation, once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ class Corpus:
         library = None if self.standard_library is None else str(self.standard_library)
         return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
 
-    def passages(self, progress: Progress = lambda done, total, source: None) -> Iterator[SearchHit]:
-        """Yield each passage once, always in the same order; progress hears of each source once it was read."""
+    def passages(self, progress: Progress = lambda what, done, total: None) -> Iterator[SearchHit]:
+        """Yield each passage once, always in the same order; progress hears how many sources were read."""
         sources = self.sources()
-        progress(0, len(sources), "")
+        progress(_READING, 0, len(sources))
         seen: set[str] = set()
         for done, (source, hits) in enumerate(zip(sources, read_sources(self.fields(), sources), strict=True), start=1):
             fresh = _unseen(hits, seen)
             yield from fresh if source.most is None else fair_share(fresh, source.most)
-            progress(done, len(sources), source.name)
+            progress(_READING, done, len(sources))
 
     def fields(self) -> dict[str, Any]:
         """Return what makes the same corpus in another process, whose import path may be another one."""

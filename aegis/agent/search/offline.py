@@ -12,17 +12,18 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import platformdirs
 
-from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus, Progress
+from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus
 from aegis.agent.search.index import TITLE_WEIGHT, build_index, building_alone, open_index
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import Query, parse_query
 from aegis.errors import ConfigError, SearchError
+from aegis.types import Progress
 
 LEAST_COVERAGE = 0.6
 """Where no passage has all of a question's words, the share of its information that a hit must have: rare words weigh
@@ -36,8 +37,8 @@ _Result = TypeVar("_Result")
 class OfflineSearch:
     """Search the documentation of Python and of the installed distributions.
 
-    `index_path`: the index's file; None for one in the cache folder, by corpus. `progress` hears how many sources were
-    read while an index is built. Safe to use from several threads.
+    `index_path`: the index's file; None for one in the cache folder, by corpus. `progress` hears how far an index is
+    that is built, or waited for. Safe to use from several threads.
     """
 
     name = "offline"
@@ -47,7 +48,7 @@ class OfflineSearch:
         index_path: Path | None = None,
         *,
         corpus: Corpus | None = None,
-        progress: Progress = lambda done, total, source: None,
+        progress: Progress = lambda what, done, total: None,
     ) -> None:
         self.corpus = corpus or Corpus()
         self.index_path = index_path or default_index_path(self.corpus)
@@ -112,7 +113,9 @@ class OfflineSearch:
             return connection
         try:
             self.index_path.parent.mkdir(parents=True, exist_ok=True)
+            self._progress("Waiting for another process that indexes the documentation", 0, 0)
             with building_alone(self.index_path):
+                self._progress("", 0, 0)
                 # Another process may have built it while this one waited.
                 return open_index(self.index_path, fingerprint) or self._built(fingerprint)
         except (OSError, sqlite3.Error) as error:
@@ -122,11 +125,18 @@ class OfflineSearch:
             ) from error
 
     def _built(self, fingerprint: str) -> sqlite3.Connection:
-        build_index(self.index_path, self.corpus.passages(self._progress), fingerprint)
-        connection = open_index(self.index_path, fingerprint)
+        try:
+            build_index(self.index_path, self._passages(), fingerprint)
+            connection = open_index(self.index_path, fingerprint)
+        finally:
+            self._progress("", 0, 0)
         if connection is None:
             raise SearchError(f"the search index {self.index_path} can't be read back: is the disk full?")
         return connection
+
+    def _passages(self) -> Iterator[SearchHit]:
+        yield from self.corpus.passages(self._progress)
+        self._progress("Writing the index of the installed documentation", 0, 0)
 
 
 def cache_folder() -> Path:

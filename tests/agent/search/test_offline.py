@@ -140,14 +140,18 @@ def test_query_syntax_is_read_as_words(search: OfflineSearch) -> None:
 
 
 def test_nothing_is_built_before_the_first_search_and_then_only_once(corpus: Corpus, tmp_path: Path) -> None:
-    heard: list[tuple[int, int, str]] = []
+    heard: list[tuple[str, int, int]] = []
     path = tmp_path / "new" / "folder" / "index.sqlite"
     provider = OfflineSearch(path, corpus=corpus, progress=lambda *said: heard.append(said))
     assert not path.exists()
     provider.search("stone", 1)
-    assert heard == [(0, 1, ""), (1, 1, "tinypkg 1.2")]
+    told = [what.split()[0] for what, _, _ in heard if what]
+    assert told == ["Waiting", "Indexing", "Indexing", "Writing"]
+    assert [far for what, *far in heard if "Indexing" in what] == [[0, 1], [1, 1]]
+    assert heard[-1] == ("", 0, 0)
+    count = len(heard)
     OfflineSearch(path, corpus=corpus, progress=lambda *said: heard.append(said)).search("stone", 1)
-    assert len(heard) == 2
+    assert len(heard) == count
 
 
 def test_a_new_distribution_has_the_index_built_anew(search: OfflineSearch, corpus: Corpus, site_folder: Path) -> None:
@@ -189,10 +193,11 @@ def test_a_damaged_index_is_built_anew(damage: Callable[[Path], None], search: O
     assert expected
     search.close()
     damage(search.index_path)
-    begun: list[int] = []
-    healed = OfflineSearch(search.index_path, corpus=corpus, progress=lambda done, *said: begun.append(done))
+    heard: list[tuple[str, int, int]] = []
+    healed = OfflineSearch(search.index_path, corpus=corpus, progress=lambda *said: heard.append(said))
     assert healed.search("stone", 5) == expected
-    assert begun.count(0) == 1
+    assert heard.count(("Indexing the installed documentation, once", 0, 1)) == 1
+    assert heard[-1] == ("", 0, 0)
 
 
 BUILDER = """
@@ -200,7 +205,8 @@ import sys
 from pathlib import Path
 from aegis.agent.search import Corpus, OfflineSearch
 corpus = Corpus(site_folders=(sys.argv[1],), standard_library=None, python_itself=True)
-provider = OfflineSearch(Path(sys.argv[2]), corpus=corpus, progress=lambda done, *said: done or print("Indexing"))
+tell = lambda what, done, total: print(what) if what.startswith("Indexing") and not done else None
+provider = OfflineSearch(Path(sys.argv[2]), corpus=corpus, progress=tell)
 print("ready", flush=True)
 sys.stdin.readline()
 print("found", provider.search("What is tinypkg.water?", 1)[0].title)
