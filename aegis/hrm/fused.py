@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_aten = torch.ops.aten
+from aegis.hrm.script import script
 
-
-Contribution = tuple[Tensor] | tuple[Tensor, Tensor]
-"""A gradient, or two matrices (N, A) and (N, B) whose product, the first transposed, is one"""
+Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
+"""A gradient for each parameter, None where it is the product of two matrices, (N, A) transposed and (N, B): all of the
+former, and all of the latter, in the parameters' order"""
 
 
 class GradientSink:
@@ -30,23 +30,17 @@ class GradientSink:
 
     def __init__(self, places: Sequence[Tensor]) -> None:
         self._places = list(places)
-        self._waiting: list[Sequence[Contribution]] = []
+        self._waiting: list[Contributions] = []
         self._filled = False
 
-    def take(self, contributions: Sequence[Contribution]) -> None:
-        """Keep what a backward pass contributes to the gradient of each parameter."""
+    def take(self, contributions: Contributions) -> None:
+        """Keep what a backward pass contributes to the gradients."""
         self._waiting.append(contributions)
 
     def add_up(self) -> None:
         """Add what waits to what is in the places."""
         while self._waiting:
-            for place, contribution in zip(self._places, self._waiting.pop(0), strict=True):
-                left, right = contribution[0], contribution[-1]
-                if len(contribution) == 2 and left.dtype == place.dtype:
-                    place.addmm_(left.t(), right) if self._filled else torch.mm(left.t(), right, out=place)
-                else:
-                    gradient = left.t() @ right if len(contribution) == 2 else left
-                    place.add_(gradient) if self._filled else place.copy_(gradient)
+            _add_up(self._places, *self._waiting.pop(0), self._filled)
             self._filled = True
 
     def clear(self) -> None:
@@ -55,133 +49,27 @@ class GradientSink:
         self._filled = False
 
 
-class FusedBlock(torch.autograd.Function):
-    """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores, or None."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor | None, first_only: bool, block: Any, *parameters: Tensor) -> Tensor:
-        norm_weight, norm_bias, into, into_bias, out, out_bias = parameters[:6]
-        norm2_weight, norm2_bias, expand, expand_bias, contract, contract_bias = parameters[6:]
-        batch, _, width = x.shape
-        heads = block.attention.heads
-        kind = into.dtype
-        read_from, mean, deviation = torch.native_layer_norm(
-            x, (width,), norm_weight, norm_bias, block.attention_norm.eps
-        )
-        read_from = read_from.to(kind)
-        if first_only:
-            given = read_from[:, 0]  # (B, D)
-            query = F.linear(given, into[:width], into_bias[:width]).view(batch * heads, 1, -1)
-            both = F.linear(read_from, into[width:], into_bias[width:])
-            key, value = _split_heads(both, 2, heads)
+@script
+def _add_up(
+    places: list[Tensor], whole: list[Tensor | None], left: list[Tensor], right: list[Tensor], filled: bool
+) -> None:
+    at = 0  # the next product
+    for i, place in enumerate(places):
+        gradient = whole[i]
+        if gradient is None:
+            if left[at].dtype == place.dtype:
+                if filled:
+                    place.addmm_(left[at].t(), right[at])
+                else:
+                    torch.mm(left[at].t(), right[at], out=place)
+                at += 1
+                continue
+            gradient = left[at].t() @ right[at]
+            at += 1
+        if filled:
+            place.add_(gradient)
         else:
-            query, key, value = _split_heads(F.linear(read_from, into, into_bias), 3, heads)
-        scale = query.shape[-1] ** -0.5
-        if bias is None:
-            scores = torch.bmm(query, key.transpose(1, 2)).mul_(scale)  # (B x heads, T, T)
-        else:
-            scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=scale)
-        shares = torch.softmax(scores, -1, dtype=torch.float32).to(kind)
-        read = _merge_heads(torch.bmm(shares, value), 1, heads)  # (N, D)
-        residual = x[:, 0] if first_only else x.view(-1, width)
-        middle = residual + F.linear(read, out, out_bias)  # (N, D)
-        widened, mean2, deviation2 = torch.native_layer_norm(
-            middle, (width,), norm2_weight, norm2_bias, block.feed_forward_norm.eps
-        )
-        widened = widened.to(kind)
-        hidden = F.linear(widened, expand, expand_bias)  # (N, 4 D)
-        active = F.gelu(hidden)
-        result = middle + F.linear(active, contract, contract_bias)
-        ctx.save_for_backward(
-            x,
-            mean,
-            deviation,
-            read_from,
-            query,
-            key,
-            value,
-            shares,
-            read,
-            middle,
-            mean2,
-            deviation2,
-            widened,
-            hidden,
-            active,
-        )
-        ctx.first_only, ctx.block, ctx.parameters = first_only, block, parameters
-        return result.view(batch, -1, width)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, deviation, read_from, query, key, value, shares, read, middle = ctx.saved_tensors[:10]
-        mean2, deviation2, widened, hidden, active = ctx.saved_tensors[10:]
-        norm_weight, norm_bias, into, _, out, _, norm2_weight, norm2_bias, expand, _, contract, _ = ctx.parameters
-        batch, length, width = x.shape
-        heads, first_only = ctx.block.attention.heads, ctx.first_only
-        kind, shape = into.dtype, [width]
-        gradient = gradient.reshape(-1, width)
-        of_result = gradient.to(kind)  # (N, D)
-        of_hidden = _aten.gelu_backward(of_result @ contract, hidden)
-        of_middle, of_norm2_weight, of_norm2_bias = _aten.native_layer_norm_backward(
-            (of_hidden @ expand).float(), middle, shape, mean2, deviation2, norm2_weight, norm2_bias, [True] * 3
-        )
-        of_middle += gradient
-        of_read = of_middle.to(kind)
-        of_heads = _split_heads((of_read @ out).view(batch, -1, width), 1, heads)[0]
-        of_scores = _aten._softmax_backward_data(
-            torch.bmm(of_heads, value.transpose(1, 2)).float(), shares.float(), -1, torch.float32
-        ).to(kind)
-        of_scores *= query.shape[-1] ** -0.5
-        parts = torch.empty(2 if first_only else 3, *value.shape, dtype=kind)
-        torch.bmm(shares.transpose(1, 2), of_heads, out=parts[-1])
-        torch.bmm(of_scores.transpose(1, 2), query, out=parts[-2])
-        merged = None
-        if first_only:
-            of_query = torch.bmm(of_scores, key).view(batch, width)
-            merged = _merge_heads(parts, 2, heads)
-            of_read_from = (merged @ into[width:]).view(batch, length, width)
-            of_read_from[:, 0] += of_query @ into[:width]
-        else:
-            torch.bmm(of_scores, key, out=parts[0])
-            merged = _merge_heads(parts, 3, heads)  # (N, 3 D)
-            of_read_from = merged @ into
-        of_x, of_norm_weight, of_norm_bias = _aten.native_layer_norm_backward(
-            of_read_from.view_as(x).float(), x, shape, mean, deviation, norm_weight, norm_bias, [True] * 3
-        )
-        if first_only:
-            of_x[:, 0] += of_middle
-        else:
-            of_x += of_middle.view_as(x)
-        flat = read_from.view(-1, width)
-        if first_only:
-            of_into: Contribution = (
-                torch.cat([of_query.t() @ flat.view(batch, length, width)[:, 0], merged.t() @ flat]),
-            )
-            of_into_bias = torch.cat([of_query.sum(0), merged.sum(0)])
-        else:
-            of_into = (merged, flat)
-            of_into_bias = merged.sum(0)
-        gradients = (
-            (of_norm_weight,),
-            (of_norm_bias,),
-            of_into,
-            (of_into_bias,),
-            (of_read, read),
-            (of_read.sum(0),),
-            (of_norm2_weight,),
-            (of_norm2_bias,),
-            (of_hidden, widened),
-            (of_hidden.sum(0),),
-            (of_result, active),
-            (of_result.sum(0),),
-        )
-        sink: GradientSink | None = ctx.block.sink
-        if sink is not None:
-            sink.take(gradients)
-            return (of_x, *[None] * (3 + len(gradients)))
-        products = [one[0] if len(one) == 1 else one[0].t() @ one[1] for one in gradients]
-        return of_x, None, None, None, *products
+            place.copy_(gradient)
 
 
 def _split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
@@ -194,6 +82,151 @@ def _split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
 
 def _merge_heads(x: Tensor, parts: int, heads: int) -> Tensor:
     """Return (B x T, parts x heads x size) of (parts, B x heads, T, size): `_split_heads` undone."""
-    length, size = x.shape[-2:]
+    length, size = x.size(-2), x.size(-1)
     apart = x.view(parts, -1, heads, length, size)
     return apart.permute(1, 3, 0, 2, 4).reshape(-1, parts * heads * size)
+
+
+class FusedBlock(torch.autograd.Function):
+    """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores, or None."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, first_only: bool, block: Any, *parameters: Tensor) -> Tensor:
+        heads, epsilon = block.attention.heads, block.attention_norm.eps
+        result, *saved = _forward(x, bias, first_only, heads, epsilon, list(parameters))
+        ctx.save_for_backward(x, *saved)
+        ctx.first_only, ctx.block, ctx.parameters = first_only, block, parameters
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        saved = list(ctx.saved_tensors)
+        of_x, whole, left, right = _backward(
+            gradient, saved, ctx.first_only, ctx.block.attention.heads, list(ctx.parameters)
+        )
+        sink: GradientSink | None = ctx.block.sink
+        if sink is not None:
+            sink.take((whole, left, right))
+            return (of_x, *[None] * (3 + len(ctx.parameters)))
+        products = iter([one.t() @ other for one, other in zip(left, right, strict=True)])
+        gradients = [next(products) if one is None else one for one in whole]
+        return of_x, None, None, None, *gradients
+
+
+@script
+def _forward(
+    x: Tensor, bias: Tensor | None, first_only: bool, heads: int, epsilon: float, parameters: list[Tensor]
+) -> list[Tensor]:
+    norm_weight, norm_bias, into, into_bias, out, out_bias = parameters[:6]
+    norm2_weight, norm2_bias, expand, expand_bias, contract, contract_bias = parameters[6:]
+    batch, _, width = x.shape
+    kind = into.dtype
+    read_from, mean, deviation = torch.native_layer_norm(x, [width], norm_weight, norm_bias, epsilon)
+    read_from = read_from.to(kind)
+    if first_only:
+        given = read_from[:, 0]  # (B, D)
+        query = F.linear(given, into[:width], into_bias[:width]).view(batch * heads, 1, -1)
+        both = _split_heads(F.linear(read_from, into[width:], into_bias[width:]), 2, heads)
+        key, value = both[0], both[1]
+    else:
+        three = _split_heads(F.linear(read_from, into, into_bias), 3, heads)
+        query, key, value = three[0], three[1], three[2]
+    scale = float(query.shape[-1]) ** -0.5
+    if bias is None:
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(scale)  # (B x heads, T, T)
+    else:
+        scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=scale)
+    shares = torch.softmax(scores, -1, dtype=torch.float32).to(kind)
+    read = _merge_heads(torch.bmm(shares, value), 1, heads)  # (N, D)
+    residual = x[:, 0] if first_only else x.view(-1, width)
+    middle = residual + F.linear(read, out, out_bias)  # (N, D)
+    widened, mean2, deviation2 = torch.native_layer_norm(middle, [width], norm2_weight, norm2_bias, epsilon)
+    widened = widened.to(kind)
+    hidden = F.linear(widened, expand, expand_bias)  # (N, 4 D)
+    active = F.gelu(hidden)
+    result = (middle + F.linear(active, contract, contract_bias)).view(batch, -1, width)
+    return [
+        result,
+        mean,
+        deviation,
+        read_from,
+        query,
+        key,
+        value,
+        shares,
+        read,
+        middle,
+        mean2,
+        deviation2,
+        widened,
+        hidden,
+        active,
+    ]
+
+
+@script
+def _backward(
+    gradient: Tensor, saved: list[Tensor], first_only: bool, heads: int, parameters: list[Tensor]
+) -> tuple[Tensor, list[Tensor | None], list[Tensor], list[Tensor]]:
+    x, mean, deviation, read_from, query, key, value, shares, read, middle = saved[:10]
+    mean2, deviation2, widened, hidden, active = saved[10:]
+    norm_weight, norm_bias, into, _into_bias, out, _out_bias = parameters[:6]
+    norm2_weight, norm2_bias, expand, _expand_bias, contract, _contract_bias = parameters[6:]
+    batch, length, width = x.shape
+    kind, shape = into.dtype, [width]
+    gradient = gradient.reshape(-1, width)
+    of_result = gradient.to(kind)  # (N, D)
+    of_hidden = torch.ops.aten.gelu_backward(of_result @ contract, hidden)
+    of_middle, of_norm2_weight, of_norm2_bias = torch.ops.aten.native_layer_norm_backward(
+        (of_hidden @ expand).float(), middle, shape, mean2, deviation2, norm2_weight, norm2_bias, [True, True, True]
+    )
+    of_middle += gradient
+    of_read = of_middle.to(kind)
+    of_heads = _split_heads((of_read @ out).view(batch, -1, width), 1, heads)[0]
+    of_scores = torch.ops.aten._softmax_backward_data(
+        torch.bmm(of_heads, value.transpose(1, 2)).float(), shares.float(), -1, torch.float32
+    ).to(kind)
+    of_scores *= float(query.shape[-1]) ** -0.5
+    parts = torch.empty([2 if first_only else 3, value.size(0), value.size(1), value.size(2)], dtype=kind)
+    torch.bmm(shares.transpose(1, 2), of_heads, out=parts[-1])
+    torch.bmm(of_scores.transpose(1, 2), query, out=parts[-2])
+    flat = read_from.view(-1, width)
+    if first_only:
+        of_query = torch.bmm(of_scores, key).view(batch, width)
+        merged = _merge_heads(parts, 2, heads)
+        of_read_from = (merged @ into[width:]).view(batch, length, width)
+        of_read_from[:, 0] += of_query @ into[:width]
+    else:
+        of_query = merged = torch.bmm(of_scores, key, out=parts[0])
+        merged = _merge_heads(parts, 3, heads)  # (N, 3 D)
+        of_read_from = merged @ into
+    of_x, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
+        of_read_from.view_as(x).float(), x, shape, mean, deviation, norm_weight, norm_bias, [True, True, True]
+    )
+    left = [of_read, of_hidden, of_result]
+    right = [read, widened, active]
+    of_into: Tensor | None = None
+    if first_only:
+        of_x[:, 0] += of_middle
+        of_into = torch.cat([of_query.t() @ flat.view(batch, length, width)[:, 0], merged.t() @ flat])
+        of_into_bias = torch.cat([of_query.sum(0), merged.sum(0)])
+    else:
+        of_x += of_middle.view_as(x)
+        left.insert(0, merged)
+        right.insert(0, flat)
+        of_into_bias = merged.sum(0)
+    whole: list[Tensor | None] = [
+        of_norm_weight,
+        of_norm_bias,
+        of_into,
+        of_into_bias,
+        None,
+        of_read.sum(0),
+        of_norm2_weight,
+        of_norm2_bias,
+        None,
+        of_hidden.sum(0),
+        None,
+        of_result.sum(0),
+    ]
+    return of_x, whole, left, right

@@ -27,6 +27,7 @@ from aegis.errors import CheckpointError
 from aegis.hrm import HRM
 from aegis.hrm.fused import GradientSink
 from aegis.hrm.layers import Block
+from aegis.hrm.script import script
 from aegis.training.team import Team
 
 _BETAS = (0.9, 0.95)
@@ -283,17 +284,9 @@ class ParameterGroup:
         return [slice(start, start + size) for start in range(0, len(self._flat), size)]
 
     def _merge(self, filled: Sequence[int], piece: slice) -> Tensor:
-        squares = []
-        for start in range(piece.start, min(piece.stop, len(self._flat)), _IN_CACHE):
-            some = slice(start, min(start + _IN_CACHE, piece.stop))
-            gradient = self.gradient[some]
-            if len(self._parts) > 1:
-                first, *others = (self._parts[part, some] for part in filled)
-                gradient.copy_(first) if not others else torch.add(first, others[0], out=gradient)
-                for other in others[1:]:
-                    gradient.add_(other)
-            squares.append(gradient.dot(gradient))
-        return torch.stack(squares).sum()
+        parts = [self._parts[part, piece] for part in filled] if len(self._parts) > 1 else []
+        squares: Tensor = _add_up(self.gradient[piece], parts, _IN_CACHE)
+        return squares
 
     def _step(self, learning_rate: float, scale: Tensor | None, piece: slice) -> None:
         moments = {name: self.state[name][piece] for name in _MOMENTS} | {"step": self.state["step"] - 1}
@@ -345,6 +338,21 @@ class _Table:
         self._step.copy_(tensors["step"])
         for name, moments in self._moments.items():
             moments[ids] = tensors[name].to(self._table.device)
+
+
+@script
+def _add_up(total: Tensor, parts: list[Tensor], in_cache: int) -> Tensor:
+    """Make the total the sum of the parts, where there are any; return the sum of its squares."""
+    squares: list[Tensor] = []
+    for start in range(0, len(total), in_cache):
+        some = total[start : start + in_cache]
+        for place, part in enumerate(parts):
+            if place == 0:
+                some.copy_(part[start : start + in_cache])
+            else:
+                some.add_(part[start : start + in_cache])
+        squares.append(some.dot(some))
+    return torch.stack(squares).sum()
 
 
 def _adam(
