@@ -44,11 +44,13 @@ def audit_data(
         training = TrainingConfig(split=split, seed=seed)
         from aegis import lifecycle
 
-        given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE))
+        with waiting(on_stderr=True) as progress:
+            given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE), progress)
         if not as_json:
             show_source(given)
         show_rejected(given.rejected)
-        with waiting(beside_json=as_json) as progress:
+        with waiting(on_stderr=as_json) as progress:
+            progress("Loading what an audit needs", 0, 0)
             audit = lifecycle.audit_data(given, training, near, progress)
         if as_json:
             say(json.dumps(audit.to_record(), indent=2))

@@ -15,6 +15,7 @@ import typer
 from aegis import lifecycle
 from aegis.agent import ApprovalQueue, Inbox, most_probable
 from aegis.cli.block import describe_agent, describe_collected, describe_phase, training_block
+from aegis.cli.progress import waiting
 from aegis.cli.screen import WHOLE_CHARACTERS
 from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
@@ -285,7 +286,8 @@ class PromptCommands:
         if not path.parent.is_dir():
             raise ActionError(f"export {path}: the folder {path.parent} does not exist: make it first")
         metadata = lifecycle.describe_collection(self._store)
-        number = export_examples(self._store, path, policies=policies, metadata=metadata)
+        with waiting() as progress:
+            number = export_examples(self._store, path, policies=policies, metadata=metadata, progress=progress)
         print(f"✓ {number} decisions written to {clean_text(rest)}")
 
     def _number(self, name: str, rest: str) -> tuple[int, str]:

@@ -64,7 +64,7 @@ def compare(
         _parse_sizes(sizes, 0)
         with waiting() as progress:
             progress("Loading PyTorch and the decisions", 0, 0)
-            given = _read(data, workspace)
+            given = _read(data, workspace, progress)
             wanted = _parse_sizes(sizes, len(given.decisions))
             measured, stopped = _measure(given, wanted, splits, training, device, progress)
         if stopped and not measured:
@@ -83,13 +83,13 @@ def compare(
             raise typer.Exit(INTERRUPTED)
 
 
-def _read(data: Path | None, workspace: Path | None) -> TrainingData:
+def _read(data: Path | None, workspace: Path | None, progress: Progress) -> TrainingData:
     from aegis import comparison, lifecycle
 
     if workspace is not None:
         given = lifecycle.read_workspace_data(Workspace(workspace))
     else:
-        given = lifecycle.read_training_data(data or lifecycle.shipped_data())
+        given = lifecycle.read_training_data(data or lifecycle.shipped_data(), progress)
     show_rejected(given.rejected)
     if comparison.SENTENCE_NAME not in comparison.baselines():
         say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")

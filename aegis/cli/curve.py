@@ -57,13 +57,13 @@ def curve(
             fail(f"{workspace}: no HRM serves{last}: name one with --model (see `aegis models`), or run `aegis train`")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
-        with waiting(beside_json=as_json) as progress:
+        with waiting(on_stderr=as_json) as progress:
             progress("Reading the held-out answers, and how well they are calibrated", 0, 0)
             answers = read_answers(known[name])
             calibration = answers.estimate()
         hrm_time = answers.milliseconds if hrm_ms is None else hrm_ms
         if measure:
-            with waiting(beside_json=as_json) as progress:
+            with waiting(on_stderr=as_json) as progress:
                 hrm_time, teacher_ms = _measure(folder, known[name], measure, progress)
         expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
         calibrated, (_, labels) = answers.calibrated(), answers.arrays()

@@ -23,7 +23,7 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.evaluation import CurvePoint, EpisodeResult, Row
-    from aegis.types import Policy
+    from aegis.types import Policy, Progress
 
 TEACHER, IMITATION = "teacher", "hrm"
 _UPDATES_TOGETHER = 10
@@ -66,16 +66,18 @@ def evaluate(
             check_plot(plot)
         config = AgentConfig(rewards=read_reward_changes(rewards))
         check_device(device)
-        from aegis import evaluation
-        from aegis.agent.environment import ResearchEnv
-
         tell = (lambda line: None) if as_json else say
-        chosen = _choose(policies, Workspace(workspace), teacher, device, tell)
+        with waiting(on_stderr=as_json) as progress:
+            progress("Loading what deciding needs", 0, 0)
+            from aegis import evaluation
+            from aegis.agent.environment import ResearchEnv
+
+            chosen = _choose(policies, Workspace(workspace), teacher, device, tell, progress)
         results: list[EpisodeResult] = []
         with (
-            ready_search("offline", Workspace(workspace), tell, beside_json=as_json) as search,
+            ready_search("offline", Workspace(workspace), tell, on_stderr=as_json) as search,
             closing(ResearchEnv(config, search, search.topics(), lived=lived)) as environment,
-            waiting(beside_json=as_json) as progress,
+            waiting(on_stderr=as_json) as progress,
         ):
             total = len(chosen) * seeds * episodes
             progress("Evaluating", 0, total)
@@ -104,7 +106,9 @@ def evaluate(
             tell(f"  Plot: {plot}")
 
 
-def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any) -> dict[str, Policy]:
+def _choose(
+    names: str, folder: Workspace, teacher: str, device: str, tell: Any, progress: Progress
+) -> dict[str, Policy]:
     """Return the policies named, loaded; without names all that there are but the teacher."""
     from aegis import evaluation, lifecycle
     from aegis.lifecycle.owner import check_teacher, read_owner
@@ -138,10 +142,12 @@ def _choose(names: str, folder: Workspace, teacher: str, device: str, tell: Any)
         if name in fixed:
             found[name] = fixed[name]
         elif name == TEACHER:
-            with lifecycle.open_store(folder) as store, waiting() as progress:
+            with lifecycle.open_store(folder) as store:
                 found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell, progress)
         else:
-            found[name] = load_policy(versions[str(named[name])].folder, resolve_device(device), "auto")
+            found[name] = load_policy(
+                versions[str(named[name])].folder, resolve_device(device), "auto", progress=progress
+            )
     return found
 
 

@@ -38,12 +38,14 @@ def check(
 
         folder = Workspace(workspace or DEFAULT_WORKSPACE)
         check_folder(folder.folder)
-        decisions = lifecycle.choose_data(data, folder)
+        with waiting(on_stderr=True) as progress:
+            decisions = lifecycle.choose_data(data, folder, progress)
         show_source(decisions)
 
         heading("HRM TRAINING CHECK")
         show_rejected(decisions.rejected)
-        found = lifecycle.check_data(decisions.decisions)
+        with waiting() as progress:
+            found = lifecycle.check_data(decisions.decisions, progress)
         problems = []
         try:
             lifecycle.check_owner(folder, decisions.teacher.name)
@@ -65,9 +67,11 @@ def check(
         say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
         say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
         say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
-        check_model = _find_model_check(problems)
-        if decisions.decisions and check_model is not None:
-            model = check_model(decisions.decisions, decisions.actions)
+        with waiting() as progress:
+            progress("Loading PyTorch, and trying the model", 0, 0)
+            check_model = _find_model_check(problems)
+            model = check_model(decisions.decisions, decisions.actions) if decisions.decisions and check_model else None
+        if model is not None:
             say(
                 f"{_mark(model.vocabulary_fits)} vocabulary: {model.vocabulary_tokens:,} tokens;"
                 f" the model's: {model.model_tokens:,}"
@@ -122,10 +126,12 @@ def export(
         from aegis import lifecycle
         from aegis.store import export_examples
 
-        with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
+        with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store, waiting() as progress:
             teacher = store.teacher()
             policies = None if all_policies or teacher is None else [teacher.name]
-            number = export_examples(store, file, policies=policies, metadata=lifecycle.describe_collection(store))
+            number = export_examples(
+                store, file, policies=policies, metadata=lifecycle.describe_collection(store), progress=progress
+            )
             others = 0 if policies is None else store.count() - number
         say(f"✓ {counted(number, 'decision')} written to {file}")
         if others:
@@ -171,15 +177,16 @@ def import_(
         from aegis.store import import_examples
 
         check_folder(workspace)
-        data = lifecycle.read_training_data(file)
+        with waiting(on_stderr=True) as progress:
+            data = lifecycle.read_training_data(file, progress)
         if data.decisions:
             lifecycle.check_owner(Workspace(workspace), data.teacher.name)
         if new := describe_new(Workspace(workspace)):
             say(new)
-        with lifecycle.open_store(Workspace(workspace)) as store:
+        with lifecycle.open_store(Workspace(workspace)) as store, waiting() as progress:
             if data.decisions:
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-            report = import_examples(store, file, RESEARCH_ACTIONS)
+            report = import_examples(store, file, RESEARCH_ACTIONS, progress)
         show_rejected(report.rejected)
         others = f"{report.already_there} already there, {len(report.rejected)} refused"
         say(f"✓ {counted(report.added, 'decision')} added, {others}")

@@ -36,12 +36,12 @@ def progress_bar() -> Progress:
 
 
 @contextlib.contextmanager
-def waiting(beside_json: bool = False) -> Iterator[types.Progress]:
+def waiting(on_stderr: bool = False) -> Iterator[types.Progress]:
     """Show what takes its time until the block ends: a bar in a terminal, lines elsewhere.
 
-    beside_json: on the standard error, for what is printed is for machines.
+    on_stderr: where what is printed is for machines, or has a first line of its own.
     """
-    console = screen.errors if beside_json else screen.console
+    console = screen.errors if on_stderr else screen.console
     if console.is_terminal and not console.is_dumb_terminal:
         # The time first: where a terminal is narrow, the bar is cut.
         text = TextColumn("{task.description}", markup=False)

@@ -118,7 +118,8 @@ def _run(
     check_device(device)
     if resume and not any(folder.checkpoints.glob("epoch-*")):
         fail(f"--resume: no checkpoint to resume from in {folder.checkpoints}: leave --resume out")
-    decisions = lifecycle.choose_data(data, folder)
+    with waiting(on_stderr=True) as progress:
+        decisions = lifecycle.choose_data(data, folder, progress)
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)

@@ -113,14 +113,14 @@ def ready_search(
     workspace: Workspace,
     say: Callable[[str], None],
     corpus: Corpus | None = None,
-    beside_json: bool = False,
+    on_stderr: bool = False,
 ) -> Iterator[SearchChain]:
     """Make the search, and the offline index now where there is none, under a progress bar; close it at the end."""
     shown: list[Progress] = [lambda what, done, total: None]
     search = make_search(names, workspace, say, lambda what, done, total: shown[0](what, done, total), corpus)
     with contextlib.closing(search):
         unshown = shown[0]
-        with waiting(beside_json) as shown[0]:
+        with waiting(on_stderr) as shown[0]:
             search.topics()
         shown[0] = unshown
         yield search

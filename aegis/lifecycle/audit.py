@@ -6,7 +6,7 @@ the split that judges the HRM. Nothing is changed or left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from aegis.lifecycle.data import TrainingData, holds_newest, split_data
 from aegis.promotion import bigram_regression_accuracy
 from aegis.rendering import render_state
 from aegis.training import draw_rows
-from aegis.types import Decision
+from aegis.types import Decision, Progress
 
 NEAR = 0.85
 """Share of word triples in common from which two states count as near duplicates"""
@@ -28,6 +28,7 @@ MOST_EXAMINED = 2000
 MOST_LEARNED = 10_000
 """Of more decisions to train on, the simple model learns from so many, evenly drawn"""
 _EXAMPLES = 5
+_COMPARING = "Comparing held-out states with those trained on"
 _BLOCK_CELLS = 10_000_000
 """Pairs that are compared at once (some 200 MB)"""
 
@@ -81,24 +82,25 @@ def audit_data(
     data: TrainingData,
     training: TrainingConfig | None = None,
     near: float = NEAR,
-    on_progress: Callable[[str, int, int], None] = lambda words, done, total: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> DataAudit:
     """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
 
-    on_progress: told the present part, how much of it is done, and of how much. near: resemblance (Jaccard, of word
-    triples) from which states count as near duplicates. Raises `NotEnoughDataError` where they can't be split.
+    progress: hears the present part. near: resemblance (Jaccard, of word triples) from which states count as near
+    duplicates. Raises `NotEnoughDataError` where they can't be split.
     """
     training = training or TrainingConfig()
+    progress("Reading and splitting the decisions", 0, 0)
     split = split_data(data, training)
     heldout = list(draw_rows(split.heldout, range(len(split.heldout)), MOST_EXAMINED))
     train = list(draw_rows(split.train, range(len(split.train)), MOST_LEARNED))
-    twins = _find_twins(split.train, heldout, near, on_progress)
+    twins = _find_twins(split.train, heldout, near, progress)
     close = [decision for decision in heldout if decision.id in twins]
     apart = [decision for decision in heldout if decision.id not in twins]
     # Of all held out, of those apart and of those near.
     accuracies: list[float | None] = []
     for part in (heldout, apart, close):
-        on_progress("Training the simple model, judging it", len(accuracies), 3)
+        progress("Training the simple model, judging it", len(accuracies), 3)
         accuracies.append(bigram_regression_accuracy(train, part) if part else None)
     return DataAudit(
         source=data.source,
@@ -123,19 +125,20 @@ def _find_twins(
     train: Sequence[Decision],
     heldout: Sequence[Decision],
     near: float,
-    on_progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> dict[str, Twin]:
     """Return the nearest twin in training of each held-out decision that has one, by its id.
 
     Every pair of these is compared, by counting common triples in one product of matrices: nothing is missed.
     """
+    progress(_COMPARING, 0, len(heldout))
     shingles = [shingles_of(render_state(decision.state)) for decision in (*train, *heldout)]
     counted = CountVectorizer(analyzer=lambda one: one, binary=True, dtype=np.int32).fit_transform(shingles)
     ours, theirs = counted[: len(train)], counted[len(train) :]
     sizes, own_sizes = ours.getnnz(axis=1), theirs.getnnz(axis=1)
     twins, rows = {}, max(1, _BLOCK_CELLS // max(1, len(train)))
     for start in range(0, len(heldout), rows):
-        on_progress("Comparing held-out states with those trained on", start, len(heldout))
+        progress(_COMPARING, start, len(heldout))
         common = (theirs[start : start + rows] @ ours.T).toarray()  # (block, train)
         total = own_sizes[start : start + rows, None] + sizes - common
         alike = common / np.maximum(1, total)

@@ -15,13 +15,14 @@ from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
 from aegis.store import LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
-from aegis.types import ActionList, Decision
+from aegis.types import ActionList, Decision, Progress
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.training import Dataset, RowSplit, Split
 
 SHIPPED_DATA_NAME = "decisions.jsonl.gz"
+_TOLD_DECISIONS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class DataCheck:
         return self.count >= FULL_TRAINING_DECISIONS
 
 
-def choose_data(data: Path | None, workspace: Workspace) -> TrainingData:
+def choose_data(
+    data: Path | None, workspace: Workspace, progress: Progress = lambda what, done, total: None
+) -> TrainingData:
     """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
     shipped ones.
 
@@ -78,7 +81,7 @@ def choose_data(data: Path | None, workspace: Workspace) -> TrainingData:
     the file as a whole can't be read.
     """
     if data is not None:
-        return read_training_data(data)
+        return read_training_data(data, progress)
     try:
         own = read_workspace_data(workspace)
     except NotEnoughDataError:
@@ -104,9 +107,9 @@ def check_enough(data: TrainingData) -> None:
         )
 
 
-def read_training_data(path: Path) -> TrainingData:
+def read_training_data(path: Path, progress: Progress = lambda what, done, total: None) -> TrainingData:
     """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
-    result = read_examples(path, RESEARCH_ACTIONS)
+    result = read_examples(path, RESEARCH_ACTIONS, progress)
     teacher = result.metadata.get("teacher")
     fields = teacher if isinstance(teacher, dict) else {"name": teacher}
     parameters = fields.get("parameters")
@@ -177,15 +180,24 @@ def shipped_data() -> Path:
     return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
 
 
-def check_data(decisions: Sequence[Decision]) -> DataCheck:
-    """Count what matters for training."""
-    texts = Counter((render_state(decision.state), decision.action.name) for decision in decisions)
+def check_data(decisions: Sequence[Decision], progress: Progress = lambda what, done, total: None) -> DataCheck:
+    """Count what matters for training; progress hears how many were looked at."""
+    texts: set[tuple[str, str]] = set()
+    actions: Counter[str] = Counter()
+    without, episodes = 0, set()
+    for done, decision in enumerate(decisions):  # once: those of a workspace are read from its database each time
+        if done % _TOLD_DECISIONS == 0:
+            progress("Looking through the decisions", done, len(decisions))
+        texts.add((render_state(decision.state), decision.action.name))
+        actions[decision.action.name] += 1
+        without += decision.probabilities is None
+        episodes.add(decision.episode)
     return DataCheck(
         count=len(decisions),
-        actions={name: sum(d.action.name == name for d in decisions) for name in RESEARCH_ACTIONS.names},
-        duplicates=sum(texts.values()) - len(texts),
-        without_probabilities=sum(decision.probabilities is None for decision in decisions),
-        episodes=len({decision.episode for decision in decisions}),
+        actions={name: actions[name] for name in RESEARCH_ACTIONS.names},
+        duplicates=len(decisions) - len(texts),
+        without_probabilities=without,
+        episodes=len(episodes),
     )
 
 

@@ -18,16 +18,16 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
 from aegis.store.decisions import DecisionStore, Example
 from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example, to_record
-from aegis.types import ActionList
+from aegis.types import ActionList, Progress
 
 EPISODE_RECORDS = 20
 """How many consecutive records without an episode of their own make one."""
@@ -38,10 +38,15 @@ POLICY_OF_IMPORTS = "imported"
 _TOO_DEEP = "nested too deeply to be read"
 _REASON_CHARACTERS = 300
 _IMPORT_ROWS = 500
+_TOLD_ROWS = 500
 _BOM = b"\xef\xbb\xbf"
 
 _Path = str | os.PathLike[str]
 _File = IO[bytes] | gzip.GzipFile
+_Item = TypeVar("_Item")
+
+
+def _unheard(what: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +118,14 @@ class _Places:
         self.next_step[decision.episode] = max(self.next_step.get(decision.episode, 0), decision.step + 1)
 
 
-def read_examples(path: _Path, actions: ActionList) -> ExchangeResult:
+def read_examples(path: _Path, actions: ActionList, progress: Progress = _unheard) -> ExchangeResult:
     """Read a file of examples whose actions are in this list; bad records are in the result's `rejected`.
 
     The format follows the ending: `.json`, `.jsonl`, or either with `.gz`. Raises `DataError` for a file that is
     missing, empty, cut off, not UTF-8 or not of that format, and for metadata out of form.
     """
     path = Path(path)
+    progress(f"Reading {path.name}", 0, 0)
     read = {"json": _read_json, "jsonl": _read_jsonl}[_format(path)]
     try:
         with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
@@ -135,7 +141,7 @@ def read_examples(path: _Path, actions: ActionList) -> ExchangeResult:
 
     places = _Places(_digest(raws))
     result = ExchangeResult(metadata, [], [], [])
-    for ordinal, raw in enumerate(raws):
+    for ordinal, raw in enumerate(_telling(raws, f"Reading {path.name}", len(raws), progress)):
         try:
             example = _place_example(raw, ordinal, places, actions, _policy(metadata))
         except DataError as error:
@@ -180,17 +186,20 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
             temporary.unlink()
 
 
-def import_examples(store: DecisionStore, path: _Path, actions: ActionList) -> ImportReport:
+def import_examples(
+    store: DecisionStore, path: _Path, actions: ActionList, progress: Progress = _unheard
+) -> ImportReport:
     """Append a file's examples to a store, passing over those it has; raises as `read_examples` does.
 
     An example that the store has without a known outcome gets the file's, if that is known. One whose id or place
     belongs to another decision of the store is rejected.
     """
-    result = read_examples(path, actions)
+    result = read_examples(path, actions, progress)
     rejected = list(result.rejected)
     added = already_there = 0
     pairs = list(zip(result.positions, result.examples, strict=True))
     for start in range(0, len(pairs), _IMPORT_ROWS):
+        progress("Adding decisions", start, len(pairs))
         # Not all in one: other processes append between these transactions.
         with store.database.transaction():
             for position, example in pairs[start : start + _IMPORT_ROWS]:
@@ -214,6 +223,7 @@ def export_examples(
     *,
     policies: Collection[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    progress: Progress = _unheard,
 ) -> int:
     """Write a store's examples (of these policies, or all), a few in memory at a time, and return how many.
 
@@ -222,7 +232,15 @@ def export_examples(
     if metadata is None:
         teacher = store.teacher()
         metadata = {} if teacher is None else {"teacher": asdict(teacher)}
-    return write_examples(path, metadata, store.examples(policies))
+    total = store.count() if policies is None else sum(sum(store.action_counts(one).values()) for one in policies)
+    return write_examples(path, metadata, _telling(store.examples(policies), "Writing decisions", total, progress))
+
+
+def _telling(items: Iterable[_Item], what: str, total: int, progress: Progress) -> Iterator[_Item]:
+    for done, item in enumerate(items):
+        if done % _TOLD_ROWS == 0:
+            progress(what, done, total)
+        yield item
 
 
 def _read_json(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:

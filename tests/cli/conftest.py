@@ -81,7 +81,7 @@ def told(monkeypatch):
         heard: list[tuple[str, int, int]] = []
 
         @contextlib.contextmanager
-        def waiting(beside_json=False):
+        def waiting(on_stderr=False):
             yield lambda what, done, total: heard.append((what, done, total))
 
         monkeypatch.setattr(f"aegis.cli.{command}.waiting", waiting)

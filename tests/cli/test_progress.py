@@ -95,7 +95,7 @@ def test_what_a_machine_reads_is_not_mixed_with_it(monkeypatch, capsys):
     written = Written()
     monkeypatch.setattr(ProgressLines.__init__, "__defaults__", ((0.01,),))
     monkeypatch.setattr("builtins.print", lambda *parts, **where: written((where["file"], *parts)))
-    with waiting(beside_json=True) as tell:
+    with waiting(on_stderr=True) as tell:
         tell("Reading", 0, 0)
         written.wait_for(1)
     assert written.lines[0][0] is sys.stderr

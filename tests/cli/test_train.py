@@ -30,7 +30,8 @@ def trained(write_decisions_to, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data, report = write_decisions_to(folder, 150), folder / "report.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aegis.cli.train.waiting", lambda: contextlib.nullcontext(lambda *far: STEPS.append(far)))
+        listening = contextlib.nullcontext(lambda *far: STEPS.append(far))
+        patch.setattr("aegis.cli.train.waiting", lambda on_stderr=False: listening)
         result = run("train", "--data", data, "--workspace", folder / "w", "--report", report, *LEARNS)
     return result, json.loads(report.read_text()) if report.exists() else None, folder / "w"
 
@@ -66,13 +67,14 @@ def test_a_learnable_teacher_is_learned_and_the_agent_switches(trained):
 def test_nothing_of_a_training_waits_in_silence(trained):
     parts = list(dict.fromkeys(what.split(",")[0] for what, _, _ in STEPS))
     assert parts == [
+        "Reading decisions.json",
         "Loading PyTorch",
         "Encoding the decisions",
         "Training the HRM",
         "Judging the HRM on held-out decisions",
         "",
     ]
-    for what in parts[2:4]:
+    for what in parts[3:5]:
         far = [(done, total) for part, done, total in STEPS if part.split(",")[0] == what and total]
         assert [done for done, _ in far] == sorted(done for done, _ in far)
         assert far[-1][0] >= far[-1][1] - 1

@@ -413,3 +413,12 @@ def test_components_that_are_not_the_reward_are_a_bad_record(tmp_path, actions):
     reasons = [rejected.reason for rejected in read_examples(path, actions).rejected]
     assert "components sum to 1, not to 2" in reasons[0]
     assert reasons[1].startswith("outcome.components: expected an object")
+
+
+def test_a_large_file_says_how_far_it_is_read_added_and_written(tmp_path, actions, store):
+    path, heard = write_json(tmp_path / "many.json", [record(n) for n in range(1200)]), []
+    import_examples(store, path, actions, lambda *far: heard.append(far))
+    export_examples(store, tmp_path / "out.jsonl", progress=lambda *far: heard.append(far))
+    counted = [(what, done) for what, done, total in heard if total == 1200]
+    for what in ("Reading many.json", "Adding decisions", "Writing decisions"):
+        assert [done for part, done in counted if part == what] == [0, 500, 1000]
