@@ -22,7 +22,7 @@ from aegis.config import TrainingConfig
 from aegis.hrm import StateCodec, encode_actions, has_bf16, output_tokens
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
 from aegis.training.dataset import shuffled_batches
-from aegis.training.learner import PADDING_MULTIPLE, Learner
+from aegis.training.learner import Learner
 from aegis.training.optimizer import HRMOptimizer
 
 _PEAK_SIZE = 1024
@@ -50,7 +50,7 @@ def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str
 
     def step(number: int) -> None:
         rows = batches[number % len(batches)]
-        learner.step(data.batch(rows, PADDING_MULTIPLE), 1, False, config.learning_rate)
+        learner.step(data.batch(rows, learner.padding_multiple), 1, False, config.learning_rate)
 
     for number in range(_WARM_STEPS):
         step(number)
@@ -78,13 +78,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=60, help="steps that are measured (default 60)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--float32", action="store_true", help="in float32, where the processor has bfloat16 too")
     options = parser.parse_args()
     if options.steps < 1:
         parser.error("give at least 1 of --steps")
     torch.set_num_threads(1)
     given = lifecycle.read_training_data(lifecycle.shipped_data())
     data = encode_decisions(given.decisions, given.actions, StateCodec())
-    figures = measure_steps(data, TrainingConfig(), options.steps)
+    figures = measure_steps(data, TrainingConfig(bf16=not options.float32), options.steps)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     for name, value in figures.items():

@@ -71,17 +71,19 @@ class Learner:
         positions: int | None = None,
     ) -> None:
         self.model = model
+        self._device = outputs.device
         self.part_size = config.batch_size
         """Decisions that are computed together"""
         self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length
         """Inputs are padded to a multiple of so many tokens"""
         if team is not None:
             self.part_size = math.ceil(config.batch_size / PARTS)
-            optimizer.replicate(PARTS, positions or model.config.max_positions)
+        if team is not None or (self._device.type == "cpu" and not model.config.dropout):
+            # One replica, too, gains what its sinks save.
+            optimizer.replicate(1 if team is None else PARTS, positions or model.config.max_positions)
         self._team = team or Team()
         self._optimizer = optimizer
         self._outputs = outputs
-        self._device = outputs.device
         self._target_weight = config.soft_target_weight
         self._bf16 = bf16
         self._on_notice = on_notice

@@ -249,7 +249,9 @@ class ParameterGroup:
 
     def make_parts(self, count: int) -> None:
         """Make room for the gradients of so many replicas."""
-        self._parts = torch.zeros(count, len(self._flat), device=self._flat.device)
+        self._parts = self.gradient[None]
+        if count > 1:
+            self._parts = torch.zeros(count, len(self._flat), device=self._flat.device)
 
     def views(self, part: int) -> list[Tensor]:
         """Return the places of a replica's gradients, parameter by parameter."""
