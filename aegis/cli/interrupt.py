@@ -74,10 +74,15 @@ def _interrupt_later() -> None:
     import time
 
     global _waits
-    while _is_importing(sys._current_frames().get(threading.main_thread().ident or 0)):
+    main = threading.main_thread().ident or 0
+    while _is_importing(sys._current_frames().get(main)):
         time.sleep(_LOOK_SECONDS)
     _waits = False
-    signal.raise_signal(signal.SIGINT)
+    # To the main thread itself, which may sleep by now: a signal that another thread takes would not wake it.
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -42,13 +42,13 @@ def test_twenty_decisions_of_the_offline_model_are_recorded_with_probabilities_a
     assert any(outcome.gained for _, outcome in examples), "some search must bring real knowledge"
 
 
-def test_the_same_decisions_train_an_hrm_that_is_judged_and_can_decide(workspace, tmp_path):
+def test_twenty_decisions_are_too_few_to_train_on_and_the_command_says_how_to_get_more(workspace, tmp_path):
     exported = tmp_path / "decisions.jsonl"
     assert run("export", exported, "--workspace", workspace).exit_code == 0
     lines = [json.loads(line) for line in exported.read_text().splitlines()]
     assert lines[0]["metadata"]["teacher"]["name"] == "gemma-3-270m"
     assert len(lines) == 21
-    short = run("train", "--workspace", workspace)
+    short = run("train", "--data", exported, "--workspace", workspace)
     assert short.exit_code == 2
     assert "aegis collect --decisions 80" in short.stderr
 
