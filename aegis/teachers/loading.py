@@ -130,6 +130,7 @@ def _load_model(where: str, name: str, source: str, device: str, progress: Progr
 
     from aegis.teachers.causal_lm import CausalLMTeacher
 
+    progress(f"Loading the tokenizer of {name}", 0, 0)
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
     with counting_tensors(lambda done, total: progress(f"Loading {name}", done, total)):
         model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
