@@ -115,7 +115,7 @@ def _load_from_hub(hub_id: str, name: str, device: str, progress: Progress) -> C
 
 
 def _load_folder(path: Path, name: str, source: str, device: str, progress: Progress) -> CausalLMTeacher:
-    progress(f"Loading {name}", 0, 0)
+    progress(f"Loading the tokenizer of {name}", 0, 0)
     try:
         return _load_model(str(path), name, source, device, progress, local_files_only=True)
     except _UNREADABLE as error:
@@ -130,7 +130,6 @@ def _load_model(where: str, name: str, source: str, device: str, progress: Progr
 
     from aegis.teachers.causal_lm import CausalLMTeacher
 
-    progress(f"Loading the tokenizer of {name}", 0, 0)
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
     with counting_tensors(lambda done, total: progress(f"Loading {name}", done, total)):
         model = _read_weights(where, dtype=_fastest_dtype(device), use_safetensors=True, **options)
