@@ -23,7 +23,7 @@ from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.tuning import Tuning
 from aegis.promotion.registry import MODEL_PREFIX
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 from aegis.store import DecisionStore, export_examples
 from aegis.types import Action, Outcome, utc_now
 
@@ -148,7 +148,8 @@ class PromptCommands:
         print(f"  Agent:     {describe_agent(standing)}")
         print(f"  Decides:   {standing.serving or 'nobody yet'}")
         print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
-        print(f"  Waiting:   {len(self._inbox.waiting())} questions, {len(self._queue.pending())} proposals")
+        questions, proposals = len(self._inbox.waiting()), len(self._queue.pending())
+        print(f"  Waiting:   {counted(questions, 'question')}, {counted(proposals, 'proposal')}")
         if self._session.error is not None and not self._session.alive:
             print(clean_text(f"  It ended:  {self._session.error}", WHOLE_CHARACTERS))
 

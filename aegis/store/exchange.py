@@ -26,7 +26,8 @@ from typing import IO, Any, TypeVar
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
 from aegis.store.decisions import DecisionStore, Example
-from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example, to_record
+from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example
+from aegis.store.writing import sync_folder, write_json, write_jsonl
 from aegis.types import ActionList, Progress
 
 EPISODE_RECORDS = 20
@@ -159,7 +160,7 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
     can't be written, and for values that JSON has no form for.
     """
     path = Path(path)
-    write = {"json": _write_json, "jsonl": _write_jsonl}[_format(path)]
+    write = {"json": write_json, "jsonl": write_jsonl}[_format(path)]
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +174,7 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return count
     except OSError as error:
         raise DataError(
@@ -310,43 +311,6 @@ def _decoded(path: Path, data: bytes, first_line: int) -> str:
     except UnicodeDecodeError as error:
         line = first_line + data.count(b"\n", 0, start + error.start)
         raise DataError(f"{path}, line {line}: not UTF-8 text: convert the file to UTF-8") from None
-
-
-def _write_json(file: _File, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
-    file.write(b'{"metadata": ' + _encoded(dict(metadata)) + b', "examples": [')
-    count = 0
-    for example in examples:
-        file.write((b",\n" if count else b"\n") + _encoded(to_record(example)))
-        count += 1
-    file.write(b"\n]}\n")
-    return count
-
-
-def _write_jsonl(file: _File, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
-    file.write(_encoded({"metadata": dict(metadata)}) + b"\n")
-    count = 0
-    for example in examples:
-        file.write(_encoded(to_record(example)) + b"\n")
-        count += 1
-    return count
-
-
-def _encoded(value: Any) -> bytes:
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except UnicodeEncodeError:
-        # Half of a surrogate pair: JSON can escape it, UTF-8 can't hold it.
-        return json.dumps(value, allow_nan=False).encode("ascii")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _place_example(raw: _Raw, ordinal: int, places: _Places, actions: ActionList, policy: str) -> Example:

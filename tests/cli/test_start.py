@@ -96,7 +96,7 @@ def test_ctrl_c_opens_the_prompt_start_resumes_and_a_second_one_leaves(tmp_path,
     child.expect("aegis>")
     # The agent waits once it has made the decision that it is at.
     child.sendline("status")
-    while child.expect([": paused", "proposals"]):
+    while child.expect([": paused", "proposal"]):
         child.expect("aegis>")
         child.sendline("status")
     made = len(recorded(tmp_path / "w"))

@@ -51,7 +51,8 @@ def read_sources(
         try:
             yield from threads.map(pool.read, sources)
         except BaseException:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.give_up()
             raise
 
 
@@ -62,6 +63,7 @@ class _Readers:
         self._corpus = json.dumps(dict(corpus), default=str)
         self._own = threading.local()
         self._all: list[subprocess.Popen[str]] = []
+        self._given_up = False
 
     def read(self, source: Source) -> list[SearchHit]:
         """Return a source's passages, read by this thread's process; by this one where that fails."""
@@ -73,7 +75,13 @@ class _Readers:
             process.stdin.flush()
             return [SearchHit(*fields) for fields in json.loads(process.stdout.readline())]
         except (OSError, ValueError):
-            return list(source.read())
+            return [] if self._given_up else list(source.read())
+
+    def give_up(self) -> None:
+        """Let every `read` that goes on end now: nobody wants its passages any more."""
+        self._given_up = True
+        for process in self._all:
+            process.kill()
 
     def close(self) -> None:
         """End the processes."""
@@ -97,6 +105,8 @@ class _Readers:
             )
             self._own.process = process
             self._all.append(process)
+            if self._given_up:
+                process.kill()
         return process
 
 

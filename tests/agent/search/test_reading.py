@@ -32,3 +32,15 @@ def test_without_processes_it_reads_all_the_same(corpus: Corpus, monkeypatch: py
     alone = list(reading.read_sources(corpus.fields(), sources, readers=1))
     monkeypatch.setattr(reading, "_READER", "raise SystemExit(1)")
     assert list(reading.read_sources(corpus.fields(), sources, readers=2)) == alone
+
+
+def test_nobody_waits_for_what_is_being_read_when_the_reading_is_broken_off(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = corpus.sources()
+    answers_once = "import sys, time; sys.stdin.readline(); print('[]', flush=True); time.sleep(1000)"
+    monkeypatch.setattr(reading, "_READER", answers_once)
+    monkeypatch.setattr(reading.Source, "read", None)
+    passages = reading.read_sources(corpus.fields(), sources, readers=2)
+    assert next(passages) == []
+    passages.close()  # type: ignore[attr-defined]  # as Ctrl-C does
