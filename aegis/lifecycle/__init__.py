@@ -11,7 +11,7 @@ standing     where a workspace stands, read from the workspace alone
 trainer      phase 2 in a process of its own, resumed after a kill
 runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
 drift        states unlike those in training, handed to the teacher and counted
-event        what the runner tells those who watch it; tensorboard draws it, into an event_file
+event        what the runner tells those who watch it; tensorboard draws it
 tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
 sharpening   the policy that phase 4 draws from
 experience   rewarded decisions, as an update learns from them

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aegis.lifecycle.event import RunEvent
-from aegis.lifecycle.event_file import EventFile
 
 _MEAN_OVER = 20
 """Decisions that one point of a curve is the mean of: a run of days is not a file of gigabytes."""
@@ -18,7 +17,7 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer: EventFile | None = None
+        self._writer: Any = None
         self._decisions = 0
         self._rewards: list[float] = []
         self._gained: list[float] = []
@@ -61,5 +60,7 @@ class TensorBoardLog:
 
     def _write(self, name: str, value: float, step: int) -> None:
         if self._writer is None:
-            self._writer = EventFile(self._folder)
-        self._writer.add(name, value, step)
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder), write_to_disk=True, flush_secs=10)
+        self._writer.add_scalar(name, value, step)
