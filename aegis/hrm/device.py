@@ -40,7 +40,8 @@ def has_bf16(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    # Not where torch is held to an older processor's instructions (ATEN_CPU_CAPABILITY): it would emulate bfloat16.
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def use_threads(count: int) -> None:

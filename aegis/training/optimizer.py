@@ -348,11 +348,12 @@ def _add_up(total: Tensor, parts: list[Tensor], in_cache: int) -> Tensor:
     squares: list[Tensor] = []
     for start in range(0, len(total), in_cache):
         some = total[start : start + in_cache]
-        for place, part in enumerate(parts):
-            if place == 0:
-                some.copy_(part[start : start + in_cache])
-            else:
-                some.add_(part[start : start + in_cache])
+        if len(parts) == 1:
+            some.copy_(parts[0][start : start + in_cache])
+        elif len(parts) > 1:
+            torch.add(parts[0][start : start + in_cache], parts[1][start : start + in_cache], out=some)
+        for part in parts[2:]:
+            some.add_(part[start : start + in_cache])
         squares.append(some.dot(some))
     return torch.stack(squares).sum()
 

@@ -49,8 +49,8 @@ def test_it_makes_as_many_decisions_as_it_was_told_and_tells_of_each(workspace, 
 def test_an_interval_is_kept_between_decisions(make_runner):
     events = []
     make_runner(max_decisions=4, interval_seconds=0.1, notify=events.append).run()
-    times = [event.at for event in decided(events)]
-    assert (times[-1] - times[0]).total_seconds() > 0.25
+    # From before the first decision begins: on a busy machine it may take longer than those after it.
+    assert (decided(events)[-1].at - events[0].at).total_seconds() >= 0.3
 
 
 def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_runner, wait_for):
