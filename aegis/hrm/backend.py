@@ -73,7 +73,7 @@ def _load_exported(
     # Missing, torn, or of another machine whose arithmetic is not this one's.
     from aegis.hrm import export_onnx
 
-    say(f"Exporting {folder.name} to ONNX and checking it, once (some seconds)...")
+    say(f"Exporting {folder.name} to ONNX and checking it, once")
     export_onnx(_load_eager(folder, "cpu"), export, examples(), progress)
     progress(f"Loading {folder.name}", 0, 0)
     return _open(export, backend, read_check(export, ()), threads)
