@@ -1,13 +1,14 @@
 """A transformer block as one operation of autograd, for CPUs: the numbers of `Block.forward`, in fewer operations.
 
 Autograd would keep some thirty operations for a block, and write each weight's gradient to new memory before it adds
-it to the one before. Here the backward pass is written out, and where the block has a `GradientSink`, the weights'
-gradients, a third of the arithmetic, are computed later, in place and by whoever is free.
+it to the one before. Here the backward pass is written out. Where the block has a sink, the weights' gradients, a third
+of the arithmetic, are computed later by a `GradientSum`: in place, and by whichever thread is free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import torch
@@ -19,33 +20,51 @@ from aegis.hrm.script import script
 Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
 """A gradient for each parameter, None where it is the product of two matrices, (N, A) transposed and (N, B): all of the
 former, and all of the latter, in the parameters' order"""
+Bags = tuple[Tensor, Tensor, Tensor]
+"""Which rows of a table were added up: ids (N, K), which of them count (N, K), and the gradient of each sum (N, D)"""
 
 
-class GradientSink:
-    """Takes a block's gradients in place of its parameters; the products that they are of wait until `add_up`.
+class GradientSum:
+    """The gradients of some parameters: sums of what backward passes contribute, added in the order of their turns.
 
-    places: a float32 tensor for each parameter, in the order of `Block.parameters()`. What they hold before the first
-    `add_up` after `clear` counts for nothing.
+    places: a float32 tensor for each parameter, where the sum belongs. What a place holds before the first `add_up`
+    after `clear` counts for nothing. Turns count from 0 after `clear`. Any thread may call `offer` and `add_up`: the
+    sums are the same to the last bit, whichever pass ends first.
     """
 
     def __init__(self, places: Sequence[Tensor]) -> None:
         self._places = list(places)
-        self._waiting: list[Contributions] = []
+        self._waiting: dict[int, list[Contributions]] = {}
+        self._turn = 0
         self._filled = False
+        self._adding = Lock()
 
-    def take(self, contributions: Contributions) -> None:
-        """Keep what a backward pass contributes to the gradients."""
-        self._waiting.append(contributions)
+    @property
+    def filled(self) -> bool:
+        """Whether anything has been added since `clear`."""
+        return self._filled
+
+    def offer(self, turn: int, contributions: list[Contributions]) -> None:
+        """Keep what a backward pass contributes."""
+        self._waiting[turn] = contributions
 
     def add_up(self) -> None:
-        """Add what waits to what is in the places."""
-        while self._waiting:
-            _add_up(self._places, *self._waiting.pop(0), self._filled)
-            self._filled = True
+        """Add the contributions whose turn has come, unless another thread is doing so."""
+        # The thread that adds looks once more after it lets go, so nothing offered in between is left behind.
+        while self._turn in self._waiting and self._adding.acquire(blocking=False):
+            try:
+                while self._turn in self._waiting:
+                    for contributions in self._waiting.pop(self._turn):
+                        _add_up(self._places, *contributions, self._filled)
+                        self._filled = True
+                    self._turn += 1
+            finally:
+                self._adding.release()
 
     def clear(self) -> None:
-        """Forget all gradients."""
+        """Forget all gradients; the next turn is 0."""
         self._waiting.clear()
+        self._turn = 0
         self._filled = False
 
 
@@ -87,6 +106,24 @@ def _merge_heads(x: Tensor, parts: int, heads: int) -> Tensor:
     return apart.permute(1, 3, 0, 2, 4).reshape(-1, parts * heads * size)
 
 
+class SummedRows(torch.autograd.Function):
+    """Sums of a table's rows, (N, D). table: (V, D); ids and given: (N, K), which rows, and which of them count.
+
+    The gradient goes to `sink` as it is; autograd would write it once for each row that was read.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, ids: Tensor, given: Tensor, sink: list[Bags]) -> Tensor:
+        ctx.save_for_backward(ids, given)
+        ctx.sink = sink
+        return F.embedding_bag(ids, table, mode="sum", per_sample_weights=given.to(table.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None]:
+        ctx.sink.append((*ctx.saved_tensors, gradient))
+        return None, None, None, None
+
+
 class FusedBlock(torch.autograd.Function):
     """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores, or None."""
 
@@ -104,9 +141,9 @@ class FusedBlock(torch.autograd.Function):
         of_x, whole, left, right = _backward(
             gradient, saved, ctx.first_only, ctx.block.attention.heads, list(ctx.parameters)
         )
-        sink: GradientSink | None = ctx.block.sink
+        sink: list[Contributions] | None = ctx.block.sink
         if sink is not None:
-            sink.take((whole, left, right))
+            sink.append((whole, left, right))
             return (of_x, *[None] * (3 + len(ctx.parameters)))
         products = iter([one.t() @ other for one, other in zip(left, right, strict=True)])
         gradients = [next(products) if one is None else one for one in whole]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aegis.hrm.fused import FusedBlock, GradientSink
+from aegis.hrm.fused import Contributions, FusedBlock
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
@@ -53,8 +53,8 @@ class Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
-        self.sink: GradientSink | None = None
-        """Takes the gradients that backward passes on a CPU would leave in the parameters' `grad`."""
+        self.sink: list[Contributions] | None = None
+        """Takes the gradients that backward passes on a CPU would leave in the parameters' `grad`"""
 
     def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
         """Return the new state of every position, (B, T, D), or of position 0 alone, (B, 1, D)."""

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from aegis.config import HRMConfig
+from aegis.hrm.fused import Bags, SummedRows
 from aegis.hrm.layers import Level
 
 PARAMETERS = 29_138_898
@@ -92,6 +93,8 @@ class HRM(
         self.dropout = nn.Dropout(config.dropout)
         self.sparse_gradients = False
         """Whether the token embedding's and the output's gradients hold the rows that were read alone."""
+        self.row_sink: list[Bags] | None = None
+        """Takes the token embedding's gradients, which backward passes would leave in its `grad`"""
         self.register_buffer("high_start", torch.zeros(high))
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
@@ -225,8 +228,12 @@ class HRM(
         given = F.pad(torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask, (before, after))
         bags = ids.view(-1, patch * ids.shape[-1])  # (B x P, patch x n-grams)
         table = self.token_embedding.weight
-        weights = given.to(table.dtype).repeat_interleave(ids.shape[-1], 1).view(bags.shape)
-        rows = F.embedding_bag(bags, table, mode="sum", sparse=self.sparse_gradients, per_sample_weights=weights)
+        counting = given.repeat_interleave(ids.shape[-1], 1).view(bags.shape)
+        if self.row_sink is not None:
+            rows = SummedRows.apply(table, bags, counting, self.row_sink)
+        else:
+            weights = counting.to(table.dtype)
+            rows = F.embedding_bag(bags, table, mode="sum", sparse=self.sparse_gradients, per_sample_weights=weights)
         mask = None if mask is None else given.unflatten(1, (-1, patch)).any(-1)
         return rows.view(len(tokens), -1, rows.shape[-1]), mask
 

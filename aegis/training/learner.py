@@ -88,6 +88,8 @@ class Learner:
         self._bf16 = bf16
         self._on_notice = on_notice
         self._totals = self._no_totals()
+        self._turn = 0
+        """Backward passes of this step before the present segment: the gradients' order in their sums"""
 
     def step(self, batch: Examples, segments: int, to_the_end: bool, learning_rate: float) -> None:
         """Learn from a batch with one step of the optimizer.
@@ -136,11 +138,13 @@ class Learner:
             targets = self._target_weight * batch.targets + (1 - self._target_weight) * chosen  # (B, A)
             batch = replace(batch, targets=targets)
         totals = self._no_totals()
+        self._turn = 0
         carry: Carry | None = None
         count = len(batch.labels)
         for segment in range(1, segments + 1):
             slices = [slice(at, at + self.part_size) for at in range(0, len(batch.labels), self.part_size)]
             parts = self._side_by_side(slices, partial(self._learn_part, batch, carry, segment == segments, count))
+            self._turn += len(slices)
             loss, right = torch.cat([part.losses for part in parts]), torch.cat([part.right for part in parts])
             going_on, done = choose_going_on(right, segment < segments, to_the_end)
             totals += torch.stack([loss[done].sum(), right[done].sum()])
@@ -178,9 +182,8 @@ class Learner:
         clear = lead(part.targets, logits) >= CLEAR_LEAD
         halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
         ((imitation + HALTING_WEIGHT * halting).sum() / count).backward()
-        replica.take()
-        for sink in replica.sinks:
-            self._team.add(sink.add_up)
+        for add_up in replica.take(self._turn + rows.start // self.part_size):
+            self._team.add(add_up)
         return _Part(out, imitation.detach(), logits.argmax(-1) == part.labels)
 
     def _finish(self, parts: list[_Part], slices: list[slice], going_on: Tensor) -> Carry:

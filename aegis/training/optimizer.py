@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim.adamw import adamw
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM
-from aegis.hrm.fused import GradientSink
+from aegis.hrm.fused import Bags, Contributions, GradientSum
 from aegis.hrm.layers import Block
-from aegis.hrm.script import script
 from aegis.training.team import Team
 
 _BETAS = (0.9, 0.95)
@@ -35,59 +35,67 @@ _EPSILON = 1e-8
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _TABLES = ("token_embedding.weight", "output.weight")
 _PIECE = 1 << 19
-"""Numbers of a flat tensor that are added up or moved as one piece of work"""
-_IN_CACHE = 1 << 15
-"""Numbers of it that are added up before their squares are, so that these are read from a processor's cache"""
+"""Numbers of a flat tensor that are moved as one piece of work"""
+_ROWS = 1 << 9
+"""Rows of a table that are moved as one piece of work"""
 
 
 class Replica:
     """A model that computes gradients with weights that it shares with the model that is trained."""
 
-    def __init__(self, model: HRM, places: Mapping[str, Tensor], fused: bool = False) -> None:
-        """places: for each parameter's name, but the tables', where its gradient belongs.
+    def __init__(
+        self,
+        model: HRM,
+        blocks: Mapping[str, GradientSum],
+        others: tuple[Sequence[str], GradientSum],
+        tables: Sequence[_Table],
+    ) -> None:
+        """blocks: takes the gradients of each fused block, by its name. others: takes those of the parameters named."""
+        self._model = model
+        self._blocks: list[tuple[list[Contributions], GradientSum]] = []
+        for name, gradients in blocks.items():
+            block = model.get_submodule(name)
+            assert isinstance(block, Block)
+            block.sink = []
+            self._blocks.append((block.sink, gradients))
+        if blocks:
+            model.row_sink = []
+        names, self._sum_of_others = others
+        self._others = [model.get_parameter(name) for name in names]
+        self._tables = [(model.get_parameter(name), table) for name, table in zip(_TABLES, tables, strict=True)]
 
-        fused: the blocks' gradients go there by way of `sinks`, whose `add_up` is called after `take`.
+    @property
+    def model(self) -> HRM:
+        """The model that computes."""
+        return self._model
+
+    def take(self, turn: int) -> list[Callable[[], None]]:
+        """Hand over the gradients of a backward pass; return the work that adds them up, for any thread to do.
+
+        turn: the place of the pass in the sums of a step, counted from 0.
         """
-        self.model = model
-        self.sinks: list[GradientSink] = []
-        self.filled = False
-        """Whether gradients have come in since `clear`"""
-        self.rows: list[list[tuple[Tensor, Tensor]]] = [[] for _ in _TABLES]
-        """For each table the ids (n,) and the gradients (n, width) of the rows that were read since `clear`"""
-        self._tables = [model.get_parameter(name) for name in _TABLES]
-        others = {name: parameter for name, parameter in model.named_parameters() if name not in _TABLES}
-        for prefix, module in model.named_modules():
-            if fused and isinstance(module, Block):
-                names = [f"{prefix}.{name}" for name, _ in module.named_parameters()]
-                module.sink = GradientSink([places[name] for name in names])
-                self.sinks.append(module.sink)
-                for name in names:
-                    del others[name]
-        # Of the positions, those that the replica has.
-        self._others = [(parameter, places[name][: len(parameter)]) for name, parameter in others.items()]
-
-    def take(self) -> None:
-        """Take up the gradients of a backward pass."""
-        for parameter, place in self._others:
-            if parameter.grad is not None:
-                place.add_(parameter.grad) if self.filled else place.copy_(parameter.grad)
-                parameter.grad = None
-            elif not self.filled:
-                place.zero_()
-        for table, rows in zip(self._tables, self.rows, strict=True):
+        work = []
+        for sink, gradients in self._blocks:
+            gradients.offer(turn, sink.copy())
+            sink.clear()
+            work.append(gradients.add_up)
+        whole: list[Tensor | None] = [torch.zeros(()) if one.grad is None else one.grad for one in self._others]
+        self._sum_of_others.offer(turn, [(whole, [], [])])
+        for (table, gathered), bags in zip(self._tables, (self._model.row_sink or [], []), strict=True):
             if table.grad is not None:
-                rows.append((table.grad._indices()[0], table.grad._values()))
-                table.grad = None
-        self.filled = True
+                ids = table.grad._indices()[0][:, None]
+                bags = [*bags, (ids, torch.ones_like(ids, dtype=torch.bool), table.grad._values())]
+            gathered.offer(turn, list(bags))
+        self.clear()
+        return [*work, self._sum_of_others.add_up]
 
     def clear(self) -> None:
-        """Forget all gradients."""
-        self.model.zero_grad(set_to_none=True)
-        self.filled = False
-        for sink in self.sinks:
+        """Forget what no one has taken."""
+        self._model.zero_grad(set_to_none=True)
+        if self._model.row_sink is not None:
+            self._model.row_sink.clear()
+        for sink, _ in self._blocks:
             sink.clear()
-        for rows in self.rows:
-            rows.clear()
 
 
 class HRMOptimizer:
@@ -125,36 +133,56 @@ class HRMOptimizer:
             # It only listens, so its pace is its own matter.
             ParameterGroup(halting.values(), 0.0, bf16, config.halting_rate_factor),
         ]
-        self._names = [list(decayed), list(copied), list(kept), list(halting)]
-        self.replicas = [Replica(model, self._places(0))]
+        names = [*decayed, *copied, *kept, *halting]
+        places = [place for group in self._groups for place in group.places()]
+        self._places = dict(zip(names, places, strict=True))
+        self._sums: list[GradientSum] = []
+        self.replicas: list[Replica] = []
         """What computes gradients: the model itself, or the replicas in its place"""
+        self._taken = 0
+        self._set_replicas([model], fused=False)
 
     def replicate(self, count: int, positions: int) -> None:
         """Let so many replicas compute gradients in place of the model, for inputs of at most so many positions."""
-        for group in self._groups:
-            group.make_parts(count)
-        self.replicas = []
-        for part in range(count):
+        models = []
+        for _ in range(count):
             shared: dict[int, Any] = {id(buffer): buffer for buffer in self._model.buffers()}
             shared |= {id(parameter): nn.Parameter(parameter.detach()) for parameter in self._model.parameters()}
             model = copy.deepcopy(self._model, shared)
             # A replica holds the positions that are used alone: a gradient is as large as what it is of.
             table = model.position_embedding.weight[:positions].detach()
             model.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
-            self.replicas.append(Replica(model.train(), self._places(part), fused=True))
+            models.append(model.train())
+        self._set_replicas(models, fused=True)
 
-    def _places(self, part: int) -> dict[str, Tensor]:
-        groups = zip(self._groups, self._names, strict=True)
-        return {name: view for group, names in groups for name, view in zip(names, group.views(part), strict=True)}
+    def _set_replicas(self, models: Sequence[HRM], fused: bool) -> None:
+        blocks: dict[str, GradientSum] = {}
+        names = list(self._places)
+        for prefix, module in models[0].named_modules():
+            if fused and isinstance(module, Block):
+                own = [f"{prefix}.{name}" for name, _ in module.named_parameters()]
+                blocks[prefix] = GradientSum([self._places[name] for name in own])
+                names = [name for name in names if name not in own]
+        sizes = [len(models[0].get_parameter(name)) for name in names]
+        others = GradientSum([self._places[name][:size] for name, size in zip(names, sizes, strict=True)])
+        self._sums = [*blocks.values(), others]
+        self.replicas = [Replica(model, blocks, (names, others), self._tables) for model in models]
 
     def collect(self) -> None:
         """Take up the gradients of one backward pass of the model; those of several in one step add up in float32."""
-        self.replicas[0].take()
+        for add_up in self.replicas[0].take(self._taken):
+            add_up()
+        self._taken += 1
 
     def forget(self) -> None:
         """Drop all gradients since the last step."""
+        self._taken = 0
         for replica in self.replicas:
             replica.clear()
+        for total in self._sums:
+            total.clear()
+        for table in self._tables:
+            table.clear()
 
     def step(self, learning_rate: float, team: Team | None = None) -> None:
         """Clip the gradients, move the weights and forget the gradients.
@@ -162,26 +190,20 @@ class HRMOptimizer:
         learning_rate: the rate of all but the token embedding and the halting unit, which have multiples of it.
         """
         team = team or Team()
-        if not any(replica.filled for replica in self.replicas):
+        if not any(one.filled for one in self._sums):
             self.collect()
         norm = self.merge(team)
         # What the gradients are divided by. No number is waited for: on CUDA that would stop the queue.
         scale = (norm / self._clip).clamp(min=1.0)
-        tasks: list[Callable[[], None]] = [partial(table.step, learning_rate, scale) for table in self._tables]
-        for group in self._groups:
-            tasks += group.steps(learning_rate, scale)
+        tasks = [piece for table in self._tables for piece in table.steps(learning_rate, scale)]
+        tasks += [piece for group in self._groups for piece in group.steps(learning_rate, scale)]
         team.run(tasks)
         self.forget()
 
     def merge(self, team: Team | None = None) -> Tensor:
-        """Add up the replicas' gradients and return the norm of all."""
-        filled = [place for place, replica in enumerate(self.replicas) if replica.filled]
-        tasks: list[Callable[[], Tensor]] = []
-        for number, table in enumerate(self._tables):
-            rows = [piece for replica in self.replicas for piece in replica.rows[number]]
-            tasks.append(partial(table.merge, rows))
-        for group in self._groups:
-            tasks += group.merges(filled)
+        """Add up the gradients of equal rows of the tables, and return the norm of all gradients."""
+        tasks = [table.merge for table in self._tables]
+        tasks += [square for group in self._groups for square in group.squares()]
         return torch.stack((team or Team()).run(tasks)).sum().sqrt()
 
     def weights(self) -> dict[str, Tensor]:
@@ -239,7 +261,6 @@ class ParameterGroup:
         for parameter, view in zip(self._parameters, self._split(shared), strict=True):
             parameter.data = view
         self.gradient = torch.zeros_like(self._flat)
-        self._parts = self.gradient[None]  # (replicas, numbers)
         self.state = {name: torch.zeros_like(self._flat) for name in _MOMENTS}
         self.state["step"] = torch.zeros((), device=self._flat.device)
 
@@ -247,15 +268,9 @@ class ParameterGroup:
         pieces = flat.split([parameter.numel() for parameter in self._parameters])
         return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self._parameters, strict=True)]
 
-    def make_parts(self, count: int) -> None:
-        """Make room for the gradients of so many replicas."""
-        self._parts = self.gradient[None]
-        if count > 1:
-            self._parts = torch.zeros(count, len(self._flat), device=self._flat.device)
-
-    def views(self, part: int) -> list[Tensor]:
-        """Return the places of a replica's gradients, parameter by parameter."""
-        return self._split(self._parts[part])
+    def places(self) -> list[Tensor]:
+        """Return where each parameter's gradient belongs."""
+        return self._split(self.gradient)
 
     def weights(self) -> Iterable[tuple[nn.Parameter, Tensor]]:
         """Return each parameter with its float32 weights."""
@@ -263,13 +278,13 @@ class ParameterGroup:
 
     def collect(self) -> None:
         """Take up the parameters' gradients in place of those before, and forget them."""
-        for parameter, place in zip(self._parameters, self.views(0), strict=True):
+        for parameter, place in zip(self._parameters, self.places(), strict=True):
             place.zero_() if parameter.grad is None else place.copy_(parameter.grad)
             parameter.grad = None
 
-    def merges(self, filled: Sequence[int]) -> list[Callable[[], Tensor]]:
-        """Return what adds up the gradients of these replicas, and returns the squared norm, in pieces."""
-        return [partial(self._merge, filled, piece) for piece in self._pieces()]
+    def squares(self) -> list[Callable[[], Tensor]]:
+        """Return what computes the gradient's squared norm, in pieces that are to be added."""
+        return [partial(self._square, piece) for piece in self._pieces()]
 
     def steps(self, learning_rate: float, scale: Tensor | None = None) -> list[Callable[[], None]]:
         """Return what takes a step with the gradient divided by `scale`, in pieces."""
@@ -285,10 +300,9 @@ class ParameterGroup:
         size = _PIECE if self._flat.device.type == "cpu" else len(self._flat)
         return [slice(start, start + size) for start in range(0, len(self._flat), size)]
 
-    def _merge(self, filled: Sequence[int], piece: slice) -> Tensor:
-        parts = [self._parts[part, piece] for part in filled] if len(self._parts) > 1 else []
-        squares: Tensor = _add_up(self.gradient[piece], parts, _IN_CACHE)
-        return squares
+    def _square(self, piece: slice) -> Tensor:
+        gradient = self.gradient[piece]
+        return gradient.dot(gradient)
 
     def _step(self, learning_rate: float, scale: Tensor | None, piece: slice) -> None:
         moments = {name: self.state[name][piece] for name in _MOMENTS} | {"step": self.state["step"] - 1}
@@ -306,29 +320,52 @@ class _Table:
         self._factor = factor
         self._moments = {name: _zeros_when_touched(table) for name in _MOMENTS}
         self._step = torch.zeros((), device=table.device)
-        self.ids = torch.empty(0, dtype=torch.long, device=table.device)
-        self.gradient = torch.empty(0, table.shape[1], device=table.device)
+        self._bags: dict[int, list[Bags]] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        self._bags.clear()
+        self.ids = torch.empty(0, dtype=torch.long, device=self._table.device)
+        self.gradient = torch.empty(0, self._table.shape[1], device=self._table.device)
         """Of the rows `ids`, each of them once"""
 
-    def merge(self, rows: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Add up the gradients of equal rows and return the squared norm of all."""
-        if not rows:
-            self.ids, self.gradient = self.ids[:0], self.gradient[:0]
-            return torch.zeros((), device=self._table.device)
-        ids, values = torch.cat([one for one, _ in rows]), torch.cat([one for _, one in rows])
-        whole = torch.sparse_coo_tensor(ids[None], values, self._table.shape, check_invariants=False).coalesce()
-        self.ids, self.gradient = whole.indices()[0], whole.values()
-        return self.gradient.square().sum()
+    def offer(self, turn: int, bags: list[Bags]) -> None:
+        """Keep the gradients of one backward pass."""
+        self._bags[turn] = bags
 
-    def step(self, learning_rate: float, scale: Tensor) -> None:
+    def merge(self) -> Tensor:
+        """Add up the gradients of each row that was read, and return the squared norm of all."""
+        bags = [one for turn in sorted(self._bags) for one in self._bags[turn]]
+        if not bags:
+            return torch.zeros((), device=self._table.device)
+        ids = torch.cat([one[given] for one, given, _ in bags])
+        gradients = torch.cat([gradient for _, _, gradient in bags])
+        sizes = torch.cat([given.sum(1) for _, given, _ in bags])
+        order = ids.argsort(stable=True)  # whose sums are the same each time
+        read_by = torch.arange(len(sizes), device=ids.device).repeat_interleave(sizes)[order]
+        self.ids, counts = ids[order].unique_consecutive(return_counts=True)
+        self.gradient = F.embedding_bag(read_by, gradients, counts.cumsum(0) - counts, mode="sum")
+        flat = self.gradient.flatten()
+        return flat.dot(flat)
+
+    def steps(self, learning_rate: float, scale: Tensor) -> list[Callable[[], None]]:
+        """Return what takes a step of the rows that were read, in pieces."""
         if not len(self.ids):
-            return
-        state = {name: moments[self.ids] for name, moments in self._moments.items()} | {"step": self._step}
-        rows = self._table.data[self.ids]
-        _adam(rows, self.gradient, state, learning_rate * self._factor, 0.0, scale)
-        self._table.data[self.ids] = rows
+            return []
+        self._step += 1
+        size = _ROWS if self._table.device.type == "cpu" else len(self.ids)
+        pieces = [slice(start, start + size) for start in range(0, len(self.ids), size)]
+        return [partial(self._step_rows, learning_rate, scale, piece) for piece in pieces]
+
+    def _step_rows(self, learning_rate: float, scale: Tensor, piece: slice) -> None:
+        ids = self.ids[piece]
+        state = {name: moments[ids] for name, moments in self._moments.items()} | {"step": self._step - 1}
+        rows = self._table.data[ids]
+        _adam(rows, self.gradient[piece], state, learning_rate * self._factor, 0.0, scale)
+        self._table.data[ids] = rows
         for name, moments in self._moments.items():
-            moments[self.ids] = state[name]
+            moments[ids] = state[name]
 
     def tensors(self) -> dict[str, Tensor]:
         moved = [moments.any(1) for moments in self._moments.values()]
@@ -340,22 +377,6 @@ class _Table:
         self._step.copy_(tensors["step"])
         for name, moments in self._moments.items():
             moments[ids] = tensors[name].to(self._table.device)
-
-
-@script
-def _add_up(total: Tensor, parts: list[Tensor], in_cache: int) -> Tensor:
-    """Make the total the sum of the parts, where there are any; return the sum of its squares."""
-    squares: list[Tensor] = []
-    for start in range(0, len(total), in_cache):
-        some = total[start : start + in_cache]
-        if len(parts) == 1:
-            some.copy_(parts[0][start : start + in_cache])
-        elif len(parts) > 1:
-            torch.add(parts[0][start : start + in_cache], parts[1][start : start + in_cache], out=some)
-        for part in parts[2:]:
-            some.add_(part[start : start + in_cache])
-        squares.append(some.dot(some))
-    return torch.stack(squares).sum()
 
 
 def _adam(

@@ -23,7 +23,7 @@ class Team:
         self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._torch_threads = 1
-        self._added: list[Callable[[], object] | Future[object]] = []
+        self._added: list[Future[object]] = []
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
@@ -46,22 +46,19 @@ class Team:
 
         Raises the error of the first task in this order that raised one, once all have ended.
         """
-        results: list[T] = []
-        self._added = []
         if self._pool is None:
-            results = [task() for task in tasks]
-            for added in self._added:
-                if not isinstance(added, Future):
-                    added()
-            return results
+            return [task() for task in tasks]
         futures = [self._pool.submit(task) for task in tasks]
         wait(futures)
-        more = [one for one in self._added if isinstance(one, Future)]
-        wait(more)
-        for future in more:
+        added, self._added = self._added, []
+        wait(added)
+        for future in added:
             future.result()
         return [future.result() for future in futures]
 
     def add(self, task: Callable[[], object]) -> None:
-        """Let a piece of work be done before `run` returns; for tasks that it carries out."""
-        self._added.append(task if self._pool is None else self._pool.submit(task))
+        """Let a piece of work be done before `run` returns; for tasks that `run` carries out."""
+        if self._pool is None:
+            task()
+        else:
+            self._added.append(self._pool.submit(task))
