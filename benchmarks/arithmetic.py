@@ -1,15 +1,17 @@
 """What part of a training step is arithmetic at this processor's peak: `python -m benchmarks.arithmetic`.
 
-Multiplications and additions of a step are counted by torch's FLOP counter (matrix products alone), the peak is that of
-one large product in the same precision, and times are of this process on one thread, so that a neighbour on the same
-machine disturbs them less.
+Torch's FLOP counter counts the multiplications and additions of a step (matrix products alone). The peak is that of one
+large product in the same precision, timed after each step: a processor's clock changes from one second to the next.
+All times are CPU times of this process on one thread, so that a neighbour on the same machine disturbs them less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,16 @@ _PEAK_SIZE = 1024
 _WARM_STEPS = 20
 
 
-def measure_peak(dtype: torch.dtype, repeats: int) -> float:
-    """Return the most floating-point operations a CPU second of a square product, in 10^9."""
+def make_product(dtype: torch.dtype) -> Callable[[], float]:
+    """Return what computes one large product, and returns its operations a CPU second, in 10^9."""
     one, other = (torch.randn(_PEAK_SIZE, _PEAK_SIZE).to(dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(repeats):
+
+    def compute() -> float:
         started = time.process_time()
         one @ other
-        best = min(best, time.process_time() - started)
-    return 2 * _PEAK_SIZE**3 / best / 1e9
+        return 2 * _PEAK_SIZE**3 / (time.process_time() - started) / 1e9
+
+    return compute
 
 
 def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str, Any]:
@@ -52,19 +55,21 @@ def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str
         rows = batches[number % len(batches)]
         learner.step(data.batch(rows, learner.padding_multiple), 1, False, config.learning_rate)
 
+    product = make_product(torch.bfloat16 if bf16 else torch.float32)
     for number in range(_WARM_STEPS):
         step(number)
-    seconds = []
+        product()
+    seconds, peaks = [], []
     for number in range(steps):
         started = time.process_time()
         step(number)
         seconds.append(time.process_time() - started)
+        peaks.append(product())
     with FlopCounterMode(display=False) as counter:
         for number in range(steps):
             step(number)
     operations = counter.get_total_flops() / steps
-    milliseconds = 1e3 * sorted(seconds)[steps // 2]
-    peak = measure_peak(torch.bfloat16 if bf16 else torch.float32, steps)
+    milliseconds, peak = 1e3 * statistics.median(seconds), statistics.median(peaks)
     return {
         "dtype": "bfloat16" if bf16 else "float32",
         "step_cpu_ms_p50": milliseconds,

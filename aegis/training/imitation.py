@@ -33,7 +33,7 @@ from aegis.training.optimizer import HRMOptimizer
 from aegis.training.team import Team
 from aegis.types import ActionList, Decision
 
-_EVALUATION_BATCH = 32
+_EVALUATION_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,8 @@ class ImitationTrainer:
         rows = np.arange(len(data))
         if not exactly and len(rows) > self.config.epoch_heldout_decisions:
             rows = np.linspace(0, len(data) - 1, self.config.epoch_heldout_decisions).astype(np.int64)
-        rows = rows[np.argsort(data.lengths[rows], kind="stable")]  # little padding
+        # Like lengths together, for little padding; the longest first, so that no thread ends long after the others.
+        rows = rows[np.argsort(-data.lengths[rows].astype(np.int64), kind="stable")]
 
         @torch.no_grad()
         def count_right(start: int) -> Tensor:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from aegis.hrm.fused import GradientSink
+from aegis.hrm.fused import Bags, GradientSum, SummedRows
 from aegis.hrm.layers import Block
 
 
@@ -43,8 +45,15 @@ def test_a_fused_block_has_the_answers_and_the_gradients_of_the_plain_one(block,
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+def add_up(block, gradients, turn):
+    """Hand over what the block's sink holds, as the pass of this turn."""
+    gradients.offer(turn, block.sink.copy())
+    block.sink.clear()
+    gradients.add_up()
+
+
 @pytest.mark.parametrize("first_only", [False, True])
-def test_a_sink_holds_the_sum_of_the_gradients_since_it_was_cleared(block, first_only):
+def test_gradients_are_summed_since_they_were_cleared_in_the_order_of_their_turns(block, first_only):
     parameters = list(block.parameters())
     places = [torch.full_like(parameter, 7.0) for parameter in parameters]
     expected = [torch.zeros_like(parameter) for parameter in parameters]
@@ -52,15 +61,51 @@ def test_a_sink_holds_the_sum_of_the_gradients_since_it_was_cleared(block, first
     for x in inputs:
         gradients = torch.autograd.grad(plain(block, x, None, first_only).square().sum(), parameters)
         expected = [total + gradient for total, gradient in zip(expected, gradients, strict=True)]
-    block.sink = GradientSink(places)
+    total = GradientSum(places)
+    block.sink = []
     block(inputs[0], None, first_only).sum().backward()
-    block.sink.clear()
-    for x in inputs:
-        block(x, None, first_only).square().sum().backward()
-        block.sink.add_up()
+    add_up(block, total, 0)
+    found: list[list[torch.Tensor]] = []
+    for turns in ((0, 1), (1, 0)):
+        total.clear()
+        for turn in turns:
+            block(inputs[turn], None, first_only).square().sum().backward()
+            add_up(block, total, turn)
+        found.append([place.clone() for place in places])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
     assert all(parameter.grad is None for parameter in parameters)
-    for place, total in zip(places, expected, strict=True):
-        torch.testing.assert_close(place, total, rtol=1e-4, atol=1e-3)  # sums of squares: numbers of some hundreds
+    for place, right in zip(places, expected, strict=True):
+        torch.testing.assert_close(place, right, rtol=1e-4, atol=1e-3)  # sums of squares: numbers of some hundreds
+
+
+def test_nothing_is_lost_when_two_threads_add_up_at_once():
+    place = torch.zeros(3)
+    gradients = GradientSum([place])
+    one = torch.ones(3)
+
+    def offer(turns):
+        for turn in turns:
+            gradients.offer(turn, [([one], [], [])])
+            gradients.add_up()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(offer, (range(0, 2000, 2), range(1, 2000, 2))))
+    assert place.tolist() == [2000.0] * 3
+
+
+def test_summed_rows_are_those_of_an_embedding_bag_and_their_gradient_goes_to_the_sink():
+    table = torch.randn(9, 4, requires_grad=True)
+    ids, given = torch.tensor([[1, 2, 2], [8, 0, 1]]), torch.tensor([[True, True, True], [False, True, True]])
+    sink: list[Bags] = []
+    rows = SummedRows.apply(table, ids, given, sink)
+    expected = torch.stack([table[1] + 2 * table[2], table[0] + table[1]])
+    torch.testing.assert_close(rows, expected)
+    (rows * torch.tensor([[1.0], [3.0]])).sum().backward()
+    ((seen, counted, gradient),) = sink
+    assert table.grad is None
+    assert torch.equal(seen, ids)
+    assert torch.equal(counted, given)
+    assert gradient.tolist() == [[1.0] * 4, [3.0] * 4]
 
 
 def test_in_bfloat16_gradients_differ_by_its_rounding_alone(block):
@@ -69,9 +114,9 @@ def test_in_bfloat16_gradients_differ_by_its_rounding_alone(block):
     for linear in (block.attention.query_key_value, block.attention.output, block.expand, block.contract):
         linear.to(torch.bfloat16)
     places = [torch.zeros(parameter.shape) for parameter in block.parameters()]
-    block.sink = GradientSink(places)
+    block.sink = []
     block(x, None).sum().backward()
-    block.sink.add_up()
+    add_up(block, GradientSum(places), 0)
     found = places[[name for name, _ in block.named_parameters()].index("expand.weight")]
     # bfloat16 has 8 bits: each of the three products on the way is off by up to 1/256 of its size.
     assert (found - expected).norm() < 3 / 256 * expected.norm()

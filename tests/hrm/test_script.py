@@ -8,7 +8,6 @@ from torch import Tensor
 
 from aegis.hrm import fused
 from aegis.hrm.script import script
-from aegis.training import optimizer
 
 
 def double(x: Tensor) -> Tensor:
@@ -16,7 +15,7 @@ def double(x: Tensor) -> Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-@pytest.mark.parametrize("function", [fused._forward, fused._backward, fused._add_up, optimizer._add_up])
+@pytest.mark.parametrize("function", [fused._forward, fused._backward, fused._add_up])
 def test_each_function_that_runs_as_torchscript_compiles(function):
     assert isinstance(torch.jit.script(function.__wrapped__), torch.jit.ScriptFunction)
 
