@@ -1,6 +1,6 @@
 """States unlike those in training, while an HRM serves: handed to the teacher, counted, and warned of when they rise.
 
-How a state is known to be unlike says `promotion.drift`. The counts are in the workspace.
+How a state is known to be unlike says `promotion.monitoring.drift`. The counts are in the workspace.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
 from aegis.promotion import DeferringPolicy, FallDetector, ModelRegistry, read_answers
-from aegis.promotion.drift import read_drift
+from aegis.promotion.monitoring.drift import read_drift
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore

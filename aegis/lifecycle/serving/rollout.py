@@ -18,9 +18,9 @@ from aegis.lifecycle.policies.tempered import ControlledPolicy
 from aegis.lifecycle.serving.monitor import keep_label
 from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
-from aegis.promotion.canary import CanaryPolicy
+from aegis.promotion.monitoring.canary import CanaryPolicy
+from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
-from aegis.promotion.trial import StageVerdict, judge_stage
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Decision, Policy

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from aegis.errors import ConfigError
-from aegis.promotion.calibration import with_temperature
-from aegis.promotion.interval import share_interval
+from aegis.promotion.judging.calibration import with_temperature
+from aegis.promotion.judging.interval import share_interval
 from aegis.types import ActionList, Policy, State
 
 if TYPE_CHECKING:
-    from aegis.promotion.drift import DriftDetector
+    from aegis.promotion.monitoring.drift import DriftDetector
 
 _RETRY_SECONDS = 300.0
 """After a failure the teacher is left in peace for as long, with states that are only unlike"""
