@@ -206,7 +206,7 @@ def test_the_package_and_the_help_load_next_to_nothing():
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["onnx_policy", "codec", "vocabulary", "backend"])
+@pytest.mark.parametrize("module", ["onnx.policy", "codec", "vocabulary", "backend"])
 def test_what_decides_by_an_export_loads_without_torch(module):
     code = f"import sys\nimport aegis.hrm.{module}\nassert not {{'torch', 'onnx'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)

@@ -59,7 +59,7 @@ def bench(
         if plot is not None:
             check_plot(plot)
         from aegis.benchmark import Plan
-        from aegis.hrm.onnx_policy import POLICY_FILE
+        from aegis.hrm.onnx.policy import POLICY_FILE
 
         if model is not None and not (model / POLICY_FILE).is_file():
             fail(

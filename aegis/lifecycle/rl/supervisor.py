@@ -92,7 +92,7 @@ class Learning:
         """Return what decides as this version does, and faster where that can be had."""
         if self._backend == "eager":
             return policy
-        from aegis.hrm.export import compile_policy
+        from aegis.hrm.onnx.export import compile_policy
 
         try:
             return compile_policy(policy)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.hrm.graph import EXACT, TABLE
-from aegis.hrm.onnx_policy import PatchReader, open_onnxruntime
+from aegis.hrm.onnx.graph import EXACT, TABLE
+from aegis.hrm.onnx.policy import PatchReader, open_onnxruntime
 
 LARGEST_WEIGHT = 64
 """Of a weight as it is stored: 255 x 64 twice fits into 16 bits."""

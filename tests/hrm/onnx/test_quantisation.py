@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from aegis.hrm.graph import EXACT, OPSET
-from aegis.hrm.onnx_policy import open_onnxruntime
-from aegis.hrm.quantisation import LARGEST_WEIGHT, quantise, to_int8
+from aegis.hrm.onnx.graph import EXACT, OPSET
+from aegis.hrm.onnx.policy import open_onnxruntime
+from aegis.hrm.onnx.quantisation import LARGEST_WEIGHT, quantise, to_int8
 
 
 def make_graph(weight: np.ndarray, bias: np.ndarray, name: str = "MatMul_0"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.training import encode_decisions
-from aegis.training.dataset import shuffled_batches
+from aegis.training.data.dataset import shuffled_batches
 from aegis.types import Action, ActionList
 
 

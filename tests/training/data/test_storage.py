@@ -7,9 +7,9 @@ import pytest
 
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
-from aegis.training import dataset as dataset_room
 from aegis.training import encode_decisions, load_dataset, open_dataset
-from aegis.training.dataset import COLUMNS
+from aegis.training.data import dataset as dataset_room
+from aegis.training.data.dataset import COLUMNS
 
 CODEC = StateCodec(48)
 

@@ -12,8 +12,9 @@ import torch
 
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm import BACKENDS, HRM, HRMPolicy, OnnxPolicy, StateCodec, export, export_onnx, load_policy
-from aegis.hrm.onnx_policy import LARGEST_COMPANY_DIFFERENCE, LARGEST_DIFFERENCE
+from aegis.hrm import BACKENDS, HRM, HRMPolicy, OnnxPolicy, StateCodec, export_onnx, load_policy
+from aegis.hrm.onnx import export
+from aegis.hrm.onnx.policy import LARGEST_COMPANY_DIFFERENCE, LARGEST_DIFFERENCE
 from aegis.testing import check_policy
 from aegis.types import ActionList, ActionSpec, Policy
 
@@ -126,7 +127,7 @@ def test_other_actions_than_it_was_trained_on_are_refused(exported):
 
 def test_deciding_by_an_export_needs_no_torch(exported):
     code = (
-        "import sys\nfrom aegis.hrm.onnx_policy import OnnxPolicy\n"
+        "import sys\nfrom aegis.hrm.onnx.policy import OnnxPolicy\n"
         f"policy = OnnxPolicy.load({str(exported.folder)!r})\n"
         "print(policy.probabilities([{'goal': 'a'}], policy.actions))\n"
         "assert not {'torch', 'transformers', 'onnx', 'safetensors'} & set(sys.modules), sys.modules.keys()"
@@ -139,7 +140,7 @@ def test_graphs_that_decide_otherwise_are_not_written(policy, tmp_path, monkeypa
     other = make_policy()
     torch.nn.init.normal_(other.model.low_to_high.weight)
     monkeypatch.setattr(export, "build_graphs", lambda model, outputs: build(other.model, outputs))
-    from aegis.hrm.graph import build_graphs as build
+    from aegis.hrm.onnx.graph import build_graphs as build
 
     with pytest.raises(CheckpointError, match=r"x: the graphs decide otherwise .* nothing was written"):
         export_onnx(policy, tmp_path / "x", examples_of(policy))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
-from aegis.training.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
+from aegis.training.data.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
 from aegis.types import ActionList, Decision, Progress
 
 _DOCUMENT_FILE = "dataset.json"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aegis.errors import NotEnoughDataError
 from aegis.rendering import render_state
-from aegis.training.dataset import to_moment
+from aegis.training.data.dataset import to_moment
 from aegis.types import Decision
 
 

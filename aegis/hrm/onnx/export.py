@@ -23,9 +23,9 @@ import numpy as np
 from aegis import __version__
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import write_folder
-from aegis.hrm.graph import build_graphs
 from aegis.hrm.model import NGRAM_MULTIPLIER
-from aegis.hrm.onnx_policy import (
+from aegis.hrm.onnx.graph import build_graphs
+from aegis.hrm.onnx.policy import (
     CHECK_FILE,
     FORM,
     GRAPH_FILES,
@@ -36,8 +36,8 @@ from aegis.hrm.onnx_policy import (
     PatchReader,
     Precision,
 )
+from aegis.hrm.onnx.quantisation import find_ranges, quantise
 from aegis.hrm.policy import HRMPolicy
-from aegis.hrm.quantisation import find_ranges, quantise
 from aegis.packages import imports_explained
 from aegis.types import Progress, State
 
