@@ -19,8 +19,8 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.benchmark import Plan
-    from aegis.timing import Findings
+    from aegis.experiments.benchmark import Plan
+    from aegis.experiments.timing import Findings
 
 _QUICK_EPOCHS = 3
 _RESERVE_SECONDS = 6.0
@@ -58,7 +58,7 @@ def bench(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
-        from aegis.benchmark import Plan
+        from aegis.experiments.benchmark import Plan
         from aegis.hrm.onnx.policy import POLICY_FILE
 
         if model is not None and not (model / POLICY_FILE).is_file():
@@ -86,8 +86,9 @@ def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float)
     """Return what was measured, and whether Ctrl-C ended it."""
     with waiting() as progress:
         progress("Reading the shipped decisions", 0, 0)
-        from aegis import benchmark, lifecycle
-        from aegis.timing import Findings, describe_machine
+        from aegis import lifecycle
+        from aegis.experiments import benchmark
+        from aegis.experiments.timing import Findings, describe_machine
         from aegis.training import split_by_episode
 
         findings = Findings(describe_machine(plan.threads), plan.training.epochs)

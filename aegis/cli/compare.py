@@ -19,7 +19,7 @@ from aegis.packages import install, require
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.comparison import Measurement
+    from aegis.experiments.comparison import Measurement
     from aegis.lifecycle import TrainingData
     from aegis.types import Progress
 
@@ -84,7 +84,8 @@ def compare(
 
 
 def _read(data: Path | None, workspace: Path | None, progress: Progress) -> TrainingData:
-    from aegis import comparison, lifecycle
+    from aegis import lifecycle
+    from aegis.experiments import comparison
 
     if workspace is not None:
         given = lifecycle.read_workspace_data(Workspace(workspace))
@@ -100,7 +101,7 @@ def _measure(
     given: TrainingData, sizes: list[int], splits: int, training: TrainingConfig, device: str, progress: Progress
 ) -> tuple[list[Measurement], bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
-    from aegis import comparison
+    from aegis.experiments import comparison
     from aegis.hrm import resolve_device
 
     measured: list[Measurement] = []
@@ -129,7 +130,7 @@ def _parse_sizes(sizes: str, available: int) -> list[int]:
 
 
 def _show(measured: list[Measurement]) -> None:
-    from aegis import comparison
+    from aegis.experiments import comparison
 
     rows = comparison.summarise(measured)
     for size in sorted({row.size for row in rows}):
@@ -163,7 +164,7 @@ def _draw(measured: list[Measurement], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from aegis import comparison
+    from aegis.experiments import comparison
 
     rows = comparison.summarise(measured)
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")

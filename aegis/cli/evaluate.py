@@ -22,7 +22,7 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.evaluation import CurvePoint, EpisodeResult, Row
+    from aegis.experiments.evaluation import CurvePoint, EpisodeResult, Row
     from aegis.types import Policy, Progress
 
 TEACHER, IMITATION = "teacher", "hrm"
@@ -69,8 +69,8 @@ def evaluate(
         tell = (lambda line: None) if as_json else say
         with waiting(on_stderr=as_json) as progress:
             progress("Loading what deciding needs", 0, 0)
-            from aegis import evaluation
             from aegis.agent.environment import ResearchEnv
+            from aegis.experiments import evaluation
 
             chosen = _choose(policies, Workspace(workspace), teacher, device, tell, progress)
         results: list[EpisodeResult] = []
@@ -110,7 +110,8 @@ def _choose(
     names: str, folder: Workspace, teacher: str, device: str, tell: Any, progress: Progress
 ) -> dict[str, Policy]:
     """Return the policies named, loaded; without names all that there are but the teacher."""
-    from aegis import evaluation, lifecycle
+    from aegis import lifecycle
+    from aegis.experiments import evaluation
     from aegis.lifecycle.owner import check_teacher, read_owner
     from aegis.promotion import ModelRegistry
 
@@ -169,7 +170,7 @@ def _show(rows: Sequence[Row], worlds: int, decisions: int, lived: int) -> None:
 def _learning_curves(folder: Workspace) -> list[CurvePoint]:
     """Return what phase 4 earned while it learned in a workspace: means over the last ten updates."""
     from aegis import lifecycle
-    from aegis.evaluation import CurvePoint
+    from aegis.experiments.evaluation import CurvePoint
     from aegis.store import ImprovementLog
 
     if not folder.database.exists():

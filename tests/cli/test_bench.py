@@ -7,9 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from aegis import benchmark
 from aegis.cli.main import app
-from aegis.timing import Accuracy, BatchTime, Far, Loaded, Memory, Turn
+from aegis.experiments import benchmark
+from aegis.experiments.timing import Accuracy, BatchTime, Far, Loaded, Memory, Turn
 
 MACHINE = {"machine": "A Processor", "cores": 2, "threads": 1, "versions": {"torch": "2.13.0"}}
 TURNS = [("eager", 0.005), ("onnx-int8", 0.001), ("gpt2 float32", 0.1)]

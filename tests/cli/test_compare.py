@@ -7,13 +7,13 @@ from typer.testing import CliRunner
 
 from aegis.cli.compare import _draw
 from aegis.cli.main import app
-from aegis.comparison import HRM_NAME, Measurement
+from aegis.experiments.comparison import HRM_NAME, Measurement
 
 
 @pytest.fixture(autouse=True)
 def _without_sentence_embeddings(monkeypatch):
     # Loading their model takes longer than all else here; tests/real has it.
-    monkeypatch.setattr("aegis.comparison.sentence_embeddings_installed", lambda: False)
+    monkeypatch.setattr("aegis.experiments.comparison.sentence_embeddings_installed", lambda: False)
 
 
 def run(*arguments):
@@ -45,7 +45,7 @@ def test_an_interrupted_comparison_shows_and_writes_what_it_has(write_decisions,
             yield Measurement(120, split, model, accuracy, 24)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aegis.comparison.compare", compare)
+    monkeypatch.setattr("aegis.experiments.comparison.compare", compare)
     paths = ["--json", tmp_path / "all.json", "--plot", tmp_path / "some.png"]
     result = run("--data", write_decisions(120), "--splits", 2, "--sizes", "120", *paths)
     assert result.exit_code == 130

@@ -1,6 +1,6 @@
 """Measuring how long policies take to decide: turns, batches, and what a benchmark keeps of them."""
 
-from aegis.timing.finding import (
+from aegis.experiments.timing.finding import (
     Far,
     Findings,
     Loaded,
@@ -9,7 +9,7 @@ from aegis.timing.finding import (
     TrainingTime,
     describe_machine,
 )
-from aegis.timing.turn import (
+from aegis.experiments.timing.turn import (
     BATCHES,
     GPT2_DTYPES,
     Accuracy,

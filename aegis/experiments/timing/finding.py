@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from aegis.timing.turn import Accuracy, BatchTime, Turn, batch_rates, summarise_turns
+from aegis.experiments.timing.turn import Accuracy, BatchTime, Turn, batch_rates, summarise_turns
 
 _PACKAGES = ("aegis-hrm", "torch", "transformers", "onnxruntime", "openvino", "numpy")
 

@@ -11,7 +11,7 @@ from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
-from aegis.evaluation import (
+from aegis.experiments.evaluation import (
     EpisodeResult,
     evaluate,
     fixed_policies,

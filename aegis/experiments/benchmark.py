@@ -15,7 +15,7 @@ from typing import Any
 
 from aegis.child import Tell, run_in_child
 from aegis.config import TrainingConfig
-from aegis.timing import (
+from aegis.experiments.timing import (
     BATCHES,
     GPT2_DTYPES,
     Clock,

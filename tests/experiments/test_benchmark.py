@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from aegis import benchmark
-from aegis.benchmark import Data, Plan
 from aegis.config import HRMConfig, TrainingConfig
+from aegis.experiments import benchmark
+from aegis.experiments.benchmark import Data, Plan
+from aegis.experiments.timing import (
+    BatchTime,
+    Far,
+    Findings,
+    Loaded,
+    Memory,
+    Probe,
+    TrainingTime,
+    Turn,
+    describe_machine,
+)
 from aegis.hrm import HRMPolicy, load_vocabulary
 from aegis.lifecycle import read_training_data, shipped_data
 from aegis.teachers import time_product, untrained_gpt2
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
-from aegis.timing import BatchTime, Far, Findings, Loaded, Memory, Probe, TrainingTime, Turn, describe_machine
 
 SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
 

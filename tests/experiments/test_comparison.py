@@ -6,8 +6,10 @@ import random
 
 import pytest
 
-from aegis import comparison
-from aegis.comparison import (
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.errors import ConfigError
+from aegis.experiments import comparison
+from aegis.experiments.comparison import (
     HRM_NAME,
     SENTENCE_NAME,
     Measurement,
@@ -17,8 +19,6 @@ from aegis.comparison import (
     lead,
     summarise,
 )
-from aegis.config import HRMConfig, TrainingConfig
-from aegis.errors import ConfigError
 from aegis.lifecycle import read_training_data, shipped_data
 
 SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
-from aegis.timing import (
+from aegis.experiments.timing import (
     BatchTime,
     Turn,
     batch_rates,
@@ -15,6 +14,7 @@ from aegis.timing import (
     time_batches,
     time_turns,
 )
+from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
 from aegis.types import Action, Decision
 
 STATES = [{"n": n} for n in range(4)]
