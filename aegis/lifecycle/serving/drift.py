@@ -5,7 +5,6 @@ How a state is known to be unlike says `promotion.monitoring.drift`. The counts 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from aegis.promotion import DeferringPolicy, FallDetector, ModelRegistry, read_a
 from aegis.promotion.monitoring.drift import read_drift
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy
 from aegis.workspace import Workspace
 
@@ -26,7 +25,6 @@ ORDINARY_SHARE = 0.95
 """Of the decisions, that are on states like those in training; evidence that it is less is warned of"""
 EVIDENCE_NEEDED = 20.0
 """Its inverse bounds the probability of ever warning while the share holds"""
-_KEY_PREFIX = "drift:"
 _KEPT_EVERY = 50
 _FAULT_CHARACTERS = 300
 
@@ -96,7 +94,7 @@ class DriftWatch:
         self._seen = DriftCount(self._seen.unlike + unlike, self._seen.decisions + 1)
         self._detector.look(np.array([not unlike]))
         if unlike or self._seen.decisions % _KEPT_EVERY == 0:
-            self._store.set_meta(_KEY_PREFIX + name, json.dumps(self._seen._asdict()))
+            self._store.state.keep(StateKey.DRIFT, self._seen._asdict(), name)
         if policy.fault:
             fault = clean_text(policy.fault, _FAULT_CHARACTERS)
             self._tell_once(f"a state is unlike those in training and the teacher can't decide it: {fault}")
@@ -115,9 +113,8 @@ class DriftWatch:
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:
     """Return how many decisions of an HRM's time were on states unlike those in training, up to fifty ago."""
-    text = store.get_meta(_KEY_PREFIX + name)
     try:
-        fields = json.loads(text) if text else {}
+        fields = store.state.record(StateKey.DRIFT, name) or {}
         return DriftCount(int(fields.get("unlike", 0)), int(fields.get("decisions", 0)))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return DriftCount(0, 0)
