@@ -23,14 +23,14 @@ from stable_baselines3 import PPO
 from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import create_search
-from aegis.cli.evaluate import draw_curves
+from aegis.cli.commands.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
-from aegis.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
+from aegis.experiments.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
 from aegis.lifecycle import open_store
-from aegis.lifecycle.improvement import SimulatedLearning, load_pair
-from aegis.lifecycle.sharpening import exploring_temperature
+from aegis.lifecycle.policies.tempered import exploring_temperature
+from aegis.lifecycle.rl.simulated import SimulatedLearning, load_pair
 from aegis.promotion import ModelRegistry
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import Policy
 from aegis.workspace import Workspace

@@ -1,0 +1,191 @@
+"""Policies side by side in the same simulated worlds: mean reward with intervals, and its curves. It prints nothing.
+
+Policies of models act as they do in an agent, by their most probable action; `random` draws. The worlds are those of
+`aegis/Research-v0`: offline search, and nobody answers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aegis.agent import RESEARCH_ACTIONS, choose_offered, most_probable
+from aegis.errors import ConfigError
+from aegis.promotion.judging.interval import mean_interval
+from aegis.types import ActionList, Policy, State
+
+if TYPE_CHECKING:
+    from aegis.agent.environment import ResearchEnv
+
+RANDOM, RULE = "random", "rule"
+
+
+class ActionPolicy:
+    """Takes the same action whatever it sees."""
+
+    parameters = 0
+
+    def __init__(self, action: str) -> None:
+        self.name = action
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return certainty for its action."""
+        chosen = actions.index(self.name)
+        return [tuple(float(place == chosen) for place in range(len(actions))) for _ in states]
+
+
+class RandomPolicy:
+    """Takes any action as likely as any other."""
+
+    name, parameters = RANDOM, 0
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return the same probability for each action."""
+        return [(1 / len(actions),) * len(actions) for _ in states]
+
+
+class RulePolicy:
+    """Does what is on offer: searches where there is something new to search, else proposes, else idles.
+
+    What one would write by hand for a world in which nobody answers: the bar for what is learned.
+    """
+
+    name, parameters = RULE, 0
+
+    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+        """Return certainty for the first of its actions that a state offers."""
+        chosen = (choose_offered(state) for state in states)
+        return [tuple(float(spec.name == name) for spec in actions) for name in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What one policy's episode brought."""
+
+    policy: str
+    seed: int
+    episode: int
+    rewards: tuple[float, ...]
+    """Of its decisions in order, with what came late in each step"""
+    actions: Mapping[str, int]
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean reward of one decision."""
+        return sum(self.rewards) / len(self.rewards)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one policy earns."""
+
+    policy: str
+    reward: float
+    """Mean reward of one decision"""
+    interval: tuple[float, float] | None
+    """95%, by Student's t over worlds; None for a single one"""
+    worlds: int
+    decisions: int
+    actions: Mapping[str, float]
+    """Share of each action"""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A place on a learning curve."""
+
+    series: str
+    decisions: int
+    """Decisions learned from"""
+    reward: float
+    interval: tuple[float, float] | None = None
+
+
+def fixed_policies() -> dict[str, Policy]:
+    """Return the policies that need no model, by name."""
+    found: dict[str, Policy] = {name: ActionPolicy(name) for name in RESEARCH_ACTIONS.names}
+    return found | {RANDOM: RandomPolicy(), RULE: RulePolicy()}
+
+
+def evaluate(
+    policies: Mapping[str, Policy],
+    environment: ResearchEnv,
+    seeds: Sequence[int],
+    episodes: int,
+) -> Iterator[EpisodeResult]:
+    """Yield each policy's episodes, all in the same worlds: one for each seed, so many episodes in a row.
+
+    Raises `ConfigError` for seeds or episodes that are none.
+    """
+    if not seeds or episodes < 1:
+        raise ConfigError("an evaluation needs at least one seed and one episode")
+    for seed in seeds:
+        for name, policy in policies.items():
+            draw = random.Random(seed)
+            for episode in range(episodes):
+                _, info = environment.reset(seed=None if episode else seed)
+                rewards, actions = play(policy, environment, info["state"], draw)
+                yield EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
+
+
+def play(
+    policy: Policy, environment: ResearchEnv, state: State, draw: random.Random
+) -> tuple[list[float], Counter[str]]:
+    """Let a policy decide through the episode that has begun in this state; return rewards and actions."""
+    rewards: list[float] = []
+    actions: Counter[str] = Counter()
+    over = False
+    while not over:
+        probabilities = policy.probabilities([state], RESEARCH_ACTIONS)[0]
+        if policy.name == RANDOM:
+            chosen = draw.choices(range(len(probabilities)), probabilities)[0]
+        else:
+            chosen = most_probable(probabilities)
+        _, reward, terminated, truncated, info = environment.decide(chosen, probabilities, policy.name)
+        state = info["state"]
+        rewards.append(reward)
+        actions[info["action"]] += 1
+        over = terminated or truncated
+    return rewards, actions
+
+
+def summarise(results: Sequence[EpisodeResult]) -> list[Row]:
+    """Return each policy's mean reward with its interval, the best first; worlds are the units."""
+    rows = []
+    for policy in dict.fromkeys(result.policy for result in results):
+        own = [result for result in results if result.policy == policy]
+        counts: Counter[str] = Counter()
+        for result in own:
+            counts.update(result.actions)
+        shares = {name: counts[name] / counts.total() for name in RESEARCH_ACTIONS.names}
+        means = _by_world(own).mean(axis=1).tolist()
+        interval = mean_interval(means) if len(means) > 1 else None
+        rows.append(Row(policy, fmean(means), interval, len({result.seed for result in own}), counts.total(), shares))
+    return sorted(rows, key=lambda row: -row.reward)
+
+
+def within_world(results: Sequence[EpisodeResult]) -> list[CurvePoint]:
+    """Return each policy's mean reward of one decision by how many are made in a world, at each episode's end."""
+    points = []
+    for policy in dict.fromkeys(result.policy for result in results):
+        rewards = _by_world([result for result in results if result.policy == policy])
+        length = len(next(result.rewards for result in results if result.policy == policy))
+        means = rewards.cumsum(axis=1) / np.arange(1, rewards.shape[1] + 1)
+        for made in range(length, rewards.shape[1] + 1, length):
+            here = means[:, made - 1].tolist()
+            points.append(CurvePoint(policy, made, fmean(here), mean_interval(here) if len(here) > 1 else None))
+    return points
+
+
+def _by_world(results: Sequence[EpisodeResult]) -> np.ndarray:
+    """Return one policy's rewards, (worlds, decisions)."""
+    worlds: dict[int, list[float]] = {}
+    for result in sorted(results, key=lambda one: (one.seed, one.episode)):
+        worlds.setdefault(result.seed, []).extend(result.rewards)
+    return np.array(list(worlds.values()))

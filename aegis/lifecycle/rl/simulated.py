@@ -1,0 +1,336 @@
+"""Phase 4 in simulated worlds: an HRM learns there from its own decisions, and is measured where it never learned."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds
+from aegis.agent.search import SearchChain
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
+from aegis.errors import CheckpointError, ConfigError, DataError
+from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
+from aegis.lifecycle.policies.tempered import Chooser, SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.rl.measurement import Measured, measure
+from aegis.lifecycle.rl.pace import Pace
+from aegis.lifecycle.rl.transition import gather
+from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.judging.interval import mean_interval
+from aegis.promotion.registry import IMPROVEMENT
+from aegis.store import DecisionStore, ImprovementLog
+from aegis.training import ReinforceTrainer, UpdateResult
+from aegis.types import Policy, utc_now
+from aegis.workspace import Workspace
+
+LEARNER_FILE = "learner.safetensors"
+WORLD_DECISIONS = 1000
+"""In one world that is learned in; then a fresh one begins"""
+MEASURED_WORLDS = 10
+MEASURED_DECISIONS = 200
+"""In each of them"""
+_FIRST_MEASURED_SEED = 1_000_000_007
+_PREPARED = 16
+"""Worlds whose past is lived through before the time is taken: not more than are kept"""
+_FIRST_COMPARED_SEED = 1_500_000_001
+_COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
+"""After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
+_FIRST_LEARNED_SEED = 2_000_000_011
+"""Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """What phase 4 came to in simulated worlds."""
+
+    base: str
+    before: str
+    """Name of the version that it began with"""
+    model: str
+    """Name under which the result is kept"""
+    decisions: int
+    updates: int
+    refused: int
+    """Updates that were undone"""
+    measured_before: Measured
+    measured_after: Measured
+    serving: Serving | None
+    """The result, where it earns surely more and serves from now on"""
+
+    @property
+    def gain(self) -> tuple[float, tuple[float, float]]:
+        """Mean difference in the same worlds, and its 95% interval."""
+        pairs = zip(self.measured_after.means, self.measured_before.means, strict=True)
+        differences = [after - before for after, before in pairs]
+        return fmean(differences), mean_interval(differences)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object."""
+        gain, interval = self.gain
+        return {
+            "base": self.base,
+            "from": self.before,
+            "model": self.model,
+            "decisions": self.decisions,
+            "updates": self.updates,
+            "refused": self.refused,
+            "before": self.measured_before.to_record(),
+            "after": self.measured_after.to_record(),
+            "gain": gain,
+            "gain_interval": list(interval),
+            "serves": self.serving is not None,
+        }
+
+
+class SimulatedLearning:
+    """Lets an HRM decide in one simulated world after another, and learn from it."""
+
+    def __init__(
+        self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
+    ) -> None:
+        self.updates: list[UpdateResult] = []
+        self._policy = SharpenedPolicy(policy, trainer.temperature)
+        self._trainer = trainer
+        self._worlds = worlds
+        self._config = config
+        self._seed = seed
+        self._choose = Chooser(random.Random(seed))
+
+    def prepare(self) -> None:
+        """Live through the past of the first world, which takes some seconds."""
+        self._worlds.prepare(self._world_seed(0))
+
+    def run(
+        self,
+        decisions: int,
+        tick: Callable[[int, UpdateResult | None], None],
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Make so many decisions, and an update whenever enough rewards are known; return how many were made.
+
+        is_enough: is asked after each update whether the learning ends there.
+        """
+        for first in range(0, decisions, WORLD_DECISIONS):
+            asked = min(WORLD_DECISIONS, decisions - first)
+            with self._worlds.begin(self._world_seed(first)) as world:
+                made = self._live(world, asked, tick, is_enough)
+            if made < asked:
+                return first + made
+        return decisions
+
+    def _world_seed(self, first: int) -> int:
+        return _FIRST_LEARNED_SEED + self._seed * 100_003 + first
+
+    def _live(
+        self,
+        world: World,
+        decisions: int,
+        tick: Callable[[int, UpdateResult | None], None],
+        is_enough: Callable[[], bool],
+    ) -> int:
+        log = ImprovementLog(world.store.database)
+        learned_until, before = log.newest_outcome(), world.store.newest()
+        for made in range(decisions):
+            if made and made % self._worlds.config.episode_length == 0:
+                world.wait_out()
+                world.begin_episode()
+            situation = world.observe()
+            answer = self._policy.probabilities([situation.state], RESEARCH_ACTIONS)[0]
+            world.act(situation, self._choose(answer), answer, "hrm@0")
+            lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
+            if lesson is not None:
+                learned_until = lesson.place
+                self.updates.append(self._trainer.update(lesson.trajectories, new=lesson.new))
+            tick(1, self.updates[-1] if lesson is not None else None)
+            if lesson is not None and is_enough():
+                return made + 1
+        return decisions
+
+
+def improve(
+    store: DecisionStore,
+    workspace: Workspace,
+    search: SearchChain,
+    decisions: int,
+    config: ReinforceConfig | None = None,
+    *,
+    seed: int = 0,
+    worlds: int = MEASURED_WORLDS,
+    world_decisions: int = MEASURED_DECISIONS,
+    lived: int = PHASE_1_DECISIONS,
+    device: str = "cpu",
+    agent: AgentConfig | None = None,
+    tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
+    pace: Pace | None = None,
+) -> Improved:
+    """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
+
+    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. worlds,
+    world_decisions: how many measure it, and for how long. lived: decisions made in each world before. tick hears the
+    stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update.
+    pace: with a limit of seconds it makes fewer decisions, so many as fit, the measured worlds share one past, and the
+    result does not serve: too little is known of it. Raises `ConfigError` where no HRM serves.
+    """
+    config, registry, pace = config or ReinforceConfig(), ModelRegistry(store, workspace), pace or Pace()
+    if worlds < 2 or world_decisions < 1 or decisions < config.every:
+        raise ConfigError(f"--decisions: at least --rl-every ({config.every}); --worlds: at least 2 to measure by")
+    served = registry.serving()
+    if served is None:
+        raise ConfigError(f"{workspace.folder}: no HRM serves here: run `aegis train` first, phase 4 improves its HRM")
+    policy, base, base_name = load_pair(served.folder, device)
+    book = SettingBook(store.database)
+    agent = book.agent_config(agent or AgentConfig())
+    rewards: RewardTable = book.reward_table(agent)
+    simulated = Worlds(
+        search, search.topics(), agent, rewards, lived=lived, on_lived=lambda made: tick("living", 1, None)
+    )
+    temperature = config.temperature or exploring_temperature(workspace.models / base_name)
+    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
+    learning = SimulatedLearning(policy, trainer, simulated, config, seed)
+    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
+    past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
+
+    def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
+        return measure(_quick(policy), simulated, seeds, length, lambda done: tick(stage, done, None), past, is_enough)
+
+    pace.lap()
+    learning.prepare()
+    pace.lived_seconds = pace.lap()
+    for world in list(seeds)[: _PREPARED if past is None else 1]:
+        simulated.prepare(world)
+    pace.begin_measuring()
+    before = measured("before", world_decisions, pace.has_measured_enough)
+    pace.end_measuring(before.decisions)
+    best = _Best(policy, simulated)
+    made = _learn(learning, best, decisions, config, pace, tick)
+    if not learning.updates:
+        raise DataError("no reward came to be known: nothing was learned; try more --decisions")
+    after = measured("after", before.decisions // worlds)
+
+    refused = sum(bool(result.fault) for result in learning.updates)
+    found = Improved(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
+    name = _keep(registry, found, policy, base, trainer)
+    _record_curve(store, base_name, name, learning, trainer)
+    serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
+    return replace(found, model=name, serving=serving)
+
+
+def _learn(
+    learning: SimulatedLearning,
+    best: _Best,
+    decisions: int,
+    config: ReinforceConfig,
+    pace: Pace,
+    tick: Callable[[str, int, UpdateResult | None], None],
+) -> int:
+    """Let it learn, and go back to the best of what was learned; return how many decisions were made."""
+    made = last = 0
+
+    def look(done: int, result: UpdateResult | None) -> None:
+        nonlocal made, last
+        made += done
+        tick("learning", done, result)
+        if result is not None:
+            pace.note_update(made - last)
+            last = made
+        if decisions >= 2 * _COMPARED_EVERY and (made % _COMPARED_EVERY == 0 or made == decisions):
+            best.compare()
+            pace.lap()
+
+    learning.run(decisions, look, lambda: pace.has_learned_enough(config.every))
+    best.put_back()
+    return made
+
+
+class _Best:
+    """The best of what is learned by several times, measured in worlds of its own."""
+
+    def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
+        self._policy = policy
+        self._worlds = worlds
+        self._weights: dict[str, Any] | None = None
+        self._mean = -math.inf
+
+    def compare(self) -> None:
+        """Keep the weights as they are now, if they earn the most so far."""
+        seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
+        mean = measure(_quick(self._policy), self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
+        if mean > self._mean:
+            self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+
+    def put_back(self) -> None:
+        """Give the model the best weights, where any were compared."""
+        if self._weights is not None:
+            self._policy.model.load_state_dict(self._weights)
+
+
+def _quick(policy: HRMPolicy) -> Policy:
+    """Return what decides as the policy does now, by ONNX Runtime where it can: in a third of the time."""
+    from aegis.hrm.onnx.export import compile_policy
+
+    if policy.device.type != "cpu":
+        return policy
+    try:
+        return compile_policy(policy)
+    except (ConfigError, CheckpointError):
+        return policy
+
+
+def _keep(
+    registry: ModelRegistry, found: Improved, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+) -> str:
+    """Write the result as the next version; return its name."""
+
+    def save(name: str, folder: Path) -> None:
+        write_delta(policy, base.model, found.base, name, folder, {LEARNER_FILE: trainer.tensors()})
+
+    figures = {"source": f"{found.decisions} decisions in simulated worlds", "improvement": found.to_record()}
+    return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)
+
+
+def _let_serve(store: DecisionStore, registry: ModelRegistry, found: Improved, name: str) -> Serving | None:
+    """Let the result serve where it surely earns more; return it then."""
+    gain, (low, high) = found.gain
+    if low <= 0:
+        return None
+    reason = (
+        f"it earns {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}) per decision more than {found.before}"
+        f" in {len(found.measured_before.means)} simulated worlds that it never learned in"
+    )
+    with store.database.transaction():
+        now = registry.serving()
+        if now is None or now.name != found.before:
+            return None  # somebody has promoted or rolled back meanwhile
+        return registry.promote_again(name, IMPROVEMENT, reason)
+
+
+def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
+    """Return how long phase 4 would take here with so many decisions, by what was measured of its pace."""
+    comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
+    pasts = worlds + math.ceil(decisions / WORLD_DECISIONS) + (_COMPARED_WORLDS if comparisons else 0)
+    asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS
+    return pasts * pace.lived_seconds + asked * pace.measured_seconds + decisions * pace.learned_seconds
+
+
+def load_pair(folder: Path, device: str) -> tuple[HRMPolicy, HRMPolicy, str]:
+    """Return a version as a policy that may be changed, its base as another one, and the base's name."""
+    name = base_of(folder) or folder.name
+    base = load_version(folder.parent / name, device=device)
+    return load_version(folder, base if name != folder.name else None, device), base, name
+
+
+def _record_curve(
+    store: DecisionStore, base: str, model: str, learning: SimulatedLearning, trainer: ReinforceTrainer
+) -> None:
+    log, now, learned = ImprovementLog(store.database), utc_now(), trainer.learned
+    learned -= sum(result.decisions for result in learning.updates if not result.fault)
+    with store.database.transaction():
+        for result in learning.updates:
+            learned += 0 if result.fault else result.decisions
+            fields = asdict(result) | {"simulated": True}
+            log.add(base, model, store.newest(), 0, learned, fields, now)

@@ -1,0 +1,215 @@
+"""Phase 4 beside the agent: updates from the workspace's decisions, checked, published as versions, taken back.
+
+It runs in a process of its own, at low priority. What it knows stands in the workspace, so that whoever starts it next
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import ReinforceConfig
+from aegis.errors import CheckpointError, DataError
+from aegis.hrm import HRMPolicy, read_tensors, write_delta
+from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.lock import hold
+from aegis.lifecycle.policies.tempered import exploring_temperature, sharpen
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
+from aegis.lifecycle.rl.transition import Lesson, gather
+from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.registry import IMPROVEMENT
+from aegis.store import DecisionStore, ImprovementLog
+from aegis.training import ReinforceTrainer, UpdateResult
+from aegis.types import State, check_probabilities, utc_now
+from aegis.workspace import Workspace
+
+_LOOK_EVERY_SECONDS = 0.5
+_PROBED_STATES = 16
+_PROBE_FACTOR = 4.0
+"""On the probe set the KL from the version that serves may be as many times an update's bound: its states are others"""
+
+
+class Improver:
+    """Improves the HRM that serves in one workspace, one `step` at a time. tell hears what a person should know."""
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        workspace: Workspace,
+        config: ReinforceConfig | None = None,
+        device: str = "cpu",
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.config = config or ReinforceConfig()
+        self._store = store
+        self._workspace = workspace
+        self._device = device
+        self._tell = tell
+        self._registry = ModelRegistry(store, workspace)
+        self._log = ImprovementLog(store.database)
+        self._version = ""
+        self._policy: HRMPolicy
+        self._base: HRMPolicy
+        self._base_name = ""
+        self._trainer: ReinforceTrainer
+        self._learned_until: int | None = None
+        self._probe: list[tuple[State, tuple[float, ...]]] = []
+
+    def step(self) -> bool:
+        """Do what there is to do; return whether there was something. Raises `CheckpointError` for torn weights."""
+        served, state = self._registry.serving(), read_state(self._store)
+        if served is None or state is None:
+            return False
+        if served.name != self._version:
+            state = self._take_up(served, state)
+        if self._store.newest() < state.paused_until:
+            return False
+        earning = read_earning(self._store, state, self.config)
+        if served.name == state.anchor and earning.anchor_decisions < self.config.baseline_decisions:
+            return False
+        if self._learned_until is None:
+            # The first update waits for rewards that are new by then.
+            self._learned_until = self._log.newest_outcome()
+        # Not from what a version drew that was rolled back: the present policy is another one.
+        since = max(state.since, state.judged_since)
+        count, window = self.config.every, self.config.window
+        lesson = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
+        if lesson is None:
+            return False
+        full = earning.improved_decisions >= self.config.watched_decisions
+        if served.name != state.anchor and full and earning.difference[1] < 0:
+            self._roll_back(served, state)
+            return True
+        self._learn(served, lesson, state)
+        return True
+
+    def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
+        """Load what serves, with what was learned on the way to it; an HRM of another making is a new anchor."""
+        self._policy, self._base, self._base_name = load_pair(served.folder, self._device)
+        anchor_base = self._registry.base_of(state.anchor) or state.anchor
+        if served.name != state.anchor and anchor_base != self._base_name:
+            newest = self._store.newest()
+            state = ImprovementState(served.name, newest, newest)
+            write_state(self._store, state)
+        last_step = next((e for e in reversed(self._registry.events()) if e.kind in ("promoted", "rolled_back")), None)
+        if last_step and last_step.kind == "rolled_back" and last_step.newest > state.judged_since:
+            # Whoever rolled back: what the other version drew and earned counts no more, and it pauses.
+            pause = last_step.newest + self.config.cool_down_decisions
+            state = replace(state, judged_since=last_step.newest, paused_until=pause)
+            write_state(self._store, state)
+        self._trainer = self._make_trainer()
+        self._learned_until = None
+        learner, last = served.folder / LEARNER_FILE, self._log.latest()
+        if learner.exists():
+            self._trainer.load(read_tensors(learner))
+        if last is not None and served.name != state.anchor and last.outcomes:
+            self._learned_until = last.outcomes
+        self._version = served.name
+        self._set_probe()
+        return state
+
+    def _make_trainer(self) -> ReinforceTrainer:
+        temperature = self.config.temperature or exploring_temperature(self._workspace.models / self._base_name)
+        policy, base = self._policy, self._base
+        return ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, self.config)
+
+    def _set_probe(self) -> None:
+        """Choose fixed states, the newest ones, and note what the version that serves answers to them."""
+        states = [example.decision.state for example in self._store.recent(_PROBED_STATES)]
+        answers = self._policy.probabilities(states, RESEARCH_ACTIONS)
+        self._probe = list(zip(states, answers, strict=True))
+
+    def _check(self) -> str:
+        """Return what is wrong with the present weights' answers to the probe set; '' where nothing is."""
+        answers = self._policy.probabilities([state for state, _ in self._probe], RESEARCH_ACTIONS)
+        total = 0.0
+        for (_, before), after in zip(self._probe, answers, strict=True):
+            try:
+                check_probabilities(after, len(RESEARCH_ACTIONS))
+            except DataError as error:
+                return f"on the probe set: {error}"
+            total += divergence(*(sharpen(one, self._trainer.temperature) for one in (before, after)))
+        kl, bound = total / max(1, len(self._probe)), _PROBE_FACTOR * self.config.kl_bound
+        return f"on the probe set it lies {kl:.3f} nats from {self._version}, above {bound:g}" if kl > bound else ""
+
+    def _learn(self, served: Serving, lesson: Lesson, state: ImprovementState) -> None:
+        self._learned_until = lesson.place
+        result = self._trainer.update(lesson.trajectories, self._check, lesson.new)
+        if result.fault:
+            self._tell(f"an update of {served.name} was undone and does not serve: {result.fault}")
+            self._add(None, lesson, result)
+            return
+
+        def save(name: str, folder: Path) -> None:
+            learner = {LEARNER_FILE: self._trainer.tensors()}
+            write_delta(self._policy, self._base.model, self._base_name, name, folder, learner)
+
+        figures = {"source": f"{self._trainer.learned} decisions of its own", "decisions": self._trainer.learned}
+        name = self._registry.keep(save, figures | {"parameters": self._policy.parameters}, self._base_name)
+        with self._store.database.transaction():
+            now = self._registry.serving()
+            self._add(name, lesson, result)
+            if now is None or now.name != served.name:
+                return  # someone promoted or rolled back meanwhile: that counts; what serves is taken up next time
+            self._registry.advance(name)
+        if served.name != self._base_name:
+            (served.folder / LEARNER_FILE).unlink(missing_ok=True)
+        self._version = name
+        self._set_probe()
+        self._registry.prune(self._base_name, self.config.versions_kept, state.anchor)
+
+    def _add(self, model: str | None, lesson: Lesson, result: UpdateResult) -> None:
+        learned, newest = self._trainer.learned, self._store.newest()
+        self._log.add(self._base_name, model, newest, lesson.place, learned, asdict(result), utc_now())
+
+    def _roll_back(self, served: Serving, state: ImprovementState) -> None:
+        """Go back to the anchor with the evidence, drop what was learned, and pause."""
+        earning = read_earning(self._store, state, self.config)
+        reason = (
+            f"improved versions earn {earning.improved:+.3f} per decision in their last {earning.improved_decisions},"
+            f" {state.anchor} {earning.anchor:+.3f}: less by its 95% interval"
+            f" ({earning.difference[0]:+.3f} to {earning.difference[1]:+.3f})"
+        )
+        with self._store.database.transaction():
+            now = self._registry.serving()
+            if now is None or now.name != served.name:
+                return
+            self._registry.roll_back(state.anchor, IMPROVEMENT, reason, earning.to_record())
+            newest = self._store.newest()
+            pause = newest + self.config.cool_down_decisions
+            write_state(self._store, replace(state, judged_since=newest, since=state.since, paused_until=pause))
+        (served.folder / LEARNER_FILE).unlink(missing_ok=True)
+        self._version = ""
+        self._tell(f"rolled back from {served.name} to {state.anchor}: {reason}")
+
+
+def carry_out_improvement(
+    workspace: Workspace,
+    config: ReinforceConfig,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda line: None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> None:
+    """Improve the HRM of a workspace until it is over. Raises `StoreError` while another process does."""
+    with hold(workspace.improvement_lock, "an improvement"), open_store(workspace) as store:
+        improver = Improver(store, workspace, config, device, say)
+        while not is_over():
+            try:
+                busy = improver.step()
+            except CheckpointError as error:
+                say(str(error))  # a version may have been pruned or rolled back from at this moment
+                busy = False
+            if not busy:
+                time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def divergence(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the KL divergence from one row of probabilities to another, in nats."""
+    from math import log
+
+    return sum(p * log(p / max(q, 1e-12)) for p, q in zip(one, other, strict=True) if p > 0)

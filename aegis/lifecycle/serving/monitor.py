@@ -1,0 +1,191 @@
+"""The watch of a workspace: the teacher asked beside the HRM that serves, after its decisions, and what follows.
+
+Its state is kept in the workspace, so that it goes on after a restart and many processes may take part.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aegis.config import WatchConfig
+from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.promotion import ModelRegistry, Watch, WatchLevel
+from aegis.promotion.registry import WATCH
+from aegis.rendering import clean_text
+from aegis.store import DecisionStore, LabelBook, StateKey
+from aegis.types import ActionList, Decision, Policy, utc_now
+from aegis.workspace import Workspace
+
+_RETRY_SECONDS = 300.0
+"""After a failure the teacher is left in peace for as long."""
+
+
+class ServingWatch:
+    """Audits decisions of the HRM that serves, and warns or rolls back when the evidence is there.
+
+    load_teacher: loads it at the first audit. aside: asks it in a thread of its own instead, and what it answers counts
+    at a later decision. Where the teacher can't be asked, this is told once, and it is tried again after five minutes.
+    tell hears one line of everything that a person should know.
+    """
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        workspace: Workspace,
+        actions: ActionList,
+        load_teacher: Callable[[], Policy],
+        config: WatchConfig | None = None,
+        rng: random.Random | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        aside: AsideTeacher | None = None,
+    ) -> None:
+        self._store = store
+        self._registry = ModelRegistry(store, workspace)
+        self._actions = actions
+        self._load_teacher = load_teacher
+        self._config = config or WatchConfig()
+        self._rng = rng or random.Random()
+        self._tell = tell
+        self._aside = aside
+        self._teacher: Policy | None = None
+        self._told: set[str] = set()
+        self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
+
+    def after(self, decision: Decision) -> bool:
+        """Audit a decision that was carried out, if it is drawn; return whether another policy serves from now on.
+
+        The decision is never changed: what the teacher would have done is only counted.
+        """
+        changed = self._settle()
+        served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
+        if served is None or served.name != decision.policy:
+            return changed
+        if self._registry.base_of(served.name) is not None:
+            return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.rl.worker`)
+        watch = read_watch(self._store, self._registry, served.name, self._config)
+        if watch is None:
+            self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
+            return False
+        if self._rng.random() >= watch.audit_rate:
+            return False
+        if self._aside is not None:
+            self._aside.ask(decision)
+            return False
+        answer = self._ask(decision)
+        return answer is not None and self._weigh(decision, answer)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        if self._aside is not None:
+            self._aside.close()
+
+    def _settle(self) -> bool:
+        """Weigh the answers that came meanwhile; return whether another policy serves from now on."""
+        changed = False
+        for decision, answer, fault in self._aside.answers() if self._aside else ():
+            if answer is None:
+                self._close_eyes(fault)
+            else:
+                changed |= self._weigh(decision, answer)
+        return changed
+
+    def _ask(self, decision: Decision) -> Sequence[float] | None:
+        try:
+            self._teacher = self._teacher or self._load_teacher()
+            return self._teacher.probabilities([decision.state], self._actions)[0]
+        except Exception as error:  # whatever it is, the HRM goes on deciding
+            self._close_eyes(str(error) or type(error).__name__)
+            return None
+
+    def _close_eyes(self, fault: str) -> None:
+        self._blind_until = time.monotonic() + _RETRY_SECONDS
+        self._tell_once(f"the HRM is not watched, for its teacher can't be asked: {clean_text(fault, 300)}")
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+        # An action that was drawn to learn from is not what the HRM thinks best.
+        own = decision.action.name
+        if decision.probabilities is not None:
+            own = decision.actions[int(np.argmax(decision.probabilities))]
+        name, agrees = decision.policy, self._actions.names[int(np.argmax(answer))] == own
+        # One transaction: another process of this workspace may audit at the same moment, and roll back before.
+        with self._store.database.transaction():
+            keep_label(self._store, decision, answer, "audit")
+            served = self._registry.serving()
+            watch = read_watch(self._store, self._registry, name, self._config)
+            if served is None or served.name != name or watch is None:
+                return served is None or served.name != name
+            level = watch.observe(agrees)
+            if level is WatchLevel.WARN and not watch.warned:
+                watch.warned = True
+                self._warn(name, watch)
+            self._store.state.keep(StateKey.MONITOR, watch.to_record(), name)
+            if level not in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER):
+                return False
+            self._roll_back(name, level, watch)
+        return True
+
+    def _warn(self, name: str, watch: Watch) -> None:
+        reason = f"{name} may agree less with its teacher than it promised: {describe_watch(watch)}"
+        self._registry.warn(WATCH, reason, watch.evidence())
+        self._tell(reason)
+
+    def _roll_back(self, name: str, level: WatchLevel, watch: Watch) -> None:
+        target = self._registry.last_good() if level is WatchLevel.ROLL_BACK else None
+        depth = "far " if level is WatchLevel.TEACHER else ""
+        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_watch(watch)}"
+        self._registry.roll_back(target, WATCH, reason, watch.evidence())
+        # Where it serves again one day, it is watched from the start.
+        self._store.state.clear(StateKey.MONITOR, name)
+        self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
+
+
+def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float], reason: str) -> None:
+    """Keep what the teacher answered to a decision that it did not make, for the next training to learn from."""
+    teacher = store.teacher()
+    if teacher is not None and store.get(decision.id) is not None:
+        LabelBook(store.database).append(decision, teacher.name, answer, reason, utc_now())
+
+
+def read_watch(
+    store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
+) -> Watch | None:
+    """Return the watch of a version as it stands, a new one before its first audit; None where it promised nothing."""
+    try:
+        if fields := store.state.record(StateKey.MONITOR, name):
+            return Watch.from_record(fields, config)
+    except (ValueError, KeyError, TypeError):
+        pass  # out of form: it begins anew
+    figures = next((version.figures for version in registry.models() if version.name == name), {})
+    promised = promise_of(figures)
+    return None if promised is None else Watch(promised, config)
+
+
+def describe_watch(watch: Watch) -> str:
+    """Return where a watch stands, in a few words."""
+    fields = watch.evidence()
+    if not watch.audits:
+        return f"no decision audited yet, at least {watch.promised:.1%} promised"
+    low, high = fields["interval"]
+    return (
+        f"{watch.agreed} of {watch.audits} audited decisions ({fields['agreement']:.1%}, at all times at once"
+        f" {low:.1%} to {high:.1%}), at least {watch.promised:.1%} promised"
+    )
+
+
+def promise_of(figures: Mapping[str, Any]) -> float | None:
+    """Return the agreement that a version's held-out figures vouch for, the lower bound; None where none is kept."""
+    interval = figures.get("interval")
+    if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
+        return None
+    return float(interval[0])

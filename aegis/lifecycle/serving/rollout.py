@@ -1,0 +1,209 @@
+"""A candidate on its way from the gate to the switch: shadow, canary, full. It trains and loads no teacher itself.
+
+In shadow the candidate answers in a thread of its own, after the teacher's decision was carried out. In a canary it
+makes the decisions that are drawn for it, and the teacher is asked about each of them in a thread of its own. All
+figures are in the workspace: a restart goes on with the stage, and nothing here needs to be told.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aegis.config import RolloutConfig
+from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.takeover import Takeover
+from aegis.lifecycle.policies.tempered import ControlledPolicy
+from aegis.lifecycle.serving.monitor import keep_label
+from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
+from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
+from aegis.promotion.monitoring.canary import CanaryPolicy
+from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
+from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
+from aegis.rendering import clean_text
+from aegis.store import DecisionStore
+from aegis.types import ActionList, Decision, Policy
+from aegis.workspace import Workspace
+
+_FAULTS = 3
+"""Times in a row that a candidate may fail to answer in shadow before it is refused"""
+_FAULT_CHARACTERS = 300
+
+
+@dataclass
+class _Aside:
+    """Who is asked beside the decisions of one stage."""
+
+    stage: tuple[str, str]
+    asked: AsideTeacher
+    faults: int = 0
+
+
+class Rollout:
+    """Moves the candidate of one workspace from stage to stage, or refuses it.
+
+    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. takeover: loads the
+    candidate beside the decisions. tell hears one line of everything that a person should know.
+    """
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        workspace: Workspace,
+        actions: ActionList,
+        load_teacher: Callable[[DecisionStore], Policy],
+        takeover: Takeover,
+        config: RolloutConfig,
+        threshold: Callable[[], float],
+        rng: random.Random,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._registry = ModelRegistry(store, workspace)
+        self._actions = actions
+        self._load_teacher = load_teacher
+        self._takeover = takeover
+        self._config = config
+        self._threshold = threshold
+        self._rng = rng
+        self._tell = tell
+        self._aside: _Aside | None = None
+        self._mixed: CanaryPolicy | None = None
+        self._told = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a candidate is on its way: until that is settled, no training begins."""
+        return self._registry.candidate() is not None
+
+    def mix(self, policy: Policy) -> Policy:
+        """Return who decides in place of the teacher: in a canary, both; else the teacher itself."""
+        teacher = unmixed(policy)
+        candidate = self._registry.candidate()
+        if candidate is None or candidate.stage != CANARY:
+            return teacher
+        loaded = self._takeover.loaded(Serving(candidate.name, candidate.folder, ""))
+        if loaded is None:
+            if self._takeover.fault:
+                self._tell(f"{candidate.name} can't begin its canary yet: {self._takeover.take_fault()}")
+            return teacher
+        mixed = self._mixed
+        if mixed is None or mixed.candidate is not loaded or mixed.teacher is not teacher:
+            self._mixed = mixed = CanaryPolicy(loaded, teacher, self._config.canary, self._rng)
+        return mixed
+
+    def after(self, decision: Decision) -> None:
+        """Take up a decision that was carried out and the answers that have come; move the candidate when it is due."""
+        trial = read_trial(self._store, self._registry, self._config)
+        if trial is None or self._registry.serving() is not None:
+            self.close()
+            return
+        candidate, aside = trial.candidate, self._asides(trial)
+        if self._told != candidate.name + candidate.stage:
+            self._told = candidate.name + candidate.stage
+            keep_trial(self._store, trial)
+            self._tell(trial.describe())
+        if candidate.stage == SHADOW and not self._config.shadow:
+            self._advance(trial, StageVerdict(True, True, "--shadow is 0: left out", {}))
+            return
+        if candidate.stage == CANARY and (not self._config.canary or (self._mixed and self._mixed.fault)):
+            fault = self._mixed.fault if self._mixed and self._config.canary else ""
+            text = (
+                f"it failed to decide: {clean_text(fault, _FAULT_CHARACTERS)}" if fault else "--canary is 0: left out"
+            )
+            self._advance(trial, StageVerdict(True, not fault, text, {}))
+            return
+        if not self._settle(aside) and (candidate.stage == SHADOW) == (decision.policy != candidate.name):
+            aside.asked.ask(decision)
+
+    def close(self) -> None:
+        """Ask nothing more, and let go of the candidate."""
+        if self._aside is not None:
+            self._aside.asked.close()
+            self._takeover.forget()
+        self._aside = self._mixed = None
+
+    def _asides(self, trial: Trial) -> _Aside:
+        stage = (trial.candidate.name, trial.candidate.stage)
+        if self._aside is None or self._aside.stage != stage:
+            if self._aside is not None:
+                self._aside.asked.close()
+            folder = trial.candidate.folder
+            load = self._load_teacher
+            if trial.candidate.stage == SHADOW:
+                serving = Serving(trial.candidate.name, folder, "")
+                load = lambda store: self._takeover.load(serving)  # noqa: E731
+            self._aside = _Aside(stage, AsideTeacher(self._workspace, load, self._actions))
+        return self._aside
+
+    def _settle(self, aside: _Aside) -> bool:
+        """Weigh the answers that came meanwhile; return whether the stage is over."""
+        for decision, answer, fault in aside.asked.answers():
+            if answer is None:
+                if self._bear_with(aside, fault):
+                    return True
+            elif self._weigh(decision, answer):
+                return True
+        return False
+
+    def _bear_with(self, aside: _Aside, fault: str) -> bool:
+        aside.faults += 1
+        name, stage = aside.stage
+        text = clean_text(fault, _FAULT_CHARACTERS)
+        trial = read_trial(self._store, self._registry, self._config)
+        if stage == SHADOW and aside.faults >= _FAULTS and trial is not None:
+            self._advance(trial, StageVerdict(True, False, f"it failed to answer: {text}", {}))
+            return True
+        if aside.faults == 1:
+            asked = name if stage == SHADOW else "the teacher"
+            self._tell(f"{asked} can't be asked beside the decisions: {text}")
+        return False
+
+    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+        """Count whether both agree, whichever of them decided."""
+        other = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
+        # One transaction: a person may promote or roll back at the same moment.
+        with self._store.database.transaction():
+            trial = read_trial(self._store, self._registry, self._config)
+            if trial is None or self._registry.serving() is not None:
+                return True
+            if trial.candidate.stage == CANARY:
+                keep_label(self._store, decision, answer, "canary")
+            trial.watch.observe(other == decision.action.name)
+            keep_trial(self._store, trial)
+            rewards = None
+            if trial.candidate.stage == CANARY and trial.watch.audits >= trial.wanted:
+                found, claim = self._store.rewards_after(trial.candidate.began), self._store.teacher()
+                rewards = found.get(trial.candidate.name, []), found.get(claim.name if claim else "", [])
+            verdict = judge_stage(trial.watch, trial.wanted, self._threshold(), rewards)
+            if verdict.over:
+                self._advance(trial, verdict)
+        return verdict.over
+
+    def _advance(self, trial: Trial, verdict: StageVerdict) -> None:
+        """Record how a stage ended, and begin what follows."""
+        name, stage = trial.candidate.name, trial.candidate.stage
+        if not verdict.passed:
+            self._registry.refuse(ROLLOUT, f"{stage}: {verdict.reason}", verdict.evidence)
+            self._tell(f"{name} refused in {stage}: {verdict.reason}; the teacher goes on, and more is collected")
+        elif following := next_stage(stage, self._config):
+            self._registry.begin_stage(name, following, ROLLOUT, f"{stage}: {verdict.reason}", verdict.evidence)
+            self._tell(f"{name} passed its {stage}: {verdict.reason}")
+        else:
+            self._registry.promote_again(name, ROLLOUT, f"{stage}: {verdict.reason}", verdict.evidence)
+            self._tell(f"{name} passed its {stage} and takes over: {verdict.reason}")
+        if verdict.passed:
+            return
+        self._takeover.forget()
+        self._mixed = None
+
+
+def unmixed(policy: Policy) -> Policy:
+    """Return who serves: a canary's teacher, the HRM with a teacher or a control beside it, or the policy itself."""
+    if isinstance(policy, DeferringPolicy):
+        return policy.policy
+    if isinstance(policy, ControlledPolicy):
+        return policy.improved
+    return policy.teacher if isinstance(policy, CanaryPolicy) else policy

@@ -1,0 +1,100 @@
+"""Where a candidate stands in its stage before the switch, as the workspace keeps it. It asks and moves nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aegis.config import RolloutConfig, WatchConfig
+from aegis.promotion import ModelRegistry
+from aegis.promotion.registry import CANARY, SHADOW, Candidate
+from aegis.store import DecisionStore, StateKey
+
+if TYPE_CHECKING:  # what counts and weighs needs SciPy: a status without a candidate must not wait for it
+    from aegis.promotion import Watch
+
+_NO_PROMISE = 0.5
+"""What a candidate is held to whose held-out figures are not recorded"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate's stage so far."""
+
+    candidate: Candidate
+    watch: Watch
+    wanted: int
+    """Decisions to compare"""
+    share: float
+    """Of the decisions, that it makes: 0 in shadow"""
+
+    def describe(self) -> str:
+        """Return it in one line, e.g. `hrm@1 in shadow: 12 of 50 decisions compared, ...`."""
+        from aegis.promotion.monitoring.stage import describe_trial
+
+        stage = f"canary of {self.share:.0%}" if self.candidate.stage == CANARY else self.candidate.stage
+        return f"{self.candidate.name} in {stage}: {describe_trial(self.watch, self.wanted)}"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object, for a reader."""
+        return {
+            "model": self.candidate.name,
+            "stage": self.candidate.stage,
+            "wanted": self.wanted,
+            "share": self.share,
+            **self.watch.evidence(),
+        }
+
+
+def first_stage(config: RolloutConfig) -> str | None:
+    """Return the stage that a candidate begins with, or None where it serves at once."""
+    return SHADOW if config.shadow else CANARY if config.canary else None
+
+
+def next_stage(stage: str, config: RolloutConfig) -> str | None:
+    """Return the stage after this one, or None where it serves then."""
+    return CANARY if stage == SHADOW and config.canary else None
+
+
+def read_trial(store: DecisionStore, registry: ModelRegistry, config: RolloutConfig | None = None) -> Trial | None:
+    """Return the trial of the workspace's candidate as it stands, or None without one.
+
+    config: how many decisions are wanted from now on; None: as kept when they were last counted.
+    """
+    candidate = registry.candidate()
+    if candidate is None:
+        return None
+    from aegis.promotion import Watch
+
+    audited = WatchConfig(audit_rate=1.0)
+    try:
+        fields = store.state.record(StateKey.STAGE, _name(candidate)) or {}
+        watch = Watch.from_record(fields["watch"], audited) if "watch" in fields else None
+        trial = Trial(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
+                      float(fields.get("share", 0.0)))  # fmt: skip
+    except (ValueError, KeyError, TypeError):  # out of form: it begins anew
+        trial = Trial(candidate, _new_watch(registry, candidate), 0, 0.0)
+    if config is None:
+        return trial
+    if candidate.stage == SHADOW:
+        return replace(trial, wanted=config.shadow, share=0.0)
+    return replace(trial, wanted=config.canary_decisions, share=config.canary)
+
+
+def keep_trial(store: DecisionStore, trial: Trial) -> None:
+    """Keep a trial as it stands, to go on from after a restart."""
+    fields = {"watch": trial.watch.to_record(), "wanted": trial.wanted, "share": trial.share}
+    store.state.keep(StateKey.STAGE, fields, _name(trial.candidate))
+
+
+def _name(candidate: Candidate) -> str:
+    return f"{candidate.name}:{candidate.stage}:{candidate.began}"
+
+
+def _new_watch(registry: ModelRegistry, candidate: Candidate) -> Watch:
+    from aegis.lifecycle.serving.monitor import promise_of
+    from aegis.promotion import Watch
+
+    figures = next((version.figures for version in registry.models() if version.name == candidate.name), {})
+    promised = promise_of(figures)
+    return Watch(_NO_PROMISE if promised is None else promised, WatchConfig(audit_rate=1.0))

@@ -1,0 +1,339 @@
+"""Phases 2 and 3: train on a teacher's decisions, judge on held-out ones, let what passed serve. It prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.errors import CheckpointError
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.lock import hold
+from aegis.lifecycle.owner import check_owner
+from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
+from aegis.lifecycle.training.memory import peak_rss_mb
+from aegis.promotion import (
+    Agreement,
+    HeldoutAnswers,
+    ModelRegistry,
+    Serving,
+    Verdict,
+    judge,
+    keep_answers,
+    logistic_regression_accuracy,
+    measure_agreement,
+    ridge_accuracy,
+    time_policy,
+    write_answers,
+)
+from aegis.promotion.monitoring.drift import MOST_STATES, DriftDetector, fit_drift, write_drift
+from aegis.store import DecisionStore, TrainingLog
+from aegis.training import (
+    Dataset,
+    EpochResult,
+    ImitationTrainer,
+    RowSplit,
+    Thinking,
+    TrainingRun,
+    draw_rows,
+    from_moment,
+    load_dataset,
+    measure_thinking,
+    to_moment,
+)
+from aegis.types import ActionList, Decision, Policy, Progress, State, utc_now
+from aegis.workspace import Workspace
+
+_TRAINING = "Training the HRM, batch by batch"
+_JUDGING, _PARTS = "Judging the HRM on held-out decisions", 6
+_CHECKED_STATES = 8
+_LARGEST_DIFFERENCE = 1e-4
+_ASKED_TOGETHER = 2000
+COMPARED_DECISIONS = 10_000
+"""Of more, the simple models learn from and are judged on so many, evenly drawn"""
+THINKING_DECISIONS = 2000
+"""Of more held-out ones, the segments of thinking are measured on so many"""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How the held-out decisions lie in time."""
+
+    too_new: int
+    """Decisions left out of training because they are not older than all held-out ones"""
+    own: bool
+    """Whether they are the workspace's own decisions"""
+    newer: bool
+    """Whether every held-out decision is newer than everything trained on"""
+    until: str
+    """When the newest held-out decision was made"""
+    judged_before: int
+    """Held-out decisions that an earlier training of this workspace was judged by, too"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOutcome:
+    """What phases 2 and 3 came to."""
+
+    run: TrainingRun
+    agreement: Agreement
+    answers: HeldoutAnswers
+    thinking: Thinking
+    """On the held-out decisions"""
+    baseline_logreg: float
+    baseline_ridge: float
+    verdict: Verdict
+    save: Callable[[str, Path], None]
+    """Writes the trained policy under a name into a folder, and checks what was written"""
+    serving: Serving | None
+    """The HRM that decides from now on, when the gate let it"""
+    examples: int
+    labelled: int
+    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): learned from, never judged by"""
+    source: str
+    """Where the decisions came from: a file, or the workspace"""
+    train_examples: int
+    dropped: int
+    split: SplitReport
+    device: str
+    seconds: float
+    """Of training, in this process"""
+    peak_rss_mb: float
+
+    def to_figures(self) -> dict[str, Any]:
+        """Return what the registry keeps of it."""
+        return {
+            "decisions": self.examples,
+            "labelled": self.labelled,
+            "source": self.source,
+            "heldout": self.agreement.n,
+            "accuracy": self.agreement.accuracy,
+            "interval": list(self.agreement.interval),
+            "majority": self.agreement.majority,
+            "calibration_error": self.agreement.calibration_error,
+            "calibration_error_raw": self.agreement.calibration_error_raw,
+            "temperature": self.answers.temperature,
+            "parameters": self.run.policy.parameters,
+        }
+
+    def to_report(self) -> dict[str, Any]:
+        """Return the report's JSON object."""
+        return {
+            "parameters": self.run.policy.parameters,
+            "examples": self.examples,
+            "labelled": self.labelled,
+            "train_examples": self.train_examples,
+            "device": self.device,
+            "seconds": round(self.seconds, 3),
+            "peak_rss_mb": round(self.peak_rss_mb, 1),
+            "resumed_after": self.run.resumed_after,
+            "epochs": [asdict(result) for result in self.run.epochs],
+            "heldout": {
+                "n": self.agreement.n,
+                "accuracy": self.agreement.accuracy,
+                "ci95": list(self.agreement.interval),
+                "majority": self.agreement.majority,
+                "chance": self.agreement.chance,
+                "calibration_error": self.agreement.calibration_error,
+                "calibration_error_raw": self.agreement.calibration_error_raw,
+                "temperature": self.answers.temperature,
+                "baseline_logreg": self.baseline_logreg,
+                "baseline_ridge": self.baseline_ridge,
+                "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
+                "dropped": self.dropped,
+                **asdict(self.split),
+            },
+            "thinking": asdict(self.thinking),
+            "verdict": {"switched": self.serving is not None, **self.verdict.to_record()},
+            "checkpoints": [str(path) for path in self.run.checkpoints],
+        }
+
+
+def train_and_judge(
+    data: TrainingData,
+    workspace: Workspace,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str = "cpu",
+    resume: bool = False,
+    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_notice: Callable[[str], None] = lambda line: None,
+    model: HRMConfig | None = None,
+    checkpoints: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> TrainingOutcome:
+    """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
+
+    checkpoints: their folder, the workspace's own by default. progress: hears what it is at, and how far. Raises
+    `NotEnoughDataError` below 100 decisions, `TeacherMismatchError` when the workspace is another teacher's,
+    `StoreError` while another training runs in it.
+    """
+    with hold(workspace.training_lock, "a training", wait_seconds=1.0):
+        outcome = train_candidate(
+            data, workspace, training, gate, device, resume, on_start, on_epoch, on_notice, model, checkpoints, progress
+        )
+        with open_store(workspace) as store:
+            if outcome.verdict.passed:
+                progress(_JUDGING, 5, _PARTS)
+                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
+                serving = ModelRegistry(store, workspace).promote(
+                    outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
+                )
+                outcome = replace(outcome, serving=serving)
+            _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+            progress("", 0, 0)
+    return outcome
+
+
+def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:
+    """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
+    log, now = TrainingLog(store.database), utc_now()
+    with store.database.transaction():
+        due = log.running()
+        if due is not None:
+            log.end(due.id, "failed", "another training took its place (`aegis train`)", {}, now)
+        record = log.begin(outcome.examples, None, settings, now)
+        for result in outcome.run.epochs:
+            log.add_epoch(record.id, asdict(result), now)
+        status = "refused" if outcome.serving is None else "switched"
+        log.end(record.id, status, "; ".join(outcome.verdict.lines), outcome.to_report(), now)
+
+
+def train_candidate(
+    data: TrainingData,
+    workspace: Workspace,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str = "cpu",
+    resume: bool = False,
+    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+    on_notice: Callable[[str], None] = lambda line: None,
+    model: HRMConfig | None = None,
+    checkpoints: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> TrainingOutcome:
+    """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
+    check_enough(data)
+    check_owner(workspace, data.teacher.name)
+    with open_store(workspace) as store:
+        judged_until = _judged_until(store)
+        cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
+    codec = StateCodec()
+    dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
+    split = split_dataset(data, dataset, training)
+    started = time.perf_counter()
+
+    def on_begin(begun: HRM, epochs_done: int) -> None:
+        on_start(begun, epochs_done)
+        progress(_TRAINING, 0, 0)  # the first batch takes seconds
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        progress(_TRAINING, (epoch - 1) * batches + batch, training.epochs * batches)
+
+    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_begin, on_batch, on_epoch, on_notice)
+    run = trainer.train(
+        dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
+    )
+    seconds = time.perf_counter() - started
+    progress(_JUDGING, 0, _PARTS)
+    answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
+    labels: list[int] = dataset.labels[split.heldout].tolist()
+    episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
+    kept = keep_answers(answers, labels, episodes, data.actions.names)
+    agreement = measure_agreement(
+        [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
+        labels,
+        dataset.labels[split.train].tolist(),
+        data.actions.names,
+        gate.confidence,
+        kept.errors(),
+    )
+    train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
+    heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
+    sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
+    kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
+    progress(_JUDGING, 1, _PARTS)
+    drift = fit_drift(
+        run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
+        run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
+    )
+    progress(_JUDGING, 2, _PARTS)
+    thinking = measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
+    progress(_JUDGING, 3, _PARTS)
+    logreg = logistic_regression_accuracy(train, heldout)
+    progress(_JUDGING, 4, _PARTS)
+    ridge = ridge_accuracy(train, heldout)
+    return TrainingOutcome(
+        run=run,
+        agreement=agreement,
+        answers=kept,
+        thinking=thinking,
+        baseline_logreg=logreg,
+        baseline_ridge=ridge,
+        verdict=judge(agreement, gate, cooling),
+        save=_checked_save(run.policy, sample, kept, drift),
+        serving=None,
+        examples=len(data.decisions),
+        labelled=data.labelled,
+        source=data.source,
+        train_examples=len(split.train),
+        dropped=split.dropped,
+        split=_describe_split(split, dataset, data.own, judged_until),
+        device=device,
+        seconds=seconds,
+        peak_rss_mb=peak_rss_mb(),
+    )
+
+
+def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[Sequence[float]]:
+    answers: list[Sequence[float]] = []
+    asked = iter(decisions)
+    while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
+        answers += policy.probabilities(states, actions)
+    return answers
+
+
+def _judged_until(store: DecisionStore) -> datetime | None:
+    """Return when the newest decision was made that a training in this workspace was judged by; None for none."""
+    reports = [record.report.get("heldout", {}) for record in TrainingLog(store.database).all()]
+    moments = [str(report["until"]) for report in reports if report.get("own") and report.get("until")]
+    return max(map(datetime.fromisoformat, moments), default=None)
+
+
+def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: datetime | None) -> SplitReport:
+    moments = dataset.moments[split.heldout]
+    return SplitReport(
+        too_new=split.too_new,
+        own=own,
+        newer=bool(moments.min() >= dataset.moments[split.train].max()),
+        until=from_moment(int(moments.max())).isoformat(timespec="microseconds"),
+        judged_before=int((moments <= to_moment(judged_until)).sum()) if judged_until is not None and own else 0,
+    )
+
+
+def _checked_save(
+    policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
+) -> Callable[[str, Path], None]:
+    """Return what saves the policy with what belongs to it, and makes sure that it decides as what was judged."""
+
+    def save(name: str, folder: Path) -> None:
+        policy.save_as(name, folder)
+        saved = HRMPolicy.load(folder, policy.device).probabilities(states, policy.actions)
+        judged = policy.probabilities(states, policy.actions)
+        difference = max(
+            abs(a - b) for one, other in zip(saved, judged, strict=True) for a, b in zip(one, other, strict=True)
+        )
+        if difference > _LARGEST_DIFFERENCE:
+            raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")
+        write_answers(folder, answers)
+        write_drift(folder, drift)
+
+    return save

@@ -1,0 +1,152 @@
+"""When a training is due, that a process carries it out, and what became of it. It trains nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aegis.config import GateConfig, RunConfig
+from aegis.errors import AegisError
+from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
+from aegis.lifecycle.training.refusal import verdict_lines
+from aegis.lifecycle.training.worker import TrainerProcess
+from aegis.promotion import ModelRegistry
+from aegis.store import DecisionStore, LabelBook, TrainingLog, TrainingRecord, read_tallies
+from aegis.types import utc_now
+from aegis.workspace import Workspace
+
+ATTEMPTS = 3
+"""Times in a row that a training process may end without an epoch more, before the training counts as failed."""
+
+Tell = Callable[[str, str, dict[str, Any]], None]
+
+
+def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
+    """Tell which actions an HRM can hardly learn from the teacher's decisions so far, where there are some.
+
+    target: decisions at which the training starts.
+    """
+    claim = store.teacher()
+    actions = {t.action: t.decisions for t in read_tallies(store.database) if claim and t.policy == claim.name}
+    rare = find_rare_actions(actions, target)
+    if rare:
+        tell("rare_actions", describe_rare_actions(rare), {"actions": rare})
+
+
+class TrainingSupervisor:
+    """Looks after the trainings of one workspace for the agent that runs in it.
+
+    settings: returns those of a training that begins now.
+    """
+
+    def __init__(
+        self,
+        store: DecisionStore,
+        workspace: Workspace,
+        trainer: TrainerProcess,
+        settings: Callable[[], dict[str, Any]],
+        config: RunConfig,
+        tell: Tell,
+        say_training: Callable[[DecisionStore, int | None], None],
+    ) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._trainer = trainer
+        self._settings = settings
+        self._config = config
+        self._tell = tell
+        self._say_training = say_training
+        self._log = TrainingLog(store.database)
+        self._watched: TrainingRecord | None = None
+        self._epochs_told = 0
+        self._attempts = 0
+        self._epochs_at_start = 0
+
+    @property
+    def watches(self) -> bool:
+        """Whether there is a training that it looks after."""
+        return self._watched is not None
+
+    def tend(self, serves: bool) -> None:
+        """Do what there is to do now, none of which takes long. serves: whether an HRM does already."""
+        record = self._log.running()
+        if self._watched is not None and (record is None or record.id != self._watched.id):
+            self._tell_end(self._log.get(self._watched.id))
+        if record is None and not serves:
+            record = self._begin_when_due()
+        if record is None:
+            return
+        if self._watched is None:
+            self._watch(record)
+        self._tell_epochs(record)
+        if not self._trainer.is_alive() and not is_held(self._workspace.training_lock):
+            self._start(record)
+
+    def _begin_when_due(self) -> TrainingRecord | None:
+        claim = self._store.teacher()
+        collected = sum(t.decisions for t in read_tallies(self._store.database) if claim and t.policy == claim.name)
+        due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
+        if collected < due_at:
+            return None
+        settings = self._settings()
+        cool_down = GateConfig(**settings["gate"]).cool_down_decisions
+        if ModelRegistry(self._store, self._workspace).cooling_decisions(cool_down):
+            return None
+        with self._store.database.transaction():
+            settings["last_label"] = LabelBook(self._store.database).newest()
+            return self._log.begin(collected, self._store.newest(), settings, utc_now())
+
+    def _watch(self, record: TrainingRecord) -> None:
+        self._watched, self._attempts = record, 0
+        self._epochs_told = len(self._log.epochs(record.id))
+        resumed = f", after epoch {self._epochs_told}" if self._epochs_told else ""
+        self._say_training(self._store, record.id)
+        fields = {"training": record.id, "decisions": record.decisions, "epochs_done": self._epochs_told}
+        self._tell(
+            "training_started",
+            f"training {record.id} on {record.decisions} decisions beside the agent{resumed}",
+            fields,
+        )
+        tell_rare_actions(self._store, record.decisions, self._tell)
+
+    def _start(self, record: TrainingRecord) -> None:
+        done = len(self._log.epochs(record.id))
+        # Only a process that ended by itself counts, and only one without an epoch more.
+        self._attempts = self._attempts + 1 if done == self._epochs_at_start else 1
+        if self._attempts > ATTEMPTS:
+            code = self._trainer.exit_code()
+            reason = f"its process ended {ATTEMPTS} times in a row (exit code {code}): see {self._trainer.log_file}"
+            self._log.end(record.id, "failed", reason, {}, utc_now())
+            return
+        self._epochs_at_start = done
+        try:
+            process = self._trainer.start()
+        except AegisError as error:
+            self._log.end(record.id, "failed", str(error), {}, utc_now())
+            return
+        fields = {"training": record.id, "process": process, "attempt": self._attempts}
+        self._tell("training_process", f"training {record.id} is carried out by process {process}", fields)
+
+    def _tell_epochs(self, record: TrainingRecord) -> None:
+        total = record.settings["training"]["epochs"]
+        for results in self._log.epochs(record.id, after=self._epochs_told):
+            self._epochs_told = results["epoch"]
+            text = (
+                f"epoch {results['epoch']}/{total}: loss {results['loss']:.4f},"
+                f" held-out accuracy {results['heldout_accuracy']:.2%}"
+            )
+            self._tell("epoch", text, {"training": record.id, "epochs": total, **results})
+
+    def _tell_end(self, record: TrainingRecord) -> None:
+        self._tell_epochs(record)
+        self._watched, self._epochs_told, self._epochs_at_start = None, 0, 0
+        self._say_training(self._store, None)
+        accuracy = record.report.get("heldout", {}).get("accuracy")
+        stage = record.report.get("stage")
+        status = "passed" if stage else record.status
+        rules = verdict_lines(record)
+        fields = {"training": record.id, "status": status, "reason": record.reason, "rules": list(rules)}
+        follows = f" and begins with {stage}" if stage else ""
+        text = f"training {record.id} {status}{follows}: {'; '.join(rules)}"
+        self._tell("training_ended", text, fields | {"accuracy": accuracy})

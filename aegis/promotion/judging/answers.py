@@ -1,0 +1,127 @@
+"""A policy's answers to its held-out decisions, kept beside its weights with the temperature fitted on them.
+
+From these the calibration and the deferral curve are read without the policy itself. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aegis.errors import CheckpointError
+from aegis.promotion.judging.calibration import (
+    CalibrationEstimate,
+    calibration_error,
+    cross_fitted,
+    estimate_calibration,
+    fit_temperature,
+)
+from aegis.types import new_id
+
+ANSWERS_FILE = "heldout.json"
+MOST_KEPT = 10_000
+"""Answers that are kept (about 1 MB), evenly drawn from more: what is read from them is known to a point by then"""
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class HeldoutAnswers:
+    """What a policy answered to the decisions that judged it."""
+
+    actions: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    """(n, A), as the policy gave them"""
+    labels: tuple[int, ...]
+    """The teacher's choices, as places in `actions`"""
+    episodes: tuple[str, ...]
+    temperature: float
+    """Fitted on all of them: what the policy's probabilities are calibrated by from now on"""
+    milliseconds: float | None = None
+    """Median time of one decision, where it was measured"""
+    judged: int | None = None
+    """How many decisions judged it, of which these are kept; None: all"""
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities (n, A) and the labels (n,)."""
+        return np.asarray(self.probabilities), np.asarray(self.labels)
+
+    def calibrated(self) -> np.ndarray:
+        """Return calibrated probabilities (n, A), each by a temperature fitted on other episodes than its own."""
+        return cross_fitted(*self.arrays(), self.episodes)
+
+    def errors(self) -> tuple[float, float]:
+        """Return the calibration error before and after; after: cross-fitted, never on what was fitted on."""
+        return calibration_error(*self.arrays()), calibration_error(self.calibrated(), self.arrays()[1])
+
+    def estimate(self) -> CalibrationEstimate:
+        """Return the calibration error after (cross-fitted), with its interval and what chance alone would give."""
+        return estimate_calibration(self.calibrated(), self.arrays()[1], self.episodes)
+
+
+def keep_answers(
+    probabilities: Sequence[Sequence[float]],
+    labels: Sequence[int],
+    episodes: Sequence[str],
+    actions: Sequence[str],
+    milliseconds: float | None = None,
+) -> HeldoutAnswers:
+    """Return a policy's answers to decisions, with the temperature that fits all of them; of many, some are kept.
+
+    labels: the teacher's choices, as places in `actions`; episodes: the decisions' own.
+    """
+    count = len(labels)
+    rows = range(count) if count <= MOST_KEPT else [place * count // MOST_KEPT for place in range(MOST_KEPT)]
+    return HeldoutAnswers(
+        actions=tuple(actions),
+        probabilities=tuple(tuple(round(float(p), _DIGITS) for p in probabilities[row]) for row in rows),
+        labels=tuple(labels[row] for row in rows),
+        episodes=tuple(episodes[row] for row in rows),
+        judged=count,
+        temperature=fit_temperature(np.asarray(probabilities), np.asarray(labels)),
+        milliseconds=milliseconds,
+    )
+
+
+def write_answers(folder: Path, answers: HeldoutAnswers) -> None:
+    """Write answers into a policy's folder, as a whole or not at all; raises `CheckpointError` when it can't."""
+    partial = folder / f".{ANSWERS_FILE}-{new_id()}"
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(asdict(answers), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, folder / ANSWERS_FILE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{folder / ANSWERS_FILE}: can't be written ({error}): check the disk's space") from error
+
+
+def read_answers(folder: Path) -> HeldoutAnswers:
+    """Read a policy's held-out answers; raises `CheckpointError` when they are missing or out of form."""
+    path = folder / ANSWERS_FILE
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        answers = HeldoutAnswers(
+            actions=tuple(fields["actions"]),
+            probabilities=tuple(tuple(float(p) for p in row) for row in fields["probabilities"]),
+            labels=tuple(int(label) for label in fields["labels"]),
+            episodes=tuple(str(name) for name in fields["episodes"]),
+            temperature=float(fields["temperature"]),
+            milliseconds=None if fields.get("milliseconds") is None else float(fields["milliseconds"]),
+            judged=None if fields.get("judged") is None else int(fields["judged"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: missing or out of form ({error}): train again, the answers are kept then"
+        ) from error
+    shapes = {len(answers.probabilities), len(answers.labels), len(answers.episodes)}
+    widths = {len(row) for row in answers.probabilities}
+    if len(shapes) != 1 or widths != {len(answers.actions)} or answers.temperature <= 0:
+        raise CheckpointError(f"{path}: its answers do not belong together: train again")
+    return answers

@@ -1,0 +1,123 @@
+"""Whether a policy's probabilities mean what they say, and the temperature that makes them. It judges nothing.
+
+Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599); how well an error can be known: Kumar et
+al. 2019, "Verified Uncertainty Calibration" (arXiv:1909.10155). Probabilities are (n, A), labels (n,).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aegis.promotion.judging.numeric import find_least
+
+BINS = 10
+EQUAL_BINS = 15
+"""Of equal numbers of decisions, for the debiased error"""
+FOLDS = 5
+_DRAWS = 400
+_LEAST_PROBABILITY = 1e-12
+_COLDEST, _HOTTEST = 0.05, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationEstimate:
+    """A calibration error with how well it is known."""
+
+    decisions: int
+    error: float
+    """`calibration_error`"""
+    interval: tuple[float, float]
+    """95% of it, by drawing whole episodes anew (basic bootstrap)"""
+    floor: float
+    """What it would be on average, on as many decisions, did the probabilities mean exactly what they say"""
+    root_mean_square: float
+    """Of the gaps over bins of equal numbers, less what chance adds; 0 where chance would have added more"""
+
+
+def estimate_calibration(
+    probabilities: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int = 0
+) -> CalibrationEstimate:
+    """Return the calibration error of the actions picked, its interval and floor; groups: as `cross_fitted`."""
+    rng = np.random.default_rng(seed)
+    confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    _, own = np.unique(np.asarray(groups), return_inverse=True)
+    rows_of = np.split(np.argsort(own, kind="stable"), np.cumsum(np.bincount(own))[:-1])
+    error = _error(confidences, right)
+    again = []
+    for _ in range(_DRAWS):
+        rows = np.concatenate([rows_of[place] for place in rng.integers(len(rows_of), size=len(rows_of))])
+        again.append(_error(confidences[rows], right[rows]))
+    low, high = np.clip(2 * error - np.quantile(again, [0.975, 0.025]), 0.0, 1.0)
+    honest = [_error(confidences, rng.random(len(labels)) < confidences) for _ in range(_DRAWS)]
+    return CalibrationEstimate(
+        decisions=len(labels),
+        error=error,
+        interval=(float(low), float(high)),
+        floor=float(np.mean(honest)),
+        root_mean_square=_debiased_error(confidences, right),
+    )
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error of the actions picked, over ten bins of equal width.
+
+    Measured on few decisions it is too high, by what chance puts into each bin.
+    """
+    return _error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+def _error(confidences: np.ndarray, right: np.ndarray) -> float:
+    bins = np.minimum((confidences * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=confidences - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _debiased_error(confidences: np.ndarray, right: np.ndarray) -> float:
+    """Return Kumar's debiased root mean square error: a bin's squared gap, less the variance of its share of right."""
+    order, total = np.argsort(confidences, kind="stable"), 0.0
+    for rows in np.array_split(order, max(1, min(EQUAL_BINS, len(order) // 2))):
+        share, gap = float(right[rows].mean()), float(confidences[rows].mean() - right[rows].mean())
+        total += len(rows) / len(order) * (gap**2 - share * (1 - share) / max(1, len(rows) - 1))
+    return max(0.0, total) ** 0.5
+
+
+def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the probabilities that a softmax at this temperature gives: above 1 less sure, the order the same."""
+    logits = np.log(np.clip(probabilities, _LEAST_PROBABILITY, 1.0)) / temperature
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature under which the labels are most probable, from 0.05 to 20."""
+
+    def loss(logarithm: float) -> float:
+        scaled = with_temperature(probabilities, math.exp(logarithm))
+        picked = scaled[np.arange(len(labels)), labels]
+        return float(-np.log(np.clip(picked, _LEAST_PROBABILITY, 1.0)).mean())
+
+    return math.exp(find_least(loss, math.log(_COLDEST), math.log(_HOTTEST)))
+
+
+def cross_fitted(
+    probabilities: np.ndarray, labels: np.ndarray, groups: Sequence[str], folds: int = FOLDS
+) -> np.ndarray:
+    """Return calibrated probabilities, each by a temperature fitted on other groups' decisions than its own.
+
+    groups: one name for each decision (its episode), never on both sides. With a single group nothing can be fitted
+    elsewhere, and the probabilities come back as they are.
+    """
+    names = list(dict.fromkeys(groups))
+    fold_of = {name: place % folds for place, name in enumerate(names)}
+    own = np.array([fold_of[name] for name in groups])
+    calibrated = np.array(probabilities, dtype=float)
+    for fold in range(folds):
+        here = own == fold
+        if here.any() and not here.all():
+            temperature = fit_temperature(probabilities[~here], labels[~here])
+            calibrated[here] = with_temperature(probabilities[here], temperature)
+    return calibrated

@@ -1,0 +1,140 @@
+"""The gate: whether a candidate has proved itself on held-out decisions, with its reasons. It switches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from aegis.config import GateConfig
+
+if TYPE_CHECKING:
+    from aegis.promotion.judging.metrics import Agreement  # scikit-learn with it, which a verdict is read without
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One of the gate's rules, as it came out."""
+
+    code: str
+    """`threshold`, `commonest_action`, `chance`, `every_action`, `calibration` or `cooling_down`"""
+    passed: bool
+    text: str
+    """What was measured, in one sentence"""
+    measured: float | None = None
+    bound: float | None = None
+    """What it was held against; None where nothing is demanded"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's answer."""
+
+    rules: tuple[Rule, ...]
+    advice: tuple[str, ...]
+    """What would help, when it did not pass"""
+
+    @property
+    def passed(self) -> bool:
+        return all(rule.passed for rule in self.rules)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Every rule with what was measured, one sentence each, the broken ones first."""
+        return tuple(rule.text for rule in _broken_first(self.rules))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The reasons as they are shown, each with a mark: ✓ for a rule that is kept, ✗ for a broken one."""
+        return mark_rules(self.to_record()["rules"])
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+            "rules": [asdict(rule) for rule in self.rules],
+            "advice": list(self.advice),
+        }
+
+
+def mark_rules(rules: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the rules of a verdict's record as `Verdict.lines` are; rules out of form are left out."""
+    known = [rule for rule in rules if {"passed", "text"} <= rule.keys()]
+    return tuple(f"{'✓' if rule['passed'] else '✗'} {rule['text']}" for rule in sorted(known, key=_is_kept))
+
+
+def _is_kept(rule: Mapping[str, Any]) -> bool:
+    return bool(rule["passed"])
+
+
+def _broken_first(rules: Sequence[Rule]) -> list[Rule]:
+    return sorted(rules, key=lambda rule: rule.passed)
+
+
+def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) -> Verdict:
+    """Judge a candidate by all rules of the gate; it passes when none of them is broken.
+
+    cooling_decisions: how many more must be recorded before another HRM may take over, after a roll-back.
+    """
+    rules = [
+        _reaches_threshold(agreement, config),
+        _beats(agreement, config, "commonest_action", agreement.majority, "always taking the commonest action"),
+        _beats(agreement, config, "chance", agreement.chance, "the same picks in a random order"),
+        _knows_every_action(agreement, config),
+    ]
+    if agreement.calibration_error is not None:
+        text = describe_calibration(agreement.calibration_error, agreement.calibration_error_raw)
+        rules.append(Rule("calibration", True, text, agreement.calibration_error))
+    if cooling_decisions > 0:
+        text = f"an HRM was rolled back: {cooling_decisions} more decisions before another one may take over"
+        rules.append(Rule("cooling_down", False, text, cooling_decisions, 0.0))
+    verdict = Verdict(tuple(rules), ())
+    return verdict if verdict.passed else Verdict(tuple(rules), _advice(verdict))
+
+
+def describe_calibration(error: float, raw: float | None) -> str:
+    """Return the sentence on the calibration error; raw: the error before the temperature, where it is known."""
+    before = "" if raw is None else f", {raw:.2%} without"
+    return f"calibration error of {error:.2%} with its temperature{before} (reported, not judged)"
+
+
+def _reaches_threshold(agreement: Agreement, config: GateConfig) -> Rule:
+    reaches = agreement.accuracy >= config.threshold
+    points = 100 * (config.threshold - agreement.accuracy)
+    relation = "at least the threshold" if reaches else f"{points:.2f} points below the threshold"
+    text = (
+        f"accuracy {agreement.accuracy:.2%} on {agreement.n} held-out decisions is {relation} of {config.threshold:.2%}"
+    )
+    return Rule("threshold", reaches, text, agreement.accuracy, config.threshold)
+
+
+def _beats(agreement: Agreement, config: GateConfig, code: str, bound: float, what: str) -> Rule:
+    low, _ = agreement.interval
+    relation = "above" if low > bound else "not above"
+    text = f"its {config.confidence:.0%} lower bound of {low:.2%} is {relation} the {bound:.2%} of {what}"
+    return Rule(code, low > bound, text, low, bound)
+
+
+def _knows_every_action(agreement: Agreement, config: GateConfig) -> Rule:
+    least = config.common_share
+    common = {name: found for name, found in agreement.per_action.items() if found.count >= least * agreement.n}
+    never = [name for name, found in common.items() if found.recall == 0]
+    share = f"at least {least:.0%} of the held-out decisions"
+    if never:
+        text = f"it never finds {', '.join(never)}, which the teacher takes in {share}"
+    else:
+        text = f"it finds every action that the teacher takes in {share}"
+    lowest = min((found.recall for found in common.values()), default=None)
+    return Rule("every_action", not never, text, lowest, 0.0)
+
+
+def _advice(verdict: Verdict) -> tuple[str, ...]:
+    broken = {rule.code for rule in verdict.rules if not rule.passed}
+    if broken == {"cooling_down"}:
+        return ("train again after them: `aegis start` does so by itself",)
+    return (
+        "collect more decisions (`aegis collect`), then train again",
+        "train for more epochs (`--epochs`)",
+        "check the data (`aegis check`, with the same --data or --workspace): duplicates, rare actions, bad records",
+    )

@@ -1,0 +1,59 @@
+"""Intervals of shares, of means and of differences of means. They judge nothing."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev, variance
+
+from aegis.promotion.judging.numeric import beta_share, find_root
+
+Interval = tuple[float, float]
+UNBOUNDED: Interval = (-math.inf, math.inf)
+
+
+@functools.lru_cache(maxsize=4096)
+def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return the two-sided interval of a share, Clopper and Pearson's (exact)."""
+    tail, missed = (1 - confidence) / 2, total - count
+    low = find_root(lambda share: beta_share(share, count, missed + 1) - tail, 0.0, 1.0) if count else 0.0
+    high = find_root(lambda share: beta_share(share, missed, count + 1) - tail, 0.0, 1.0) if missed else 0.0
+    return low, 1 - high
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the two-sided interval of a mean, by Student's t; unbounded below two values."""
+    if len(values) < 2:
+        return UNBOUNDED
+    half = _students_half(confidence, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
+
+
+def difference_interval(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the two-sided interval of the difference of two means (Welch 1947); unbounded below two values of each.
+
+    Of values that are all the same it is the difference itself.
+    """
+    if min(len(one), len(other)) < 2:
+        return UNBOUNDED
+    gap = fmean(one) - fmean(other)
+    parts = [variance(values) / len(values) for values in (one, other)]
+    if not sum(parts):
+        return gap, gap
+    degrees = sum(parts) ** 2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (one, other), strict=True))
+    half = _students_half(confidence, degrees) * math.sqrt(sum(parts))
+    return gap - half, gap + half
+
+
+def is_bounded(interval: Interval) -> bool:
+    """Tell whether an interval says anything."""
+    return all(map(math.isfinite, interval))
+
+
+@functools.lru_cache(maxsize=4096)
+def _students_half(confidence: float, degrees: float) -> float:
+    """Return the bound within which Student's t lies with this probability, on either side of 0."""
+    # t^2 / (degrees + t^2) has a beta distribution.
+    share = find_root(lambda x: beta_share(x, 0.5, degrees / 2) - confidence, 0.0, 1.0)
+    return math.sqrt(degrees * share / (1 - share))

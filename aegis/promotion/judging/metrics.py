@@ -1,0 +1,96 @@
+"""A policy's answers beside its teacher's: accuracy, its interval, precision and recall. It judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aegis.promotion.judging.interval import share_interval
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMetrics:
+    """One action: how often the policy is right when it picks it, and how many of the teacher's it finds."""
+
+    precision: float
+    recall: float
+    count: int
+    """Held-out decisions in which the teacher picked it; with none, recall is 0 and means nothing"""
+    predicted: int
+    """Held-out decisions in which the policy picked it; with none, precision is 0 and means nothing"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a policy's decisions agree with its teacher's on held-out decisions."""
+
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    """Of the accuracy, two-sided, Clopper-Pearson (exact)"""
+    majority: float
+    """Accuracy of always taking the action that is commonest in training"""
+    per_action: dict[str, ActionMetrics]
+    chance: float = 0.0
+    """Accuracy expected of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
+    calibration_error: float | None = None
+    """Expected difference between the probability of the action picked and being right, with the fitted temperature;
+    None: not measured"""
+    calibration_error_raw: float | None = None
+    """The same of the policy's own probabilities, without the temperature"""
+
+
+def measure_agreement(
+    predicted: Sequence[int],
+    labels: Sequence[int],
+    train_labels: Sequence[int],
+    names: Sequence[str],
+    confidence: float = 0.95,
+    calibration_errors: tuple[float | None, float | None] = (None, None),
+) -> Agreement:
+    """Measure predictions against the teacher's choices, both as places in the action list.
+
+    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` when
+    there are no held-out labels or the lengths differ.
+    """
+    if len(predicted) != len(labels) or not len(labels):
+        raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
+    commonest = int(np.bincount(train_labels, minlength=len(names)).argmax())
+    pairs = np.asarray(labels) * len(names) + np.asarray(predicted)
+    confusion = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
+    return agreement_of(confusion, commonest, names, confidence, calibration_errors)
+
+
+def agreement_of(
+    confusion: np.ndarray,
+    commonest: int,
+    names: Sequence[str],
+    confidence: float = 0.95,
+    calibration_errors: tuple[float | None, float | None] = (None, None),
+) -> Agreement:
+    """Return the agreement of counted answers: (A, A), the teacher's actions in rows and the policy's in columns.
+
+    commonest: place of the action that is commonest in training.
+    """
+    total, found = int(confusion.sum()), np.diagonal(confusion)
+    counts, picked = confusion.sum(axis=1), confusion.sum(axis=0)
+    return Agreement(
+        n=total,
+        accuracy=int(found.sum()) / total,
+        interval=share_interval(int(found.sum()), total, confidence),
+        majority=float(counts[commonest]) / total,
+        per_action={
+            name: ActionMetrics(
+                precision=float(found[place] / max(1, picked[place])),
+                recall=float(found[place] / max(1, counts[place])),
+                count=int(counts[place]),
+                predicted=int(picked[place]),
+            )
+            for place, name in enumerate(names)
+        },
+        chance=float(counts @ picked) / total**2,
+        calibration_error=calibration_errors[1],
+        calibration_error_raw=calibration_errors[0],
+    )

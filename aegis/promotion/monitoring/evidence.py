@@ -1,0 +1,83 @@
+"""Evidence that a share has fallen, valid however often one looks: a bet against it. It decides and records nothing.
+
+Testing by betting as in Waudby-Smith and Ramdas 2023, "Estimating means of bounded random variables by betting"
+(arXiv:2010.09686): capital that can't be expected to grow while the share is at least its reference reaches 1/alpha
+with probability alpha at most, ever (Ville 1939). That a fall may begin at any time, and go to any depth, is met by
+dividing the first capital among bets that begin later and among depths (cf. e-detectors, Shin et al. 2022,
+arXiv:2203.03532).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aegis.promotion.judging.numeric import find_root, log_beta
+
+DROPS = (0.1, 0.2, 0.3, 0.45)
+"""Depths of a fall that are bet on, in equal parts"""
+_LATER = 50.0
+"""The larger, the more of the capital is kept for falls that begin after as many looks"""
+_LEAST_SHARE = 0.02
+
+
+class FallDetector:
+    """Bets that a share has fallen below its reference, for any number of runs at once; every look is one outcome.
+
+    reference: the share that is promised, in (0, 1).
+    """
+
+    def __init__(self, reference: float, runs: int = 1) -> None:
+        if not 0 < reference < 1:
+            raise ValueError(f"the reference must lie between 0 and 1, not {reference}")
+        fallen = np.maximum([reference - drop for drop in DROPS], _LEAST_SHARE * reference)
+        self.reference = reference
+        self._if_right = fallen / reference  # (J,)
+        self._if_wrong = (1 - fallen) / (1 - reference)
+        self.looks = np.zeros(runs, dtype=int)
+        self.capital = np.zeros((runs, len(DROPS)))
+        """Of the bets that have begun"""
+        self.recent = np.ones((runs, len(DROPS)))
+        """Growth since the moment from which it is largest (CUSUM): quick, and no proof"""
+
+    def look(self, right: np.ndarray, looking: np.ndarray | None = None) -> None:
+        """Take one outcome for each run; looking: the runs that have one, all by default."""
+        looking = np.ones(len(self.looks), dtype=bool) if looking is None else looking
+        growth = np.where(np.asarray(right, dtype=bool)[:, None], self._if_right, self._if_wrong)
+        begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1))
+        bets = (self.capital + begins[:, None] / len(DROPS)) * growth
+        self.capital = np.where(looking[:, None], bets, self.capital)
+        self.recent = np.where(looking[:, None], np.maximum(self.recent, 1.0) * growth, self.recent)
+        self.looks = self.looks + looking
+
+    @property
+    def evidence(self) -> np.ndarray:
+        """The capital, 1 at first: its inverse bounds the probability of ever seeing so much without a fall. (runs,)"""
+        return np.asarray(self.capital.sum(axis=1) + _LATER / (self.looks + _LATER))
+
+    @property
+    def suspicion(self) -> np.ndarray:
+        """How well a fall explains the latest looks: good for looking closer, not for a verdict. (runs,)"""
+        return np.asarray(self.recent.max(axis=1))
+
+
+def confidence_sequence(right: int, looks: int, alpha: float = 0.05) -> tuple[float, float]:
+    """Return bounds on a share that hold at all times at once, with probability 1 - alpha.
+
+    The shares against which a bet spread evenly over all alternatives (Robbins 1970) has not grown to 1/alpha.
+    """
+    if not looks:
+        return 0.0, 1.0
+
+    def surplus(share: float) -> float:
+        capital = log_beta(right + 1, looks - right + 1)
+        return capital - right * math.log(share) - (looks - right) * math.log1p(-share) + math.log(alpha)
+
+    tiny, found = 1e-9, right / looks
+    inside = min(max(found, tiny), 1 - tiny)
+    if surplus(inside) >= 0:
+        return 0.0, 1.0
+    low = find_root(surplus, tiny, inside) if surplus(tiny) > 0 else 0.0
+    high = find_root(surplus, inside, 1 - tiny) if surplus(1 - tiny) > 0 else 1.0
+    return low, high

@@ -1,0 +1,114 @@
+"""The watch after a switch: whether the HRM still agrees with its teacher as it promised. It asks and switches nothing.
+
+The teacher is asked beside the HRM for a small share of the decisions, for more of them while the latest answers look
+like a fall. How the evidence is weighed says `evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from aegis.config import WatchConfig
+from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
+
+
+class WatchLevel(StrEnum):
+    """What the evidence asks for, in order of gravity."""
+
+    GOOD = "good"
+    WARN = "warn"
+    ROLL_BACK = "roll_back"
+    """To the last good version"""
+    TEACHER = "teacher"
+    """Roll back to the teacher: the agreement lies far below what was promised"""
+
+
+class Watch:
+    """Follows one version's agreement with its teacher, audit by audit.
+
+    promised: the agreement that its held-out decisions vouch for, the lower bound of their interval.
+    """
+
+    def __init__(self, promised: float, config: WatchConfig | None = None) -> None:
+        self.config = config or WatchConfig()
+        self.promised = promised
+        self.audits = 0
+        self.agreed = 0
+        self.warned = False
+        """Whether someone was warned since the evidence was last below what it began with"""
+        self._fall = FallDetector(promised)
+        self._deep = FallDetector(max(promised - self.config.deep_fall, 0.01))
+
+    @property
+    def audit_rate(self) -> float:
+        """The share of the decisions to audit now."""
+        config = self.config
+        suspicious = float(self._fall.suspicion[0]) >= config.suspicion
+        return max(config.audit_rate, config.close_audit_rate) if suspicious else config.audit_rate
+
+    def observe(self, agrees: bool) -> WatchLevel:
+        """Take the outcome of one audit and return what the evidence now asks for."""
+        self.audits += 1
+        self.agreed += agrees
+        for detector in (self._fall, self._deep):
+            detector.look(np.array([agrees]))
+        self.warned = self.warned and float(self._fall.evidence[0]) >= 1
+        return self.level
+
+    @property
+    def level(self) -> WatchLevel:
+        fallen, deep = float(self._fall.evidence[0]), float(self._deep.evidence[0])
+        for_fall, for_deep = thresholds(self.config)
+        if deep >= for_deep:
+            return WatchLevel.TEACHER
+        if fallen >= for_fall:
+            return WatchLevel.ROLL_BACK
+        return WatchLevel.WARN if fallen >= 1 / self.config.warn_alpha else WatchLevel.GOOD
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what the level rests on, as JSON; the interval holds at all times at once."""
+        return {
+            "audits": self.audits,
+            "agreed": self.agreed,
+            "agreement": self.agreed / self.audits if self.audits else None,
+            "interval": list(confidence_sequence(self.agreed, self.audits, self.config.alpha)),
+            "promised": self.promised,
+            "evidence": float(self._fall.evidence[0]),
+            "evidence_needed": thresholds(self.config)[0],
+            "evidence_of_deep_fall": float(self._deep.evidence[0]),
+            "audit_rate": self.audit_rate,
+            "level": self.level.value,
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the state as JSON, to go on from after a restart."""
+        bets = {
+            name: {"capital": detector.capital[0].tolist(), "recent": detector.recent[0].tolist()}
+            for name, detector in (("fall", self._fall), ("deep", self._deep))
+        }
+        return {"promised": self.promised, "audits": self.audits, "agreed": self.agreed, "warned": self.warned, **bets}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], config: WatchConfig | None = None) -> Watch:
+        """Go on from a state; raises `KeyError`, `TypeError` or `ValueError` for one out of form."""
+        watch = cls(float(record["promised"]), config)
+        watch.audits, watch.agreed = int(record["audits"]), int(record["agreed"])
+        watch.warned = bool(record["warned"])
+        for name, detector in (("fall", watch._fall), ("deep", watch._deep)):
+            shape = detector.capital.shape
+            detector.looks[:] = watch.audits
+            detector.capital = np.array(record[name]["capital"], dtype=float).reshape(shape)
+            detector.recent = np.array(record[name]["recent"], dtype=float).reshape(shape)
+        return watch
+
+
+def thresholds(config: WatchConfig) -> tuple[float, float]:
+    """Return the evidence at which one rolls back to the last good version, and to the teacher.
+
+    Together they are reached without a fall with probability `alpha` at most: four fifths and one fifth of it.
+    """
+    return 1 / (0.8 * config.alpha), 1 / (0.2 * config.alpha)

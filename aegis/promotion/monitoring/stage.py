@@ -1,0 +1,91 @@
+"""Whether a candidate has proved itself in a stage before the switch, from its live decisions. It moves nothing.
+
+Its agreement with the teacher is followed by the same bet as after the switch (`monitor`), so that a candidate that has
+fallen far below its promise is refused at any time; at the end of the stage it must reach the gate's threshold, and not
+lie surely below its promise. Rewards are compared where both decided, by the draw of a canary (Welch's 99% interval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aegis.promotion.judging.interval import difference_interval, share_interval
+from aegis.promotion.monitoring.monitor import Watch, WatchLevel
+
+LEAST_REWARDS = 10
+"""Fewer rewards than this of either are not compared"""
+_REWARD_CONFIDENCE = 0.99
+"""Of the interval: beside the agreement, a second ground to refuse must seldom hold by chance"""
+
+
+@dataclass(frozen=True, slots=True)
+class StageVerdict:
+    """What a stage's figures say so far."""
+
+    over: bool
+    passed: bool
+    reason: str
+    evidence: dict[str, Any]
+
+
+def judge_stage(
+    watch: Watch,
+    wanted: int,
+    threshold: float,
+    rewards: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> StageVerdict:
+    """Judge a stage: over after `wanted` compared decisions, or at once where the candidate has surely fallen.
+
+    threshold: least agreement. rewards: the candidate's and the teacher's, where both decided.
+    """
+    evidence = watch.evidence() | {"wanted": wanted, "threshold": threshold}
+    fallen = watch.level in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER)
+    if watch.audits < wanted and not fallen:
+        return StageVerdict(False, False, describe_trial(watch, wanted), evidence)
+    share = watch.agreed / max(1, watch.audits)
+    low, high = share_interval(watch.agreed, watch.audits)
+    evidence |= {"interval": [low, high]}
+    counted = f"{watch.agreed} of {watch.audits} decisions ({share:.1%}, 95% {low:.1%} to {high:.1%})"
+    said = f"agreed with the teacher in {counted}"
+    if fallen or high < watch.promised:
+        return StageVerdict(True, False, f"{said}: surely less than the {watch.promised:.1%} promised", evidence)
+    if share < threshold:
+        return StageVerdict(True, False, f"{said}: below the threshold of {threshold:.0%}", evidence)
+    compared = compare_rewards(*rewards) if rewards is not None else None
+    if compared is None:
+        return StageVerdict(True, True, said, evidence)
+    evidence |= {"rewards": compared}
+    own, other, (least, most) = compared["candidate"], compared["teacher"], compared["difference"]
+    told = f"{said}; mean reward {own:+.2f} beside the teacher's {other:+.2f} (difference {least:+.2f} to {most:+.2f})"
+    if most < 0:
+        return StageVerdict(True, False, f"{told}: surely less", evidence)
+    return StageVerdict(True, True, told, evidence)
+
+
+def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dict[str, Any] | None:
+    """Return both means and the 99% interval of their difference (Welch 1947); None where there are too few."""
+    if min(len(candidate), len(teacher)) < LEAST_REWARDS:
+        return None
+    own, other = float(np.mean(candidate)), float(np.mean(teacher))
+    return {
+        "candidate": own,
+        "teacher": other,
+        "decisions": [len(candidate), len(teacher)],
+        "difference": list(difference_interval(candidate, teacher, _REWARD_CONFIDENCE)),
+    }
+
+
+def describe_trial(watch: Watch, wanted: int) -> str:
+    """Return where a stage stands, in a few words."""
+    if not watch.audits:
+        return f"0 of {wanted} decisions compared, at least {watch.promised:.1%} promised"
+    low, high = share_interval(watch.agreed, watch.audits)
+    share = watch.agreed / watch.audits
+    return (
+        f"{watch.audits} of {wanted} decisions compared, agrees in {share:.1%} (95% {low:.1%} to {high:.1%}),"
+        f" at least {watch.promised:.1%} promised"
+    )

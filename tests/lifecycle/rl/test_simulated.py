@@ -1,0 +1,125 @@
+"""Phase 4 in simulated worlds, by a small HRM that searches, where idling pays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aegis.agent import RESEARCH_ACTIONS, Worlds
+from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
+from aegis.errors import ConfigError
+from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
+from aegis.lifecycle import improve, open_store
+from aegis.lifecycle.rl.measurement import measure
+from aegis.lifecycle.rl.pace import Pace
+from aegis.promotion import ModelRegistry
+from aegis.store import ImprovementLog
+
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
+IDLING_PAYS = AgentConfig(rewards={"idle": 1.0, "per_item": -1.0})
+FAST = ReinforceConfig(
+    window=10, passes=3, learning_rate=3e-3, temperature=1.0, discount=0.0, kl=0.0, kl_bound=0.2, bf16=False
+)
+
+
+@pytest.fixture
+def serving(workspace):
+    with open_store(workspace) as store:
+        torch.manual_seed(0)
+        ModelRegistry(store, workspace).promote(HRMPolicy(HRM(TINY), StateCodec(64), RESEARCH_ACTIONS).save_as)
+        yield store
+
+
+def test_it_learns_what_pays_and_what_earns_surely_more_serves(workspace, serving, make_search):
+    stages = []
+    found = improve(
+        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=15, lived=0, agent=IDLING_PAYS,
+        tick=lambda stage, done, result: stages.append((stage, done)),
+    )  # fmt: skip
+    assert found.measured_after.mean > found.measured_before.mean
+    assert sum(done for stage, done in stages if stage == "learning") == 150
+    assert {stage for stage, _ in stages} == {"before", "learning", "after"}
+    registry = ModelRegistry(serving, workspace)
+    assert found.gain[1][0] > 0
+    assert registry.serving().name == found.model == "hrm@2"
+    assert base_of(registry.serving().folder) == registry.base_of("hrm@2") == "hrm@1"
+    version = registry.models()[-1]
+    assert version.promoted_by == "improvement"
+    assert "never learned in" in version.reason
+    assert version.figures["improvement"]["after"]["mean"] == found.measured_after.mean
+    curve = ImprovementLog(serving.database).all("hrm@1")
+    assert len(curve) == found.updates > 8
+    assert curve[-1].learned <= 150
+
+
+def test_what_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
+    config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
+    found = improve(serving, workspace, make_search(), 20, config, worlds=2, world_decisions=4, lived=10)
+    registry = ModelRegistry(serving, workspace)
+    assert found.serving is None
+    assert registry.serving().name == "hrm@1"
+    assert [version.name for version in registry.models()] == ["hrm@1", "hrm@2"]
+    assert found.gain[0] == 0
+
+
+def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
+    with open_store(workspace) as store:
+        with pytest.raises(ConfigError, match="run `aegis train` first"):
+            improve(store, workspace, make_search(), 100)
+        with pytest.raises(ConfigError, match="--decisions: at least --rl-every"):
+            improve(store, workspace, make_search(), 5)
+
+
+def test_the_same_seed_is_the_same_world(make_search):
+    states = []
+    for _ in range(2):
+        with Worlds(make_search(), ["json", "csv"]).begin(7) as world:
+            seen = []
+            for place in (0, 2, 0, 1, 3, 0):
+                situation = world.observe()
+                seen.append(situation.state)
+                world.act(situation, place, (0.25,) * 4, "hrm@0")
+            states.append(seen)
+    assert states[0] == states[1]
+
+
+def test_what_comes_late_is_counted_where_it_belongs(make_search):
+    class Asks:
+        name, parameters = "asks", 0
+
+        def probabilities(self, states, actions):
+            return [(0.0, 1.0, 0.0, 0.0)] * len(states)
+
+    found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
+    assert found.mean < -0.05
+    assert found.actions == {"ask_human": 60}
+
+
+def test_with_a_limit_it_makes_what_fits_and_the_result_does_not_serve(workspace, serving, make_search):
+    clock = iter(range(10**6))  # a second for each look at it
+    pace = Pace(60.0, lambda: next(clock))
+    found = improve(
+        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=200, lived=0, agent=IDLING_PAYS,
+        pace=pace,
+    )  # fmt: skip
+    assert 10 <= found.decisions < 150
+    assert found.updates >= 1
+    assert found.measured_before.decisions == found.measured_after.decisions < 4 * 200
+    assert found.measured_before.decisions % (4 * 20) == 0
+    assert found.serving is None
+    registry = ModelRegistry(serving, workspace)
+    assert registry.serving().name == "hrm@1"
+    assert registry.models()[-1].figures["decisions"] == found.decisions
+
+
+def test_worlds_may_share_a_past_and_differ_in_what_comes(make_search):
+    lived = []
+    worlds = Worlds(make_search(), ["json", "csv", "zlib"], lived=40, on_lived=lived.append)
+    seen = []
+    for seed in (1, 2):
+        with worlds.begin(seed, past=1) as world:
+            known = world.store.database.query("SELECT title FROM knowledge ORDER BY seq")
+            seen.append(([row["title"] for row in known], world.observe().state))
+    assert lived == list(range(1, 41))
+    assert seen[0][0] == seen[1][0] != []
+    assert seen[0][1] != seen[1][1]

@@ -1,0 +1,137 @@
+"""The runner's part in phase 4: what it draws from, the process beside it, and what it tells."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+
+import pytest
+import torch
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
+from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.lifecycle import Runner, open_store, read_standing
+from aegis.lifecycle.rl.reward_comparison import read_state
+from aegis.lifecycle.rl.supervisor import Learning
+from aegis.promotion import ModelRegistry
+from aegis.store import ImprovementLog
+from aegis.testing import ScriptedTeacher
+
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
+CONFIG = ReinforceConfig(learning_rate=1e-3, temperature=1.0, baseline_decisions=10, bf16=False)
+IMPROVER = (sys.executable, "-m", "aegis.cli.main", "improve-next", "--device", "cpu")
+
+
+@pytest.fixture
+def serving(workspace):
+    with open_store(workspace) as store:
+        torch.manual_seed(0)
+        ModelRegistry(store, workspace).promote(HRMPolicy(HRM(TINY), StateCodec(64), RESEARCH_ACTIONS).save_as)
+        store.claim_teacher("scripted", 0, "a rule, no model")
+
+
+@pytest.fixture
+def make_learner(workspace, make_search):
+    def make(reinforce, command=(sys.executable, "-c", "pass"), decisions=30, notify=lambda event: None, interval=0.0):
+        return Runner(
+            workspace,
+            lambda store: ScriptedTeacher(),
+            [sys.executable, "-c", "pass"],
+            RunConfig(interval_seconds=interval, max_decisions=decisions),
+            model=TINY,
+            watch=WatchConfig(audit_rate=0.0),
+            reinforce=reinforce,
+            improver_command=command,
+            make_search=make_search,
+            backend="eager",
+            notify=notify,
+        )
+
+    return make
+
+
+def chosen(workspace):
+    """Return the share of decisions for the most probable action."""
+    with open_store(workspace) as store:
+        decisions = list(store.decisions())
+    answers = [d.probabilities or () for d in decisions]
+    assert all(sum(answer) == pytest.approx(1) for answer in answers)
+    likeliest = [max(range(4), key=answer.__getitem__) for answer in answers]
+    best = [d.actions[place] == d.action.name for d, place in zip(decisions, likeliest, strict=True)]
+    return sum(best) / len(best)
+
+
+def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_is_taken(
+    workspace, serving, make_learner
+):
+    make_learner(None).run()
+    assert chosen(workspace) == 1
+    with open_store(workspace) as store:
+        assert read_state(store) is None
+    make_learner(CONFIG, decisions=60).run()
+    assert chosen(workspace) < 0.9
+    with open_store(workspace) as store:
+        state = read_state(store)
+        assert state.anchor == "hrm@1"
+        assert state.since == 30  # what was not drawn is not learned from
+    make_learner(None, decisions=2).run()
+    with open_store(workspace) as store:
+        assert read_state(store) is None
+
+
+@pytest.mark.long
+def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decisions(workspace, serving, make_learner):
+    events = []
+
+    def notify(event):
+        events.append(event)
+        if event.kind == "decided" and event.fields["policy"] not in ("hrm@1", "hrm@2"):
+            runner.stop()
+
+    runner = make_learner(CONFIG, IMPROVER, 10**6, notify, interval=0.02)
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    thread.join(240)
+    assert not thread.is_alive()
+    kinds = [event.kind for event in events]
+    assert "improving" in kinds
+    improved = [event for event in events if event.kind == "improved"]
+    assert len(improved) >= 1
+    with open_store(workspace) as store:
+        by = [decision.policy for decision in store.decisions()]
+        assert [one.results["fault"] for one in ImprovementLog(store.database).all()][:1] == [""]
+    assert by == sorted(by, key=lambda name: int(name[4:]))  # each version after the one before, none in between
+    assert len(set(by)) >= 2
+    standing = read_standing(workspace)
+    assert standing.phase == 4
+    assert standing.hrm_decisions == len(by)
+
+
+def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace, serving, monkeypatch):
+    monkeypatch.setattr("aegis.lifecycle.rl.supervisor._RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
+    told = []
+    learning = Learning(
+        workspace,
+        (sys.executable, "-c", "raise SystemExit(3)"),
+        CONFIG,
+        0,
+        lambda kind, text, fields: told.append(text),
+    )
+    with open_store(workspace) as store:
+        served = ModelRegistry(store, workspace).serving()
+        for _ in range(6):
+            learning.tend(store, served)
+            if learning._process.is_alive():
+                learning._process._process.wait(120)
+    learning.stop()
+    assert len(told) == 3
+    assert "stands still" in told[-1]
+
+
+def test_settings_reach_the_process_as_they_are(workspace):
+    learning = Learning(workspace, ("improve",), CONFIG, 0, lambda kind, text, fields: None)
+    command = learning._process._command
+    assert ReinforceConfig(**json.loads(command[command.index("--settings") + 1])) == CONFIG

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import sys
+
+from aegis.config import GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
+from aegis.lifecycle import TrainerProcess, open_store
+from aegis.lifecycle.training.scheduler import TrainingSupervisor
+from aegis.promotion import ModelRegistry
+from aegis.store import TrainingLog
+
+
+def save(name, folder):
+    (folder / "weights").write_text(name)
+
+
+def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(workspace, fill):
+    settings = training_settings(TrainingConfig(), GateConfig(cool_down_decisions=30), HRMConfig())
+    fill(120)
+    with open_store(workspace) as store:
+        registry, log = ModelRegistry(store, workspace), TrainingLog(store.database)
+        trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
+        supervisor = TrainingSupervisor(
+            store, workspace, trainer, lambda: dict(settings),
+            RunConfig(collect=100), lambda kind, text, fields: None, lambda store, number: None,
+        )  # fmt: skip
+        registry.promote(save)
+        supervisor.tend(serves=True)
+        assert log.running() is None
+        registry.roll_back(None, "watch", "it agrees less")
+        fill(29, seed=1)
+        supervisor.tend(serves=False)
+        assert log.running() is None
+        fill(1, seed=2)
+        supervisor.tend(serves=False)
+        trainer.stop()
+        record = log.running()
+        assert record is not None
+        assert record.decisions == 150

@@ -1,0 +1,152 @@
+"""A training as the workspace's log has it is carried out once, whatever interrupts it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.errors import AegisError, StoreError
+from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
+from aegis.lifecycle.lock import hold, is_held
+from aegis.promotion import ModelRegistry, read_answers
+from aegis.store import TrainingLog
+from aegis.types import utc_now
+
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+LEARNS = TrainingConfig(epochs=6, learning_rate=3e-3, checkpoint_every_epochs=2)
+
+
+def begin(workspace, training=LEARNS):
+    with open_store(workspace) as store:
+        settings = training_settings(training, GateConfig(), TINY)
+        return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), settings, utc_now())
+
+
+def test_nothing_is_done_where_nothing_is_due(workspace, fill):
+    fill(120)
+    assert carry_out_training(workspace) is None
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint_and_what_passes_serves(workspace, fill, monkeypatch):
+    fill(150)
+    begin(workspace)
+    fill(40, seed=9)  # what came later is not learned from
+    add_epoch = TrainingLog.add_epoch
+
+    def killed(self, training, results, now, trial=""):
+        if results["epoch"] == 4:
+            raise KeyboardInterrupt
+        add_epoch(self, training, results, now, trial)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingLog, "add_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out_training(workspace)
+    assert not is_held(workspace.training_lock)
+    standing = read_standing(workspace)
+    assert (standing.phase, standing.training.epoch, standing.training.checkpoints) == (2, 3, ("epoch-002",))
+    ended = carry_out_training(workspace)
+    assert (ended.status, ended.report["resumed_after"], ended.report["examples"]) == ("switched", 2, 150)
+    assert ended.report["verdict"]["switched"] is True
+    with open_store(workspace) as store:
+        assert [one["epoch"] for one in TrainingLog(store.database).epochs(ended.id)] == [1, 2, 3, 4, 5, 6]
+        assert ModelRegistry(store, workspace).serving().name == "hrm@1"
+    assert read_standing(workspace).phase == 3
+    assert carry_out_training(workspace) is None
+
+
+def test_what_learned_nothing_is_refused_with_its_reasons(workspace, fill):
+    fill(120, learnable=False)
+    begin(workspace, TrainingConfig(epochs=1))
+    ended = carry_out_training(workspace)
+    assert ended.status == "refused"
+    assert "below the threshold" in ended.reason
+    standing = read_standing(workspace)
+    assert (standing.phase, standing.using_hrm, standing.target) == (1, False, 1100)
+
+
+def test_data_that_can_not_be_split_is_a_failed_training_and_no_crash(workspace, fill):
+    fill(120, episode_length=200)
+    begin(workspace)
+    ended = carry_out_training(workspace)
+    assert ended.status == "failed"
+    assert "split by episode" in ended.reason
+
+
+def test_two_trainings_in_one_workspace_are_refused(workspace, fill):
+    fill(120)
+    begin(workspace)
+    with hold(workspace.training_lock, "a training"), pytest.raises(StoreError, match="a training is running"):
+        carry_out_training(workspace)
+
+
+def test_a_lock_ends_with_its_process(workspace):
+    workspace.folder.mkdir()
+    lock = f"filelock.FileLock({str(workspace.training_lock)!r})"
+    code = f"import filelock, sys; lock = {lock}; lock.acquire(); print(1, flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        process.stdout.readline()
+        assert is_held(workspace.training_lock)
+        process.kill()
+    assert not is_held(workspace.training_lock)
+
+
+def test_the_process_ends_with_the_one_that_started_it(workspace):
+    code = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(600)"
+    )
+    trainer = TrainerProcess(workspace, [sys.executable, "-c", code])
+    trainer.start()
+    assert trainer.is_alive()
+    trainer._process.stdin.close()  # as the end of this process would
+    assert trainer._process.wait(120) == 1
+
+
+def test_a_command_that_is_not_there_is_said(workspace):
+    with pytest.raises(AegisError, match="the training can't be started"):
+        TrainerProcess(workspace, ["/no/such/program"]).start()
+
+
+def test_what_was_collected_last_judges_and_the_registry_knows_what_the_hrm_learned_from(workspace, fill):
+    fill(150)
+    begin(workspace)
+    first = carry_out_training(workspace)
+    heldout = first.report["heldout"]
+    assert (heldout["own"], heldout["newer"], heldout["n"], heldout["judged_before"]) == (True, True, 30, 0)
+    assert {rule["code"] for rule in first.report["verdict"]["rules"]} >= {"threshold", "chance", "calibration"}
+    with open_store(workspace) as store:
+        (version,) = ModelRegistry(store, workspace).models()
+    assert (version.figures["decisions"], version.figures["training"], version.promoted_by) == (150, first.id, "gate")
+    assert version.figures["accuracy"] == heldout["accuracy"]
+    answers = read_answers(version.folder)
+    assert len(answers.labels) == 30
+    assert answers.temperature == version.figures["temperature"]
+
+
+def test_a_training_again_is_judged_on_fresh_decisions_as_far_as_there_are(workspace, fill):
+    fill(120, learnable=False)
+    begin(workspace, TrainingConfig(epochs=1))
+    assert carry_out_training(workspace).status == "refused"
+    fill(20, learnable=False, seed=1)
+    begin(workspace, TrainingConfig(epochs=1))
+    heldout = carry_out_training(workspace).report["heldout"]
+    assert (heldout["n"] + heldout["dropped"], heldout["judged_before"]) == (30, 10)
+
+
+def test_after_a_roll_back_nothing_takes_over_until_enough_was_decided(workspace, fill):
+    fill(150)
+    begin(workspace)
+    carry_out_training(workspace)
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).roll_back(None, "watch", "it fell")
+    fill(30, seed=1)
+    begin(workspace)
+    ended = carry_out_training(workspace)
+    assert ended.status == "refused"
+    assert "170 more decisions before another one may take over" in ended.reason
+    with open_store(workspace) as store:
+        assert ModelRegistry(store, workspace).serving() is None

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from aegis.promotion import (
+    bigram_regression_accuracy,
+    gradient_boosting_accuracy,
+    logistic_regression_accuracy,
+    majority_accuracy,
+    ridge_accuracy,
+    sentence_ridge_accuracy,
+)
+from aegis.promotion.judging import baseline
+from aegis.types import Action, Decision
+
+
+@pytest.fixture(autouse=True)
+def encoder(monkeypatch):
+    """Stand in for the sentence encoder with counted words; returns what it was asked to encode."""
+    words = ("question", "person", "nothing", "much")
+    encoded = []
+
+    class Encoder:
+        def encode(self, texts, normalize_embeddings, show_progress_bar):
+            encoded.extend(texts)
+            return [np.array([text.count(word) for word in words], dtype=float) for text in texts]
+
+    known = {}
+    monkeypatch.setattr(baseline, "_sentence_encoder", lambda: (Encoder(), known))
+    return encoded
+
+
+ALL = [
+    logistic_regression_accuracy,
+    bigram_regression_accuracy,
+    ridge_accuracy,
+    gradient_boosting_accuracy,
+    sentence_ridge_accuracy,
+]
+NAMES = ("search", "ask", "idle")
+
+
+def decision(number: int, place: int, probabilities=None, word=None) -> Decision:
+    noise = random.Random(number).choices(["red", "green", "blue", "old", "new"], k=3)
+    state = {"about": word or ("question", "person", "nothing")[place], "noise": noise}
+    return Decision(f"e{number // 10}", number % 10, state, NAMES, Action(NAMES[place]), probabilities, "t")
+
+
+def decisions(start: int, count: int, **fields) -> list[Decision]:
+    return [
+        decision(number, random.Random(-number - 1).randrange(3), **fields) for number in range(start, start + count)
+    ]
+
+
+@pytest.mark.parametrize("accuracy", ALL)
+def test_what_one_word_decides_is_learned(accuracy):
+    assert accuracy(decisions(0, 120), decisions(120, 40)) == 1.0
+
+
+@pytest.mark.parametrize("accuracy", ALL)
+def test_what_nothing_decides_is_not(accuracy):
+    assert 0.05 < accuracy(decisions(0, 120, word="same"), decisions(120, 60, word="same")) < 0.65
+
+
+def test_ridge_learns_the_probabilities_where_they_are_recorded():
+    # The choices say `search`; the probabilities say that `idle` is right wherever nothing is to be done.
+    learned_from = [
+        decision(n, 0, (0.1, 0.1, 0.8) if n % 2 else (0.8, 0.1, 0.1), "nothing" if n % 2 else "much") for n in range(60)
+    ]
+    heldout = [decision(1000 + n, 2 if n % 2 else 0, None, "nothing" if n % 2 else "much") for n in range(20)]
+    assert ridge_accuracy(learned_from, heldout) == 1.0
+    assert logistic_regression_accuracy(learned_from, heldout) == 0.5
+
+
+def test_a_single_action_in_training_is_always_taken():
+    heldout = [decision(100, 0), decision(101, 0), decision(102, 1), decision(103, 2)]
+    for accuracy in ALL:
+        assert accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
+
+
+def test_certain_probabilities_are_no_infinite_targets():
+    certain = [decision(n, n % 3, tuple(float(place == n % 3) for place in range(3))) for n in range(60)]
+    assert ridge_accuracy(certain, certain) == 1.0
+
+
+def test_trees_read_numbers_nested_fields_and_what_a_list_begins_with():
+    def make(n: int, state: dict, place: int) -> Decision:
+        return Decision(f"e{n // 10}", n % 10, state, NAMES, Action(NAMES[place]), None, "t")
+
+    deep = [make(n, {"waiting": {"answers": n % 7}}, int(n % 7 > 3)) for n in range(210)]
+    assert gradient_boosting_accuracy(deep[:140], deep[140:]) == 1.0
+    kinds = [make(n, {"options": [("ask: " if n % 2 else "idle: ") + str(n)]}, n % 2) for n in range(200)]
+    assert gradient_boosting_accuracy(kinds[:140], kinds[140:]) == 1.0
+
+
+def test_a_state_is_encoded_once_however_many_splits_it_is_in(encoder):
+    sentence_ridge_accuracy(decisions(0, 60), decisions(60, 20))
+    sentence_ridge_accuracy(decisions(20, 60), decisions(0, 20))
+    assert len(encoder) == len(set(encoder))
+
+
+def test_the_commonest_action_of_training_is_what_counts():
+    train = [decision(number, 2 if number % 3 else 0) for number in range(30)]
+    heldout = [decision(100, 0), decision(101, 0), decision(102, 0), decision(103, 2)]
+    assert majority_accuracy(train, heldout) == 0.25
+
+
+def test_trees_leave_out_what_no_leaf_could_hold():
+    train = [decision(number, int(number % 4 == 0)) for number in range(19)]
+    assert gradient_boosting_accuracy(train, train) == majority_accuracy(train, train)

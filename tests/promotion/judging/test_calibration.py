@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from aegis.errors import CheckpointError
+from aegis.promotion import keep_answers, read_answers, write_answers
+from aegis.promotion.judging.answers import MOST_KEPT
+from aegis.promotion.judging.calibration import (
+    calibration_error,
+    cross_fitted,
+    estimate_calibration,
+    fit_temperature,
+    with_temperature,
+)
+
+NAMES = ("a", "b", "c")
+
+
+def draw(count: int, temperature: float, seed: int = 0):
+    """Return probabilities that are too sure (below 1) or too unsure (above 1), and labels drawn from the true ones."""
+    rng = np.random.default_rng(seed)
+    true = rng.dirichlet([0.5, 0.5, 0.5], count)
+    labels = np.array([rng.choice(3, p=row) for row in true])
+    return with_temperature(true, temperature), labels
+
+
+def keep(probabilities, labels, **fields):
+    episodes = [f"e{n // 10}" for n in range(len(labels))]
+    return keep_answers(probabilities.tolist(), labels.tolist(), episodes, NAMES, **fields)
+
+
+def test_the_calibration_error_is_that_of_hand():
+    #                      0.95: right, wrong              0.65: right
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.35, 0.65]])
+    assert calibration_error(probabilities, np.array([0, 1, 1])) == pytest.approx((2 * 0.45 + 0.35) / 3)
+
+
+def test_certain_and_right_has_no_error():
+    assert calibration_error(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])) == 0
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_the_temperature_that_was_put_on_is_found_and_taken_off(temperature):
+    probabilities, labels = draw(3000, temperature)
+    assert fit_temperature(probabilities, labels) == pytest.approx(1 / temperature, rel=0.1)
+    calibrated = cross_fitted(probabilities, labels, [str(n // 10) for n in range(len(labels))])
+    assert calibration_error(calibrated, labels) < 0.03
+    assert (calibrated.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+    assert calibrated.sum(axis=1) == pytest.approx(1)
+
+
+def test_no_decision_is_calibrated_by_its_own_episode():
+    probabilities, labels = draw(200, 0.5)
+    groups = [str(n // 40) for n in range(200)]
+    before = cross_fitted(probabilities, labels, groups)
+    others = labels.copy()
+    others[:40] = (labels[:40] + 1) % 3  # the first episode's labels, all otherwise
+    after = cross_fitted(probabilities, others, groups)
+    assert (before[:40] == after[:40]).all()
+    assert not np.allclose(before[40:], after[40:])
+
+
+def test_a_single_episode_is_left_as_it_is():
+    probabilities, labels = draw(50, 0.5)
+    assert (cross_fitted(probabilities, labels, ["only"] * 50) == probabilities).all()
+
+
+def test_certain_answers_survive_a_temperature():
+    assert with_temperature(np.array([[1.0, 0.0]]), 2.0).sum() == pytest.approx(1)
+
+
+def test_answers_are_kept_and_read_back(tmp_path):
+    probabilities, labels = draw(300, 0.4)
+    answers = keep(probabilities, labels, milliseconds=2.5)
+    write_answers(tmp_path, answers)
+    assert read_answers(tmp_path) == answers
+    assert [path.name for path in tmp_path.iterdir()] == ["heldout.json"]
+    before, after = answers.errors()
+    assert after < before / 2
+
+
+@pytest.mark.parametrize("change", [{"labels": [0]}, {"temperature": 0}, {"actions": ["a"]}, {"probabilities": None}])
+def test_answers_out_of_form_are_said(tmp_path, change):
+    probabilities, labels = draw(20, 1.0)
+    write_answers(tmp_path, keep(probabilities, labels))
+    path = tmp_path / "heldout.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=r"heldout\.json: .*train again"):
+        read_answers(tmp_path)
+
+
+def test_missing_answers_are_said(tmp_path):
+    with pytest.raises(CheckpointError, match="missing or out of form"):
+        read_answers(tmp_path)
+
+
+def test_an_honest_policy_measures_the_floor_and_less_once_debiased():
+    episodes = [str(n // 20) for n in range(220)]
+    drawn = [draw(220, 1.0, seed) for seed in range(20)]
+    found = [estimate_calibration(probabilities, labels, episodes) for probabilities, labels in drawn]
+    assert np.mean([one.error for one in found]) == pytest.approx(np.mean([one.floor for one in found]), abs=0.01)
+    assert np.mean([one.floor for one in found]) > 0.04
+    assert np.median([one.root_mean_square for one in found]) < 0.04
+    assert np.mean([one.interval[0] <= one.floor for one in found]) > 0.7
+
+
+def test_a_policy_that_is_too_sure_is_told_from_chance():
+    probabilities, labels = draw(2000, 0.3)
+    found = estimate_calibration(probabilities, labels, [str(n // 20) for n in range(2000)])
+    assert found.interval[0] > 3 * found.floor
+    assert found.interval[0] <= found.error <= found.interval[1]
+    assert found.root_mean_square > found.error
+
+
+def test_of_many_answers_some_are_kept_and_the_temperature_is_that_of_all(tmp_path):
+    probabilities, labels = draw(MOST_KEPT + 5000, 0.5)
+    answers = keep(probabilities, labels)
+    assert (len(answers.labels), answers.judged) == (MOST_KEPT, MOST_KEPT + 5000)
+    assert answers.temperature == fit_temperature(probabilities, labels)
+    assert answers.episodes[-1] == f"e{(MOST_KEPT + 5000) // 10 - 1}"
+    write_answers(tmp_path, answers)
+    assert (tmp_path / "heldout.json").stat().st_size < 1_000_000
+    assert read_answers(tmp_path) == answers

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from aegis.config import WatchConfig
+from aegis.promotion import Watch
+from aegis.promotion.monitoring.stage import compare_rewards, describe_trial, judge_stage
+
+
+def watched(right: int, wrong: int, promised: float = 0.796) -> Watch:
+    watch = Watch(promised, WatchConfig(audit_rate=1.0))
+    outcomes = [True] * right + [False] * wrong
+    random.Random(0).shuffle(outcomes)
+    for agrees in outcomes:
+        watch.observe(agrees)
+    return watch
+
+
+def test_a_stage_goes_on_until_as_many_decisions_are_compared():
+    verdict = judge_stage(watched(8, 2), 50, 0.7)
+    assert not verdict.over
+    assert "10 of 50 decisions compared, agrees in 80.0%" in verdict.reason
+
+
+def test_a_candidate_that_agrees_as_it_promised_passes_with_its_figures():
+    verdict = judge_stage(watched(43, 7), 50, 0.7)
+    assert (verdict.over, verdict.passed) == (True, True)
+    assert "agreed with the teacher in 43 of 50 decisions (86.0%, 95% 73.3% to 94.2%)" in verdict.reason
+    assert verdict.evidence["agreed"] == 43
+
+
+def test_one_below_the_threshold_is_refused():
+    verdict = judge_stage(watched(34, 16), 50, 0.7)
+    assert (verdict.over, verdict.passed) == (True, False)
+    assert "below the threshold of 70%" in verdict.reason
+
+
+def test_one_surely_below_its_promise_is_refused_though_it_reaches_the_threshold():
+    verdict = judge_stage(watched(146, 54, promised=0.86), 200, 0.7)
+    assert not verdict.passed
+    assert "surely less than the 86.0% promised" in verdict.reason
+
+
+def test_one_that_has_fallen_is_refused_before_the_end():
+    verdict = judge_stage(watched(0, 25), 500, 0.7)
+    assert (verdict.over, verdict.passed) == (True, False)
+    assert "0 of 25" in verdict.reason
+
+
+def test_a_candidate_whose_rewards_are_surely_less_is_refused_and_one_with_as_many_passes():
+    draw = random.Random(0)
+    teacher = [draw.gauss(1.0, 0.5) for _ in range(200)]
+    less, same = ([draw.gauss(mean, 0.5) for _ in range(60)] for mean in (0.3, 1.0))
+    refused = judge_stage(watched(45, 5), 50, 0.7, (less, teacher))
+    assert not refused.passed
+    assert "surely less" in refused.reason
+    passed = judge_stage(watched(45, 5), 50, 0.7, (same, teacher))
+    assert passed.passed
+    assert "mean reward" in passed.reason
+    assert passed.evidence["rewards"]["decisions"] == [60, 200]
+
+
+def test_few_rewards_and_constant_ones_are_no_ground():
+    assert compare_rewards([1.0] * 3, [1.0] * 100) is None
+    same = compare_rewards([1.0] * 30, [1.0] * 100)
+    assert same is not None
+    assert same["difference"] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("wanted", [20, 100])
+def test_before_the_first_one_it_says_how_many_are_wanted(wanted):
+    assert describe_trial(watched(0, 0), wanted) == f"0 of {wanted} decisions compared, at least 79.6% promised"
