@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from aegis.config import TrainingConfig
 from aegis.hrm import HRM, Carry, SegmentOutput
 from aegis.training.data.dataset import Examples
-from aegis.training.optimizer import HRMOptimizer, Replica
+from aegis.training.optimizer import HRMOptimizer
+from aegis.training.replica import Replica
 from aegis.training.team import Team
 
 T = TypeVar("T")

@@ -1,101 +1,32 @@
 """The HRM's optimizer: AdamW, and for the two tables of which a step reads few rows, Adam on those rows alone.
 
-A row of the token embedding or of the output projection that a step does not read is left as it is, moments and all
-("lazy" Adam, as `torch.optim.SparseAdam` has it): a step costs the same however many rows there are.
-
 All other parameters lie in a few flat tensors, so that a step is a few operations instead of some for each of 70
 parameters. With bfloat16, the model's matrices are bfloat16 copies of float32 weights that are kept here: converted
-once in a step, where autocast would convert them at each use. torch's functional AdamW does the arithmetic; its
-classes import torch._dynamo, which takes seconds and 70 MB.
+once in a step, where autocast would convert them at each use.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-import mmap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim.adamw import adamw
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM
-from aegis.hrm.fused import Bags, Contributions, GradientSum
+from aegis.hrm.fused import GradientSum
 from aegis.hrm.layers import Block
+from aegis.training.adam import MOMENTS, take_step
+from aegis.training.replica import TABLES, Replica
+from aegis.training.table import Table
 from aegis.training.team import Team
 
-_BETAS = (0.9, 0.95)
-_EPSILON = 1e-8
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-_TABLES = ("token_embedding.weight", "output.weight")
 _PIECE = 1 << 19
 """Numbers of a flat tensor that are moved as one piece of work"""
-_ROWS = 1 << 9
-"""Rows of a table that are moved as one piece of work"""
-
-
-class Replica:
-    """A model that computes gradients with weights that it shares with the model that is trained."""
-
-    def __init__(
-        self,
-        model: HRM,
-        blocks: Mapping[str, GradientSum],
-        others: tuple[Sequence[str], GradientSum],
-        tables: Sequence[_Table],
-    ) -> None:
-        """blocks: takes the gradients of each fused block, by its name. others: takes those of the parameters named."""
-        self._model = model
-        self._blocks: list[tuple[list[Contributions], GradientSum]] = []
-        for name, gradients in blocks.items():
-            block = model.get_submodule(name)
-            assert isinstance(block, Block)
-            block.sink = []
-            self._blocks.append((block.sink, gradients))
-        if blocks:
-            model.row_sink = []
-        names, self._sum_of_others = others
-        self._others = [model.get_parameter(name) for name in names]
-        self._tables = [(model.get_parameter(name), table) for name, table in zip(_TABLES, tables, strict=True)]
-
-    @property
-    def model(self) -> HRM:
-        """The model that computes."""
-        return self._model
-
-    def take(self, turn: int) -> list[Callable[[], None]]:
-        """Hand over the gradients of a backward pass; return the work that adds them up, for any thread to do.
-
-        turn: the place of the pass in the sums of a step, counted from 0.
-        """
-        work = []
-        for sink, gradients in self._blocks:
-            gradients.offer(turn, sink.copy())
-            sink.clear()
-            work.append(gradients.add_up)
-        whole: list[Tensor | None] = [torch.zeros(()) if one.grad is None else one.grad for one in self._others]
-        self._sum_of_others.offer(turn, [(whole, [], [])])
-        for (table, gathered), bags in zip(self._tables, (self._model.row_sink or [], []), strict=True):
-            if table.grad is not None:
-                ids = table.grad._indices()[0][:, None]
-                bags = [*bags, (ids, torch.ones_like(ids, dtype=torch.bool), table.grad._values())]
-            gathered.offer(turn, list(bags))
-        self.clear()
-        return [*work, self._sum_of_others.add_up]
-
-    def clear(self) -> None:
-        """Forget what no one has taken."""
-        self._model.zero_grad(set_to_none=True)
-        if self._model.row_sink is not None:
-            self._model.row_sink.clear()
-        for sink, _ in self._blocks:
-            sink.clear()
 
 
 class HRMOptimizer:
@@ -109,9 +40,7 @@ class HRMOptimizer:
         self._model = model
         self._clip = config.gradient_clip
         factors = (config.embedding_rate_factor, 1.0)
-        self._tables = [
-            _Table(model.get_parameter(name), factor) for name, factor in zip(_TABLES, factors, strict=True)
-        ]
+        self._tables = [Table(model.get_parameter(name), factor) for name, factor in zip(TABLES, factors, strict=True)]
         linear = {p for module in model.modules() if isinstance(module, nn.Linear) for p in module.parameters()}
         linear.discard(model.output.bias)  # read by rows, as its table is
         decayed: dict[str, nn.Parameter] = {}
@@ -119,7 +48,7 @@ class HRMOptimizer:
         kept: dict[str, nn.Parameter] = {}
         halting = {f"halting.{name}": parameter for name, parameter in model.halting.named_parameters()}
         for name, parameter in model.named_parameters():
-            if name in _TABLES or name in halting:
+            if name in TABLES or name in halting:
                 continue
             if parameter.dim() == 2 and ".blocks." in name:
                 decayed[name] = parameter
@@ -241,7 +170,7 @@ class HRMOptimizer:
                         raise ValueError(f"{tuple(given.shape)} in place of {tuple(value.shape)}")
                     value.copy_(given)
             for number, table in enumerate(self._tables):
-                table.load({name: tensors[f"rows.{number}.{name}"] for name in (*_MOMENTS, "ids", "step")})
+                table.load({name: tensors[f"rows.{number}.{name}"] for name in (*MOMENTS, "ids", "step")})
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
             raise CheckpointError(f"the optimizer's state does not fit the model ({error}): train anew") from error
 
@@ -261,7 +190,7 @@ class ParameterGroup:
         for parameter, view in zip(self._parameters, self._split(shared), strict=True):
             parameter.data = view
         self.gradient = torch.zeros_like(self._flat)
-        self.state = {name: torch.zeros_like(self._flat) for name in _MOMENTS}
+        self.state = {name: torch.zeros_like(self._flat) for name in MOMENTS}
         self.state["step"] = torch.zeros((), device=self._flat.device)
 
     def _split(self, flat: Tensor) -> list[Tensor]:
@@ -305,109 +234,8 @@ class ParameterGroup:
         return gradient.dot(gradient)
 
     def _step(self, learning_rate: float, scale: Tensor | None, piece: slice) -> None:
-        moments = {name: self.state[name][piece] for name in _MOMENTS} | {"step": self.state["step"] - 1}
+        moments = {name: self.state[name][piece] for name in MOMENTS} | {"step": self.state["step"] - 1}
         rate = learning_rate * self._rate_factor
-        _adam(self._flat[piece], self.gradient[piece], moments, rate, self._weight_decay, scale)
+        take_step(self._flat[piece], self.gradient[piece], moments, rate, self._weight_decay, scale)
         if self._copy is not None:
             self._copy[piece].copy_(self._flat[piece])
-
-
-class _Table:
-    """A table of which a step reads few rows: the moments of all, of which only those touched take up memory."""
-
-    def __init__(self, table: Tensor, factor: float) -> None:
-        self._table = table
-        self._factor = factor
-        self._moments = {name: _zeros_when_touched(table) for name in _MOMENTS}
-        self._step = torch.zeros((), device=table.device)
-        self._bags: dict[int, list[Bags]] = {}
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all gradients."""
-        self._bags.clear()
-        self.ids = torch.empty(0, dtype=torch.long, device=self._table.device)
-        self.gradient = torch.empty(0, self._table.shape[1], device=self._table.device)
-        """Of the rows `ids`, each of them once"""
-
-    def offer(self, turn: int, bags: list[Bags]) -> None:
-        """Keep the gradients of one backward pass."""
-        self._bags[turn] = bags
-
-    def merge(self) -> Tensor:
-        """Add up the gradients of each row that was read, and return the squared norm of all."""
-        bags = [one for turn in sorted(self._bags) for one in self._bags[turn]]
-        if not bags:
-            return torch.zeros((), device=self._table.device)
-        ids = torch.cat([one[given] for one, given, _ in bags])
-        gradients = torch.cat([gradient for _, _, gradient in bags])
-        sizes = torch.cat([given.sum(1) for _, given, _ in bags])
-        order = ids.argsort(stable=True)  # whose sums are the same each time
-        read_by = torch.arange(len(sizes), device=ids.device).repeat_interleave(sizes)[order]
-        self.ids, counts = ids[order].unique_consecutive(return_counts=True)
-        self.gradient = F.embedding_bag(read_by, gradients, counts.cumsum(0) - counts, mode="sum")
-        flat = self.gradient.flatten()
-        return flat.dot(flat)
-
-    def steps(self, learning_rate: float, scale: Tensor) -> list[Callable[[], None]]:
-        """Return what takes a step of the rows that were read, in pieces."""
-        if not len(self.ids):
-            return []
-        self._step += 1
-        size = _ROWS if self._table.device.type == "cpu" else len(self.ids)
-        pieces = [slice(start, start + size) for start in range(0, len(self.ids), size)]
-        return [partial(self._step_rows, learning_rate, scale, piece) for piece in pieces]
-
-    def _step_rows(self, learning_rate: float, scale: Tensor, piece: slice) -> None:
-        ids = self.ids[piece]
-        state = {name: moments[ids] for name, moments in self._moments.items()} | {"step": self._step - 1}
-        rows = self._table.data[ids]
-        _adam(rows, self.gradient[piece], state, learning_rate * self._factor, 0.0, scale)
-        self._table.data[ids] = rows
-        for name, moments in self._moments.items():
-            moments[ids] = state[name]
-
-    def tensors(self) -> dict[str, Tensor]:
-        moved = [moments.any(1) for moments in self._moments.values()]
-        rows = (moved[0] | moved[1]).nonzero().flatten()
-        return {name: moments[rows] for name, moments in self._moments.items()} | {"ids": rows, "step": self._step}
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        ids = tensors["ids"].to(self._table.device)
-        self._step.copy_(tensors["step"])
-        for name, moments in self._moments.items():
-            moments[ids] = tensors[name].to(self._table.device)
-
-
-def _adam(
-    weights: Tensor,
-    gradient: Tensor,
-    state: Mapping[str, Tensor],
-    rate: float,
-    decay: float,
-    scale: Tensor | None,
-) -> None:
-    adamw(
-        [weights],
-        [gradient],
-        [state["exp_avg"]],
-        [state["exp_avg_sq"]],
-        [],
-        [state["step"]],
-        fused=True,
-        grad_scale=scale,
-        amsgrad=False,
-        beta1=_BETAS[0],
-        beta2=_BETAS[1],
-        lr=rate,
-        weight_decay=decay,
-        eps=_EPSILON,
-        maximize=False,
-    )
-
-
-def _zeros_when_touched(table: Tensor) -> Tensor:
-    """Return zeros of a table's shape; on a CPU the system gives memory to the pages that are written alone."""
-    if table.device.type != "cpu":
-        return torch.zeros_like(table)
-    return torch.frombuffer(mmap.mmap(-1, 4 * math.prod(table.shape)), dtype=torch.float32).view(table.shape)

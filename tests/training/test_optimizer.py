@@ -81,7 +81,7 @@ def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
 @pytest.mark.parametrize("clip", [1e9, 0.5])
 def test_steps_are_those_of_torchs_own_optimizers_with_all_gradients_clipped_together(clip, monkeypatch):
     # SparseAdam adds its epsilon before the correction of the bias: with none, both move tiny gradients alike.
-    monkeypatch.setattr("aegis.training.optimizer._EPSILON", 1e-20)
+    monkeypatch.setattr("aegis.training.adam.EPSILON", 1e-20)
     ours, theirs = make_model(), make_model()
     learn(ours, HRMOptimizer(ours, TrainingConfig(gradient_clip=clip)), steps=4, rate=1e-3)
     theirs.sparse_gradients = True

@@ -1,0 +1,96 @@
+"""A table of which a step reads few rows: the sums of their gradients, and Adam on those rows alone.
+
+A row that a step does not read is left as it is, moments and all ("lazy" Adam, as `torch.optim.SparseAdam` has it): a
+step costs the same however many rows there are.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aegis.hrm.fused import Bags
+from aegis.training.adam import MOMENTS, take_step
+
+_ROWS = 1 << 9
+"""Rows that are moved as one piece of work"""
+
+
+class Table:
+    """A table of which a step reads few rows: the moments of all, of which only those touched take up memory."""
+
+    def __init__(self, table: Tensor, factor: float) -> None:
+        self._table = table
+        self._factor = factor
+        self._moments = {name: _zeros_when_touched(table) for name in MOMENTS}
+        self._step = torch.zeros((), device=table.device)
+        self._bags: dict[int, list[Bags]] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        self._bags.clear()
+        self.ids = torch.empty(0, dtype=torch.long, device=self._table.device)
+        self.gradient = torch.empty(0, self._table.shape[1], device=self._table.device)
+        """Of the rows `ids`, each of them once"""
+
+    def offer(self, turn: int, bags: list[Bags]) -> None:
+        """Keep the gradients of one backward pass."""
+        self._bags[turn] = bags
+
+    def merge(self) -> Tensor:
+        """Add up the gradients of each row that was read, and return the squared norm of all."""
+        bags = [one for turn in sorted(self._bags) for one in self._bags[turn]]
+        if not bags:
+            return torch.zeros((), device=self._table.device)
+        ids = torch.cat([one[given] for one, given, _ in bags])
+        gradients = torch.cat([gradient for _, _, gradient in bags])
+        sizes = torch.cat([given.sum(1) for _, given, _ in bags])
+        order = ids.argsort(stable=True)  # whose sums are the same each time
+        read_by = torch.arange(len(sizes), device=ids.device).repeat_interleave(sizes)[order]
+        self.ids, counts = ids[order].unique_consecutive(return_counts=True)
+        self.gradient = F.embedding_bag(read_by, gradients, counts.cumsum(0) - counts, mode="sum")
+        flat = self.gradient.flatten()
+        return flat.dot(flat)
+
+    def steps(self, learning_rate: float, scale: Tensor) -> list[Callable[[], None]]:
+        """Return what takes a step of the rows that were read, in pieces."""
+        if not len(self.ids):
+            return []
+        self._step += 1
+        size = _ROWS if self._table.device.type == "cpu" else len(self.ids)
+        pieces = [slice(start, start + size) for start in range(0, len(self.ids), size)]
+        return [partial(self._step_rows, learning_rate, scale, piece) for piece in pieces]
+
+    def _step_rows(self, learning_rate: float, scale: Tensor, piece: slice) -> None:
+        ids = self.ids[piece]
+        state = {name: moments[ids] for name, moments in self._moments.items()} | {"step": self._step - 1}
+        rows = self._table.data[ids]
+        take_step(rows, self.gradient[piece], state, learning_rate * self._factor, 0.0, scale)
+        self._table.data[ids] = rows
+        for name, moments in self._moments.items():
+            moments[ids] = state[name]
+
+    def tensors(self) -> dict[str, Tensor]:
+        moved = [moments.any(1) for moments in self._moments.values()]
+        rows = (moved[0] | moved[1]).nonzero().flatten()
+        return {name: moments[rows] for name, moments in self._moments.items()} | {"ids": rows, "step": self._step}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        ids = tensors["ids"].to(self._table.device)
+        self._step.copy_(tensors["step"])
+        for name, moments in self._moments.items():
+            moments[ids] = tensors[name].to(self._table.device)
+
+
+def _zeros_when_touched(table: Tensor) -> Tensor:
+    """Return zeros of a table's shape; on a CPU the system gives memory to the pages that are written alone."""
+    if table.device.type != "cpu":
+        return torch.zeros_like(table)
+    return torch.frombuffer(mmap.mmap(-1, 4 * math.prod(table.shape)), dtype=torch.float32).view(table.shape)
