@@ -17,6 +17,7 @@ from aegis.types import (
     Policy,
     Teacher,
     check_probabilities,
+    most_probable,
     new_id,
     utc_now,
 )
@@ -169,3 +170,8 @@ def test_a_rewards_components_sum_to_it():
     ):
         with pytest.raises(DataError, match=said):
             Outcome("d", "ok", **fields)
+
+
+@pytest.mark.parametrize(("probabilities", "place"), [((0.1, 0.7, 0.2), 1), ((0.4, 0.2, 0.4), 0), ((1.0,), 0)])
+def test_the_most_probable_action_is_the_first_of_equally_probable_ones(probabilities, place):
+    assert most_probable(probabilities) == place

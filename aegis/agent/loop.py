@@ -33,7 +33,7 @@ from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import DecisionStore
-from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
+from aegis.types import Action, Decision, Outcome, Policy, most_probable, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
@@ -41,11 +41,6 @@ _GOALS_TRIED = 3
 
 Choose = Callable[[Sequence[float]], int]
 """Says which action is taken, as its place in the list, by the actions' probabilities."""
-
-
-def most_probable(probabilities: Sequence[float]) -> int:
-    """Return the place of the greatest probability, of several equal ones the first."""
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import typer
 
 from aegis.cli.progress import waiting
 from aegis.config import EndpointConfig
+from aegis.types import unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def make_search(
     names: str,
     workspace: Workspace,
     say: Callable[[str], None],
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
     corpus: Corpus | None = None,
 ) -> SearchChain:
     """Make the search that `--search` names, with its cache in the workspace; say hears of its troubles.
@@ -116,7 +117,7 @@ def ready_search(
     on_stderr: bool = False,
 ) -> Iterator[SearchChain]:
     """Make the search, and the offline index now where there is none, under a progress bar; close it at the end."""
-    shown: list[Progress] = [lambda what, done, total: None]
+    shown: list[Progress] = [unheard]
     search = make_search(names, workspace, say, lambda what, done, total: shown[0](what, done, total), corpus)
     with contextlib.closing(search):
         unshown = shown[0]
@@ -132,7 +133,7 @@ def load_teacher(
     device: str,
     options: EndpointOptions,
     say: Callable[[str], None],
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Teacher:
     """Load the teacher as `lifecycle.load_teacher_for` does, with the endpoint options where it is behind an endpoint.
 

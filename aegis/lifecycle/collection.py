@@ -19,14 +19,13 @@ from aegis.agent import (
     RewardTable,
     SettingBook,
     Step,
-    most_probable,
 )
 from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import Database, DecisionStore
-from aegis.types import Decision, Policy, new_id, utc_now
+from aegis.types import Decision, Policy, most_probable, new_id, utc_now
 from aegis.workspace import Workspace
 
 _COLLECTION_PREFIX = "collection:"

@@ -15,7 +15,7 @@ from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
 from aegis.store import LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
-from aegis.types import ActionList, Decision, Progress
+from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class DataCheck:
         return self.count >= FULL_TRAINING_DECISIONS
 
 
-def choose_data(
-    data: Path | None, workspace: Workspace, progress: Progress = lambda what, done, total: None
-) -> TrainingData:
+def choose_data(data: Path | None, workspace: Workspace, progress: Progress = unheard) -> TrainingData:
     """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
     shipped ones.
 
@@ -107,7 +105,7 @@ def check_enough(data: TrainingData) -> None:
         )
 
 
-def read_training_data(path: Path, progress: Progress = lambda what, done, total: None) -> TrainingData:
+def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData:
     """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
     result = read_examples(path, RESEARCH_ACTIONS, progress)
     teacher = result.metadata.get("teacher")
@@ -180,7 +178,7 @@ def shipped_data() -> Path:
     return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
 
 
-def check_data(decisions: Sequence[Decision], progress: Progress = lambda what, done, total: None) -> DataCheck:
+def check_data(decisions: Sequence[Decision], progress: Progress = unheard) -> DataCheck:
     """Count what matters for training; progress hears how many were looked at."""
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()

@@ -28,7 +28,7 @@ from aegis.rendering import canonical_json, clean_text
 from aegis.store.decisions import DecisionStore, Example
 from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example
 from aegis.store.writing import sync_folder, write_json, write_jsonl
-from aegis.types import ActionList, Progress
+from aegis.types import ActionList, Progress, unheard
 
 EPISODE_RECORDS = 20
 """How many consecutive records without an episode of their own make one."""
@@ -45,9 +45,6 @@ _BOM = b"\xef\xbb\xbf"
 _Path = str | os.PathLike[str]
 _File = IO[bytes] | gzip.GzipFile
 _Item = TypeVar("_Item")
-
-
-def _unheard(what: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ class _Places:
         self.next_step[decision.episode] = max(self.next_step.get(decision.episode, 0), decision.step + 1)
 
 
-def read_examples(path: _Path, actions: ActionList, progress: Progress = _unheard) -> ExchangeResult:
+def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard) -> ExchangeResult:
     """Read a file of examples whose actions are in this list; bad records are in the result's `rejected`.
 
     The format follows the ending: `.json`, `.jsonl`, or either with `.gz`. Raises `DataError` for a file that is
@@ -188,7 +185,7 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
 
 
 def import_examples(
-    store: DecisionStore, path: _Path, actions: ActionList, progress: Progress = _unheard
+    store: DecisionStore, path: _Path, actions: ActionList, progress: Progress = unheard
 ) -> ImportReport:
     """Append a file's examples to a store, passing over those it has; raises as `read_examples` does.
 
@@ -224,7 +221,7 @@ def export_examples(
     *,
     policies: Collection[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    progress: Progress = _unheard,
+    progress: Progress = unheard,
 ) -> int:
     """Write a store's examples (of these policies, or all), a few in memory at a time, and return how many.
 

@@ -37,7 +37,7 @@ from aegis.teachers.name import (
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
-from aegis.types import Progress, Teacher
+from aegis.types import Progress, Teacher, unheard
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def load_teacher(
     name: str,
     device: str = "cpu",
     say: Callable[[str], None] = lambda line: None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Teacher:
     """Load a teacher.
 

@@ -24,7 +24,7 @@ from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
 from aegis.training.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
-from aegis.types import ActionList, Decision, Progress
+from aegis.types import ActionList, Decision, Progress, unheard
 
 _DOCUMENT_FILE = "dataset.json"
 _PARTIAL = ".partial-"
@@ -51,7 +51,7 @@ def load_dataset(
     actions: ActionList,
     codec: StateCodec,
     folder: Path,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Dataset:
     """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder.
 
@@ -68,7 +68,7 @@ def open_dataset(
     actions: ActionList,
     codec: StateCodec,
     folder: Path,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Dataset:
     """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
 

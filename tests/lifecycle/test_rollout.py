@@ -16,7 +16,7 @@ from aegis.lifecycle.rollout import Rollout
 from aegis.lifecycle.takeover import Takeover
 from aegis.promotion import ModelRegistry
 from aegis.testing import ScriptedTeacher
-from aegis.types import Action, Decision, Outcome
+from aegis.types import Action, Decision, Outcome, most_probable
 
 ACTIONS = RESEARCH_ACTIONS.names
 FIGURES = {"interval": [0.796, 0.894], "accuracy": 0.85}
@@ -86,7 +86,7 @@ class Life:
     def step(self, reward=None):
         self.policy = self.rollout.mix(self.policy)
         answer = self.policy.probabilities([{"n": self.made}], RESEARCH_ACTIONS)[0]
-        action = ACTIONS[max(range(len(ACTIONS)), key=answer.__getitem__)]
+        action = ACTIONS[most_probable(answer)]
         decision = Decision("e", self.made, {"n": self.made}, ACTIONS, Action(action), answer, self.policy.name)
         self.store.append(decision)
         if reward is not None:

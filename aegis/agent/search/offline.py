@@ -23,7 +23,7 @@ from aegis.agent.search.index import TITLE_WEIGHT, build_index, building_alone, 
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import Query, parse_query
 from aegis.errors import ConfigError, SearchError
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 
 LEAST_COVERAGE = 0.6
 """Where no passage has all of a question's words, the share of its information that a hit must have: rare words weigh
@@ -48,7 +48,7 @@ class OfflineSearch:
         index_path: Path | None = None,
         *,
         corpus: Corpus | None = None,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = unheard,
     ) -> None:
         self.corpus = corpus or Corpus()
         self.index_path = index_path or default_index_path(self.corpus)
