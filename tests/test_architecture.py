@@ -13,7 +13,21 @@ import pytest
 import aegis
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace", "child", "packages"}),
+    frozenset(
+        {
+            "types",
+            "errors",
+            "config",
+            "testing",
+            "rendering",
+            "cache",
+            "http",
+            "workspace",
+            "child",
+            "packages",
+            "atomic",
+        }
+    ),
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
     frozenset({"lifecycle", "comparison", "evaluation", "timing"}),

@@ -11,23 +11,22 @@ episode. A rejected record keeps its place in the count.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from aegis.atomic import replacing
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
 from aegis.store.decisions import DecisionStore, Example
 from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example
-from aegis.store.writing import sync_folder, write_json, write_jsonl
+from aegis.store.writing import write_json, write_jsonl
 from aegis.types import ActionList, Progress, unheard
 
 EPISODE_RECORDS = 20
@@ -158,30 +157,20 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
     """
     path = Path(path)
     write = {"json": write_json, "jsonl": write_jsonl}[_format(path)]
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            if _is_gzip(path):
-                # No name and no time in the header: equal examples make equal files.
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                    count = write(packed, metadata, examples)
-            else:
-                count = write(file, metadata, examples)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-        return count
+        with replacing(path) as partial, partial.open("wb") as file:
+            if not _is_gzip(path):
+                return write(file, metadata, examples)
+            # No name and no time in the header: equal examples make equal files.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                return write(packed, metadata, examples)
     except OSError as error:
         raise DataError(
             f"{path}: can't be written: {error.strerror or error}: choose a folder you may write, with free space"
         ) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: nothing written: an example or the metadata has no JSON form: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def import_examples(

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import os
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from aegis.atomic import put_in_place
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.packages import imports_explained
@@ -210,7 +210,7 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
         tokenizer.save_pretrained(partial)
         # Another process may have been faster: then its folder is as good as this one.
         with contextlib.suppress(OSError):
-            os.rename(partial, folder)
+            put_in_place(Path(partial), folder)
 
 
 def _without_quantisation(config: Any) -> Any:

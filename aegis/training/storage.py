@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import uuid
@@ -20,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from aegis.atomic import put_in_place
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
@@ -101,9 +101,6 @@ def _write_dataset(
                     files[name].write(column.tobytes())
                 count += len(chunk["labels"])
                 progress(_ENCODING, count, len(decisions))
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
         sizes = {name: (partial / name).stat().st_size for name in COLUMNS}
         document = {
             "decisions": count,
@@ -111,12 +108,9 @@ def _write_dataset(
             "fingerprint": encoder.fingerprint,
             "episodes": encoder.episode_names,
         }
-        with (partial / _DOCUMENT_FILE).open("w", encoding="utf-8") as text:
-            json.dump(document, text)
-            text.flush()
-            os.fsync(text.fileno())
+        (partial / _DOCUMENT_FILE).write_text(json.dumps(document), encoding="utf-8")
         _remove_others(partial)
-        os.rename(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
         raise DataError(f"{path}: can't be written ({error}): check the disk's space and permissions") from error
     finally:
