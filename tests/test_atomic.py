@@ -71,7 +71,11 @@ def test_a_folder_is_synced_with_all_its_files_before_the_renaming(tmp_path, ste
 
 
 def test_a_system_that_can_not_sync_folders_renames_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic.os, "name", "nt")
+    def refuse(path, flags):
+        raise PermissionError("a folder can't be opened here")
+
     (tmp_path / "partial").write_text("new")
+    monkeypatch.setattr(atomic.os, "name", "nt")
+    monkeypatch.setattr(atomic.os, "open", refuse)
     put_in_place(tmp_path / "partial", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "new"

@@ -19,7 +19,6 @@ from aegis.atomic import replacing
 from aegis.errors import CheckpointError
 
 DRIFT_FILE = "drift.safetensors"
-DRIFT_QUANTILE = 0.999
 MOST_STATES = 2000
 """Of more training or held-out states, so many are looked at, evenly drawn"""
 _NAMES = {"mean", "whitening", "distances"}

@@ -78,12 +78,6 @@ class OfflineSearch:
         sql = "SELECT topic, count(*) FROM passage GROUP BY topic ORDER BY topic"
         return self._read(lambda connection: [(str(t), int(n)) for t, n in connection.execute(sql)])
 
-    def passages_of(self, topic: str) -> list[SearchHit]:
-        """Return all passages of a topic in the order of the documentation; none for an unknown one."""
-        sql = f"SELECT {_COLUMNS} FROM passage WHERE topic = ? ORDER BY id"
-        text = _storable(topic)
-        return self._read(lambda connection: [SearchHit(*row) for row in connection.execute(sql, (text,))])
-
     def close(self) -> None:
         """Close the index's file; a later search opens it again."""
         with self._lock:
