@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from aegis.atomic import put_in_place
+from aegis.bfloat16 import has_bf16
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.packages import imports_explained
@@ -223,9 +224,9 @@ def _without_quantisation(config: Any) -> Any:
 def _fastest_dtype(device: str) -> torch.dtype:
     import torch
 
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    if has_bf16(torch.device(device)):
+        return torch.bfloat16
+    return torch.float16 if device.startswith("cuda") else torch.float32
 
 
 @contextlib.contextmanager

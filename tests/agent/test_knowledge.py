@@ -126,10 +126,8 @@ def test_what_an_item_closed_is_recorded(database, base, clock):
     base.add(item, "g", clock())
     curiosity.end_question(curiosity.find("What is WAL?").id, clock(), answered=True, items=[item.id])
     curiosity.end_question(curiosity.find("What is a log?").id, clock(), answered=False)
-    closed = database.query(
-        "SELECT text FROM closings JOIN questions ON questions.id = question WHERE item = ?", [item.id]
-    )
-    assert [row["text"] for row in closed] == ["What is WAL?"]
+    closed = "SELECT text FROM closings JOIN questions ON questions.id = question WHERE item = ?"
+    assert [row["text"] for row in database.query(closed, [item.id])] == ["What is WAL?"]
 
 
 @given(*[st.text(st.characters(), max_size=200)] * 4)
