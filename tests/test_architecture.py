@@ -29,7 +29,7 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
-"""Rooms on the ground floor whose functions import torch, for `hrm` and `teachers` share them. Loading them loads none."""
+"""Rooms on the ground floor whose functions import torch: `hrm` and `teachers` share them. Loading them loads none."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
 NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
 """Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""

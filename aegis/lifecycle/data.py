@@ -14,7 +14,7 @@ from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, Traini
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
-from aegis.store import LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
+from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
@@ -108,15 +108,20 @@ def check_enough(data: TrainingData) -> None:
 def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData:
     """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
     result = read_examples(path, RESEARCH_ACTIONS, progress)
+    decisions = [example.decision for example in result.examples]
+    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path))
+
+
+def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
+    """Return whose decisions a file holds: the teacher that its metadata names, else the policy of most decisions."""
     teacher = result.metadata.get("teacher")
     fields = teacher if isinstance(teacher, dict) else {"name": teacher}
     parameters = fields.get("parameters")
-    claim = TeacherClaim(
+    return TeacherClaim(
         name=str(fields.get("name") or _commonest_policy([example.decision for example in result.examples])),
         parameters=parameters if isinstance(parameters, int) else 0,
         source=str(fields.get("source") or path),
     )
-    return TrainingData(str(path), [example.decision for example in result.examples], result.rejected, claim)
 
 
 def read_workspace_data(workspace: Workspace, until: int | None = None, until_label: int | None = None) -> TrainingData:

@@ -173,15 +173,12 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
         raise DataError(f"{path}: nothing written: an example or the metadata has no JSON form: {error}") from error
 
 
-def import_examples(
-    store: DecisionStore, path: _Path, actions: ActionList, progress: Progress = unheard
-) -> ImportReport:
-    """Append a file's examples to a store, passing over those it has; raises as `read_examples` does.
+def import_examples(store: DecisionStore, result: ExchangeResult, progress: Progress = unheard) -> ImportReport:
+    """Append what `read_examples` read to a store, passing over the examples that the store has.
 
-    An example that the store has without a known outcome gets the file's, if that is known. One whose id or place
-    belongs to another decision of the store is rejected.
+    An example that the store has without a known outcome gets the file's, if that is known. An example whose id or
+    place belongs to another decision of the store is rejected.
     """
-    result = read_examples(path, actions, progress)
     rejected = list(result.rejected)
     added = already_there = 0
     pairs = list(zip(result.positions, result.examples, strict=True))

@@ -238,16 +238,16 @@ def test_records_without_an_episode_make_episodes_of_twenty_whatever_the_spellin
 
 def test_importing_twice_adds_nothing_and_names_what_clashes(tmp_path, actions, store):
     path = write_json(tmp_path / "a.json", [*(record(n) for n in range(1100)), record(action={"action": "fly"})])
-    first = import_examples(store, path, actions)
+    first = import_examples(store, read_examples(path, actions))
     assert (first.added, first.already_there, [r.position for r in first.rejected]) == (1100, 0, ["examples[1100]"])
     before = list(store.examples())
-    second = import_examples(store, path, actions)
+    second = import_examples(store, read_examples(path, actions))
     assert (second.added, second.already_there, len(second.rejected)) == (0, 1100, 1)
     assert list(store.examples()) == before
 
     taken = before[0].decision
     clashes = [record(5, id=taken.id), record(6, episode=taken.episode, step=taken.step)]
-    third = import_examples(store, write_json(tmp_path / "b.json", clashes), actions)
+    third = import_examples(store, read_examples(write_json(tmp_path / "b.json", clashes), actions))
     assert (third.added, third.already_there) == (0, 0)
     assert "is another decision's in this workspace" in third.rejected[0].reason
     assert f"is decision '{taken.id}' in this workspace" in third.rejected[1].reason
@@ -261,7 +261,7 @@ def test_an_import_brings_a_known_outcome_but_never_overwrites_one(tmp_path, act
     for outcome, current in ((None, None), (unknown, unknown), (known, known), (unknown, known), (None, known)):
         path = tmp_path / "a.jsonl"
         write_examples(path, {}, [Example(decision, outcome)])
-        report = import_examples(store, path, actions)
+        report = import_examples(store, read_examples(path, actions))
         assert (report.added, report.already_there, report.rejected) == (0, 1, [])
         assert store.get(decision.id).outcome == current
     assert store.database.query("SELECT COUNT(*) FROM outcomes")[0][0] == 2
@@ -362,7 +362,7 @@ def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, a
                 first.record_outcome(example.outcome)
         assert list(first.examples()) == list(given_examples)
         assert export_examples(first, folder / f"a{ending}") == len(given_examples)
-        report = import_examples(second, folder / f"a{ending}", actions)
+        report = import_examples(second, read_examples(folder / f"a{ending}", actions))
         assert (report.added, report.rejected) == (len(given_examples), [])
         assert list(second.examples()) == list(given_examples)
         export_examples(second, folder / f"b{ending}")
@@ -417,8 +417,12 @@ def test_components_that_are_not_the_reward_are_a_bad_record(tmp_path, actions):
 
 def test_a_large_file_says_how_far_it_is_read_added_and_written(tmp_path, actions, store):
     path, heard = write_json(tmp_path / "many.json", [record(n) for n in range(1200)]), []
-    import_examples(store, path, actions, lambda *far: heard.append(far))
-    export_examples(store, tmp_path / "out.jsonl", progress=lambda *far: heard.append(far))
+
+    def hear(*far):
+        heard.append(far)
+
+    import_examples(store, read_examples(path, actions, hear), hear)
+    export_examples(store, tmp_path / "out.jsonl", progress=hear)
     counted = [(what, done) for what, done, total in heard if total == 1200]
     for what in ("Reading many.json", "Adding decisions", "Writing decisions"):
         assert [done for part, done in counted if part == what] == [0, 500, 1000]
