@@ -65,6 +65,23 @@ def test_nothing_is_told_between_two_things():
     assert {line.split(" (")[0] for line in written.lines} == {"One", "Two"}
 
 
+def test_what_goes_on_around_a_loading_is_not_told_among_its_lines():
+    written = Written()
+    with ProgressLines(written, pauses=(0.01,)) as deciding:
+        deciding("Deciding", 12, 30)
+        written.wait_for(1)
+        with ProgressLines(written, pauses=(0.01,)) as loading:
+            begun = len(written.lines) + 1  # a line may be on its way
+            loading("Loading a teacher", 0, 0)
+            deciding("Deciding", 13, 30)
+            written.wait_for(begun + 5)
+            during = written.lines[begun:]
+        ended = len(written.lines)
+        written.wait_for(ended + 1)
+    assert {line.split(" (")[0] for line in during} == {"Loading a teacher"}
+    assert written.lines[-1].startswith("Deciding, 13 of 30 (")
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_terminal_shows_a_bar_and_anything_else_gets_lines(terminal, monkeypatch, capsys):
     file = io.StringIO()
