@@ -6,7 +6,6 @@ import os
 
 import pytest
 
-from aegis import atomic
 from aegis.atomic import put_in_place, replacing
 
 
@@ -75,7 +74,7 @@ def test_a_system_that_can_not_sync_folders_renames_all_the_same(tmp_path, monke
         raise PermissionError("a folder can't be opened here")
 
     (tmp_path / "partial").write_text("new")
-    monkeypatch.setattr(atomic.os, "name", "nt")
-    monkeypatch.setattr(atomic.os, "open", refuse)
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr(os, "open", refuse)
     put_in_place(tmp_path / "partial", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "new"

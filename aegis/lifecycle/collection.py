@@ -14,6 +14,7 @@ from aegis import __version__
 from aegis.agent import (
     RESEARCH_ACTIONS,
     Agent,
+    AgentHooks,
     Choose,
     DrawnPresence,
     RewardTable,
@@ -62,7 +63,7 @@ def make_agent(
         search.arrange(order)
     config = book.agent_config(config or AgentConfig())
     table = rewards or book.reward_table(config)
-    return Agent(store, policy, search, search.topics(), rng, config, table, presence, choose=choose)
+    return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(choose, presence))
 
 
 def run_agent(
