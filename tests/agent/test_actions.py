@@ -28,11 +28,9 @@ def test_the_four_actions_stand_in_a_fixed_order():
     assert [spec.argument for spec in RESEARCH_ACTIONS] == ["query", "question", "aspect", None]
 
 
-def test_the_rewards_are_the_designs():
-    table = RewardTable()
-    assert [total(table.of_search(gained)) for gained in (0, 1, 3)] == [-0.5, 1.0, 3.0]
-    assert (table.answered, table.unanswered, table.idle) == (0.5, -0.1, -0.1)
-    assert (table.approved, table.pending, table.rejected, table.duplicate) == (10.0, 1.0, -1.0, -2.0)
+def test_a_search_pays_for_each_new_passage():
+    table = RewardTable(per_item=2.0, nothing_found=-3.0)
+    assert [total(table.of_search(gained)) for gained in (0, 1, 3)] == [-3.0, 2.0, 6.0]
 
 
 def test_a_search_keeps_what_is_new_and_nothing_twice(make_agent, search, hit, store, database):

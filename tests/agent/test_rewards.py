@@ -239,7 +239,7 @@ def test_a_file_of_rewards_out_of_form_is_refused_with_the_reason(tmp_path, text
 
 
 def test_components_sum_to_the_reward():
-    table = RewardTable()
-    assert table.of_question(answered=False, asked_away=True) == {"unanswered": -0.1, "nobody_here": -0.1}
-    assert total(table.of_question(answered=False, asked_away=True)) == -0.2
+    table = RewardTable(unanswered=-0.25, nobody_here=-0.5)
+    assert table.of_question(answered=False, asked_away=True) == {"unanswered": -0.25, "nobody_here": -0.5}
+    assert total(table.of_question(answered=False, asked_away=True)) == -0.75
     assert total({}) == 0.0

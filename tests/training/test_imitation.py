@@ -140,9 +140,8 @@ def test_resuming_a_finished_run_trains_no_more_and_gives_its_policy(train):
     assert same_weights(again, finished)
 
 
-def test_by_default_there_is_a_checkpoint_every_5_epochs_and_after_the_last(train):
-    assert TrainingConfig().checkpoint_every_epochs == 5
-    run = train(epochs=11, checkpoint_every_epochs=TrainingConfig().checkpoint_every_epochs)
+def test_there_is_a_checkpoint_after_every_fifth_epoch_and_after_the_last(train):
+    run = train(epochs=11, checkpoint_every_epochs=5)
     assert [path.name for path in run.checkpoints] == ["epoch-005", "epoch-010", "epoch-011"]
     for path in run.checkpoints:
         assert sorted(file.name for file in path.iterdir()) == [
