@@ -221,3 +221,9 @@ def test_every_file_says_its_purpose_first_and_fits_the_eye(module):
     assert purpose
     assert purpose.splitlines()[0].rstrip().endswith((".", ":"))
     assert len(source.splitlines()) <= 400
+
+
+def test_every_test_file_fits_the_eye():
+    tests = sorted(Path(__file__).parent.rglob("*.py"))
+    assert len(tests) > 100
+    assert [path.name for path in tests if len(path.read_text("utf-8").splitlines()) > 400] == []
