@@ -208,7 +208,7 @@ def test_the_package_and_the_help_load_next_to_nothing():
 
 
 @pytest.mark.parametrize("module", ["onnx_policy", "codec", "vocabulary", "backend"])
-def test_what_decides_by_an_export_loads_without_torch(module):
+def test_the_rooms_that_decide_by_an_export_load_without_torch(module):
     code = f"import sys\nimport aegis.hrm.{module}\nassert not {{'torch', 'onnx'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

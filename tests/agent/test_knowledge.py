@@ -118,7 +118,7 @@ def test_no_query_is_a_command_to_the_search(base, clock, query):
     assert isinstance(base.search(query, 5), list)
 
 
-def test_what_an_item_closed_is_recorded(database, base, clock):
+def test_the_questions_that_an_item_closed_are_recorded(database, base, clock):
     curiosity = Curiosity(database, questions_per_item=2, open_limit=3)
     item = KnowledgeItem("t", "WAL", "A log.", "s")
     for name in ("WAL", "a log"):
@@ -132,7 +132,7 @@ def test_what_an_item_closed_is_recorded(database, base, clock):
 
 @given(*[st.text(st.characters(), max_size=200)] * 4)
 @settings(max_examples=40)
-def test_what_is_kept_has_no_control_characters_whatever_was_read(title, text, source, topic):
+def test_kept_items_have_no_control_characters_whatever_was_read(title, text, source, topic):
     from datetime import UTC, datetime
     from tempfile import TemporaryDirectory
 

@@ -157,7 +157,7 @@ def test_a_policy_that_only_games_the_rewards_earns_less_than_one_that_idles(gam
         assert proposed > 0  # it did find its chance, and it did not pay
 
 
-def test_one_that_idles_is_never_given_a_reason_to_propose():
+def test_an_agent_that_idles_is_never_given_a_reason_to_propose():
     reward, proposed = mean_reward("much to read", first_of("propose_improvement", "idle"))
     assert (reward, proposed) == (pytest.approx(-0.1), 0)
 
@@ -167,7 +167,7 @@ def test_honest_work_pays():
     assert honest > 0.5
 
 
-def test_one_passage_in_ten_pieces_pays_as_the_whole():
+def test_a_passage_in_ten_pieces_pays_as_the_whole_passage():
     def reward(hits):
         search = World(lambda query, asked: hits)
         environment = ResearchEnv(AgentConfig(hits_per_search=10), search, TOPICS)

@@ -8,7 +8,7 @@ from aegis.agent import Inbox
 from aegis.errors import ActionError, DataError
 
 
-def test_an_agent_takes_what_it_is_told_to_choose_by_and_the_most_probable_action_without(make_agent):
+def test_an_agent_acts_by_the_choose_it_is_given_and_by_the_most_probable_action_without(make_agent):
     least = make_agent("web_search", choose=lambda probabilities: 2)
     assert least.step().decision.action.name == "propose_improvement"
     assert make_agent("web_search", seed=1).step().decision.action.name == "web_search"

@@ -64,7 +64,7 @@ def chosen(workspace):
     return sum(best) / len(best)
 
 
-def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_is_taken(
+def test_while_the_hrm_learns_actions_are_drawn_and_otherwise_the_most_probable_action_is_taken(
     workspace, serving, make_learner
 ):
     make_learner(None).run()
@@ -83,7 +83,9 @@ def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_i
 
 
 @pytest.mark.long
-def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decisions(workspace, serving, make_learner):
+def test_a_process_beside_the_agent_improves_the_hrm_which_takes_over_between_two_decisions(
+    workspace, serving, make_learner
+):
     events = []
 
     def notify(event):

@@ -123,7 +123,7 @@ def test_a_record_can_be_written_as_json(workspace, fill):
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(50_000, marks=pytest.mark.slow)])
-def test_so_many_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(workspace, fill, count):
+def test_thousands_of_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(workspace, fill, count):
     fill(count)
     times = []
     for _ in range(5):

@@ -53,7 +53,7 @@ def test_each_is_told_of_once(workspace, fill):
     assert told == [("question", 1), ("question", 2)]
 
 
-def test_it_says_how_it_is_settled_from_any_terminal():
+def test_a_waiting_question_says_how_to_settle_it_from_any_terminal():
     asked = Waiting("question", 3, "What is WAL?", NOW + timedelta(seconds=300))
     kind, words, fields = asked.to_event(NOW, Workspace(Path("mine")))
     assert (kind, fields["number"], fields["text"]) == ("asked", 3, "What is WAL?")

@@ -58,7 +58,7 @@ def test_exactly_the_bound_is_sure_enough():
     assert policy.deferred == 0
 
 
-def test_it_keeps_the_contract_of_every_policy():
+def test_a_deferring_policy_keeps_the_contract_of_every_policy():
     check_policy(DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.25), 0.8), ACTIONS)
 
 

@@ -311,7 +311,7 @@ def test_a_timestamp_without_a_zone_is_taken_as_utc(tmp_path, actions):
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz"])
-def test_what_a_reward_is_made_of_goes_out_and_comes_in_again(tmp_path, actions, store, make_decision, name):
+def test_the_parts_of_a_reward_go_out_and_come_in_again(tmp_path, actions, store, make_decision, name):
     decision = make_decision()
     store.append(decision)
     store.record_outcome(Outcome(decision.id, "ok", reward=1.0, components={"pending": 1.0}))

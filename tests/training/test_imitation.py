@@ -285,7 +285,7 @@ def test_decisions_among_other_actions_are_refused(train, learnable, make_decisi
     ("right", "thinking_on"),
     [("1111", 0), ("1101", 0), ("00001111", 4), ("100001111", 4), ("0000000011", 8), ("0", 1), ("00", 2), ("01", 0)],
 )
-def test_wrong_ones_think_on_in_fours(right, thinking_on):
+def test_wrong_answers_think_on_in_fours(right, thinking_on):
     rows = torch.tensor([mark == "1" for mark in right])
     on, done = choose_going_on(rows, another_segment=True, to_the_end=False)
     assert len(on) == thinking_on
