@@ -34,6 +34,10 @@ TORCH_PACKAGES = frozenset({"torch", "transformers"})
 NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
 """Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""
 
+MANY_PARAMETERS = frozenset({"cli", "lifecycle", "training", "benchmark"})
+"""Rooms whose functions may take more than eight parameters: commands have as many as options, and in the others some
+still do."""
+
 FOLDER = Path(aegis.__file__).parent
 SOURCES = {
     ".".join(("aegis", *path.relative_to(FOLDER).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -227,3 +231,13 @@ def test_every_test_file_fits_the_eye():
     tests = sorted(Path(__file__).parent.rglob("*.py"))
     assert len(tests) > 100
     assert [path.name for path in tests if len(path.read_text("utf-8").splitlines()) > 400] == []
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if room_of(module) not in MANY_PARAMETERS])
+def test_no_function_takes_more_than_eight_parameters(module):
+    tree = ast.parse(SOURCES[module].read_text("utf-8"))
+    methods = {id(node) for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) for node in kind.body}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            assert len(given) - (id(node) in methods) <= 8, f"{node.name}, line {node.lineno}"
