@@ -142,7 +142,7 @@ def test_every_error_on_purpose_is_an_aegis_error():
     assert all(error.__name__ in drawn for error in raised)
 
 
-def test_what_decides_is_a_policy_and_what_names_its_source_a_teacher():
+def test_an_object_that_decides_is_a_policy_and_one_that_names_its_source_is_a_teacher():
     class Deciding:
         name, parameters = "x", 0
 

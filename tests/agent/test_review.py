@@ -45,7 +45,7 @@ def test_a_training_that_fell_short_by_little_may_ask_for_another_gate(end_train
     assert "threshold" not in {proposal.aspect for proposal in review(end_training(0.5, 0.5))}
 
 
-def test_nothing_is_proposed_beyond_its_bounds_or_after_a_training_that_passed(end_training):
+def test_no_change_is_proposed_beyond_its_bounds_or_after_a_training_that_passed(end_training):
     assert all(SETTINGS[one.aspect].allows(one.new) for one in review(end_training(0.5, 0.5, epochs=90)))
     assert "epochs" not in {one.aspect for one in review(end_training(0.5, 0.5, epochs=100))}
     assert review(end_training(0.9, 0.9, status="switched")) == []

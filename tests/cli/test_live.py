@@ -122,7 +122,7 @@ def test_a_refusal_is_shown_whole_until_the_next_training(screen, width):
     assert "refused" not in drawn(screen)
 
 
-def test_what_waits_for_a_person_is_shown_with_its_end_and_how_it_is_answered(screen):
+def test_questions_that_wait_for_a_person_are_shown_with_their_end_and_how_to_answer(screen):
     with open_store(screen._workspace) as store:
         (first, second, _) = (decision.id for decision in store.decisions())
         Inbox(store.database).ask(first, "What is [WAL]?", utc_now(), 250)

@@ -71,7 +71,7 @@ def test_a_stop_that_comes_while_the_agent_loads_holds(loading):
     assert "stop" in runner.told
 
 
-def test_what_takes_its_time_is_heard_by_the_newest_listener_until_it_leaves(loading):
+def test_progress_is_heard_by_the_newest_listener_until_it_leaves(loading):
     session, _, _ = loading
     first, second = [], []
     with session.shows(lambda *how_far: first.append(how_far)):

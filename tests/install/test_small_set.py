@@ -140,7 +140,7 @@ def test_the_hrm_decides_is_watched_and_is_recorded(results, served):
         assert json.loads(store.get_meta("watch:hrm@1") or "{}")["audits"] >= 1
 
 
-def test_the_file_that_states_unlike_the_trained_ones_are_known_by_is_read(served):
+def test_the_file_by_which_unlike_states_are_known_is_read(served):
     code = (
         "import sys; from pathlib import Path; import small_set; small_set.hide(small_set.other_modules());"
         "from aegis.promotion.drift import read_drift; print(read_drift(Path(sys.argv[1])).distances.size)"

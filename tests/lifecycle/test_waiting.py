@@ -26,7 +26,7 @@ def test_the_time_left_reads_short(seconds, words):
     assert Waiting("question", 1, "Why?", NOW + timedelta(seconds=seconds)).left(NOW) == words
 
 
-def test_what_waits_is_read_with_its_end_and_what_has_expired_is_not(workspace, fill):
+def test_waiting_questions_are_read_with_their_end_and_expired_questions_are_not(workspace, fill):
     first, second, third = (decision.id for decision in fill(3))
     with open_store(workspace) as store:
         Inbox(store.database).ask(first, "What is WAL?", NOW, 60)

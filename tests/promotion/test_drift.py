@@ -14,7 +14,7 @@ def draw(count, seed, width=12, shift=0.0):
     return ((rng.normal(size=(count, width)) @ mixing) + shift).astype(np.float32)
 
 
-def test_states_like_the_trained_ones_stay_below_the_bound_and_unlike_states_lie_above():
+def test_states_like_those_of_the_training_stay_below_the_bound_and_unlike_states_lie_above():
     detector = fit_drift(draw(800, 1), draw(400, 2))
     bound = detector.threshold(0.99)
     assert (detector.measure(draw(1000, 3)) > bound).mean() < 0.03
