@@ -20,6 +20,11 @@ State = Mapping[str, Any]
 Progress = Callable[[str, int, int], None]
 """Hears what takes its time, how much of it is done, and of how much: 0 where nobody knows. '' says that it is over."""
 
+
+def unheard(what: str, done: int, total: int) -> None:
+    """Stand for a `Progress` where nobody listens."""
+
+
 OutcomeStatus = Literal["ok", "failed", "unknown"]
 OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")
 
@@ -182,6 +187,11 @@ def check_probabilities(probabilities: Sequence[float], count: int, tolerance: f
         raise DataError(f"probabilities {list(probabilities)!r} must be finite and not negative")
     if abs(sum(probabilities) - 1) > tolerance:
         raise DataError(f"probabilities sum to {sum(probabilities):.4f}, not 1")
+
+
+def most_probable(probabilities: Sequence[float]) -> int:
+    """Return the place of the greatest probability, of several equal ones the first."""
+    return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 @runtime_checkable

@@ -40,10 +40,6 @@ class Workspace:
         return self.folder / "models"
 
     @property
-    def reports(self) -> Path:
-        return self.folder / "reports"
-
-    @property
     def logs(self) -> Path:
         """What the training process prints."""
         return self.folder / "logs"

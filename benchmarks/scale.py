@@ -21,7 +21,7 @@ from typing import Any
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.store import Database, DecisionStore, RecordedDecisions
 from aegis.testing import ScriptedTeacher
-from aegis.types import Action, Decision, State
+from aegis.types import Action, Decision, State, most_probable
 from aegis.workspace import Workspace
 
 SMALL_DECISIONS = 1100
@@ -73,7 +73,7 @@ def make_decisions(count: int, seed: int = 0) -> Iterator[Decision]:
     for number in range(count):
         state = make_state(rng)
         (answer,) = teacher.probabilities([state], RESEARCH_ACTIONS)
-        name = RESEARCH_ACTIONS.names[max(range(len(answer)), key=answer.__getitem__)]
+        name = RESEARCH_ACTIONS.names[most_probable(answer)]
         episode, step = divmod(number, EPISODE_LENGTH)
         yield Decision(
             f"{episode:06d}", step, state, RESEARCH_ACTIONS.names, Action(name), answer, teacher.name, f"{number:032x}"

@@ -40,7 +40,7 @@ def work(tmp_path_factory):
         yield importlib.import_module("works_for_a_child")
 
 
-def test_what_is_told_arrives_in_order(work):
+def test_messages_arrive_in_order(work):
     told: list[int] = []
     assert run_in_child(work.count, 3, seconds=1e9, on_message=told.append)
     assert told == [0, 1, 2]

@@ -2,12 +2,24 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 
 from aegis import config
-from aegis.config import AgentConfig, EndpointConfig, GateConfig, HRMConfig, TrainingConfig
+from aegis.config import (
+    AgentConfig,
+    EndpointConfig,
+    GateConfig,
+    HRMConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
 from aegis.errors import ConfigError
 
 WHOLE_NUMBERS_OF_THE_HRM = [
@@ -22,6 +34,8 @@ WHOLE_NUMBERS_OF_THE_HRM = [
     "high_cycles",
     "low_cycles",
     "max_segments",
+    "ngram_length",
+    "patch_length",
 ]
 COUNTS_OF_THE_AGENT = [
     "episode_length",
@@ -32,8 +46,120 @@ COUNTS_OF_THE_AGENT = [
     "hits_per_search",
     "patience_turns",
     "recent_length",
+    "waiting_questions_limit",
+    "waiting_proposals_limit",
 ]
-CONFIGS = (HRMConfig, AgentConfig, EndpointConfig, TrainingConfig, GateConfig)
+MODULES = [importlib.import_module(found.name) for found in pkgutil.walk_packages(config.__path__, "aegis.config.")]
+CONFIGS = [
+    kind
+    for module in (config, *MODULES)
+    for kind in vars(module).values()
+    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
+]
+"""Every configuration there is, found and not listed."""
+OUT_OF_BOUNDS = [
+    *[(HRMConfig, field, (0, -1)) for field in WHOLE_NUMBERS_OF_THE_HRM],
+    (HRMConfig, "high_heads", (7,)),
+    (HRMConfig, "low_heads", (3,)),
+    (HRMConfig, "halt_threshold", (0.0, 1.0, -1.0)),
+    (HRMConfig, "dropout", (-0.1, 1.0)),
+    *[(AgentConfig, field, (0, -1)) for field in COUNTS_OF_THE_AGENT],
+    (AgentConfig, "questions_per_item", (-1,)),
+    *[
+        (AgentConfig, field, (0.0, -1.0))
+        for field in (
+            "action_timeout_seconds",
+            "answer_timeout_seconds",
+            "approval_timeout_seconds",
+            "presence_window_seconds",
+            "proposal_rest_seconds",
+        )
+    ],
+    (TrainingConfig, "epochs", (0, -1)),
+    (TrainingConfig, "learning_rate", (0.0, -1e-4)),
+    (TrainingConfig, "batch_size", (0,)),
+    (TrainingConfig, "weight_decay", (-0.1,)),
+    (TrainingConfig, "warmup_share", (-0.1, 1.0)),
+    (TrainingConfig, "final_learning_rate_share", (-0.1, 1.1)),
+    (TrainingConfig, "gradient_clip", (0.0,)),
+    (TrainingConfig, "segments_growth_share", (0.0, 1.1)),
+    (TrainingConfig, "embedding_rate_factor", (0.0, -1.0)),
+    (TrainingConfig, "halting_rate_factor", (0.0, -1.0)),
+    (TrainingConfig, "soft_target_weight", (-0.1, 1.1)),
+    (TrainingConfig, "checkpoint_every_epochs", (0,)),
+    (TrainingConfig, "to_the_end_share", (-0.1, 1.1)),
+    (TrainingConfig, "epoch_heldout_decisions", (0,)),
+    (TrainingConfig, "split", ("oldest",)),
+    (TrainingConfig, "heldout_share", (0.0, 1.0)),
+    (TrainingConfig, "seed", (-1, 2**63)),
+    (EndpointConfig, "timeout_seconds", (0.0, -1.0)),
+    (EndpointConfig, "attempts", (0,)),
+    (EndpointConfig, "deadline_seconds", (0.0,)),
+    (EndpointConfig, "requests_per_minute", (0.0, -1.0, float("nan"))),
+    (EndpointConfig, "max_tokens", (0, -1)),
+    (EndpointConfig, "max_cost", (0.0, float("nan"), 1.0)),  # the last one without prices
+    (EndpointConfig, "input_price", (-1.0,)),
+    (EndpointConfig, "output_price", (-1.0,)),
+    (GateConfig, "threshold", (0.0, 1.0, 1.5)),
+    (GateConfig, "confidence", (0.4, 1.0)),
+    (GateConfig, "common_share", (0.0, 1.1)),
+    (GateConfig, "cool_down_decisions", (-1,)),
+    (WatchConfig, "audit_rate", (-0.1, 1.1)),
+    (WatchConfig, "close_audit_rate", (-0.1, 1.1)),
+    (WatchConfig, "suspicion", (1.0,)),
+    (WatchConfig, "alpha", (0.0, 0.2)),
+    (WatchConfig, "warn_alpha", (0.05, 1.0)),
+    (WatchConfig, "drift_quantile", (-0.1, 1.0)),
+    (WatchConfig, "deep_fall", (0.0, 1.0)),
+    (RolloutConfig, "shadow", (-1, 1, 19)),
+    (RolloutConfig, "canary", (-0.1, 1.0)),
+    (RolloutConfig, "canary_decisions", (0, 19)),
+    (RunConfig, "collect", (0, 99)),
+    (RunConfig, "more_share", (0.0, -0.1)),
+    (RunConfig, "interval_seconds", (-1.0, float("inf"))),
+    (RunConfig, "max_decisions", (0,)),
+    (RunConfig, "approve", ("always",)),
+    (RunConfig, "first_pause_seconds", (0.0, 301.0)),
+    (RunConfig, "longest_pause_seconds", (0.5,)),
+    *[(ReinforceConfig, field, (0, 1)) for field in ("baseline_decisions", "watched_decisions", "control_every")],
+    *[(ReinforceConfig, field, (0,)) for field in ("every", "versions_kept", "window", "passes", "kl_half_decisions")],
+    *[(ReinforceConfig, field, (-1,)) for field in ("cool_down_decisions", "entropy", "kl")],
+    *[
+        (ReinforceConfig, field, (0.0, -1.0))
+        for field in ("learning_rate", "value_rate", "embedding_rate_factor", "kl_bound", "temperature")
+    ],
+    (ReinforceConfig, "discount", (-0.1, 1.0)),
+    (ReinforceConfig, "trace_decay", (-0.1, 1.1)),
+    (ReinforceConfig, "clip", (0.0, 1.0)),
+]
+"""A field of a configuration, and values that it must not have"""
+OPTIONS = {
+    "learning_rate": "--lr",
+    "batch_size": "--batch-size",
+    "answer_timeout_seconds": "--answer-timeout",
+    "approval_timeout_seconds": "--approval-timeout",
+    "action_timeout_seconds": "--action-timeout",
+    "max_tokens": "--max-tokens",
+    "max_cost": "--max-cost",
+    "requests_per_minute": "--requests-per-minute",
+    "input_price": "--prices",
+    "output_price": "--prices",
+    "timeout_seconds": "time-out",
+    "deadline_seconds": "deadline",
+    "audit_rate": "--audit-rate",
+    "drift_quantile": "--drift-quantile",
+    "canary_decisions": "--canary-decisions",
+    "interval_seconds": "--interval",
+    "max_decisions": "--max-decisions",
+    "discount": "--gamma",
+    "every": "--rl-every",
+    "first_pause_seconds": "first",
+}
+"""What the error calls a field, where that is not the field's name"""
+
+
+def test_the_configurations_are_really_found():
+    assert {HRMConfig, ReinforceConfig, WatchConfig} < set(CONFIGS)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -44,94 +170,50 @@ def test_the_defaults_are_valid_and_can_not_be_changed_in_place(kind):
         setattr(settings, field, 1)
 
 
-def test_the_defaults_are_those_promised():
-    training = TrainingConfig()
-    assert (training.epochs, training.batch_size, training.checkpoint_every_epochs) == (20, 16, 5)
-    assert GateConfig().threshold == 0.70
-    assert GateConfig().confidence == 0.95
-    assert HRMConfig().vocab_size == 50257
-    assert (config.MIN_TRAINING_DECISIONS, config.FULL_TRAINING_DECISIONS, config.PHASE_1_DECISIONS) == (
-        100,
-        1000,
-        1100,
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "field", "values"),
-    [
-        *[(HRMConfig, field, (0, -1)) for field in WHOLE_NUMBERS_OF_THE_HRM],
-        (HRMConfig, "high_heads", (7,)),
-        (HRMConfig, "low_heads", (3,)),
-        (HRMConfig, "halt_threshold", (0.0, 1.0, -1.0)),
-        (HRMConfig, "dropout", (-0.1, 1.0)),
-        *[(AgentConfig, field, (0, -1)) for field in COUNTS_OF_THE_AGENT],
-        (AgentConfig, "questions_per_item", (-1,)),
-        *[
-            (AgentConfig, field, (0.0, -1.0))
-            for field in (
-                "action_timeout_seconds",
-                "answer_timeout_seconds",
-                "approval_timeout_seconds",
-                "presence_window_seconds",
-            )
-        ],
-        (TrainingConfig, "epochs", (0, -1)),
-        (TrainingConfig, "learning_rate", (0.0, -1e-4)),
-        (TrainingConfig, "batch_size", (0,)),
-        (TrainingConfig, "weight_decay", (-0.1,)),
-        (TrainingConfig, "warmup_share", (-0.1, 1.0)),
-        (TrainingConfig, "final_learning_rate_share", (-0.1, 1.1)),
-        (TrainingConfig, "gradient_clip", (0.0,)),
-        (TrainingConfig, "segments_growth_share", (0.0, 1.1)),
-        (TrainingConfig, "embedding_rate_factor", (0.0, -1.0)),
-        (TrainingConfig, "halting_rate_factor", (0.0, -1.0)),
-        (TrainingConfig, "soft_target_weight", (-0.1, 1.1)),
-        (TrainingConfig, "checkpoint_every_epochs", (0,)),
-        (TrainingConfig, "heldout_share", (0.0, 1.0)),
-        (TrainingConfig, "seed", (-1, 2**63)),
-        (EndpointConfig, "timeout_seconds", (0.0, -1.0)),
-        (EndpointConfig, "attempts", (0,)),
-        (EndpointConfig, "deadline_seconds", (0.0,)),
-        (EndpointConfig, "requests_per_minute", (0.0, -1.0, float("nan"))),
-        (EndpointConfig, "max_tokens", (0, -1)),
-        (EndpointConfig, "max_cost", (0.0, float("nan"), 1.0)),  # the last one without prices
-        (EndpointConfig, "input_price", (-1.0,)),
-        (EndpointConfig, "output_price", (-1.0,)),
-        (GateConfig, "threshold", (0.0, 1.0, 1.5)),
-        (GateConfig, "confidence", (0.4, 1.0)),
-    ],
-)
+@pytest.mark.parametrize(("kind", "field", "values"), OUT_OF_BOUNDS)
 def test_a_value_out_of_bounds_is_refused_and_its_field_named(kind, field, values):
-    options = {"learning_rate": "--lr", "batch_size": "--batch-size"}
-    options |= {"answer_timeout_seconds": "--answer-timeout", "approval_timeout_seconds": "--approval-timeout"}
-    options |= {"action_timeout_seconds": "--action-timeout", "max_tokens": "--max-tokens", "max_cost": "--max-cost"}
-    options |= {"requests_per_minute": "--requests-per-minute", "input_price": "--prices", "output_price": "--prices"}
-    options |= {"timeout_seconds": "time-out", "deadline_seconds": "deadline"}
-    option = options.get(field, field)
     for value in values:
-        with pytest.raises(ConfigError, match=option):
+        with pytest.raises(ConfigError, match=OPTIONS.get(field, field)):
             kind(**{field: value})
 
 
-@pytest.mark.parametrize("kind", [TrainingConfig, GateConfig, HRMConfig, AgentConfig, EndpointConfig])
+def test_every_number_of_every_configuration_has_bounds():
+    numbers = {
+        (kind, field.name)
+        for kind in CONFIGS
+        for field in dataclasses.fields(kind)
+        if field.type.removesuffix(" | None") in ("int", "float")
+    }
+    assert numbers <= {(kind, field) for kind, field, _ in OUT_OF_BOUNDS}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
 def test_no_number_that_is_not_a_number_passes(kind):
     for field in dataclasses.fields(kind):
-        if field.type == "float":
+        if field.type.startswith("float"):
             with pytest.raises(ConfigError):
                 kind(**{field.name: float("nan")})
 
 
 def test_every_field_is_documented_unless_its_name_says_all():
-    tree = ast.parse(inspect.getsource(config))
     documented = {
         (node.name, field.target.id)
-        for node in tree.body
+        for module in (config, *MODULES)
+        for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
         for field, after in zip(node.body, node.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr)
     }
-    plain = {"high_layers", "high_heads", "low_layers", "low_heads", "epochs", "checkpoint_every_epochs", "seed"}
+    plain = {
+        "high_layers",
+        "high_heads",
+        "low_layers",
+        "low_heads",
+        "epochs",
+        "checkpoint_every_epochs",
+        "seed",
+        "versions_kept",
+    }
     for kind in CONFIGS:
         for field in dataclasses.fields(kind):
             assert (kind.__name__, field.name) in documented or field.name in plain

@@ -52,7 +52,7 @@ def test_an_answer_comes_with_its_body_and_the_server_learns_who_asks(httpserver
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again_after_growing_pauses(httpserver, make_client, pauses, status):
+def test_a_fault_that_may_pass_is_tried_again_after_growing_pauses(httpserver, make_client, pauses, status):
     handler = answers(Response(status=status), Response(status=status), Response("fine"))
     httpserver.expect_request("/x").respond_with_handler(handler)
     lines = []
@@ -65,7 +65,7 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(httpserver, make_clie
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 302])
-def test_what_will_not_pass_is_not_tried_again(httpserver, make_client, status):
+def test_a_fault_that_will_not_pass_is_not_tried_again(httpserver, make_client, status):
     httpserver.expect_request("/x").respond_with_data("the reason", status=status)
     with pytest.raises(RequestError, match=f"status {status}: the reason") as caught:
         make_client().request("GET", httpserver.url_for("/x"))

@@ -66,7 +66,7 @@ def test_an_error_that_no_extra_mends_is_passed_on():
         importlib.import_module("nothing_of_the_kind")
 
 
-def test_what_is_installed_is_not_complained_of(monkeypatch):
+def test_an_installed_package_is_not_complained_of(monkeypatch):
     require("sklearn", "the audit")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="the audit needs scikit-learn"):

@@ -114,6 +114,6 @@ def test_canonical_json_is_json_and_comes_back_equal(value):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_json_is_refused(value):
+def test_a_value_that_is_not_json_is_refused(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"x": value})

@@ -11,6 +11,7 @@ from aegis.config import GateConfig, HRMConfig, TrainingConfig
 from aegis.lifecycle import read_training_data, shipped_data
 from aegis.promotion import judge, measure_agreement
 from aegis.training import ImitationTrainer, split_by_episode
+from aegis.types import most_probable
 
 pytestmark = pytest.mark.long
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -26,7 +27,7 @@ def train_and_judge(data, decisions, seed, folder):
     config = TrainingConfig(epochs=3, learning_rate=2e-3, seed=seed)
     run = ImitationTrainer(data.actions, config, SMALL).train(split.train, split.heldout, folder)
     answers = run.policy.probabilities([decision.state for decision in split.heldout], data.actions)
-    picked = [max(range(len(answer)), key=answer.__getitem__) for answer in answers]
+    picked = [most_probable(answer) for answer in answers]
     places, learned = ([data.actions.index(d.action.name) for d in part] for part in (split.heldout, split.train))
     return judge(measure_agreement(picked, places, learned, data.actions.names), GateConfig())
 

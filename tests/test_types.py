@@ -17,6 +17,7 @@ from aegis.types import (
     Policy,
     Teacher,
     check_probabilities,
+    most_probable,
     new_id,
     utc_now,
 )
@@ -141,7 +142,7 @@ def test_every_error_on_purpose_is_an_aegis_error():
     assert all(error.__name__ in drawn for error in raised)
 
 
-def test_what_decides_is_a_policy_and_what_names_its_source_a_teacher():
+def test_an_object_that_decides_is_a_policy_and_one_that_names_its_source_is_a_teacher():
     class Deciding:
         name, parameters = "x", 0
 
@@ -169,3 +170,8 @@ def test_a_rewards_components_sum_to_it():
     ):
         with pytest.raises(DataError, match=said):
             Outcome("d", "ok", **fields)
+
+
+@pytest.mark.parametrize(("probabilities", "place"), [((0.1, 0.7, 0.2), 1), ((0.4, 0.2, 0.4), 0), ((1.0,), 0)])
+def test_the_most_probable_action_is_the_first_of_equally_probable_ones(probabilities, place):
+    assert most_probable(probabilities) == place

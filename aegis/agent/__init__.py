@@ -2,7 +2,7 @@
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.inbox import DrawnPresence, Inbox, Presence
-from aegis.agent.loop import Agent, Choose, Situation, Step, most_probable
+from aegis.agent.loop import Agent, AgentHooks, Choose, Situation, Step
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
@@ -12,6 +12,7 @@ __all__ = [
     "RESEARCH_ACTIONS",
     "SETTINGS",
     "Agent",
+    "AgentHooks",
     "ApprovalQueue",
     "Change",
     "Choose",
@@ -26,5 +27,4 @@ __all__ = [
     "World",
     "Worlds",
     "choose_offered",
-    "most_probable",
 ]

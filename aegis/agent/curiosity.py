@@ -82,11 +82,6 @@ class Curiosity:
                 connection.execute("UPDATE gaps SET status = ? WHERE id = ?", (status, gap["id"]))
         return opened
 
-    def gap_count(self, topic: str) -> int:
-        """Return how many gaps of a topic were not asked about yet."""
-        rows = self._database.query("SELECT COUNT(*) FROM gaps WHERE topic = ? AND status = 'open'", (topic,))
-        return int(rows[0][0])
-
     def open_questions(self, goal: str) -> list[Question]:
         """Return the goal's open questions: those least searched for first, then the oldest."""
         rows = self._database.query(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.features import FEATURES, features
-from aegis.agent.rewards import RewardTable
 from aegis.agent.search import SearchProvider, create_search
 from aegis.agent.world import SECONDS_PER_DECISION, Person, World, Worlds, nobody
 from aegis.config import AgentConfig
@@ -47,7 +46,6 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         config: AgentConfig | None = None,
         search: SearchProvider | None = None,
         topics: Iterable[str] | None = None,
-        rewards: RewardTable | None = None,
         lived: int = 0,
         person: Person = nobody,
         vary_presence: bool = False,
@@ -65,7 +63,6 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             search or chain,  # type: ignore[arg-type]
             topics,
             config,
-            rewards,
             lived=lived,
             person=person,
             vary_presence=vary_presence,

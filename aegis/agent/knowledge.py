@@ -95,15 +95,6 @@ class KnowledgeBase:
         rows = self.database.query(f"SELECT {_FIELDS} FROM knowledge AS k ORDER BY k.seq DESC LIMIT ?", (limit,))
         return [_known(row) for row in rows]
 
-    def closed_by(self, item_id: str) -> list[str]:
-        """Return the questions that this item closed."""
-        rows = self.database.query(
-            "SELECT questions.text FROM closings JOIN questions ON questions.id = closings.question"
-            " WHERE closings.item = ? ORDER BY questions.seq",
-            (item_id,),
-        )
-        return [str(row["text"]) for row in rows]
-
     def count(self, goal: str | None = None) -> int:
         """Return how many items there are, of one goal or in all."""
         where, values = ("", ()) if goal is None else (" WHERE goal = ?", (goal,))

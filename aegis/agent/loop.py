@@ -33,7 +33,7 @@ from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import DecisionStore
-from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
+from aegis.types import Action, Decision, Outcome, Policy, most_probable, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
@@ -41,11 +41,6 @@ _GOALS_TRIED = 3
 
 Choose = Callable[[Sequence[float]], int]
 """Says which action is taken, as its place in the list, by the actions' probabilities."""
-
-
-def most_probable(probabilities: Sequence[float]) -> int:
-    """Return the place of the greatest probability, of several equal ones the first."""
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +66,19 @@ class Step:
     """What came of earlier decisions before this one was made."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentHooks:
+    """What an agent asks of the code that runs it."""
+
+    choose: Choose = most_probable
+    """Which action is taken, by the policy's probabilities"""
+    presence: Callable[[Inbox], Presence] | None = None
+    """Makes what says whether a person is here; None: a person is here while they use the inbox"""
+    clock: Callable[[], datetime] = utc_now
+    make_id: Callable[[], str] = new_id
+    """Names episodes and decisions"""
+
+
 class Agent:
     """The research agent of one workspace.
 
@@ -89,21 +97,16 @@ class Agent:
         rng: random.Random,
         config: AgentConfig | None = None,
         rewards: RewardTable | None = None,
-        presence: Callable[[Inbox], Presence] | None = None,
-        clock: Callable[[], datetime] = utc_now,
-        choose: Choose = most_probable,
-        make_id: Callable[[], str] = new_id,
+        hooks: AgentHooks | None = None,
     ) -> None:
-        """Take up an episode.
-
-        choose: which action is taken by the policy's probabilities. make_id: names episodes and decisions.
-        """
+        """Take up an episode. rewards: the configuration's by default."""
+        hooks = hooks or AgentHooks()
         self.config = config or AgentConfig()
         self.policy = policy
-        self._choose = choose
-        self._make_id = make_id
+        self._choose = hooks.choose
+        self._make_id = hooks.make_id
         self._store = store
-        self._clock = clock
+        self._clock = hooks.clock
         database = store.database
         self._goals = GoalBook(database, topics, rng)
         self._curiosity = Curiosity(database, self.config.questions_per_item, self.config.open_questions_limit)
@@ -117,9 +120,8 @@ class Agent:
         self._executor = ActionExecutor(
             self._knowledge, self._curiosity, self._inbox, self._queue, search, self.config, self._rewards
         )
-        self._presence = (
-            presence(self._inbox) if presence else SeenPresence(self._inbox, self.config.presence_window_seconds)
-        )
+        seen = SeenPresence(self._inbox, self.config.presence_window_seconds)
+        self._presence = hooks.presence(self._inbox) if hooks.presence else seen
         self._recent: deque[str] = deque(maxlen=self.config.recent_length)
         self._episode = ""
         self._step = 0

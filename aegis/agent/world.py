@@ -16,8 +16,7 @@ from typing import Self
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.inbox import DrawnPresence
-from aegis.agent.loop import Agent, Situation, Step
-from aegis.agent.rewards import RewardTable
+from aegis.agent.loop import Agent, AgentHooks, Situation, Step
 from aegis.agent.search import SearchHit, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
@@ -108,7 +107,6 @@ class Worlds:
         search: SearchProvider,
         topics: Iterable[str],
         config: AgentConfig | None = None,
-        rewards: RewardTable | None = None,
         *,
         lived: int = 0,
         person: Person = nobody,
@@ -123,7 +121,6 @@ class Worlds:
         self.config = config or AgentConfig()
         self._search = _RememberedSearch(search)
         self._topics = tuple(topics)
-        self._rewards = rewards
         self._lived = lived
         self._person = person
         self._vary_presence = vary_presence
@@ -177,10 +174,11 @@ class Worlds:
             self._topics,
             rng,
             replace(self.config, episode_length=_ENDLESS),  # whoever plays begins the episodes
-            self._rewards,
-            presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
-            clock=lambda: clock.now,
-            make_id=lambda: f"{names.getrandbits(128):032x}",
+            hooks=AgentHooks(
+                presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
+                clock=lambda: clock.now,
+                make_id=lambda: f"{names.getrandbits(128):032x}",
+            ),
         )
         return World(agent, store, clock, self._person)
 

@@ -17,7 +17,7 @@ from aegis.cli.interrupt import INTERRUPTED
 from aegis.cli.session import Session, set_deciding_threads
 from aegis.lifecycle import RunEvent
 from aegis.rendering import clean_text
-from aegis.types import utc_now
+from aegis.types import unheard, utc_now
 
 if TYPE_CHECKING:
     from aegis.cli.prompt.repl import Ending, Repl
@@ -70,7 +70,8 @@ def watch(session: Session, headless: bool, as_json: bool) -> int:
 
 def _watch_lines(session: Session, signals: Signals, as_json: bool) -> int:
     session.listen(_print_json if as_json else _print_line)
-    with session.shows(_unheard) if as_json else session.shows(ProgressLines(_print_progress)):
+    # JSON lines are events alone.
+    with session.shows(unheard) if as_json else session.shows(ProgressLines(_print_progress)):
         session.start()
         _wait_for_end(session, signals)
     return 0
@@ -132,10 +133,6 @@ def _print_line(event: RunEvent) -> None:
 
 def _print_progress(line: str) -> None:
     say(f"{utc_now():%H:%M:%S} {'loading':<16} {clean_text(line, WHOLE_CHARACTERS)}")
-
-
-def _unheard(what: str, done: int, total: int) -> None:
-    """JSON lines are events alone."""
 
 
 def _print_json(event: RunEvent) -> None:

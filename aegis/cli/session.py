@@ -31,7 +31,7 @@ from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
 from aegis.packages import require
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Policy, Progress, State, Teacher
+from aegis.types import ActionList, Policy, Progress, State, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Session:
         self.error: BaseException | None = None
         """What ended the agent, where it did not end by itself"""
         self._listeners: list[Listener] = []
-        self._progress: Progress = lambda what, done, total: None
+        self._progress: Progress = unheard
         self._going = True
         self._teacher: SharedTeacher | None = None
         self._teacher_lock = threading.Lock()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis.cli.display.progress import waiting
 from aegis.config import EndpointConfig
+from aegis.types import unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def make_search(
     names: str,
     workspace: Workspace,
     say: Callable[[str], None],
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
     corpus: Corpus | None = None,
 ) -> SearchChain:
     """Make the search that `--search` names, with its cache in the workspace; say hears of its troubles.
@@ -76,7 +77,7 @@ def ready_search(
     on_stderr: bool = False,
 ) -> Iterator[SearchChain]:
     """Make the search, and the offline index now where there is none, under a progress bar; close it at the end."""
-    shown: list[Progress] = [lambda what, done, total: None]
+    shown: list[Progress] = [unheard]
     search = make_search(names, workspace, say, lambda what, done, total: shown[0](what, done, total), corpus)
     with contextlib.closing(search):
         unshown = shown[0]
@@ -92,7 +93,7 @@ def load_teacher(
     device: str,
     options: EndpointOptions,
     say: Callable[[str], None],
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Teacher:
     """Load the teacher as `lifecycle.load_teacher_for` does, with the endpoint options where it is behind an endpoint.
 

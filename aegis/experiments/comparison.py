@@ -28,7 +28,7 @@ from aegis.promotion import (
 )
 from aegis.promotion.judging.interval import mean_interval
 from aegis.training import ImitationTrainer, split_by_episode
-from aegis.types import ActionList, Decision
+from aegis.types import ActionList, Decision, Progress, unheard
 
 HRM_NAME = "HRM"
 MAJORITY_NAME = "commonest action"
@@ -82,7 +82,7 @@ def compare(
     training: TrainingConfig,
     model_config: HRMConfig | None = None,
     device: str = "cpu",
-    on_progress: Callable[[str, int, int], None] = lambda words, done, total: None,
+    on_progress: Progress = unheard,
 ) -> Iterator[Measurement]:
     """Yield each model's held-out accuracy, split by split and size by size; tell of each part, and how far it is.
 

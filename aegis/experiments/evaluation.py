@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aegis.agent import RESEARCH_ACTIONS, choose_offered, most_probable
+from aegis.agent import RESEARCH_ACTIONS, choose_offered
 from aegis.errors import ConfigError
 from aegis.promotion.judging.interval import mean_interval
-from aegis.types import ActionList, Policy, State
+from aegis.types import ActionList, Policy, State, most_probable
 
 if TYPE_CHECKING:
     from aegis.agent.environment import ResearchEnv

@@ -13,7 +13,7 @@ from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
 from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 
 if TYPE_CHECKING:
     from aegis.hrm.onnx.export import Example
@@ -29,7 +29,7 @@ def load_policy(
     examples: Callable[[], Sequence[Example]] | None = None,
     say: Callable[[str], None] = lambda line: None,
     threads: int = 1,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> HRMPolicy | OnnxPolicy:
     """Load an HRM to decide by a backend; `auto`: on the CPU the fastest that is equal, else eager.
 

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from aegis.atomic import sync, sync_folder
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.model import HRM
@@ -44,19 +45,16 @@ def write_folder(
         partial.mkdir(parents=True)
         for name, content in tensors.items():
             save_file({key: tensor.contiguous() for key, tensor in content.items()}, partial / name)
-            _sync(partial / name)
         for name, document in documents.items():
             (partial / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-            _sync(partial / name)
         for name, data in files.items():
             (partial / name).write_bytes(data)
-            _sync(partial / name)
-        _sync(partial)
+        sync(partial)
         if not folder.exists():
             os.rename(partial, folder)
         elif not _exchange(partial, folder):
             _step_aside(partial, folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: can't be written ({error}): check the disk's space and permissions"
@@ -126,11 +124,3 @@ def _step_aside(new: Path, old: Path) -> None:
         os.rename(aside, old)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

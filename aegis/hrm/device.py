@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
 
+from aegis.bfloat16 import has_bf16
 from aegis.errors import ConfigError
 from aegis.packages import imports_explained
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["has_bf16", "resolve_device", "use_threads"]
 
 
 def resolve_device(name: str) -> str:
@@ -32,16 +31,6 @@ def resolve_device(name: str) -> str:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"--device {name}: no such CUDA device here: use --device cpu or auto")
     return name
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Tell whether the device multiplies bfloat16 in hardware, so that it is the faster choice."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    # Not where torch is held to an older processor's instructions (ATEN_CPU_CAPABILITY): it would emulate bfloat16.
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def use_threads(count: int) -> None:

@@ -13,19 +13,19 @@ from aegis import __version__
 from aegis.agent import (
     RESEARCH_ACTIONS,
     Agent,
+    AgentHooks,
     Choose,
     DrawnPresence,
     RewardTable,
     SettingBook,
     Step,
-    most_probable,
 )
 from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import Database, DecisionStore, StateKey
-from aegis.types import Decision, Policy, new_id, utc_now
+from aegis.types import Decision, Policy, most_probable, new_id, utc_now
 from aegis.workspace import Workspace
 
 
@@ -60,7 +60,7 @@ def make_agent(
         search.arrange(order)
     config = book.agent_config(config or AgentConfig())
     table = rewards or book.reward_table(config)
-    return Agent(store, policy, search, search.topics(), rng, config, table, presence, choose=choose)
+    return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(choose, presence))
 
 
 def run_agent(

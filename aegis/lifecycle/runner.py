@@ -47,7 +47,7 @@ from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore, StateKey
-from aegis.types import Policy, Progress, Teacher, utc_now
+from aegis.types import Policy, Progress, Teacher, unheard, utc_now
 from aegis.workspace import Workspace
 
 LoadTeacher = Callable[[DecisionStore], Teacher]
@@ -85,7 +85,7 @@ class Runner:
         backend: str = "auto",
         seed: int = 0,
         notify: Callable[[RunEvent], None] = lambda event: None,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = unheard,
     ) -> None:
         self.workspace = workspace
         self.config = config or RunConfig()

@@ -60,6 +60,7 @@ class TrainingProgress:
     loss: float | None
     heldout_accuracy: float | None
     checkpoints: tuple[str, ...]
+    """Its own, the oldest first"""
     verdict: str
     """Why it ended as it did; '' while it runs"""
     rules: tuple[str, ...] = ()
@@ -261,16 +262,17 @@ def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bo
 def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) -> TrainingProgress:
     done = log.epochs(record.id)
     last, rules = done[-1] if done else {}, verdict_lines(record)
+    epoch = int(last.get("epoch", 0))
     return TrainingProgress(
         number=record.id,
         status="passed" if "stage" in record.report else record.status,
         active=record.status == "running" and is_held(workspace.training_lock),
         decisions=record.decisions,
-        epoch=int(last.get("epoch", 0)),
+        epoch=epoch,
         epochs=int(record.settings.get("training", {}).get("epochs", 0)),
         loss=last.get("loss"),
         heldout_accuracy=last.get("heldout_accuracy"),
-        checkpoints=tuple(path.name for path in _checkpoints(workspace.checkpoints)),
+        checkpoints=_checkpoints(workspace.checkpoints, epoch),
         verdict="; ".join(rules),
         rules=rules,
     )
@@ -298,8 +300,14 @@ def _by_action(tallies: list[Tally]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("epoch-*") if path.is_dir())
+def _checkpoints(folder: Path, epoch: int) -> tuple[str, ...]:
+    """Return a training's checkpoints, up to its last epoch, the oldest first.
+
+    A training removes the checkpoints of the training before it when its first epoch begins; until then it has none.
+    """
+    names = (path.name for path in folder.glob("epoch-*") if path.is_dir())
+    found = {name: name.removeprefix("epoch-") for name in names}
+    return tuple(sorted(name for name, number in found.items() if number.isdecimal() and int(number) <= epoch))
 
 
 def _sum(tallies: list[Tally], name: str) -> int:

@@ -11,24 +11,23 @@ episode. A rejected record keeps its place in the count.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from aegis.atomic import replacing
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
 from aegis.store.decisions import DecisionStore, Example
 from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example
-from aegis.store.writing import sync_folder, write_json, write_jsonl
-from aegis.types import ActionList, Progress
+from aegis.store.writing import write_json, write_jsonl
+from aegis.types import ActionList, Progress, unheard
 
 EPISODE_RECORDS = 20
 """How many consecutive records without an episode of their own make one."""
@@ -45,9 +44,6 @@ _BOM = b"\xef\xbb\xbf"
 _Path = str | os.PathLike[str]
 _File = IO[bytes] | gzip.GzipFile
 _Item = TypeVar("_Item")
-
-
-def _unheard(what: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ class _Places:
         self.next_step[decision.episode] = max(self.next_step.get(decision.episode, 0), decision.step + 1)
 
 
-def read_examples(path: _Path, actions: ActionList, progress: Progress = _unheard) -> ExchangeResult:
+def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard) -> ExchangeResult:
     """Read a file of examples whose actions are in this list; bad records are in the result's `rejected`.
 
     The format follows the ending: `.json`, `.jsonl`, or either with `.gz`. Raises `DataError` for a file that is
@@ -161,41 +157,28 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
     """
     path = Path(path)
     write = {"json": write_json, "jsonl": write_jsonl}[_format(path)]
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            if _is_gzip(path):
-                # No name and no time in the header: equal examples make equal files.
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                    count = write(packed, metadata, examples)
-            else:
-                count = write(file, metadata, examples)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-        return count
+        with replacing(path) as partial, partial.open("wb") as file:
+            if not _is_gzip(path):
+                return write(file, metadata, examples)
+            # No name and no time in the header: equal examples make equal files.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                return write(packed, metadata, examples)
     except OSError as error:
         raise DataError(
             f"{path}: can't be written: {error.strerror or error}: choose a folder you may write, with free space"
         ) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: nothing written: an example or the metadata has no JSON form: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
-def import_examples(
-    store: DecisionStore, path: _Path, actions: ActionList, progress: Progress = _unheard
-) -> ImportReport:
-    """Append a file's examples to a store, passing over those it has; raises as `read_examples` does.
+def import_examples(store: DecisionStore, result: ExchangeResult, progress: Progress = unheard) -> ImportReport:
+    """Append what `read_examples` read to a store, passing over the examples that the store has.
 
-    An example that the store has without a known outcome gets the file's, if that is known. One whose id or place
-    belongs to another decision of the store is rejected.
+    An example that the store has without a known outcome gets the file's, if that is known. An example whose id or
+    place belongs to another decision of the store is rejected.
     """
-    result = read_examples(path, actions, progress)
     rejected = list(result.rejected)
     added = already_there = 0
     pairs = list(zip(result.positions, result.examples, strict=True))
@@ -224,7 +207,7 @@ def export_examples(
     *,
     policies: Collection[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    progress: Progress = _unheard,
+    progress: Progress = unheard,
 ) -> int:
     """Write a store's examples (of these policies, or all), a few in memory at a time, and return how many.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 from aegis.store.decisions import Example
@@ -42,14 +40,3 @@ def _encoded(value: Any) -> bytes:
     except UnicodeEncodeError:
         # Half of a surrogate pair: JSON can escape it, UTF-8 can't hold it.
         return json.dumps(value, allow_nan=False).encode("ascii")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a renaming in the folder durable, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import os
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from aegis.atomic import put_in_place
+from aegis.bfloat16 import has_bf16
 from aegis.cache import cache_folder
 from aegis.errors import TeacherError
 from aegis.packages import imports_explained
@@ -37,7 +38,7 @@ from aegis.teachers.name import (
 from aegis.teachers.openai_api import PREFIX as ENDPOINT_PREFIX
 from aegis.teachers.openai_api import load_openai
 from aegis.testing import ScriptedTeacher
-from aegis.types import Progress, Teacher
+from aegis.types import Progress, Teacher, unheard
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ def load_teacher(
     name: str,
     device: str = "cpu",
     say: Callable[[str], None] = lambda line: None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Teacher:
     """Load a teacher.
 
@@ -210,7 +211,7 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
         tokenizer.save_pretrained(partial)
         # Another process may have been faster: then its folder is as good as this one.
         with contextlib.suppress(OSError):
-            os.rename(partial, folder)
+            put_in_place(Path(partial), folder)
 
 
 def _without_quantisation(config: Any) -> Any:
@@ -223,9 +224,9 @@ def _without_quantisation(config: Any) -> Any:
 def _fastest_dtype(device: str) -> torch.dtype:
     import torch
 
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    if has_bf16(torch.device(device)):
+        return torch.bfloat16
+    return torch.float16 if device.startswith("cuda") else torch.float32
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aegis.agent import Agent
+from aegis.agent import Agent, AgentHooks
 from aegis.agent.proposals import Record
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
@@ -123,7 +123,9 @@ def make_agent(store: DecisionStore, search: FakeSearch, clock: FakeClock) -> Ca
     """Return what makes an agent that takes the actions named, in turn."""
 
     def make(*choices: str, seed: int = 0, config: AgentConfig | None = None, **others: Any) -> Agent:
-        given: dict[str, Any] = {"store": store, "search": search, "topics": ["sqlite3", "json"], "clock": clock}
+        given: dict[str, Any] = {"store": store, "search": search, "topics": ["sqlite3", "json"]}
+        hooks = {"clock": clock} | {name: others.pop(name) for name in ("choose", "presence") if name in others}
+        given |= {"hooks": AgentHooks(**hooks)}
         given |= {"policy": FakePolicy(*choices), "rng": random.Random(seed), "config": config}
         return Agent(**(given | others))
 

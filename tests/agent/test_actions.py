@@ -28,11 +28,9 @@ def test_the_four_actions_stand_in_a_fixed_order():
     assert [spec.argument for spec in RESEARCH_ACTIONS] == ["query", "question", "aspect", None]
 
 
-def test_the_rewards_are_the_designs():
-    table = RewardTable()
-    assert [total(table.of_search(gained)) for gained in (0, 1, 3)] == [-0.5, 1.0, 3.0]
-    assert (table.answered, table.unanswered, table.idle) == (0.5, -0.1, -0.1)
-    assert (table.approved, table.pending, table.rejected, table.duplicate) == (10.0, 1.0, -1.0, -2.0)
+def test_a_search_pays_for_each_new_passage():
+    table = RewardTable(per_item=2.0, nothing_found=-3.0)
+    assert [total(table.of_search(gained)) for gained in (0, 1, 3)] == [-3.0, 2.0, 6.0]
 
 
 def test_a_search_keeps_what_is_new_and_nothing_twice(make_agent, search, hit, store, database):
@@ -65,7 +63,7 @@ def test_a_search_reads_as_many_results_as_configured(make_agent, search, hit):
     assert agent.step().outcome.gained == 3
 
 
-def test_a_search_without_results_is_a_failed_one(make_agent, search):
+def test_a_search_without_results_has_failed(make_agent, search):
     search.hits = []
     outcome = make_agent("web_search").step().outcome
     assert (outcome.status, outcome.gained, outcome.reward) == ("failed", 0, -0.5)
@@ -176,7 +174,7 @@ def test_a_proposal_waits_for_approval_and_a_second_on_the_same_aspect_is_a_dupl
 
 
 @pytest.mark.parametrize(("approve", "status", "reward"), [(True, "ok", 10.0), (False, "failed", -1.0)])
-def test_what_a_person_says_on_a_proposal_is_its_outcome(
+def test_a_persons_answer_to_a_proposal_is_the_proposals_outcome(
     make_agent, store, database, clock, prove, approve, status, reward
 ):
     agent = make_agent("propose_improvement", "idle")
@@ -193,7 +191,7 @@ def test_what_a_person_says_on_a_proposal_is_its_outcome(
         ApprovalQueue(database).decide(1, approve, clock())
 
 
-def test_what_nobody_decided_leaves_the_queue_and_is_not_proposed_again_for_a_week(
+def test_a_proposal_that_nobody_decided_leaves_the_queue_and_is_not_made_again_for_a_week(
     make_agent, store, database, clock, prove
 ):
     config = AgentConfig(approval_timeout_seconds=100, proposal_rest_seconds=1000)
@@ -215,7 +213,7 @@ def test_what_nobody_decided_leaves_the_queue_and_is_not_proposed_again_for_a_we
     assert (again.outcome.reward, again.decision.action.argument) == (1.0, proposed.action.argument)
 
 
-def test_what_was_rejected_is_not_proposed_again_in_other_words_either(make_agent, database, clock, prove):
+def test_a_rejected_proposal_is_not_made_again_in_other_words_either(make_agent, database, clock, prove):
     agent = make_agent("propose_improvement")
     prove(agent)
     proposed = agent.step().decision.action.argument
@@ -233,7 +231,7 @@ def test_a_proposal_that_nothing_speaks_for_is_not_made(make_agent, database):
     assert ApprovalQueue(database).pending() == []
 
 
-def test_so_many_proposals_wait_at_once_and_no_more(make_agent, database, prove):
+def test_no_more_proposals_wait_at_once_than_the_limit(make_agent, database, prove):
     agent = make_agent("propose_improvement", config=AgentConfig(waiting_proposals_limit=1))
     prove(agent)
     agent.step()

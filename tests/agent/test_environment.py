@@ -113,7 +113,7 @@ def test_an_episode_is_as_long_as_configured_and_truncated_then():
     assert len({decision.episode for decision in environment.store.decisions()}) == 1
 
 
-def test_what_comes_late_is_in_the_reward_of_the_step_it_comes_in():
+def test_a_late_outcome_is_in_the_reward_of_the_step_in_which_it_comes():
     environment = make(config=AgentConfig(answer_timeout_seconds=150))
     steps = live(environment, 0, [ASK, IDLE, IDLE, IDLE])[1:]
     assert [step[1] for step in steps] == pytest.approx([0.0, -0.1, -0.1 - 0.2, -0.1])
@@ -150,7 +150,7 @@ class Nothing:
         return []
 
 
-def test_nothing_is_left_behind(tmp_path, monkeypatch):
+def test_a_closed_environment_leaves_no_files_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     environment = make()

@@ -33,7 +33,7 @@ def test_an_empty_record_speaks_for_nothing():
     assert {proposal.weight for proposal in candidates(Record(), AgentConfig())} == {0.0}
 
 
-def test_a_few_cases_speak_for_nothing_for_an_agent_could_make_them_up():
+def test_a_few_cases_are_no_reason_for_a_proposal_for_an_agent_could_make_them_up():
     few = Record(searches=2, vain_searches=2, hits=4, known_hits=4, asked=5, unanswered=5, idles=5, decisions=5)
     seldom = Record(searches=20, vain_searches=4, hits=40, known_hits=40, asked=30, unanswered=6, idles=6, decisions=30)
     for record in (few, seldom):

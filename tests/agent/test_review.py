@@ -26,7 +26,7 @@ def end_training(database, clock):
     return end
 
 
-def test_one_that_learned_too_little_asks_for_more_epochs_first(end_training):
+def test_a_training_that_learned_too_little_asks_for_more_epochs_first(end_training):
     found = review(end_training(0.55, 0.60))
     best = max(found, key=lambda proposal: proposal.weight)
     assert (best.aspect, best.old, best.new) == ("epochs", 20, 30)
@@ -34,18 +34,18 @@ def test_one_that_learned_too_little_asks_for_more_epochs_first(end_training):
     assert {"learning_rate", "low_cycles", "high_cycles"} <= {proposal.aspect for proposal in found}
 
 
-def test_one_that_learned_by_heart_asks_for_a_lower_rate(end_training):
+def test_a_training_that_learned_by_heart_asks_for_a_lower_rate(end_training):
     best = max(review(end_training(0.55, 0.95)), key=lambda proposal: proposal.weight)
     assert (best.aspect, best.new) == ("learning_rate", 5e-5)
     assert best.reason == "training accuracy 95% against 55% held out"
 
 
-def test_one_that_fell_short_by_little_may_ask_for_another_gate(end_training):
+def test_a_training_that_fell_short_by_little_may_ask_for_another_gate(end_training):
     assert "threshold" in {proposal.aspect for proposal in review(end_training(0.68, 0.7))}
     assert "threshold" not in {proposal.aspect for proposal in review(end_training(0.5, 0.5))}
 
 
-def test_nothing_is_proposed_beyond_its_bounds_or_after_a_training_that_passed(end_training):
+def test_no_change_is_proposed_beyond_its_bounds_or_after_a_training_that_passed(end_training):
     assert all(SETTINGS[one.aspect].allows(one.new) for one in review(end_training(0.5, 0.5, epochs=90)))
     assert "epochs" not in {one.aspect for one in review(end_training(0.5, 0.5, epochs=100))}
     assert review(end_training(0.9, 0.9, status="switched")) == []

@@ -157,7 +157,7 @@ def test_a_policy_that_only_games_the_rewards_earns_less_than_one_that_idles(gam
         assert proposed > 0  # it did find its chance, and it did not pay
 
 
-def test_one_that_idles_is_never_given_a_reason_to_propose():
+def test_an_agent_that_idles_is_never_given_a_reason_to_propose():
     reward, proposed = mean_reward("much to read", first_of("propose_improvement", "idle"))
     assert (reward, proposed) == (pytest.approx(-0.1), 0)
 
@@ -167,7 +167,7 @@ def test_honest_work_pays():
     assert honest > 0.5
 
 
-def test_one_passage_in_ten_pieces_pays_as_the_whole():
+def test_a_passage_in_ten_pieces_pays_as_the_whole_passage():
     def reward(hits):
         search = World(lambda query, asked: hits)
         environment = ResearchEnv(AgentConfig(hits_per_search=10), search, TOPICS)
@@ -239,7 +239,7 @@ def test_a_file_of_rewards_out_of_form_is_refused_with_the_reason(tmp_path, text
 
 
 def test_components_sum_to_the_reward():
-    table = RewardTable()
-    assert table.of_question(answered=False, asked_away=True) == {"unanswered": -0.1, "nobody_here": -0.1}
-    assert total(table.of_question(answered=False, asked_away=True)) == -0.2
+    table = RewardTable(unanswered=-0.25, nobody_here=-0.5)
+    assert table.of_question(answered=False, asked_away=True) == {"unanswered": -0.25, "nobody_here": -0.5}
+    assert total(table.of_question(answered=False, asked_away=True)) == -0.75
     assert total({}) == 0.0

@@ -69,12 +69,12 @@ def test_an_approved_setting_of_the_agent_is_in_use_at_once(database, propose, c
     assert SettingBook(database).reward_table() == RewardTable(idle=-0.2)
 
 
-def test_a_rejected_one_changes_nothing(database, propose, clock):
+def test_a_rejected_proposal_changes_nothing(database, propose, clock):
     assert ApprovalQueue(database).decide(propose("hits_per_search", 2, 4), False, clock()) == "nothing is changed"
     assert SettingBook(database).changes() == []
 
 
-def test_one_out_of_bounds_stays_pending(database, propose, clock):
+def test_a_proposal_out_of_bounds_stays_pending(database, propose, clock):
     queue = ApprovalQueue(database)
     number = propose("hits_per_search", 2, 400)
     with pytest.raises(ActionError, match="hits_per_search must lie between 1 and 10"):
@@ -120,14 +120,14 @@ def test_an_order_of_providers_names_the_same_ones(database, propose, clock, ord
     assert book.search_order() == "offline,arxiv"
 
 
-def test_what_a_rule_decides_is_settled_with_it(database, propose, clock):
+def test_a_proposal_that_a_rule_decides_is_settled_at_once(database, propose, clock):
     queue = ApprovalQueue(database)
     for approve in (True, False):
         queue.decide(propose("hits_per_search", 2, 4), approve, clock(), by="rule")
     assert [row["settled"] for row in database.query("SELECT settled FROM proposals")] == [1, 1]
 
 
-def test_what_a_rule_approves_brings_no_reward_of_its_own(database, propose, clock):
+def test_a_proposal_that_a_rule_approves_brings_no_reward_of_its_own(database, propose, clock):
     queue = ApprovalQueue(database)
     queue.decide(propose("hits_per_search", 2, 4), True, clock(), by="rule")
     assert queue.unsettled() == []

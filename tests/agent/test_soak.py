@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from aegis.agent import Agent, DrawnPresence
+from aegis.agent import Agent, AgentHooks, DrawnPresence
 from aegis.agent.goals import WINDOW as GOAL_WINDOW
 from aegis.agent.queries import WINDOW, query_key
 from aegis.agent.search import SearchHit
@@ -55,7 +55,7 @@ def test_a_days_worth_of_decisions_leaves_memory_flat_and_the_database_quick(pat
         database.connection.execute("PRAGMA synchronous = OFF")
         agent = Agent(
             DecisionStore(database), ScriptedTeacher(), Library(), topics, random.Random(0), AgentConfig(),
-            presence=lambda inbox: DrawnPresence(draw), clock=clock,
+            hooks=AgentHooks(presence=lambda inbox: DrawnPresence(draw), clock=clock),
         )  # fmt: skip
         for number in range(1, DECISIONS + 1):
             agent.step()

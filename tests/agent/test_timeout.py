@@ -28,7 +28,7 @@ def test_a_call_returns_what_its_function_returns_or_raises():
         limiter.call(divmod, 7, 0, timeout_seconds=60)
 
 
-def test_none_is_a_result_too():
+def test_a_call_may_return_none():
     assert TimeLimiter().call(lambda: None, timeout_seconds=60) is None
 
 

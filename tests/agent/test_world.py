@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aegis.agent import Agent, DrawnPresence, Inbox
+from aegis.agent import Agent, AgentHooks, DrawnPresence, Inbox
 from aegis.agent.goals import GoalBook
 from aegis.agent.queries import WINDOW, query_key
 from aegis.agent.search import SearchChain, SearchHit
@@ -61,10 +61,10 @@ def live(path, clock):
             search = make_search()
             with Database(path) as database:
                 database.connection.execute("PRAGMA synchronous = OFF")
-                draw = random.Random(life)
+                presence = partial(lambda draw, inbox: DrawnPresence(draw), random.Random(life))
                 agent = Agent(
                     DecisionStore(database), ScriptedTeacher(), search, topics, random.Random(life),
-                    AgentConfig(), presence=partial(lambda draw, inbox: DrawnPresence(draw), draw), clock=clock,
+                    AgentConfig(), hooks=AgentHooks(presence=presence, clock=clock),
                 )  # fmt: skip
                 for _ in range(decisions):
                     agent.step()
@@ -162,7 +162,7 @@ def test_no_decision_reads_a_whole_table(live, path, clock):
         draw = random.Random(9)
         agent = Agent(
             DecisionStore(database), ScriptedTeacher(), Library(9), TOPICS, random.Random(9), AgentConfig(),
-            presence=lambda inbox: DrawnPresence(draw), clock=clock,
+            hooks=AgentHooks(presence=lambda inbox: DrawnPresence(draw), clock=clock),
         )  # fmt: skip
         database.connection.set_trace_callback(statements.add)
         for number in range(60):

@@ -24,7 +24,7 @@ def test_every_decision_can_be_read_and_the_card_counts_them(data):
         assert f"{name} {count:,} " in card
 
 
-def test_its_first_run_is_whole_episodes(data):
+def test_the_first_run_of_the_comparison_data_is_whole_episodes(data):
     decisions = data.decisions
     first = {decision.episode for decision in decisions[:FIRST_RUN]}
     assert len(first) == 259

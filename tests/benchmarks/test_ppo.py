@@ -28,7 +28,7 @@ def test_ppo_learns_and_is_judged_at_each_checkpoint(tmp_path):
     assert [point.series for point in read_points(path)] == [SERIES] * 3
 
 
-def test_what_needs_no_learning_is_a_level_line_beside_the_curves():
+def test_a_policy_that_needs_no_learning_is_a_level_line_beside_the_curves():
     heldout = ResearchEnv(search=Library(), topics=["json", "csv"])
     points = references(80, range(2), 2, heldout)
     assert [(point.series, point.decisions) for point in points] == [

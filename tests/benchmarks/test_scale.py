@@ -21,7 +21,7 @@ def test_decisions_are_the_seeds_and_of_all_actions():
     assert 36 <= sum(lengths) / len(lengths) <= 96  # as those of the shipped decisions
 
 
-def test_what_is_recorded_is_encoded_once_and_whole(tmp_path):
+def test_recorded_decisions_are_encoded_once_and_whole(tmp_path):
     assert scale.record(tmp_path, 130) > 0
     figures = scale.encode(tmp_path)
     workspace = Workspace(tmp_path)

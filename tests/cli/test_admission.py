@@ -118,7 +118,7 @@ def test_a_bad_value_is_refused_in_one_line_before_anything_is_loaded_or_made(re
 
 
 @pytest.mark.parametrize("command", ["collect", "run", "start --headless"])
-def test_whose_a_workspace_is_comes_before_what_the_hub_says(command, tmp_path):
+def test_another_owner_of_a_workspace_is_named_before_an_error_of_the_hub(command, tmp_path):
     with Database(tmp_path / "w" / "aegis.db") as database:
         DecisionStore(database).claim_teacher("scripted", 0, "a rule, no model")
     refused = run(*command.split(), "--teacher", "gpt2", "--workspace", tmp_path / "w")

@@ -109,6 +109,18 @@ def test_check_counts_duplicates_and_names_bad_records(small_hrm, write_decision
     assert "examples[3]" in result.stderr
 
 
+def test_an_import_reads_its_file_once(write_decisions, tmp_path, monkeypatch):
+    data, opened, read = write_decisions(5), [], Path.open
+
+    def note(path, *arguments, **options):
+        opened.append(path)
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", note)
+    assert run("import", data, "--workspace", tmp_path / "w").exit_code == 0
+    assert opened.count(data) == 1
+
+
 def test_import_then_export_gives_the_same_decisions_and_a_second_import_adds_none(write_decisions, tmp_path):
     data = write_decisions(30)
     first = run("import", data, "--workspace", tmp_path / "w")

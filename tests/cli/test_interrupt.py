@@ -40,18 +40,18 @@ def run(arguments, modules, tmp_path):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_before_a_command_begins_it_ends_with_one_line_and_130(door, tmp_path):
+def test_ctrl_c_before_a_command_begins_ends_with_one_line_and_130(door, tmp_path):
     ended = run(DOORS[door], {"typer": TORN}, tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\nStopped.\n")
 
 
 @pytest.mark.parametrize("door", ["train_hrm.py", "test_hrm_training.py", "aegis", "python -m aegis"])
-def test_in_an_import_of_a_command_it_ends_with_one_line_and_130(door, tmp_path):
+def test_ctrl_c_in_an_import_of_a_command_ends_with_one_line_and_130(door, tmp_path):
     ended = run(DOORS[door], {"numpy": TORN}, tmp_path)
     assert (ended.returncode, ended.stderr) == (130, "\nStopped.\n")
 
 
-def test_what_was_begun_is_tidied_up(tmp_path):
+def test_ctrl_c_in_an_import_leaves_no_temporary_folder(tmp_path):
     code = (
         "import tempfile\nfrom aegis.cli import interrupt\n"
         "interrupt.end_at_once()\ninterrupt.begin()\n"
@@ -89,7 +89,7 @@ def test_a_block_that_goes_on_afterwards_imports_what_it_had_begun_to_import(tmp
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted 7\n", "")
 
 
-def test_a_second_one_does_not_wait(tmp_path):
+def test_a_second_ctrl_c_ends_the_process_at_once(tmp_path):
     code = "from aegis.cli.interrupt import imports_spared\nwith imports_spared():\n    import torn\n"
     twice = "import os, signal, time\nfor _ in range(2): os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(200)\n"
     ended = run(["-c", code], {"torn": twice}, tmp_path)

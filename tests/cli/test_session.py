@@ -49,7 +49,7 @@ def loading(tmp_path, monkeypatch):
     session.stop(60)
 
 
-def test_a_pause_that_comes_while_it_loads_holds(loading):
+def test_a_pause_that_comes_while_the_agent_loads_holds(loading):
     session, runner, may = loading
     session.start()
     session.pause()
@@ -62,7 +62,7 @@ def test_a_pause_that_comes_while_it_loads_holds(loading):
     assert runner.told == ["pause", "resume"]
 
 
-def test_a_stop_that_comes_while_it_loads_holds(loading):
+def test_a_stop_that_comes_while_the_agent_loads_holds(loading):
     session, runner, may = loading
     session.start()
     assert not session.stop(0)
@@ -71,7 +71,7 @@ def test_a_stop_that_comes_while_it_loads_holds(loading):
     assert "stop" in runner.told
 
 
-def test_what_takes_its_time_is_heard_by_the_newest_listener_until_it_leaves(loading):
+def test_progress_is_heard_by_the_newest_listener_until_it_leaves(loading):
     session, _, _ = loading
     first, second = [], []
     with session.shows(lambda *how_far: first.append(how_far)):
@@ -83,7 +83,7 @@ def test_what_takes_its_time_is_heard_by_the_newest_listener_until_it_leaves(loa
     assert (first, second) == ([("Loading", 1, 2), ("", 0, 0)], [("Loading", 2, 2)])
 
 
-def test_what_it_can_not_be_made_of_ends_it_with_the_reason(loading, monkeypatch):
+def test_a_runner_that_can_not_be_made_ends_the_session_with_the_reason(loading, monkeypatch):
     session, _, _ = loading
     told = []
     session.listen(told.append)

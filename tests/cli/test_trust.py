@@ -73,7 +73,7 @@ def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(works
     assert document["watch"]["audits"] == 0
 
 
-def test_what_the_gate_refused_is_known_to_models_curve_and_status_by_the_rule_that_it_broke(tmp_path):
+def test_models_curve_and_status_name_the_rule_by_which_the_gate_refused(tmp_path):
     from aegis.promotion import Agreement, judge
 
     verdict = judge(Agreement(220, 0.6, (0.53, 0.66), 0.5, {}, 0.3, 0.02, 0.3), GateConfig())
@@ -122,7 +122,7 @@ def test_rolling_back_and_promoting_again_are_recorded_with_their_reasons(worksp
         (["curve", "--plot", "curve.txt"], "ends in .png"),
     ],
 )
-def test_what_can_not_be_done_is_said_in_one_line(workspace, command, said):
+def test_a_command_that_can_not_be_carried_out_says_so_in_one_line(workspace, command, said):
     refused = run(*command, "--workspace", workspace)
     assert refused.exit_code == 2
     assert said in refused.stderr
@@ -224,14 +224,14 @@ def policies(workspace) -> set[str]:
         return {decision.policy for decision in DecisionStore(database).decisions()}
 
 
-def test_below_the_bound_the_teacher_decides_and_both_are_counted(with_tiny_hrm):
+def test_below_the_bound_of_confidence_the_teacher_decides_and_both_are_counted(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 1.0, "--audit-rate", 0)
     assert result.exit_code == 0, result.output
     assert "hrm@1 decided 0 of 6 (0%), scripted the other 6, where its confidence was below 1" in result.output
     assert policies(with_tiny_hrm) == {"scripted"}
 
 
-def test_above_it_the_hrm_does(with_tiny_hrm):
+def test_above_the_bound_of_confidence_the_hrm_decides(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 0.0, "--audit-rate", 0)
     assert "hrm@1 decided all 6: none was handed to the teacher" in result.output
     assert policies(with_tiny_hrm) == {"hrm@1"}

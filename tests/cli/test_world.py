@@ -167,7 +167,7 @@ def test_a_search_provider_that_there_is_not_ends_a_start_with_the_choice(run):
 
 
 @pytest.mark.parametrize("command", ["collect", "run"])
-def test_what_waits_for_a_person_is_announced_as_it_comes(command, run, read_back, monkeypatch, tmp_path):
+def test_questions_that_wait_for_a_person_are_announced_as_they_come(command, run, read_back, monkeypatch, tmp_path):
     monkeypatch.setattr("aegis.agent.search.offline.OfflineSearch.search", lambda self, query, limit: [])
     result = run(command, "--teacher", "scripted", "--decisions", 30, "--seed", 1)
     assert result.exit_code == 0, result.output

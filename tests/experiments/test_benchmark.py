@@ -96,7 +96,7 @@ def test_the_report_has_every_figure_and_the_format_that_is_emulated_is_left_out
 
 @pytest.mark.parametrize("minutes", [0.5, 3.0, 10.0])
 @pytest.mark.parametrize("slow", ["probe", "train", "decide", "remember"])
-def test_whatever_part_never_ends_all_of_it_ends_in_time(tmp_path, slow, minutes):
+def test_the_benchmark_ends_in_time_whichever_part_never_ends(tmp_path, slow, minutes):
     findings, machine, _ = measure(tmp_path, TOLD, {slow: 1e9}, minutes=minutes)
     assert machine.clock.now <= 60 * minutes
     assert findings.report()["decide"]["ratio_p50"] == 100.0
@@ -134,7 +134,7 @@ def test_without_any_model_there_is_nothing_to_decide_by(tmp_path):
     assert findings.partial
 
 
-def test_what_was_not_reached_is_named_with_the_number_of_turns(tmp_path):
+def test_parts_that_were_not_reached_are_named_with_the_number_of_turns(tmp_path):
     cut = DECIDED[:8]  # three turns of each, no batch
     findings, _, _ = measure(tmp_path, TOLD | {"decide": cut, "remember": []}, model=tmp_path)
     assert findings.partial

@@ -38,8 +38,8 @@ def kill_at(function, step):
 for step in range(1, 10):
     child = os.fork()
     if not child:
-        for name in ("_sync", "_exchange", "save_file"):
-            setattr(checkpoint, name, kill_at(getattr(checkpoint, name), step))
+        for module, name in ((os, "fsync"), (checkpoint, "_exchange"), (checkpoint, "save_file")):
+            setattr(module, name, kill_at(getattr(module, name), step))
         folder = Path(sys.argv[1]) / str(step) / "folder"
         checkpoint.write_folder(folder, {"a.safetensors": {"x": torch.full((3,), 2.0)}}, {"b.json": {"number": 2}})
         os._exit(0)
@@ -117,7 +117,7 @@ def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(tmp_p
     done = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], env=environment, capture_output=True, text=True
     )
-    # Two files, their three syncs, the exchange; killed at the last sync, the new folder is there.
+    # A file of weights, three syncs, the exchange; a kill at the last sync leaves the new folder.
     assert done.stdout.split() == ["-9"] * 6 + ["0"] * 3, done.stderr
     left = [read(tmp_path / str(step) / "folder") for step in range(1, 10)]
     assert left == [(1.0, 1)] * 5 + [(2.0, 2)] * 4

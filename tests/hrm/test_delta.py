@@ -53,7 +53,7 @@ def test_the_base_stays_as_it_is(base, improved):
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
 
 
-def test_what_is_missing_torn_or_of_another_shape_is_refused(tmp_path, base, improved):
+def test_a_delta_that_is_missing_torn_or_of_another_shape_is_refused(tmp_path, base, improved):
     write_delta(improved, base.model, "hrm@1", "hrm@2", tmp_path / "hrm@2")
     delta = delta_of(improved.model, base.model)
     with pytest.raises(CheckpointError, match="does not fit its base"):

@@ -36,7 +36,7 @@ def test_a_position_behind_the_mask_is_not_read(mask):
     assert (level(state, incoming, mask)[1, :3] - before[1, :3]).abs().max() > 1e-3
 
 
-def test_a_position_reads_those_after_it_too():
+def test_a_position_reads_the_positions_after_it_too():
     torch.manual_seed(0)
     block = Block(16, heads=4, dropout=0.0).eval()
     x = torch.randn(1, 6, 16)

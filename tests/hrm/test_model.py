@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -367,66 +366,3 @@ def test_dropout_is_active_in_training_only():
     assert torch.equal(model(ids, None, ACTIONS).logits, model(ids, None, ACTIONS).logits)
     model.train()
     assert not torch.equal(model(ids, None, ACTIONS).logits, model(ids, None, ACTIONS).logits)
-
-
-def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_path):
-    config = replace(CONFIG, high_cycles=3, halt_threshold=0.7, dropout=0.25)
-    model = HRM(config).eval()
-    model.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == asdict(config)
-    assert {"model.safetensors", "config.json"} <= {path.name for path in tmp_path.iterdir()}
-    assert not [path for path in tmp_path.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
-    again = HRM.from_pretrained(str(tmp_path))
-    assert again.config == config
-    before, after = model.state_dict(), again.state_dict()
-    assert before.keys() == after.keys()
-    assert "high_start" in before
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    ids = torch.tensor(random_ids(5))
-    assert torch.equal(model(ids, None, ACTIONS).logits, again(ids, None, ACTIONS).logits)
-
-
-def test_the_configuration_is_written_where_none_was_given_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("aegis.hrm.model.HRMConfig", lambda **fields: replace(CONFIG, **fields))
-    HRM().save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == asdict(CONFIG)
-
-
-def test_weights_that_lack_a_tensor_are_refused_and_not_left_random(tmp_path):
-    from safetensors.torch import load_file, save_file
-
-    make_model().save_pretrained(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    del weights["halting.bias"]
-    save_file(weights, tmp_path / "model.safetensors")
-    with pytest.raises(RuntimeError, match=r"halting\.bias"):
-        HRM.from_pretrained(str(tmp_path))
-
-
-def test_an_ngrams_id_depends_on_its_tokens_in_their_order_and_on_nothing_else():
-    pairs, triples = ngram_ids(torch.tensor([[5, 6, 7, 5, 6, 7], [6, 5, 7, 6, 5, 7]]), 3, 50257)
-    assert pairs[0, 1] == pairs[0, 4]
-    assert pairs[0, 1] != pairs[1, 1], "the order counts"
-    assert triples[0, 2] == triples[0, 5] != triples[1, 2]
-    assert max(pairs.max(), triples.max()) < 50257
-    assert ngram_ids(torch.tensor([[5, 6]]), 1, 50257) == []
-
-
-def test_two_pairs_of_gpt2s_vocabulary_that_share_one_token_never_share_an_id():
-    tokens = torch.arange(50257)
-    for sequence in (
-        torch.stack([tokens, torch.full_like(tokens, 11)]),
-        torch.stack([torch.full_like(tokens, 11), tokens]),
-    ):
-        (pairs,) = ngram_ids(sequence.T, 2, 50257)
-        assert len(pairs[:, 1].unique()) == 50257
-
-
-def test_with_ngrams_the_model_tells_orders_apart_without_positions():
-    for length, apart in ((1, False), (2, True)):
-        model = make_model(ngram_length=length, high_cycles=1)
-        with torch.no_grad():
-            model.position_embedding.weight.zero_()
-        one, other = (model(torch.tensor([ids]), None, ACTIONS).logits for ids in ([20, 30, 40, 50], [20, 50, 40, 30]))
-        # Sums in another order make 1e-6; torch adds 1e-5 of the value.
-        assert torch.allclose(one, other, atol=1e-5) != apart

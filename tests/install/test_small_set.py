@@ -113,14 +113,14 @@ def test_no_command_prints_a_traceback(results):
         assert "Traceback" not in output + errors, f"{name}: {errors}"
 
 
-def test_what_decides_or_records_works(results):
+def test_commands_that_decide_or_record_work(results):
     for name, (code, output, errors) in results["results"].items():
         if name not in NEEDED:
             assert code == 0, f"{name}: {output}{errors}"
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_what_needs_more_says_so_in_one_line(results, name):
+def test_commands_that_need_more_packages_say_so_in_one_line(results, name):
     code, output, errors = results["results"][name]
     assert code == 2, output + errors
     (line,) = [line for line in (output + errors).splitlines() if "needs" in line or "is installed" in line]
@@ -140,7 +140,7 @@ def test_the_hrm_decides_is_watched_and_is_recorded(results, served):
         assert (store.state.record(StateKey.MONITOR, "hrm@1") or {"audits": 0})["audits"] >= 1
 
 
-def test_the_file_that_states_unlike_the_trained_ones_are_known_by_is_read(served):
+def test_the_file_by_which_unlike_states_are_known_is_read(served):
     code = (
         "import sys; from pathlib import Path; import small_set; small_set.hide(small_set.other_modules());"
         "from aegis.promotion.monitoring.drift import read_drift; print(read_drift(Path(sys.argv[1])).distances.size)"

@@ -7,7 +7,7 @@ from aegis.lifecycle import describe_collection, note_collection, open_store, ru
 from aegis.testing import ScriptedTeacher
 
 
-def test_what_hears_each_decision_may_exchange_the_policy_that_makes_the_next_one(workspace, make_search):
+def test_the_function_that_hears_each_decision_may_exchange_the_policy_for_the_next_decision(workspace, make_search):
     heard, steps = [], []
 
     def after(decision):

@@ -35,7 +35,7 @@ def decided(events):
     return [event for event in events if event.kind == "decided"]
 
 
-def test_it_makes_as_many_decisions_as_it_was_told_and_tells_of_each(workspace, make_runner):
+def test_the_runner_makes_as_many_decisions_as_it_was_told_and_tells_of_each(workspace, make_runner):
     events = []
     make_runner(max_decisions=25, notify=events.append).run()
     told = [event.fields["id"] for event in decided(events)]
@@ -262,7 +262,7 @@ def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_aga
         assert [event.kind for event in ModelRegistry(store, workspace).events()][-1] == "rolled_back"
 
 
-def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch, wait_for):
+def test_a_version_that_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch, wait_for):
     from aegis.promotion import ModelRegistry
 
     stand_in(monkeypatch, "idle")

@@ -72,6 +72,25 @@ def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     assert (standing.phase, standing.hrm_decisions, standing.mean_reward, standing.rl_updates) == (4, 10, 0.5, 0)
 
 
+def test_a_running_training_shows_its_own_checkpoints_and_none_of_the_training_before(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        first = log.begin(120, store.newest(), SETTINGS, NOW)
+        for epoch in (1, 2, 3, 4):
+            log.add_epoch(first.id, {"epoch": epoch}, NOW)
+        for name in ("epoch-002", "epoch-004"):
+            (workspace.checkpoints / name).mkdir(parents=True)
+        log.end(first.id, "refused", "too bad", {}, NOW)
+        assert read_standing(workspace).training.checkpoints == ("epoch-002", "epoch-004")
+        second = log.begin(144, store.newest(), SETTINGS, NOW)
+        assert read_standing(workspace).training.checkpoints == ()
+        (workspace.checkpoints / "epoch-004").rmdir()  # as the training does before its first epoch
+        for epoch in (1, 2, 3):
+            log.add_epoch(second.id, {"epoch": epoch}, NOW)
+        assert read_standing(workspace).training.checkpoints == ("epoch-002",)
+
+
 def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace, fill):
     fill(120)
     with open_store(workspace) as store:
@@ -104,7 +123,7 @@ def test_a_record_can_be_written_as_json(workspace, fill):
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(50_000, marks=pytest.mark.slow)])
-def test_so_many_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(workspace, fill, count):
+def test_thousands_of_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(workspace, fill, count):
     fill(count)
     times = []
     for _ in range(5):

@@ -26,7 +26,7 @@ def test_the_time_left_reads_short(seconds, words):
     assert Waiting("question", 1, "Why?", NOW + timedelta(seconds=seconds)).left(NOW) == words
 
 
-def test_what_waits_is_read_with_its_end_and_what_has_expired_is_not(workspace, fill):
+def test_waiting_questions_are_read_with_their_end_and_expired_questions_are_not(workspace, fill):
     first, second, third = (decision.id for decision in fill(3))
     with open_store(workspace) as store:
         Inbox(store.database).ask(first, "What is WAL?", NOW, 60)
@@ -53,7 +53,7 @@ def test_each_is_told_of_once(workspace, fill):
     assert told == [("question", 1), ("question", 2)]
 
 
-def test_it_says_how_it_is_settled_from_any_terminal():
+def test_a_waiting_question_says_how_to_settle_it_from_any_terminal():
     asked = Waiting("question", 3, "What is WAL?", NOW + timedelta(seconds=300))
     kind, words, fields = asked.to_event(NOW, Workspace(Path("mine")))
     assert (kind, fields["number"], fields["text"]) == ("asked", 3, "What is WAL?")

@@ -74,7 +74,7 @@ def test_numbers_go_on_beyond_nine(store, workspace):
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"name": "hrm@1"}', "null"])
-def test_what_serves_recorded_out_of_form_is_said(store, workspace, text):
+def test_a_record_of_what_serves_that_is_out_of_form_is_said(store, workspace, text):
     store.state.keep_text(StateKey.SERVING, text)
     with pytest.raises(StoreError, match="what serves is recorded out of form"):
         ModelRegistry(store, workspace).serving()
@@ -155,7 +155,7 @@ def test_after_a_roll_back_the_gate_waits_and_a_person_does_not(store, workspace
     assert registry.cooling_decisions(20) == 0
 
 
-def test_what_served_can_not_be_rewritten(store, workspace):
+def test_the_history_of_what_served_can_not_be_rewritten(store, workspace):
     ModelRegistry(store, workspace).promote(save)
     for sql in ("UPDATE model_events SET reason = 'x'", "DELETE FROM model_events"):
         with pytest.raises(StoreError, match="recorded for good"), store.database.transaction() as connection:

@@ -53,7 +53,7 @@ def test_opening_makes_folder_file_and_schema_and_sets_the_safe_modes(path):
     assert {"meta", "decisions", "outcomes", "knowledge", "questions", "goals", "inbox", "proposals"} <= tables
 
 
-def test_what_was_written_is_there_after_closing_and_opening_again(path):
+def test_written_rows_are_there_after_closing_and_opening_again(path):
     with Database(path) as database:
         insert_meta(database, "a")
     with Database(path) as database:

@@ -42,7 +42,7 @@ def test_the_first_label_of_a_decision_stays_and_nothing_is_changed_or_removed(s
             connection.execute(sql)
 
 
-def test_what_is_no_distribution_or_has_no_decision_is_refused(store):
+def test_a_label_that_is_no_distribution_or_has_no_decision_is_refused(store):
     book = LabelBook(store.database)
     with pytest.raises(DataError, match="probabilities"):
         book.append(made(0, "hrm@1"), "gpt2", (0.9, 0.9), "audit", utc_now())
@@ -50,7 +50,7 @@ def test_what_is_no_distribution_or_has_no_decision_is_refused(store):
         book.append(made(0, "hrm@1"), "gpt2", (0.9, 0.1), "audit", utc_now())
 
 
-def test_they_come_after_the_teachers_own_decisions_up_to_a_place_and_change_the_key(store, path):
+def test_labels_come_after_the_teachers_own_decisions_up_to_a_place_and_change_the_key(store, path):
     own, others = [made(n, "gpt2") for n in range(3)], [made(n, "hrm@1") for n in range(4)]
     store.append_many([*own, *others])
     before = RecordedDecisions(path, "gpt2")

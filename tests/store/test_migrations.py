@@ -51,7 +51,7 @@ def test_a_migration_that_fails_leaves_neither_itself_nor_its_record(path, monke
         assert database.query("SELECT * FROM sqlite_master WHERE name = 'later'") == []
 
 
-def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_not_asked_again(path, make_decision):
+def test_knowledge_of_a_workspace_of_the_first_schema_is_searchable_settled_and_not_asked_again(path, make_decision):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
         with Database(path) as database, database.transaction() as connection:

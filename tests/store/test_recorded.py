@@ -32,7 +32,7 @@ def test_the_decisions_of_one_policy_are_read_in_their_order(path):
         recorded[6]
 
 
-def test_what_is_recorded_later_is_not_seen(path):
+def test_decisions_recorded_later_are_not_seen(path):
     recorded = RecordedDecisions(path, "teacher")
     with Database(path) as database:
         DecisionStore(database).append(decision(99))

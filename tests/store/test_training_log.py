@@ -46,7 +46,7 @@ def test_an_epoch_that_is_repeated_after_a_kill_counts_once(log):
     assert len(log.epochs(record.id)) == 3
 
 
-def test_one_that_has_ended_stays_as_it_ended(log):
+def test_a_training_that_has_ended_stays_as_it_ended(log):
     record = log.begin(100, 100, {}, NOW)
     log.end(record.id, "switched", "good", {}, NOW)
     log.end(record.id, "failed", "late", {}, NOW)

@@ -86,7 +86,7 @@ def test_actions_of_one_token_each_are_scored_by_one_pass_over_the_state(teacher
     assert len(passes) == 1
 
 
-def test_one_state_leaves_no_trace_in_the_scores_of_the_next(teacher, actions, gpt2_folder):
+def test_a_state_leaves_no_trace_in_the_scores_of_the_next_state(teacher, actions, gpt2_folder):
     in_turn = [teacher.score(state, actions).tolist() for state in STATES]
     fresh = [cast(CausalLMTeacher, load_teacher(str(gpt2_folder))).score(state, actions).tolist() for state in STATES]
     assert in_turn == [pytest.approx(scores, abs=1e-6) for scores in fresh]

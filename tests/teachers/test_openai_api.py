@@ -150,7 +150,7 @@ def test_the_teacher_keeps_the_contract_in_every_dialect(endpoint, teach, dialec
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_a_server_does_not_take_is_found_out_once(endpoint, teach, dialect):
+def test_a_field_that_a_server_does_not_take_is_found_out_once(endpoint, teach, dialect):
     server = endpoint(**DIALECTS[dialect])
     teacher = teach()
     teacher.probabilities([STATE], CHECKED_ACTIONS)

@@ -140,9 +140,8 @@ def test_resuming_a_finished_run_trains_no_more_and_gives_its_policy(train):
     assert same_weights(again, finished)
 
 
-def test_by_default_there_is_a_checkpoint_every_5_epochs_and_after_the_last(train):
-    assert TrainingConfig().checkpoint_every_epochs == 5
-    run = train(epochs=11, checkpoint_every_epochs=TrainingConfig().checkpoint_every_epochs)
+def test_there_is_a_checkpoint_after_every_fifth_epoch_and_after_the_last(train):
+    run = train(epochs=11, checkpoint_every_epochs=5)
     assert [path.name for path in run.checkpoints] == ["epoch-005", "epoch-010", "epoch-011"]
     for path in run.checkpoints:
         assert sorted(file.name for file in path.iterdir()) == [
@@ -286,7 +285,7 @@ def test_decisions_among_other_actions_are_refused(train, learnable, make_decisi
     ("right", "thinking_on"),
     [("1111", 0), ("1101", 0), ("00001111", 4), ("100001111", 4), ("0000000011", 8), ("0", 1), ("00", 2), ("01", 0)],
 )
-def test_wrong_ones_think_on_in_fours(right, thinking_on):
+def test_wrong_answers_think_on_in_fours(right, thinking_on):
     rows = torch.tensor([mark == "1" for mark in right])
     on, done = choose_going_on(rows, another_segment=True, to_the_end=False)
     assert len(on) == thinking_on

@@ -96,7 +96,7 @@ def test_a_team_comes_to_the_same_weights_to_the_last_bit_by_any_number_of_threa
         torch.testing.assert_close(tensor, found[0][1][name], rtol=1e-2, atol=1e-4)
 
 
-def test_what_is_said_names_the_device_and_the_parts(make_learner, data, monkeypatch):
+def test_the_notice_names_the_device_and_the_parts(make_learner, data, monkeypatch):
     learner, lines = make_learner()
     refuse_more_than(8, monkeypatch)
     take_steps(learner, data, False)

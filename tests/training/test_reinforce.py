@@ -69,7 +69,7 @@ def expected_share(trainer: ReinforceTrainer, actions: ActionList) -> float:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))])
-def test_it_earns_95_of_100_of_the_best_policys_reward_within_2000_decisions_of_a_bandit(actions, seed):
+def test_reinforcement_earns_95_of_100_of_the_best_policys_reward_within_2000_decisions_of_a_bandit(actions, seed):
     config = replace(EXACT, learning_rate=1e-3, discount=0.0, kl=0.0)
     trainer, rng = make_trainer(actions, config, seed), random.Random(seed)
     share = start = expected_share(trainer, actions)

@@ -17,7 +17,7 @@ from aegis.agent.search.searxng import SearxngSearch
 from aegis.agent.search.wikipedia import WikipediaSearch
 from aegis.errors import ConfigError
 from aegis.http import Pace
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 
 __all__ = [
     "PROVIDERS",
@@ -42,7 +42,7 @@ def create_provider(
     *,
     index_path: Path | None = None,
     corpus: Corpus | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> SearchProvider:
     """Return the provider of this name; nothing is read, built or asked before its first search.
 
@@ -70,7 +70,7 @@ def create_search(
     cache_max_age_seconds: float = MAX_AGE_SECONDS,
     index_path: Path | None = None,
     corpus: Corpus | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
     on_trouble: Callable[[str], None] = lambda line: None,
 ) -> SearchChain:
     """Return the providers named, in order, as one search, e.g. `offline,arxiv`.

@@ -27,7 +27,7 @@ from aegis.agent.search.prose import is_worth_keeping, split_passages, split_sec
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.reading import Source, read_sources
 from aegis.rendering import canonical_json
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 
 CORPUS_VERSION = 1
 """Raise it when the passages made from the same installation change: indexes are then built anew."""
@@ -69,7 +69,7 @@ class Corpus:
         library = None if self.standard_library is None else str(self.standard_library)
         return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
 
-    def passages(self, progress: Progress = lambda what, done, total: None) -> Iterator[SearchHit]:
+    def passages(self, progress: Progress = unheard) -> Iterator[SearchHit]:
         """Yield each passage once, always in the same order; progress hears how many sources were read."""
         sources = self.sources()
         progress(_READING, 0, len(sources))

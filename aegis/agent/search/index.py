@@ -7,7 +7,6 @@ one is thrown away: everything in it can be read again from where it came.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sqlite3
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import title_key
+from aegis.atomic import put_in_place
 from aegis.errors import SearchError
 
 SCHEMA_VERSION = 1
@@ -55,9 +55,7 @@ def build_index(path: Path, passages: Iterable[SearchHit], fingerprint: str) -> 
             facts = {"fingerprint": fingerprint, "schema": str(SCHEMA_VERSION)}
             connection.executemany("INSERT INTO meta VALUES(?, ?)", facts.items())
             connection.execute("COMMIT")
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except (sqlite3.Error, OSError) as error:
         remedy = "set AEGIS_CACHE to a folder that can be written"
         if "fts5" in str(error):

@@ -23,7 +23,7 @@ from aegis.agent.search.index import TITLE_WEIGHT, build_index, building_alone, 
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import Query, parse_query
 from aegis.errors import ConfigError, SearchError
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 
 LEAST_COVERAGE = 0.6
 """Where no passage has all of a question's words, the share of its information that a hit must have: rare words weigh
@@ -48,7 +48,7 @@ class OfflineSearch:
         index_path: Path | None = None,
         *,
         corpus: Corpus | None = None,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = unheard,
     ) -> None:
         self.corpus = corpus or Corpus()
         self.index_path = index_path or default_index_path(self.corpus)
@@ -77,12 +77,6 @@ class OfflineSearch:
         """Return each topic with its number of passages, by name."""
         sql = "SELECT topic, count(*) FROM passage GROUP BY topic ORDER BY topic"
         return self._read(lambda connection: [(str(t), int(n)) for t, n in connection.execute(sql)])
-
-    def passages_of(self, topic: str) -> list[SearchHit]:
-        """Return all passages of a topic in the order of the documentation; none for an unknown one."""
-        sql = f"SELECT {_COLUMNS} FROM passage WHERE topic = ? ORDER BY id"
-        text = _storable(topic)
-        return self._read(lambda connection: [SearchHit(*row) for row in connection.execute(sql, (text,))])
 
     def close(self) -> None:
         """Close the index's file; a later search opens it again."""

@@ -176,19 +176,20 @@ def import_(
     with errors_explained():
         from aegis import lifecycle
         from aegis.agent import RESEARCH_ACTIONS
-        from aegis.store import import_examples
+        from aegis.store import import_examples, read_examples
 
         check_folder(workspace)
         with waiting(on_stderr=True) as progress:
-            data = lifecycle.read_training_data(file, progress)
-        if data.decisions:
-            lifecycle.check_owner(Workspace(workspace), data.teacher.name)
+            found = read_examples(file, RESEARCH_ACTIONS, progress)
+        teacher = lifecycle.name_teacher(found, file)
+        if found.examples:
+            lifecycle.check_owner(Workspace(workspace), teacher.name)
         if new := describe_new(Workspace(workspace)):
             say(new)
         with lifecycle.open_store(Workspace(workspace)) as store, waiting() as progress:
-            if data.decisions:
-                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
-            report = import_examples(store, file, RESEARCH_ACTIONS, progress)
+            if found.examples:
+                store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
+            report = import_examples(store, found, progress)
         show_rejected(report.rejected)
         others = f"{report.already_there} already there, {len(report.rejected)} refused"
         say(f"✓ {counted(report.added, 'decision')} added, {others}")

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 from rich.progress import (
     BarColumn,
@@ -69,8 +70,11 @@ class ProgressLines:
     """Progress as lines: what goes on once it takes long, then how far it is, less and less often.
 
     Call it as `types.Progress`. write: gets each line, in a thread of its own. pauses: seconds before the first line,
-    the second one, and so on; the last one repeats.
+    the second one, and so on; the last one repeats. Where the block of one of these opens within the block of another,
+    the outer one is silent until the inner block ends: a model that is loaded between two decisions has the screen.
     """
+
+    _open: ClassVar[list[ProgressLines]] = []
 
     def __init__(self, write: Callable[[str], None], pauses: Sequence[float] = (1, 5, 10, 20, 30)) -> None:
         self._write = write
@@ -89,6 +93,7 @@ class ProgressLines:
                 self._thread.start()
 
     def __enter__(self) -> ProgressLines:
+        self._open.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -96,6 +101,8 @@ class ProgressLines:
 
     def close(self) -> None:
         """Say nothing from now on."""
+        if self in self._open:
+            self._open.remove(self)
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -112,6 +119,8 @@ class ProgressLines:
                     return self._closed or self._state[0] != what
 
                 while not self._changed.wait_for(is_over, next(pauses) if what else None):
+                    if self in self._open[:-1]:
+                        continue
                     self._write(f"{describe_progress(*self._state)} ({time.monotonic() - began:.0f} s)...")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from aegis import lifecycle
-from aegis.agent import ApprovalQueue, Inbox, most_probable
+from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
 from aegis.cli.display.progress import waiting
@@ -25,7 +25,7 @@ from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.store import DecisionStore, export_examples
-from aegis.types import Action, Outcome, utc_now
+from aegis.types import Action, Outcome, most_probable, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent

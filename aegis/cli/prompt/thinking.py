@@ -11,7 +11,7 @@ from aegis import lifecycle
 from aegis.cli.display.progress import waiting
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.rendering import clean_text, render_state
-from aegis.types import ActionList, Policy, Progress, State
+from aegis.types import ActionList, Policy, Progress, State, most_probable
 
 if TYPE_CHECKING:
     from aegis.cli.session import Session
@@ -73,7 +73,7 @@ class ShownPolicy:
         for line in render_state(states[0]).splitlines():
             print(f"  {line}")
         print(f"\n  {'':<20}" + "".join(f"{clean_text(name, 16):>18}" for name in answers))
-        best = max(range(len(actions)), key=chosen.__getitem__)
+        best = most_probable(chosen)
         for place, action in enumerate(actions.names):
             row = "".join(f"{answer[place]:>18.1%}" for answer in answers.values())
             print(f"  {action:<20}{row}{'  <- ' + self.name if place == best else ''}")

@@ -39,7 +39,7 @@ from aegis.hrm.onnx.policy import (
 from aegis.hrm.onnx.quantisation import find_ranges, quantise
 from aegis.hrm.policy import HRMPolicy
 from aegis.packages import imports_explained
-from aegis.types import Progress, State
+from aegis.types import Progress, State, unheard
 
 VOCABULARY_FILE = "gpt2.tiktoken"
 MAX_ACCURACY_LOSS = 0.005
@@ -96,7 +96,7 @@ def export_onnx(
     policy: HRMPolicy,
     folder: Path,
     examples: Sequence[Example],
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> ExportReport:
     """Write the policy into a folder as ONNX, as a whole or not at all, once it is equal to the eager model.
 

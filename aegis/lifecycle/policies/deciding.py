@@ -16,7 +16,7 @@ from aegis.lifecycle.serving.drift import DriftWatch, guard
 from aegis.lifecycle.serving.monitor import ServingWatch
 from aegis.promotion import DeferringPolicy, ModelRegistry
 from aegis.store import DecisionStore
-from aegis.types import Decision, Policy, Progress, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 
@@ -41,7 +41,7 @@ class Deciding:
         rng: random.Random | None = None,
         tell: Callable[[str], None] = lambda line: None,
         say: Callable[[str], None] = lambda line: None,
-        loads: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda what, done, total: None),
+        loads: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(unheard),
     ) -> None:
         if defer_below is not None and not 0 <= defer_below <= 1:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")

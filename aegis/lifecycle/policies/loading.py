@@ -14,7 +14,7 @@ from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import Decision, Policy, Progress, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def load_serving(
     device: str = "cpu",
     backend: str = "auto",
     say: Callable[[str], None] = lambda line: None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Policy | None:
     """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
     serving = find_serving(store, workspace)
@@ -60,7 +60,7 @@ def load_teacher_for(
     name: str,
     device: str = "cpu",
     say: Callable[[str], None] = lambda line: None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Teacher:
     """Load the teacher named and make the workspace its own; `auto` is the workspace's own, where it has one.
 

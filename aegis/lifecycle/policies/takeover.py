@@ -12,7 +12,7 @@ from aegis.lifecycle.policies.tempered import ControlledPolicy
 from aegis.lifecycle.rl.supervisor import Learning
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
-from aegis.types import Policy, Progress, State
+from aegis.types import Policy, Progress, State, unheard
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 30.0
@@ -29,7 +29,7 @@ class Takeover:
         backend: str = "auto",
         wrap: Callable[[Policy, Serving], Policy] = lambda policy, serving: policy,
         learning: Learning | None = None,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = unheard,
     ) -> None:
         """learning: says how a version is loaded while it learns. progress hears of `load_now`, in its thread."""
         self._progress = progress

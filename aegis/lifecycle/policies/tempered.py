@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aegis.agent import most_probable
 from aegis.errors import CheckpointError, ConfigError
 from aegis.promotion import read_answers
-from aegis.types import ActionList, Policy, State
+from aegis.types import ActionList, Policy, State, most_probable
 
 CONTROL_BLOCK = 20
 """Decisions: what an action is worth shows in those after it, so whole stretches are one version's"""

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, World, Worlds, most_probable
+from aegis.agent import RESEARCH_ACTIONS, World, Worlds
 from aegis.promotion.judging.interval import mean_interval
-from aegis.types import Policy
+from aegis.types import Policy, most_probable
 
 
 @dataclass(frozen=True, slots=True)

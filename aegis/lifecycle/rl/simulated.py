@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, RewardTable, SettingBook, World, Worlds
+from aegis.agent import RESEARCH_ACTIONS, SettingBook, World, Worlds
 from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
@@ -185,10 +185,8 @@ def improve(
     policy, base, base_name = load_pair(served.folder, device)
     book = SettingBook(store.database)
     agent = book.agent_config(agent or AgentConfig())
-    rewards: RewardTable = book.reward_table(agent)
-    simulated = Worlds(
-        search, search.topics(), agent, rewards, lived=lived, on_lived=lambda made: tick("living", 1, None)
-    )
+    agent = replace(agent, rewards=asdict(book.reward_table(agent)))
+    simulated = Worlds(search, search.topics(), agent, lived=lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
     learning = SimulatedLearning(policy, trainer, simulated, config, seed)

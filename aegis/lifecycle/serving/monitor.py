@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from aegis.config import WatchConfig
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, LabelBook, StateKey
-from aegis.types import ActionList, Decision, Policy, utc_now
+from aegis.types import ActionList, Decision, Policy, most_probable, utc_now
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 300.0
@@ -116,8 +114,8 @@ class ServingWatch:
         # An action that was drawn to learn from is not what the HRM thinks best.
         own = decision.action.name
         if decision.probabilities is not None:
-            own = decision.actions[int(np.argmax(decision.probabilities))]
-        name, agrees = decision.policy, self._actions.names[int(np.argmax(answer))] == own
+            own = decision.actions[most_probable(decision.probabilities)]
+        name, agrees = decision.policy, self._actions.names[most_probable(answer)] == own
         # One transaction: another process of this workspace may audit at the same moment, and roll back before.
         with self._store.database.transaction():
             keep_label(self._store, decision, answer, "audit")

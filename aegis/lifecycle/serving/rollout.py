@@ -23,7 +23,7 @@ from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Decision, Policy
+from aegis.types import ActionList, Decision, Policy, most_probable
 from aegis.workspace import Workspace
 
 _FAULTS = 3
@@ -163,7 +163,7 @@ class Rollout:
 
     def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
         """Count whether both agree, whichever of them decided."""
-        other = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
+        other = self._actions.names[most_probable(answer)]
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
             trial = read_trial(self._store, self._registry, self._config)

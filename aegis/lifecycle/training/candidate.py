@@ -47,7 +47,7 @@ from aegis.training import (
     measure_thinking,
     to_moment,
 )
-from aegis.types import ActionList, Decision, Policy, Progress, State, utc_now
+from aegis.types import ActionList, Decision, Policy, Progress, State, most_probable, unheard, utc_now
 from aegis.workspace import Workspace
 
 _TRAINING = "Training the HRM, batch by batch"
@@ -167,7 +167,7 @@ def train_and_judge(
     on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
@@ -218,7 +218,7 @@ def train_candidate(
     on_notice: Callable[[str], None] = lambda line: None,
     model: HRMConfig | None = None,
     checkpoints: Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> TrainingOutcome:
     """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
     check_enough(data)
@@ -249,7 +249,7 @@ def train_candidate(
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
     kept = keep_answers(answers, labels, episodes, data.actions.names)
     agreement = measure_agreement(
-        [max(range(len(answer)), key=answer.__getitem__) for answer in answers],
+        [most_probable(answer) for answer in answers],
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,

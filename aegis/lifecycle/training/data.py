@@ -14,8 +14,8 @@ from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, Traini
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.rendering import render_state
-from aegis.store import LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
-from aegis.types import ActionList, Decision, Progress
+from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
+from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class DataCheck:
         return self.count >= FULL_TRAINING_DECISIONS
 
 
-def choose_data(
-    data: Path | None, workspace: Workspace, progress: Progress = lambda what, done, total: None
-) -> TrainingData:
+def choose_data(data: Path | None, workspace: Workspace, progress: Progress = unheard) -> TrainingData:
     """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
     shipped ones.
 
@@ -107,18 +105,23 @@ def check_enough(data: TrainingData) -> None:
         )
 
 
-def read_training_data(path: Path, progress: Progress = lambda what, done, total: None) -> TrainingData:
+def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData:
     """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
     result = read_examples(path, RESEARCH_ACTIONS, progress)
+    decisions = [example.decision for example in result.examples]
+    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path))
+
+
+def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
+    """Return whose decisions a file holds: the teacher that its metadata names, else the policy of most decisions."""
     teacher = result.metadata.get("teacher")
     fields = teacher if isinstance(teacher, dict) else {"name": teacher}
     parameters = fields.get("parameters")
-    claim = TeacherClaim(
+    return TeacherClaim(
         name=str(fields.get("name") or _commonest_policy([example.decision for example in result.examples])),
         parameters=parameters if isinstance(parameters, int) else 0,
         source=str(fields.get("source") or path),
     )
-    return TrainingData(str(path), [example.decision for example in result.examples], result.rejected, claim)
 
 
 def read_workspace_data(workspace: Workspace, until: int | None = None, until_label: int | None = None) -> TrainingData:
@@ -180,7 +183,7 @@ def shipped_data() -> Path:
     return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
 
 
-def check_data(decisions: Sequence[Decision], progress: Progress = lambda what, done, total: None) -> DataCheck:
+def check_data(decisions: Sequence[Decision], progress: Progress = unheard) -> DataCheck:
     """Count what matters for training; progress hears how many were looked at."""
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()

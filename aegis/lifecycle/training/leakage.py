@@ -19,7 +19,7 @@ from aegis.lifecycle.training.data import TrainingData, holds_newest, split_data
 from aegis.promotion import bigram_regression_accuracy
 from aegis.rendering import render_state
 from aegis.training import draw_rows
-from aegis.types import Decision, Progress
+from aegis.types import Decision, Progress, unheard
 
 NEAR = 0.85
 """Share of word triples in common from which two states count as near duplicates"""
@@ -82,7 +82,7 @@ def audit_data(
     data: TrainingData,
     training: TrainingConfig | None = None,
     near: float = NEAR,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> DataAudit:
     """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
 

@@ -6,7 +6,6 @@ From these the calibration and the deferral curve are read without the policy it
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from aegis.atomic import replacing
 from aegis.errors import CheckpointError
 from aegis.promotion.judging.calibration import (
     CalibrationEstimate,
@@ -22,7 +22,6 @@ from aegis.promotion.judging.calibration import (
     estimate_calibration,
     fit_temperature,
 )
-from aegis.types import new_id
 
 ANSWERS_FILE = "heldout.json"
 MOST_KEPT = 10_000
@@ -90,15 +89,10 @@ def keep_answers(
 
 def write_answers(folder: Path, answers: HeldoutAnswers) -> None:
     """Write answers into a policy's folder, as a whole or not at all; raises `CheckpointError` when it can't."""
-    partial = folder / f".{ANSWERS_FILE}-{new_id()}"
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(asdict(answers), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, folder / ANSWERS_FILE)
+        with replacing(folder / ANSWERS_FILE) as partial:
+            partial.write_text(json.dumps(asdict(answers)), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(f"{folder / ANSWERS_FILE}: can't be written ({error}): check the disk's space") from error
 
 

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from aegis.atomic import replacing
 from aegis.errors import CheckpointError
-from aegis.types import new_id
 
 DRIFT_FILE = "drift.safetensors"
-DRIFT_QUANTILE = 0.999
 MOST_STATES = 2000
 """Of more training or held-out states, so many are looked at, evenly drawn"""
 _NAMES = {"mean", "whitening", "distances"}
@@ -58,12 +57,10 @@ def fit_drift(train: NDArray[np.float32], heldout: NDArray[np.float32]) -> Drift
 
 def write_drift(folder: Path, detector: DriftDetector) -> None:
     """Write a detector into its HRM's folder, as a whole or not at all; raises `CheckpointError` when it can't."""
-    partial = folder / f".{DRIFT_FILE}-{new_id()}"
     try:
-        save_file({name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}, partial)
-        partial.replace(folder / DRIFT_FILE)
+        with replacing(folder / DRIFT_FILE) as partial:
+            save_file({name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}, partial)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(f"{folder / DRIFT_FILE}: can't be written ({error}): check the disk's space") from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import uuid
@@ -20,11 +19,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from aegis.atomic import put_in_place
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
 from aegis.training.data.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
-from aegis.types import ActionList, Decision, Progress
+from aegis.types import ActionList, Decision, Progress, unheard
 
 _DOCUMENT_FILE = "dataset.json"
 _PARTIAL = ".partial-"
@@ -51,7 +51,7 @@ def load_dataset(
     actions: ActionList,
     codec: StateCodec,
     folder: Path,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Dataset:
     """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder.
 
@@ -68,7 +68,7 @@ def open_dataset(
     actions: ActionList,
     codec: StateCodec,
     folder: Path,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = unheard,
 ) -> Dataset:
     """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
 
@@ -101,9 +101,6 @@ def _write_dataset(
                     files[name].write(column.tobytes())
                 count += len(chunk["labels"])
                 progress(_ENCODING, count, len(decisions))
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
         sizes = {name: (partial / name).stat().st_size for name in COLUMNS}
         document = {
             "decisions": count,
@@ -111,12 +108,9 @@ def _write_dataset(
             "fingerprint": encoder.fingerprint,
             "episodes": encoder.episode_names,
         }
-        with (partial / _DOCUMENT_FILE).open("w", encoding="utf-8") as text:
-            json.dump(document, text)
-            text.flush()
-            os.fsync(text.fileno())
+        (partial / _DOCUMENT_FILE).write_text(json.dumps(document), encoding="utf-8")
         _remove_others(partial)
-        os.rename(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
         raise DataError(f"{path}: can't be written ({error}): check the disk's space and permissions") from error
     finally:

@@ -99,7 +99,7 @@ def test_a_folder_that_can_not_be_made_costs_only_the_cache(tmp_path):
     cache.close()
 
 
-def test_threads_may_share_it(cache):
+def test_threads_may_share_a_cache(cache):
     def work(thread):
         for number in range(30):
             cache.keep("arxiv", f"{thread} {number}", 2, HITS)

@@ -65,7 +65,7 @@ def test_the_first_that_finds_something_answers(chain):
     assert search.name == "a,b,c"
 
 
-def test_the_next_one_is_asked_where_one_fails(chain, lines):
+def test_the_next_provider_is_asked_where_a_provider_fails(chain, lines):
     search = chain(Provider("b", fault=DOWN), Provider("c", [HIT]))
     assert search.search("q", 3) == [HIT]
     assert search.answered_by == "c"
@@ -73,7 +73,7 @@ def test_the_next_one_is_asked_where_one_fails(chain, lines):
 
 
 @pytest.mark.parametrize("order", [("works", "fails"), ("fails", "works")])
-def test_nothing_found_by_one_that_answered_is_no_error(chain, order):
+def test_a_provider_that_answers_and_finds_nothing_is_no_error(chain, order):
     providers = {"works": Provider("works"), "fails": Provider("fails", fault=SearchError("down"))}
     search = chain(*(providers[name] for name in order))
     assert search.search("q", 3) == []
@@ -86,7 +86,7 @@ def test_all_failing_is_an_error_with_every_reason(chain):
         search.search("q", 3)
 
 
-def test_one_that_fails_is_left_alone_for_a_while_longer_each_time(chain, clock):
+def test_a_provider_that_fails_is_left_alone_for_a_while_longer_each_time(chain, clock):
     broken = Provider("b", fault=DOWN)
     search = chain(broken, Provider("c", [HIT]))
     asked_at = []
@@ -113,7 +113,7 @@ def test_while_all_are_left_alone_the_error_says_so(chain):
             search.search("q", 3)
 
 
-def test_one_that_hangs_is_left_behind_and_the_next_is_asked(lines):
+def test_a_provider_that_hangs_is_left_behind_and_the_next_provider_is_asked(lines):
     ending = threading.Event()
 
     class Hanging(Provider):

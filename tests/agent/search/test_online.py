@@ -154,7 +154,7 @@ def test_garbage_is_an_error_and_never_a_passage(provider, httpserver, kind, bod
         provider.search("What is halting?", 5)
 
 
-def test_what_a_service_says_went_wrong_is_an_error(provider, kind, serve):
+def test_a_fault_that_a_service_reports_is_an_error(provider, kind, serve):
     if kind == "ddgs":
         pytest.skip("it says nothing")
     serve("-error")

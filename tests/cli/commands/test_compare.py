@@ -64,7 +64,7 @@ def test_a_model_of_the_same_accuracy_on_every_split_is_drawn(tmp_path, splits):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_split_has_no_interval_and_what_takes_long_is_told_of(write_decisions, told):
+def test_a_single_split_has_no_interval_and_progress_is_told(write_decisions, told):
     steps = told("commands.compare")
     result = run("--data", write_decisions(120), "--splits", 1, "--epochs", 1, "--sizes", "120")
     assert "120 decisions, training and held-out ones, 1 split by episode" in result.output

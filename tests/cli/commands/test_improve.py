@@ -36,7 +36,7 @@ def folder(tmp_path):
     return workspace.folder
 
 
-def test_it_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
+def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
     report = tmp_path / "report.json"
     result = run("improve", "--decisions", 40, "--worlds", 3, "--lived", 20, "--workspace", folder, "--report", report)
     assert result.exit_code in (0, 3), result.output
@@ -69,7 +69,7 @@ def test_bad_options_are_refused_in_one_line(folder, options, said):
     assert result.output.count("\n") == 1
 
 
-def test_without_an_hrm_it_says_what_to_do(tmp_path):
+def test_improve_without_an_hrm_says_what_to_do(tmp_path):
     with open_store(Workspace(tmp_path / "w")):
         pass
     result = run("improve", "--workspace", tmp_path / "w")
@@ -117,7 +117,7 @@ def test_without_a_number_phase_4_takes_a_fifth_of_the_time(tmp_path, monkeypatc
     assert calls[0][1]["seconds"] == pytest.approx(20.0)  # of 100 in all
 
 
-def test_in_a_limited_time_it_says_that_it_can_gain_nothing_sure_and_how_to_go_on(folder, capsys):
+def test_improve_in_a_limited_time_says_that_no_gain_is_sure_and_how_to_go_on(folder, capsys):
     run_improvement(
         Workspace(folder), 300, ReinforceConfig(bf16=False), worlds=3, lived=20, seed=0, device="cpu", seconds=1e-3
     )

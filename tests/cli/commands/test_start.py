@@ -47,7 +47,7 @@ def test_each_line_of_json_is_an_event_and_each_decision_told_of_is_recorded(tmp
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_it_and_nothing_is_lost(tmp_path, number, code):
+def test_a_signal_ends_the_agent_and_no_decision_is_lost(tmp_path, number, code):
     process = start(tmp_path / "w", "--log-format", "json", "--headless")
     told = []
     for line in process.stdout:

@@ -64,7 +64,7 @@ def test_a_learnable_teacher_is_learned_and_the_agent_switches(trained):
     assert "Serving:    hrm@1" in status.output
 
 
-def test_nothing_of_a_training_waits_in_silence(trained):
+def test_no_part_of_a_training_runs_in_silence(trained):
     parts = list(dict.fromkeys(what.split(",")[0] for what, _, _ in STEPS))
     assert parts == [
         "Reading decisions.json",

@@ -30,7 +30,7 @@ class Written:
             assert self._more.wait_for(lambda: len(self.lines) >= count, timeout=60)
 
 
-def test_what_lasts_is_told_again_and_again_with_how_far_it_is():
+def test_work_that_lasts_is_told_again_and_again_with_how_far_it_is():
     written = Written()
     with ProgressLines(written, pauses=(0.01,)) as tell:
         tell("Loading a teacher", 0, 0)
@@ -44,7 +44,7 @@ def test_what_lasts_is_told_again_and_again_with_how_far_it_is():
     assert len(written.lines) == told
 
 
-def test_what_is_over_at_once_is_not_told_of():
+def test_work_that_is_over_at_once_is_not_told_of():
     written = Written()
     with ProgressLines(written, pauses=(60,)) as tell:
         for step in range(3):
@@ -53,7 +53,7 @@ def test_what_is_over_at_once_is_not_told_of():
     assert written.lines == []
 
 
-def test_nothing_is_told_between_two_things():
+def test_no_line_is_written_between_two_works():
     written = Written()
     with ProgressLines(written, pauses=(0.01,)) as tell:
         tell("One", 0, 0)
@@ -63,6 +63,23 @@ def test_nothing_is_told_between_two_things():
         tell("Two", 0, 0)
         written.wait_for(told + 1)
     assert {line.split(" (")[0] for line in written.lines} == {"One", "Two"}
+
+
+def test_outer_work_writes_no_line_among_those_of_a_loading_within_it():
+    written = Written()
+    with ProgressLines(written, pauses=(0.01,)) as deciding:
+        deciding("Deciding", 12, 30)
+        written.wait_for(1)
+        with ProgressLines(written, pauses=(0.01,)) as loading:
+            begun = len(written.lines) + 1  # a line may be on its way
+            loading("Loading a teacher", 0, 0)
+            deciding("Deciding", 13, 30)
+            written.wait_for(begun + 5)
+            during = written.lines[begun:]
+        ended = len(written.lines)
+        written.wait_for(ended + 1)
+    assert {line.split(" (")[0] for line in during} == {"Loading a teacher"}
+    assert written.lines[-1].startswith("Deciding, 13 of 30 (")
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -91,7 +108,7 @@ def test_a_bar_may_show_inside_another_one(monkeypatch):
     assert "Loading a teacher" in file.getvalue()
 
 
-def test_what_a_machine_reads_is_not_mixed_with_it(monkeypatch, capsys):
+def test_output_for_machines_is_not_mixed_with_progress(monkeypatch, capsys):
     written = Written()
     monkeypatch.setattr(ProgressLines.__init__, "__defaults__", ((0.01,),))
     monkeypatch.setattr("builtins.print", lambda *parts, **where: written((where["file"], *parts)))

@@ -36,7 +36,7 @@ def decided(message, reward=None, status="ok", action="web_search"):
     return RunEvent("decided", message, fields)
 
 
-def test_it_shows_phase_progress_shares_decisions_epochs_and_rewards(screen):
+def test_the_screen_shows_phase_progress_shares_decisions_epochs_and_rewards(screen):
     assert "getting ready" in drawn(screen)
     screen.add(decided("web_search What is WAL?: 2 new", 2.0))
     screen.add(decided("idle: did nothing", -0.1, action="idle"))
@@ -85,7 +85,7 @@ def fill(screen):
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
-def test_it_fills_the_terminal_and_leaves_its_last_row_free(screen, width, height):
+def test_the_screen_fills_the_terminal_and_leaves_the_last_row_free(screen, width, height):
     assert len(drawn(screen, width, height).splitlines()) == height - 1
     screen.refresh(at_once=True)
     assert len(drawn(screen, width, height).splitlines()) == height - 1
@@ -122,7 +122,7 @@ def test_a_refusal_is_shown_whole_until_the_next_training(screen, width):
     assert "refused" not in drawn(screen)
 
 
-def test_what_waits_for_a_person_is_shown_with_its_end_and_how_it_is_answered(screen):
+def test_questions_that_wait_for_a_person_are_shown_with_their_end_and_how_to_answer(screen):
     with open_store(screen._workspace) as store:
         (first, second, _) = (decision.id for decision in store.decisions())
         Inbox(store.database).ask(first, "What is [WAL]?", utc_now(), 250)
@@ -133,7 +133,7 @@ def test_what_waits_for_a_person_is_shown_with_its_end_and_how_it_is_answered(sc
     assert "Too late" not in shown
 
 
-def test_what_takes_its_time_is_shown_until_it_is_over(screen):
+def test_long_work_is_shown_until_it_is_over(screen):
     screen.hear("Loading gemma-3-270m", 120, 236)
     assert "Loading gemma-3-270m, 120 of 236 (0 s)" in drawn(screen)
     screen.refresh(at_once=True)

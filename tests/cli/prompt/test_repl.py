@@ -100,7 +100,7 @@ def test_help_names_every_command_with_an_example(terminal):
     assert "e.g. ask What is WAL?" in terminal.type("help ask")
 
 
-def test_what_waits_is_shown_and_settled(terminal):
+def test_questions_and_proposals_that_wait_are_shown_and_settled(terminal):
     shown = terminal.type("pending")
     assert "1: What is WAL?]0;title" in shown
     assert "1: hits_per_search from 2 to 4" in shown
@@ -112,7 +112,7 @@ def test_what_waits_is_shown_and_settled(terminal):
     assert "0 questions wait" in terminal.type("pending")
 
 
-def test_what_it_is_told_it_knows_and_what_it_is_asked_becomes_a_goal(terminal):
+def test_the_agent_knows_what_a_person_tells_and_a_persons_question_becomes_a_goal(terminal):
     assert "now it knows" in terminal.type("tell Our database runs in WAL mode")
     assert "it knew that already" in terminal.type("tell Our database runs in WAL mode")
     assert "Our database runs in WAL mode" in terminal.type("knowledge database mode")
@@ -260,7 +260,7 @@ def test_the_first_prompt_waits_for_no_large_package(tmp_path):
     assert done.stdout.endswith("quit\n[]\n")
 
 
-def test_what_waits_is_announced_where_the_prompt_opens(workspace, tmp_path):
+def test_questions_that_wait_are_announced_where_the_prompt_opens(workspace, tmp_path):
     with Database(workspace / "aegis.db") as database:
         number = Inbox(database).ask("d2", "Is it raining?", utc_now(), 7000)
     command = [sys.executable, str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS]
@@ -268,7 +268,7 @@ def test_what_waits_is_announced_where_the_prompt_opens(workspace, tmp_path):
     assert f'question {number} waits for you, 1 h left: Is it raining? -> answer {number} "..."' in done.stdout
 
 
-def test_its_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch):
+def test_the_prompts_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch):
     class Reached(Exception):
         pass
 

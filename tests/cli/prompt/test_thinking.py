@@ -13,7 +13,7 @@ from aegis.cli.prompt.thinking import ShownPolicy
 from aegis.errors import TeacherError
 from aegis.lifecycle import open_store
 from aegis.testing import ScriptedTeacher
-from aegis.types import Progress
+from aegis.types import Progress, unheard
 from aegis.workspace import Workspace
 
 
@@ -26,7 +26,7 @@ class SlowSession:
         self.began = threading.Event()
         self.loads = 0
         self.fault = fault
-        self.hears: Progress = lambda what, done, total: None
+        self.hears: Progress = unheard
 
     @contextlib.contextmanager
     def shows(self, progress):

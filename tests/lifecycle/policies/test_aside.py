@@ -29,7 +29,7 @@ def watch_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "watch"]
 
 
-def test_it_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
+def test_the_policy_aside_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
     loaded_in, before = [], set(watch_threads())
 
     def load(store):
@@ -50,7 +50,7 @@ def test_it_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
     assert set(watch_threads()) <= before
 
 
-def test_what_it_can_not_answer_it_says_and_goes_on(workspace):
+def test_the_policy_aside_tells_of_a_failure_and_goes_on(workspace):
     tries = []
 
     def load(store):

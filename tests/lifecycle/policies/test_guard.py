@@ -15,7 +15,7 @@ def test_a_guarded_policy_is_a_policy_and_can_be_exchanged():
     assert guarded.name == "another"
 
 
-def test_whatever_a_policy_raises_is_its_failure():
+def test_any_error_that_a_policy_raises_is_the_policys_failure():
     def broken(state, actions):
         raise OSError("connection refused")
 

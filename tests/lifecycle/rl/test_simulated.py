@@ -30,7 +30,9 @@ def serving(workspace):
         yield store
 
 
-def test_it_learns_what_pays_and_what_earns_surely_more_serves(workspace, serving, make_search):
+def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more_serves(
+    workspace, serving, make_search
+):
     stages = []
     found = improve(
         serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=15, lived=0, agent=IDLING_PAYS,
@@ -52,7 +54,7 @@ def test_it_learns_what_pays_and_what_earns_surely_more_serves(workspace, servin
     assert curve[-1].learned <= 150
 
 
-def test_what_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
+def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
     config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
     found = improve(serving, workspace, make_search(), 20, config, worlds=2, world_decisions=4, lived=10)
     registry = ModelRegistry(serving, workspace)
@@ -83,7 +85,7 @@ def test_the_same_seed_is_the_same_world(make_search):
     assert states[0] == states[1]
 
 
-def test_what_comes_late_is_counted_where_it_belongs(make_search):
+def test_a_late_reward_is_counted_where_it_belongs(make_search):
     class Asks:
         name, parameters = "asks", 0
 
@@ -95,7 +97,9 @@ def test_what_comes_late_is_counted_where_it_belongs(make_search):
     assert found.actions == {"ask_human": 60}
 
 
-def test_with_a_limit_it_makes_what_fits_and_the_result_does_not_serve(workspace, serving, make_search):
+def test_with_a_limit_of_time_the_updates_that_fit_are_made_and_the_result_does_not_serve(
+    workspace, serving, make_search
+):
     clock = iter(range(10**6))  # a second for each look at it
     pace = Pace(60.0, lambda: next(clock))
     found = improve(

@@ -18,6 +18,7 @@ from aegis.lifecycle.rl.supervisor import Learning
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
+from aegis.types import most_probable
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
 CONFIG = ReinforceConfig(learning_rate=1e-3, temperature=1.0, baseline_decisions=10, bf16=False)
@@ -58,12 +59,12 @@ def chosen(workspace):
         decisions = list(store.decisions())
     answers = [d.probabilities or () for d in decisions]
     assert all(sum(answer) == pytest.approx(1) for answer in answers)
-    likeliest = [max(range(4), key=answer.__getitem__) for answer in answers]
+    likeliest = [most_probable(answer) for answer in answers]
     best = [d.actions[place] == d.action.name for d, place in zip(decisions, likeliest, strict=True)]
     return sum(best) / len(best)
 
 
-def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_is_taken(
+def test_while_the_hrm_learns_actions_are_drawn_and_otherwise_the_most_probable_action_is_taken(
     workspace, serving, make_learner
 ):
     make_learner(None).run()
@@ -82,7 +83,9 @@ def test_while_it_learns_actions_are_drawn_and_otherwise_the_most_probable_one_i
 
 
 @pytest.mark.long
-def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decisions(workspace, serving, make_learner):
+def test_a_process_beside_the_agent_improves_the_hrm_which_takes_over_between_two_decisions(
+    workspace, serving, make_learner
+):
     events = []
 
     def notify(event):

@@ -114,7 +114,7 @@ def improver(life) -> Improver:
     return Improver(life.store, life.workspace, LEARNS)
 
 
-def test_what_it_must_beat_is_measured_before_the_first_update(life, improver):
+def test_the_rewards_to_beat_are_measured_before_the_first_update(life, improver):
     life.decide(39)
     assert not improver.step()
     life.decide(1)
@@ -128,7 +128,7 @@ def test_what_it_must_beat_is_measured_before_the_first_update(life, improver):
     assert life.decide(1)[0].policy == "hrm@2"
 
 
-def test_it_comes_to_earn_more_and_says_so(life, improver):
+def test_the_improved_hrm_comes_to_earn_more_and_this_is_said(life, improver):
     life.decide(40)
     life.learn(improver, 24)
     standing = read_standing(life.workspace)
@@ -191,7 +191,7 @@ def test_a_nan_planted_in_an_update_never_serves(life, improver, monkeypatch, pl
     assert not life.log.latest().results["fault"]
 
 
-def test_rewards_that_turn_against_it_end_in_a_roll_back_and_a_pause(life, improver):
+def test_rewards_that_turn_against_the_improved_hrm_end_in_a_roll_back_and_a_pause(life, improver):
     life.decide(40)
     life.learn(improver, 12)
     assert life.serving != "hrm@1"
@@ -215,7 +215,7 @@ def test_rewards_that_turn_against_it_end_in_a_roll_back_and_a_pause(life, impro
     assert improver._trainer.learned <= 40
 
 
-def test_a_restart_goes_on_where_it_was(life, improver):
+def test_a_restarted_improver_goes_on_where_it_was(life, improver):
     life.decide(40)
     life.learn(improver, 5)
     learned, served = improver._trainer.learned, life.serving
@@ -253,7 +253,7 @@ def test_old_versions_are_removed_but_not_their_rows_nor_their_numbers(life, imp
     assert len({row["name"] for row in rows}) == len(rows)
 
 
-def test_who_promotes_or_rolls_back_meanwhile_has_the_last_word(life, improver, monkeypatch):
+def test_a_person_who_promotes_or_rolls_back_meanwhile_has_the_last_word(life, improver, monkeypatch):
     life.decide(40)
     life.learn(improver, 2)
     keep = ModelRegistry.keep
@@ -287,7 +287,7 @@ def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_m
     assert life.serving not in ("hrm@1", improved)
 
 
-def test_what_must_be_beaten_is_never_removed(life, improver):
+def test_the_version_to_beat_is_never_removed(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     anchor, newest = life.serving, life.store.newest()
@@ -312,7 +312,7 @@ def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver)
     assert asked == []
 
 
-def test_another_hrm_that_passes_the_gate_is_what_it_goes_on_from(life, improver):
+def test_the_improver_goes_on_from_another_hrm_that_passes_the_gate(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     torch.manual_seed(1)
@@ -325,7 +325,7 @@ def test_another_hrm_that_passes_the_gate_is_what_it_goes_on_from(life, improver
     assert life.registry.base_of(life.serving) == name
 
 
-def test_it_runs_beside_until_it_is_over(life):
+def test_the_improver_runs_beside_the_agent_until_it_is_told_to_end(life):
     life.decide(40)
     over, said = threading.Event(), []
     config = LEARNS

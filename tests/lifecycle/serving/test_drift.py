@@ -54,7 +54,7 @@ def test_an_unlike_state_goes_to_the_teacher_which_is_loaded_then_and_a_usual_on
     assert (policy.kept, policy.deferred, policy.unlike, len(loaded)) == (1, 2, 2, 1)
 
 
-def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_this_is_told_once(workspace, folder):
+def test_where_the_teacher_can_not_decide_on_an_unlike_state_the_hrm_does_and_this_is_told_once(workspace, folder):
     tries = []
 
     def fail():
@@ -71,7 +71,7 @@ def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_this_is_told_once(
     assert len(tries) == 1  # loading may take seconds: not at each such state
 
 
-def test_they_are_counted_across_restarts_and_a_rising_share_warns_once(workspace, folder):
+def test_unlike_states_are_counted_across_restarts_and_a_rising_share_warns_once(workspace, folder):
     policy, told = guard(Seeing(name="hrm@1"), folder, lambda: ScriptedTeacher(name="gpt2"), 0.999), []
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(lambda name, place: None)
@@ -97,7 +97,7 @@ def test_switched_off_or_without_a_detector_the_hrm_decides_alone(tmp_path, quan
     assert guard(hrm, tmp_path, ScriptedTeacher, quantile) is hrm
 
 
-def test_what_is_no_share_is_refused(folder):
+def test_a_quantile_that_is_no_share_is_refused(folder):
     with pytest.raises(ConfigError, match="--drift-quantile"):
         guard(Seeing(), folder, ScriptedTeacher, 1.0)
 

@@ -61,7 +61,9 @@ def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
     assert "200 of 200 audited decisions (100.0%" in describe_watch(found)
 
 
-def test_one_that_does_not_is_warned_of_and_rolled_back_to_the_version_before_it_with_the_evidence(store, workspace):
+def test_an_hrm_that_stops_agreeing_is_warned_of_and_rolled_back_to_the_version_before_with_the_evidence(
+    store, workspace
+):
     registry, told = ModelRegistry(store, workspace), []
     registry.promote(save, FIGURES)
     registry.promote(save, FIGURES)
@@ -81,7 +83,7 @@ def test_one_that_does_not_is_warned_of_and_rolled_back_to_the_version_before_it
     assert "rolled back from hrm@2 to hrm@1" in told[-1]
 
 
-def test_a_deep_fall_and_one_without_a_version_before_it_end_at_the_teacher(store, workspace):
+def test_a_deep_fall_and_a_fall_of_the_first_version_end_at_the_teacher(store, workspace):
     registry, told = ModelRegistry(store, workspace), []
     registry.promote(save, FIGURES)
     watch = make_watch(store, workspace, Scripted(), told)
@@ -108,7 +110,7 @@ def test_decisions_of_others_and_a_rate_of_zero_are_not_audited(store, workspace
     assert teacher.asked == 0
 
 
-def test_it_goes_on_after_a_restart(store, workspace):
+def test_the_watch_goes_on_after_a_restart(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, FIGURES)
     for number in range(6):  # each time by a new watch
@@ -143,7 +145,7 @@ def test_after_a_roll_back_the_next_training_needs_more_decisions(store):
     assert next_training_at(log, 100, serves=False) == 1200
 
 
-def test_what_the_teacher_answered_is_kept_as_a_label_and_learned_from_but_never_judges(store, workspace):
+def test_the_teachers_answer_is_kept_as_a_label_and_learned_from_but_never_judges(store, workspace):
     from aegis.config import TrainingConfig
     from aegis.lifecycle import read_workspace_data, split_data
     from aegis.store import LabelBook

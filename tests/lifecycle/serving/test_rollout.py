@@ -16,7 +16,7 @@ from aegis.lifecycle.policies.takeover import Takeover
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.promotion import ModelRegistry
 from aegis.testing import ScriptedTeacher
-from aegis.types import Action, Decision, Outcome
+from aegis.types import Action, Decision, Outcome, most_probable
 
 ACTIONS = RESEARCH_ACTIONS.names
 FIGURES = {"interval": [0.796, 0.894], "accuracy": 0.85}
@@ -86,7 +86,7 @@ class Life:
     def step(self, reward=None):
         self.policy = self.rollout.mix(self.policy)
         answer = self.policy.probabilities([{"n": self.made}], RESEARCH_ACTIONS)[0]
-        action = ACTIONS[max(range(len(ACTIONS)), key=answer.__getitem__)]
+        action = ACTIONS[most_probable(answer)]
         decision = Decision("e", self.made, {"n": self.made}, ACTIONS, Action(action), answer, self.policy.name)
         self.store.append(decision)
         if reward is not None:
@@ -124,7 +124,9 @@ def test_a_candidate_that_agrees_goes_through_shadow_and_canary_and_then_serves(
     assert "takes over" in told[-1]
 
 
-def test_one_that_does_not_agree_is_refused_in_shadow_with_the_evidence_and_decides_nothing(store, workspace, make):
+def test_a_candidate_that_does_not_agree_is_refused_in_shadow_with_the_evidence_and_decides_nothing(
+    store, workspace, make
+):
     registry, told = ModelRegistry(store, workspace), []
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     Life(store, make("web_search", told=told), Rule("idle")).until(lambda: registry.candidate() is None)
@@ -166,7 +168,7 @@ def test_a_restart_goes_on_with_the_stage(store, workspace, make):
     assert (standing.serving, standing.using_hrm) == ("scripted", False)
 
 
-def test_one_that_can_not_be_loaded_is_told_of_and_refused(store, workspace, make):
+def test_a_candidate_that_can_not_be_loaded_is_told_of_and_refused(store, workspace, make):
     registry, told = ModelRegistry(store, workspace), []
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     Life(store, make(None, told=told), Rule("idle")).until(lambda: registry.candidate() is None)
@@ -181,7 +183,7 @@ def test_a_stage_that_is_no_longer_asked_for_is_left_out(store, workspace, make)
     assert "left out" in registry.events()[-1].reason
 
 
-def test_what_a_person_promotes_meanwhile_ends_the_stage(store, workspace, make):
+def test_a_version_that_a_person_promotes_meanwhile_ends_the_stage(store, workspace, make):
     registry = ModelRegistry(store, workspace)
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     life = Life(store, make("idle"), Rule("idle"))

@@ -37,7 +37,7 @@ def propose(workspace, fill):
     ("approve", "approved", "pending"),
     [("ask", [], 3), ("never", [], 0), ("bounded", ["hits_per_search"], 2)],
 )
-def test_what_a_rule_decides(workspace, propose, approve, approved, pending):
+def test_proposals_are_approved_rejected_or_left_as_the_setting_says(workspace, propose, approve, approved, pending):
     propose("hits_per_search", 2, 4)
     propose("threshold", 0.7, 0.66)
     propose("questions_per_item", 1, 99)

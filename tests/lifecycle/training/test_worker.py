@@ -25,7 +25,7 @@ def begin(workspace, training=LEARNS):
         return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), settings, utc_now())
 
 
-def test_nothing_is_done_where_nothing_is_due(workspace, fill):
+def test_no_training_is_carried_out_where_none_is_due(workspace, fill):
     fill(120)
     assert carry_out_training(workspace) is None
 
@@ -58,7 +58,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_what_passes_serves(wo
     assert carry_out_training(workspace) is None
 
 
-def test_what_learned_nothing_is_refused_with_its_reasons(workspace, fill):
+def test_an_hrm_that_learned_nothing_is_refused_with_its_reasons(workspace, fill):
     fill(120, learnable=False)
     begin(workspace, TrainingConfig(epochs=1))
     ended = carry_out_training(workspace)
@@ -95,7 +95,7 @@ def test_a_lock_ends_with_its_process(workspace):
     assert not is_held(workspace.training_lock)
 
 
-def test_the_process_ends_with_the_one_that_started_it(workspace):
+def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
     code = (
         "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(600)"
     )
@@ -111,7 +111,7 @@ def test_a_command_that_is_not_there_is_said(workspace):
         TrainerProcess(workspace, ["/no/such/program"]).start()
 
 
-def test_what_was_collected_last_judges_and_the_registry_knows_what_the_hrm_learned_from(workspace, fill):
+def test_the_newest_decisions_judge_and_the_registry_knows_what_the_hrm_learned_from(workspace, fill):
     fill(150)
     begin(workspace)
     first = carry_out_training(workspace)

@@ -56,12 +56,12 @@ def decisions(start: int, count: int, **fields) -> list[Decision]:
 
 
 @pytest.mark.parametrize("accuracy", ALL)
-def test_what_one_word_decides_is_learned(accuracy):
+def test_a_choice_that_one_word_decides_is_learned(accuracy):
     assert accuracy(decisions(0, 120), decisions(120, 40)) == 1.0
 
 
 @pytest.mark.parametrize("accuracy", ALL)
-def test_what_nothing_decides_is_not(accuracy):
+def test_a_choice_that_nothing_decides_is_not_learned(accuracy):
     assert 0.05 < accuracy(decisions(0, 120, word="same"), decisions(120, 60, word="same")) < 0.65
 
 

@@ -58,7 +58,7 @@ def test_exactly_the_bound_is_sure_enough():
     assert policy.deferred == 0
 
 
-def test_it_keeps_the_contract_of_every_policy():
+def test_a_deferring_policy_keeps_the_contract_of_every_policy():
     check_policy(DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.25), 0.8), ACTIONS)
 
 
@@ -82,7 +82,7 @@ def test_the_curve_is_that_of_hand():
     assert points[2].interval is None
 
 
-def test_what_is_not_known_costs_nothing_made_up():
+def test_costs_that_are_not_known_are_left_out_and_not_made_up():
     (point,) = deferral_curve(CALIBRATED, LABELS, Expense(), (0.5,))
     assert (point.cost, point.cost_ratio, point.milliseconds, point.milliseconds_ratio) == (None,) * 4
 

@@ -101,7 +101,7 @@ def test_a_verdict_is_told_with_a_mark_for_each_rule_and_the_broken_rules_first(
     assert [line[0] for line in lines] == ["✗", "✓", "✓", "✓"]
 
 
-def test_while_it_cools_down_the_best_candidate_has_to_wait():
+def test_while_the_gate_cools_down_the_best_candidate_has_to_wait():
     verdict = judge(agreement(0.9, 0.85, 0.5), GateConfig(), cooling_decisions=120)
     assert broken(verdict) == ["cooling_down"]
     assert "120 more decisions" in verdict.reasons[0]

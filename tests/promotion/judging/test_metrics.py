@@ -63,6 +63,6 @@ def test_an_action_that_nobody_takes_has_no_precision_and_no_recall():
 
 
 @pytest.mark.parametrize(("predicted", "labels"), [([], []), ([0], [0, 1]), ([0, 1], [0])])
-def test_nothing_to_judge_by_and_unequal_lengths_are_refused(predicted, labels):
+def test_empty_answers_and_unequal_lengths_are_refused(predicted, labels):
     with pytest.raises(ValueError, match=rf"{len(predicted)} predictions for {len(labels)} held-out decisions"):
         measure_agreement(predicted, labels, [0], NAMES)

@@ -43,12 +43,12 @@ def test_where_the_candidate_fails_the_teacher_decides_from_then_on_and_the_faul
     assert mixed.fault == "torn weights"
 
 
-def test_what_the_teacher_raises_is_passed_on():
+def test_an_error_of_the_teachers_is_passed_on():
     mixed = CanaryPolicy(ScriptedTeacher(name="hrm@1"), Broken(name="gpt2"), 0.0, random.Random(0))
     with pytest.raises(RuntimeError, match="torn weights"):
         mixed.probabilities([{}], CHECKED_ACTIONS)
 
 
-def test_what_is_no_share_is_refused():
+def test_a_canary_that_is_no_share_is_refused():
     with pytest.raises(ConfigError, match="--canary"):
         CanaryPolicy(ScriptedTeacher(), ScriptedTeacher(), 1.5, random.Random(0))

@@ -28,7 +28,7 @@ def test_a_fall_from_85_to_60_percent_is_caught_within_2000_decisions(moment):
     assert runs.share(after=moment) >= 0.95
 
 
-def test_at_two_percent_all_the_time_it_could_not_be_caught():
+def test_a_fall_could_not_be_caught_by_two_percent_of_audits_all_the_time():
     """Why the watch looks closer: 40 audits can't tell 85 from 60% at these bounds."""
     fixed = WatchConfig(close_audit_rate=0.02)
     assert simulate(300, 12_000, fall_at(10_000), np.random.default_rng(3), fixed).share(after=10_000) < 0.5
@@ -70,7 +70,7 @@ def test_levels_rise_in_order_and_a_deep_fall_goes_to_the_teacher():
     assert WatchLevel.ROLL_BACK in levels
 
 
-def test_it_looks_closer_only_while_the_latest_answers_look_like_a_fall():
+def test_the_watch_looks_closer_only_while_the_latest_answers_look_like_a_fall():
     watch = Watch(0.8)
     assert watch.audit_rate == 0.02
     observe_all(watch, [0, 0])

@@ -31,19 +31,19 @@ def test_a_candidate_that_agrees_as_it_promised_passes_with_its_figures():
     assert verdict.evidence["agreed"] == 43
 
 
-def test_one_below_the_threshold_is_refused():
+def test_a_candidate_below_the_threshold_is_refused():
     verdict = judge_stage(watched(34, 16), 50, 0.7)
     assert (verdict.over, verdict.passed) == (True, False)
     assert "below the threshold of 70%" in verdict.reason
 
 
-def test_one_surely_below_its_promise_is_refused_though_it_reaches_the_threshold():
+def test_a_candidate_surely_below_its_promise_is_refused_though_it_reaches_the_threshold():
     verdict = judge_stage(watched(146, 54, promised=0.86), 200, 0.7)
     assert not verdict.passed
     assert "surely less than the 86.0% promised" in verdict.reason
 
 
-def test_one_that_has_fallen_is_refused_before_the_end():
+def test_a_candidate_that_has_fallen_is_refused_before_the_end():
     verdict = judge_stage(watched(0, 25), 500, 0.7)
     assert (verdict.over, verdict.passed) == (True, False)
     assert "0 of 25" in verdict.reason
@@ -70,5 +70,5 @@ def test_few_rewards_and_constant_ones_are_no_ground():
 
 
 @pytest.mark.parametrize("wanted", [20, 100])
-def test_before_the_first_one_it_says_how_many_are_wanted(wanted):
+def test_before_the_first_comparison_a_stage_says_how_many_are_wanted(wanted):
     assert describe_trial(watched(0, 0), wanted) == f"0 of {wanted} decisions compared, at least 79.6% promised"

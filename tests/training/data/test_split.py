@@ -82,7 +82,7 @@ def test_held_out_states_that_all_occur_in_training_judge_nothing():
         split_by_episode([decision(episode, 0, {"the": "same"}) for episode in range(10)], 0.2, 0)
 
 
-def test_one_episode_can_not_be_split():
+def test_a_single_episode_can_not_be_split():
     with pytest.raises(NotEnoughDataError, match=r"1 episode in the data: .* collect more with `aegis collect`"):
         split_by_episode([decision("only", step) for step in range(200)], 0.2, 0)
 

@@ -39,7 +39,7 @@ def one_after_the_other(episodes: int, length: int) -> list[Decision]:
     ),
     st.floats(0.05, 0.9),
 )
-def test_what_judges_is_whole_episodes_and_newer_than_everything_trained_on(rows, share):
+def test_held_out_decisions_are_whole_episodes_and_newer_than_all_decisions_trained_on(rows, share):
     decisions = [decision(episode, step, minute) for step, (episode, minute) in enumerate(rows)]
     split = split_by_time(decisions, share)
     assert split.heldout
@@ -100,7 +100,7 @@ def test_states_that_were_trained_on_judge_nothing():
     assert split.dropped == 1
 
 
-def test_one_episode_or_none_that_may_judge_can_not_be_split():
+def test_data_with_fewer_than_two_episodes_that_may_judge_can_not_be_split():
     with pytest.raises(NotEnoughDataError, match="1 episode in the data"):
         split_by_time(one_after_the_other(1, 10), 0.2)
     with pytest.raises(NotEnoughDataError, match="no episode is the teacher's alone"):

@@ -1,0 +1,53 @@
+"""Files and folders that appear whole or not at all: a kill or a power cut leaves the old content or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; the file that the block writes there then takes the place of `path`.
+
+    Where the block raises, `path` stays as it was and nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield partial
+        put_in_place(partial, path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Sync a file, or a folder with all its files, rename it to `path`, and make the renaming durable."""
+    sync(partial)
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file durable, or a folder with all that lies in it."""
+    if not path.is_dir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        return
+    for entry in path.iterdir():
+        sync(entry)
+    sync_folder(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
