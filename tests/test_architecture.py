@@ -35,7 +35,7 @@ TORCH_PACKAGES = frozenset({"torch", "transformers"})
 NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
 """Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""
 
-MANY_PARAMETERS = frozenset({"cli", "lifecycle", "training", "benchmark"})
+MANY_PARAMETERS = frozenset({"cli", "lifecycle", "training", "experiments"})
 """Rooms whose functions may take more than eight parameters: commands have as many as options, and in the others some
 still do."""
 
