@@ -2,7 +2,7 @@
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.inbox import DrawnPresence, Inbox, Presence
-from aegis.agent.loop import Agent, Choose, Situation, Step, most_probable
+from aegis.agent.loop import Agent, Situation, Step
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
@@ -14,7 +14,6 @@ __all__ = [
     "Agent",
     "ApprovalQueue",
     "Change",
-    "Choose",
     "DrawnPresence",
     "Inbox",
     "Presence",
@@ -26,5 +25,4 @@ __all__ = [
     "World",
     "Worlds",
     "choose_offered",
-    "most_probable",
 ]

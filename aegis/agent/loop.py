@@ -33,19 +33,10 @@ from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import DecisionStore
-from aegis.types import Action, Decision, Outcome, Policy, new_id, utc_now
+from aegis.types import Action, Choice, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
-
-
-Choose = Callable[[Sequence[float]], int]
-"""Says which action is taken, as its place in the list, by the actions' probabilities."""
-
-
-def most_probable(probabilities: Sequence[float]) -> int:
-    """Return the place of the greatest probability, of several equal ones the first."""
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +60,8 @@ class Step:
     outcome: Outcome
     late: tuple[Outcome, ...] = ()
     """What came of earlier decisions before this one was made."""
+    choice: Choice | None = None
+    """The policy's choice; None where somebody outside decided."""
 
 
 class Agent:
@@ -91,16 +84,11 @@ class Agent:
         rewards: RewardTable | None = None,
         presence: Callable[[Inbox], Presence] | None = None,
         clock: Callable[[], datetime] = utc_now,
-        choose: Choose = most_probable,
         make_id: Callable[[], str] = new_id,
     ) -> None:
-        """Take up an episode.
-
-        choose: which action is taken by the policy's probabilities. make_id: names episodes and decisions.
-        """
+        """Begin an episode. make_id: names episodes and decisions."""
         self.config = config or AgentConfig()
         self.policy = policy
-        self._choose = choose
         self._make_id = make_id
         self._store = store
         self._clock = clock
@@ -136,9 +124,7 @@ class Agent:
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
         situation = self.observe()
-        probabilities = self.policy.probabilities([situation.state], self.actions)[0]
-        chosen = self.actions.names[self._choose(probabilities)]
-        return self.act(situation, chosen, probabilities, self.policy.name)
+        return self.act(situation, self.policy.decide([situation.state], self.actions)[0])
 
     def observe(self) -> Situation:
         """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
@@ -169,12 +155,19 @@ class Agent:
         for _ in range(self.config.goals_per_episode):
             self._take_up_goal(now)
 
-    def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
-        """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
+    def act(self, situation: Situation, choice: Choice) -> Step:
+        """Record a policy's choice in the situation seen last, carry it out and record what came of it.
 
-        probabilities: of all actions, by the policy of this name; None where they are not known. Raises `ActionError`
-        for a situation that is not the last one seen or was acted in already, `DataError` for an unknown action.
+        Raises `ActionError` for a situation that is not the last one seen or was acted in already, `DataError` for an
+        unknown action.
         """
+        return self._act(situation, choice.action, choice.policy, choice)
+
+    def act_as(self, situation: Situation, action: str, policy: str) -> Step:
+        """Do the same with an action that somebody of this name chose, whose probabilities are not known."""
+        return self._act(situation, action, policy, None)
+
+    def _act(self, situation: Situation, action: str, policy: str, choice: Choice | None) -> Step:
         if situation is not self._situation:
             raise ActionError("this situation is over: call observe() again and decide on what it returns")
         decision = Decision(
@@ -183,10 +176,11 @@ class Agent:
             state=situation.state,
             actions=self.actions.names,
             action=Action(action, situation.plan.argument(action)),
-            probabilities=probabilities,
+            probabilities=choice.probabilities if choice else None,
             policy=policy,
             id=self._make_id(),
             decided_at=situation.seen_at,
+            propensity=choice.propensity if choice else None,
         )
         plan, now = situation.plan, situation.seen_at
         with self._store.database.transaction():
@@ -202,7 +196,7 @@ class Agent:
             self._vain_turns = self.config.patience_turns  # there was nothing new to do: on with another goal
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
-        return Step(decision, outcome, situation.late)
+        return Step(decision, outcome, situation.late, choice)
 
     def _take_up_goal(self, now: datetime) -> Goal:
         """Return a new goal that has something to ask, where a few draws find one."""

@@ -31,7 +31,7 @@ from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
 from aegis.packages import require
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Policy, Progress, State, Teacher
+from aegis.types import ActionList, Choice, Policy, Progress, State, Teacher
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ class SharedTeacher:
     def source(self) -> str:
         return self._teacher.source
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Ask the teacher, when nobody else does."""
         with self._lock:
-            return self._teacher.probabilities(states, actions)
+            return self._teacher.decide(states, actions)
 
 
 class Session:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from aegis.errors import ConfigError
 from aegis.hrm import base_of
-from aegis.promotion import DeferringPolicy, FallDetector, ModelRegistry, read_answers
+from aegis.promotion import FallDetector, ModelRegistry
+from aegis.promotion.deferral import DistributionCheckedPolicy, Represents
 from aegis.promotion.drift import read_drift
 from aegis.promotion.registry import WATCH
-from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import Policy
+from aegis.types import Choice, Policy
 from aegis.workspace import Workspace
 
 ORDINARY_SHARE = 0.95
@@ -28,7 +27,6 @@ EVIDENCE_NEEDED = 20.0
 """Its inverse bounds the probability of ever warning while the share holds"""
 _KEY_PREFIX = "drift:"
 _KEPT_EVERY = 50
-_FAULT_CHARACTERS = 300
 
 
 class DriftCount(NamedTuple):
@@ -43,31 +41,19 @@ class DriftCount(NamedTuple):
         return f"{self.unlike} of {self.decisions} decisions on states unlike those in training ({share:.1%})"
 
 
-def guard(
-    policy: Policy,
-    folder: Path,
-    get_teacher: Callable[[], Policy],
-    quantile: float,
-    defer_below: float | None = None,
-) -> Policy:
-    """Return the HRM of a folder with the teacher behind it: for states that are unlike, and where it is unsure.
+def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
+    """Return the HRM of a folder with choices that say whether their state is out of distribution.
 
-    quantile: of the held-out states' distances, above which a state is unlike; 0: none is. defer_below: confidence
-    below which the teacher decides. The HRM itself where neither is asked for or nothing was kept to know states by.
-    A version that phase 4 has improved has its base's calibration, and no eye for unlike states: its representation is
-    another one with every update.
+    quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself comes back where
+    nothing was kept to measure states by, and for a version that phase 4 improved: each update changes its
+    representation.
     """
-    if not 0 <= quantile < 1:
-        raise ConfigError(f"--drift-quantile must be a share from 0 to below 1, not {quantile}")
-    base = base_of(folder)
-    if base is not None:
-        folder, quantile = folder.parent / base, 0.0
-    detector = read_drift(folder) if quantile and hasattr(policy, "decide") else None
-    if detector is None and defer_below is None:
+    if not quantile or base_of(folder) is not None or not hasattr(policy, "answer"):
         return policy
-    temperature = read_answers(folder).temperature if defer_below is not None else 1.0
-    bound = np.inf if detector is None else detector.threshold(quantile)
-    return DeferringPolicy(policy, get_teacher, defer_below or 0.0, temperature, detector, bound)
+    detector = read_drift(folder)
+    if detector is None:
+        return policy
+    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile))
 
 
 class DriftWatch:
@@ -82,35 +68,26 @@ class DriftWatch:
         self._name = ""
         self._seen = DriftCount(0, 0)
         self._detector = FallDetector(ORDINARY_SHARE)
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
-    def after(self, policy: Policy) -> None:
-        """Take up the last decision of the policy that decides; where it knows no drift, there is nothing to count."""
-        if not isinstance(policy, DeferringPolicy) or not policy.knows_drift:
+    def after(self, choice: Choice, name: str) -> None:
+        """Count a choice while the HRM of this name serves; one whose distribution is not known does not count."""
+        if choice.out_of_distribution is None:
             return
-        name = policy.policy.name
         if name != self._name:
             self._name, self._detector = name, FallDetector(ORDINARY_SHARE)
             self._seen = read_drift_count(self._store, name)
-        unlike = policy.last_unlike
+        unlike = choice.out_of_distribution
         self._seen = DriftCount(self._seen.unlike + unlike, self._seen.decisions + 1)
         self._detector.look(np.array([not unlike]))
         if unlike or self._seen.decisions % _KEPT_EVERY == 0:
             self._store.set_meta(_KEY_PREFIX + name, json.dumps(self._seen._asdict()))
-        if policy.fault:
-            fault = clean_text(policy.fault, _FAULT_CHARACTERS)
-            self._tell_once(f"a state is unlike those in training and the teacher can't decide it: {fault}")
-        if float(self._detector.evidence[0]) >= EVIDENCE_NEEDED and f"warned {name}" not in self._told:
-            self._told.add(f"warned {name}")
+        if float(self._detector.evidence[0]) >= EVIDENCE_NEEDED and name not in self._warned:
+            self._warned.add(name)
             reason = f"{name} meets more and more states that it does not know: {self._seen.describe()}"
             evidence = {"evidence": float(self._detector.evidence[0]), "evidence_needed": EVIDENCE_NEEDED}
             self._registry.warn(WATCH, reason, self._seen._asdict() | evidence)
             self._tell(reason)
-
-    def _tell_once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
 
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:

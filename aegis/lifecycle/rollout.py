@@ -8,7 +8,7 @@ figures are in the workspace: a restart goes on with the stage, and nothing here
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
@@ -23,7 +23,7 @@ from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
 from aegis.promotion.trial import StageVerdict, judge_stage
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Decision, Policy
+from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace
 
 _FAULTS = 3
@@ -71,6 +71,7 @@ class Rollout:
         self._tell = tell
         self._aside: _Aside | None = None
         self._mixed: CanaryPolicy | None = None
+        self._canary_failure = ""
         self._told = ""
 
     @property
@@ -91,8 +92,12 @@ class Rollout:
             return teacher
         mixed = self._mixed
         if mixed is None or mixed.candidate is not loaded or mixed.teacher is not teacher:
-            self._mixed = mixed = CanaryPolicy(loaded, teacher, self._config.canary, self._rng)
+            self._canary_failure = ""
+            self._mixed = mixed = CanaryPolicy(loaded, teacher, self._config.canary, self._rng, self._note_failure)
         return mixed
+
+    def _note_failure(self, why: str) -> None:
+        self._canary_failure = clean_text(why, _FAULT_CHARACTERS)
 
     def after(self, decision: Decision) -> None:
         """Take up a decision that was carried out and the answers that have come; move the candidate when it is due."""
@@ -108,12 +113,12 @@ class Rollout:
         if candidate.stage == SHADOW and not self._config.shadow:
             self._advance(trial, StageVerdict(True, True, "--shadow is 0: left out", {}))
             return
-        if candidate.stage == CANARY and (not self._config.canary or (self._mixed and self._mixed.fault)):
-            fault = self._mixed.fault if self._mixed and self._config.canary else ""
-            text = (
-                f"it failed to decide: {clean_text(fault, _FAULT_CHARACTERS)}" if fault else "--canary is 0: left out"
-            )
-            self._advance(trial, StageVerdict(True, not fault, text, {}))
+        if candidate.stage == CANARY and not self._config.canary:
+            self._advance(trial, StageVerdict(True, True, "--canary is 0: left out", {}))
+            return
+        if candidate.stage == CANARY and self._canary_failure:
+            text = f"it failed to decide: {self._canary_failure}"
+            self._advance(trial, StageVerdict(True, False, text, {}))
             return
         if not self._settle(aside) and (candidate.stage == SHADOW) == (decision.policy != candidate.name):
             aside.asked.ask(decision)
@@ -124,6 +129,7 @@ class Rollout:
             self._aside.asked.close()
             self._takeover.forget()
         self._aside = self._mixed = None
+        self._canary_failure = ""
 
     def _asides(self, trial: Trial) -> _Aside:
         stage = (trial.candidate.name, trial.candidate.stage)
@@ -161,17 +167,16 @@ class Rollout:
             self._tell(f"{asked} can't be asked beside the decisions: {text}")
         return False
 
-    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+    def _weigh(self, decision: Decision, answer: Choice) -> bool:
         """Count whether both agree, whichever of them decided."""
-        other = self._actions.names[max(range(len(answer)), key=answer.__getitem__)]
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
             trial = read_trial(self._store, self._registry, self._config)
             if trial is None or self._registry.serving() is not None:
                 return True
             if trial.candidate.stage == CANARY:
-                keep_label(self._store, decision, answer, "canary")
-            trial.watch.observe(other == decision.action.name)
+                keep_label(self._store, decision, answer.probabilities, "canary")
+            trial.watch.observe(answer.action == decision.action.name)
             keep_trial(self._store, trial)
             rewards = None
             if trial.candidate.stage == CANARY and trial.watch.audits >= trial.wanted:
@@ -197,7 +202,7 @@ class Rollout:
         if verdict.passed:
             return
         self._takeover.forget()
-        self._mixed = None
+        self._mixed, self._canary_failure = None, ""
 
 
 def unmixed(policy: Policy) -> Policy:

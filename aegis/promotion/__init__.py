@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aegis.promotion.deferral import (
         CurvePoint,
         DeferringPolicy,
+        DistributionCheckedPolicy,
         Expense,
         accuracy_of_surest,
         deferral_curve,
@@ -41,6 +42,7 @@ __all__ = [
     "CalibrationEstimate",
     "CurvePoint",
     "DeferringPolicy",
+    "DistributionCheckedPolicy",
     "Expense",
     "FallDetector",
     "HeldoutAnswers",
@@ -94,6 +96,7 @@ _ROOMS = {
     "deferral": (
         "CurvePoint",
         "DeferringPolicy",
+        "DistributionCheckedPolicy",
         "Expense",
         "accuracy_of_surest",
         "deferral_curve",

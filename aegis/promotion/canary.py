@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aegis.errors import ConfigError
-from aegis.types import ActionList, Policy, State
+from aegis.types import ActionList, Choice, Policy, State
 
 
 class CanaryPolicy:
     """Decides by a candidate where the draw says so, else by its teacher; also where the candidate fails.
 
-    `name` is that of whichever decided last, so that each decision is recorded as the one's that made it.
+    `name` is the teacher's; each choice names the policy that made it. on_failure hears why the candidate could not
+    decide; from then on the teacher decides everything.
     """
 
-    def __init__(self, candidate: Policy, teacher: Policy, share: float, rng: random.Random) -> None:
+    def __init__(
+        self,
+        candidate: Policy,
+        teacher: Policy,
+        share: float,
+        rng: random.Random,
+        on_failure: Callable[[str], None] = lambda why: None,
+    ) -> None:
         if not 0 <= share <= 1:
             raise ConfigError(f"--canary must be a share from 0 to 1, not {share}")
         self.candidate = candidate
         self.teacher = teacher
         self.share = share
-        self.fault = ""
-        """Why the candidate could not decide, '' while it could; from then on the teacher decides everything"""
         self._rng = rng
-        self._decider: Policy = teacher
+        self._on_failure = on_failure
+        self._candidate_failed = False
 
     @property
     def name(self) -> str:
-        return self._decider.name
+        return self.teacher.name
 
     @property
     def parameters(self) -> int:
-        return self._decider.parameters
+        return self.teacher.parameters
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return the states' probabilities, all by the one that is drawn; what the teacher raises is passed on."""
-        if not self.fault and self._rng.random() < self.share:
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return choices that are all made by the policy that is drawn; what the teacher raises is passed on."""
+        if not self._candidate_failed and self._rng.random() < self.share:
             try:
-                answers = self.candidate.probabilities(states, actions)
-                self._decider = self.candidate
-                return answers
+                return self.candidate.decide(states, actions)
             except Exception as error:  # whatever it is, the agent goes on
-                self.fault = str(error) or type(error).__name__
-        self._decider = self.teacher
-        return self.teacher.probabilities(states, actions)
+                self._candidate_failed = True
+                self._on_failure(str(error) or type(error).__name__)
+        return self.teacher.decide(states, actions)

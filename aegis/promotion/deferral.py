@@ -1,4 +1,4 @@
-"""Deferral: the HRM decides where it is sure and knows the like, else the teacher; what each bound would bring.
+"""Deferral: the HRM decides where it is confident and the state in distribution, else the teacher; and what it costs.
 
 Selective classification: El-Yaniv and Wiener 2010; the confidence is the calibrated probability of the action picked.
 """
@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from aegis.errors import ConfigError
 from aegis.promotion.calibration import with_temperature
 from aegis.promotion.interval import share_interval
-from aegis.types import ActionList, Policy, State
+from aegis.types import ActionList, Choice, Policy, State
 
 if TYPE_CHECKING:
     from aegis.promotion.drift import DriftDetector
 
 _RETRY_SECONDS = 300.0
-"""After a failure the teacher is left in peace for as long, with states that are only unlike"""
+"""After a failure, the teacher is not asked for so long about states that are only out of distribution"""
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 
 
 class Represents(Protocol):
     """A policy that gives its representation of the states with its answers, as an HRM does."""
+
+    actions: ActionList
 
     @property
     def name(self) -> str: ...
@@ -34,54 +36,25 @@ class Represents(Protocol):
     @property
     def parameters(self) -> int: ...
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]: ...
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]: ...
 
-    def decide(self, states: Sequence[State]) -> tuple[np.ndarray, np.ndarray]: ...
+    def answer(self, states: Sequence[State]) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-class DeferringPolicy:
-    """Decides by one policy where it is sure and knows the like, else by another.
+class DistributionCheckedPolicy:
+    """An HRM whose choices say whether their state is out of distribution.
 
-    temperature: of the first one's calibration. drift: how it knows states unlike those it was trained on, from which
-    distance on: above `unlike`. get_teacher: called when the teacher is first needed; where it can't decide a state
-    that is only unlike, the first policy does. `name` is that of whichever decided last, so that each decision is
-    recorded as the one's that made it.
+    drift: measures how far a state is from those in training. bound: the distance above which it is out.
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        teacher: Policy | Callable[[], Policy],
-        defer_below: float,
-        temperature: float = 1.0,
-        drift: DriftDetector | None = None,
-        unlike: float = np.inf,
-    ) -> None:
-        if not 0 <= defer_below <= 1:
-            raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
+    def __init__(self, policy: Represents, drift: DriftDetector, bound: float) -> None:
         self.policy = policy
-        self.defer_below = defer_below
-        self.temperature = temperature
-        self.kept = 0
-        """Decisions that the first policy made"""
-        self.deferred = 0
-        """Decisions that were handed to the teacher, for whichever reason"""
-        self.unlike = 0
-        """Decisions on states unlike those in training, whoever made them"""
-        self.last_unlike = False
-        """Whether the last one was"""
-        self.fault = ""
-        """Why the teacher could not decide a state that was unlike, '' while it could"""
-        self._teacher = None if callable(teacher) else teacher
-        self._get_teacher = teacher if callable(teacher) else lambda: teacher
         self._drift = drift
-        self._bound = unlike
-        self._retry_at = 0.0
-        self._decider: Policy = policy
+        self._bound = bound
 
     @property
     def name(self) -> str:
-        return self._decider.name
+        return self.policy.name
 
     @property
     def parameters(self) -> int:
@@ -91,53 +64,78 @@ class DeferringPolicy:
     def backend(self) -> str:
         return str(getattr(self.policy, "backend", ""))
 
-    @property
-    def knows_drift(self) -> bool:
-        """Whether it looks for states unlike those in training."""
-        return self._drift is not None
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the HRM's choices, in one pass with what tells whether their states are out of distribution."""
+        if not states or self.policy.actions.names != actions.names:
+            return self.policy.decide(states, actions)
+        rows, represented = self.policy.answer(states)
+        return [
+            replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=distance > self._bound)
+            for row, distance in zip(rows.tolist(), self._drift.measure(represented).tolist(), strict=True)
+        ]
+
+
+class DeferringPolicy:
+    """Decides by an HRM where it is confident and the state in distribution, else by a teacher.
+
+    get_teacher: called when the teacher is first needed. defer_below: confidence below which the teacher decides; 0:
+    never for that reason. temperature: of the HRM's calibration. on_failure hears why the teacher could not decide a
+    state that was out of distribution alone; the HRM decides it then, and for five minutes it decides all of these.
+    `name` is the HRM's; each choice names the policy that made it.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        get_teacher: Callable[[], Policy],
+        defer_below: float,
+        temperature: float = 1.0,
+        on_failure: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        if not 0 <= defer_below <= 1:
+            raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
+        self.policy = policy
+        self.defer_below = defer_below
+        self.temperature = temperature
+        self._get_teacher = get_teacher
+        self._on_failure = on_failure
+        self._retry_at = 0.0
 
     @property
-    def teacher(self) -> Policy:
-        """The other policy, loaded where it was not yet."""
-        if self._teacher is None:
-            self._teacher = self._get_teacher()
-        return self._teacher
+    def name(self) -> str:
+        return self.policy.name
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities, by whichever policy decides it; what either raises is passed on."""
+    @property
+    def parameters(self) -> int:
+        return self.policy.parameters
+
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.policy, "backend", ""))
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return each state's choice, by whichever policy decides it; what either raises is passed on."""
         if not states:
             return []
-        answers, unlike = self._ask(states, actions)
+        choices = self.policy.decide(states, actions)
         unsure = np.zeros(len(states), dtype=bool)
         if self.defer_below:
-            unsure = with_temperature(np.asarray(answers), self.temperature).max(axis=1) < self.defer_below
-        self.unlike += int(unlike.sum())
-        self.last_unlike = bool(unlike[-1])
+            rows = np.array([choice.probabilities for choice in choices])
+            unsure = with_temperature(rows, self.temperature).max(axis=1) < self.defer_below
+        unlike = np.array([bool(choice.out_of_distribution) for choice in choices])
         asked = unsure | unlike if time.monotonic() >= self._retry_at else unsure
         handed = np.flatnonzero(asked).tolist()
-        if handed:
-            try:
-                taught = self.teacher.probabilities([states[row] for row in handed], actions)
-                for row, answer in zip(handed, taught, strict=True):
-                    answers[row] = answer
-            except Exception as error:
-                if unsure.any():
-                    raise
-                self.fault, handed = str(error) or type(error).__name__, []
-                self._retry_at = time.monotonic() + _RETRY_SECONDS
-        self.kept += len(states) - len(handed)
-        self.deferred += len(handed)
-        self._decider = self.teacher if handed and handed[-1] == len(states) - 1 else self.policy
-        return answers
-
-    def _ask(self, states: Sequence[State], actions: ActionList) -> tuple[list[tuple[float, ...]], np.ndarray]:
-        """Return the first policy's answers, and which states are unlike those in training."""
-        own = getattr(self.policy, "actions", None)
-        if self._drift is None or own is None or own.names != actions.names:
-            return list(self.policy.probabilities(states, actions)), np.zeros(len(states), dtype=bool)
-        answers, represented = cast(Represents, self.policy).decide(states)
-        rows = [row if isinstance(row, tuple) else tuple(row.tolist()) for row in answers]
-        return rows, self._drift.measure(represented) > self._bound
+        try:
+            taught = self._get_teacher().decide([states[row] for row in handed], actions) if handed else []
+        except Exception as error:
+            if unsure.any():
+                raise
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._on_failure(str(error) or type(error).__name__)
+            return choices
+        for row, choice in zip(handed, taught, strict=True):
+            choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution)
+        return choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +214,12 @@ def time_policy(
 
     on_state: told how many are done, before each.
     """
-    policy.probabilities(states[:1], actions)
+    policy.decide(states[:1], actions)
     seconds = []
     for done, state in enumerate(states):
         on_state(done)
         started = time.perf_counter()
-        policy.probabilities([state], actions)
+        policy.decide([state], actions)
         seconds.append(time.perf_counter() - started)
     return 1000 * float(np.median(seconds))
 

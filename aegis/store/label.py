@@ -12,7 +12,7 @@ from datetime import datetime
 
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore
-from aegis.types import Action, Decision, check_probabilities
+from aegis.types import Action, Decision, check_probabilities, most_probable
 
 _PAGE_ROWS = 500
 
@@ -72,6 +72,6 @@ class LabelBook:
 
 
 def _relabelled(decision: Decision, teacher: str, probabilities: tuple[float, ...]) -> Decision:
-    chosen = decision.actions[max(range(len(probabilities)), key=probabilities.__getitem__)]
+    chosen = decision.actions[most_probable(probabilities)]
     argument = decision.action.argument if chosen == decision.action.name else {}
-    return replace(decision, action=Action(chosen, argument), probabilities=probabilities, policy=teacher)
+    return replace(decision, action=Action(chosen, argument), probabilities=probabilities, policy=teacher, propensity=None)

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from aegis.store.improvement_schema import IMPROVEMENTS
-from aegis.store.trust_schema import LABELS, STAGES
+from aegis.store.trust_schema import LABELS, PROPENSITIES, STAGES
 
 APPLICATION_ID = 0x41454749
 """`AEGI` in ASCII: tells a workspace's database from any other program's SQLite file."""
@@ -339,7 +339,10 @@ CREATE INDEX inbox_by_text ON inbox (question, id);
 CREATE INDEX proposals_by_time ON proposals (proposed_at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS, STAGES, LABELS, IMPROVEMENTS)
+MIGRATIONS: tuple[str, ...] = (
+    *(_FIRST, _LIFECYCLE, _WORLD, _JOINED, _TRUST, _REWARDS),
+    *(STAGES, LABELS, IMPROVEMENTS, PROPENSITIES),
+)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
 
 

@@ -40,3 +40,9 @@ BEGIN SELECT RAISE(ABORT, 'labels are append-only: the first one of a decision s
 CREATE TRIGGER labels_refuse_delete BEFORE DELETE ON labels
 BEGIN SELECT RAISE(ABORT, 'labels are append-only: the first one of a decision stays'); END;
 """
+
+PROPENSITIES = """
+-- The probability with which the action was drawn; NULL where nothing was drawn, and before this was recorded.
+ALTER TABLE decisions ADD COLUMN propensity REAL
+    CHECK (propensity IS NULL OR (typeof(propensity) = 'real' AND propensity > 0 AND propensity <= 1));
+"""
