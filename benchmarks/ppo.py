@@ -27,8 +27,8 @@ from aegis.cli.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
 from aegis.lifecycle import open_store
-from aegis.lifecycle.improvement import SimulatedLearning, load_pair
-from aegis.lifecycle.sharpening import exploring_temperature
+from aegis.lifecycle.policies.tempered import exploring_temperature
+from aegis.lifecycle.rl.simulated import SimulatedLearning, load_pair
 from aegis.promotion import ModelRegistry
 from aegis.promotion.interval import mean_interval
 from aegis.training import ReinforceTrainer, UpdateResult

@@ -209,7 +209,7 @@ def run(
         _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.lifecycle.deciding import Deciding
+        from aegis.lifecycle.policies.deciding import Deciding
 
         with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:

@@ -21,7 +21,7 @@ from aegis.cli.thinking import Declined, ShownPolicy
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.tuning import Tuning
+from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.store import DecisionStore, export_examples

@@ -17,8 +17,8 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.lifecycle import Improved
-    from aegis.lifecycle.measuring import Measured
-    from aegis.lifecycle.pace import Pace
+    from aegis.lifecycle.rl.measurement import Measured
+    from aegis.lifecycle.rl.pace import Pace
     from aegis.training import UpdateResult
     from aegis.types import Progress
 
@@ -103,7 +103,7 @@ def run_improvement(
     from aegis.agent.search import PYTHON_CORPUS
     from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
-    from aegis.lifecycle.pace import Pace
+    from aegis.lifecycle.rl.pace import Pace
 
     pace = Pace(seconds)
     corpus = None if seconds is None else PYTHON_CORPUS
@@ -136,7 +136,7 @@ class _Ticker:
     """Tells how far phase 4 is; limited: it makes so many decisions as fit into its time, not all."""
 
     def __init__(self, progress: Progress, decisions: int, worlds: int, lived: int, limited: bool) -> None:
-        from aegis.lifecycle.improvement import MEASURED_DECISIONS
+        from aegis.lifecycle.rl.simulated import MEASURED_DECISIONS
 
         measured = worlds * MEASURED_DECISIONS
         self._progress = progress
@@ -192,7 +192,7 @@ def show_improved(improved: Improved, worlds: int, limited: bool = False) -> Non
 
 
 def _say_how_to_go_on(improved: Improved, workspace: Workspace, pace: Pace) -> None:
-    from aegis.lifecycle.improvement import estimate_seconds
+    from aegis.lifecycle.rl.simulated import estimate_seconds
 
     where = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
     minutes = max(1, round(estimate_seconds(pace, SURE_DECISIONS) / 60))

@@ -192,7 +192,7 @@ def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOpt
         require("torch", "training")
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.lifecycle.trainer import end_with_parent, lower_priority
+        from aegis.lifecycle.training.worker import end_with_parent, lower_priority
 
         if not Workspace(workspace).database.exists():
             fail(f"{workspace}: no workspace here")
@@ -210,8 +210,8 @@ def improve_next(
     with errors_explained():
         require("torch", "phase 4")
         from aegis.hrm import resolve_device
-        from aegis.lifecycle.improver import carry_out_improvement
-        from aegis.lifecycle.trainer import end_with_parent, lower_priority
+        from aegis.lifecycle.rl.worker import carry_out_improvement
+        from aegis.lifecycle.training.worker import end_with_parent, lower_priority
 
         if not Workspace(workspace).database.exists():
             fail(f"{workspace}: no workspace here")

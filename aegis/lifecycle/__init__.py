@@ -1,30 +1,18 @@
-"""The phases of a workspace over the parts below: collect with the teacher, train, judge, switch, go on by itself.
+"""The phases of a workspace: collect with the teacher, train, judge, switch, improve from rewards.
 
-collection   a workspace opened, its agent made and run
-data         decisions to learn from, their split, and whether they are fit
-audit        states on both sides of the split, and the accuracy that rests on them
-judgement    phases 2 and 3 in this process: train, judge, let serve
-owner        whose a workspace is, and whether a teacher may decide there
-policy       the teacher, or the HRM that serves, loaded
-refusal      what the gate said of a training, rule by rule
+policies/    which policy decides now, loaded and wrapped
+training/    phase 2: data, leakage check, training beside the agent, the candidate judged
+serving/     a model before the switch (rollout) and after it (monitor, drift)
+rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
+collection   open a workspace, make its agent and run it
+runner       the agent that runs through all phases by itself
 standing     where a workspace stands, read from the workspace alone
-trainer      phase 2 in a process of its own, resumed after a kill
-runner       the agent that runs through all phases by itself; supervisor, takeover and guard are its parts
-drift        states unlike those in training, handed to the teacher and counted
-event        what the runner tells those who watch it; tensorboard draws it
-tuning       what becomes of the agent's proposals: decided by rule, put in use, tried, kept or undone
-sharpening   the policy that phase 4 draws from
-experience   rewarded decisions, as an update learns from them
-earning      whether improved versions earn less than what they began with
-improver     phase 4 in a process of its own; learning: what the runner needs for it
-improvement  phase 4 in simulated worlds
-deciding     which policy decides now, and the next one after a roll-back
-rollout      shadow, canary and full: a candidate before the switch; stage: where it stands
-waiting      what waits for a person, told of while it waits
-watch        the teacher asked beside the HRM that serves; warnings and roll-backs
+waiting      what waits for a person
 conversation what a person asks and tells the agent
+event        what the runner tells those who follow it; tensorboard draws it
+owner, lock  which teacher a workspace belongs to; which process works in it
 
-Its rooms are imported when one of their names is first used: a status needs no torch.
+A module is imported when one of its names is first used: a status needs no torch.
 """
 
 from __future__ import annotations
@@ -34,7 +22,6 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.lifecycle.audit import DataAudit, audit_data
     from aegis.lifecycle.collection import (
         describe_collection,
         existing,
@@ -44,7 +31,24 @@ if TYPE_CHECKING:
         open_store,
         run_agent,
     )
-    from aegis.lifecycle.data import (
+    from aegis.lifecycle.event import RunEvent
+    from aegis.lifecycle.owner import check_owner
+    from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_serving, load_teacher_for
+    from aegis.lifecycle.rl.reward_comparison import is_learning
+    from aegis.lifecycle.rl.simulated import Improved, improve
+    from aegis.lifecycle.runner import Runner
+    from aegis.lifecycle.serving.drift import DriftCount, DriftWatch, read_drift_count
+    from aegis.lifecycle.serving.monitor import ServingWatch, describe_watch, read_watch
+    from aegis.lifecycle.serving.stage import Trial, read_trial
+    from aegis.lifecycle.standing import (
+        Standing,
+        TrainingProgress,
+        describe_rare_actions,
+        find_rare_actions,
+        read_standing,
+    )
+    from aegis.lifecycle.training.candidate import TrainingOutcome, train_and_judge, train_candidate
+    from aegis.lifecycle.training.data import (
         DataCheck,
         TrainingData,
         check_data,
@@ -55,51 +59,35 @@ if TYPE_CHECKING:
         shipped_data,
         split_data,
     )
-    from aegis.lifecycle.drift import DriftCount, DriftWatch, read_drift_count
-    from aegis.lifecycle.earning import is_learning
-    from aegis.lifecycle.event import RunEvent
-    from aegis.lifecycle.improvement import Improved, improve
-    from aegis.lifecycle.judgement import TrainingOutcome, train_and_judge, train_candidate
-    from aegis.lifecycle.memory import peak_rss_mb
-    from aegis.lifecycle.owner import check_owner
-    from aegis.lifecycle.policy import claim_for, heldout_examples, load_serving, load_teacher_for
-    from aegis.lifecycle.refusal import Refusal, read_refusals, verdict_lines
-    from aegis.lifecycle.runner import Runner
-    from aegis.lifecycle.stage import Trial, read_trial
-    from aegis.lifecycle.standing import (
-        Standing,
-        TrainingProgress,
-        describe_rare_actions,
-        find_rare_actions,
-        read_standing,
-    )
-    from aegis.lifecycle.trainer import TrainerProcess, carry_out_training
-    from aegis.lifecycle.watch import ServingWatch, describe_watch, read_watch
+    from aegis.lifecycle.training.leakage import DataAudit, audit_data
+    from aegis.lifecycle.training.memory import peak_rss_mb
+    from aegis.lifecycle.training.refusal import Refusal, read_refusals, verdict_lines
+    from aegis.lifecycle.training.worker import TrainerProcess, carry_out_training
 
 _ROOMS = {
-    "audit": ("DataAudit", "audit_data"),
+    "training.leakage": ("DataAudit", "audit_data"),
     "collection": (
         *("describe_collection", "existing", "find_serving", "make_agent", "note_collection", "open_store"),
         "run_agent",
     ),
-    "data": (
+    "training.data": (
         *("DataCheck", "TrainingData", "check_data", "check_enough", "choose_data", "read_training_data"),
         *("read_workspace_data", "shipped_data", "split_data"),
     ),
-    "drift": ("DriftCount", "DriftWatch", "read_drift_count"),
-    "earning": ("is_learning",),
+    "serving.drift": ("DriftCount", "DriftWatch", "read_drift_count"),
+    "rl.reward_comparison": ("is_learning",),
     "event": ("RunEvent",),
-    "improvement": ("Improved", "improve"),
-    "judgement": ("TrainingOutcome", "train_and_judge", "train_candidate"),
-    "memory": ("peak_rss_mb",),
+    "rl.simulated": ("Improved", "improve"),
+    "training.candidate": ("TrainingOutcome", "train_and_judge", "train_candidate"),
+    "training.memory": ("peak_rss_mb",),
     "owner": ("check_owner",),
-    "policy": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
-    "refusal": ("Refusal", "read_refusals", "verdict_lines"),
+    "policies.loading": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
+    "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
-    "stage": ("Trial", "read_trial"),
+    "serving.stage": ("Trial", "read_trial"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
-    "trainer": ("TrainerProcess", "carry_out_training"),
-    "watch": ("ServingWatch", "describe_watch", "read_watch"),
+    "training.worker": ("TrainerProcess", "carry_out_training"),
+    "serving.monitor": ("ServingWatch", "describe_watch", "read_watch"),
 }
 
 __all__ = [

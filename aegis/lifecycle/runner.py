@@ -30,22 +30,22 @@ from aegis.config import (
     training_settings,
 )
 from aegis.errors import AegisError, PolicyFailedError
-from aegis.lifecycle.aside import AsideTeacher
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
-from aegis.lifecycle.drift import DriftWatch, guard
 from aegis.lifecycle.event import RunEvent, describe_step, step_fields
-from aegis.lifecycle.guard import GuardedPolicy, Patience
-from aegis.lifecycle.learning import Learning
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.rollout import Rollout, unmixed
+from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
+from aegis.lifecycle.policies.takeover import Takeover
+from aegis.lifecycle.rl.supervisor import Learning
+from aegis.lifecycle.serving.drift import DriftWatch, guard
+from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.serving.rollout import Rollout, unmixed
 from aegis.lifecycle.standing import AGENT_KEY
-from aegis.lifecycle.supervisor import TrainingSupervisor, tell_rare_actions
-from aegis.lifecycle.takeover import Takeover
-from aegis.lifecycle.trainer import TrainerProcess
-from aegis.lifecycle.tuning import Tuning
+from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
+from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
-from aegis.lifecycle.watch import ServingWatch
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore

@@ -23,10 +23,10 @@ from aegis.config import (
     RunConfig,
 )
 from aegis.lifecycle.collection import existing, open_store
-from aegis.lifecycle.earning import read_earning, read_state
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.refusal import verdict_lines
-from aegis.lifecycle.stage import read_trial
+from aegis.lifecycle.rl.reward_comparison import read_earning, read_state
+from aegis.lifecycle.serving.stage import read_trial
+from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
 from aegis.store import (

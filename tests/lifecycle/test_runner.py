@@ -195,7 +195,7 @@ def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(work
 
 
 def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch, wait_for):
-    from aegis.lifecycle.takeover import Takeover
+    from aegis.lifecycle.policies.takeover import Takeover
     from aegis.promotion import ModelRegistry
 
     events, down = [], threading.Event()
@@ -229,7 +229,7 @@ FIGURES = {"interval": [0.796, 0.894]}
 
 def stand_in(monkeypatch, action):
     """Let every HRM be a rule that always takes one action."""
-    from aegis.lifecycle.takeover import Takeover
+    from aegis.lifecycle.policies.takeover import Takeover
 
     class Rule(ScriptedTeacher):
         def probabilities(self, states, actions):
@@ -290,7 +290,7 @@ def test_what_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_ru
 def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspace, make_runner, monkeypatch, wait_for):
     import numpy as np
 
-    from aegis.lifecycle.takeover import Takeover
+    from aegis.lifecycle.policies.takeover import Takeover
     from aegis.promotion import ModelRegistry
     from aegis.promotion.drift import fit_drift, write_drift
 

@@ -96,7 +96,9 @@ def test_a_lock_ends_with_its_process(workspace):
 
 
 def test_the_process_ends_with_the_one_that_started_it(workspace):
-    code = "from aegis.lifecycle.trainer import end_with_parent; end_with_parent(); import time; time.sleep(600)"
+    code = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(600)"
+    )
     trainer = TrainerProcess(workspace, [sys.executable, "-c", code])
     trainer.start()
     assert trainer.is_alive()

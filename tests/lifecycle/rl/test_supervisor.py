@@ -13,8 +13,8 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import Runner, open_store, read_standing
-from aegis.lifecycle.earning import read_state
-from aegis.lifecycle.learning import Learning
+from aegis.lifecycle.rl.reward_comparison import read_state
+from aegis.lifecycle.rl.supervisor import Learning
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
@@ -110,8 +110,8 @@ def test_a_process_beside_it_improves_the_hrm_which_takes_over_between_two_decis
 
 
 def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace, serving, monkeypatch):
-    monkeypatch.setattr("aegis.lifecycle.learning._RESTART_SECONDS", 0.0)
-    monkeypatch.setattr("aegis.lifecycle.learning._LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("aegis.lifecycle.rl.supervisor._RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
     told = []
     learning = Learning(
         workspace,

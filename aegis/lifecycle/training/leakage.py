@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from aegis.agent.resemblance import shingles_of
 from aegis.config import TrainingConfig
-from aegis.lifecycle.data import TrainingData, holds_newest, split_data
+from aegis.lifecycle.training.data import TrainingData, holds_newest, split_data
 from aegis.promotion import bigram_regression_accuracy
 from aegis.rendering import render_state
 from aegis.training import draw_rows

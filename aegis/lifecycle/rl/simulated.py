@@ -16,10 +16,10 @@ from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
-from aegis.lifecycle.experience import gather
-from aegis.lifecycle.measuring import Measured, measure
-from aegis.lifecycle.pace import Pace
-from aegis.lifecycle.sharpening import SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.policies.tempered import SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.rl.measurement import Measured, measure
+from aegis.lifecycle.rl.pace import Pace
+from aegis.lifecycle.rl.transition import gather
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT

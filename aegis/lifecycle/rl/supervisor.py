@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
-from aegis.lifecycle.earning import ImprovementState, read_state, write_state
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.sharpening import Chooser, ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
-from aegis.lifecycle.trainer import TrainerProcess
+from aegis.lifecycle.policies.tempered import Chooser, ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
+from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT, MODEL_PREFIX
 from aegis.store import DecisionStore, ImprovementLog

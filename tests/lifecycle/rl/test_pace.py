@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aegis.lifecycle.improvement import estimate_seconds
-from aegis.lifecycle.pace import Pace
+from aegis.lifecycle.rl.pace import Pace
+from aegis.lifecycle.rl.simulated import estimate_seconds
 
 
 class Clock:

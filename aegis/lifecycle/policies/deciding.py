@@ -11,9 +11,9 @@ from typing import Self
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import WatchConfig
 from aegis.errors import ConfigError
-from aegis.lifecycle.drift import DriftWatch, guard
-from aegis.lifecycle.policy import load_serving
-from aegis.lifecycle.watch import ServingWatch
+from aegis.lifecycle.policies.loading import load_serving
+from aegis.lifecycle.serving.drift import DriftWatch, guard
+from aegis.lifecycle.serving.monitor import ServingWatch
 from aegis.promotion import DeferringPolicy, ModelRegistry
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Progress, Teacher

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.collection import find_serving, open_store
-from aegis.lifecycle.learning import Learning
-from aegis.lifecycle.sharpening import ControlledPolicy
+from aegis.lifecycle.policies.tempered import ControlledPolicy
+from aegis.lifecycle.rl.supervisor import Learning
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
 from aegis.types import Policy, Progress, State
@@ -108,7 +108,7 @@ class Takeover:
         return load_policy(serving.folder, self._device, self._backend, self._examples)
 
     def _examples(self) -> list[tuple[State, str]]:
-        from aegis.lifecycle.policy import heldout_examples
+        from aegis.lifecycle.policies.loading import heldout_examples
 
         with open_store(self._workspace) as store:  # a thread of its own, a connection of its own
             return heldout_examples(store)

@@ -10,8 +10,8 @@ from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
 from aegis.lifecycle import improve, open_store
-from aegis.lifecycle.measuring import measure
-from aegis.lifecycle.pace import Pace
+from aegis.lifecycle.rl.measurement import measure
+from aegis.lifecycle.rl.pace import Pace
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 

@@ -95,7 +95,7 @@ def _key(candidate: Candidate) -> str:
 
 
 def _new_watch(registry: ModelRegistry, candidate: Candidate) -> Watch:
-    from aegis.lifecycle.watch import promise_of
+    from aegis.lifecycle.serving.monitor import promise_of
     from aegis.promotion import Watch
 
     figures = next((version.figures for version in registry.models() if version.name == candidate.name), {})

@@ -16,11 +16,11 @@ from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.earning import ImprovementState, read_earning, read_state, write_state
-from aegis.lifecycle.experience import Lesson, gather
-from aegis.lifecycle.improvement import LEARNER_FILE, load_pair
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.sharpening import exploring_temperature, sharpen
+from aegis.lifecycle.policies.tempered import exploring_temperature, sharpen
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
+from aegis.lifecycle.rl.transition import Lesson, gather
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog

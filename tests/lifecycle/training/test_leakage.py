@@ -77,7 +77,7 @@ def test_the_split_is_the_one_that_a_training_would_make(split, own, said):
 
 
 def test_of_many_held_out_decisions_a_part_is_looked_at_and_this_is_said(monkeypatch):
-    from aegis.lifecycle import audit as room
+    from aegis.lifecycle.training import leakage as room
 
     monkeypatch.setattr(room, "MOST_EXAMINED", 10)
     monkeypatch.setattr(room, "MOST_LEARNED", 40)

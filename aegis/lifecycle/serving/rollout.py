@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
-from aegis.lifecycle.aside import AsideTeacher
-from aegis.lifecycle.sharpening import ControlledPolicy
-from aegis.lifecycle.stage import Trial, keep_trial, next_stage, read_trial
-from aegis.lifecycle.takeover import Takeover
-from aegis.lifecycle.watch import keep_label
+from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.takeover import Takeover
+from aegis.lifecycle.policies.tempered import ControlledPolicy
+from aegis.lifecycle.serving.monitor import keep_label
+from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
 from aegis.promotion.canary import CanaryPolicy
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW

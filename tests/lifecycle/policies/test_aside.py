@@ -4,7 +4,7 @@ import threading
 import time
 
 from aegis.agent import RESEARCH_ACTIONS
-from aegis.lifecycle.aside import MOST_WAITING, AsideTeacher
+from aegis.lifecycle.policies.aside import MOST_WAITING, AsideTeacher
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
 

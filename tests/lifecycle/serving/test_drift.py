@@ -8,7 +8,7 @@ import pytest
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import ConfigError, TeacherError
 from aegis.lifecycle import open_store, read_drift_count
-from aegis.lifecycle.drift import DriftWatch, guard
+from aegis.lifecycle.serving.drift import DriftWatch, guard
 from aegis.promotion import DeferringPolicy, ModelRegistry
 from aegis.promotion.drift import fit_drift, write_drift
 from aegis.testing import ScriptedTeacher

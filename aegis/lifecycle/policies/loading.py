@@ -10,8 +10,8 @@ from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
 from aegis.lifecycle.collection import find_serving
-from aegis.lifecycle.data import read_training_data, shipped_data, split_data
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
+from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import Decision, Policy, Progress, Teacher

@@ -11,9 +11,9 @@ import pytest
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
 from aegis.lifecycle import open_store, read_standing, read_trial
-from aegis.lifecycle.aside import AsideTeacher
-from aegis.lifecycle.rollout import Rollout
-from aegis.lifecycle.takeover import Takeover
+from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.takeover import Takeover
+from aegis.lifecycle.serving.rollout import Rollout
 from aegis.promotion import ModelRegistry
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision, Outcome
@@ -67,7 +67,7 @@ def make(store, workspace, monkeypatch):
             return Rule(action, serving.name)
 
         monkeypatch.setattr(Takeover, "_load", load)
-        monkeypatch.setattr("aegis.lifecycle.rollout.AsideTeacher", PromptAside)
+        monkeypatch.setattr("aegis.lifecycle.serving.rollout.AsideTeacher", PromptAside)
         return Rollout(
             store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), Takeover(workspace, "cpu"), config,
             lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,

@@ -17,10 +17,10 @@ from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
 from aegis.lifecycle import ServingWatch, open_store, read_standing
-from aegis.lifecycle.earning import ImprovementState, read_earning, read_state, write_state
-from aegis.lifecycle.improvement import LEARNER_FILE
-from aegis.lifecycle.improver import Improver, carry_out_improvement
-from aegis.lifecycle.sharpening import Chooser, SharpenedPolicy
+from aegis.lifecycle.policies.tempered import Chooser, SharpenedPolicy
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle.rl.simulated import LEARNER_FILE
+from aegis.lifecycle.rl.worker import Improver, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog

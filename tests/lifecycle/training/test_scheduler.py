@@ -4,7 +4,7 @@ import sys
 
 from aegis.config import GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
 from aegis.lifecycle import TrainerProcess, open_store
-from aegis.lifecycle.supervisor import TrainingSupervisor
+from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aegis.config import WatchConfig
-from aegis.lifecycle.aside import AsideTeacher
+from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
@@ -67,7 +67,7 @@ class ServingWatch:
         if served is None or served.name != decision.policy:
             return changed
         if self._registry.base_of(served.name) is not None:
-            return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.improver`)
+            return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.rl.worker`)
         watch = read_watch(self._store, self._registry, served.name, self._config)
         if watch is None:
             self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")

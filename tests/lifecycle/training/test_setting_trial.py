@@ -9,7 +9,7 @@ from aegis.agent.proposals import Proposal
 from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
 from aegis.lifecycle import carry_out_training, make_agent, open_store
-from aegis.lifecycle.tuning import Tuning
+from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 

@@ -20,14 +20,14 @@ from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.stage import first_stage
-from aegis.lifecycle.tuning import settle_trial
+from aegis.lifecycle.serving.stage import first_stage
+from aegis.lifecycle.training.setting_trial import settle_trial
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.lifecycle.judgement import TrainingOutcome
+    from aegis.lifecycle.training.candidate import TrainingOutcome
     from aegis.training import EpochResult
 
 NICENESS = 10
@@ -139,8 +139,8 @@ def lower_priority() -> None:
 
 
 def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str) -> TrainingOutcome:
-    from aegis.lifecycle.data import read_workspace_data
-    from aegis.lifecycle.judgement import train_candidate
+    from aegis.lifecycle.training.candidate import train_candidate
+    from aegis.lifecycle.training.data import read_workspace_data
 
     log = TrainingLog(store.database)
     data = read_workspace_data(workspace, record.last_seq, record.settings.get("last_label", 0))

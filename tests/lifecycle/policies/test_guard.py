@@ -4,7 +4,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import PolicyFailedError
-from aegis.lifecycle.guard import GuardedPolicy, Patience
+from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.testing import ScriptedTeacher, check_policy
 
 

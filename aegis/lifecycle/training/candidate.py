@@ -14,10 +14,10 @@ from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_setting
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.memory import peak_rss_mb
 from aegis.lifecycle.owner import check_owner
+from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
+from aegis.lifecycle.training.memory import peak_rss_mb
 from aegis.promotion import (
     Agreement,
     HeldoutAnswers,

@@ -8,9 +8,9 @@ from typing import Any
 from aegis.config import GateConfig, RunConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.refusal import verdict_lines
 from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
-from aegis.lifecycle.trainer import TrainerProcess
+from aegis.lifecycle.training.refusal import verdict_lines
+from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, LabelBook, TrainingLog, TrainingRecord, read_tallies
 from aegis.types import utc_now

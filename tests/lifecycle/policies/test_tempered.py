@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aegis.errors import ConfigError
-from aegis.lifecycle.sharpening import (
+from aegis.lifecycle.policies.tempered import (
     CONTROL_BLOCK,
     Chooser,
     ControlledPolicy,

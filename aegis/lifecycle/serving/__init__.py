@@ -1,0 +1,7 @@
+"""A model before the switch and after it: tried in stages, compared with its teacher, warned of, rolled back.
+
+rollout      shadow, canary, full: a candidate before the switch
+stage        where the candidate stands in its stage
+monitor      the teacher asked beside the HRM that serves; warnings and roll-backs
+drift        states unlike those in training, handed to the teacher and counted
+"""
