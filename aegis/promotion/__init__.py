@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from aegis.promotion.calibration import CalibrationEstimate, estimate_calibration
     from aegis.promotion.deferral import (
         CurvePoint,
-        DeferringPolicy,
-        DistributionCheckedPolicy,
         Expense,
         accuracy_of_surest,
         deferral_curve,
@@ -41,8 +39,6 @@ __all__ = [
     "Agreement",
     "CalibrationEstimate",
     "CurvePoint",
-    "DeferringPolicy",
-    "DistributionCheckedPolicy",
     "Expense",
     "FallDetector",
     "HeldoutAnswers",
@@ -95,8 +91,6 @@ _ROOMS = {
     ),
     "deferral": (
         "CurvePoint",
-        "DeferringPolicy",
-        "DistributionCheckedPolicy",
         "Expense",
         "accuracy_of_surest",
         "deferral_curve",

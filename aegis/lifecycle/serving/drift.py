@@ -1,24 +1,20 @@
-"""States unlike those in training, while an HRM serves: handed to the teacher, counted, and warned of when they rise.
+"""Counts the states out of distribution while an HRM serves, and warns when their share rises.
 
-How a state is known to be unlike says `promotion.drift`. The counts are in the workspace.
+`policies/deferring.py` hands such states to the teacher. The counts are in the workspace.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
-from aegis.hrm import base_of
 from aegis.promotion import FallDetector, ModelRegistry
-from aegis.promotion.deferral import DistributionCheckedPolicy, Represents
-from aegis.promotion.drift import read_drift
 from aegis.promotion.registry import WATCH
 from aegis.store import DecisionStore
-from aegis.types import Choice, Policy
+from aegis.types import Choice
 from aegis.workspace import Workspace
 
 ORDINARY_SHARE = 0.95
@@ -39,21 +35,6 @@ class DriftCount(NamedTuple):
         """Return it in a few words."""
         share = self.unlike / max(1, self.decisions)
         return f"{self.unlike} of {self.decisions} decisions on states unlike those in training ({share:.1%})"
-
-
-def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
-    """Return the HRM of a folder with choices that say whether their state is out of distribution.
-
-    quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself comes back where
-    nothing was kept to measure states by, and for a version that phase 4 improved: each update changes its
-    representation.
-    """
-    if not quantile or base_of(folder) is not None or not hasattr(policy, "answer"):
-        return policy
-    detector = read_drift(folder)
-    if detector is None:
-        return policy
-    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile))
 
 
 class DriftWatch:

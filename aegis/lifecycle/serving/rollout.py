@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
 from aegis.lifecycle.policies.aside import AsideTeacher
-from aegis.lifecycle.policies.takeover import Takeover
-from aegis.lifecycle.policies.tempered import ControlledPolicy
+from aegis.lifecycle.policies.background import BackgroundLoad
+from aegis.lifecycle.policies.canary import CanaryPolicy
+from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import keep_label
 from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
-from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
-from aegis.promotion.canary import CanaryPolicy
+from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
 from aegis.promotion.trial import StageVerdict, judge_stage
 from aegis.rendering import clean_text
@@ -43,8 +43,8 @@ class _Aside:
 class Rollout:
     """Moves the candidate of one workspace from stage to stage, or refuses it.
 
-    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. takeover: loads the
-    candidate beside the decisions. tell hears one line of everything that a person should know.
+    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. loader: loads the
+    candidate, beside the decisions. tell hears one line of everything that a person should know.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Rollout:
         workspace: Workspace,
         actions: ActionList,
         load_teacher: Callable[[DecisionStore], Policy],
-        takeover: Takeover,
+        loader: VersionLoader,
         config: RolloutConfig,
         threshold: Callable[[], float],
         rng: random.Random,
@@ -64,7 +64,8 @@ class Rollout:
         self._registry = ModelRegistry(store, workspace)
         self._actions = actions
         self._load_teacher = load_teacher
-        self._takeover = takeover
+        self._loader = loader
+        self._versions = BackgroundLoad(loader.load)
         self._config = config
         self._threshold = threshold
         self._rng = rng
@@ -79,16 +80,15 @@ class Rollout:
         """Whether a candidate is on its way: until that is settled, no training begins."""
         return self._registry.candidate() is not None
 
-    def mix(self, policy: Policy) -> Policy:
-        """Return who decides in place of the teacher: in a canary, both; else the teacher itself."""
-        teacher = unmixed(policy)
+    def mix(self, teacher: Policy) -> Policy:
+        """Return the policy that decides in place of the teacher: in a canary, both; else the teacher itself."""
         candidate = self._registry.candidate()
         if candidate is None or candidate.stage != CANARY:
             return teacher
-        loaded = self._takeover.loaded(Serving(candidate.name, candidate.folder, ""))
+        loaded = self._versions.loaded(Serving(candidate.name, candidate.folder, ""))
         if loaded is None:
-            if self._takeover.fault:
-                self._tell(f"{candidate.name} can't begin its canary yet: {self._takeover.take_fault()}")
+            if failure := self._versions.take_failure():
+                self._tell(f"{candidate.name} can't begin its canary yet: {failure}")
             return teacher
         mixed = self._mixed
         if mixed is None or mixed.candidate is not loaded or mixed.teacher is not teacher:
@@ -127,7 +127,7 @@ class Rollout:
         """Ask nothing more, and let go of the candidate."""
         if self._aside is not None:
             self._aside.asked.close()
-            self._takeover.forget()
+            self._versions.forget()
         self._aside = self._mixed = None
         self._canary_failure = ""
 
@@ -140,7 +140,7 @@ class Rollout:
             load = self._load_teacher
             if trial.candidate.stage == SHADOW:
                 serving = Serving(trial.candidate.name, folder, "")
-                load = lambda store: self._takeover.load(serving)  # noqa: E731
+                load = lambda store: self._loader.load(serving)  # noqa: E731
             self._aside = _Aside(stage, AsideTeacher(self._workspace, load, self._actions))
         return self._aside
 
@@ -201,14 +201,5 @@ class Rollout:
             self._tell(f"{name} passed its {stage} and takes over: {verdict.reason}")
         if verdict.passed:
             return
-        self._takeover.forget()
+        self._versions.forget()
         self._mixed, self._canary_failure = None, ""
-
-
-def unmixed(policy: Policy) -> Policy:
-    """Return who serves: a canary's teacher, the HRM with a teacher or a control beside it, or the policy itself."""
-    if isinstance(policy, DeferringPolicy):
-        return policy.policy
-    if isinstance(policy, ControlledPolicy):
-        return policy.improved
-    return policy.teacher if isinstance(policy, CanaryPolicy) else policy
