@@ -26,7 +26,7 @@ from aegis.promotion import (
     sentence_embeddings_installed,
     sentence_ridge_accuracy,
 )
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.training import ImitationTrainer, split_by_episode
 from aegis.types import ActionList, Decision
 

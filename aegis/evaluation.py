@@ -17,7 +17,7 @@ import numpy as np
 
 from aegis.agent import RESEARCH_ACTIONS, choose_offered
 from aegis.errors import ConfigError
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.types import ActionList, Choice, Policy, State
 
 if TYPE_CHECKING:

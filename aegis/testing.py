@@ -151,7 +151,9 @@ def _find_fault(choice: object, actions: ActionList) -> str:
         return str(error)
     if choice.propensity is None:
         best = max(choice.probabilities)
-        return "" if taken >= best - _TOLERANCE else f"it took {choice.action} at {taken:.3f}, undrawn; best is {best:.3f}"
+        if taken < best - _TOLERANCE:
+            return f"it took {choice.action} at {taken:.3f} without drawing it, though the best one has {best:.3f}"
+        return ""
     if abs(choice.propensity - taken) > _TOLERANCE:
         return f"its propensity is {choice.propensity:.3f}, but {choice.action} has the probability {taken:.3f}"
     return ""

@@ -24,7 +24,7 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.hrm import HRMPolicy
 from aegis.lifecycle import read_training_data
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.rendering import render_state
 from aegis.training import ImitationTrainer
 from aegis.types import Decision

@@ -16,7 +16,7 @@ import numpy as np
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import GateConfig
 from aegis.promotion import judge
-from aegis.promotion.metrics import agreement_of
+from aegis.promotion.judging.metrics import agreement_of
 
 SHIPPED_SHARES = (0.523, 0.123, 0.118, 0.236)
 """Of the 220 decisions held out of the shipped data by seed 0, in the order of the action list"""

@@ -30,7 +30,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature
 from aegis.lifecycle.rl.simulated import SimulatedLearning, load_pair
 from aegis.promotion import ModelRegistry
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import Policy
 from aegis.workspace import Workspace

@@ -14,8 +14,8 @@ import numpy as np
 
 from aegis.config import WatchConfig
 from aegis.promotion import FallDetector
-from aegis.promotion.interval import share_interval
-from aegis.promotion.monitor import thresholds
+from aegis.promotion.judging.interval import share_interval
+from aegis.promotion.monitoring.monitor import thresholds
 
 PROMISED = share_interval(187, 220)[0]
 """What the gate vouches for after 85% of 220 held-out decisions"""

@@ -135,7 +135,7 @@ def test_no_modules_import_each_other_in_a_ring():
         ("aegis.store.x", "import aegis.lifecycle", "not a floor below"),
         ("aegis.store.x", "from aegis import lifecycle", "not a floor below"),
         ("aegis.hrm.x", "from aegis.store import Database", "not a floor below"),
-        ("aegis.training.x", "def f():\n    from aegis.promotion.gate import judge", "not a floor below"),
+        ("aegis.training.x", "def f():\n    from aegis.promotion.judging.gate import judge", "not a floor below"),
         ("aegis.types", "def f():\n    import aegis.store.database", "not a floor below"),
         ("aegis.lifecycle", "from .cli import main", "not a floor below"),
         ("aegis.agent.search.x", "from ...training import dataset", "not a floor below"),

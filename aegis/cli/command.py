@@ -17,7 +17,7 @@ from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.progress import waiting
 from aegis.cli.screen import WHOLE_CHARACTERS
-from aegis.cli.thinking import Declined, DecisionPreview
+from aegis.cli.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held

@@ -18,7 +18,7 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.promotion import CurvePoint, Expense, HeldoutAnswers
-    from aegis.promotion.calibration import CalibrationEstimate
+    from aegis.promotion.judging.calibration import CalibrationEstimate
     from aegis.types import Progress
 
 

@@ -35,8 +35,8 @@ from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.event import RunEvent, describe_step, step_fields
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.policies.aside import AsideTeacher
-from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
@@ -105,9 +105,7 @@ class Runner:
             if reinforce
             else None
         )
-        self._improvement = ImprovementSupervisor(
-            workspace, improver_command, reinforce, self._tell, self._exploration
-        )
+        self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
         self._device = device
         self._backend = backend
         self._seed = seed

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.promotion.answers import HeldoutAnswers, keep_answers, read_answers, write_answers
-    from aegis.promotion.baseline import (
+    from aegis.promotion.judging.answers import HeldoutAnswers, keep_answers, read_answers, write_answers
+    from aegis.promotion.judging.baseline import (
         bigram_regression_accuracy,
         gradient_boosting_accuracy,
         logistic_regression_accuracy,
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
         sentence_embeddings_installed,
         sentence_ridge_accuracy,
     )
-    from aegis.promotion.calibration import CalibrationEstimate, estimate_calibration
-    from aegis.promotion.deferral import (
+    from aegis.promotion.judging.calibration import CalibrationEstimate, estimate_calibration
+    from aegis.promotion.judging.deferral import (
         CurvePoint,
         Expense,
         accuracy_of_surest,
         deferral_curve,
         time_policy,
     )
-    from aegis.promotion.evidence import FallDetector, confidence_sequence
-    from aegis.promotion.gate import Rule, Verdict, judge
-    from aegis.promotion.metrics import ActionMetrics, Agreement, measure_agreement
-    from aegis.promotion.monitor import Watch, WatchLevel
+    from aegis.promotion.judging.gate import Rule, Verdict, judge
+    from aegis.promotion.judging.metrics import ActionMetrics, Agreement, measure_agreement
+    from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
+    from aegis.promotion.monitoring.monitor import Watch, WatchLevel
     from aegis.promotion.registry import ModelEvent, ModelRegistry, ModelVersion, Serving
 
 __all__ = [
@@ -70,13 +70,13 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "answers": (
+    "judging.answers": (
         "HeldoutAnswers",
         "keep_answers",
         "read_answers",
         "write_answers",
     ),
-    "baseline": (
+    "judging.baseline": (
         "bigram_regression_accuracy",
         "gradient_boosting_accuracy",
         "logistic_regression_accuracy",
@@ -85,32 +85,32 @@ _ROOMS = {
         "sentence_embeddings_installed",
         "sentence_ridge_accuracy",
     ),
-    "calibration": (
+    "judging.calibration": (
         "CalibrationEstimate",
         "estimate_calibration",
     ),
-    "deferral": (
+    "judging.deferral": (
         "CurvePoint",
         "Expense",
         "accuracy_of_surest",
         "deferral_curve",
         "time_policy",
     ),
-    "evidence": (
+    "monitoring.evidence": (
         "FallDetector",
         "confidence_sequence",
     ),
-    "gate": (
+    "judging.gate": (
         "Rule",
         "Verdict",
         "judge",
     ),
-    "metrics": (
+    "judging.metrics": (
         "ActionMetrics",
         "Agreement",
         "measure_agreement",
     ),
-    "monitor": (
+    "monitoring.monitor": (
         "Watch",
         "WatchLevel",
     ),

@@ -15,7 +15,7 @@ from aegis.config import HRMConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, export_onnx
 from aegis.hrm.backend import EXPORT_FOLDER
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
-from aegis.promotion.drift import fit_drift, write_drift
+from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
 from aegis.workspace import Workspace

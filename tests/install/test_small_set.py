@@ -143,7 +143,7 @@ def test_the_hrm_decides_is_watched_and_is_recorded(results, served):
 def test_the_file_that_states_unlike_the_trained_ones_are_known_by_is_read(served):
     code = (
         "import sys; from pathlib import Path; import small_set; small_set.hide(small_set.other_modules());"
-        "from aegis.promotion.drift import read_drift; print(read_drift(Path(sys.argv[1])).distances.size)"
+        "from aegis.promotion.monitoring.drift import read_drift; print(read_drift(Path(sys.argv[1])).distances.size)"
     )
     command = [sys.executable, "-c", code, str(served.export.parent)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=LAUNCHER.parent)

@@ -292,7 +292,7 @@ def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspa
 
     from aegis.lifecycle.policies.takeover import Takeover
     from aegis.promotion import ModelRegistry
-    from aegis.promotion.drift import fit_drift, write_drift
+    from aegis.promotion.monitoring.drift import fit_drift, write_drift
 
     class Lost(ScriptedTeacher):
         """Knows no state."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
-from aegis.promotion.calibration import with_temperature
-from aegis.promotion.drift import DriftDetector, read_drift
+from aegis.promotion.judging.calibration import with_temperature
+from aegis.promotion.monitoring.drift import DriftDetector, read_drift
 from aegis.types import ActionList, Choice, Policy, State
 
 _RETRY_SECONDS = 300.0

@@ -11,8 +11,8 @@ from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
 from aegis.lifecycle.collection import open_store
-from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
+from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
@@ -62,9 +62,7 @@ class VersionLoader:
         return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
 
     def _load(self, serving: Serving, progress: Progress) -> Policy:
-        return load_policy(
-            serving.folder, self._device, self._backend, self._examples, self._say, progress=progress
-        )
+        return load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
 
     def _examples(self) -> list[Example]:
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own

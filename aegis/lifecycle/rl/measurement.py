@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from aegis.agent import RESEARCH_ACTIONS, World, Worlds
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.types import Policy
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from aegis.config import ReinforceConfig
-from aegis.promotion.interval import difference_interval, is_bounded
+from aegis.promotion.judging.interval import difference_interval, is_bounded
 from aegis.store import DecisionStore, ImprovementLog
 
 STATE_KEY = "improvement"

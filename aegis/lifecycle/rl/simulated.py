@@ -21,7 +21,7 @@ from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
 from aegis.promotion import ModelRegistry, Serving
-from aegis.promotion.interval import mean_interval
+from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult

@@ -19,8 +19,8 @@ from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import keep_label
 from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
 from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
-from aegis.promotion.trial import StageVerdict, judge_stage
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Decision, Policy

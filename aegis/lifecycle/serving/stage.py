@@ -32,7 +32,7 @@ class Trial:
 
     def describe(self) -> str:
         """Return it in one line, e.g. `hrm@1 in shadow: 12 of 50 decisions compared, ...`."""
-        from aegis.promotion.trial import describe_trial
+        from aegis.promotion.monitoring.stage import describe_trial
 
         stage = f"canary of {self.share:.0%}" if self.candidate.stage == CANARY else self.candidate.stage
         return f"{self.candidate.name} in {stage}: {describe_trial(self.watch, self.wanted)}"

@@ -32,7 +32,7 @@ from aegis.promotion import (
     time_policy,
     write_answers,
 )
-from aegis.promotion.drift import MOST_STATES, DriftDetector, fit_drift, write_drift
+from aegis.promotion.monitoring.drift import MOST_STATES, DriftDetector, fit_drift, write_drift
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aegis.promotion.gate import describe_calibration, mark_rules
+from aegis.promotion.judging.gate import describe_calibration, mark_rules
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord
 
 

@@ -10,7 +10,7 @@ from aegis.errors import ConfigError, TeacherError
 from aegis.lifecycle import open_store, read_drift_count
 from aegis.lifecycle.serving.drift import DriftWatch, guard
 from aegis.promotion import DeferringPolicy, ModelRegistry
-from aegis.promotion.drift import fit_drift, write_drift
+from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.testing import ScriptedTeacher
 
 NEAR, FAR = {"at": 0.0}, {"at": 50.0}

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from aegis.errors import ConfigError
-from aegis.promotion.canary import CanaryPolicy
+from aegis.promotion.monitoring.canary import CanaryPolicy
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
 
 

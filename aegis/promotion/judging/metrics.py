@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aegis.promotion.interval import share_interval
+from aegis.promotion.judging.interval import share_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aegis.promotion.numeric import find_least
+from aegis.promotion.judging.numeric import find_least
 
 BINS = 10
 EQUAL_BINS = 15

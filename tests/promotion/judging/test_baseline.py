@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from aegis.promotion import (
-    baseline,
     bigram_regression_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
@@ -14,6 +13,7 @@ from aegis.promotion import (
     ridge_accuracy,
     sentence_ridge_accuracy,
 )
+from aegis.promotion.judging import baseline
 from aegis.types import Action, Decision
 
 

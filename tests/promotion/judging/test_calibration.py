@@ -7,8 +7,8 @@ import pytest
 
 from aegis.errors import CheckpointError
 from aegis.promotion import keep_answers, read_answers, write_answers
-from aegis.promotion.answers import MOST_KEPT
-from aegis.promotion.calibration import (
+from aegis.promotion.judging.answers import MOST_KEPT
+from aegis.promotion.judging.calibration import (
     calibration_error,
     cross_fitted,
     estimate_calibration,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev, variance
 
-from aegis.promotion.numeric import beta_share, find_root
+from aegis.promotion.judging.numeric import beta_share, find_root
 
 Interval = tuple[float, float]
 UNBOUNDED: Interval = (-math.inf, math.inf)

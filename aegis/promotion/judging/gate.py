@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import GateConfig
 
 if TYPE_CHECKING:
-    from aegis.promotion.metrics import Agreement  # scikit-learn with it, which a verdict is read without
+    from aegis.promotion.judging.metrics import Agreement  # scikit-learn with it, which a verdict is read without
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from aegis.promotion.interval import difference_interval, share_interval
-from aegis.promotion.monitor import Watch, WatchLevel
+from aegis.promotion.judging.interval import difference_interval, share_interval
+from aegis.promotion.monitoring.monitor import Watch, WatchLevel
 
 LEAST_REWARDS = 10
 """Fewer rewards than this of either are not compared"""

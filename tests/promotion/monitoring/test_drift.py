@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aegis.errors import CheckpointError
-from aegis.promotion.drift import DRIFT_FILE, fit_drift, read_drift, write_drift
+from aegis.promotion.monitoring.drift import DRIFT_FILE, fit_drift, read_drift, write_drift
 
 
 def draw(count, seed, width=12, shift=0.0):

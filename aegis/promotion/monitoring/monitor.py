@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aegis.config import WatchConfig
-from aegis.promotion.evidence import FallDetector, confidence_sequence
+from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
 
 
 class WatchLevel(StrEnum):

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from aegis.promotion.numeric import find_root, log_beta
+from aegis.promotion.judging.numeric import find_root, log_beta
 
 DROPS = (0.1, 0.2, 0.3, 0.45)
 """Depths of a fall that are bet on, in equal parts"""

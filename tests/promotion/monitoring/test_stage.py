@@ -6,7 +6,7 @@ import pytest
 
 from aegis.config import WatchConfig
 from aegis.promotion import Watch
-from aegis.promotion.trial import compare_rewards, describe_trial, judge_stage
+from aegis.promotion.monitoring.stage import compare_rewards, describe_trial, judge_stage
 
 
 def watched(right: int, wrong: int, promised: float = 0.796) -> Watch:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aegis.promotion.interval import share_interval
+from aegis.promotion.judging.interval import share_interval
 from aegis.types import ActionList, Policy, State
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)

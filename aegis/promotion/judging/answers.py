@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aegis.errors import CheckpointError
-from aegis.promotion.calibration import (
+from aegis.promotion.judging.calibration import (
     CalibrationEstimate,
     calibration_error,
     cross_fitted,

@@ -5,7 +5,7 @@ import pytest
 
 from aegis.config import GateConfig
 from aegis.promotion import Agreement, judge, measure_agreement
-from aegis.promotion.metrics import ActionMetrics
+from aegis.promotion.judging.metrics import ActionMetrics
 from benchmarks.gate import simulate
 
 

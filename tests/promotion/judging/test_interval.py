@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from aegis.promotion.interval import UNBOUNDED, difference_interval, is_bounded, mean_interval, share_interval
+from aegis.promotion.judging.interval import UNBOUNDED, difference_interval, is_bounded, mean_interval, share_interval
 
 
 def test_a_mean_has_students_interval():

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
-from aegis.promotion.interval import share_interval
-from aegis.promotion.numeric import beta_share, find_least, find_root, log_beta
+from aegis.promotion.judging.interval import share_interval
+from aegis.promotion.judging.numeric import beta_share, find_least, find_root, log_beta
 
 SHAPES = st.floats(0.5, 1e5)
 
