@@ -12,6 +12,7 @@ from aegis.types import (
     Action,
     ActionList,
     ActionSpec,
+    Choice,
     Decision,
     Outcome,
     Policy,
@@ -145,8 +146,8 @@ def test_what_decides_is_a_policy_and_what_names_its_source_a_teacher():
     class Deciding:
         name, parameters = "x", 0
 
-        def probabilities(self, states, actions):
-            return [(0.5, 0.5) for _ in states]
+        def decide(self, states, actions):
+            return [Choice.best((0.5, 0.5), actions, self.name) for _ in states]
 
     class Teaching(Deciding):
         source = "here"

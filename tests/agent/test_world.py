@@ -260,7 +260,7 @@ def test_nothing_from_the_world_reaches_the_record_or_a_terminal_as_more_than_wo
             ["web_search", "web_search", "web_search", "ask_human", "idle", "web_search"],
         )
 
-        def probabilities(self, states, actions):
+        def decide(self, states, actions):
             chosen = self.left[0]
             self.left = self.left[1:]
             return [tuple(0.7 if name == chosen else 0.1 for name in actions.names)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -10,6 +11,15 @@ from aegis.types import Action
 
 OLD_OUTCOME = "INSERT INTO outcomes (decision_id, status, gained, reward, recorded_at) VALUES (?, ?, ?, ?, ?)"
 NOW = "2026-01-31T12:00:00+00:00"
+
+
+def append_old(connection, *decisions):
+    """Insert decisions as versions before the propensity did."""
+    sql = "INSERT INTO decisions (id, episode, step, state, actions, action, argument, policy, decided_at)"
+    for one in decisions:
+        texts = (json.dumps(value) for value in (one.state, one.actions))
+        row = (one.id, one.episode, one.step, *texts, one.action.name, json.dumps(dict(one.action.argument)))
+        connection.execute(f"{sql} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, one.policy, NOW))
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(path):
@@ -50,14 +60,13 @@ def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_no
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
         with Database(path) as database, database.transaction() as connection:
-            store = DecisionStore(database)
             decisions = [
                 make_decision(
                     id=f"d{step}", episode="old", step=step, action=Action("web_search", {"query": f"What is {step}?"})
                 )
                 for step in range(3)
             ]
-            store.append_many(decisions)
+            append_old(connection, *decisions)
             connection.execute(
                 "INSERT INTO knowledge VALUES (1, 'k', 'json', 'Decoder', 'It reads.', 's', 'g', ?)", (NOW,)
             )
@@ -87,6 +96,8 @@ def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_no
         ("inbox", {"decision_id": "nobody's"}),
         ("proposals", {"change": "not json"}),
         ("proposals", {"status": "approved"}),
+        ("decisions", {"propensity": 0.0}),
+        ("decisions", {"propensity": 1.5}),
         ("outcomes", {"status": "fine"}),
         ("outcomes", {"status": "unknown", "reward": 1.0}),
     ],
@@ -105,6 +116,17 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
             "proposed_at": NOW,
             "due_at": NOW,
         },
+        "decisions": {
+            "id": "d",
+            "episode": "e",
+            "step": 0,
+            "state": "{}",
+            "actions": "[]",
+            "action": "idle",
+            "argument": "{}",
+            "policy": "p",
+            "decided_at": NOW,
+        },
         "outcomes": {"decision_id": decision.id, "status": "ok", "recorded_at": NOW},
     }[table]
 
@@ -122,7 +144,7 @@ def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
         with Database(path) as database, database.transaction() as connection:
-            DecisionStore(database).append(make_decision(id="old"))
+            append_old(connection, make_decision(id="old"))
             connection.execute(OLD_OUTCOME, ("old", "ok", 1, 1.0, NOW))
     with Database(path) as database:
         outcome = DecisionStore(database).get("old").outcome
@@ -143,3 +165,14 @@ def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(
         assert [tuple(row) for row in rows] == [(1, "promoted"), (2, "rolled_back")]
         with pytest.raises(StoreError, match="recorded for good"), database.transaction() as connection:
             connection.execute("DELETE FROM model_events")
+
+
+def test_decisions_from_before_the_propensity_was_recorded_have_none(path, make_decision):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:9])
+        with Database(path) as database, database.transaction() as connection:
+            append_old(connection, make_decision(id="old"))
+    with Database(path) as database:
+        store = DecisionStore(database)
+        store.append(make_decision(1, propensity=0.25))
+        assert [decision.propensity for decision in store.decisions()] == [None, 0.25]

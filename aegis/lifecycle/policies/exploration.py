@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Exploration:
-    """Loads versions that draw their actions, and an improved version beside the anchor that it must not earn less than.
+    """Loads versions that draw their actions, an improved one beside the anchor that it must not earn less than.
 
     rng: draws the actions of all versions. backend: `load_policy`'s. say hears why an eager model decides.
     """
