@@ -21,7 +21,7 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
 from aegis.hrm import StateCodec, encode_actions, has_bf16, output_tokens
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
-from aegis.training.dataset import shuffled_batches
+from aegis.training.data.dataset import shuffled_batches
 from aegis.training.learner import Learner
 from aegis.training.optimizer import HRMOptimizer
 

@@ -23,9 +23,9 @@ from stable_baselines3 import PPO
 from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import create_search
-from aegis.cli.evaluate import draw_curves
+from aegis.cli.commands.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
-from aegis.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
+from aegis.experiments.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature
 from aegis.lifecycle.rl.simulated import SimulatedLearning, load_pair

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from aegis.cli.screen import errors_explained
+from aegis.cli.display.output import errors_explained
 from aegis.errors import ConfigError, MissingPackageError
 from aegis.packages import EXTRAS, PRODUCT, explain, imports_explained, install, on_demand, require
 

@@ -8,10 +8,10 @@ import sys
 from aegis.cli import interrupt
 
 _COMMANDS = {
-    "start": "aegis.cli.start",
-    "prompt": "aegis.cli.repl",
-    "train": "aegis.cli.train",
-    "check": "aegis.cli.exchange",
+    "start": "aegis.cli.commands.start",
+    "prompt": "aegis.cli.prompt.repl",
+    "train": "aegis.cli.commands.train",
+    "check": "aegis.cli.commands.data",
 }
 """Where each command that has a script of its own lies"""
 

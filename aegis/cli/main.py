@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 
 from aegis import __version__
-from aegis.cli.agent import collect, run, status
-from aegis.cli.audit import audit_data
-from aegis.cli.bench import bench
-from aegis.cli.compare import compare
-from aegis.cli.curve import curve
-from aegis.cli.evaluate import evaluate
-from aegis.cli.exchange import check, export, import_
-from aegis.cli.improve import improve
-from aegis.cli.inbox import answer, approve, inbox, reject
-from aegis.cli.models import models, promote, rollback
-from aegis.cli.repl import prompt
-from aegis.cli.start import improve_next, start, train_next
-from aegis.cli.train import train
+from aegis.cli.commands.agent import collect, run, status
+from aegis.cli.commands.audit import audit_data
+from aegis.cli.commands.bench import bench
+from aegis.cli.commands.compare import compare
+from aegis.cli.commands.curve import curve
+from aegis.cli.commands.data import check, export, import_
+from aegis.cli.commands.evaluate import evaluate
+from aegis.cli.commands.improve import improve
+from aegis.cli.commands.inbox import answer, approve, inbox, reject
+from aegis.cli.commands.models import models, promote, rollback
+from aegis.cli.commands.start import improve_next, start, train_next
+from aegis.cli.commands.train import train
+from aegis.cli.prompt.repl import prompt
 
 app = typer.Typer(
     name="aegis",

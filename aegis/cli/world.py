@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.progress import waiting
+from aegis.cli.display.progress import waiting
 from aegis.config import EndpointConfig
 from aegis.workspace import Workspace
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
     from aegis.hrm.delta import load_version, read_version, write_delta
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
-    from aegis.hrm.export import Example, ExportReport, export_onnx
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
-    from aegis.hrm.onnx_policy import OnnxPolicy
+    from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
+    from aegis.hrm.onnx.policy import OnnxPolicy
     from aegis.hrm.policy import HRMPolicy
     from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
 
@@ -30,9 +30,9 @@ _MODULES = {
     "base": ("base_of",),
     "delta": ("load_version", "read_version", "write_delta"),
     "device": ("has_bf16", "resolve_device", "use_threads"),
-    "export": ("Example", "ExportReport", "export_onnx"),
+    "onnx.export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
-    "onnx_policy": ("OnnxPolicy",),
+    "onnx.policy": ("OnnxPolicy",),
     "policy": ("HRMPolicy",),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }

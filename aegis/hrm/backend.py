@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
-from aegis.hrm.onnx_policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
+from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
 from aegis.types import Progress
 
 if TYPE_CHECKING:
-    from aegis.hrm.export import Example
+    from aegis.hrm.onnx.export import Example
     from aegis.hrm.policy import HRMPolicy
 
 EXPORT_FOLDER = "onnx"

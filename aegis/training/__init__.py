@@ -9,10 +9,8 @@ from aegis.packages import on_demand
 if TYPE_CHECKING:
     from aegis.training.advantage import Experience
     from aegis.training.check import ModelCheck, check_model
-    from aegis.training.dataset import Dataset, encode_decisions, from_moment, to_moment
-    from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
-    from aegis.training.reinforce import ReinforceTrainer, UpdateResult
-    from aegis.training.split import (
+    from aegis.training.data.dataset import Dataset, encode_decisions, from_moment, to_moment
+    from aegis.training.data.split import (
         RowSplit,
         Split,
         draw_rows,
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
         split_rows,
         split_rows_by_time,
     )
-    from aegis.training.storage import KeyedDecisions, load_dataset, open_dataset
+    from aegis.training.data.storage import KeyedDecisions, load_dataset, open_dataset
+    from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+    from aegis.training.reinforce import ReinforceTrainer, UpdateResult
     from aegis.training.thinking import Thinking, measure_thinking
 
 _MODULES = {
@@ -30,7 +30,7 @@ _MODULES = {
         "ModelCheck",
         "check_model",
     ),
-    "dataset": (
+    "data.dataset": (
         "Dataset",
         "encode_decisions",
         "from_moment",
@@ -45,7 +45,7 @@ _MODULES = {
         "ReinforceTrainer",
         "UpdateResult",
     ),
-    "split": (
+    "data.split": (
         "RowSplit",
         "Split",
         "draw_rows",
@@ -54,7 +54,7 @@ _MODULES = {
         "split_rows",
         "split_rows_by_time",
     ),
-    "storage": (
+    "data.storage": (
         "KeyedDecisions",
         "load_dataset",
         "open_dataset",

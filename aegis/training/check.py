@@ -18,7 +18,7 @@ from aegis.hrm import (
     output_tokens,
     part_parameters,
 )
-from aegis.training.dataset import encode_decisions
+from aegis.training.data.dataset import encode_decisions
 from aegis.types import ActionList, Decision
 
 _BATCH = 8

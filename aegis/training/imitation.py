@@ -27,7 +27,7 @@ from aegis.training.checkpoint import (
     remove_checkpoints,
     write_checkpoint,
 )
-from aegis.training.dataset import Dataset, encode_decisions, shuffled_batches
+from aegis.training.data.dataset import Dataset, encode_decisions, shuffled_batches
 from aegis.training.learner import PADDING_MULTIPLE, PARTS, Learner
 from aegis.training.optimizer import HRMOptimizer
 from aegis.training.team import Team

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from aegis.config import TrainingConfig
 from aegis.hrm import HRM, Carry, SegmentOutput
-from aegis.training.dataset import Examples
+from aegis.training.data.dataset import Examples
 from aegis.training.optimizer import HRMOptimizer, Replica
 from aegis.training.team import Team
 

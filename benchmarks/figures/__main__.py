@@ -17,8 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aegis.cli import bench, curve
-from aegis.cli.evaluate import draw_curves
+from aegis.cli.commands import bench, curve
+from aegis.cli.commands.evaluate import draw_curves
 from benchmarks.ppo import PHASE_4, SERIES, read_points
 
 DATA = Path(__file__).parent

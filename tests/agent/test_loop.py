@@ -53,7 +53,7 @@ def test_a_policy_that_fails_leaves_no_decision(make_agent, store):
     def fail(states, actions):
         raise RuntimeError("out of memory")
 
-    agent.policy.probabilities = fail
+    agent.policy.decide = fail
     with pytest.raises(RuntimeError, match="out of memory"):
         agent.step()
     assert store.count() == 0
@@ -72,7 +72,7 @@ def test_a_decision_holds_what_the_policy_saw_said_and_is_called(make_agent, sto
 
 def test_of_equally_probable_actions_the_first_is_taken(make_agent):
     agent = make_agent("idle")
-    agent.policy.probabilities = lambda states, actions: [(0.1, 0.4, 0.1, 0.4)]
+    agent.policy.decide = lambda states, actions: [Choice.best((0.1, 0.4, 0.1, 0.4), actions, "even")]
     assert agent.step().decision.action.name == "ask_human"
 
 

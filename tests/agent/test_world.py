@@ -22,6 +22,7 @@ from aegis.config import AgentConfig
 from aegis.errors import SearchError, StoreError
 from aegis.store import Database, DecisionStore
 from aegis.testing import ScriptedTeacher
+from aegis.types import Choice
 
 TOPICS = [f"topic{number}" for number in range(12)]
 
@@ -263,7 +264,7 @@ def test_nothing_from_the_world_reaches_the_record_or_a_terminal_as_more_than_wo
         def decide(self, states, actions):
             chosen = self.left[0]
             self.left = self.left[1:]
-            return [tuple(0.7 if name == chosen else 0.1 for name in actions.names)]
+            return [Choice.best([0.7 if name == chosen else 0.1 for name in actions.names], actions, self.name)]
 
     shown = []
     with tempfile.TemporaryDirectory() as folder, Database(Path(folder) / "aegis.db") as database:

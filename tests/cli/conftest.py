@@ -77,14 +77,14 @@ def small_hrm(monkeypatch):
 def told(monkeypatch):
     """Return a function that lets a list take what a command says it is at: what, done, of how much."""
 
-    def listen(command: str) -> list[tuple[str, int, int]]:
+    def listen(module: str) -> list[tuple[str, int, int]]:
         heard: list[tuple[str, int, int]] = []
 
         @contextlib.contextmanager
         def waiting(on_stderr=False):
             yield lambda what, done, total: heard.append((what, done, total))
 
-        monkeypatch.setattr(f"aegis.cli.{command}.waiting", waiting)
+        monkeypatch.setattr(f"aegis.cli.{module}.waiting", waiting)
         return heard
 
     return listen

@@ -66,7 +66,8 @@ def test_what_was_begun_is_tidied_up(tmp_path):
 
 def test_outside_of_imports_a_command_handles_it(tmp_path):
     code = (
-        "import os, signal, typer\nfrom aegis.cli import interrupt\nfrom aegis.cli.screen import errors_explained\n"
+        "import os, signal, typer\nfrom aegis.cli import interrupt\n"
+        "from aegis.cli.display.output import errors_explained\n"
         "interrupt.end_at_once()\n"
         "try:\n    with errors_explained():\n        os.kill(os.getpid(), signal.SIGINT)\n"
         "except typer.Exit as end:\n    print(end.exit_code)\n"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aegis.cli.command import PromptCommands
+from aegis.cli.follow import _print_line
+from aegis.cli.prompt.command import PromptCommands
 from aegis.cli.session import Session, SessionOptions
-from aegis.cli.watch import _print_line
 from aegis.lifecycle import RunEvent, open_store
 from aegis.types import Action, Decision, Outcome
 from aegis.workspace import Workspace

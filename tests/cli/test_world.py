@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.agent.search import Corpus
-from aegis.cli.block import FALLING_REWARDS
+from aegis.cli.display.block import FALLING_REWARDS
 from aegis.cli.main import app
 from aegis.cli.session import Session, SessionOptions
 from aegis.cli.world import ready_search

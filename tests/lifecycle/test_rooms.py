@@ -20,7 +20,7 @@ def test_every_public_name_is_there_and_no_other(package):
 
 def test_where_a_workspace_stands_is_read_without_torch_or_scikit_learn():
     code = (
-        "import sys\nfrom aegis.lifecycle import read_standing\nimport aegis.cli.block\n"
+        "import sys\nfrom aegis.lifecycle import read_standing\nimport aegis.cli.display.block\n"
         "assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

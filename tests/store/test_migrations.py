@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sqlite3
 
 import pytest
@@ -11,15 +10,6 @@ from aegis.types import Action
 
 OLD_OUTCOME = "INSERT INTO outcomes (decision_id, status, gained, reward, recorded_at) VALUES (?, ?, ?, ?, ?)"
 NOW = "2026-01-31T12:00:00+00:00"
-
-
-def append_old(connection, *decisions):
-    """Insert decisions as versions before the propensity did."""
-    sql = "INSERT INTO decisions (id, episode, step, state, actions, action, argument, policy, decided_at)"
-    for one in decisions:
-        texts = (json.dumps(value) for value in (one.state, one.actions))
-        row = (one.id, one.episode, one.step, *texts, one.action.name, json.dumps(dict(one.action.argument)))
-        connection.execute(f"{sql} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, one.policy, NOW))
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(path):
@@ -56,7 +46,9 @@ def test_a_migration_that_fails_leaves_neither_itself_nor_its_record(path, monke
         assert database.query("SELECT * FROM sqlite_master WHERE name = 'later'") == []
 
 
-def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_not_asked_again(path, make_decision):
+def test_what_a_workspace_of_the_first_schema_knows_is_searchable_settled_and_not_asked_again(
+    path, make_decision, append_old
+):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
         with Database(path) as database, database.transaction() as connection:
@@ -140,7 +132,7 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
     insert(good)
 
 
-def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision):
+def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision, append_old):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
         with Database(path) as database, database.transaction() as connection:
@@ -167,7 +159,7 @@ def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(
             connection.execute("DELETE FROM model_events")
 
 
-def test_decisions_from_before_the_propensity_was_recorded_have_none(path, make_decision):
+def test_decisions_from_before_the_propensity_was_recorded_have_none(path, make_decision, append_old):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:9])
         with Database(path) as database, database.transaction() as connection:

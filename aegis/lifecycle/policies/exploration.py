@@ -74,7 +74,7 @@ class Exploration:
         """Return what decides as this version does, and faster where that can be had."""
         quick: Policy = policy
         if self._backend != "eager":
-            from aegis.hrm.export import compile_policy
+            from aegis.hrm.onnx.export import compile_policy
 
             try:
                 quick = compile_policy(policy)

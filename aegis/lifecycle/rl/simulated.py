@@ -270,7 +270,7 @@ class _Best:
 
 def _quick(policy: HRMPolicy) -> Policy:
     """Return what decides as the policy does now, by ONNX Runtime where it can: in a third of the time."""
-    from aegis.hrm.export import compile_policy
+    from aegis.hrm.onnx.export import compile_policy
 
     if policy.device.type != "cpu":
         return policy

@@ -1,0 +1,336 @@
+"""`aegis collect`, `aegis run` and `aegis status`: the agent at work, by its teacher or by its HRM."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aegis.cli.admission import check_agent, check_share, describe_new
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, say
+from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+    closing_policy,
+    load_teacher,
+    ready_search,
+)
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
+from aegis.rendering import clean_text, counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.agent import Step
+    from aegis.agent.search import SearchChain
+    from aegis.store import DecisionStore
+    from aegis.types import Policy, Teacher
+
+_DEFAULTS = AgentConfig()
+_LINE_EVERY = 50
+_BAR_CHARACTERS = 90
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
+        " onnx-int8 or openvino.",
+    ),
+]
+TeacherOption = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, openai:MODEL (see --base-url), scripted"
+        " (a rule, no model),"
+        " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
+    ),
+]
+AnswerOption = Annotated[
+    float, typer.Option("--answer-timeout", help="Seconds until a question in the inbox counts as unanswered.")
+]
+ApprovalOption = Annotated[
+    float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
+]
+RewardsOption = Annotated[
+    Path | None,
+    typer.Option("--rewards", help="JSON file with rewards other than the default ones (fields: docs/rewards.md)."),
+]
+LivedOption = Annotated[
+    int,
+    typer.Option(
+        "--lived",
+        min=0,
+        help="Decisions made in each simulated world before, by a rule; 0: nothing is known there.",
+    ),
+]
+AuditRateOption = Annotated[
+    float,
+    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
+]
+DriftOption = Annotated[
+    float,
+    typer.Option(
+        "--drift-quantile",
+        help="States farther from the training's than this share of the held-out ones go to the teacher; 0: none does.",
+    ),
+]
+PresenceOption = Annotated[
+    bool,
+    typer.Option(
+        "--vary-presence",
+        help="Tell the policy in half of the decisions that a person is here, so that the"
+        " data shows both cases; nobody is made up who answers.",
+    ),
+]
+
+
+def read_reward_changes(path: Path | None) -> dict[str, float]:
+    """Return what a `--rewards` file sets; nothing without one."""
+    if path is None:
+        return {}
+    from aegis.agent.rewards import read_rewards
+
+    return read_rewards(path)
+
+
+def collect(
+    decisions: DecisionsOption = PHASE_1_DECISIONS,
+    teacher: TeacherOption = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
+    vary_presence: PresenceOption = False,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    rewards: RewardsOption = None,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
+) -> None:
+    """Let the agent decide by its teacher and record every decision (phase 1).
+
+    Any number of these may run at once in one workspace; each adds its own decisions.
+    """
+    with errors_explained():
+        folder = Workspace(workspace)
+        config = AgentConfig(
+            answer_timeout_seconds=answer_timeout,
+            approval_timeout_seconds=approval_timeout,
+            action_timeout_seconds=action_timeout,
+            rewards=read_reward_changes(rewards),
+        )
+        endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        _say_new(folder)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+
+        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
+            with waiting() as progress:
+                progress("Loading what a teacher needs", 0, 0)
+                policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
+            seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+            lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
+            say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
+            with closing_policy(policy):
+                _run(store, folder, policy, searching, decisions, seed, config, vary_presence)
+            _show_total(store, policy.name)
+            rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
+            if rare:
+                say(f"  ⚠ {lifecycle.describe_rare_actions(rare)}")
+
+
+def run(
+    decisions: DecisionsOption = 20,
+    teacher: TeacherOption = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    seed: SeedOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
+    answer_timeout: AnswerOption = _DEFAULTS.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _DEFAULTS.approval_timeout_seconds,
+    vary_presence: PresenceOption = False,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _DEFAULTS.action_timeout_seconds,
+    rewards: RewardsOption = None,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
+    defer_below: Annotated[
+        float | None,
+        typer.Option(
+            help="The teacher decides where the HRM's calibrated confidence is below this; see `aegis curve`."
+        ),
+    ] = None,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+) -> None:
+    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
+
+    What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
+    """
+    with errors_explained():
+        config = AgentConfig(
+            answer_timeout_seconds=answer_timeout,
+            approval_timeout_seconds=approval_timeout,
+            action_timeout_seconds=action_timeout,
+            rewards=read_reward_changes(rewards),
+        )
+        endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
+        watch = WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
+        check_share("--defer-below", defer_below)
+        folder = Workspace(workspace)
+        check_agent(folder, teacher, endpoint, search, device, backend)
+        _say_new(folder)
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+        from aegis.lifecycle.serving.watched_run import WatchedRun
+
+        with (
+            ready_search(search, folder, say) as searching,
+            lifecycle.open_store(folder) as store,
+            contextlib.ExitStack() as stack,
+        ):
+            with waiting() as progress:
+                progress("Loading what deciding needs", 0, 0)
+                chosen = resolve_device(device)
+            seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+
+            def load() -> Teacher:
+                with waiting() as progress:
+                    loaded = load_teacher(store, teacher, chosen, endpoint, say, progress)
+                stack.enter_context(closing_policy(loaded))
+                return loaded
+
+            def tell(line: str) -> None:
+                say(f"⚠ {line}")
+
+            options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
+            resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
+            watched = WatchedRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
+            policy = watched.policy
+            size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+            computed_by = getattr(policy, "backend", "")
+            by = f" on {computed_by}" if computed_by else ""
+            say(f"The agent decides by {policy.name}{size}{by}")
+            _run(store, folder, policy, searching, decisions, seed, config, vary_presence, watched.after)
+            for line in watched.division.describe():
+                say(f"  {line}")
+            _show_total(store, watched.policy.name)
+
+
+def status(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.cli.display.block import describe_agent, training_block
+
+        standing = lifecycle.read_standing(Workspace(workspace))
+        if as_json:
+            say(json.dumps(standing.to_record(), indent=2))
+            return
+        say(f"Workspace:  {workspace}")
+        say(f"Teacher:    {standing.teacher or 'none yet'}")
+        say(f"Serving:    {standing.serving or 'nothing yet'}")
+        say(f"Agent:      {describe_agent(standing)}")
+        if standing.using_hrm and not standing.collected:
+            say("            (the HRM was trained on decisions from a file)")
+        for line in training_block(standing):
+            say(line)
+
+
+def _say_new(workspace: Workspace) -> None:
+    if new := describe_new(workspace):
+        say(new)
+
+
+def _run(
+    store: DecisionStore,
+    workspace: Workspace,
+    policy: Policy,
+    search: SearchChain,
+    decisions: int,
+    seed: int,
+    config: AgentConfig,
+    vary_presence: bool,
+    after: Callable[[Step], Policy | None] = lambda step: None,
+) -> None:
+    """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
+    from aegis import lifecycle
+    from aegis.cli.display.block import explain_rewards
+    from aegis.lifecycle.event import describe_step
+    from aegis.lifecycle.waiting import Herald
+
+    done = 0
+    rewards: list[float] = []
+    actions: Counter[str] = Counter()
+    with progress_bar() as bar, ProgressLines(say) as lines:
+        task = bar.add_task("Deciding", total=decisions)
+        if not bar.console.is_terminal:
+            lines("Deciding", 0, decisions)
+
+        herald = Herald(lambda one, now: say(one.announce_anywhere(now, workspace)))
+        herald.look(store.database)
+
+        def on_step(step: Step) -> None:
+            nonlocal done
+            herald.after(step.decision, store.database)
+            done += 1
+            actions[step.decision.action.name] += 1
+            if step.outcome.reward is not None:
+                rewards.append(step.outcome.reward)
+            made = describe_step(step)
+            bar.update(task, completed=done, description=clean_text(made, _BAR_CHARACTERS))
+            if not bar.console.is_terminal:
+                lines("Deciding", done, decisions)
+                if done % _LINE_EVERY == 0 or done == decisions:
+                    say(f"  {done}/{decisions}  last: {clean_text(made, WHOLE_CHARACTERS)}")
+
+        lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
+    say(f"  this run: {_shares(actions)}")
+    if rewards:
+        say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
+        if why := explain_rewards(lifecycle.read_standing(workspace)):
+            say(f"    {why}")
+
+
+def _show_total(store: DecisionStore, policy: str | None) -> None:
+    counts: Any = Counter(store.action_counts(policy))
+    say(f"  in the workspace{f', by {policy}' if policy else ''}: {counted(counts.total(), 'decision')}")
+    if counts:
+        say(f"  {_shares(counts)}")
+
+
+def _shares(counts: Counter[str]) -> str:
+    total = max(1, counts.total())
+    return ", ".join(f"{name} {number} ({number / total:.0%})" for name, number in counts.most_common())

@@ -1,0 +1,198 @@
+"""`aegis check`, `aegis export` and `aegis import`: decisions in files, and whether they are fit for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.admission import check_folder, describe_new
+from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
+from aegis.cli.display.progress import waiting
+from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS
+from aegis.errors import MissingPackageError, TeacherMismatchError
+from aegis.packages import require
+from aegis.rendering import counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.training import ModelCheck
+    from aegis.types import ActionList, Decision
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+
+
+def check(
+    data: Annotated[
+        Path | None, typer.Option(help="JSON or JSONL file of decisions. Default: as for `aegis train`.")
+    ] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help=f"Folder of the agent to train. Default: ./{DEFAULT_WORKSPACE}")
+    ] = None,
+) -> None:
+    """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
+    with errors_explained():
+        from aegis import lifecycle
+
+        folder = Workspace(workspace or DEFAULT_WORKSPACE)
+        check_folder(folder.folder)
+        with waiting(on_stderr=True) as progress:
+            decisions = lifecycle.choose_data(data, folder, progress)
+        show_source(decisions)
+
+        heading("HRM TRAINING CHECK")
+        show_rejected(decisions.rejected)
+        with waiting() as progress:
+            found = lifecycle.check_data(decisions.decisions, progress)
+        problems = []
+        try:
+            lifecycle.check_owner(folder, decisions.teacher.name)
+        except TeacherMismatchError as error:
+            problems.append(str(error))
+        say(f"Data: {decisions.source}, decided by {decisions.teacher.name}")
+        say(f"{_mark(found.enough)} {counted(found.count, 'decision')} in {counted(found.episodes, 'episode')}")
+        if not found.enough:
+            problems.append(f"fewer than {MIN_TRAINING_DECISIONS} decisions: collect more with `aegis collect`")
+        elif not found.full:
+            say(f"⚠ fewer than {FULL_TRAINING_DECISIONS}: training works, and warns")
+        if found.enough and found.episodes < 2:
+            problems.append("a single episode: nothing can be held out")
+        for name, number in found.actions.items():
+            share = number / max(1, found.count)
+            rare = number < RARE_ACTION_DECISIONS
+            note = f" hardly to be learned from fewer than {RARE_ACTION_DECISIONS}" if rare else ""
+            say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){note}")
+        say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
+        say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
+        say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
+        with waiting() as progress:
+            progress("Loading PyTorch, and trying the model", 0, 0)
+            check_model = _find_model_check(problems)
+            model = check_model(decisions.decisions, decisions.actions) if decisions.decisions and check_model else None
+        if model is not None:
+            say(
+                f"{_mark(model.vocabulary_fits)} vocabulary: {model.vocabulary_tokens:,} tokens;"
+                f" the model's: {model.model_tokens:,}"
+            )
+            say(f"{_mark(model.parameters_fit)} parameters: {model.parameters:,}")
+            say(f"✓ one forward pass: {model.forward_seconds * 1000:.0f} ms, loss {model.loss:.4f}")
+            say(f"{_mark(not model.without_gradient)} one backward pass: {model.backward_seconds * 1000:.0f} ms")
+            if not model.vocabulary_fits:
+                problems.append("vocabulary and model differ in size: reinstall aegis-hrm")
+            if not model.parameters_fit:
+                problems.append("the model has not the parameters it should: reinstall aegis-hrm")
+            problems += [f"no gradient reaches the {part}" for part in model.without_gradient]
+        say("")
+        if problems:
+            for problem in problems:
+                say(f"❌ {problem}")
+            say("Training is NOT ready.")
+            raise typer.Exit(BAD_INPUT)
+        ready = "python train_hrm.py"
+        if data is not None:
+            ready = f"aegis train --data {data}"
+        elif workspace is not None:
+            ready = f"aegis train --workspace {workspace}"
+        say(f"✅ Training is ready: {ready}")
+
+
+def _find_model_check(problems: list[str]) -> Callable[[Sequence[Decision], ActionList], ModelCheck] | None:
+    """Return what checks the model; None where its packages are missing, which is a problem then."""
+    try:
+        from aegis.training import check_model
+    except MissingPackageError as error:
+        problems.append(str(error))
+        return None
+    return check_model
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    all_policies: Annotated[
+        bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
+    ] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write the HRM that serves, as ONNX, to decide with no PyTorch.")
+    ] = False,
+) -> None:
+    """Write a workspace's decisions and outcomes to a file, or its HRM to a folder."""
+    if onnx:
+        _export_model(file, Workspace(workspace))
+        return
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.store import export_examples
+
+        with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store, waiting() as progress:
+            teacher = store.teacher()
+            policies = None if all_policies or teacher is None else [teacher.name]
+            number = export_examples(
+                store, file, policies=policies, metadata=lifecycle.describe_collection(store), progress=progress
+            )
+            others = 0 if policies is None else store.count() - number
+        say(f"✓ {counted(number, 'decision')} written to {file}")
+        if others:
+            say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
+
+
+def _export_model(folder: Path, workspace: Workspace) -> None:
+    with errors_explained():
+        require("torch", "exporting")
+        if folder.exists() and (
+            not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())
+        ):
+            fail(f"{folder}: holds something else already: name a new folder")
+        from aegis import lifecycle
+
+        with lifecycle.open_store(lifecycle.existing(workspace)) as store, waiting() as progress:
+            progress("Loading what an export needs", 0, 0)
+            serving = lifecycle.find_serving(store, workspace)
+            if serving is None:
+                fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
+            from aegis.hrm import HRMPolicy, export_onnx
+
+            examples = lifecycle.heldout_examples(store)
+            report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
+        say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
+        say(f"  eager      accuracy {report.accuracy:.2%}")
+        for one in report.backends:
+            say(
+                f"  {one.backend:<10} accuracy {one.accuracy:.2%}, {one.differing} other actions, probabilities within"
+                f" {one.max_difference:.0e}, alone and beside others within {one.company_difference:.0e},"
+                f" {one.ms_p50:.2f} ms a decision"
+            )
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON or JSONL, plain or .gz.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Add decisions from a file to a workspace; those already there are left as they are."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.agent import RESEARCH_ACTIONS
+        from aegis.store import import_examples
+
+        check_folder(workspace)
+        with waiting(on_stderr=True) as progress:
+            data = lifecycle.read_training_data(file, progress)
+        if data.decisions:
+            lifecycle.check_owner(Workspace(workspace), data.teacher.name)
+        if new := describe_new(Workspace(workspace)):
+            say(new)
+        with lifecycle.open_store(Workspace(workspace)) as store, waiting() as progress:
+            if data.decisions:
+                store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
+            report = import_examples(store, file, RESEARCH_ACTIONS, progress)
+        show_rejected(report.rejected)
+        others = f"{report.already_there} already there, {len(report.rejected)} refused"
+        say(f"✓ {counted(report.added, 'decision')} added, {others}")
+    if report.rejected and not report.added and not report.already_there:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _mark(good: bool, otherwise: str = "❌") -> str:
+    return "✓" if good else otherwise

@@ -1,0 +1,221 @@
+"""`aegis models`, `aegis promote` and `aegis rollback`: every version, and which one serves by whose word."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say
+from aegis.rendering import clean_text
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.lifecycle import Refusal
+    from aegis.promotion import ModelEvent, ModelRegistry, ModelVersion
+
+_REASON_CHARACTERS = 300
+TEACHER = "teacher"
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the record. Needed in scripts.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether this is meant.")]
+
+
+def models(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show every HRM that was kept: what it was trained on, its figures, who let it serve and why."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.promotion import ModelRegistry
+
+        folder = lifecycle.existing(Workspace(workspace))
+        with lifecycle.open_store(folder) as store:
+            registry = ModelRegistry(store, folder)
+            versions = [_with_calibration(version) for version in registry.models()]
+            events, served = registry.events(), registry.serving()
+            watch = lifecycle.read_watch(store, registry, served.name) if served else None
+            trial = lifecycle.read_trial(store, registry)
+            drift = lifecycle.read_drift_count(store, served.name) if served else None
+            refusals = lifecycle.read_refusals(store)
+            if as_json:
+                document = {
+                    "serving": served.name if served else None,
+                    "models": [version.to_record() for version in versions],
+                    "events": [_event_record(event) for event in events],
+                    "watch": watch.evidence() if watch else None,
+                    "drift": drift._asdict() if drift else None,
+                    "candidate": trial.to_record() if trial else None,
+                    "refused": [refusal.to_record() for refusal in refusals],
+                }
+                say(json.dumps(document, indent=2))
+                return
+            if not versions:
+                say(f"{workspace}: no HRM was kept yet: `aegis train --workspace {workspace}` makes one")
+                _show_refusals(refusals)
+                return
+            say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")
+            for version in versions:
+                say(_row(version))
+            if watch:
+                say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
+            if drift and drift.decisions:
+                say(f"Drift: {drift.describe()}")
+            if trial:
+                say(trial.describe())
+            say("")
+            for event in events:
+                say(f"{event.at[:19]}  {_describe(event)}")
+            _show_refusals(refusals)
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="Version to let serve, e.g. hrm@2 (see `aegis models`).")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+) -> None:
+    """Let an HRM that was kept decide from now on."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.promotion import ModelRegistry
+
+        folder = lifecycle.existing(Workspace(workspace))
+        with lifecycle.open_store(folder) as store:
+            registry = ModelRegistry(store, folder)
+            version = _find(registry, model)
+            if version.serves:
+                say(f"{version.name} serves already")
+                return
+            if version.rolled_back:
+                say(f"⚠ {version.name} was rolled back: {_last_reason(registry, version.name)}")
+            reason = _settle(f"Let {version.name} decide from now on?", reason, yes)
+            registry.promote_again(version.name, getpass.getuser(), reason)
+            say(f"✓ {version.name} serves")
+
+
+def rollback(
+    to: Annotated[
+        str | None,
+        typer.Argument(help="Version to go back to, or `teacher`. Default: the last good one, else the teacher."),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+) -> None:
+    """Go back to an earlier HRM or to the teacher; the next promotion by the gate then waits for a while."""
+    with errors_explained():
+        from aegis import lifecycle
+        from aegis.promotion import ModelRegistry
+
+        folder = lifecycle.existing(Workspace(workspace))
+        with lifecycle.open_store(folder) as store:
+            registry = ModelRegistry(store, folder)
+            served = registry.serving()
+            candidate = registry.candidate()
+            if served is None and candidate is not None and to in (None, TEACHER):
+                reason = _settle(f"Refuse {candidate.name}, which is in its {candidate.stage}?", reason, yes)
+                registry.refuse(getpass.getuser(), reason, {})
+                say(f"✓ {candidate.name} is refused, the teacher goes on deciding")
+                return
+            if served is None:
+                fail(f"{workspace}: the teacher decides: there is nothing to roll back")
+            target = registry.last_good() if to is None else None if to == TEACHER else _find(registry, to).name
+            if target == served.name:
+                fail(f"{target} serves now: name another version, or `teacher`")
+            reason = _settle(f"Roll back from {served.name} to {target or 'the teacher'}?", reason, yes)
+            registry.roll_back(target, getpass.getuser(), reason)
+            say(f"✓ {target or 'the teacher'} serves")
+
+
+def _with_calibration(version: ModelVersion) -> ModelVersion:
+    """Return a version whose calibration error is the one with its temperature, also where an earlier AEGIS made it."""
+    from aegis.errors import CheckpointError
+    from aegis.promotion import read_answers
+
+    figures = dict(version.figures)
+    if figures.get("calibration_error") is None or "calibration_error_raw" in figures:
+        return version
+    figures["calibration_error_raw"] = figures.pop("calibration_error")
+    with contextlib.suppress(CheckpointError):
+        figures["calibration_error"] = read_answers(version.folder).errors()[1]
+    return dataclasses.replace(version, figures=figures)
+
+
+def _show_refusals(refusals: Sequence[Refusal]) -> None:
+    """Print the candidates that the gate refused, of which nothing is kept but the verdict."""
+    if not refusals:
+        return
+    say("")
+    say("Refused by the gate (not kept):")
+    for refusal in refusals:
+        accuracy = "" if refusal.accuracy is None else f", accuracy {refusal.accuracy:.2%}"
+        say(f"{refusal.at[:19]}  training {refusal.training} on {refusal.decisions:,} decisions{accuracy}")
+        for rule in refusal.rules:
+            say(f"    {clean_text(rule, WHOLE_CHARACTERS)}")
+
+
+def _find(registry: ModelRegistry, name: str) -> ModelVersion:
+    known = {version.name: version for version in registry.models()}
+    if name not in known:
+        fail(f"no model {clean_text(name, 60)!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
+    return known[name]
+
+
+def _settle(question: str, reason: str, yes: bool) -> str:
+    """Return the reason, asked for where a person is there to answer; a script must give it."""
+    asks = sys.stdin.isatty()
+    if not reason.strip():
+        if not asks:
+            fail("say why: --reason WHY (it is kept in the record)")
+        reason = typer.prompt("Why").strip()
+    if not yes and asks and not typer.confirm(question):
+        raise typer.Exit(1)
+    return clean_text(reason, _REASON_CHARACTERS)
+
+
+def _row(version: ModelVersion) -> str:
+    figures = version.figures
+    low, high = figures.get("interval") or (None, None)
+    accuracy = f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})" if low is not None else "not recorded"
+    if version.base is not None:
+        accuracy = f"improved from {version.base}"
+    error = figures.get("calibration_error")
+    state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
+    return (
+        f"{version.name:<8} {state:<12} {accuracy:<26} {'-' if error is None else f'{error:.2%}':<12}"
+        f" {figures.get('decisions', '-')!s:>9}  {version.made_at[:19] or '-'}"
+        f"  from {clean_text(str(figures.get('source', 'unknown')), 60)}"
+        + (f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else "")
+    )
+
+
+def _describe(event: ModelEvent) -> str:
+    name, previous = event.model or "the teacher", event.previous or "the teacher"
+    did = {
+        "promoted": f"{name} promoted in place of {previous}",
+        "rolled_back": f"rolled back from {previous} to {name}",
+        "warned": f"warning of {name}",
+        "shadowed": f"shadow of {name} begun",
+        "canary": f"canary of {name} begun",
+        "refused": f"{name} refused",
+    }.get(event.kind, f"{event.kind} {name}")
+    return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, WHOLE_CHARACTERS)}"
+
+
+def _last_reason(registry: ModelRegistry, name: str) -> str:
+    reasons = [e.reason for e in registry.events() if e.kind == "rolled_back" and e.previous == name]
+    return clean_text(reasons[-1] if reasons else "", WHOLE_CHARACTERS)
+
+
+def _event_record(event: ModelEvent) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__slots__} | {"evidence": dict(event.evidence)}

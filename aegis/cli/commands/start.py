@@ -1,0 +1,231 @@
+"""`aegis start` and `python start_training.py`: the agent by itself, through all phases, until it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aegis.cli.commands.agent import (
+    AnswerOption,
+    ApprovalOption,
+    AuditRateOption,
+    BackendOption,
+    DeviceOption,
+    DriftOption,
+    PresenceOption,
+    RewardsOption,
+    SeedOption,
+    TeacherOption,
+    WorkspaceOption,
+    read_reward_changes,
+)
+from aegis.cli.commands.improve import EveryOption
+from aegis.cli.display.output import errors_explained, fail
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+)
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
+from aegis.packages import require
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+_AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
+
+IntervalOption = Annotated[
+    float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
+]
+CollectOption = Annotated[
+    int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
+]
+EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
+LearningRateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
+ThresholdOption = Annotated[
+    float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
+]
+ApproveOption = Annotated[
+    Literal["never", "ask", "bounded"],
+    typer.Option(
+        "--approve",
+        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
+        " except changes of the gate and of rewards.",
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
+    ),
+]
+
+
+ShadowOption = Annotated[
+    int,
+    typer.Option(
+        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
+    ),
+]
+CanaryOption = Annotated[
+    float,
+    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
+]
+CanaryDecisionsOption = Annotated[
+    int,
+    typer.Option(
+        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
+    ),
+]
+
+
+def start(
+    teacher: TeacherOption = "auto",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    interval: IntervalOption = _RUN.interval_seconds,
+    collect: CollectOption = _RUN.collect,
+    max_decisions: Annotated[
+        int | None, typer.Option("--max-decisions", help="Leave after this many decisions of this run.")
+    ] = None,
+    until: Annotated[
+        Literal["switched"] | None,
+        typer.Option("--until", help="Leave when the HRM has taken over and made its first decision."),
+    ] = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No screen and no prompt: lines only, and Ctrl-C leaves.")
+    ] = False,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option("--log-format", help="Lines for people, or one JSON object each.")
+    ] = "text",
+    approve: ApproveOption = "ask",
+    seed: SeedOption = None,
+    vary_presence: PresenceOption = False,
+    epochs: EpochsOption = _TRAINING.epochs,
+    lr: LearningRateOption = _TRAINING.learning_rate,
+    batch_size: BatchOption = _TRAINING.batch_size,
+    threshold: ThresholdOption = GateConfig().threshold,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    shadow: ShadowOption = _ROLLOUT.shadow,
+    canary: CanaryOption = _ROLLOUT.canary,
+    canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
+    rl_every: EveryOption = ReinforceConfig().every,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
+    answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _AGENT.action_timeout_seconds,
+    rewards: RewardsOption = None,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
+) -> None:
+    """Run the agent by itself: collect with the teacher, train beside it, switch, go on. Any start goes on where the
+    last stop left it.
+
+    Ctrl-C pauses and opens the prompt; a second one, and SIGTERM, leave within five seconds.
+    """
+    with errors_explained():
+        from aegis.cli.session import Session, SessionOptions, read_model_config
+
+        options = SessionOptions(
+            workspace=Workspace(workspace),
+            teacher=teacher,
+            run=RunConfig(
+                collect=collect,
+                interval_seconds=interval,
+                max_decisions=max_decisions,
+                until_switched=until == "switched",
+                vary_presence=vary_presence,
+                approve=approve,
+            ),
+            agent=AgentConfig(
+                answer_timeout_seconds=answer_timeout,
+                approval_timeout_seconds=approval_timeout,
+                action_timeout_seconds=action_timeout,
+                rewards=read_reward_changes(rewards),
+            ),
+            search=search,
+            endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
+            training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
+            gate=GateConfig(threshold=threshold),
+            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+            rollout=RolloutConfig(shadow, canary, canary_decisions),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
+            model=read_model_config(model),
+            device=device,
+            backend=backend,
+            seed=seed,
+        )
+        options.check()
+        from aegis.cli.follow import watch
+
+        code = watch(Session(options), headless=headless, as_json=log_format == "json")
+    if code:
+        raise typer.Exit(code)
+
+
+def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOption = "auto") -> None:
+    """Carry out the training that is due in a workspace, for the agent that started this process."""
+    with errors_explained():
+        require("torch", "training")
+        from aegis import lifecycle
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.training.worker import end_with_parent, lower_priority
+
+        if not Workspace(workspace).database.exists():
+            fail(f"{workspace}: no workspace here")
+        end_with_parent()
+        lower_priority()
+        lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
+
+
+def improve_next(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: Annotated[str, typer.Option(help="Fields of ReinforceConfig, as JSON.")] = "{}",
+    device: DeviceOption = "auto",
+) -> None:
+    """Improve the HRM of a workspace for the agent that started this process, until that one ends."""
+    with errors_explained():
+        require("torch", "phase 4")
+        from aegis.hrm import resolve_device
+        from aegis.lifecycle.rl.worker import carry_out_improvement
+        from aegis.lifecycle.training.worker import end_with_parent, lower_priority
+
+        if not Workspace(workspace).database.exists():
+            fail(f"{workspace}: no workspace here")
+        try:
+            config = ReinforceConfig(**json.loads(settings))
+        except (ValueError, TypeError) as error:
+            fail(f"--settings: {error}")
+        end_with_parent()
+        lower_priority()
+        say = partial(print, flush=True)
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)
+
+
+def set_deciding_threads() -> None:
+    """Decide on one thread that waits without spinning, unless the environment says otherwise; before torch loads."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,0 +1,270 @@
+"""`aegis train` and `python train_hrm.py`: phases 2 and 3 on the screen."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli import spin_longer_when_alone
+from aegis.cli.admission import check_device, check_folder, describe_new
+from aegis.cli.display.output import (
+    check_writable,
+    errors_explained,
+    fail,
+    heading,
+    say,
+    show_rejected,
+    show_source,
+    write_json,
+)
+from aegis.cli.display.progress import waiting
+from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
+from aegis.packages import require
+from aegis.rendering import counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.hrm import HRM
+    from aegis.lifecycle import TrainingOutcome
+    from aegis.store import TeacherClaim
+    from aegis.training import EpochResult, Thinking
+
+GATE_REFUSED = 3
+MOST_RL_DECISIONS = 300
+"""Of phase 4 at the end, where its time would suffice for more: more are for `aegis improve`, which measures longer"""
+_RL_SHARE = 0.2
+"""Of the whole command's time, for phase 4"""
+_RL_WORLDS = 5
+_DEFAULTS = TrainingConfig()
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
+            " AEGIS ships."
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder of the agent; checkpoints and the HRM go there. Default: ./{DEFAULT_WORKSPACE}"),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training decisions.")] = _DEFAULTS.epochs,
+    lr: Annotated[float, typer.Option(help="AdamW's peak learning rate.")] = _DEFAULTS.learning_rate,
+    batch_size: Annotated[int, typer.Option(help="Decisions in one optimizer step.")] = _DEFAULTS.batch_size,
+    threshold: Annotated[
+        float, typer.Option(help="Least held-out accuracy at which the HRM takes over.")
+    ] = GateConfig().threshold,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Which episodes are held out: newest, seed (drawn by --seed), or auto: the newest of a workspace's"
+            " own decisions, by seed of a file's."
+        ),
+    ] = _DEFAULTS.split,
+    seed: Annotated[int, typer.Option(help="Of the split, the first weights and the shuffling.")] = _DEFAULTS.seed,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
+    rl_decisions: Annotated[
+        int | None,
+        typer.Option(
+            help="After a switch, decisions of phase 4 in simulated worlds; 0: none. Default: so many as fit into a"
+            " fifth of the whole time. See `aegis improve`."
+        ),
+    ] = None,
+) -> None:
+    """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
+
+    After a switch the HRM learns from some decisions of its own (phase 4). Its own options alone say how: settings that
+    proposals have changed hold for the trainings of `aegis start`.
+
+    Exit code 0: switched; 3: the gate refused; 2: bad input.
+    """
+    with errors_explained():
+        require("torch", "training")
+        spin_longer_when_alone()
+        began = time.monotonic()
+        training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
+        gate = GateConfig(threshold=threshold)
+        if rl_decisions and rl_decisions < ReinforceConfig().every:
+            fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
+        outcome = _run(data, workspace, training, gate, device, resume, report)
+        if outcome.serving is not None and rl_decisions != 0:
+            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device, time.monotonic() - began)
+    if outcome.serving is None:
+        raise typer.Exit(GATE_REFUSED)
+
+
+def _run(
+    data: Path | None,
+    workspace: Path | None,
+    training: TrainingConfig,
+    gate: GateConfig,
+    device: str,
+    resume: bool,
+    report: Path | None,
+) -> TrainingOutcome:
+    from aegis import lifecycle
+
+    folder = Workspace(workspace or DEFAULT_WORKSPACE)
+    if report is not None:
+        check_writable(report, "--report")
+    check_folder(folder.folder)
+    check_device(device)
+    if resume and not any(folder.checkpoints.glob("epoch-*")):
+        fail(f"--resume: no checkpoint to resume from in {folder.checkpoints}: leave --resume out")
+    with waiting(on_stderr=True) as progress:
+        decisions = lifecycle.choose_data(data, folder, progress)
+    show_source(decisions)
+    lifecycle.check_enough(decisions)
+    lifecycle.check_owner(folder, decisions.teacher.name)
+    if workspace is not None and (new := describe_new(folder)):
+        say(new)
+    heading("PHASE 2: HRM TRAINING (Imitation Learning)")
+    with waiting() as progress:
+        progress("Loading PyTorch", 0, 0)
+        from aegis.hrm import resolve_device
+
+        def on_start(model: HRM, epochs_done: int) -> None:
+            say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
+            say(f"✓ Loaded {len(decisions.decisions)} training examples")
+            show_rejected(decisions.rejected)
+            if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
+                say(
+                    f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"
+                    " collect more with `aegis collect`"
+                )
+            say("")
+            if epochs_done:
+                say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
+            else:
+                say(f"Training HRM for {counted(training.epochs, 'epoch')}...")
+
+        def on_epoch(result: EpochResult) -> None:
+            say(
+                f"Epoch {result.epoch}/{training.epochs}: Loss={result.loss:.4f},"
+                f" Accuracy={result.heldout_accuracy:.2%} (training: {result.train_accuracy:.2%})"
+            )
+
+        outcome = lifecycle.train_and_judge(
+            decisions,
+            folder,
+            training,
+            gate,
+            resolve_device(device),
+            resume,
+            on_start=on_start,
+            on_epoch=on_epoch,
+            on_notice=lambda line: say(f"⚠ {line}"),
+            progress=progress,
+        )
+    _show_figures(outcome)
+    heading(
+        "PHASE 2 COMPLETE: HRM Training Finished",
+        f"  Final loss: {outcome.run.epochs[-1].loss:.4f}",
+        f"  Final accuracy: {outcome.agreement.accuracy:.2%}",
+    )
+    _show_verdict(outcome, decisions.teacher, gate)
+    if report is not None:
+        write_json(report, outcome.to_report())
+        say(f"  Report: {report}")
+    return outcome
+
+
+def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str, seconds: float) -> None:
+    """Run phase 4; decisions: None for so many as fit into a fifth of the time with the seconds that training took."""
+    from aegis.cli.commands.improve import run_improvement
+
+    say("")
+    heading("PHASE 4: RL FINE-TUNING (in simulated worlds)")
+    run_improvement(
+        workspace,
+        decisions or MOST_RL_DECISIONS,
+        ReinforceConfig(),
+        worlds=_RL_WORLDS,
+        seed=seed,
+        device=device,
+        seconds=_RL_SHARE / (1 - _RL_SHARE) * seconds if decisions is None else None,
+    )
+
+
+def _show_figures(outcome: TrainingOutcome) -> None:
+    measured = outcome.agreement
+    low, high = measured.interval
+    rows = [
+        ("Held-out decisions", f"{measured.n} ({_describe_split(outcome)})"),
+        ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
+        ("Calibration error", _describe_calibration(outcome)),
+        ("Always the commonest action", f"{measured.majority:.2%}"),
+        ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
+        ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
+        ("Segments of thinking", _describe_thinking(outcome.thinking)),
+        ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
+        ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
+    ]
+    say("")
+    for label, value in rows:
+        say(f"  {label:<34} {value}")
+    say("")
+    say(f"  {'Action':<22} {'precision':>9} {'recall':>9} {'held-out':>9}")
+    for name, metrics in measured.per_action.items():
+        precision = f"{metrics.precision:.2%}" if metrics.predicted else "-"
+        recall = f"{metrics.recall:.2%}" if metrics.count else "-"
+        say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
+    if outcome.split.too_new:
+        say(f"  ({counted(outcome.split.too_new, 'decision')} not trained on: no older than the held-out ones)")
+    if outcome.dropped:
+        say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
+    say("")
+
+
+def _describe_calibration(outcome: TrainingOutcome) -> str:
+    raw, fitted = outcome.answers.errors()
+    return f"{fitted:.2%} with its temperature ({raw:.2%} without)"
+
+
+def _describe_split(outcome: TrainingOutcome) -> str:
+    split = outcome.split
+    if not (split.own and split.newer):
+        return "whole episodes, never trained on"
+    before = f"; {split.judged_before} judged an earlier HRM, too" if split.judged_before else ""
+    return f"whole episodes, newer than all trained on{before}"
+
+
+def _describe_thinking(thinking: Thinking) -> str:
+    return (
+        f"{thinking.mean_segments:.2f} on average, at most {thinking.max_segments}"
+        f" (always {thinking.max_segments}: {thinking.accuracy_to_the_end:.2%})"
+    )
+
+
+def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig) -> None:
+    say("")
+    if outcome.serving is None:
+        say(f"❌ The HRM does not take over: the agent stays on {teacher.name}.")
+        for line in outcome.verdict.lines:
+            say(f"  {line}")
+        say("  What would help:")
+        for advice in outcome.verdict.advice:
+            say(f"  - {advice}")
+        return
+    say(f"✅ HRM accuracy ≥ {_percent(gate.threshold)}! Switching from {teacher.name} to HRM...")
+    say("")
+    heading(f"SWITCHING FROM {teacher.name.upper()} TO HRM")
+    say("✓ Agent now using trained HRM!")
+    size = f" ({_millions(teacher.parameters)} params)" if teacher.parameters else ""
+    say(f"  Previous: {teacher.name}{size}")
+    say(f"  Current: HRM ({outcome.run.policy.parameters / 1e6:.1f}M params)")
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.0f}M" if parameters >= 100e6 else f"{parameters / 1e6:.1f}M"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"

@@ -1,0 +1,169 @@
+"""Where a workspace stands, as the block of lines that `aegis status` and the prompt's `training` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aegis.cli.display.output import RULE, WHOLE_CHARACTERS
+from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
+from aegis.lifecycle.standing import ImprovementProgress
+from aegis.rendering import clean_text, counted
+
+FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
+_LEAST_SEARCHES = 20
+"""Recent ones, before their results are said to explain the rewards"""
+_SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
+_NO_TEACHER = "no teacher yet"
+
+
+def training_block(standing: Standing) -> list[str]:
+    """Return the block's lines, with the values of this moment."""
+    lines = [RULE, "HRM TRAINING STATUS", RULE, *_head(standing), "", *_collection(standing)]
+    if standing.training is not None:
+        lines += ["", *_training(standing.training)]
+    if standing.trial:
+        lines += ["", f"  Before the switch: {clean_text(standing.trial, WHOLE_CHARACTERS)}"]
+    if standing.using_hrm:
+        lines += ["", *_after_switch(standing)]
+    return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
+
+
+def describe_phase(standing: Standing) -> str:
+    """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
+    if standing.candidate:
+        return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
+    bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
+    return {
+        1: f"Phase 1: Data Collection{bootstrap}",
+        2: "Phase 2: HRM Training (Imitation Learning)",
+        3: "Phase 3: Switch (the HRM decides next)",
+        4: "Phase 4: RL Fine-tuning",
+    }[standing.phase]
+
+
+def describe_agent(standing: Standing) -> str:
+    """Return what the agent does at this moment."""
+    if not standing.running:
+        return "not running"
+    return clean_text(f"running (process {standing.process}): {standing.doing}", WHOLE_CHARACTERS)
+
+
+def describe_collected(standing: Standing) -> str:
+    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172 (1100 needed)` beyond them."""
+    if standing.collected > standing.target:
+        return f"{standing.collected} ({standing.target} needed)"
+    return f"{standing.collected}/{standing.target}"
+
+
+def explain_rewards(standing: Standing) -> str:
+    """Return why rewards fall where the search has little left that is new; '' where it has."""
+    if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
+        return ""
+    return (
+        f"{standing.vain_searches} of the last {standing.searches} searches found nothing new ({FALLING_REWARDS},"
+        " whoever decides); `aegis evaluate` compares policies in equal worlds"
+    )
+
+
+def _head(standing: Standing) -> list[str]:
+    using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
+    # What came beside a training is over the target: the bar is full, not longer than itself.
+    progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
+    return [
+        f"  Current Phase: {describe_phase(standing)}",
+        f"  Using HRM: {using}",
+        f"  Training examples collected: {describe_collected(standing)}",
+        f"  Progress: {progress:.1%}",
+    ]
+
+
+def _collection(standing: Standing) -> list[str]:
+    gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
+    return [
+        "Data Collection Details:",
+        f"  Total examples: {standing.collected}",
+        "  Action distribution:",
+        *_counts(standing.actions),
+        *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
+        f"  Avg knowledge per example: {gained}",
+        *_why_rewards_fall(standing, shown=not standing.using_hrm),
+    ]
+
+
+def _training(training: TrainingProgress) -> Iterable[str]:
+    def known(value: float | None, form: str) -> str:
+        return "unknown" if value is None else format(value, form)
+
+    status = training.status
+    if status == "running" and not training.active:
+        status = "interrupted: the next start goes on with it"
+    yield "Training Details:"
+    yield f"  Training: {training.number} ({status}), on {training.decisions} examples"
+    yield f"  Epoch: {training.epoch}/{training.epochs}"
+    yield f"  Loss: {known(training.loss, '.4f')}"
+    yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
+    yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
+    first, *others = training.rules or (training.verdict or "none yet",)
+    yield f"  Verdict: {clean_text(first, WHOLE_CHARACTERS)}"
+    yield from (f"           {clean_text(rule, WHOLE_CHARACTERS)}" for rule in others)
+
+
+def _after_switch(standing: Standing) -> list[str]:
+    reward = "unknown" if standing.mean_reward is None else f"{standing.mean_reward:+.2f}"
+    return [
+        "HRM Details:",
+        f"  Decisions by the HRM: {standing.hrm_decisions}",
+        "  Action distribution:",
+        *_counts(standing.hrm_actions),
+        f"  RL updates: {standing.rl_updates}",
+        f"  Mean reward: {reward}",
+        *_why_rewards_fall(standing),
+        *(_improvement(standing.improvement) if standing.improvement else ()),
+    ]
+
+
+def _why_rewards_fall(standing: Standing, shown: bool = True) -> list[str]:
+    why = explain_rewards(standing)
+    return [f"    {why}"] if why and shown else []
+
+
+def _improvement(progress: ImprovementProgress) -> Iterable[str]:
+    earning, last = progress.earning, progress.last
+    improved, anchor = earning["improved"], earning["anchor"]
+    if improved is not None:
+        low, high = earning["difference"] or (None, None)
+        surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
+        yield f"  Mean reward of the last {earning['improved_decisions']} improved decisions: {improved:+.2f}"
+        others = f"{anchor or 0:+.2f} ({earning['anchor_decisions']})"
+        yield f"    of {progress.anchor}, that it began with: {others}{surely}"
+    if last:
+        shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
+        yield f"  Last update: {', '.join(shown)}"
+        if last.get("fault"):
+            yield f"    undone: {clean_text(last['fault'], WHOLE_CHARACTERS)}"
+
+
+def _counts(actions: Mapping[str, int]) -> list[str]:
+    return [f"    {name}: {count}" for name, count in actions.items()] or ["    none yet"]
+
+
+def _milestone(standing: Standing) -> str:
+    if standing.phase == 1:
+        if not standing.remaining:
+            return "the training: `aegis start` begins it by itself, `aegis train` at once"
+        return f"{counted(standing.remaining, 'example')} until training"
+    if standing.phase == 2:
+        return "the gate, after the last epoch"
+    if standing.candidate:
+        return f"the end of its {standing.stage}"
+    if standing.phase == 3:
+        return "the HRM's first decision"
+    progress = standing.improvement
+    if progress is None:
+        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
+    if progress.pause:
+        return f"{progress.pause} decisions until it learns on, after a roll-back"
+    missing = progress.baseline_decisions - progress.earning["anchor_decisions"]
+    if missing > 0:
+        return f"{missing} rewards of {progress.anchor} until the first update: they say what must be beaten"
+    return "the next update"

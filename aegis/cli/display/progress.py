@@ -1,0 +1,120 @@
+"""How far what takes its time is: a bar in a terminal, lines elsewhere. It runs nothing itself."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from aegis import types
+from aegis.cli.display import output
+
+
+def progress_bar() -> Progress:
+    """Return a bar that shows in a terminal and leaves nothing behind; elsewhere it prints nothing."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=output.console,
+        transient=True,
+        disable=not output.console.is_terminal,
+    )
+
+
+@contextlib.contextmanager
+def waiting(on_stderr: bool = False) -> Iterator[types.Progress]:
+    """Show what takes its time until the block ends: a bar in a terminal, lines elsewhere.
+
+    on_stderr: where what is printed is for machines, or has a first line of its own.
+    """
+    console = output.errors if on_stderr else output.console
+    if console.is_terminal and not console.is_dumb_terminal:
+        # The time first: where a terminal is narrow, the bar is cut.
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), TimeElapsedColumn(), text, BarColumn(bar_width=20))
+        # Four times a second: often enough to see, and little beside what is measured.
+        with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+            task = bar.add_task("", visible=False)
+            shown = ""
+
+            def show(what: str, done: int, total: int) -> None:
+                nonlocal shown
+                begins, shown = what != shown, what
+                text = describe_progress(what, done, total)
+                bar.update(
+                    task, description=text, completed=done, total=total or None, visible=bool(what), refresh=begins
+                )
+
+            yield show
+        return
+    with ProgressLines(lambda line: print(line, file=console.file, flush=True)) as lines:
+        yield lines
+
+
+class ProgressLines:
+    """Progress as lines: what goes on once it takes long, then how far it is, less and less often.
+
+    Call it as `types.Progress`. write: gets each line, in a thread of its own. pauses: seconds before the first line,
+    the second one, and so on; the last one repeats.
+    """
+
+    def __init__(self, write: Callable[[str], None], pauses: Sequence[float] = (1, 5, 10, 20, 30)) -> None:
+        self._write = write
+        self._pauses = pauses
+        self._changed = threading.Condition()
+        self._state = ("", 0, 0)
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        with self._changed:
+            self._state = (what, done, total)
+            self._changed.notify()
+            if self._thread is None and what and not self._closed:
+                self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
+                self._thread.start()
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Say nothing from now on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _tell(self) -> None:
+        with self._changed:
+            while not self._closed:
+                what, began = self._state[0], time.monotonic()
+                pauses = itertools.chain(self._pauses, itertools.repeat(self._pauses[-1]))
+
+                def is_over(what: str = what) -> bool:
+                    return self._closed or self._state[0] != what
+
+                while not self._changed.wait_for(is_over, next(pauses) if what else None):
+                    self._write(f"{describe_progress(*self._state)} ({time.monotonic() - began:.0f} s)...")
+
+
+def describe_progress(what: str, done: int, total: int) -> str:
+    """Return it in words: `Loading gemma-3-270m, 120 of 236`."""
+    return f"{what}, {done} of {total}" if total else what

@@ -1,0 +1,332 @@
+"""The commands of the prompt, carried out. How a line is read is not known here."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from aegis import lifecycle
+from aegis.agent import ApprovalQueue, Inbox
+from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
+from aegis.cli.display.output import WHOLE_CHARACTERS
+from aegis.cli.display.progress import waiting
+from aegis.cli.prompt.thinking import DecisionPreview, Declined
+from aegis.errors import ActionError, AegisError, PolicyFailedError
+from aegis.lifecycle import conversation
+from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.promotion.registry import MODEL_PREFIX
+from aegis.rendering import clean_text, counted
+from aegis.store import DecisionStore, export_examples
+from aegis.types import Action, Outcome, utc_now
+
+if TYPE_CHECKING:
+    from aegis.agent import Agent
+    from aegis.agent.knowledge import KnownItem
+    from aegis.agent.search import SearchChain
+    from aegis.cli.session import Session
+
+_TEXT_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command as `help` shows it."""
+
+    name: str
+    example: str
+    summary: str
+
+
+COMMANDS = (
+    CommandSpec("start", "start", "let the agent run by itself, or go on after a pause"),
+    CommandSpec("stop", "stop", "stop the agent; its next start goes on from here"),
+    CommandSpec("status", "status", "what the agent does, in a few lines"),
+    CommandSpec("training", "training", "where the training of the HRM stands"),
+    CommandSpec("goals", "goals", "what the agent works on"),
+    CommandSpec("knowledge", "knowledge sqlite wal", "what the agent knows, newest first or by words"),
+    CommandSpec("pending", "pending", "questions and proposals that wait for you"),
+    CommandSpec("think", "think", "show the next decision, and carry it out if you say so"),
+    CommandSpec("ask", "ask What is WAL?", "look in the agent's knowledge, and let it find out more"),
+    CommandSpec("tell", "tell Our database runs in WAL mode", "let the agent know a fact"),
+    CommandSpec("answer", "answer 3 It is a log written ahead", "answer a question of the agent's"),
+    CommandSpec("approve", "approve 2", "approve a proposal"),
+    CommandSpec("reject", "reject 2", "reject a proposal"),
+    CommandSpec("models", "models", "every HRM that was kept, its figures, who let it serve and why"),
+    CommandSpec("rollback", "rollback hrm@1 odd answers", "back to an earlier HRM, the last good one, or `teacher`"),
+    CommandSpec("history", "history 20", "the last decisions with their outcomes"),
+    CommandSpec("export", "export decisions.jsonl.gz", "write the teacher's decisions to a file"),
+    CommandSpec("help", "help ask", "this list, or one command's line"),
+    CommandSpec("quit", "quit", "stop the agent and leave"),
+)
+
+
+class PromptCommands:
+    """Carries out what a person types, on the workspace of one session.
+
+    confirm: asks the person yes or no.
+    """
+
+    def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
+        self._session = session
+        self._store = store
+        self._inbox = Inbox(store.database)
+        self._queue = ApprovalQueue(store.database)
+        self._thinker: Agent | None = None
+        self._preview = DecisionPreview(session, confirm)
+        self._search: SearchChain | None = None
+        self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
+
+    def greeting(self, paused: bool) -> str:
+        """Return the first lines: where things stand."""
+        standing = lifecycle.read_standing(self._session.workspace)
+        lines = [
+            f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
+            f"{standing.decisions} decisions recorded, {describe_collected(standing)} by the teacher;"
+            f" {standing.serving or 'nobody yet'} decides",
+        ]
+        if paused:
+            lines.append("Paused. `start` resumes, `quit` leaves; a training goes on meanwhile.")
+        else:
+            lines.append("`help` lists the commands; `start` lets the agent run.")
+        return "\n".join(lines)
+
+    def carry_out(self, line: str) -> None:
+        """Carry out one line; what is wrong with it is told in one line."""
+        name, _, rest = line.strip().partition(" ")
+        if not name:
+            return
+        if name == "?":
+            name = "help"
+        if name.lower() not in {spec.name for spec in COMMANDS}:
+            print(_no_command(name))
+            return
+        self._inbox.note_person(utc_now())
+        try:
+            getattr(self, f"_{name.lower()}")(rest.strip())
+        except AegisError as error:
+            print(clean_text(f"error: {error}", WHOLE_CHARACTERS))
+
+    def _help(self, rest: str) -> None:
+        wanted = rest.lower()
+        if wanted and wanted not in {spec.name for spec in COMMANDS}:
+            print(_no_command(rest))
+        for spec in COMMANDS:
+            if not wanted or spec.name == wanted:
+                print(f"  {spec.name:<10} {spec.summary}\n{'':13}e.g. {spec.example}")
+
+    def _start(self, rest: str) -> None:
+        if self._session.alive:
+            was_paused = self._session.paused
+            self._session.start()
+            print("resumed" if was_paused else "the agent runs already")
+            return
+        if is_held(self._session.workspace.agent_lock):
+            print("another process runs the agent in this workspace: `status` shows it")
+            return
+        self._session.start()
+        print("the agent runs: `status` shows what it does, `stop` stops it")
+
+    def _stop(self, rest: str) -> None:
+        if not self._session.alive:
+            print("no agent of this prompt runs")
+        elif self._session.stop():
+            print("stopped: everything recorded is kept")
+        else:
+            print("it stops after the decision that it is at")
+
+    def _status(self, rest: str) -> None:
+        standing = lifecycle.read_standing(self._session.workspace)
+        print(f"  Phase:     {describe_phase(standing)}")
+        print(f"  Agent:     {describe_agent(standing)}")
+        print(f"  Decides:   {standing.serving or 'nobody yet'}")
+        print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
+        questions, proposals = len(self._inbox.waiting()), len(self._queue.pending())
+        print(f"  Waiting:   {counted(questions, 'question')}, {counted(proposals, 'proposal')}")
+        if self._session.error is not None and not self._session.alive:
+            print(clean_text(f"  It ended:  {self._session.error}", WHOLE_CHARACTERS))
+
+    def _training(self, rest: str) -> None:
+        print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
+
+    def _goals(self, rest: str) -> None:
+        views = conversation.recent_goals(self._store.database)
+        needed = self._session.options.agent.questions_per_goal
+        for view in views:
+            counts = f"{view.closed} answered, {view.open} open, {view.abandoned} given up"
+            print(f"  [{view.status}] {clean_text(view.goal.title)}: {view.progress(needed):.0%} done")
+            print(f"    {view.goal.kind}, priority {view.goal.priority:.2f}; questions: {counts}")
+        if not views:
+            print("no goals yet: `start` or `think` sets the first ones")
+
+    def _knowledge(self, rest: str) -> None:
+        items = conversation.find_knowledge(self._store.database, rest)
+        for known in items:
+            _print_item(known)
+        if not items:
+            print("nothing found" if rest else "nothing known yet")
+
+    def _pending(self, rest: str) -> None:
+        now = utc_now()
+        self._inbox.expire(now)
+        self._queue.lapse(now)
+        waiting, proposals = self._inbox.waiting(), self._queue.pending()
+        print(f"{len(waiting)} questions wait for an answer (answer NUMBER TEXT):")
+        for asked in waiting:
+            print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
+        print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
+        for queued in proposals:
+            print(f"  {queued.id}: {queued.words}, because {clean_text(queued.reason)}")
+        for queued in self._queue.decided():
+            print(f"  approved: {queued.id}: {queued.words} ({clean_text(queued.effect)})")
+
+    def _think(self, rest: str) -> None:
+        self._preview.look()
+        thinker = self._thinking_agent()
+        if not is_held(self._session.workspace.agent_lock):
+            conversation.adopt_goals(self._store.database, thinker.episode)
+        try:
+            situation = thinker.observe()
+            choice = self._preview.show(situation.state, thinker.actions)
+            if choice.kind == "hrm" and lifecycle.is_learning(self._store):
+                # It was not drawn: phase 4 must not learn from its probabilities, so they are not recorded.
+                step = thinker.act_as(situation, choice.action, choice.policy)
+            else:
+                step = thinker.act(situation, choice)
+        except Declined:
+            print("not carried out, and not recorded")
+        except PolicyFailedError as error:
+            print(clean_text(f"error: {error}", WHOLE_CHARACTERS))
+        else:
+            done = f"{_describe(step.decision.action)}: {step.outcome.status}, {step.outcome.detail}"
+            print(f"✓ {clean_text(done, WHOLE_CHARACTERS)}")
+
+    def _thinking_agent(self) -> Agent:
+        """Return the agent that `think` steps, a new one after settings have changed."""
+        if self._search is None:
+            self._search = self._session.make_search()
+        if self._tuning.take_change() or self._thinker is None:
+            seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
+            self._thinker = lifecycle.make_agent(self._store, self._preview.policy, self._search, seed, config)
+        return self._thinker
+
+    def _ask(self, rest: str) -> None:
+        known = conversation.find_knowledge(self._store.database, rest, limit=3) if rest else []
+        for item in known:
+            _print_item(item)
+        new = conversation.ask(self._store.database, rest, utc_now())
+        if new:
+            print("the agent takes it up as its most important question" + (", too" if known else ""))
+        else:
+            print("that question was raised before")
+
+    def _tell(self, rest: str) -> None:
+        new = conversation.tell(self._store.database, rest, utc_now())
+        print("✓ now it knows" if new else "it knew that already")
+
+    def _answer(self, rest: str) -> None:
+        number, text = self._number("answer", rest)
+        self._inbox.answer(number, text, utc_now())
+        print(f"✓ question {number} answered: the agent reads it at its next decision")
+
+    def _approve(self, rest: str) -> None:
+        self._decide("approve", rest)
+
+    def _reject(self, rest: str) -> None:
+        self._decide("reject", rest)
+
+    def _decide(self, name: str, rest: str) -> None:
+        number, _ = self._number(name, rest)
+        effect = self._queue.decide(number, name == "approve", utc_now())
+        done = "approved" if name == "approve" else "rejected"
+        print(f"✓ proposal {number} {done} ({effect}): the agent learns it at its next decision")
+
+    def _models(self, rest: str) -> None:
+        from aegis.cli.commands.models import models
+
+        _as_command(lambda: models(self._session.workspace.folder))
+
+    def _rollback(self, rest: str) -> None:
+        from aegis.cli.commands.models import TEACHER, rollback
+
+        first, _, others = rest.partition(" ")
+        named = first == TEACHER or first.startswith(MODEL_PREFIX)
+        reason = (others if named else rest).strip()
+        if not reason:
+            example = next(spec.example for spec in COMMANDS if spec.name == "rollback")
+            raise ActionError(f"rollback: say why, it is kept in the record, e.g. {example}")
+        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason))
+
+    def _history(self, rest: str) -> None:
+        count = self._number("history", rest)[0] if rest else 10
+        recent = self._store.recent(count)
+        if not recent:
+            print("no decisions yet: `start` lets the agent make some")
+        for example in reversed(recent):
+            decision, outcome = example.decision, example.outcome
+            came = "nothing recorded" if outcome is None else f"{outcome.status}{_reward(outcome)}, {outcome.detail}"
+            text = f"{decision.policy}: {_describe(decision.action)}: {came}"
+            print(f"  {decision.decided_at:%m-%d %H:%M:%S} {clean_text(text, WHOLE_CHARACTERS)}")
+
+    def _export(self, rest: str) -> None:
+        if not rest:
+            raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
+        teacher = self._store.teacher()
+        policies = [teacher.name] if teacher else None
+        if not self._store.count():
+            raise ActionError("export: no decisions yet: `start` lets the agent make some")
+        path = Path(rest).expanduser()
+        if path.is_dir():
+            raise ActionError(f"export {path}: is a folder: name a file in it, e.g. {path / 'decisions.jsonl.gz'}")
+        if not path.parent.is_dir():
+            raise ActionError(f"export {path}: the folder {path.parent} does not exist: make it first")
+        metadata = lifecycle.describe_collection(self._store)
+        with waiting() as progress:
+            number = export_examples(self._store, path, policies=policies, metadata=metadata, progress=progress)
+        print(f"✓ {number} decisions written to {clean_text(rest)}")
+
+    def _number(self, name: str, rest: str) -> tuple[int, str]:
+        first, _, text = rest.partition(" ")
+        if not first.isdecimal() or int(first) < 1:
+            example = next(spec.example for spec in COMMANDS if spec.name == name)
+            raise ActionError(f"{name}: give a number from 1, e.g. {example}")
+        return int(first), text.strip()
+
+
+def _no_command(name: str) -> str:
+    """Return that there is no such command, with the one that was likely meant."""
+    close = difflib.get_close_matches(name.lower(), [spec.name for spec in COMMANDS], n=1)
+    meant = f"did you mean `{close[0]}`? " if close else ""
+    return f"no command {clean_text(name, 40)!r}: {meant}`help` lists them"
+
+
+def _as_command(carry_out: Callable[[], None]) -> None:
+    """Carry out a command of the command line, which prints what is wrong and exits, without leaving the prompt."""
+    with contextlib.suppress(typer.Exit, typer.Abort):
+        carry_out()
+
+
+def _describe(action: Action) -> str:
+    return " ".join([action.name, *action.argument.values()])
+
+
+def _reward(outcome: Outcome) -> str:
+    """Return an outcome's reward and what it is made of, where it has one."""
+    if outcome.reward is None:
+        return ""
+    parts = ", ".join(f"{name.replace('_', ' ')} {value:+g}" for name, value in outcome.components.items())
+    return f", reward {outcome.reward:+g}" + (f" ({parts})" if parts else "")
+
+
+def _print_item(known: KnownItem) -> None:
+    item = known.item
+    found = f"{clean_text(item.topic, 40)}; {clean_text(item.source, 60)}; {known.found_at:%Y-%m-%d %H:%M} UTC"
+    print(f"  {clean_text(item.title, 80)}  ({found})")
+    print(f"    {clean_text(item.text, _TEXT_CHARACTERS)}")

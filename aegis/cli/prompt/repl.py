@@ -1,0 +1,321 @@
+"""`aegis prompt` and `python demo.py`: where a person talks to the agent. What a command does stands in `command`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from types import FrameType
+from typing import Any, Literal
+
+from aegis.cli.admission import describe_new
+from aegis.cli.commands.agent import (
+    AnswerOption,
+    ApprovalOption,
+    AuditRateOption,
+    BackendOption,
+    DeviceOption,
+    DriftOption,
+    PresenceOption,
+    RewardsOption,
+    SeedOption,
+    TeacherOption,
+    WorkspaceOption,
+    read_reward_changes,
+)
+from aegis.cli.commands.improve import EveryOption
+from aegis.cli.commands.start import (
+    ApproveOption,
+    BatchOption,
+    CanaryDecisionsOption,
+    CanaryOption,
+    CollectOption,
+    EpochsOption,
+    IntervalOption,
+    LearningRateOption,
+    ModelOption,
+    ShadowOption,
+    ThresholdOption,
+    set_deciding_threads,
+)
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, say_stopped
+from aegis.cli.display.progress import ProgressLines
+from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.world import (
+    ActionTimeoutOption,
+    BaseUrlOption,
+    CostOption,
+    EndpointOptions,
+    PricesOption,
+    RateOption,
+    SearchOption,
+    TokensOption,
+)
+from aegis.config import (
+    AgentConfig,
+    GateConfig,
+    ReinforceConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+    WatchConfig,
+)
+from aegis.errors import AegisError
+from aegis.packages import require
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+PROMPT = "aegis> "
+_TOLD = (
+    "started",
+    "training_started",
+    "epoch",
+    "training_ended",
+    "switched",
+    "watch",
+    "stage",
+    "policy_failed",
+    "policy_back",
+    "setting",
+    "broke",
+)
+"""Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
+_TERMINATED = 128 + signal.SIGTERM
+_LAST_RESORT_SECONDS = 4.5
+_LOOK_SECONDS = 2.0
+_AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
+
+Ending = Literal["quit", "resume"]
+
+
+def prompt(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    teacher: TeacherOption = "auto",
+    interval: IntervalOption = _RUN.interval_seconds,
+    collect: CollectOption = _RUN.collect,
+    approve: ApproveOption = "ask",
+    seed: SeedOption = None,
+    vary_presence: PresenceOption = False,
+    epochs: EpochsOption = _TRAINING.epochs,
+    lr: LearningRateOption = _TRAINING.learning_rate,
+    batch_size: BatchOption = _TRAINING.batch_size,
+    threshold: ThresholdOption = GateConfig().threshold,
+    audit_rate: AuditRateOption = WatchConfig().audit_rate,
+    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    shadow: ShadowOption = _ROLLOUT.shadow,
+    canary: CanaryOption = _ROLLOUT.canary,
+    canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
+    rl_every: EveryOption = ReinforceConfig().every,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "auto",
+    answer_timeout: AnswerOption = _AGENT.answer_timeout_seconds,
+    approval_timeout: ApprovalOption = _AGENT.approval_timeout_seconds,
+    search: SearchOption = "offline",
+    action_timeout: ActionTimeoutOption = _AGENT.action_timeout_seconds,
+    rewards: RewardsOption = None,
+    base_url: BaseUrlOption = None,
+    requests_per_minute: RateOption = None,
+    max_tokens: TokensOption = None,
+    max_cost: CostOption = None,
+    prices: PricesOption = "",
+) -> None:
+    """Talk to the agent: start and stop it, see what it does and knows, answer it, approve what it proposes."""
+    with errors_explained():
+        if sys.stdin.isatty():
+            require("prompt_toolkit", "the prompt in a terminal")
+        from aegis.cli.session import Session, SessionOptions, read_model_config
+
+        set_deciding_threads()
+        options = SessionOptions(
+            workspace=Workspace(workspace),
+            teacher=teacher,
+            run=RunConfig(collect=collect, interval_seconds=interval, vary_presence=vary_presence, approve=approve),
+            agent=AgentConfig(
+                answer_timeout_seconds=answer_timeout,
+                approval_timeout_seconds=approval_timeout,
+                action_timeout_seconds=action_timeout,
+                rewards=read_reward_changes(rewards),
+            ),
+            search=search,
+            endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
+            training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
+            gate=GateConfig(threshold=threshold),
+            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+            rollout=RolloutConfig(shadow, canary, canary_decisions),
+            reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
+            model=read_model_config(model),
+            device=device,
+            backend=backend,
+            seed=seed,
+        )
+        options.check()
+        if new := describe_new(options.workspace):
+            print(new, flush=True)
+        session = Session(options)
+        try:
+            Repl(session).run()
+        except KeyboardInterrupt:  # between two commands
+            say_stopped()
+            session.leave(INTERRUPTED)
+        session.leave(0)
+
+
+class Repl:
+    """Reads commands and has them carried out until the person leaves.
+
+    returns_on_start: end with "resume" on `start`, for a command that shows the agent itself and was paused.
+    """
+
+    def __init__(self, session: Any, returns_on_start: bool = False) -> None:
+        self._session = session
+        self._returns_on_start = returns_on_start
+        self._reader: Any = None
+        self._terminated = False
+        self._left = threading.Event()
+
+    def run(self) -> Ending:
+        """Read and carry out commands; return how it ended."""
+        from aegis import lifecycle
+        from aegis.cli.prompt.command import PromptCommands
+
+        lines = ProgressLines(partial(print, flush=True))
+        with (
+            lifecycle.open_store(self._session.workspace) as store,
+            self._signals(),
+            lines,
+            self._session.shows(lines),
+        ):
+            commands = PromptCommands(self._session, store, self._confirm)
+            if not self._returns_on_start:
+                self._session.listen(self._tell)
+            print(commands.greeting(paused=self._returns_on_start), flush=True)
+            self._announce(store.database)
+            try:
+                return self._converse(commands)
+            finally:
+                self._left.set()
+
+    def _converse(self, commands: Any) -> Ending:
+        interrupts = 0
+        while True:
+            try:
+                line = self._read(PROMPT)
+            except EOFError:
+                return self._quit()
+            except KeyboardInterrupt:
+                interrupts += 1
+                # Where Ctrl-C opened the prompt, this is the second one already.
+                if self._returns_on_start or interrupts > 1:
+                    return self._quit()
+                print("Ctrl-C again, or quit, leaves")
+                continue
+            interrupts = 0
+            name = line.split(maxsplit=1)[0].lower() if line.strip() else ""
+            if name in ("quit", "exit"):
+                return self._quit()
+            if name == "start" and self._returns_on_start:
+                return "resume"
+            with contextlib.suppress(KeyboardInterrupt):
+                commands.carry_out(line)
+            if self._terminated:
+                return self._quit()
+
+    def _announce(self, database: Any) -> None:
+        """Tell of what waits for the person, now and, in a terminal, as it comes: whichever process's agent asks."""
+        from aegis import lifecycle
+        from aegis.lifecycle.waiting import Herald
+
+        herald = Herald(lambda one, now: print(one.announce(now, one.how()), flush=True))
+        herald.look(database)
+
+        def look_on() -> None:
+            while not self._left.wait(_LOOK_SECONDS):
+                # A database that is busy for once is looked at again.
+                with contextlib.suppress(AegisError), lifecycle.open_store(self._session.workspace) as store:
+                    herald.look(store.database)
+
+        if sys.stdin.isatty():
+            threading.Thread(target=look_on, name="herald", daemon=True).start()
+
+    def _quit(self) -> Ending:
+        print("Leaving. Everything recorded is kept.", flush=True)
+        if self._terminated:
+            self._session.leave(_TERMINATED)
+        return "quit"
+
+    def _read(self, text: str) -> str:
+        if self._terminated:
+            raise EOFError
+        if not sys.stdin.isatty():
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            return line
+        if self._reader is None:
+            self._reader = self._make_reader()
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        # Only while it waits: what comes meanwhile stands above the prompt, and what a command prints before the next.
+        with patch_stdout(raw=True):
+            return str(self._reader.prompt(text))
+
+    def _make_reader(self) -> Any:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+
+        from aegis.cli.prompt.completion import CommandCompleter
+
+        folder = self._session.workspace.folder
+        return PromptSession(
+            history=FileHistory(str(folder / "prompt-history")),
+            completer=CommandCompleter(self._session.workspace),
+            complete_while_typing=False,
+        )
+
+    def _confirm(self, question: str) -> bool:
+        """Ask a question that is answered with yes or no; anything but yes is no."""
+        try:
+            if sys.stdin.isatty():
+                from prompt_toolkit import PromptSession
+
+                reader: PromptSession[str] = PromptSession()
+                answer = reader.prompt(f"{question} [y/N] ")
+            else:
+                print(f"{question} [y/N]", flush=True)
+                answer = sys.stdin.readline()
+        except (EOFError, KeyboardInterrupt):
+            return False
+        return answer.strip().lower() in ("y", "yes")
+
+    def _tell(self, event: Any) -> None:
+        from aegis.rendering import clean_text
+
+        if event.kind in _TOLD:
+            print(f"[{event.at:%H:%M:%S}] {clean_text(event.message, WHOLE_CHARACTERS)}", flush=True)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Leave on SIGTERM, and at the latest after five seconds; Ctrl-C ends a command, whoever kept it before."""
+        names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {name: signal.signal(getattr(signal, name), self._terminate) for name in names}
+        try:
+            with imports_spared():
+                yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        self._terminated = True
+        last_resort = threading.Timer(_LAST_RESORT_SECONDS, os._exit, args=(_TERMINATED,))
+        last_resort.daemon = True
+        last_resort.start()
+        app = getattr(self._reader, "app", None)
+        if app is not None and app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))
+        elif not sys.stdin.isatty():
+            raise EOFError  # it waits for a line that need not come

@@ -1,0 +1,53 @@
+"""Measuring how long policies take to decide: turns, batches, and what a benchmark keeps of them."""
+
+from aegis.experiments.timing.finding import (
+    Far,
+    Findings,
+    Loaded,
+    Memory,
+    Probe,
+    TrainingTime,
+    describe_machine,
+)
+from aegis.experiments.timing.turn import (
+    BATCHES,
+    GPT2_DTYPES,
+    Accuracy,
+    BatchTime,
+    Clock,
+    Latency,
+    Turn,
+    batch_rates,
+    load_backends,
+    load_gpt2,
+    measure_accuracy,
+    promising_formats,
+    summarise_turns,
+    time_batches,
+    time_turns,
+)
+
+__all__ = [
+    "BATCHES",
+    "GPT2_DTYPES",
+    "Accuracy",
+    "BatchTime",
+    "Clock",
+    "Far",
+    "Findings",
+    "Latency",
+    "Loaded",
+    "Memory",
+    "Probe",
+    "TrainingTime",
+    "Turn",
+    "batch_rates",
+    "describe_machine",
+    "load_backends",
+    "load_gpt2",
+    "measure_accuracy",
+    "promising_formats",
+    "summarise_turns",
+    "time_batches",
+    "time_turns",
+]

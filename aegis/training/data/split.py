@@ -1,0 +1,181 @@
+"""What is trained on and what judges: whole episodes held out, of decisions or of a dataset's rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aegis.errors import NotEnoughDataError
+from aegis.rendering import render_state
+from aegis.training.data.dataset import to_moment
+from aegis.types import Decision
+
+
+class Columns(Protocol):
+    """What a split looks at, by rows: a `Dataset` has it."""
+
+    @property
+    def episodes(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def episode_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def states(self) -> npt.NDArray[np.uint64]: ...
+
+    @property
+    def moments(self) -> npt.NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Decisions to train on, and decisions of other episodes to judge by."""
+
+    train: tuple[Decision, ...]
+    heldout: tuple[Decision, ...]
+    dropped: int
+    """Decisions left out of the held-out part because their state also occurs in the training part."""
+    too_new: int = 0
+    """Decisions left out of the training part because they are not older than all held-out ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSplit:
+    """The same by rows of a dataset, in their order."""
+
+    train: npt.NDArray[np.int64]
+    heldout: npt.NDArray[np.int64]
+    dropped: int
+    too_new: int = 0
+
+
+def split_by_episode(decisions: Iterable[Decision], heldout_share: float, seed: int) -> Split:
+    """Hold out whole episodes, drawn by the seed, until they are `heldout_share` of the decisions.
+
+    A held-out decision whose state reads like one in training is dropped, for it would judge memory. Raises
+    `NotEnoughDataError` with fewer than two episodes.
+    """
+    listed = list(decisions)
+    return _picked(listed, split_rows(_columns(listed), heldout_share, seed))
+
+
+def split_by_time(
+    decisions: Iterable[Decision], heldout_share: float, never_heldout: Collection[str] = frozenset()
+) -> Split:
+    """Hold out the newest whole episodes, until they are `heldout_share` of the decisions; all is trained on before.
+
+    Of episodes that ran beside each other, what is not older than the oldest held-out decision is left out of both
+    parts. never_heldout: episodes that judge nothing and are trained on, however new. Decisions of one moment are in
+    the order given. Raises `NotEnoughDataError` as `split_by_episode` does, and where no episode may judge.
+    """
+    listed = list(decisions)
+    return _picked(listed, split_rows_by_time(_columns(listed), heldout_share, never_heldout))
+
+
+def split_rows(data: Columns, heldout_share: float, seed: int) -> RowSplit:
+    """Split a dataset's rows exactly as `split_by_episode` splits its decisions; raises as it does."""
+    sizes = _episode_sizes(data)
+    episodes = sorted(sizes)
+    random.Random(seed).shuffle(episodes)
+    held = _rows_of(data, _first_episodes(episodes[:-1], sizes, heldout_share))  # (n,)
+    return _without_known(data, ~held, held)
+
+
+def split_rows_by_time(data: Columns, heldout_share: float, never_heldout: Collection[str] = frozenset()) -> RowSplit:
+    """Split a dataset's rows exactly as `split_by_time` splits its decisions; raises as it does."""
+    sizes = _episode_sizes(data)
+    order = np.argsort(data.moments, kind="stable")
+    places, begun = np.unique(data.episodes[order], return_index=True)
+    newest = [data.episode_names[place] for place in places[np.argsort(-begun)]]  # by their first decisions
+    candidates = [name for name in newest[:-1] if name not in never_heldout]
+    held = _rows_of(data, _first_episodes(candidates, sizes, heldout_share))
+    if not held.any():
+        raise NotEnoughDataError("no episode is the teacher's alone: nothing to judge by; collect with `aegis collect`")
+    train = _rows_of(data, never_heldout)
+    train[order[: int(held[order].argmax())]] = True  # all before the oldest held-out decision
+    return _without_known(data, train, held)
+
+
+def draw_rows(
+    decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], most: int | None = None
+) -> Iterator[Decision]:
+    """Yield the decisions of these rows, which rise; of more than `most`, so many, evenly drawn. It holds none."""
+    chosen = [rows[place * len(rows) // most] for place in range(most)] if most and len(rows) > most else rows
+    wanted = iter(chosen)
+    row = next(wanted, None)
+    for place, decision in enumerate(decisions):
+        if row is None:
+            return
+        if place == row:
+            yield decision
+            row = next(wanted, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _DecisionColumns:
+    episodes: npt.NDArray[np.int32]
+    episode_names: tuple[str, ...]
+    states: npt.NDArray[np.uint64]
+    moments: npt.NDArray[np.int64]
+
+
+def _columns(decisions: Sequence[Decision]) -> _DecisionColumns:
+    names: dict[str, int] = {}
+    texts: dict[str, int] = {}
+    return _DecisionColumns(
+        episodes=np.array([names.setdefault(one.episode, len(names)) for one in decisions], dtype=np.int32),
+        episode_names=tuple(names),
+        states=np.array([texts.setdefault(render_state(one.state), len(texts)) for one in decisions], dtype=np.uint64),
+        moments=np.array([to_moment(one.decided_at) for one in decisions], dtype=np.int64),
+    )
+
+
+def _picked(decisions: Sequence[Decision], split: RowSplit) -> Split:
+    train, heldout = (tuple(decisions[row] for row in rows.tolist()) for rows in (split.train, split.heldout))
+    return Split(train, heldout, split.dropped, split.too_new)
+
+
+def _episode_sizes(data: Columns) -> dict[str, int]:
+    counts = np.bincount(data.episodes, minlength=len(data.episode_names))
+    sizes = {name: count for name, count in zip(data.episode_names, counts.tolist(), strict=True) if count}
+    if len(sizes) < 2:
+        raise NotEnoughDataError(
+            f"{len(sizes)} episode in the data: train and held-out are split by episode, so at least 2 are needed;"
+            " collect more with `aegis collect`"
+        )
+    return sizes
+
+
+def _first_episodes(episodes: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
+    """Return the first episodes that together have at least this share of all decisions."""
+    taken: set[str] = set()
+    held, wanted = 0, share * sum(sizes.values())
+    for episode in episodes:
+        if held >= wanted:
+            break
+        taken.add(episode)
+        held += sizes[episode]
+    return taken
+
+
+def _rows_of(data: Columns, episodes: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Return for each row whether it is of one of these episodes."""
+    return np.array([name in episodes for name in data.episode_names], dtype=bool)[data.episodes]
+
+
+def _without_known(data: Columns, train: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> RowSplit:
+    """Return the split into these rows, less the held-out ones whose state also occurs in training."""
+    known = held & np.isin(data.states, data.states[train])
+    if not (held & ~known).any():
+        raise NotEnoughDataError("every held-out state also occurs in training: collect more varied decisions")
+    return RowSplit(
+        train=np.flatnonzero(train),
+        heldout=np.flatnonzero(held & ~known),
+        dropped=int(known.sum()),
+        too_new=int((~train & ~held).sum()),
+    )

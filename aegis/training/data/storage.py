@@ -1,0 +1,148 @@
+"""Datasets kept on disk: encoded once from decisions that are read as they come, then mapped, not read.
+
+A dataset is one folder: a file of numbers for each column, and `dataset.json`. It is written under a temporary name,
+synced and renamed, so that it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from aegis.errors import DataError
+from aegis.hrm import StateCodec
+from aegis.rendering import canonical_json
+from aegis.training.data.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
+from aegis.types import ActionList, Decision, Progress
+
+_DOCUMENT_FILE = "dataset.json"
+_PARTIAL = ".partial-"
+_ENCODING = "Encoding the decisions"
+_STALE_SECONDS = 86400.0
+_FORM = 2
+"""Of the files and of the encoding; raise it when states are rendered or tokenised in another way."""
+
+
+@runtime_checkable
+class KeyedDecisions(Protocol):
+    """Decisions that are read anew each time, with a name of their content that costs no reading."""
+
+    @property
+    def key(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Decision]: ...
+
+
+def load_dataset(
+    decisions: Sequence[Decision] | KeyedDecisions,
+    actions: ActionList,
+    codec: StateCodec,
+    folder: Path,
+    progress: Progress = lambda what, done, total: None,
+) -> Dataset:
+    """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder.
+
+    progress: hears how many are encoded.
+    """
+    progress(_ENCODING, 0, len(decisions))
+    if isinstance(decisions, KeyedDecisions):
+        return open_dataset(decisions, actions, codec, folder, progress)
+    return encode_decisions(decisions, actions, codec)
+
+
+def open_dataset(
+    decisions: KeyedDecisions,
+    actions: ActionList,
+    codec: StateCodec,
+    folder: Path,
+    progress: Progress = lambda what, done, total: None,
+) -> Dataset:
+    """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
+
+    Only the newest dataset is kept. Raises `DataError` when a decision was made among other actions, or the folder
+    can't be written.
+    """
+    identity = [_FORM, decisions.key, len(decisions), codec.max_tokens, actions.names]
+    path = folder / hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+    known = _read_dataset(path, len(actions))
+    if known is None:
+        _write_dataset(path, decisions, actions, codec, progress)
+        known = _read_dataset(path, len(actions))
+        if known is None:
+            raise DataError(f"{path}: what was written can't be read back: check the disk, delete {path}, try again")
+    return known
+
+
+def _write_dataset(
+    path: Path, decisions: KeyedDecisions, actions: ActionList, codec: StateCodec, progress: Progress
+) -> None:
+    partial = path.parent / f"{_PARTIAL}{uuid.uuid4().hex}"
+    encoder = Encoder(actions, codec)
+    count = 0
+    try:
+        partial.mkdir(parents=True)
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((partial / name).open("wb")) for name in COLUMNS}
+            for chunk in encoder.chunks(decisions):
+                for name, column in chunk.items():
+                    files[name].write(column.tobytes())
+                count += len(chunk["labels"])
+                progress(_ENCODING, count, len(decisions))
+            for file in files.values():
+                file.flush()
+                os.fsync(file.fileno())
+        sizes = {name: (partial / name).stat().st_size for name in COLUMNS}
+        document = {
+            "decisions": count,
+            "bytes": sizes,
+            "fingerprint": encoder.fingerprint,
+            "episodes": encoder.episode_names,
+        }
+        with (partial / _DOCUMENT_FILE).open("w", encoding="utf-8") as text:
+            json.dump(document, text)
+            text.flush()
+            os.fsync(text.fileno())
+        _remove_others(partial)
+        os.rename(partial, path)
+    except OSError as error:
+        raise DataError(f"{path}: can't be written ({error}): check the disk's space and permissions") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_others(new: Path) -> None:
+    """Remove older datasets, and what a killed process left half-written long ago."""
+    for other in new.parent.iterdir():
+        half_written = other.name.startswith(_PARTIAL)
+        if other != new and not (half_written and time.time() - other.stat().st_mtime < _STALE_SECONDS):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _read_dataset(path: Path, actions: int) -> Dataset | None:
+    """Map a dataset; None where there is none, or not all of it."""
+    try:
+        document: dict[str, Any] = json.loads((path / _DOCUMENT_FILE).read_text(encoding="utf-8"))
+        if any((path / name).stat().st_size != document["bytes"][name] for name in COLUMNS):
+            return None
+        columns = {name: _mapped(path / name, kind) for name, kind in COLUMNS.items()}
+    except (OSError, ValueError, KeyError):
+        return None
+    columns["targets"] = columns["targets"].reshape(-1, actions)
+    return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"])
+
+
+def _mapped(path: Path, kind: str) -> npt.NDArray[np.generic]:
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)  # its own class costs time at each slice

@@ -1,0 +1,166 @@
+"""The block that `aegis status` and the prompt's `training` show, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from aegis.cli.display.block import FALLING_REWARDS, describe_agent, describe_collected, explain_rewards, training_block
+from aegis.lifecycle import Standing, TrainingProgress
+from aegis.lifecycle.standing import ImprovementProgress
+
+COLLECTING = Standing(
+    workspace="workspace",
+    phase=1,
+    running=True,
+    process=7,
+    doing="deciding",
+    teacher="gpt2",
+    serving="gpt2",
+    using_hrm=False,
+    collected=347,
+    target=1100,
+    decisions=347,
+    actions={"web_search": 201, "idle": 80, "ask_human": 46, "propose_improvement": 20},
+    mean_gained=2.14,
+    hrm_decisions=0,
+    hrm_actions={},
+    mean_reward=None,
+    training=None,
+    rl_updates=0,
+)
+TRAINING = TrainingProgress(
+    number=1,
+    status="running",
+    active=True,
+    decisions=1100,
+    epoch=7,
+    epochs=20,
+    loss=0.95123,
+    heldout_accuracy=0.8091,
+    checkpoints=("epoch-005",),
+    verdict="",
+)
+
+
+def test_phase_1_reads_as_it_was_asked_for():
+    assert "\n".join(training_block(COLLECTING)) == (
+        """\
+======================================================================
+HRM TRAINING STATUS
+======================================================================
+  Current Phase: Phase 1: Data Collection (Bootstrap from gpt2)
+  Using HRM: No (using gpt2)
+  Training examples collected: 347/1100
+  Progress: 31.5%
+
+Data Collection Details:
+  Total examples: 347
+  Action distribution:
+    web_search: 201
+    idle: 80
+    ask_human: 46
+    propose_improvement: 20
+  Avg knowledge per example: 2.14
+
+  Next milestone: 753 examples until training
+======================================================================"""
+    )
+
+
+def test_phase_2_shows_the_training_as_it_comes():
+    lines = training_block(replace(COLLECTING, phase=2, collected=1180, training=TRAINING))
+    for line in (
+        "  Current Phase: Phase 2: HRM Training (Imitation Learning)",
+        "  Progress: 100.0%",
+        "  Training: 1 (running), on 1100 examples",
+        "  Epoch: 7/20",
+        "  Loss: 0.9512",
+        "  Held-out accuracy: 80.91%",
+        "  Checkpoints: epoch-005",
+        "  Verdict: none yet",
+        "  Next milestone: the gate, after the last epoch",
+    ):
+        assert line in lines
+
+
+def test_a_training_that_nobody_carries_out_is_called_interrupted():
+    lines = training_block(replace(COLLECTING, phase=2, training=replace(TRAINING, active=False, loss=None)))
+    assert "  Training: 1 (interrupted: the next start goes on with it), on 1100 examples" in lines
+    assert "  Loss: unknown" in lines
+
+
+def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_where_that_is_off():
+    ended = replace(TRAINING, status="switched", active=False, epoch=20, verdict="good\x1b[31m enough")
+    switched = replace(
+        COLLECTING, phase=4, using_hrm=True, serving="hrm@1", training=ended, hrm_decisions=12, mean_reward=0.421,
+        hrm_actions={"idle": 12},
+    )  # fmt: skip
+    lines = training_block(switched)
+    for line in (
+        "  Using HRM: Yes (hrm@1)",
+        "  Verdict: good[31m enough",
+        "  Decisions by the HRM: 12",
+        "  RL updates: 0",
+        "  Mean reward: +0.42",
+        "  Next milestone: none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)",
+    ):
+        assert line in lines
+
+
+def make_progress(**fields):
+    earning = {
+        "improved": 1.2, "anchor": 0.9, "improved_decisions": 200, "anchor_decisions": 200, "difference": [0.1, 0.5]
+    }  # fmt: skip
+    last = {"mean_reward": 1.3, "entropy": 0.4, "kl": 0.01, "loss": None, "fault": ""}
+    given: dict[str, Any] = {"anchor": "hrm@1", "active": True, "earning": earning, "last": last}
+    return ImprovementProgress(**(given | {"baseline_decisions": 200, "pause": 0} | fields))
+
+
+def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_with():
+    switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@9", rl_updates=8, improvement=make_progress())
+    lines = training_block(switched)
+    for line in (
+        "  Current Phase: Phase 4: RL Fine-tuning",
+        "  RL updates: 8",
+        "  Mean reward of the last 200 improved decisions: +1.20",
+        "    of hrm@1, that it began with: +0.90 (200), difference +0.10 to +0.50 at 95%",
+        "  Last update: mean reward 1.3000, entropy 0.4000, KL 0.0100",
+        "  Next milestone: the next update",
+    ):
+        assert line in lines
+
+
+def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
+    few = {"improved": None, "anchor": 0.9, "improved_decisions": 0, "anchor_decisions": 30, "difference": None}
+    before = make_progress(earning=few, last={})
+    switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@1", improvement=before)
+    said = "  Next milestone: 170 rewards of hrm@1 until the first update: they say what must be beaten"
+    assert said in training_block(switched)
+    paused = replace(switched, improvement=make_progress(pause=40, last={"fault": "its loss is nan", "kl": 0.0}))
+    assert "  Next milestone: 40 decisions until it learns on, after a roll-back" in training_block(paused)
+    assert "    undone: its loss is nan" in training_block(paused)
+
+
+def test_an_agent_that_does_not_run_is_said():
+    assert describe_agent(COLLECTING) == "running (process 7): deciding"
+    assert describe_agent(replace(COLLECTING, running=False)) == "not running"
+
+
+def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
+    assert describe_collected(COLLECTING) == "347/1100"
+    assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
+    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172 (170 needed)"
+    lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
+    assert "  Training examples collected: 172 (170 needed)" in lines
+
+
+def test_rewards_are_explained_only_where_most_searches_find_nothing_new():
+    assert explain_rewards(COLLECTING) == ""
+    assert explain_rewards(replace(COLLECTING, searches=19, vain_searches=19)) == ""
+    assert explain_rewards(replace(COLLECTING, searches=60, vain_searches=30)) == ""
+    emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, phase=4)
+    assert explain_rewards(emptied).startswith("31 of the last 60 searches found nothing new")
+    assert FALLING_REWARDS in explain_rewards(emptied)
+    for standing in (emptied, replace(emptied, using_hrm=False, phase=1)):
+        assert training_block(standing).count(f"    {explain_rewards(emptied)}") == 1

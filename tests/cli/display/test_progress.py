@@ -1,0 +1,102 @@
+"""What takes its time says how far it is: a bar in a terminal, which leaves nothing behind, and lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from aegis.cli.display import output
+from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
+
+
+class Written:
+    """Takes lines, and lets a test wait for them."""
+
+    def __init__(self):
+        self.lines = []
+        self._more = threading.Condition()
+
+    def __call__(self, line):
+        with self._more:
+            self.lines.append(line)
+            self._more.notify_all()
+
+    def wait_for(self, count):
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.lines) >= count, timeout=60)
+
+
+def test_what_lasts_is_told_again_and_again_with_how_far_it_is():
+    written = Written()
+    with ProgressLines(written, pauses=(0.01,)) as tell:
+        tell("Loading a teacher", 0, 0)
+        written.wait_for(2)
+        tell("Loading a teacher", 12, 236)
+        written.wait_for(len(written.lines) + 2)
+    assert written.lines[0].startswith("Loading a teacher (")
+    assert written.lines[-1].startswith("Loading a teacher, 12 of 236 (")
+    told = len(written.lines)
+    tell("More", 0, 0)
+    assert len(written.lines) == told
+
+
+def test_what_is_over_at_once_is_not_told_of():
+    written = Written()
+    with ProgressLines(written, pauses=(60,)) as tell:
+        for step in range(3):
+            tell(f"Step {step}", 0, 0)
+        tell("", 0, 0)
+    assert written.lines == []
+
+
+def test_nothing_is_told_between_two_things():
+    written = Written()
+    with ProgressLines(written, pauses=(0.01,)) as tell:
+        tell("One", 0, 0)
+        written.wait_for(1)
+        tell("", 0, 0)
+        told = len(written.lines)
+        tell("Two", 0, 0)
+        written.wait_for(told + 1)
+    assert {line.split(" (")[0] for line in written.lines} == {"One", "Two"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_a_bar_and_anything_else_gets_lines(terminal, monkeypatch, capsys):
+    file = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=file, force_terminal=terminal, width=100))
+    monkeypatch.setenv("TERM", "xterm")
+    with waiting() as tell:
+        assert isinstance(tell, ProgressLines) is not terminal
+        tell("Loading [bold] teacher", 3, 7)
+    assert ("Loading [bold] teacher, 3 of 7" in file.getvalue()) is terminal
+    if terminal:
+        assert file.getvalue().endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K", "\r"))  # nothing stays behind
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_may_show_inside_another_one(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=file, force_terminal=True, width=100))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar() as bar:
+        bar.add_task("Deciding", total=3)
+        with waiting() as tell:
+            tell("Loading a teacher", 0, 0)
+    assert "Deciding" in file.getvalue()
+    assert "Loading a teacher" in file.getvalue()
+
+
+def test_what_a_machine_reads_is_not_mixed_with_it(monkeypatch, capsys):
+    written = Written()
+    monkeypatch.setattr(ProgressLines.__init__, "__defaults__", ((0.01,),))
+    monkeypatch.setattr("builtins.print", lambda *parts, **where: written((where["file"], *parts)))
+    with waiting(on_stderr=True) as tell:
+        tell("Reading", 0, 0)
+        written.wait_for(1)
+    assert written.lines[0][0] is sys.stderr
+    assert capsys.readouterr().out == ""
