@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
+from aegis.cli.prompt.thinking import DecisionPreview
 from aegis.cli.session import Session, SessionOptions
-from aegis.cli.thinking import DecisionPreview
 from aegis.config import RunConfig, WatchConfig
 from aegis.errors import CheckpointError, ConfigError, TeacherError
 from aegis.lifecycle import open_store
