@@ -90,7 +90,7 @@ def search_index() -> None:
     That one takes a minute to make; this one stands in for it in this process and in those that tests start.
     """
     from aegis.agent.search import Corpus
-    from aegis.agent.search.index import build_index
+    from aegis.agent.search.documents.index import build_index
     from aegis.agent.search.offline import default_index_path
 
     def make(folder: Path) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from aegis.agent.curiosity import Curiosity, Question
-from aegis.agent.goals import Goal
 from aegis.agent.inbox import Inbox, InboxQuestion
-from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
+from aegis.agent.memory.curiosity import Curiosity, Question
+from aegis.agent.memory.goals import Goal
+from aegis.agent.memory.knowledge import KnowledgeBase, KnowledgeItem
 from aegis.agent.proposals import ApprovalQueue, Proposal, Record, Refusal
 from aegis.agent.rewards import RewardTable, total
 from aegis.agent.search import SearchHit, SearchProvider

@@ -9,9 +9,8 @@ from typing import Protocol
 
 from aegis.errors import ActionError
 from aegis.rendering import clean_text
-from aegis.store import Database
+from aegis.store import Database, StateKey, WorkspaceState
 
-_SEEN_KEY = "person_seen_at"
 MAX_ANSWER_CHARACTERS = 2000
 WINDOW = 50
 """The same question within the workspace's last so many is not asked again."""
@@ -101,16 +100,12 @@ class Inbox:
 
     def note_person(self, now: datetime) -> None:
         """Remember that a person was here."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (_SEEN_KEY, now.isoformat()),
-            )
+        WorkspaceState(self._database).keep_text(StateKey.PERSON_SEEN_AT, now.isoformat())
 
     def person_seen_at(self) -> datetime | None:
         """Return when a person last used the inbox, or None."""
-        rows = self._database.query("SELECT value FROM meta WHERE key = ?", (_SEEN_KEY,))
-        return datetime.fromisoformat(rows[0]["value"]) if rows else None
+        text = WorkspaceState(self._database).text(StateKey.PERSON_SEEN_AT)
+        return datetime.fromisoformat(text) if text else None
 
     def _select(self, where: str) -> list[InboxQuestion]:
         rows = self._database.query(

@@ -21,12 +21,12 @@ from aegis.agent.actions import (
     ActionExecutor,
     Plan,
 )
-from aegis.agent.curiosity import Curiosity
-from aegis.agent.goals import Goal, GoalBook
 from aegis.agent.inbox import Inbox, Presence, SeenPresence
-from aegis.agent.knowledge import KnowledgeBase
+from aegis.agent.memory.curiosity import Curiosity
+from aegis.agent.memory.goals import Goal, GoalBook
+from aegis.agent.memory.knowledge import KnowledgeBase
+from aegis.agent.memory.queries import QueryLog, choose_query
 from aegis.agent.proposals import ApprovalQueue, Proposal, Refusal, candidates
-from aegis.agent.queries import QueryLog, choose_query
 from aegis.agent.review import TrainingReview, review_search
 from aegis.agent.rewards import RewardTable, make_table
 from aegis.agent.search import SearchChain, SearchProvider

@@ -9,7 +9,7 @@ from aegis.cli import interrupt
 
 _COMMANDS = {
     "start": "aegis.cli.commands.start",
-    "prompt": "aegis.cli.prompt.repl",
+    "prompt": "aegis.cli.commands.prompt",
     "train": "aegis.cli.commands.train",
     "check": "aegis.cli.commands.data",
 }

@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from aegis.cli.commands.start import set_deciding_threads
 from aegis.cli.display.output import WHOLE_CHARACTERS, say, say_stopped
 from aegis.cli.display.progress import ProgressLines
 from aegis.cli.interrupt import INTERRUPTED
-from aegis.cli.session import Session
+from aegis.cli.session import Session, set_deciding_threads
 from aegis.lifecycle import RunEvent
 from aegis.rendering import clean_text
 from aegis.types import utc_now

@@ -13,18 +13,17 @@ import typer
 
 from aegis import __version__
 from aegis.cli.commands.agent import collect, run, status
-from aegis.cli.commands.audit import audit_data
 from aegis.cli.commands.bench import bench
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
-from aegis.cli.commands.data import check, export, import_
+from aegis.cli.commands.data import audit_data, check, export, import_
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
 from aegis.cli.commands.models import models, promote, rollback
+from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.start import improve_next, start, train_next
 from aegis.cli.commands.train import train
-from aegis.cli.prompt.repl import prompt
 
 app = typer.Typer(
     name="aegis",

@@ -312,3 +312,9 @@ def read_model_config(path: Path | None) -> HRMConfig:
         return HRMConfig(**fields)
     except TypeError as error:
         raise ConfigError(f"--model {path}: {error}") from error
+
+
+def set_deciding_threads() -> None:
+    """Decide on one thread that waits without spinning, unless the environment says otherwise; before torch loads."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

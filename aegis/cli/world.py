@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aegis.cli.display.progress import waiting
 from aegis.config import EndpointConfig
@@ -17,45 +16,6 @@ if TYPE_CHECKING:
     from aegis.agent.search import Corpus, SearchChain
     from aegis.store import DecisionStore, TeacherClaim
     from aegis.types import Policy, Progress, Teacher
-
-SearchOption = Annotated[
-    str,
-    typer.Option(
-        "--search",
-        envvar="AEGIS_SEARCH",
-        help="Where to search, in order, the next where one fails or finds nothing: offline, arxiv, wikipedia (or"
-        " wikipedia:de), ddgs, searxng:URL; with commas between.",
-    ),
-]
-ActionTimeoutOption = Annotated[
-    float, typer.Option("--action-timeout", help="Seconds after which an action that hangs has failed.")
-]
-BaseUrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--base-url",
-        help="Address of the endpoint of --teacher openai:MODEL, e.g. http://localhost:8000/v1; else AEGIS_BASE_URL,"
-        " OPENAI_BASE_URL, the workspace's own, or OpenAI's. The key is read from OPENAI_API_KEY.",
-    ),
-]
-RateOption = Annotated[
-    float | None,
-    typer.Option(
-        "--requests-per-minute", envvar="AEGIS_REQUESTS_PER_MINUTE", help="Pace of the endpoint's requests at most."
-    ),
-]
-TokensOption = Annotated[
-    int | None,
-    typer.Option("--max-tokens", envvar="AEGIS_MAX_TOKENS", help="Budget of the endpoint's tokens in this workspace."),
-]
-CostOption = Annotated[
-    float | None,
-    typer.Option("--max-cost", envvar="AEGIS_MAX_COST", help="Budget of the endpoint's cost; needs --prices."),
-]
-PricesOption = Annotated[
-    str,
-    typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +123,12 @@ def closing_policy(policy: Policy) -> Iterator[None]:
         close = getattr(policy, "close", None)
         if close is not None:
             close()
+
+
+def read_reward_changes(path: Path | None) -> dict[str, float]:
+    """Return what a `--rewards` file sets; nothing without one."""
+    if path is None:
+        return {}
+    from aegis.agent.rewards import read_rewards
+
+    return read_rewards(path)

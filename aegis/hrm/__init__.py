@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from aegis.hrm.base import base_of
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
-    from aegis.hrm.delta import load_version, read_version, write_delta
+    from aegis.hrm.delta import read_version
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
     from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
     from aegis.hrm.onnx.policy import OnnxPolicy
-    from aegis.hrm.policy import HRMPolicy
+    from aegis.hrm.policy import HRMPolicy, load_version, write_delta
     from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
 
 _MODULES = {
@@ -28,12 +28,12 @@ _MODULES = {
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
     "base": ("base_of",),
-    "delta": ("load_version", "read_version", "write_delta"),
+    "delta": ("read_version",),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "onnx.export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
     "onnx.policy": ("OnnxPolicy",),
-    "policy": ("HRMPolicy",),
+    "policy": ("HRMPolicy", "load_version", "write_delta"),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }
 

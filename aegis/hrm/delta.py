@@ -7,47 +7,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from aegis.errors import CheckpointError
-from aegis.hrm.base import BASE_FILE, base_of
-from aegis.hrm.checkpoint import CONFIG_FILE, read_document, read_model, read_tensors, write_folder
+from aegis.hrm.base import base_of
+from aegis.hrm.checkpoint import read_model, read_tensors
 from aegis.hrm.model import HRM
-from aegis.hrm.policy import POLICY_FILE, HRMPolicy
 
 DELTA_FILE = "delta.safetensors"
 TABLES = ("token_embedding.weight", "output.weight")
 _ROWS, _VALUES = ".rows", ".values"
-
-
-def write_delta(
-    policy: HRMPolicy,
-    base: HRM,
-    base_name: str,
-    name: str,
-    folder: Path,
-    extra: Mapping[str, Mapping[str, Tensor]] | None = None,
-) -> None:
-    """Write a version as a whole or not at all; extra: further files of tensors beside it, by name."""
-    policy_document = {
-        "name": name,
-        "max_tokens": policy.codec.max_tokens,
-        "actions": [asdict(spec) for spec in policy.actions],
-    }
-    write_folder(
-        folder,
-        tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},
-        documents={
-            CONFIG_FILE: asdict(policy.model.config),
-            POLICY_FILE: policy_document,
-            BASE_FILE: {"base": base_name},
-        },
-    )
 
 
 @torch.no_grad()
@@ -90,9 +62,3 @@ def read_version(folder: Path, base: HRM | None = None) -> HRM:
     if name is None:
         return read_model(folder)
     return apply_delta(base or read_model(folder.parent / name), read_tensors(folder / DELTA_FILE))
-
-
-def load_version(folder: Path, base: HRMPolicy | None = None, device: str | torch.device = "cpu") -> HRMPolicy:
-    """Read a version as a policy, as `HRMPolicy.load` does; base: as in `read_version`."""
-    document: dict[str, Any] = read_document(folder / POLICY_FILE)
-    return HRMPolicy.from_document(read_version(folder, base.model if base else None), document, folder, device)

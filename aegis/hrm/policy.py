@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aegis.errors import CheckpointError, ConfigError
+from aegis.hrm.base import BASE_FILE
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
 from aegis.hrm.codec import StateCodec, encode_actions, pad
+from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
 from aegis.hrm.model import HRM, output_tokens
 from aegis.types import ActionList, ActionSpec, Choice, State
 
@@ -94,16 +97,12 @@ class HRMPolicy:
 
     def save(self, folder: Path) -> None:
         """Write the policy into a folder, as a whole or not at all."""
-        document = {
-            "name": self.name,
-            "max_tokens": self.codec.max_tokens,
-            "actions": [asdict(spec) for spec in self.actions],
-        }
-        write_folder(
-            folder,
-            tensors={WEIGHTS_FILE: self.model.state_dict()},
-            documents={CONFIG_FILE: asdict(self.model.config), POLICY_FILE: document},
-        )
+        write_folder(folder, tensors={WEIGHTS_FILE: self.model.state_dict()}, documents=self.documents(self.name))
+
+    def documents(self, name: str) -> dict[str, Any]:
+        """Return the JSON documents of the policy's folder, by file name, under the name it is to have."""
+        policy = {"name": name, "max_tokens": self.codec.max_tokens, "actions": [asdict(spec) for spec in self.actions]}
+        return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
         """Take a name, as decisions will carry it, and save."""
@@ -113,8 +112,6 @@ class HRMPolicy:
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
         """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or out of form."""
-        from aegis.hrm.delta import read_version  # which knows of policies
-
         document = read_document(folder / POLICY_FILE)
         return cls.from_document(read_version(folder), document, folder, device)
 
@@ -129,3 +126,25 @@ class HRMPolicy:
             return cls(model, codec, ActionList(specs), name, device)
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error
+
+
+def write_delta(
+    policy: HRMPolicy,
+    base: HRM,
+    base_name: str,
+    name: str,
+    folder: Path,
+    extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Write a version as a whole or not at all; extra: further files of tensors beside it, by name."""
+    write_folder(
+        folder,
+        tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},
+        documents={**policy.documents(name), BASE_FILE: {"base": base_name}},
+    )
+
+
+def load_version(folder: Path, base: HRMPolicy | None = None, device: str | torch.device = "cpu") -> HRMPolicy:
+    """Read a version as a policy, as `HRMPolicy.load` does; base: as in `read_version`."""
+    document: dict[str, Any] = read_document(folder / POLICY_FILE)
+    return HRMPolicy.from_document(read_version(folder, base.model if base else None), document, folder, device)

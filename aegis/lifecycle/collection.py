@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import random
 from collections.abc import Callable, Iterator
@@ -23,11 +22,9 @@ from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
-from aegis.store import Database, DecisionStore
+from aegis.store import Database, DecisionStore, StateKey
 from aegis.types import Policy, new_id, utc_now
 from aegis.workspace import Workspace
-
-_COLLECTION_PREFIX = "collection:"
 
 
 @contextmanager
@@ -110,7 +107,7 @@ def note_collection(
     if config.rewards:
         settings["rewards"] = dict(config.rewards)
     document = settings | {"aegis": __version__, "python": platform.python_version(), "at": utc_now().isoformat()}
-    store.set_meta(f"{_COLLECTION_PREFIX}{new_id()}", json.dumps(document))
+    store.state.keep(StateKey.COLLECTION, document, new_id())
 
 
 def describe_collection(store: DecisionStore) -> dict[str, Any]:
@@ -118,8 +115,7 @@ def describe_collection(store: DecisionStore) -> dict[str, Any]:
     from aegis.teachers.prompt import QUESTION, render_instructions
 
     teacher = store.teacher()
-    rows = store.database.query("SELECT value FROM meta WHERE key LIKE ?", (f"{_COLLECTION_PREFIX}%",))
-    runs = sorted((json.loads(row["value"]) for row in rows), key=lambda run: str(run["at"]))
+    runs = sorted(store.state.records(StateKey.COLLECTION), key=lambda run: str(run["at"]))
     counts = store.action_counts(teacher.name if teacher else None)
     return {
         "teacher": asdict(teacher) if teacher else None,

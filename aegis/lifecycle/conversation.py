@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aegis.agent.curiosity import Curiosity
-from aegis.agent.goals import GoalView, read_goals
-from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem, KnownItem
+from aegis.agent.memory.curiosity import Curiosity
+from aegis.agent.memory.goals import GoalView, read_goals
+from aegis.agent.memory.knowledge import KnowledgeBase, KnowledgeItem, KnownItem
 from aegis.errors import ActionError
 from aegis.rendering import clean_text
 from aegis.store import Database

@@ -6,7 +6,6 @@ It keeps nothing that the workspace does not have: whoever starts next goes on f
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import threading
@@ -43,13 +42,12 @@ from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.serving.drift import DriftWatch
 from aegis.lifecycle.serving.monitor import ServingWatch
 from aegis.lifecycle.serving.rollout import Rollout
-from aegis.lifecycle.standing import AGENT_KEY
 from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
 from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
 
@@ -392,7 +390,7 @@ class Runner:
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
         """Keep in the workspace what this agent does, for those who look at it from outside."""
         fields = {"pid": os.getpid(), "collect": self.config.collect, "doing": doing, "at": utc_now().isoformat()}
-        store.set_meta(AGENT_KEY, json.dumps(fields))
+        store.state.keep(StateKey.AGENT, fields)
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         self._notify(RunEvent(kind, message, fields or {}))

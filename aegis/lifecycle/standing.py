@@ -6,7 +6,6 @@ after a kill at any moment.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from aegis.promotion import ModelRegistry
 from aegis.store import (
     DecisionStore,
     ImprovementLog,
+    StateKey,
     Tally,
     TrainingLog,
     TrainingRecord,
@@ -41,7 +41,6 @@ from aegis.store import (
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
-AGENT_KEY = "agent"
 """Meta key of what the agent that runs by itself says of itself: `pid`, `since`, `collect`, `doing`."""
 
 
@@ -245,12 +244,10 @@ def describe_rare_actions(rare: Mapping[str, int]) -> str:
 
 def read_agent(store: DecisionStore) -> dict[str, Any]:
     """Return what the agent that runs, or ran, by itself last said of itself."""
-    text = store.get_meta(AGENT_KEY)
     try:
-        fields = json.loads(text) if text else {}
+        return store.state.record(StateKey.AGENT) or {}
     except ValueError:
         return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis.errors import StoreError
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
@@ -28,8 +28,6 @@ ROLLOUT = "rollout"
 SHADOW, CANARY = "shadow", "canary"
 IMPROVEMENT = "improvement"
 """Who lets serve what phase 4 has improved, and rolls back what earns less than its base."""
-_SERVING_KEY = "serving"
-_CANDIDATE_KEY = "candidate"
 _SERVED = ("promoted", "rolled_back")
 _BEGUN = {SHADOW: "shadowed", CANARY: "canary"}
 """Event by stage"""
@@ -109,11 +107,10 @@ class ModelRegistry:
 
     def serving(self) -> Serving | None:
         """Return the policy that serves, or None while the teacher does."""
-        text = self._store.get_meta(_SERVING_KEY)
-        if not text:
-            return None
         try:
-            fields = json.loads(text)
+            fields = self._store.state.record(StateKey.SERVING)
+            if fields is None:
+                return None
             return Serving(fields["name"], self._workspace.models / fields["name"], fields["promoted_at"])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self._workspace.database}: what serves is recorded out of form ({error})") from error
@@ -149,7 +146,7 @@ class ModelRegistry:
     def advance(self, name: str) -> None:
         """Let a version serve in place of the one that it was improved from: no event of its own, there are many."""
         with self._store.database.transaction():
-            self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": utc_now().isoformat()}))
+            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": utc_now().isoformat()})
 
     def base_of(self, name: str) -> str | None:
         """Return the version that this one was improved from, also where its folder is gone; None: it stands alone."""
@@ -194,17 +191,16 @@ class ModelRegistry:
         """Let a version that was kept begin a stage, in place of whichever candidate there was."""
         with self._store.database.transaction():
             began = self._store.newest()
-            self._store.set_meta(_CANDIDATE_KEY, json.dumps({"name": name, "stage": stage, "began": began}))
+            self._store.state.keep(StateKey.CANDIDATE, {"name": name, "stage": stage, "began": began})
             self._record(_BEGUN[stage], name, None, who, reason, evidence)
         return Candidate(name, self._workspace.models / name, stage, began)
 
     def candidate(self) -> Candidate | None:
         """Return the version that proves itself now, or None."""
-        text = self._store.get_meta(_CANDIDATE_KEY)
-        if not text:
-            return None
         try:
-            fields = json.loads(text)
+            fields = self._store.state.record(StateKey.CANDIDATE)
+            if fields is None:
+                return None
             return Candidate(
                 fields["name"], self._workspace.models / fields["name"], fields["stage"], int(fields["began"])
             )
@@ -217,7 +213,7 @@ class ModelRegistry:
             candidate = self.candidate()
             if candidate is None:
                 raise StoreError(f"{self._workspace.folder}: no candidate to refuse")
-            self._store.set_meta(_CANDIDATE_KEY, "")
+            self._store.state.clear(StateKey.CANDIDATE)
             self._record("refused", candidate.name, None, who, reason, evidence)
 
     def roll_back(
@@ -318,9 +314,12 @@ class ModelRegistry:
 
     def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:
         previous, now = self.serving(), utc_now().isoformat()
-        self._store.set_meta(_SERVING_KEY, json.dumps({"name": name, "promoted_at": now}) if name else "")
+        if name:
+            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": now})
+        else:
+            self._store.state.clear(StateKey.SERVING)
         if kind == "promoted":
-            self._store.set_meta(_CANDIDATE_KEY, "")  # whoever was on the way: another one serves now, or it does
+            self._store.state.clear(StateKey.CANDIDATE)  # whoever was on the way: another one serves now, or it does
         self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
         return now
 

@@ -4,6 +4,7 @@ Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
 LabelBook           what the teacher answered to decisions that others had made
 RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
+WorkspaceState      what a workspace keeps beside its tables, under the keys of `StateKey`
 UsageLedger         counts the tokens that an endpoint was paid for
 read_tallies …      sums by policy and action, without reading every decision
 ImprovementLog      the updates of phase 4, and the decisions that they learn from
@@ -27,9 +28,9 @@ from aegis.store.exchange import (
 from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
 from aegis.store.label import LabelBook
 from aegis.store.recorded import RecordedDecisions
+from aegis.store.state import StateKey, UsageLedger, WorkspaceState
 from aegis.store.tally import RecentSearches, Tally, count_recent_searches, read_tallies
 from aegis.store.training_log import TrainingLog, TrainingRecord
-from aegis.store.usage import UsageLedger
 
 __all__ = [
     "Database",
@@ -44,11 +45,13 @@ __all__ = [
     "RecordedDecisions",
     "RejectedRecord",
     "Rewarded",
+    "StateKey",
     "Tally",
     "TeacherClaim",
     "TrainingLog",
     "TrainingRecord",
     "UsageLedger",
+    "WorkspaceState",
     "count_recent_searches",
     "export_examples",
     "import_examples",

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
 from aegis.store.database import Database
+from aegis.store.state import StateKey, WorkspaceState
 from aegis.types import Action, Decision, Outcome
 
 _PAGE_ROWS = 500
-_TEACHER_KEY = "teacher"
 _LARGEST_INTEGER = 2**63 - 1
 
 _INSERT_DECISION = """
@@ -66,6 +66,7 @@ class DecisionStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.state = WorkspaceState(database)
 
     def append(self, decision: Decision) -> None:
         """Append a decision; it is on the disk when this returns (or, within a transaction, when that one ends).
@@ -192,7 +193,7 @@ class DecisionStore:
             claim = self.teacher()
             if claim is None:
                 claim = TeacherClaim(name, parameters, source)
-                self.set_meta(_TEACHER_KEY, _to_json(asdict(claim), "the teacher"))
+                self.state.keep(StateKey.TEACHER, asdict(claim))
         if claim.name != name:
             raise TeacherMismatchError(
                 f"{self.database.path}: this workspace belongs to the teacher {claim.name!r}, not to {name!r}:"
@@ -202,19 +203,8 @@ class DecisionStore:
 
     def teacher(self) -> TeacherClaim | None:
         """Return the teacher that the workspace belongs to; None before the first claim."""
-        value = self.get_meta(_TEACHER_KEY)
-        return None if value is None else TeacherClaim(**json.loads(value))
-
-    def get_meta(self, key: str) -> str | None:
-        """Return the text kept under a key, or None."""
-        rows = self.database.query("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(rows[0]["value"]) if rows else None
-
-    def set_meta(self, key: str, value: str) -> None:
-        """Keep a text under a key, in place of the one before."""
-        sql = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-        with self.database.transaction() as connection:
-            connection.execute(sql, (_to_text(key, "a meta key"), _to_text(value, f"meta {key!r}")))
+        fields = self.state.record(StateKey.TEACHER)
+        return None if fields is None else TeacherClaim(**fields)
 
     def _refused(self, row: tuple[Any, ...], error: sqlite3.IntegrityError) -> StoreError:
         decision_id, episode, step = row[:3]

@@ -13,9 +13,8 @@ from typing import overload
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore
 from aegis.store.label import LabelBook
+from aegis.store.state import StateKey
 from aegis.types import Decision, new_id
-
-_IDENTITY_KEY = "identity"
 
 
 class RecordedDecisions(Sequence[Decision]):
@@ -39,10 +38,10 @@ class RecordedDecisions(Sequence[Decision]):
             self._count = self._own + self.labelled
             newest = database.query("SELECT id FROM decisions WHERE seq = ?", (self._last,))
             self._newest = str(newest[0]["id"]) if newest else ""
-            known = store.get_meta(_IDENTITY_KEY)
+            known = store.state.text(StateKey.IDENTITY)
             self._identity = known or new_id()
             if known is None:
-                store.set_meta(_IDENTITY_KEY, self._identity)
+                store.state.keep_text(StateKey.IDENTITY, self._identity)
 
     @property
     def key(self) -> str:

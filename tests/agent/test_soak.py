@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from aegis.agent import Agent, DrawnPresence
-from aegis.agent.goals import WINDOW as GOAL_WINDOW
-from aegis.agent.queries import WINDOW, query_key
+from aegis.agent.memory.goals import WINDOW as GOAL_WINDOW
+from aegis.agent.memory.queries import WINDOW, query_key
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.store import Database, DecisionStore

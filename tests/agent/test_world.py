@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis.agent import Agent, DrawnPresence, Inbox
-from aegis.agent.goals import GoalBook
-from aegis.agent.queries import WINDOW, query_key
+from aegis.agent.memory.goals import GoalBook
+from aegis.agent.memory.queries import WINDOW, query_key
 from aegis.agent.search import SearchChain, SearchHit
 from aegis.config import AgentConfig
 from aegis.errors import SearchError, StoreError

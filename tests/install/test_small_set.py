@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aegis.cli.main import app
-from aegis.store import Database, DecisionStore
+from aegis.store import Database, DecisionStore, StateKey
 
 LAUNCHER = Path(__file__).parent / "small_set.py"
 TRAIN = "pip install 'aegis-hrm[train]'"
@@ -137,7 +137,7 @@ def test_the_hrm_decides_is_watched_and_is_recorded(results, served):
         store = DecisionStore(database)
         by = [decision.policy for decision in store.decisions()]
         assert by.count("hrm@1") >= 4
-        assert json.loads(store.get_meta("watch:hrm@1") or "{}")["audits"] >= 1
+        assert (store.state.record(StateKey.MONITOR, "hrm@1") or {"audits": 0})["audits"] >= 1
 
 
 def test_the_file_that_states_unlike_the_trained_ones_are_known_by_is_read(served):

@@ -11,9 +11,9 @@ import pytest
 from aegis.errors import StoreError
 from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.standing import AGENT_KEY, next_training_at
+from aegis.lifecycle.standing import next_training_at
 from aegis.promotion import ModelRegistry
-from aegis.store import TrainingLog
+from aegis.store import StateKey, TrainingLog
 from aegis.types import Outcome
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace
 def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
     fill(10)
     with open_store(workspace) as store:
-        store.set_meta(AGENT_KEY, json.dumps({"pid": 7, "collect": 200, "doing": "deciding"}))
+        store.state.keep(StateKey.AGENT, {"pid": 7, "collect": 200, "doing": "deciding"})
     standing = read_standing(workspace)
     assert (standing.running, standing.process, standing.doing, standing.target) == (False, None, "", 200)
     with hold(workspace.agent_lock, "an agent"):

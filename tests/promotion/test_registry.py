@@ -6,7 +6,7 @@ import pytest
 
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry
-from aegis.store import Database, DecisionStore
+from aegis.store import Database, DecisionStore, StateKey
 from aegis.workspace import Workspace
 
 
@@ -75,7 +75,7 @@ def test_numbers_go_on_beyond_nine(store, workspace):
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"name": "hrm@1"}', "null"])
 def test_what_serves_recorded_out_of_form_is_said(store, workspace, text):
-    store.set_meta("serving", text)
+    store.state.keep_text(StateKey.SERVING, text)
     with pytest.raises(StoreError, match="what serves is recorded out of form"):
         ModelRegistry(store, workspace).serving()
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import signal
 import sqlite3
 import sys
@@ -223,13 +222,6 @@ def test_a_workspace_belongs_to_the_first_teacher_that_claims_it(store, path):
         with pytest.raises(TeacherMismatchError, match=r"'gpt2', not to 'gemma-3-270m': use another --workspace"):
             again.claim_teacher("gemma-3-270m", 268_098_176, "gemma")
     assert store.teacher() == claim
-
-
-def test_meta_keeps_the_newest_text(store):
-    assert store.get_meta("phase") is None
-    store.set_meta("phase", "1")
-    store.set_meta("phase", json.dumps({"phase": 2}))
-    assert store.get_meta("phase") == '{"phase": 2}'
 
 
 def test_episodes_that_another_policy_shared_are_told_from_those_that_one_made_alone(store, make_decision):

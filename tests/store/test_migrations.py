@@ -12,6 +12,11 @@ OLD_OUTCOME = "INSERT INTO outcomes (decision_id, status, gained, reward, record
 NOW = "2026-01-31T12:00:00+00:00"
 
 
+def test_migrations_are_files_numbered_without_a_gap():
+    numbers = [int(file.name.split("_")[0]) for file in migrations._FILES]
+    assert numbers == list(range(1, len(migrations.MIGRATIONS) + 1))
+
+
 def test_a_newer_schema_is_refused_and_left_as_it_is(path):
     Database(path).close()
     with sqlite3.connect(path) as connection:

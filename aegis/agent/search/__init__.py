@@ -9,7 +9,7 @@ from pathlib import Path
 from aegis.agent.search.arxiv import ArxivSearch
 from aegis.agent.search.cache import MAX_AGE_SECONDS, SearchCache
 from aegis.agent.search.chain import ProviderReport, SearchChain
-from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus
+from aegis.agent.search.documents.corpus import PYTHON_CORPUS, Corpus
 from aegis.agent.search.engines import EngineSearch
 from aegis.agent.search.offline import OfflineSearch
 from aegis.agent.search.provider import SearchHit, SearchProvider

@@ -18,8 +18,8 @@ from typing import TypeVar
 
 import platformdirs
 
-from aegis.agent.search.corpus import PYTHON_CORPUS, Corpus
-from aegis.agent.search.index import TITLE_WEIGHT, build_index, building_alone, open_index
+from aegis.agent.search.documents.corpus import PYTHON_CORPUS, Corpus
+from aegis.agent.search.documents.index import TITLE_WEIGHT, build_index, building_alone, open_index
 from aegis.agent.search.provider import SearchHit
 from aegis.agent.search.query import Query, parse_query
 from aegis.errors import ConfigError, SearchError

@@ -7,7 +7,6 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,17 +14,33 @@ import typer
 from aegis.cli.admission import check_agent, check_share, describe_new
 from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, say
 from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
-from aegis.cli.world import (
+from aegis.cli.options import (
     ActionTimeoutOption,
+    AnswerOption,
+    ApprovalOption,
+    AuditRateOption,
+    BackendOption,
     BaseUrlOption,
     CostOption,
-    EndpointOptions,
+    DecisionsOption,
+    DeviceOption,
+    DriftOption,
+    JsonOption,
+    PresenceOption,
     PricesOption,
     RateOption,
+    RewardsOption,
     SearchOption,
+    SeedOption,
+    TeacherOption,
     TokensOption,
+    WorkspaceOption,
+)
+from aegis.cli.world import (
+    EndpointOptions,
     closing_policy,
     load_teacher,
+    read_reward_changes,
     ready_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
@@ -41,76 +56,6 @@ if TYPE_CHECKING:
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
 _BAR_CHARACTERS = 90
-
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
-DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
-BackendOption = Annotated[
-    str,
-    typer.Option(
-        "--backend",
-        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
-        " onnx-int8 or openvino.",
-    ),
-]
-TeacherOption = Annotated[
-    str,
-    typer.Option(
-        "--teacher",
-        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, openai:MODEL (see --base-url), scripted"
-        " (a rule, no model),"
-        " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
-    ),
-]
-AnswerOption = Annotated[
-    float, typer.Option("--answer-timeout", help="Seconds until a question in the inbox counts as unanswered.")
-]
-ApprovalOption = Annotated[
-    float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
-]
-RewardsOption = Annotated[
-    Path | None,
-    typer.Option("--rewards", help="JSON file with rewards other than the default ones (fields: docs/rewards.md)."),
-]
-LivedOption = Annotated[
-    int,
-    typer.Option(
-        "--lived",
-        min=0,
-        help="Decisions made in each simulated world before, by a rule; 0: nothing is known there.",
-    ),
-]
-AuditRateOption = Annotated[
-    float,
-    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
-]
-DriftOption = Annotated[
-    float,
-    typer.Option(
-        "--drift-quantile",
-        help="States farther from the training's than this share of the held-out ones go to the teacher; 0: none does.",
-    ),
-]
-PresenceOption = Annotated[
-    bool,
-    typer.Option(
-        "--vary-presence",
-        help="Tell the policy in half of the decisions that a person is here, so that the"
-        " data shows both cases; nobody is made up who answers.",
-    ),
-]
-
-
-def read_reward_changes(path: Path | None) -> dict[str, float]:
-    """Return what a `--rewards` file sets; nothing without one."""
-    if path is None:
-        return {}
-    from aegis.agent.rewards import read_rewards
-
-    return read_rewards(path)
 
 
 def collect(
@@ -248,7 +193,7 @@ def run(
 
 def status(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
     with errors_explained():

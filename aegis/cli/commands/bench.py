@@ -14,6 +14,7 @@ from aegis.cli.commands.compare import check_plot
 from aegis.cli.display.output import check_writable, errors_explained, fail, heading, say, write_json
 from aegis.cli.display.progress import waiting
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.options import WorkspaceOption
 from aegis.config import TrainingConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -32,7 +33,7 @@ def bench(
         Path | None,
         typer.Option(help="Folder of a trained policy. Default: the workspace's serving one, else one trained here."),
     ] = None,
-    workspace: Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")] = DEFAULT_WORKSPACE,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     minutes: Annotated[
         float, typer.Option(min=0.5, help="Everything ends within so many minutes; what does not fit is left out.")
     ] = 3.0,

@@ -14,6 +14,7 @@ from aegis.cli.admission import check_device
 from aegis.cli.display.output import check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.cli.display.progress import waiting
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
+from aegis.cli.options import DeviceOption, LearningRateOption
 from aegis.config import TrainingConfig
 from aegis.packages import install, require
 from aegis.workspace import Workspace
@@ -41,8 +42,8 @@ def compare(
     ] = "",
     splits: Annotated[int, typer.Option(min=1, help="Splits by episode, seeds from 0.")] = 5,
     epochs: Annotated[int, typer.Option(help="Passes of the HRM over the training decisions.")] = _DEFAULTS.epochs,
-    lr: Annotated[float, typer.Option(help="AdamW's peak learning rate.")] = _DEFAULTS.learning_rate,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    lr: LearningRateOption = _DEFAULTS.learning_rate,
+    device: DeviceOption = "auto",
     report: Annotated[Path | None, typer.Option("--json", help="Write every measurement to this file.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw accuracy against decisions into this PNG or SVG file.")

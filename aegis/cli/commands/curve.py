@@ -14,6 +14,7 @@ import typer
 from aegis.cli.commands.compare import check_plot
 from aegis.cli.display.output import check_writable, errors_explained, fail, say
 from aegis.cli.display.progress import waiting
+from aegis.cli.options import JsonOption, WorkspaceOption
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def curve(
-    workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     model: Annotated[str | None, typer.Option(help="Version, e.g. hrm@2. Default: the one that serves.")] = None,
     teacher_cost: Annotated[float | None, typer.Option(min=0.0, help="Of one decision, in any currency.")] = None,
     hrm_cost: Annotated[float, typer.Option(min=0.0, help="The same, in the same currency.")] = 0.0,
@@ -35,7 +36,7 @@ def curve(
         int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
     ] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show for each bound P of `--defer-below`: what the HRM would decide, how well, and at which cost and delay."""
     with errors_explained():

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import check_device
-from aegis.cli.commands.agent import DeviceOption, LivedOption, RewardsOption, TeacherOption, read_reward_changes
 from aegis.cli.commands.compare import check_plot
 from aegis.cli.display.output import check_writable, errors_explained, fail, say, write_json
 from aegis.cli.display.progress import waiting
-from aegis.cli.world import EndpointOptions, load_teacher, ready_search
+from aegis.cli.options import DeviceOption, JsonOption, LivedOption, RewardsOption, TeacherOption, WorkspaceOption
+from aegis.cli.world import EndpointOptions, load_teacher, read_reward_changes, ready_search
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -43,11 +43,11 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: one world for each.")] = 5,
     lived: LivedOption = PHASE_1_DECISIONS,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 0,
-    workspace: Annotated[Path, typer.Option(help="Folder of the agent.")] = DEFAULT_WORKSPACE,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     teacher: TeacherOption = "auto",
     device: DeviceOption = "auto",
     rewards: RewardsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures and every episode to this file.")] = None,
     plot: Annotated[
         Path | None,

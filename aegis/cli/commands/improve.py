@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import check_device, check_improvement
-from aegis.cli.commands.agent import DeviceOption, LivedOption, WorkspaceOption
 from aegis.cli.display.output import check_writable, errors_explained, say, write_json
 from aegis.cli.display.progress import waiting
+from aegis.cli.options import DeviceOption, EveryOption, LivedOption, WorkspaceOption
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -32,10 +32,6 @@ _STAGES = {
 }
 SURE_DECISIONS = 3000
 """With so many, every recorded run has gained surely (docs/reinforcement.md)"""
-
-EveryOption = Annotated[
-    int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
-]
 
 
 def improve(

@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 
 from aegis.cli.display.output import errors_explained, say
+from aegis.cli.options import NumberArgument, WorkspaceOption
 from aegis.types import utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
-
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
-NumberArgument = Annotated[int, typer.Argument(help="Its number in `aegis inbox`.")]
 
 
 def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:

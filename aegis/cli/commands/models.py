@@ -8,12 +8,12 @@ import getpass
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say
+from aegis.cli.options import JsonOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 _REASON_CHARACTERS = 300
 TEACHER = "teacher"
 
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the record. Needed in scripts.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether this is meant.")]
-
 
 def models(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show every HRM that was kept: what it was trained on, its figures, who let it serve and why."""
     with errors_explained():

@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from aegis.cli.commands.agent import (
+from aegis.cli.display.output import errors_explained, fail
+from aegis.cli.options import (
+    ActionTimeoutOption,
     AnswerOption,
     ApprovalOption,
+    ApproveOption,
     AuditRateOption,
     BackendOption,
+    BaseUrlOption,
+    BatchOption,
+    CanaryDecisionsOption,
+    CanaryOption,
+    CollectOption,
+    CostOption,
     DeviceOption,
     DriftOption,
+    EpochsOption,
+    EveryOption,
+    IntervalOption,
+    LearningRateOption,
+    ModelOption,
     PresenceOption,
-    RewardsOption,
-    SeedOption,
-    TeacherOption,
-    WorkspaceOption,
-    read_reward_changes,
-)
-from aegis.cli.commands.improve import EveryOption
-from aegis.cli.display.output import errors_explained, fail
-from aegis.cli.world import (
-    ActionTimeoutOption,
-    BaseUrlOption,
-    CostOption,
-    EndpointOptions,
     PricesOption,
     RateOption,
+    RewardsOption,
     SearchOption,
+    SeedOption,
+    ShadowOption,
+    TeacherOption,
+    ThresholdOption,
     TokensOption,
+    WorkspaceOption,
+)
+from aegis.cli.world import (
+    EndpointOptions,
+    read_reward_changes,
 )
 from aegis.config import (
     AgentConfig,
@@ -49,51 +58,6 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 _AGENT, _RUN, _TRAINING, _ROLLOUT = AgentConfig(), RunConfig(), TrainingConfig(), RolloutConfig()
-
-IntervalOption = Annotated[
-    float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
-]
-CollectOption = Annotated[
-    int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
-]
-EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
-LearningRateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
-BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
-ThresholdOption = Annotated[
-    float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
-]
-ApproveOption = Annotated[
-    Literal["never", "ask", "bounded"],
-    typer.Option(
-        "--approve",
-        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
-        " except changes of the gate and of rewards.",
-    ),
-]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
-    ),
-]
-
-
-ShadowOption = Annotated[
-    int,
-    typer.Option(
-        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
-    ),
-]
-CanaryOption = Annotated[
-    float,
-    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
-]
-CanaryDecisionsOption = Annotated[
-    int,
-    typer.Option(
-        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
-    ),
-]
 
 
 def start(
@@ -223,9 +187,3 @@ def improve_next(
         lower_priority()
         say = partial(print, flush=True)
         carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)
-
-
-def set_deciding_threads() -> None:
-    """Decide on one thread that waits without spinning, unless the environment says otherwise; before torch loads."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

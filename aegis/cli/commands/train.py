@@ -21,6 +21,7 @@ from aegis.cli.display.output import (
     write_json,
 )
 from aegis.cli.display.progress import waiting
+from aegis.cli.options import BatchOption, DeviceOption, EpochsOption, LearningRateOption, ThresholdOption
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
 from aegis.packages import require
 from aegis.rendering import counted
@@ -53,12 +54,10 @@ def train(
         Path | None,
         typer.Option(help=f"Folder of the agent; checkpoints and the HRM go there. Default: ./{DEFAULT_WORKSPACE}"),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training decisions.")] = _DEFAULTS.epochs,
-    lr: Annotated[float, typer.Option(help="AdamW's peak learning rate.")] = _DEFAULTS.learning_rate,
-    batch_size: Annotated[int, typer.Option(help="Decisions in one optimizer step.")] = _DEFAULTS.batch_size,
-    threshold: Annotated[
-        float, typer.Option(help="Least held-out accuracy at which the HRM takes over.")
-    ] = GateConfig().threshold,
+    epochs: EpochsOption = _DEFAULTS.epochs,
+    lr: LearningRateOption = _DEFAULTS.learning_rate,
+    batch_size: BatchOption = _DEFAULTS.batch_size,
+    threshold: ThresholdOption = GateConfig().threshold,
     split: Annotated[
         str,
         typer.Option(
@@ -67,7 +66,7 @@ def train(
         ),
     ] = _DEFAULTS.split,
     seed: Annotated[int, typer.Option(help="Of the split, the first weights and the shuffling.")] = _DEFAULTS.seed,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
+    device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
     rl_decisions: Annotated[

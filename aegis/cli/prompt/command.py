@@ -29,7 +29,7 @@ from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
-    from aegis.agent.knowledge import KnownItem
+    from aegis.agent.memory.knowledge import KnownItem
     from aegis.agent.search import SearchChain
     from aegis.cli.session import Session
 

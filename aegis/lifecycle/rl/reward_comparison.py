@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from aegis.config import ReinforceConfig
 from aegis.promotion.judging.interval import difference_interval, is_bounded
-from aegis.store import DecisionStore, ImprovementLog
+from aegis.store import DecisionStore, ImprovementLog, StateKey
 
-STATE_KEY = "improvement"
 _ANCHOR_SPAN = 1200
 """Newest decisions among which the anchor's rewards count: the control makes a tenth of them"""
 
@@ -49,9 +47,9 @@ class Earning:
 
 def read_state(store: DecisionStore) -> ImprovementState | None:
     """Return where phase 4 stands, or None before it began."""
-    text = store.get_meta(STATE_KEY)
     try:
-        return ImprovementState(**json.loads(text)) if text else None
+        fields = store.state.record(StateKey.REINFORCEMENT)
+        return ImprovementState(**fields) if fields else None
     except (ValueError, TypeError):
         return None  # out of form: it begins anew
 
@@ -63,7 +61,10 @@ def is_learning(store: DecisionStore) -> bool:
 
 def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
     """Keep where phase 4 stands; None: it does not go on from here."""
-    store.set_meta(STATE_KEY, json.dumps(asdict(state)) if state else "")
+    if state is None:
+        store.state.clear(StateKey.REINFORCEMENT)
+    else:
+        store.state.keep(StateKey.REINFORCEMENT, asdict(state))
 
 
 def read_earning(store: DecisionStore, state: ImprovementState, config: ReinforceConfig | None = None) -> Earning:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from aegis.promotion import FallDetector, ModelRegistry
 from aegis.promotion.registry import WATCH
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import Choice
 from aegis.workspace import Workspace
 
@@ -21,7 +20,6 @@ ORDINARY_SHARE = 0.95
 """Of the decisions, that are on states like those in training; evidence that it is less is warned of"""
 EVIDENCE_NEEDED = 20.0
 """Its inverse bounds the probability of ever warning while the share holds"""
-_KEY_PREFIX = "drift:"
 _KEPT_EVERY = 50
 
 
@@ -62,7 +60,7 @@ class DriftWatch:
         self._seen = DriftCount(self._seen.unlike + unlike, self._seen.decisions + 1)
         self._detector.look(np.array([not unlike]))
         if unlike or self._seen.decisions % _KEPT_EVERY == 0:
-            self._store.set_meta(_KEY_PREFIX + name, json.dumps(self._seen._asdict()))
+            self._store.state.keep(StateKey.DRIFT, self._seen._asdict(), name)
         if float(self._detector.evidence[0]) >= EVIDENCE_NEEDED and name not in self._warned:
             self._warned.add(name)
             reason = f"{name} meets more and more states that it does not know: {self._seen.describe()}"
@@ -73,9 +71,8 @@ class DriftWatch:
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:
     """Return how many decisions of an HRM's time were on states unlike those in training, up to fifty ago."""
-    text = store.get_meta(_KEY_PREFIX + name)
     try:
-        fields = json.loads(text) if text else {}
+        fields = store.state.record(StateKey.DRIFT, name) or {}
         return DriftCount(int(fields.get("unlike", 0)), int(fields.get("decisions", 0)))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return DriftCount(0, 0)

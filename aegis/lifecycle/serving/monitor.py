@@ -5,7 +5,6 @@ Its state is kept in the workspace, so that it goes on after a restart and many 
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -17,11 +16,10 @@ from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
-from aegis.store import DecisionStore, LabelBook
+from aegis.store import DecisionStore, LabelBook, StateKey
 from aegis.types import ActionList, Choice, Decision, Policy, most_probable, utc_now
 from aegis.workspace import Workspace
 
-_KEY_PREFIX = "watch:"
 _RETRY_SECONDS = 300.0
 """After a failure the teacher is left in peace for as long."""
 
@@ -129,7 +127,7 @@ class ServingWatch:
             if level is WatchLevel.WARN and not watch.warned:
                 watch.warned = True
                 self._warn(name, watch)
-            self._store.set_meta(_KEY_PREFIX + name, json.dumps(watch.to_record()))
+            self._store.state.keep(StateKey.MONITOR, watch.to_record(), name)
             if level not in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER):
                 return False
             self._roll_back(name, level, watch)
@@ -146,7 +144,7 @@ class ServingWatch:
         reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_watch(watch)}"
         self._registry.roll_back(target, WATCH, reason, watch.evidence())
         # Where it serves again one day, it is watched from the start.
-        self._store.set_meta(_KEY_PREFIX + name, "")
+        self._store.state.clear(StateKey.MONITOR, name)
         self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
 
 
@@ -161,10 +159,9 @@ def read_watch(
     store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
 ) -> Watch | None:
     """Return the watch of a version as it stands, a new one before its first audit; None where it promised nothing."""
-    text = store.get_meta(_KEY_PREFIX + name)
     try:
-        if text:
-            return Watch.from_record(json.loads(text), config)
+        if fields := store.state.record(StateKey.MONITOR, name):
+            return Watch.from_record(fields, config)
     except (ValueError, KeyError, TypeError):
         pass  # out of form: it begins anew
     figures = next((version.figures for version in registry.models() if version.name == name), {})

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aegis.config import RolloutConfig, WatchConfig
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import CANARY, SHADOW, Candidate
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 
 if TYPE_CHECKING:  # what counts and weighs needs SciPy: a status without a candidate must not wait for it
     from aegis.promotion import Watch
 
-_KEY_PREFIX = "trial:"
 _NO_PROMISE = 0.5
 """What a candidate is held to whose held-out figures are not recorded"""
 
@@ -69,9 +67,8 @@ def read_trial(store: DecisionStore, registry: ModelRegistry, config: RolloutCon
     from aegis.promotion import Watch
 
     audited = WatchConfig(audit_rate=1.0)
-    text = store.get_meta(_key(candidate))
     try:
-        fields = json.loads(text) if text else {}
+        fields = store.state.record(StateKey.STAGE, _name(candidate)) or {}
         watch = Watch.from_record(fields["watch"], audited) if "watch" in fields else None
         trial = Trial(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
                       float(fields.get("share", 0.0)))  # fmt: skip
@@ -87,11 +84,11 @@ def read_trial(store: DecisionStore, registry: ModelRegistry, config: RolloutCon
 def keep_trial(store: DecisionStore, trial: Trial) -> None:
     """Keep a trial as it stands, to go on from after a restart."""
     fields = {"watch": trial.watch.to_record(), "wanted": trial.wanted, "share": trial.share}
-    store.set_meta(_key(trial.candidate), json.dumps(fields))
+    store.state.keep(StateKey.STAGE, fields, _name(trial.candidate))
 
 
-def _key(candidate: Candidate) -> str:
-    return f"{_KEY_PREFIX}{candidate.name}:{candidate.stage}:{candidate.began}"
+def _name(candidate: Candidate) -> str:
+    return f"{candidate.name}:{candidate.stage}:{candidate.began}"
 
 
 def _new_watch(registry: ModelRegistry, candidate: Candidate) -> Watch:

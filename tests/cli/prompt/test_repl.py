@@ -18,9 +18,9 @@ import pytest
 
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.agent.proposals import Proposal
+from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.start import start
 from aegis.cli.prompt.command import COMMANDS
-from aegis.cli.prompt.repl import prompt
 from aegis.lifecycle.lock import hold
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, Outcome, utc_now

@@ -5,6 +5,7 @@ import time
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.policies.aside import MOST_WAITING, AsideTeacher
+from aegis.store import StateKey
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
 
@@ -32,7 +33,7 @@ def test_it_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
     loaded_in, before = [], set(watch_threads())
 
     def load(store):
-        store.set_meta("loaded", "yes")  # refused in any other thread than the one that opened the store
+        store.state.keep(StateKey.AGENT, {})  # refused in any other thread than the one that opened the store
         loaded_in.append(threading.current_thread())
         return ScriptedTeacher()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from aegis.agent.curiosity import Question
-from aegis.agent.goals import Goal, questions_about
+from aegis.agent.memory.curiosity import Question
+from aegis.agent.memory.goals import Goal, questions_about
 from aegis.agent.search.query import parse_query, title_key
 from aegis.rendering import clean_text
 from aegis.store import Database

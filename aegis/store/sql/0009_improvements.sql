@@ -1,6 +1,3 @@
-"""The migration that brings what phase 4 keeps; `migrations` says when it is applied."""
-
-IMPROVEMENTS = """
 -- What an HRM that was improved from another one is kept as the difference to; NULL: it stands alone.
 ALTER TABLE models ADD COLUMN base TEXT;
 
@@ -16,4 +13,3 @@ CREATE TABLE improvements (
     recorded_at TEXT NOT NULL
 );
 CREATE INDEX improvements_by_base ON improvements (base, seq);
-"""

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from aegis.agent.curiosity import Curiosity
-from aegis.agent.goals import KINDS, WINDOW, GoalBook, read_goals
+from aegis.agent.memory.curiosity import Curiosity
+from aegis.agent.memory.goals import KINDS, WINDOW, GoalBook, read_goals
 from aegis.errors import ConfigError
 from aegis.store import Database
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from aegis.agent.search import Corpus, SearchHit
-from aegis.agent.search.corpus import (
+from aegis.agent.search.documents.corpus import (
     PASSAGES_PER_DISTRIBUTION,
     compiled_passages,
     language_passages,
     standard_library_passages,
 )
-from aegis.agent.search.library import module_name
+from aegis.agent.search.documents.library import module_name
 
-from .conftest import add_distribution
+from ..conftest import add_distribution
 
 
 def read(folder: Path) -> list[SearchHit]:

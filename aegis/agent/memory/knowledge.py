@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aegis.agent.resemblance import bands_of, resemblance, shingles_of
+from aegis.agent.memory.resemblance import bands_of, resemblance, shingles_of
 from aegis.agent.search.query import parse_query
 from aegis.rendering import clean_text
 from aegis.store import Database

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aegis.agent.curiosity import Curiosity
-from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
-from aegis.agent.resemblance import BAND_ROWS, BANDS, bands_of, resemblance, shingles_of, signature
+from aegis.agent.memory.curiosity import Curiosity
+from aegis.agent.memory.knowledge import KnowledgeBase, KnowledgeItem
+from aegis.agent.memory.resemblance import BAND_ROWS, BANDS, bands_of, resemblance, shingles_of, signature
 from aegis.rendering import clean_text
 
 any_text = st.text(st.characters(), max_size=100)  # halves of surrogate pairs among them

@@ -22,7 +22,7 @@ from aegis.agent.search.provider import SearchHit
 MOST_READERS = 4
 _LEAST_SOURCES = 8
 """For fewer, starting a process takes longer than it saves"""
-_READER = "from aegis.agent.search.reader import answer; answer()"
+_READER = "from aegis.agent.search.documents.reader import answer; answer()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class _Readers:
     def _process(self) -> subprocess.Popen[str]:
         process: subprocess.Popen[str] | None = getattr(self._own, "process", None)
         if process is None:
-            package = str(Path(__file__).parents[3])
+            package = str(Path(__file__).parents[4])
             path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _READER, self._corpus],

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.agent.curiosity import Curiosity
-from aegis.agent.knowledge import KnowledgeBase, KnowledgeItem
+from aegis.agent.memory.curiosity import Curiosity
+from aegis.agent.memory.knowledge import KnowledgeBase, KnowledgeItem
 
 
 @pytest.fixture

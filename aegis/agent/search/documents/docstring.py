@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aegis.agent.search.skeleton import skeleton
+from aegis.agent.search.documents.skeleton import skeleton
 
 MAX_SIGNATURE_CHARACTERS = 120
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aegis.agent.search import Corpus, reading
+from aegis.agent.search import Corpus
+from aegis.agent.search.documents import reading
 
-from .conftest import add_distribution
+from ..conftest import add_distribution
 
 
 @pytest.fixture

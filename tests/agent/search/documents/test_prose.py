@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis.agent.search.prose import (
+from aegis.agent.search.documents.prose import (
     MAX_PASSAGE_CHARACTERS,
     clean_inline,
     is_worth_keeping,

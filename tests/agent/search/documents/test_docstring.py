@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from aegis.agent.search.docstring import describing_part, parse_module, split_signature
+from aegis.agent.search.documents.docstring import describing_part, parse_module, split_signature
 
 SOURCE = b'''
 """A module of \\d escapes."""

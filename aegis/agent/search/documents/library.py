@@ -12,8 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from aegis.agent.search.docstring import Entry, Export, ParsedModule, describing_part, parse_module, split_signature
-from aegis.agent.search.prose import MAX_PASSAGE_CHARACTERS, MIN_PASSAGE_CHARACTERS, is_worth_keeping, split_passages
+from aegis.agent.search.documents.docstring import (
+    Entry,
+    Export,
+    ParsedModule,
+    describing_part,
+    parse_module,
+    split_signature,
+)
+from aegis.agent.search.documents.prose import (
+    MAX_PASSAGE_CHARACTERS,
+    MIN_PASSAGE_CHARACTERS,
+    is_worth_keeping,
+    split_passages,
+)
 from aegis.agent.search.provider import SearchHit
 
 SKIPPED_PARTS = frozenset({

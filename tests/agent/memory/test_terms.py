@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis.agent.search.corpus import compiled_passages, language_passages
-from aegis.agent.terms import MAX_TERMS, new_terms
+from aegis.agent.memory.terms import MAX_TERMS, new_terms
+from aegis.agent.search.documents.corpus import compiled_passages, language_passages
 
 BREAKPOINT = (
     "breakpoint(*args, **kws): Call sys.breakpointhook(*args, **kws). sys.breakpointhook() must accept whatever "

@@ -7,7 +7,7 @@ import sys
 from dataclasses import astuple
 from pathlib import Path
 
-from aegis.agent.search.corpus import Corpus
+from aegis.agent.search.documents.corpus import Corpus
 
 
 def answer() -> None:

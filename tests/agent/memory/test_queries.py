@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis.agent.curiosity import Question
-from aegis.agent.goals import Goal
-from aegis.agent.queries import WINDOW, QueryLog, choose_query, query_key, rephrasings
+from aegis.agent.memory.curiosity import Question
+from aegis.agent.memory.goals import Goal
+from aegis.agent.memory.queries import WINDOW, QueryLog, choose_query, query_key, rephrasings
 from aegis.store import Database
 
 GOAL = Goal("g", "e", "understanding", "Understand how json works", "json", 0.5)

@@ -21,11 +21,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aegis.agent.search.compiled import compiled_entries
-from aegis.agent.search.library import SKIPPED_PARTS, Bounds, entry_hits, fair_share, module_name, tree_passages
-from aegis.agent.search.prose import is_worth_keeping, split_passages, split_sections
+from aegis.agent.search.documents.compiled import compiled_entries
+from aegis.agent.search.documents.library import (
+    SKIPPED_PARTS,
+    Bounds,
+    entry_hits,
+    fair_share,
+    module_name,
+    tree_passages,
+)
+from aegis.agent.search.documents.prose import is_worth_keeping, split_passages, split_sections
+from aegis.agent.search.documents.reading import Source, read_sources
 from aegis.agent.search.provider import SearchHit
-from aegis.agent.search.reading import Source, read_sources
 from aegis.rendering import canonical_json
 from aegis.types import Progress
 

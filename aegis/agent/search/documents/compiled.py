@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from aegis.agent.search.docstring import Entry, shortened_signature
+from aegis.agent.search.documents.docstring import Entry, shortened_signature
 
 MODULES = (
     "builtins", "array", "asyncio", "binascii", "bisect", "bz2", "cmath", "codecs", "collections", "contextvars", "csv",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aegis.agent.search.docstring import parse_module
-from aegis.agent.search.skeleton import skeleton
+from aegis.agent.search.documents.docstring import parse_module
+from aegis.agent.search.documents.skeleton import skeleton
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
@@ -72,7 +72,7 @@ def test_real_modules_keep_all_that_is_public(name: str, monkeypatch: pytest.Mon
     source = (LIBRARY / f"{name}.py").read_bytes()
     assert len(skeleton(source)) < 0.9 * len(source)
     found = parse_module(source, name, False)
-    monkeypatch.setattr("aegis.agent.search.docstring.skeleton", lambda source: source)
+    monkeypatch.setattr("aegis.agent.search.documents.docstring.skeleton", lambda source: source)
     assert found == parse_module(source, name, False)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aegis.agent.terms import new_terms
+from aegis.agent.memory.terms import new_terms
 from aegis.rendering import clean_text
 from aegis.store import Database
 

@@ -1,0 +1,169 @@
+"""The options that several commands share, each declared once: its name, its type and its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+# What is worked on and where.
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
+        " onnx-int8 or openvino.",
+    ),
+]
+TeacherOption = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, openai:MODEL (see --base-url), scripted"
+        " (a rule, no model),"
+        " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
+    ),
+]
+
+# The agent.
+AnswerOption = Annotated[
+    float, typer.Option("--answer-timeout", help="Seconds until a question in the inbox counts as unanswered.")
+]
+ApprovalOption = Annotated[
+    float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
+]
+RewardsOption = Annotated[
+    Path | None,
+    typer.Option("--rewards", help="JSON file with rewards other than the default ones (fields: docs/rewards.md)."),
+]
+PresenceOption = Annotated[
+    bool,
+    typer.Option(
+        "--vary-presence",
+        help="Tell the policy in half of the decisions that a person is here, so that the"
+        " data shows both cases; nobody is made up who answers.",
+    ),
+]
+SearchOption = Annotated[
+    str,
+    typer.Option(
+        "--search",
+        envvar="AEGIS_SEARCH",
+        help="Where to search, in order, the next where one fails or finds nothing: offline, arxiv, wikipedia (or"
+        " wikipedia:de), ddgs, searxng:URL; with commas between.",
+    ),
+]
+ActionTimeoutOption = Annotated[
+    float, typer.Option("--action-timeout", help="Seconds after which an action that hangs has failed.")
+]
+IntervalOption = Annotated[
+    float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
+]
+CollectOption = Annotated[
+    int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
+]
+ApproveOption = Annotated[
+    Literal["never", "ask", "bounded"],
+    typer.Option(
+        "--approve",
+        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
+        " except changes of the gate and of rewards.",
+    ),
+]
+LivedOption = Annotated[
+    int,
+    typer.Option(
+        "--lived",
+        min=0,
+        help="Decisions made in each simulated world before, by a rule; 0: nothing is known there.",
+    ),
+]
+
+# The training, the gate and the way to the switch.
+EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
+LearningRateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
+ThresholdOption = Annotated[
+    float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
+    ),
+]
+ShadowOption = Annotated[
+    int,
+    typer.Option(
+        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
+    ),
+]
+CanaryOption = Annotated[
+    float,
+    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
+]
+CanaryDecisionsOption = Annotated[
+    int,
+    typer.Option(
+        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
+    ),
+]
+EveryOption = Annotated[
+    int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
+]
+
+# The monitor.
+AuditRateOption = Annotated[
+    float,
+    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
+]
+DriftOption = Annotated[
+    float,
+    typer.Option(
+        "--drift-quantile",
+        help="States farther from the training's than this share of the held-out ones go to the teacher; 0: none does.",
+    ),
+]
+
+# The teacher's endpoint.
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        help="Address of the endpoint of --teacher openai:MODEL, e.g. http://localhost:8000/v1; else AEGIS_BASE_URL,"
+        " OPENAI_BASE_URL, the workspace's own, or OpenAI's. The key is read from OPENAI_API_KEY.",
+    ),
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--requests-per-minute", envvar="AEGIS_REQUESTS_PER_MINUTE", help="Pace of the endpoint's requests at most."
+    ),
+]
+TokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", envvar="AEGIS_MAX_TOKENS", help="Budget of the endpoint's tokens in this workspace."),
+]
+CostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", envvar="AEGIS_MAX_COST", help="Budget of the endpoint's cost; needs --prices."),
+]
+PricesOption = Annotated[
+    str,
+    typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
+]
+
+# Persons and records.
+NumberArgument = Annotated[int, typer.Argument(help="Its number in `aegis inbox`.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the record. Needed in scripts.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether this is meant.")]
+
+# What is written.
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]

@@ -1,0 +1,105 @@
+"""What a workspace keeps beside its tables: one text under each key. Every key that AEGIS uses is named here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from aegis.store.database import Database
+
+_KEEP = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+class StateKey(StrEnum):
+    """The keys. One that ends in a colon stands before the name of what the text is about."""
+
+    TEACHER = "teacher"
+    """The teacher that the workspace belongs to"""
+    SERVING = "serving"
+    """The version that serves; empty while the teacher does"""
+    CANDIDATE = "candidate"
+    """The version in a stage before the switch; empty without one"""
+    STAGE = "trial:"
+    """The figures of one candidate's stage"""
+    MONITOR = "watch:"
+    """The figures of the monitor of one version"""
+    DRIFT = "drift:"
+    """The states unlike those in training that one version has met"""
+    REINFORCEMENT = "improvement"
+    """Where phase 4 stands; empty where it does not go on"""
+    AGENT = "agent"
+    """What the agent by itself last said of itself"""
+    COLLECTION = "collection:"
+    """The settings of one run of collecting"""
+    IDENTITY = "identity"
+    """A random name of this database, for the cache of its datasets"""
+    ENDPOINT_USAGE = "endpoint_usage"
+    """The tokens that the teacher's endpoint was paid for"""
+    PERSON_SEEN_AT = "person_seen_at"
+    """When a person last used the inbox"""
+
+
+class WorkspaceState:
+    """The texts and JSON objects of one workspace, by key.
+
+    about: what it is about, for a key that ends in a colon.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def text(self, key: StateKey, about: str = "") -> str | None:
+        """Return the text kept under a key, or None."""
+        rows = self._database.query("SELECT value FROM meta WHERE key = ?", (key + about,))
+        return str(rows[0]["value"]) if rows else None
+
+    def keep_text(self, key: StateKey, text: str, about: str = "") -> None:
+        """Keep a text in place of the one before."""
+        with self._database.transaction() as connection:
+            connection.execute(_KEEP, (key + about, text))
+
+    def record(self, key: StateKey, about: str = "") -> dict[str, Any] | None:
+        """Return the JSON object kept under a key, None without one; raises `ValueError` for anything else there."""
+        text = self.text(key, about)
+        if not text:
+            return None
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"not a JSON object: {text[:40]}")
+        return fields
+
+    def keep(self, key: StateKey, fields: Mapping[str, Any], about: str = "") -> None:
+        """Keep a JSON object in place of the one before."""
+        self.keep_text(key, json.dumps(dict(fields)), about)
+
+    def clear(self, key: StateKey, about: str = "") -> None:
+        """Keep nothing under a key from now on."""
+        self.keep_text(key, "", about)
+
+    def records(self, key: StateKey) -> list[dict[str, Any]]:
+        """Return every JSON object of a key that ends in a colon."""
+        # Not LIKE: an underscore in a key would stand for any character.
+        rows = self._database.query("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(key), str(key)))
+        return [json.loads(row["value"]) for row in rows if row["value"]]
+
+
+class UsageLedger:
+    """Counts tokens in the database at a path; call it, in any thread, to add some and to learn the totals."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, tokens_read: int, tokens_written: int) -> tuple[int, int]:
+        """Add tokens read and written, on the disk when this returns; return the totals."""
+        with Database(self._path) as database, database.transaction():
+            state = WorkspaceState(database)
+            kept = state.record(StateKey.ENDPOINT_USAGE) or {}
+            totals = {
+                "tokens_read": int(kept.get("tokens_read", 0)) + tokens_read,
+                "tokens_written": int(kept.get("tokens_written", 0)) + tokens_written,
+            }
+            state.keep(StateKey.ENDPOINT_USAGE, totals)
+        return totals["tokens_read"], totals["tokens_written"]

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import aegis
+from aegis.store import StateKey, WorkspaceState
+
+
+def test_a_key_keeps_the_newest_text(store):
+    state = store.state
+    assert state.text(StateKey.IDENTITY) is None
+    for text in ("1", "2"):
+        state.keep_text(StateKey.IDENTITY, text)
+    assert WorkspaceState(store.database).text(StateKey.IDENTITY) == "2"
+
+
+def test_a_key_keeps_a_record_for_each_name_until_it_is_cleared(store):
+    state = store.state
+    state.keep(StateKey.DRIFT, {"unlike": 1}, "hrm@1")
+    state.keep(StateKey.DRIFT, {"unlike": 2}, "hrm@2")
+    assert state.record(StateKey.DRIFT, "hrm@1") == {"unlike": 1}
+    assert state.records(StateKey.DRIFT) == [{"unlike": 1}, {"unlike": 2}]
+    state.clear(StateKey.DRIFT, "hrm@1")
+    assert state.record(StateKey.DRIFT, "hrm@1") is None
+    assert state.records(StateKey.DRIFT) == [{"unlike": 2}]
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", "1"])
+def test_a_record_out_of_form_is_refused(store, text):
+    store.state.keep_text(StateKey.SERVING, text)
+    with pytest.raises(ValueError, match=r"Expecting value|not a JSON object"):
+        store.state.record(StateKey.SERVING)
+
+
+def test_no_module_but_state_reads_or_writes_a_key():
+    """A key elsewhere would be one that `StateKey` does not know."""
+    folder = Path(aegis.__file__).parent
+    sources = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
+    found = {name for name, source in sources.items() if "FROM meta" in source or "INTO meta" in source}
+    assert found == {"agent/search/index.py", "store/state.py"}  # the search index is a database of its own
