@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -170,3 +171,30 @@ def test_a_rewards_components_sum_to_it():
     ):
         with pytest.raises(DataError, match=said):
             Outcome("d", "ok", **fields)
+
+
+ABC = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
+
+
+def test_the_best_choice_is_the_most_probable_action_and_was_not_drawn():
+    choice = Choice.best([0.2, 0.4, 0.4], ABC, "hrm@1", "hrm")
+    assert choice == Choice((0.2, 0.4, 0.4), "b", "hrm@1", "hrm")
+    assert (choice.drawn, choice.propensity, choice.out_of_distribution) == (False, None, None)
+
+
+def test_a_drawn_choice_has_the_probability_of_its_action_as_its_propensity():
+    rng, row = random.Random(0), (0.2, 0.5, 0.3)
+    choices = [Choice.draw(row, ABC, "hrm@1", "hrm", rng) for _ in range(2000)]
+    assert all(choice.drawn and choice.propensity == row[ABC.index(choice.action)] for choice in choices)
+    shares = [sum(choice.action == name for choice in choices) / 2000 for name in ABC.names]
+    assert shares == pytest.approx(list(row), abs=0.04)
+    again = random.Random(0)
+    assert choices[:50] == [Choice.draw(row, ABC, "hrm@1", "hrm", again) for _ in range(50)]
+
+
+@pytest.mark.parametrize("propensity", [0.0, -0.1, 1.1, float("nan"), True, "1"])
+def test_a_propensity_is_a_probability_above_0(propensity):
+    with pytest.raises(DataError, match="propensity"):
+        Choice((1.0, 0.0, 0.0), "a", "hrm@1", propensity=propensity)
+    with pytest.raises(DataError, match="propensity"):
+        decide(propensity=propensity)

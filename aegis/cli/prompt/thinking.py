@@ -81,14 +81,16 @@ class DecisionPreview:
         self, state: State, actions: ActionList, progress: Progress
     ) -> tuple[Choice, dict[str, tuple[float, ...]]]:
         """Return the choice that counts, and the probabilities of every policy that can be asked, by its name."""
+        from aegis.lifecycle.policies.deferring import DeferringPolicy
+
         progress(f"{self.policy.name} decides", 0, 0)
         try:
             (choice,) = self.policy.decide([state], actions)
         except Exception as error:
             raise PolicyFailedError(f"{self.policy.name} can't decide: {error}") from error
+        alone = self.policy.policy if isinstance(self.policy, DeferringPolicy) else self.policy
         answers: dict[str, tuple[float, ...]] = {}
-        # The teacher comes first. Of a policy with the teacher behind it, the HRM alone is asked.
-        for policy in (self._teacher, getattr(self.policy, "policy", self.policy)):
+        for policy in (self._teacher, alone):  # in the order of the screen's columns
             if policy is None or policy.name == choice.policy:
                 answers[choice.policy] = choice.probabilities
                 continue
