@@ -24,7 +24,7 @@ from aegis.lifecycle.rl.worker import Improver, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
-from aegis.types import Action, Decision, Outcome
+from aegis.types import Action, Choice, Decision, Outcome
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(
@@ -180,8 +180,8 @@ def test_a_nan_planted_in_an_update_never_serves(life, improver, monkeypatch, pl
 
             patched.setattr(trainer._optimizer, "step", spoil)
         else:
-            answers = [(math.nan, 0.5, 0.25, 0.25)] * 16
-            patched.setattr(improver._policy, "probabilities", lambda states, actions: answers[: len(states)])
+            planted_choice = Choice((math.nan, 0.5, 0.25, 0.25), NAMES[0], "hrm@1")
+            patched.setattr(improver._policy, "decide", lambda states, actions: [planted_choice] * len(states))
         life.learn(improver, 1)
     assert life.serving == served
     assert life.log.latest().model is None
