@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from aegis.errors import ContractError, DataError
-from aegis.types import ActionList, ActionSpec, Policy, State, Teacher, check_probabilities
+from aegis.types import ActionList, ActionSpec, Choice, Policy, PolicyKind, State, Teacher, check_probabilities
 
 Rule = Callable[[State, ActionList], Sequence[float]]
 """Gives each action on offer a score; the scores' softmax are the probabilities."""
@@ -33,6 +33,13 @@ CHECKED_ACTIONS = ActionList(
 )
 """The list that policies are checked on, unless they are given another."""
 
+FORMER_INTERFACE = (
+    "it has probabilities(states, actions), the former interface; a policy now has decide(states, actions), which"
+    " returns one aegis.types.Choice per state, for example [Choice.best(row, actions, self.name) for row in rows]"
+)
+"""What to change in a policy that was written for an earlier version."""
+_TOLERANCE = 0.01
+
 
 class ScriptedTeacher:
     """A teacher that follows a rule: made at once, exact, and as fast as the rule is.
@@ -42,14 +49,21 @@ class ScriptedTeacher:
 
     parameters = 0
     source = "a rule, no model"
+    kind: PolicyKind = "teacher"
 
     def __init__(self, rule: Rule | None = None, name: str = "scripted") -> None:
         self.name = name
         self._rule = rule or follow_options
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return the softmax of the rule's scores; raises `ContractError` unless it gives one per action."""
-        return [self._softmax(self._rule(state, actions), actions) for state in states]
+    def __init_subclass__(cls) -> None:
+        """Raise `ContractError` for a subclass of the former interface: nobody would call what it overrides."""
+        if "probabilities" in vars(cls):
+            raise ContractError(f"{cls.__name__}: {FORMER_INTERFACE}")
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return choices by the softmax of the rule's scores; raises `ContractError` unless it gives one per action."""
+        rows = [self._softmax(self._rule(state, actions), actions) for state in states]
+        return [Choice.best(row, actions, self.name, self.kind) for row in rows]
 
     def _softmax(self, scores: Sequence[float], actions: ActionList) -> tuple[float, ...]:
         if len(scores) != len(actions) or not all(math.isfinite(score) for score in scores):
@@ -83,10 +97,10 @@ def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: 
 
     It is asked about odd states and about those given: alone, together, in another order, and twice.
     """
+    if not hasattr(policy, "decide") and hasattr(policy, "probabilities"):
+        raise ContractError(f"{type(policy).__name__}: {FORMER_INTERFACE}")
     if not isinstance(policy, Policy):
-        raise ContractError(
-            f"{type(policy).__name__}: a policy has name, parameters and probabilities(states, actions)"
-        )
+        raise ContractError(f"{type(policy).__name__}: a policy has name, parameters and decide(states, actions)")
     if not isinstance(policy.name, str) or not policy.name.strip() or not policy.name.isprintable():
         raise ContractError(f"{type(policy).__name__}.name is {policy.name!r}: it must be a printable name")
     if not isinstance(policy.parameters, int) or policy.parameters < 0:
@@ -108,33 +122,49 @@ def check_teacher(teacher: Teacher, actions: ActionList = CHECKED_ACTIONS, state
     check_policy(teacher, actions, states)
     if not isinstance(getattr(teacher, "source", None), str) or not teacher.source.strip():
         raise ContractError(f"{teacher.name}: a teacher's source says where it was loaded from")
+    kinds = {choice.kind for choice in _answers(teacher, ODD_STATES, actions)}
+    if kinds != {"teacher"}:
+        raise ContractError(f"{teacher.name}: its choices are of the kind {', '.join(sorted(kinds))}, not teacher")
 
 
-def _answers(policy: Policy, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+def _answers(policy: Policy, states: Sequence[State], actions: ActionList) -> list[Choice]:
     try:
-        answers = policy.probabilities(states, actions)
+        answers = policy.decide(states, actions)
     except Exception as error:
         raise ContractError(f"{policy.name}: failed on {len(states)} states: {error!r}") from error
     if len(answers) != len(states):
         raise ContractError(f"{policy.name}: {len(answers)} answers for {len(states)} states")
     for state, answer in zip(states, answers, strict=True):
-        try:
-            check_probabilities(answer, len(actions))
-        except DataError as error:
-            raise ContractError(f"{policy.name}: on the state {str(state)[:80]}: {error}") from error
+        if fault := _find_fault(answer, actions):
+            raise ContractError(f"{policy.name}: on the state {str(state)[:80]}: {fault}")
     return answers
 
 
-def _same(
-    policy: Policy,
-    ones: Sequence[Sequence[float]],
-    others: Sequence[Sequence[float]],
-    when: str,
-    tolerance: float = 0.01,
-) -> None:
+def _find_fault(choice: object, actions: ActionList) -> str:
+    """Return what is wrong with a choice, '' where nothing is."""
+    if not isinstance(choice, Choice):
+        return f"{choice!r} is not an aegis.types.Choice"
+    try:
+        check_probabilities(choice.probabilities, len(actions))
+        taken = choice.probabilities[actions.index(choice.action)]
+    except DataError as error:
+        return str(error)
+    if choice.propensity is None:
+        best = max(choice.probabilities)
+        if taken < best - _TOLERANCE:
+            return f"it took {choice.action} at {taken:.3f} without drawing it, though the best one has {best:.3f}"
+        return ""
+    if abs(choice.propensity - taken) > _TOLERANCE:
+        return f"its propensity is {choice.propensity:.3f}, but {choice.action} has the probability {taken:.3f}"
+    return ""
+
+
+def _same(policy: Policy, ones: Sequence[Choice], others: Sequence[Choice], when: str) -> None:
     for one, other in zip(ones, others, strict=True):
-        if any(abs(a - b) > tolerance for a, b in zip(one, other, strict=True)):
-            raise ContractError(f"{policy.name}: {when}, it answers {list(other)} instead of {list(one)}")
+        pairs = zip(one.probabilities, other.probabilities, strict=True)
+        if any(abs(a - b) > _TOLERANCE for a, b in pairs):
+            found, wanted = list(other.probabilities), list(one.probabilities)
+            raise ContractError(f"{policy.name}: {when}, it answers {found} instead of {wanted}")
 
 
 def _list(value: object) -> list[object]:

@@ -1,4 +1,4 @@
-"""The words every other room uses: State, Action, Decision, Outcome, and the Policy and Teacher protocols.
+"""The words every other room uses: State, Action, Choice, Decision, Outcome, and the Policy and Teacher protocols.
 
 Plain data and contracts only: nothing here reads a file, keeps state or imports torch.
 """
@@ -6,6 +6,7 @@ Plain data and contracts only: nothing here reads a file, keeps state or imports
 from __future__ import annotations
 
 import math
+import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ def unheard(what: str, done: int, total: int) -> None:
 
 OutcomeStatus = Literal["ok", "failed", "unknown"]
 OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")
+
+PolicyKind = Literal["teacher", "hrm", "other"]
+"""What made a choice: a teacher, an HRM, or another policy, such as a rule."""
 
 
 def utc_now() -> datetime:
@@ -109,12 +113,66 @@ class Action:
         return {"action": self.name, **self.argument}
 
 
+def most_probable(probabilities: Sequence[float]) -> int:
+    """Return the place of the greatest probability, of several equal ones the first."""
+    return max(range(len(probabilities)), key=probabilities.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A policy's answer to one state. `best` and `draw` make one out of probabilities.
+
+    Raises `DataError` for a propensity that is not above 0 and at most 1.
+    """
+
+    probabilities: tuple[float, ...]
+    """One per action on offer, in the list's order, sum 1."""
+    action: str
+    """Name of the action taken."""
+    policy: str
+    """Name of the policy that made the choice, e.g. `gemma-3-270m` or `hrm@1`."""
+    kind: PolicyKind = "other"
+    """What that policy is."""
+    propensity: float | None = None
+    """The probability with which the action was drawn; None where nothing was drawn."""
+    out_of_distribution: bool | None = None
+    """Whether the state is unlike those in the HRM's training; None where that is unknown."""
+
+    def __post_init__(self) -> None:
+        check_propensity(self.propensity)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the action was drawn, not taken for being the most probable."""
+        return self.propensity is not None
+
+    @classmethod
+    def best(
+        cls, probabilities: Sequence[float], actions: ActionList, policy: str, kind: PolicyKind = "other"
+    ) -> Choice:
+        """Return the choice of the most probable action; of several equal ones, the first."""
+        return cls(tuple(probabilities), actions.names[most_probable(probabilities)], policy, kind)
+
+    @classmethod
+    def draw(
+        cls,
+        probabilities: Sequence[float],
+        actions: ActionList,
+        policy: str,
+        kind: PolicyKind,
+        rng: random.Random,
+    ) -> Choice:
+        """Return the choice of an action that is drawn by the probabilities."""
+        place = rng.choices(range(len(probabilities)), probabilities)[0]
+        return cls(tuple(probabilities), actions.names[place], policy, kind, propensity=probabilities[place])
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision, as it is recorded before its action is carried out.
 
-    Raises `DataError` when the action is not on offer, or the probabilities are not one per action, finite,
-    non-negative and of sum 1.
+    Raises `DataError` when the action is not on offer, when the probabilities are not one per action, finite,
+    non-negative and of sum 1, or when the propensity is not above 0 and at most 1.
     """
 
     episode: str
@@ -131,12 +189,15 @@ class Decision:
     """Name of the policy that chose, e.g. `gemma-3-270m` or `hrm@1`."""
     id: str = field(default_factory=new_id)
     decided_at: datetime = field(default_factory=utc_now)
+    propensity: float | None = None
+    """The probability with which the action was drawn; None where nothing was drawn, or that was not recorded."""
 
     def __post_init__(self) -> None:
         if self.action.name not in self.actions:
             raise DataError(f"unknown action {self.action.name!r}: on offer are {', '.join(self.actions)}")
         if self.probabilities is not None:
             check_probabilities(self.probabilities, len(self.actions))
+        check_propensity(self.propensity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +250,22 @@ def check_probabilities(probabilities: Sequence[float], count: int, tolerance: f
         raise DataError(f"probabilities sum to {sum(probabilities):.4f}, not 1")
 
 
-def most_probable(probabilities: Sequence[float]) -> int:
-    """Return the place of the greatest probability, of several equal ones the first."""
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
+def check_propensity(propensity: float | None) -> None:
+    """Raise `DataError` unless this is None or a probability above 0 and at most 1."""
+    if propensity is None:
+        return
+    number = isinstance(propensity, (int, float)) and not isinstance(propensity, bool)
+    if not number or not 0 < propensity <= 1:
+        raise DataError(f"propensity {propensity!r} must be above 0 and at most 1, or null where nothing was drawn")
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Anything that gives each action a probability: a teacher or the HRM."""
+    """Anything that chooses: a teacher, the HRM, a rule, or several of them behind one name."""
 
     @property
     def name(self) -> str:
-        """Name written into each decision it makes."""
+        """Its name. A choice names the policy that made it, which may be one behind this policy."""
         ...
 
     @property
@@ -208,8 +273,8 @@ class Policy(Protocol):
         """How many parameters it has; 0 where that can't be known."""
         ...
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return, for each state, one probability per action, in the list's order, of sum 1."""
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state, each with one probability per action in the list's order."""
         ...
 
 

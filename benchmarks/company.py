@@ -32,8 +32,8 @@ _ROUNDS = 5
 
 def answer(policy: Policy, states: Sequence[State], actions: ActionList, size: int) -> np.ndarray[Any, Any]:
     """Return the probabilities (N, A), asked for in batches of a size."""
-    found = [policy.probabilities(states[at : at + size], actions) for at in range(0, len(states), size)]
-    return np.concatenate([np.array(rows) for rows in found])
+    found = [policy.decide(states[at : at + size], actions) for at in range(0, len(states), size)]
+    return np.concatenate([np.array([choice.probabilities for choice in choices]) for choices in found])
 
 
 def measure_company(

@@ -187,7 +187,7 @@ def _train(
 
 def _ask(policy: HRMPolicy, pools: Pools) -> Doubts:
     states = [one.state for one in pools.pool]
-    probabilities, represented = policy.decide(states)
+    probabilities, represented = policy.answer(states)
     chosen = np.array([RESEARCH_ACTIONS.index(one.action.name) for one in pools.pool])
     return Doubts(
         probabilities,

@@ -21,7 +21,7 @@ from typing import Any
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.store import Database, DecisionStore, RecordedDecisions
 from aegis.testing import ScriptedTeacher
-from aegis.types import Action, Decision, State, most_probable
+from aegis.types import Action, Decision, State
 from aegis.workspace import Workspace
 
 SMALL_DECISIONS = 1100
@@ -72,11 +72,17 @@ def make_decisions(count: int, seed: int = 0) -> Iterator[Decision]:
     rng, teacher = random.Random(seed), ScriptedTeacher()
     for number in range(count):
         state = make_state(rng)
-        (answer,) = teacher.probabilities([state], RESEARCH_ACTIONS)
-        name = RESEARCH_ACTIONS.names[most_probable(answer)]
+        (choice,) = teacher.decide([state], RESEARCH_ACTIONS)
         episode, step = divmod(number, EPISODE_LENGTH)
         yield Decision(
-            f"{episode:06d}", step, state, RESEARCH_ACTIONS.names, Action(name), answer, teacher.name, f"{number:032x}"
+            f"{episode:06d}",
+            step,
+            state,
+            RESEARCH_ACTIONS.names,
+            Action(choice.action),
+            choice.probabilities,
+            choice.policy,
+            f"{number:032x}",
         )
 
 

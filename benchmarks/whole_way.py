@@ -26,7 +26,7 @@ from aegis.lifecycle import RunEvent, Runner, open_store
 from aegis.promotion import ModelEvent, ModelRegistry
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher, follow_options
-from aegis.types import ActionList, State, Teacher
+from aegis.types import ActionList, Choice, State, Teacher
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -57,13 +57,14 @@ class TurncoatTeacher(ScriptedTeacher):
 
     turned = False
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return the rule's probabilities; turned: with those of searching and asking exchanged."""
-        answers = super().probabilities(states, actions)
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the rule's choices; turned: with the probabilities of searching and asking exchanged."""
+        choices = super().decide(states, actions)
         if not self.turned:
-            return answers
+            return choices
         search, ask = actions.index("web_search"), actions.index("ask_human")
-        return [_exchanged(answer, search, ask) for answer in answers]
+        rows = [_exchanged(choice.probabilities, search, ask) for choice in choices]
+        return [Choice.best(row, actions, self.name, self.kind) for row in rows]
 
 
 def _exchanged(answer: tuple[float, ...], one: int, other: int) -> tuple[float, ...]:

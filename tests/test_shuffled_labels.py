@@ -26,7 +26,8 @@ def train_and_judge(data, decisions, seed, folder):
     split = split_by_episode(decisions, 0.2, seed)
     config = TrainingConfig(epochs=3, learning_rate=2e-3, seed=seed)
     run = ImitationTrainer(data.actions, config, SMALL).train(split.train, split.heldout, folder)
-    answers = run.policy.probabilities([decision.state for decision in split.heldout], data.actions)
+    choices = run.policy.decide([decision.state for decision in split.heldout], data.actions)
+    answers = [choice.probabilities for choice in choices]
     picked = [most_probable(answer) for answer in answers]
     places, learned = ([data.actions.index(d.action.name) for d in part] for part in (split.heldout, split.train))
     return judge(measure_agreement(picked, places, learned, data.actions.names), GateConfig())

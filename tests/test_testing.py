@@ -10,22 +10,30 @@ import pytest
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import ContractError
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher, check_policy, check_teacher, follow_options
+from aegis.types import Choice, PolicyKind
 
 
 class Broken:
     """A policy that keeps the contract until a test gives it another way to answer."""
 
     name, parameters = "broken", 1
+    kind: PolicyKind = "other"
 
     def __init__(self, answer: Callable | None = None, **fields: object) -> None:
         self.answer = answer
         for name, value in fields.items():
             setattr(self, name, value)
 
-    def probabilities(self, states, actions):
-        if self.answer:
-            return self.answer(self, states, actions)
-        return [tuple([1 / len(actions)] * len(actions)) for _ in states]
+    def decide(self, states, actions):
+        if self.answer is None:
+            return [Choice.best([1 / len(actions)] * len(actions), actions, "broken", self.kind) for _ in states]
+        return [row if not isinstance(row, tuple) else choose(row) for row in self.answer(self, states, actions)]
+
+
+def choose(row):
+    """Return the choice of the most probable action; also of probabilities that are none."""
+    places = [place for place, value in enumerate(row) if value == max(row)]
+    return Choice(row, CHECKED_ACTIONS.names[places[0] if places else 0], "broken")
 
 
 def once_only(policy, states, actions):
@@ -56,6 +64,13 @@ def spoil(policy, states, actions):
         (Broken(lambda p, s, a: [(float(i == 0), float(i > 0), 0.0) for i in range(len(s))]), "in another order"),
         (Broken(lambda p, s, a: [(1.0, 0.0, 0.0) if len(s) > 1 else (0.0, 1.0, 0.0) for _ in s]), "one by one"),
         (Broken(lambda p, s, a: [(1.0, 0.0, 0.0) for _ in (s or [{}])]), "1 answers for 0 states"),
+        (Broken(lambda p, s, a: ["idle" for _ in s]), "'idle' is not an aegis.types.Choice"),
+        (Broken(lambda p, s, a: [Choice((1.0, 0.0, 0.0), "dance", "x") for _ in s]), "unknown action 'dance'"),
+        (Broken(lambda p, s, a: [Choice((0.2, 0.5, 0.3), "idle", "x") for _ in s]), "without drawing it"),
+        (
+            Broken(lambda p, s, a: [Choice((0.2, 0.5, 0.3), "idle", "x", propensity=0.5) for _ in s]),
+            "propensity is 0.5",
+        ),
     ],
 )
 def test_each_broken_contract_is_named(policy, said):
@@ -67,8 +82,37 @@ def test_a_policy_that_keeps_the_contract_passes():
     check_policy(Broken())
 
 
+class Former:
+    """A policy that was written for an earlier version."""
+
+    name, parameters = "former", 0
+
+    def probabilities(self, states, actions):
+        return [(1.0, 0.0, 0.0) for _ in states]
+
+
+def test_a_policy_with_the_former_interface_is_told_what_to_change():
+    with pytest.raises(ContractError, match=r"Former: it has probabilities.*now has decide.*Choice\.best"):
+        check_policy(cast(Any, Former()))
+    with pytest.raises(ContractError, match="Overriding: it has probabilities"):
+
+        class Overriding(ScriptedTeacher):
+            def probabilities(self, states, actions):
+                return []
+
+
+def test_an_action_that_was_drawn_need_not_be_the_best_one():
+    row = (0.2, 0.5, 0.3)
+    check_policy(Broken(lambda p, s, a: [Choice(row, "idle", "x", propensity=0.3) for _ in s]))
+
+
+def test_a_teachers_choices_are_of_its_kind():
+    with pytest.raises(ContractError, match="of the kind other, not teacher"):
+        check_teacher(cast(Any, Broken(source="somewhere")))
+
+
 def test_a_teacher_must_name_its_source():
-    nowhere, somewhere = cast(Any, Broken()), cast(Any, Broken(source="somewhere"))
+    nowhere, somewhere = cast(Any, Broken()), cast(Any, Broken(source="somewhere", kind="teacher"))
     with pytest.raises(ContractError, match="where it was loaded from"):
         check_teacher(nowhere)
     check_teacher(somewhere)
@@ -81,13 +125,13 @@ def test_the_scripted_teacher_keeps_the_contract(actions):
 
 def test_the_scripted_teacher_follows_the_rule_it_was_given():
     teacher = ScriptedTeacher(lambda state, actions: [float(spec.words == state["do"]) * 9 for spec in actions])
-    ask = teacher.probabilities([{"do": "ask"}], RESEARCH_ACTIONS)[0]
+    ask = teacher.decide([{"do": "ask"}], RESEARCH_ACTIONS)[0].probabilities
     assert RESEARCH_ACTIONS.names[ask.index(max(ask))] == "ask_human"
 
 
 def test_a_rule_with_too_few_scores_is_named():
     with pytest.raises(ContractError, match="not 4 finite scores"):
-        ScriptedTeacher(lambda state, actions: [0.0]).probabilities([{}], RESEARCH_ACTIONS)
+        ScriptedTeacher(lambda state, actions: [0.0]).decide([{}], RESEARCH_ACTIONS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aegis.types import (
     Action,
     ActionList,
     ActionSpec,
+    Choice,
     Decision,
     Outcome,
     Policy,
@@ -146,8 +148,8 @@ def test_an_object_that_decides_is_a_policy_and_one_that_names_its_source_is_a_t
     class Deciding:
         name, parameters = "x", 0
 
-        def probabilities(self, states, actions):
-            return [(0.5, 0.5) for _ in states]
+        def decide(self, states, actions):
+            return [Choice.best((0.5, 0.5), actions, self.name) for _ in states]
 
     class Teaching(Deciding):
         source = "here"
@@ -175,3 +177,30 @@ def test_a_rewards_components_sum_to_it():
 @pytest.mark.parametrize(("probabilities", "place"), [((0.1, 0.7, 0.2), 1), ((0.4, 0.2, 0.4), 0), ((1.0,), 0)])
 def test_the_most_probable_action_is_the_first_of_equally_probable_ones(probabilities, place):
     assert most_probable(probabilities) == place
+
+
+ABC = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
+
+
+def test_the_best_choice_is_the_most_probable_action_and_was_not_drawn():
+    choice = Choice.best([0.2, 0.4, 0.4], ABC, "hrm@1", "hrm")
+    assert choice == Choice((0.2, 0.4, 0.4), "b", "hrm@1", "hrm")
+    assert (choice.drawn, choice.propensity, choice.out_of_distribution) == (False, None, None)
+
+
+def test_a_drawn_choice_has_the_probability_of_its_action_as_its_propensity():
+    rng, row = random.Random(0), (0.2, 0.5, 0.3)
+    choices = [Choice.draw(row, ABC, "hrm@1", "hrm", rng) for _ in range(2000)]
+    assert all(choice.drawn and choice.propensity == row[ABC.index(choice.action)] for choice in choices)
+    shares = [sum(choice.action == name for choice in choices) / 2000 for name in ABC.names]
+    assert shares == pytest.approx(list(row), abs=0.04)
+    again = random.Random(0)
+    assert choices[:50] == [Choice.draw(row, ABC, "hrm@1", "hrm", again) for _ in range(50)]
+
+
+@pytest.mark.parametrize("propensity", [0.0, -0.1, 1.1, float("nan"), True, "1"])
+def test_a_propensity_is_a_probability_above_0(propensity):
+    with pytest.raises(DataError, match="propensity"):
+        Choice((1.0, 0.0, 0.0), "a", "hrm@1", propensity=propensity)
+    with pytest.raises(DataError, match="propensity"):
+        decide(propensity=propensity)

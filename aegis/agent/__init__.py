@@ -2,7 +2,7 @@
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.inbox import DrawnPresence, Inbox, Presence
-from aegis.agent.loop import Agent, AgentHooks, Choose, Situation, Step
+from aegis.agent.loop import Agent, AgentHooks, Situation, Step
 from aegis.agent.proposals import ApprovalQueue
 from aegis.agent.rewards import RewardTable
 from aegis.agent.setting import SETTINGS, Change, Setting, SettingBook
@@ -15,7 +15,6 @@ __all__ = [
     "AgentHooks",
     "ApprovalQueue",
     "Change",
-    "Choose",
     "DrawnPresence",
     "Inbox",
     "Presence",

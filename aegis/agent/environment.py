@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from aegis.agent.actions import RESEARCH_ACTIONS
 from aegis.agent.features import FEATURES, features
+from aegis.agent.loop import Step
 from aegis.agent.search import SearchProvider, create_search
 from aegis.agent.world import SECONDS_PER_DECISION, Person, World, Worlds, nobody
 from aegis.config import AgentConfig
 from aegis.rendering import render_state
 from aegis.store import DecisionStore
-from aegis.types import Outcome
+from aegis.types import Choice, Outcome
 
 ENVIRONMENT_ID = "aegis/Research-v0"
 
@@ -88,22 +89,28 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """Make the decision; see the class for the reward."""
-        return self.decide(int(action))
+        return self._pass_on(self._begun().act_as(self._situation, RESEARCH_ACTIONS.names[int(action)]))
 
-    def decide(
-        self, action: int, probabilities: tuple[float, ...] | None = None, policy: str = "outside"
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Make the decision as `step` does, recorded with what a policy of this name thought of it."""
+    def decide(self, choice: Choice) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Make the decision as `step` does, by a policy's choice, which is recorded as a whole."""
+        return self._pass_on(self._begun().act(self._situation, choice))
+
+    def _begun(self) -> World:
+        """Return the world; raises `ResetNeeded` unless an episode goes on in it."""
         if self._world is None or self._made >= self.config.episode_length:
             raise gymnasium.error.ResetNeeded("the episode is over, or none has begun: call reset()")
-        step = self._world.act(self._situation, action, probabilities, policy)
+        return self._world
+
+    def _pass_on(self, step: Step) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Return what a step brought, in Gymnasium's form, and look at what follows it."""
+        world = self._begun()
         self._made += 1
         reward = self._count(step.outcome)
-        self._situation = self._world.observe()
+        self._situation = world.observe()
         late = list(self._situation.late)
         truncated = self._made >= self.config.episode_length
         if truncated:
-            late += self._world.wait_out()
+            late += world.wait_out()
         reward += sum(self._count(outcome) for outcome in late)
         info = {
             "state": self._situation.state,

@@ -33,14 +33,10 @@ from aegis.agent.search import SearchChain, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
 from aegis.store import DecisionStore
-from aegis.types import Action, Decision, Outcome, Policy, most_probable, new_id, utc_now
+from aegis.types import Action, Choice, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
-
-
-Choose = Callable[[Sequence[float]], int]
-"""Says which action is taken, as its place in the list, by the actions' probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +60,14 @@ class Step:
     outcome: Outcome
     late: tuple[Outcome, ...] = ()
     """What came of earlier decisions before this one was made."""
+    choice: Choice | None = None
+    """The policy's choice; None where somebody outside decided."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentHooks:
     """What an agent asks of the code that runs it."""
 
-    choose: Choose = most_probable
-    """Which action is taken, by the policy's probabilities"""
     presence: Callable[[Inbox], Presence] | None = None
     """Makes what says whether a person is here; None: a person is here while they use the inbox"""
     clock: Callable[[], datetime] = utc_now
@@ -103,7 +99,6 @@ class Agent:
         hooks = hooks or AgentHooks()
         self.config = config or AgentConfig()
         self.policy = policy
-        self._choose = hooks.choose
         self._make_id = hooks.make_id
         self._store = store
         self._clock = hooks.clock
@@ -138,9 +133,7 @@ class Agent:
     def step(self) -> Step:
         """Make one decision, durable before it is carried out, and return it with its outcome."""
         situation = self.observe()
-        probabilities = self.policy.probabilities([situation.state], self.actions)[0]
-        chosen = self.actions.names[self._choose(probabilities)]
-        return self.act(situation, chosen, probabilities, self.policy.name)
+        return self.act(situation, self.policy.decide([situation.state], self.actions)[0])
 
     def observe(self) -> Situation:
         """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
@@ -171,12 +164,19 @@ class Agent:
         for _ in range(self.config.goals_per_episode):
             self._take_up_goal(now)
 
-    def act(self, situation: Situation, action: str, probabilities: tuple[float, ...] | None, policy: str) -> Step:
-        """Record that this action was chosen in the situation seen last, carry it out and record what came of it.
+    def act(self, situation: Situation, choice: Choice) -> Step:
+        """Record a policy's choice in the situation seen last, carry it out and record what came of it.
 
-        probabilities: of all actions, by the policy of this name; None where they are not known. Raises `ActionError`
-        for a situation that is not the last one seen or was acted in already, `DataError` for an unknown action.
+        Raises `ActionError` for a situation that is not the last one seen or was acted in already, `DataError` for an
+        unknown action.
         """
+        return self._act(situation, choice.action, choice.policy, choice)
+
+    def act_as(self, situation: Situation, action: str, policy: str) -> Step:
+        """Do the same with an action that somebody of this name chose, whose probabilities are not known."""
+        return self._act(situation, action, policy, None)
+
+    def _act(self, situation: Situation, action: str, policy: str, choice: Choice | None) -> Step:
         if situation is not self._situation:
             raise ActionError("this situation is over: call observe() again and decide on what it returns")
         decision = Decision(
@@ -185,10 +185,11 @@ class Agent:
             state=situation.state,
             actions=self.actions.names,
             action=Action(action, situation.plan.argument(action)),
-            probabilities=probabilities,
+            probabilities=choice.probabilities if choice else None,
             policy=policy,
             id=self._make_id(),
             decided_at=situation.seen_at,
+            propensity=choice.propensity if choice else None,
         )
         plan, now = situation.plan, situation.seen_at
         with self._store.database.transaction():
@@ -204,7 +205,7 @@ class Agent:
             self._vain_turns = self.config.patience_turns  # there was nothing new to do: on with another goal
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
-        return Step(decision, outcome, situation.late)
+        return Step(decision, outcome, situation.late, choice)
 
     def _take_up_goal(self, now: datetime) -> Goal:
         """Return a new goal that has something to ask, where a few draws find one."""

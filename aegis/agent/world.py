@@ -21,7 +21,7 @@ from aegis.agent.search import SearchHit, SearchProvider
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
 from aegis.store import Database, DecisionStore
-from aegis.types import ActionList, Outcome, State
+from aegis.types import ActionList, Choice, Outcome, State
 
 SECONDS_PER_DECISION = 60.0
 """Time that passes in a world with each decision: a question times out after 5 of them, a proposal after 1,440."""
@@ -66,11 +66,15 @@ class World:
         """Return what there is to decide on."""
         return self._agent.observe()
 
-    def act(
-        self, situation: Situation, place: int, probabilities: tuple[float, ...] | None = None, policy: str = "outside"
-    ) -> Step:
-        """Carry out the action at this place of the list; time passes."""
-        step = self._agent.act(situation, RESEARCH_ACTIONS.names[place], probabilities, policy)
+    def act(self, situation: Situation, choice: Choice) -> Step:
+        """Carry out a policy's choice; time passes."""
+        return self._pass_time(self._agent.act(situation, choice))
+
+    def act_as(self, situation: Situation, action: str, policy: str = "outside") -> Step:
+        """Carry out an action that somebody of this name chose; time passes."""
+        return self._pass_time(self._agent.act_as(situation, action, policy))
+
+    def _pass_time(self, step: Step) -> Step:
         self._person(self.store.database, self._clock.now)
         self._clock.pass_decision()
         return step
@@ -157,7 +161,7 @@ class Worlds:
                 if made and made % self.config.episode_length == 0:
                     world.begin_episode()
                 situation = world.observe()
-                world.act(situation, RESEARCH_ACTIONS.index(choose_offered(situation.state)), policy="before")
+                world.act_as(situation, choose_offered(situation.state), "before")
                 self._on_lived(made + 1)
             world.wait_out()
             return world.store.database.connection.serialize(), world._clock.now
@@ -214,5 +218,5 @@ class _Outside:
 
     name, parameters = "outside", 0
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        raise NotImplementedError("decisions come from outside, by act()")
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        raise NotImplementedError("decisions come from outside, by act() or act_as()")

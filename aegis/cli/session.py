@@ -31,12 +31,13 @@ from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
 from aegis.packages import require
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Policy, Progress, State, Teacher, unheard
+from aegis.types import ActionList, Choice, Progress, State, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.agent.search import SearchChain
     from aegis.lifecycle import Runner
+    from aegis.lifecycle.policies.resolver import PolicyResolver
     from aegis.lifecycle.tensorboard import TensorBoardLog
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
@@ -91,10 +92,10 @@ class SharedTeacher:
     def source(self) -> str:
         return self._teacher.source
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Ask the teacher, when nobody else does."""
         with self._lock:
-            return self._teacher.probabilities(states, actions)
+            return self._teacher.decide(states, actions)
 
 
 class Session:
@@ -225,13 +226,25 @@ class Session:
                 self._teacher = SharedTeacher(loaded)
             return self._teacher
 
-    def load_serving(self, store: DecisionStore) -> Policy | None:
-        """Load the HRM that serves, None while the teacher does."""
-        from aegis import lifecycle
+    def make_resolver(self, tell: Callable[[str], None]) -> PolicyResolver:
+        """Return what resolves the policy that decides now, as the options say; tell hears what a person should know.
 
+        It may load in any thread.
+        """
+        from aegis.lifecycle import open_store
+        from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+
+        def load_teacher() -> SharedTeacher:
+            with open_store(self.workspace) as store:  # in the thread that loads, a connection of its own
+                return self.load_teacher(store)
+
+        options = ResolverOptions(self._device(), self.options.backend, self.options.watch.drift_quantile)
+        return PolicyResolver(self.workspace, load_teacher, options, tell=tell, say=self._say, loads=self._loading)
+
+    @contextlib.contextmanager
+    def _loading(self) -> Iterator[Progress]:
         try:
-            backend, device = self.options.backend, self._device()
-            return lifecycle.load_serving(store, self.workspace, device, backend, self._say, self._hear)
+            yield self._hear
         finally:
             self._hear("", 0, 0)
 

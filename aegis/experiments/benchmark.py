@@ -291,5 +291,5 @@ def remember(tell: Tell, folder: Path, backend: str, states: Sequence[State], ac
 
     policy = load_policy(folder, "cpu", backend)
     for state in states:
-        policy.probabilities([state], actions)
+        policy.decide([state], actions)
     tell(Memory(peak_rss_mb()))

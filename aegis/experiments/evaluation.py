@@ -18,7 +18,7 @@ import numpy as np
 from aegis.agent import RESEARCH_ACTIONS, choose_offered
 from aegis.errors import ConfigError
 from aegis.promotion.judging.interval import mean_interval
-from aegis.types import ActionList, Policy, State, most_probable
+from aegis.types import ActionList, Choice, Policy, State
 
 if TYPE_CHECKING:
     from aegis.agent.environment import ResearchEnv
@@ -34,20 +34,23 @@ class ActionPolicy:
     def __init__(self, action: str) -> None:
         self.name = action
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return certainty for its action."""
-        chosen = actions.index(self.name)
-        return [tuple(float(place == chosen) for place in range(len(actions))) for _ in states]
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return its action, with certainty."""
+        return [_certain(self.name, actions, self.name) for _ in states]
 
 
 class RandomPolicy:
-    """Takes any action as likely as any other."""
+    """Draws any action, each as likely as the others."""
 
     name, parameters = RANDOM, 0
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return the same probability for each action."""
-        return [(1 / len(actions),) * len(actions) for _ in states]
+    def __init__(self, rng: random.Random | None = None) -> None:
+        self.rng = rng or random.Random()
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return an action drawn for each state."""
+        even = (1 / len(actions),) * len(actions)
+        return [Choice.draw(even, actions, self.name, "other", self.rng) for _ in states]
 
 
 class RulePolicy:
@@ -58,10 +61,14 @@ class RulePolicy:
 
     name, parameters = RULE, 0
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return certainty for the first of its actions that a state offers."""
-        chosen = (choose_offered(state) for state in states)
-        return [tuple(float(spec.name == name) for spec in actions) for name in chosen]
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the first of its actions that a state offers, with certainty."""
+        return [_certain(choose_offered(state), actions, self.name) for state in states]
+
+
+def _certain(action: str, actions: ActionList, policy: str) -> Choice:
+    chosen = actions.index(action)
+    return Choice.best([float(place == chosen) for place in range(len(actions))], actions, policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +134,22 @@ def evaluate(
         raise ConfigError("an evaluation needs at least one seed and one episode")
     for seed in seeds:
         for name, policy in policies.items():
-            draw = random.Random(seed)
+            if isinstance(policy, RandomPolicy):
+                policy.rng = random.Random(seed)
             for episode in range(episodes):
                 _, info = environment.reset(seed=None if episode else seed)
-                rewards, actions = play(policy, environment, info["state"], draw)
+                rewards, actions = play(policy, environment, info["state"])
                 yield EpisodeResult(name, seed, episode, tuple(rewards), dict(actions))
 
 
-def play(
-    policy: Policy, environment: ResearchEnv, state: State, draw: random.Random
-) -> tuple[list[float], Counter[str]]:
+def play(policy: Policy, environment: ResearchEnv, state: State) -> tuple[list[float], Counter[str]]:
     """Let a policy decide through the episode that has begun in this state; return rewards and actions."""
     rewards: list[float] = []
     actions: Counter[str] = Counter()
     over = False
     while not over:
-        probabilities = policy.probabilities([state], RESEARCH_ACTIONS)[0]
-        if policy.name == RANDOM:
-            chosen = draw.choices(range(len(probabilities)), probabilities)[0]
-        else:
-            chosen = most_probable(probabilities)
-        _, reward, terminated, truncated, info = environment.decide(chosen, probabilities, policy.name)
+        (choice,) = policy.decide([state], RESEARCH_ACTIONS)
+        _, reward, terminated, truncated, info = environment.decide(choice)
         state = info["state"]
         rewards.append(reward)
         actions[info["action"]] += 1

@@ -1,4 +1,4 @@
-"""The trained HRM as a policy: states in, probabilities out; and the folder it is kept in. It trains nothing."""
+"""The trained HRM as a policy: states in, choices out; and the folder it is kept in. It trains nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write
 from aegis.hrm.codec import StateCodec, encode_actions, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
 from aegis.hrm.model import HRM, output_tokens
-from aegis.types import ActionList, ActionSpec, State
+from aegis.types import ActionList, ActionSpec, Choice, State
 
 POLICY_FILE = "policy.json"
 _BATCH_STATES = 64
@@ -52,14 +52,14 @@ class HRMPolicy:
     def parameters(self) -> int:
         return self.model.parameter_count
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [tuple(row) for row in self.think(states)[0].tolist()]
+        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -90,8 +90,8 @@ class HRMPolicy:
         """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
         return self._think(states, False)[2].numpy()
 
-    def decide(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does."""
+    def answer(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities.numpy(), represented.numpy()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.owner import check_owner
-    from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_serving, load_teacher_for
+    from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_teacher_for
     from aegis.lifecycle.rl.reward_comparison import is_learning
     from aegis.lifecycle.rl.simulated import Improved, improve
     from aegis.lifecycle.runner import Runner
@@ -82,7 +82,7 @@ _ROOMS = {
     "training.candidate": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "training.memory": ("peak_rss_mb",),
     "owner": ("check_owner",),
-    "policies.loading": ("claim_for", "heldout_examples", "load_serving", "load_teacher_for"),
+    "policies.loading": ("claim_for", "heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
     "serving.stage": ("StageProgress", "read_stage"),
@@ -123,7 +123,6 @@ __all__ = [
     "heldout_examples",
     "improve",
     "is_learning",
-    "load_serving",
     "load_teacher_for",
     "make_agent",
     "name_teacher",

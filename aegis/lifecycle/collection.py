@@ -14,7 +14,6 @@ from aegis.agent import (
     RESEARCH_ACTIONS,
     Agent,
     AgentHooks,
-    Choose,
     DrawnPresence,
     RewardTable,
     SettingBook,
@@ -25,7 +24,7 @@ from aegis.config import AgentConfig
 from aegis.errors import StoreError
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import Database, DecisionStore, StateKey
-from aegis.types import Decision, Policy, most_probable, new_id, utc_now
+from aegis.types import Policy, new_id, utc_now
 from aegis.workspace import Workspace
 
 
@@ -44,13 +43,12 @@ def make_agent(
     config: AgentConfig | None = None,
     vary_presence: bool = False,
     rewards: RewardTable | None = None,
-    choose: Choose = most_probable,
 ) -> Agent:
     """Return an agent in a workspace, with the settings that were changed there.
 
     search is put in the order that was approved for its providers, and left open. vary_presence: tell the policy that a
     person is here in half of the decisions (nobody is made up who answers); otherwise a person counts as here while
-    they use the inbox. choose: which action is taken by the policy's probabilities.
+    they use the inbox.
     """
     rng = random.Random(seed)
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
@@ -60,7 +58,7 @@ def make_agent(
         search.arrange(order)
     config = book.agent_config(config or AgentConfig())
     table = rewards or book.reward_table(config)
-    return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(choose, presence))
+    return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(presence))
 
 
 def run_agent(
@@ -72,17 +70,17 @@ def run_agent(
     config: AgentConfig | None = None,
     vary_presence: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
-    after: Callable[[Decision], Policy | None] = lambda decision: None,
+    after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
     """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`.
 
-    after: hears each decision once it was carried out, and returns the policy to go on by, or None for the same.
+    after: hears each step once it was carried out, and returns the policy to go on by, or None for the same.
     """
     agent = make_agent(store, policy, search, seed, config, vary_presence)
     for _ in range(decisions):
         step = agent.step()
         on_step(step)
-        agent.policy = after(step.decision) or agent.policy
+        agent.policy = after(step) or agent.policy
 
 
 def existing(workspace: Workspace) -> Workspace:

@@ -10,7 +10,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -34,18 +34,19 @@ from aegis.lifecycle.conversation import adopt_goals
 from aegis.lifecycle.event import RunEvent, describe_step, step_fields
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
-from aegis.lifecycle.policies.takeover import Takeover
-from aegis.lifecycle.rl.supervisor import Learning
-from aegis.lifecycle.serving.drift import DriftWatch, guard
+from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
+from aegis.lifecycle.serving.drift import DriftWatch
 from aegis.lifecycle.serving.monitor import ServingWatch
-from aegis.lifecycle.serving.rollout import Rollout, unmixed
+from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
 from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
-from aegis.promotion import ModelRegistry, Serving
-from aegis.promotion.registry import MODEL_PREFIX
+from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy, Progress, Teacher, unheard, utc_now
 from aegis.workspace import Workspace
@@ -97,7 +98,12 @@ class Runner:
         self._load_teacher = load_teacher
         self._make_search = make_search
         self._trainer = TrainerProcess(workspace, trainer_command)
-        self._learning = Learning(workspace, improver_command, reinforce, seed, self._tell, backend)
+        self._exploration = (
+            Exploration(reinforce, random.Random(seed), backend, lambda line: self._tell("waiting", line))
+            if reinforce
+            else None
+        )
+        self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
         self._device = device
         self._backend = backend
         self._seed = seed
@@ -144,14 +150,13 @@ class Runner:
                 self._live(store, search)
         finally:
             self._trainer.stop()
-            self._learning.stop()
+            self._improvement.stop()
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        wrap = partial(self._guard, store)
-        takeover = Takeover(self.workspace, self._device, self._backend, wrap, self._learning, self._progress)
-        self._learning.tend(store, find_serving(store, self.workspace))
-        policy = takeover.load_now(store) or self._wait_for_teacher(store)
+        resolver = self._make_resolver(store)
+        self._improvement.tend(store, find_serving(store, self.workspace))
+        policy = resolver.resolve_hrm(store) or self._wait_for_teacher(resolver, store)
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
@@ -166,10 +171,10 @@ class Runner:
             self._tell,
             self._say_training,
         )
-        self._begin(store, policy, search, teaches=takeover.name is None)
+        self._begin(store, policy, search, teaches=resolver.serving is None)
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
         rollout = self._make_rollout(store, agent, tuning)
-        look = partial(self._look, store, supervisor, takeover, rollout, guarded)
+        look = partial(self._look, store, supervisor, resolver, rollout, guarded)
         watch = self._make_watch(store, agent)
         drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
@@ -186,10 +191,11 @@ class Runner:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
                     # What it made in a canary was no switch yet.
-                    self._made_by_hrm += step.decision.policy == takeover.name == unmixed(guarded.policy).name
+                    self._made_by_hrm += step.decision.policy == resolver.serving
                     watch.after(step.decision)
                     rollout.after(step.decision)
-                    drift.after(guarded.policy)
+                    if step.choice is not None and resolver.serving is not None:
+                        drift.after(step.choice, resolver.serving)
                     tuning.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
                     if tuning.take_change():
@@ -199,7 +205,7 @@ class Runner:
         finally:
             watch.close()
             rollout.close()
-            takeover.close()
+            resolver.close()
             tell_rare_actions(store, self.config.collect, self._tell)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
@@ -213,7 +219,6 @@ class Runner:
             tuning.tuned.agent,
             self.config.vary_presence,
             rewards=tuning.tuned.rewards,
-            choose=self._learning.choose,
         )
 
     def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingWatch:
@@ -229,9 +234,20 @@ class Runner:
             AsideTeacher(self.workspace, self._load_teacher, agent.actions),
         )
 
-    def _guard(self, store: DecisionStore, policy: Policy, serving: Serving) -> Policy:
-        """Return the HRM with the teacher behind it, for states unlike those in training."""
-        return guard(policy, serving.folder, lambda: self._load_teacher(store), self._watch_config.drift_quantile)
+    def _make_resolver(self, store: DecisionStore) -> PolicyResolver:
+        return PolicyResolver(
+            self.workspace,
+            lambda: self._load_teacher(store),
+            ResolverOptions(self._device, self._backend, self._watch_config.drift_quantile),
+            exploration=self._exploration,
+            tell=lambda line: self._tell("watch", line),
+            loads=self._show_loading,
+        )
+
+    @contextlib.contextmanager
+    def _show_loading(self) -> Iterator[Progress]:
+        yield self._progress
+        self._progress("", 0, 0)
 
     def _make_rollout(self, store: DecisionStore, agent: Agent, tuning: Tuning) -> Rollout:
         return Rollout(
@@ -239,7 +255,7 @@ class Runner:
             self.workspace,
             agent.actions,
             self._load_teacher,
-            Takeover(self.workspace, self._device, self._backend),
+            VersionLoader(self.workspace, self._device, self._backend),
             self._rollout_config,
             lambda: float(tuning.training_settings(self._settings)["gate"]["threshold"]),
             random.Random(self._seed),
@@ -263,7 +279,7 @@ class Runner:
         self,
         store: DecisionStore,
         supervisor: TrainingSupervisor,
-        takeover: Takeover,
+        resolver: PolicyResolver,
         rollout: Rollout,
         guarded: GuardedPolicy,
     ) -> None:
@@ -273,31 +289,28 @@ class Runner:
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)
         supervisor.tend(serves=serving is not None or rollout.waits)
-        self._learning.tend(store, serving)
+        self._improvement.tend(store, serving)
         if serving is None:
-            self._go_back(store, takeover, guarded)
-            guarded.policy = rollout.mix(guarded.policy)
+            teacher = self._go_back(store, resolver)
+            if teacher is not None:
+                guarded.policy = rollout.mix(teacher)
             return
-        loaded = takeover.loaded(serving)
+        loaded = resolver.follow(serving)
         if loaded is not None and loaded is not guarded.policy:
-            previous, guarded.policy = unmixed(guarded.policy).name, loaded
-            name = unmixed(loaded).name
-            fields = {"previous": previous, "policy": name, "parameters": loaded.parameters}
-            self._tell(*self._learning.describe_switch(store, previous, name), fields)
-        if takeover.fault:
-            self._tell("waiting", f"{serving.name} can't take over yet: {takeover.take_fault()}")
+            previous, guarded.policy = guarded.policy.name, loaded
+            fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
+            self._tell(*self._improvement.describe_switch(store, previous, loaded.name), fields)
+        if failure := resolver.take_failure():
+            self._tell("waiting", f"{serving.name} can't take over yet: {failure}")
 
-    def _go_back(self, store: DecisionStore, takeover: Takeover, guarded: GuardedPolicy) -> None:
-        """Let the teacher decide again where an HRM did that was rolled back, by whomever."""
-        takeover.forget()  # what was loaded last need not be what decides
-        previous = unmixed(guarded.policy).name
-        if not previous.startswith(MODEL_PREFIX):
-            return
-        teacher = self._wait_for_teacher(store)
-        if teacher is not None:
-            guarded.policy = teacher
+    def _go_back(self, store: DecisionStore, resolver: PolicyResolver) -> Teacher | None:
+        """Return the teacher, which decides everything while no HRM serves; tell where an HRM was rolled back."""
+        previous = resolver.resolve_teacher()
+        teacher = self._wait_for_teacher(resolver, store)
+        if teacher is not None and previous is not None:
             fields = {"previous": previous, "policy": teacher.name, "parameters": teacher.parameters}
             self._tell("switched", f"went back from {previous} to {teacher.name}", fields)
+        return teacher
 
     def _decide(
         self,
@@ -343,12 +356,12 @@ class Runner:
                 return
             look()
 
-    def _wait_for_teacher(self, store: DecisionStore) -> Teacher | None:
+    def _wait_for_teacher(self, resolver: PolicyResolver, store: DecisionStore) -> Teacher | None:
         """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
         patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
         while not self._stop.is_set():
             try:
-                return self._load_teacher(store)
+                return resolver.teacher()
             except AegisError:
                 raise
             except (MemoryError, RuntimeError, OSError) as error:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from aegis.promotion.judging.calibration import CalibrationEstimate, estimate_calibration
     from aegis.promotion.judging.deferral import (
         CurvePoint,
-        DeferringPolicy,
         Expense,
         accuracy_of_surest,
         deferral_curve,
@@ -40,7 +39,6 @@ __all__ = [
     "Agreement",
     "CalibrationEstimate",
     "CurvePoint",
-    "DeferringPolicy",
     "Expense",
     "FallDetector",
     "HeldoutAnswers",
@@ -93,7 +91,6 @@ _ROOMS = {
     ),
     "judging.deferral": (
         "CurvePoint",
-        "DeferringPolicy",
         "Expense",
         "accuracy_of_surest",
         "deferral_curve",

@@ -22,8 +22,8 @@ _LARGEST_INTEGER = 2**63 - 1
 
 _INSERT_DECISION = """
 INSERT INTO decisions
-    (id, episode, step, state, actions, action, argument, probabilities, policy, decided_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (id, episode, step, state, actions, action, argument, probabilities, policy, decided_at, propensity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_OUTCOME = """
 INSERT INTO outcomes (decision_id, status, gained, reward, detail, result, recorded_at, components)
@@ -239,6 +239,7 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
         None if probabilities is None else _to_json(probabilities, f"{where}: probabilities"),
         _to_text(decision.policy, f"{where}: policy"),
         _to_utc(decision.decided_at).isoformat(),
+        decision.propensity,
     )
 
 
@@ -269,6 +270,7 @@ def _example(row: sqlite3.Row) -> Example:
         policy=row["policy"],
         id=row["id"],
         decided_at=datetime.fromisoformat(row["decided_at"]),
+        propensity=row["propensity"],
     )
     if row["status"] is None:
         return Example(decision, None)

@@ -74,4 +74,5 @@ class LabelBook:
 def _relabelled(decision: Decision, teacher: str, probabilities: tuple[float, ...]) -> Decision:
     chosen = decision.actions[most_probable(probabilities)]
     argument = decision.action.argument if chosen == decision.action.name else {}
-    return replace(decision, action=Action(chosen, argument), probabilities=probabilities, policy=teacher)
+    action = Action(chosen, argument)
+    return replace(decision, action=action, probabilities=probabilities, policy=teacher, propensity=None)

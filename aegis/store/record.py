@@ -2,8 +2,9 @@
 
     {"state": {...}, "action": {"action": "web_search", "query": "..."}, "result": {...}, "timestamp": "..."}
 
-AEGIS's own records add `id`, `episode`, `step`, `actions` (names on offer), `probabilities` (by name), `policy` and
-`outcome` (`status`, `gained`, `reward`, `components`, `detail`, `recorded_at`; null where nothing is known).
+AEGIS's own records add `id`, `episode`, `step`, `actions` (names on offer), `probabilities` (by name), `policy`,
+`propensity` (the probability with which the action was drawn, null where nothing was drawn) and `outcome` (`status`,
+`gained`, `reward`, `components`, `detail`, `recorded_at`; null where nothing is known).
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class ExampleRecord(BaseModel):
     actions: list[str] | None = None
     probabilities: dict[str, float] | None = None
     policy: _Name | None = None
+    propensity: float | None = None
     outcome: OutcomeRecord | None = None
 
 
@@ -106,6 +108,7 @@ def to_example(record: ExampleRecord, actions: ActionList, *, id: str, episode: 
         policy=policy,
         id=id,
         decided_at=record.timestamp,
+        propensity=record.propensity,
     )
     return Example(decision, _outcome(record, id))
 
@@ -123,6 +126,7 @@ def to_record(example: Example) -> dict[str, Any]:
         "action": decision.action.to_record(),
         "probabilities": None if probabilities is None else dict(zip(decision.actions, probabilities, strict=True)),
         "policy": decision.policy,
+        "propensity": decision.propensity,
         "timestamp": decision.decided_at.isoformat(),
         "result": {} if outcome is None else dict(outcome.result),
         "outcome": None

@@ -21,7 +21,7 @@ from aegis.teachers.prompt import (
     render_instructions,
     render_situation,
 )
-from aegis.types import ActionList, State
+from aegis.types import ActionList, Choice, State
 
 _ROOM_FOR_ACTION_TOKENS = 16
 
@@ -56,15 +56,15 @@ class CausalLMTeacher:
         return sum(parameter.numel() for parameter in self._model.parameters())
 
     @torch.inference_mode()
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's calibrated probabilities. Raises `TeacherError` when the model gives no finite score."""
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return choices by calibrated probabilities. Raises `TeacherError` when the model gives no finite score."""
         result = []
         for state in states:
             scores = self.score(state, actions)
             corrected = (scores - self._content_free_bias(state, actions)).softmax(-1)
             if not bool(torch.isfinite(corrected).all()):
                 raise TeacherError(f"teacher {self.name}: its scores are not finite: {scores.tolist()}")
-            result.append(tuple(corrected.tolist()))
+            result.append(Choice.best(corrected.tolist(), actions, self.name, "teacher"))
         return result
 
     @torch.inference_mode()

@@ -22,7 +22,7 @@ from aegis.rendering import clean_text
 from aegis.teachers.budget import Budget
 from aegis.teachers.completion import answer_format, read_answer, read_logprobs
 from aegis.teachers.prompt import render_messages
-from aegis.types import ActionList, State
+from aegis.types import ActionList, Choice, State
 
 PREFIX = "openai:"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -122,9 +122,10 @@ class OpenAITeacher:
         """What `load_teacher` takes to ask the same model at the same address again."""
         return f"{PREFIX}{self._model}@{self._base_url}"
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities; raises `TeacherError` when the endpoint or the budget gives out."""
-        return [self._decide(state, actions) for state in states]
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state; raises `TeacherError` when the endpoint or the budget gives out."""
+        rows = [self._probabilities(state, actions) for state in states]
+        return [Choice.best(row, actions, self.name, "teacher") for row in rows]
 
     def with_limits(self, config: EndpointConfig) -> OpenAITeacher:
         """Return the same teacher under other limits."""
@@ -134,7 +135,7 @@ class OpenAITeacher:
         """Close the connection."""
         self._client.close()
 
-    def _decide(self, state: State, actions: ActionList) -> tuple[float, ...]:
+    def _probabilities(self, state: State, actions: ActionList) -> tuple[float, ...]:
         messages = render_messages(state, actions)
         key = (actions, messages[-1]["content"])
         if key not in self._answers:

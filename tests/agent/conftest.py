@@ -15,7 +15,7 @@ from aegis.agent.proposals import Record
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.store import Database, DecisionStore
-from aegis.types import ActionList, State
+from aegis.types import ActionList, Choice, State
 
 
 class FakePolicy:
@@ -26,10 +26,10 @@ class FakePolicy:
     def __init__(self, *choices: str) -> None:
         self.choices, self.states = list(choices), []
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         self.states += states
         chosen = self.choices.pop(0) if len(self.choices) > 1 else self.choices[0]
-        return [tuple(0.7 if name == chosen else 0.1 for name in actions.names)]
+        return [Choice.best([0.7 if name == chosen else 0.1 for name in actions.names], actions, self.name)]
 
 
 class FakeSearch:

@@ -20,6 +20,7 @@ from aegis.agent.features import FEATURES, features
 from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
+from aegis.types import Choice
 
 SEARCH, ASK, PROPOSE, IDLE = range(4)
 TOPICS = ("sqlite3", "json", "zlib", "csv")
@@ -163,7 +164,7 @@ def test_the_state_and_the_decision_are_those_of_the_agent():
     environment = make()
     _, info = environment.reset(seed=0)
     state = info["state"]
-    observation, *_, info = environment.decide(IDLE, (0.1, 0.2, 0.3, 0.4), "somebody")
+    observation, *_, info = environment.decide(Choice((0.1, 0.2, 0.3, 0.4), "idle", "somebody"))
     (example,) = environment.store.examples()
     assert example.decision.state == state
     assert (example.decision.id, example.decision.policy) == (info["decision"], "somebody")

@@ -12,6 +12,7 @@ from aegis.agent import Agent, ApprovalQueue, DrawnPresence, Inbox
 from aegis.config import AgentConfig
 from aegis.errors import SearchError
 from aegis.store import Database, DecisionStore
+from aegis.types import Choice
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
@@ -51,7 +52,7 @@ def test_a_policy_that_fails_leaves_no_decision(make_agent, store):
     def fail(states, actions):
         raise RuntimeError("out of memory")
 
-    agent.policy.probabilities = fail
+    agent.policy.decide = fail
     with pytest.raises(RuntimeError, match="out of memory"):
         agent.step()
     assert store.count() == 0
@@ -70,7 +71,7 @@ def test_a_decision_holds_what_the_policy_saw_said_and_is_called(make_agent, sto
 
 def test_of_equally_probable_actions_the_first_is_taken(make_agent):
     agent = make_agent("idle")
-    agent.policy.probabilities = lambda states, actions: [(0.1, 0.4, 0.1, 0.4)]
+    agent.policy.decide = lambda states, actions: [Choice.best((0.1, 0.4, 0.1, 0.4), actions, "even")]
     assert agent.step().decision.action.name == "ask_human"
 
 

@@ -1,4 +1,4 @@
-"""Decisions that are made outside the agent, on a situation that it sees, and what a step tells of earlier ones."""
+"""Choices that the agent carries out: its policy's, somebody else's; and what a step tells of earlier decisions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ import pytest
 
 from aegis.agent import Inbox
 from aegis.errors import ActionError, DataError
+from aegis.types import Choice
 
 
-def test_an_agent_acts_by_the_choose_it_is_given_and_by_the_most_probable_action_without(make_agent):
-    least = make_agent("web_search", choose=lambda probabilities: 2)
-    assert least.step().decision.action.name == "propose_improvement"
-    assert make_agent("web_search", seed=1).step().decision.action.name == "web_search"
+def test_an_agent_takes_the_action_that_the_policy_chose_and_records_the_choice_as_it_is(make_agent, store):
+    made = Choice((0.7, 0.1, 0.1, 0.1), "propose_improvement", "hrm@2", "hrm", propensity=0.1, out_of_distribution=True)
+
+    class Several:
+        """Answers with the choice of another policy, as one with several behind it does."""
+
+        name, parameters = "several", 0
+
+        def decide(self, states, actions):
+            return [made]
+
+    agent = make_agent("web_search")
+    agent.policy = Several()
+    step = agent.step()
+    assert step.choice is made
+    kept = store.get(step.decision.id).decision
+    assert (kept.action.name, kept.policy, kept.propensity) == ("propose_improvement", "hrm@2", 0.1)
+    assert kept.probabilities == made.probabilities
+
+
+def test_what_is_not_drawn_has_no_propensity(make_agent, store):
+    decision = make_agent("web_search").step().decision
+    assert store.get(decision.id).decision.propensity is None
 
 
 def test_somebody_else_may_decide_on_what_the_agent_sees(make_agent, store):
     agent = make_agent("idle")
     situation = agent.observe()
-    step = agent.act(situation, "web_search", (0.4, 0.2, 0.2, 0.2), "somebody")
+    step = agent.act(situation, Choice((0.4, 0.2, 0.2, 0.2), "web_search", "somebody"))
     assert step.decision.state == situation.state
     assert (step.decision.action.name, step.decision.policy) == ("web_search", "somebody")
     assert step.decision.action.argument == {"query": situation.plan.query}
@@ -31,10 +51,10 @@ def test_a_situation_is_decided_on_once_and_only_while_it_is_the_last_one_seen(m
     agent = make_agent("idle")
     earlier, now = agent.observe(), agent.observe()
     with pytest.raises(ActionError, match="observe"):
-        agent.act(earlier, "idle", None, "somebody")
-    agent.act(now, "idle", None, "somebody")
+        agent.act_as(earlier, "idle", "somebody")
+    agent.act_as(now, "idle", "somebody")
     with pytest.raises(ActionError, match="observe"):
-        agent.act(now, "idle", None, "somebody")
+        agent.act_as(now, "idle", "somebody")
     assert store.count() == 1
 
 
@@ -42,9 +62,9 @@ def test_an_unknown_action_leaves_no_decision_and_the_situation_as_it_was(make_a
     agent = make_agent("idle")
     situation = agent.observe()
     with pytest.raises(DataError, match="unknown action 'dance'"):
-        agent.act(situation, "dance", None, "somebody")
+        agent.act_as(situation, "dance", "somebody")
     assert store.count() == 0
-    assert agent.act(situation, "idle", None, "somebody").decision.step == 0
+    assert agent.act_as(situation, "idle", "somebody").decision.step == 0
 
 
 def test_a_step_tells_what_came_late_of_earlier_decisions(make_agent, database, clock):

@@ -22,6 +22,7 @@ from aegis.config import AgentConfig
 from aegis.errors import SearchError, StoreError
 from aegis.store import Database, DecisionStore
 from aegis.testing import ScriptedTeacher
+from aegis.types import Choice
 
 TOPICS = [f"topic{number}" for number in range(12)]
 
@@ -260,10 +261,10 @@ def test_nothing_from_the_world_reaches_the_record_or_a_terminal_as_more_than_wo
             ["web_search", "web_search", "web_search", "ask_human", "idle", "web_search"],
         )
 
-        def probabilities(self, states, actions):
+        def decide(self, states, actions):
             chosen = self.left[0]
             self.left = self.left[1:]
-            return [tuple(0.7 if name == chosen else 0.1 for name in actions.names)]
+            return [Choice.best([0.7 if name == chosen else 0.1 for name in actions.names], actions, self.name)]
 
     shown = []
     with tempfile.TemporaryDirectory() as folder, Database(Path(folder) / "aegis.db") as database:

@@ -4,7 +4,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle import read_training_data, shipped_data
-from aegis.types import ActionList, ActionSpec
+from aegis.types import ActionList, ActionSpec, Choice
 from benchmarks.company import measure_company, report
 
 ACTIONS = ActionList((ActionSpec("search", "search", "look"), ActionSpec("idle", "idle", "wait")))
@@ -19,9 +19,9 @@ class Swayed:
     def __init__(self, sway: float) -> None:
         self._sway = sway
 
-    def probabilities(self, states, actions):
+    def decide(self, states, actions):
         share = 0.4 + self._sway * (len(states) - 1)
-        return [(share, 1 - share)] * len(states)
+        return [Choice.best((share, 1 - share), actions, self.name)] * len(states)
 
 
 def test_a_policy_that_is_swayed_by_company_is_found_out_by_batch_size():

@@ -11,9 +11,9 @@ STATE = {"options": ["search: What is WAL?", "idle"], "human": "away"}
 
 def test_a_teacher_that_turned_asks_where_it_searched():
     teacher = TurncoatTeacher()
-    before = teacher.probabilities([STATE], RESEARCH_ACTIONS)[0]
+    before = teacher.decide([STATE], RESEARCH_ACTIONS)[0].probabilities
     teacher.turned = True
-    after = teacher.probabilities([STATE], RESEARCH_ACTIONS)[0]
+    after = teacher.decide([STATE], RESEARCH_ACTIONS)[0].probabilities
     search, ask = (RESEARCH_ACTIONS.index(name) for name in ("web_search", "ask_human"))
     assert max(before) == before[search]
     assert max(after) == after[ask]

@@ -188,7 +188,9 @@ def test_a_training_that_is_stopped_keeps_its_policy(shipped, tmp_path, monkeypa
     assert [type(one) for one in told] == [Far] * (len(told) - 1) + [TrainingTime]
     assert len(told) == (5 if step == 0 else 2)
     policy = HRMPolicy.load(tmp_path / "model")
-    assert sum(policy.probabilities([shipped.decisions[0].state], shipped.actions)[0]) == pytest.approx(1, abs=1e-5)
+    assert sum(policy.decide([shipped.decisions[0].state], shipped.actions)[0].probabilities) == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 def test_deciding_tells_turns_batches_and_accuracies_of_every_backend(shipped, tmp_path, monkeypatch):
@@ -226,4 +228,4 @@ def test_a_product_of_gpt2s_width_is_timed_in_float32():
 def test_gpt2_has_its_size_and_decides_by_the_teachers_own_code():
     teacher = untrained_gpt2(load_vocabulary(), "float32")
     assert teacher.parameters == 124_439_808
-    assert sum(teacher.probabilities([{"goal": "x"}], CHECKED_ACTIONS)[0]) == pytest.approx(1)
+    assert sum(teacher.decide([{"goal": "x"}], CHECKED_ACTIONS)[0].probabilities) == pytest.approx(1)

@@ -80,8 +80,9 @@ def test_the_rule_searches_what_is_new_else_proposes_else_idles():
         (["ask: a", "idle"], 3),
         ([], 3),
     ):
-        (answer,) = rule.probabilities([{"options": options}], RESEARCH_ACTIONS)
-        assert answer.index(1.0) == chosen
+        (choice,) = rule.decide([{"options": options}], RESEARCH_ACTIONS)
+        assert choice.action == RESEARCH_ACTIONS.names[chosen]
+        assert choice.probabilities[chosen] == 1.0
 
 
 def test_rows_are_means_over_worlds_the_best_first():

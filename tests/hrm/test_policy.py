@@ -40,27 +40,27 @@ def test_an_hrm_is_a_policy(policy):
 
 
 def test_each_state_has_one_probability_per_action_in_order(policy):
-    rows = policy.probabilities(STATES, ACTIONS)
+    rows = [choice.probabilities for choice in policy.decide(STATES, ACTIONS)]
     assert [len(row) for row in rows] == [3] * 4
     # Three float32 numbers of at most 1: 1e-7 each.
     assert all(sum(row) == pytest.approx(1, abs=1e-6) and min(row) > 0 for row in rows)
     assert len({tuple(round(p, 5) for p in row) for row in rows}) == 4
     for state, row in zip(STATES, rows, strict=True):
         # Another batch adds up in another order: 1e-7; the rows differ by 1e-5 at least (above).
-        assert policy.probabilities([state], ACTIONS)[0] == pytest.approx(row, abs=1e-5)
+        assert policy.decide([state], ACTIONS)[0].probabilities == pytest.approx(row, abs=1e-5)
 
 
 def test_more_states_than_fit_into_one_batch_keep_their_order(policy):
     states = [{"n": n, "pad": "x" * (n % 7)} for n in range(150)]
-    rows = policy.probabilities(states, ACTIONS)
+    rows = [choice.probabilities for choice in policy.decide(states, ACTIONS)]
     assert len(rows) == 150
     for n in (0, 63, 64, 65, 149):
         # As above.
-        assert policy.probabilities([states[n]], ACTIONS)[0] == pytest.approx(rows[n], abs=1e-5)
+        assert policy.decide([states[n]], ACTIONS)[0].probabilities == pytest.approx(rows[n], abs=1e-5)
 
 
 def test_no_states_have_no_probabilities(policy):
-    assert policy.probabilities([], ACTIONS) == []
+    assert policy.decide([], ACTIONS) == []
 
 
 def test_the_segments_of_thinking_are_told(policy):
@@ -70,7 +70,7 @@ def test_the_segments_of_thinking_are_told(policy):
 
 
 def test_deciding_does_not_depend_on_chance(policy):
-    assert policy.probabilities(STATES, ACTIONS) == policy.probabilities(STATES, ACTIONS)
+    assert policy.decide(STATES, ACTIONS) == policy.decide(STATES, ACTIONS)
 
 
 def test_other_actions_than_it_was_trained_on_are_refused(policy):
@@ -78,7 +78,7 @@ def test_other_actions_than_it_was_trained_on_are_refused(policy):
     with pytest.raises(
         ConfigError, match=r"hrm@3 was trained on the actions web_search, ask_human, idle, not on idle,"
     ):
-        policy.probabilities(STATES, others)
+        policy.decide(STATES, others)
 
 
 def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
@@ -88,7 +88,7 @@ def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
     assert again.actions == ACTIONS
     assert again.codec == StateCodec(48)
     assert again.model.config == CONFIG
-    assert again.probabilities(STATES, ACTIONS) == policy.probabilities(STATES, ACTIONS)
+    assert again.decide(STATES, ACTIONS) == policy.decide(STATES, ACTIONS)
     assert not again.model.training
 
 

@@ -40,7 +40,7 @@ def served(tmp_path_factory, search_index) -> Served:
     folder = Workspace(tmp_path_factory.mktemp("served") / "w")
     torch.manual_seed(0)
     policy = HRMPolicy(HRM(TINY), StateCodec(), RESEARCH_ACTIONS)
-    eager = policy.probabilities(STATES, RESEARCH_ACTIONS)
+    eager = [choice.probabilities for choice in policy.decide(STATES, RESEARCH_ACTIONS)]
     labels = [int(np.argmax(row)) for row in eager]
 
     def save(name, place):

@@ -73,7 +73,7 @@ def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
 
     typed: what its input holds; None: the input is a terminal.
     """
-    for module in ("cli.prompt.command", "cli.session", "lifecycle.policies.deciding", "teachers.loading"):
+    for module in ("cli.prompt.command", "cli.session", "lifecycle.policies.resolver", "teachers.loading"):
         importlib.import_module(f"aegis.{module}")
     from aegis.cli.main import app
 

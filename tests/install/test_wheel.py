@@ -24,7 +24,7 @@ DECIDE = """
 import json, sys
 from aegis.hrm import OnnxPolicy
 policy = OnnxPolicy.load(sys.argv[1])
-print(json.dumps(policy.probabilities(json.load(sys.stdin), policy.actions)))
+print(json.dumps([choice.probabilities for choice in policy.decide(json.load(sys.stdin), policy.actions)]))
 """
 
 

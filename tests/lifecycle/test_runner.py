@@ -12,6 +12,7 @@ from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.lock import hold
 from aegis.store import TrainingLog
 from aegis.testing import ScriptedTeacher
+from aegis.types import Choice
 
 REFUSE = """
 import sqlite3, sys
@@ -82,11 +83,11 @@ def test_a_teacher_that_fails_is_tried_again_with_growing_pauses_and_comes_back(
     events, asked = [], []
 
     class Failing(ScriptedTeacher):
-        def probabilities(self, states, actions):
+        def decide(self, states, actions):
             asked.append(states)
             if 3 <= len(asked) <= 7:
                 raise RuntimeError("CUDA out of memory")
-            return super().probabilities(states, actions)
+            return super().decide(states, actions)
 
     runner = make_runner(
         load=lambda store: Failing(), max_decisions=6, notify=events.append,
@@ -195,18 +196,18 @@ def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(work
 
 
 def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, teacher, monkeypatch, wait_for):
-    from aegis.lifecycle.policies.takeover import Takeover
+    from aegis.lifecycle.policies.loading import VersionLoader
     from aegis.promotion import ModelRegistry
 
     events, down = [], threading.Event()
 
     class Dying(ScriptedTeacher):
-        def probabilities(self, states, actions):
+        def decide(self, states, actions):
             if down.is_set():
                 raise ConnectionError("the endpoint is down")
-            return super().probabilities(states, actions)
+            return super().decide(states, actions)
 
-    monkeypatch.setattr(Takeover, "_load", lambda self, serving: ScriptedTeacher(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     runner = make_runner(
         load=lambda store: Dying(), notify=events.append, until_switched=True, first_pause_seconds=60.0
     )  # fmt: skip
@@ -229,13 +230,14 @@ FIGURES = {"interval": [0.796, 0.894]}
 
 def stand_in(monkeypatch, action):
     """Let every HRM be a rule that always takes one action."""
-    from aegis.lifecycle.policies.takeover import Takeover
+    from aegis.lifecycle.policies.loading import VersionLoader
 
     class Rule(ScriptedTeacher):
-        def probabilities(self, states, actions):
-            return [tuple(float(name == action) for name in actions.names) for _ in states]
+        def decide(self, states, actions):
+            row = [float(name == action) for name in actions.names]
+            return [Choice.best(row, actions, self.name, "hrm") for _ in states]
 
-    monkeypatch.setattr(Takeover, "_load", lambda self, serving: Rule(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: Rule(name=serving.name))
 
 
 def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(
@@ -290,7 +292,7 @@ def test_a_version_that_a_person_rolls_back_meanwhile_decides_no_longer(workspac
 def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspace, make_runner, monkeypatch, wait_for):
     import numpy as np
 
-    from aegis.lifecycle.policies.takeover import Takeover
+    from aegis.lifecycle.policies.loading import VersionLoader
     from aegis.promotion import ModelRegistry
     from aegis.promotion.monitoring.drift import fit_drift, write_drift
 
@@ -303,14 +305,15 @@ def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspa
 
             return RESEARCH_ACTIONS
 
-        def decide(self, states):
-            return np.array(self.probabilities(states, self.actions)), np.full((len(states), 2), 50.0, dtype=np.float32)
+        def answer(self, states):
+            rows = [choice.probabilities for choice in self.decide(states, self.actions)]
+            return np.array(rows), np.full((len(states), 2), 50.0, dtype=np.float32)
 
     def save(name, folder):
         rng = np.random.default_rng(0)
         write_drift(folder, fit_drift(*(rng.normal(size=(50, 2)).astype(np.float32) for _ in range(2))))
 
-    monkeypatch.setattr(Takeover, "_load", lambda self, serving: Lost(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: Lost(name=serving.name))
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(save)
     events = []

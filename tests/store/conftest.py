@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +48,20 @@ def make_decision() -> Callable[..., Decision]:
         return Decision(**(given | fields))
 
     return make
+
+
+@pytest.fixture
+def append_old() -> Callable[..., None]:
+    """Return what inserts decisions as versions before the propensity did."""
+
+    def append(connection: sqlite3.Connection, *decisions: Decision) -> None:
+        sql = "INSERT INTO decisions (id, episode, step, state, actions, action, argument, policy, decided_at)"
+        for one in decisions:
+            texts = (json.dumps(value) for value in (one.state, one.actions))
+            row = (one.id, one.episode, one.step, *texts, one.action.name, json.dumps(dict(one.action.argument)))
+            connection.execute(f"{sql} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, one.policy, str(one.decided_at)))
+
+    return append
 
 
 @pytest.fixture

@@ -110,6 +110,8 @@ BAD_RECORDS = [
     (record(probabilities=dict(zip(NAMES, (0.9, 0.9, 0.9), strict=True))), "probabilities sum to 2.7000, not 1"),
     (record(probabilities=dict(zip(NAMES, (2, -1, 0), strict=True))), "probabilities [2.0, -1.0, 0.0] must be"),
     (record(probabilities=dict(zip(NAMES, (True, 0, 0), strict=True))), "probabilities.web_search: expected a number"),
+    (record(propensity=1.5), "propensity 1.5 must be above 0 and at most 1, or null where nothing was drawn"),
+    (record(propensity="high"), "propensity: expected a number, found text"),
     (record(actions=["web_search", "fly"]), "actions: unknown action 'fly'"),
     (record(actions=["idle", "ask_human"]), "unknown action 'web_search': on offer are idle, ask_human"),
     (record(actions=["web_search", "web_search"]), "actions: expected each name once"),
@@ -341,3 +343,14 @@ def test_a_large_file_says_how_far_it_is_read_added_and_written(tmp_path, action
     counted = [(what, done) for what, done, total in heard if total == 1200]
     for what in ("Reading many.json", "Adding decisions", "Writing decisions"):
         assert [done for part, done in counted if part == what] == [0, 500, 1000]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_file_from_before_the_propensity_was_recorded_is_read_and_has_none(tmp_path, actions, make_decision, name):
+    drawn = Example(make_decision(propensity=0.5), None)
+    write_examples(tmp_path / name, {}, [drawn])
+    text = (tmp_path / name).read_text()
+    assert '"propensity": 0.5' in text
+    assert read_examples(tmp_path / name, actions).examples[0].decision.propensity == 0.5
+    (tmp_path / name).write_text(text.replace('"propensity": 0.5, ', ""))
+    assert read_examples(tmp_path / name, actions).examples[0].decision.propensity is None

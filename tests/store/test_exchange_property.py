@@ -46,6 +46,7 @@ def examples(draw, step):
         probabilities=draw(st.none() | st.just(tuple(w / sum(weights) for w in weights))),
         policy=draw(good_text),
         decided_at=draw(moments),
+        propensity=draw(st.none() | st.floats(0.001, 1)),
     )
     status = draw(st.sampled_from(["ok", "failed", "unknown", None]))
     if status is None:

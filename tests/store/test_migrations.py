@@ -51,18 +51,19 @@ def test_a_migration_that_fails_leaves_neither_itself_nor_its_record(path, monke
         assert database.query("SELECT * FROM sqlite_master WHERE name = 'later'") == []
 
 
-def test_knowledge_of_a_workspace_of_the_first_schema_is_searchable_settled_and_not_asked_again(path, make_decision):
+def test_knowledge_of_a_workspace_of_the_first_schema_is_searchable_settled_and_not_asked_again(
+    path, make_decision, append_old
+):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
         with Database(path) as database, database.transaction() as connection:
-            store = DecisionStore(database)
             decisions = [
                 make_decision(
                     id=f"d{step}", episode="old", step=step, action=Action("web_search", {"query": f"What is {step}?"})
                 )
                 for step in range(3)
             ]
-            store.append_many(decisions)
+            append_old(connection, *decisions)
             connection.execute(
                 "INSERT INTO knowledge VALUES (1, 'k', 'json', 'Decoder', 'It reads.', 's', 'g', ?)", (NOW,)
             )
@@ -92,6 +93,8 @@ def test_knowledge_of_a_workspace_of_the_first_schema_is_searchable_settled_and_
         ("inbox", {"decision_id": "nobody's"}),
         ("proposals", {"change": "not json"}),
         ("proposals", {"status": "approved"}),
+        ("decisions", {"propensity": 0.0}),
+        ("decisions", {"propensity": 1.5}),
         ("outcomes", {"status": "fine"}),
         ("outcomes", {"status": "unknown", "reward": 1.0}),
     ],
@@ -110,6 +113,17 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
             "proposed_at": NOW,
             "due_at": NOW,
         },
+        "decisions": {
+            "id": "d",
+            "episode": "e",
+            "step": 0,
+            "state": "{}",
+            "actions": "[]",
+            "action": "idle",
+            "argument": "{}",
+            "policy": "p",
+            "decided_at": NOW,
+        },
         "outcomes": {"decision_id": decision.id, "status": "ok", "recorded_at": NOW},
     }[table]
 
@@ -123,11 +137,11 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
     insert(good)
 
 
-def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision):
+def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision, append_old):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
         with Database(path) as database, database.transaction() as connection:
-            DecisionStore(database).append(make_decision(id="old"))
+            append_old(connection, make_decision(id="old"))
             connection.execute(OLD_OUTCOME, ("old", "ok", 1, 1.0, NOW))
     with Database(path) as database:
         outcome = DecisionStore(database).get("old").outcome
@@ -148,3 +162,14 @@ def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(
         assert [tuple(row) for row in rows] == [(1, "promoted"), (2, "rolled_back")]
         with pytest.raises(StoreError, match="recorded for good"), database.transaction() as connection:
             connection.execute("DELETE FROM model_events")
+
+
+def test_decisions_from_before_the_propensity_was_recorded_have_none(path, make_decision, append_old):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:9])
+        with Database(path) as database, database.transaction() as connection:
+            append_old(connection, make_decision(id="old"))
+    with Database(path) as database:
+        store = DecisionStore(database)
+        store.append(make_decision(1, propensity=0.25))
+        assert [decision.propensity for decision in store.decisions()] == [None, 0.25]

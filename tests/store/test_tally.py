@@ -33,7 +33,7 @@ def kept(database):
     }
 
 
-def fill(store, make_decision, draw, count):
+def fill(store, make_decision, draw, count, append=None):
     ids = []
     for number in range(count):
         action = Action(draw.choice(ACTIONS))
@@ -41,7 +41,11 @@ def fill(store, make_decision, draw, count):
             episode=f"e{draw.random()}", step=number, actions=ACTIONS, action=action, probabilities=None,
             policy=draw.choice(("gpt2", "hrm@1")),
         )  # fmt: skip
-        store.append(decision)
+        if append is None:
+            store.append(decision)
+        else:
+            with store.database.transaction() as connection:
+                append(connection, decision)
         ids.append(decision.id)
     for _ in range(2 * count):
         status = draw.choice(("ok", "failed", "unknown"))
@@ -58,11 +62,11 @@ def test_the_sums_are_those_of_the_newest_outcomes(store, make_decision):
     assert kept(store.database) == counted(store)
 
 
-def test_decisions_from_before_the_sums_were_kept_are_counted_too(path, make_decision, monkeypatch):
+def test_decisions_from_before_the_sums_were_kept_are_counted_too(path, make_decision, append_old, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:1])
         with Database(path) as database:
-            fill(DecisionStore(database), make_decision, random.Random(1), 30)
+            fill(DecisionStore(database), make_decision, random.Random(1), 30, append_old)
     with Database(path) as database:
         assert kept(database) == counted(DecisionStore(database))
         assert sum(sums[0] for sums in kept(database).values()) == 30

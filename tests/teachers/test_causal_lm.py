@@ -129,9 +129,9 @@ def test_probabilities_are_scores_divided_by_those_of_states_without_content(tea
         [score_plainly(teacher, prompt_ids(teacher, state, actions), actions) for state in STATES[:2]]
     )
     expected = (scores - mean.log()).softmax(-1)
-    for row, probabilities in zip(expected.tolist(), teacher.probabilities(STATES[:2], actions), strict=True):
-        assert probabilities == pytest.approx(row, abs=1e-4)
-        assert sum(probabilities) == pytest.approx(1)
+    for row, choice in zip(expected.tolist(), teacher.decide(STATES[:2], actions), strict=True):
+        assert choice.probabilities == pytest.approx(row, abs=1e-4)
+        assert sum(choice.probabilities) == pytest.approx(1)
     assert (expected - scores.softmax(-1)).abs().max() > 0.05  # here the correction matters
 
 
@@ -148,13 +148,13 @@ def test_a_model_in_love_with_one_word_is_brought_back_to_indifference(teacher):
 
     teacher._model.lm_head.register_forward_hook(add_bias)
     assert teacher.score(STATES[0], single).softmax(-1)[1] > 0.99
-    assert teacher.probabilities(STATES[:1], single)[0] == pytest.approx([1 / 3] * 3, abs=0.02)
+    assert teacher.decide(STATES[:1], single)[0].probabilities == pytest.approx([1 / 3] * 3, abs=0.02)
 
 
 def test_states_are_scored_in_order_whatever_their_number(teacher, actions):
-    rows = teacher.probabilities(STATES, actions)
-    assert rows == [teacher.probabilities([state], actions)[0] for state in STATES]
-    assert teacher.probabilities([], actions) == []
+    rows = [choice.probabilities for choice in teacher.decide(STATES, actions)]
+    assert rows == [teacher.decide([state], actions)[0].probabilities for state in STATES]
+    assert teacher.decide([], actions) == []
 
 
 def test_a_long_state_is_cut_within_the_window_and_the_question_stays(teacher, actions):
@@ -180,7 +180,7 @@ def test_a_long_state_is_cut_within_the_window_and_the_question_stays(teacher, a
     assert len(cut) > 50
     assert (instructions + cut) == whole[: len(instructions) + len(cut)]
     assert scores == pytest.approx(score_plainly(teacher, instructions + situation, actions), abs=1e-4)
-    assert sum(teacher.probabilities([state], actions)[0]) == pytest.approx(1)
+    assert sum(teacher.decide([state], actions)[0].probabilities) == pytest.approx(1)
 
 
 def test_descriptions_that_fill_the_whole_window_are_refused(teacher):
@@ -188,11 +188,11 @@ def test_descriptions_that_fill_the_whole_window_are_refused(teacher):
     with pytest.raises(
         TeacherError, match=r"window of 512 tokens has no room for a state after the \d+ tokens.*shorten"
     ):
-        teacher.probabilities(STATES[:1], long)
+        teacher.decide(STATES[:1], long)
 
 
 def test_scores_that_are_not_finite_are_refused(teacher, actions):
     with torch.no_grad():
         teacher._model.transformer.ln_f.bias.fill_(float("nan"))
     with pytest.raises(TeacherError, match="tiny-gpt2: its scores are not finite"):
-        teacher.probabilities(STATES[:1], actions)
+        teacher.decide(STATES[:1], actions)

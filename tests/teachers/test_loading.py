@@ -281,7 +281,7 @@ def test_a_gguf_file_is_unpacked_once_and_says_what_its_model_says(tiny_gguf, ac
     again = load_teacher(str(path), say=said.append)
     assert len(said) == 1
     state = {"goal": "x"}
-    assert again.probabilities([state], actions) == teacher.probabilities([state], actions)
+    assert again.decide([state], actions) == teacher.decide([state], actions)
     assert [folder.name.startswith("partial-") for folder in (path.parent / "cache" / "teachers").iterdir()] == [False]
 
 

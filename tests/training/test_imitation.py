@@ -84,7 +84,8 @@ def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_s
     assert run.epochs[-1].train_accuracy > 0.9
     assert run.epochs[-1].heldout_accuracy > 0.9
     heldout = learnable[1]
-    rows = run.policy.probabilities([decision.state for decision in heldout], actions)
+    choices = run.policy.decide([decision.state for decision in heldout], actions)
+    rows = [choice.probabilities for choice in choices]
     right = [row.index(max(row)) == actions.index(d.action.name) for row, d in zip(rows, heldout, strict=True)]
     assert sum(right) / len(right) == pytest.approx(run.epochs[-1].heldout_accuracy)
 
@@ -376,9 +377,7 @@ def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_p
     run = train(epochs=2)
     run.policy.save_as("hrm@1", tmp_path / "model")
     states = [decision.state for decision in learnable[1]]
-    assert HRMPolicy.load(tmp_path / "model").probabilities(states, actions) == run.policy.probabilities(
-        states, actions
-    )
+    assert HRMPolicy.load(tmp_path / "model").decide(states, actions) == run.policy.decide(states, actions)
     assert isinstance(run.policy.actions, ActionList)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections import Counter
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from aegis.agent import Step
     from aegis.agent.search import SearchChain
     from aegis.store import DecisionStore
-    from aegis.types import Decision, Policy, Teacher
+    from aegis.types import Policy, Teacher
 
 _DEFAULTS = AgentConfig()
 _LINE_EVERY = 50
@@ -154,9 +155,14 @@ def run(
         _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.lifecycle.policies.deciding import Deciding
+        from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+        from aegis.lifecycle.serving.watched_run import WatchedRun
 
-        with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
+        with (
+            ready_search(search, folder, say) as searching,
+            lifecycle.open_store(folder) as store,
+            contextlib.ExitStack() as stack,
+        ):
             with waiting() as progress:
                 progress("Loading what deciding needs", 0, 0)
                 chosen = resolve_device(device)
@@ -164,30 +170,25 @@ def run(
 
             def load() -> Teacher:
                 with waiting() as progress:
-                    return load_teacher(store, teacher, chosen, endpoint, say, progress)
+                    loaded = load_teacher(store, teacher, chosen, endpoint, say, progress)
+                stack.enter_context(closing_policy(loaded))
+                return loaded
 
-            deciding = Deciding(
-                store,
-                folder,
-                load,
-                chosen,
-                backend,
-                loads=waiting,
-                defer_below=defer_below,
-                watch=watch,
-                rng=random.Random(seed),
-                tell=lambda line: say(f"⚠ {line}"),
-                say=say,
-            )
-            with deciding:
-                policy = deciding.policy
-                size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
-                by = f" on {deciding.backend}" if deciding.backend else ""
-                say(f"The agent decides by {policy.name}{size}{by}")
-                _run(store, folder, policy, searching, decisions, seed, config, vary_presence, deciding.after)
-                for line in deciding.describe():
-                    say(f"  {line}")
-                _show_total(store, deciding.policy.name)
+            def tell(line: str) -> None:
+                say(f"⚠ {line}")
+
+            options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
+            resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
+            watched = WatchedRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
+            policy = watched.policy
+            size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
+            computed_by = getattr(policy, "backend", "")
+            by = f" on {computed_by}" if computed_by else ""
+            say(f"The agent decides by {policy.name}{size}{by}")
+            _run(store, folder, policy, searching, decisions, seed, config, vary_presence, watched.after)
+            for line in watched.division.describe():
+                say(f"  {line}")
+            _show_total(store, watched.policy.name)
 
 
 def status(
@@ -227,9 +228,9 @@ def _run(
     seed: int,
     config: AgentConfig,
     vary_presence: bool,
-    after: Callable[[Decision], Policy | None] = lambda decision: None,
+    after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
-    """Make decisions; after: hears each one, and returns the policy to go on by, or None for the same."""
+    """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
     from aegis import lifecycle
     from aegis.cli.display.block import explain_rewards
     from aegis.lifecycle.event import describe_step

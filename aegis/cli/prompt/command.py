@@ -17,7 +17,7 @@ from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
 from aegis.cli.display.progress import waiting
-from aegis.cli.prompt.thinking import Declined, ShownPolicy
+from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
@@ -25,7 +25,7 @@ from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.store import DecisionStore, export_examples
-from aegis.types import Action, Outcome, most_probable, utc_now
+from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
     from aegis.agent import Agent
@@ -80,7 +80,7 @@ class PromptCommands:
         self._inbox = Inbox(store.database)
         self._queue = ApprovalQueue(store.database)
         self._thinker: Agent | None = None
-        self._shown = ShownPolicy(session, confirm)
+        self._preview = DecisionPreview(session, confirm)
         self._search: SearchChain | None = None
         self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
 
@@ -188,17 +188,18 @@ class PromptCommands:
             print(f"  approved: {queued.id}: {queued.words} ({clean_text(queued.effect)})")
 
     def _think(self, rest: str) -> None:
-        self._shown.look()
+        self._preview.look()
         thinker = self._thinking_agent()
         if not is_held(self._session.workspace.agent_lock):
             conversation.adopt_goals(self._store.database, thinker.episode)
         try:
             situation = thinker.observe()
-            answer = self._shown.probabilities([situation.state], thinker.actions)[0]
-            # Not drawn by them, so phase 4 must not learn as if it were: then they are not recorded.
-            learns = self._shown.is_hrm and lifecycle.is_learning(self._store)
-            action = thinker.actions.names[most_probable(answer)]
-            step = thinker.act(situation, action, None if learns else answer, self._shown.name)
+            choice = self._preview.show(situation.state, thinker.actions)
+            if choice.kind == "hrm" and lifecycle.is_learning(self._store):
+                # It was not drawn: phase 4 must not learn from its probabilities, so they are not recorded.
+                step = thinker.act_as(situation, choice.action, choice.policy)
+            else:
+                step = thinker.act(situation, choice)
         except Declined:
             print("not carried out, and not recorded")
         except PolicyFailedError as error:
@@ -213,7 +214,7 @@ class PromptCommands:
             self._search = self._session.make_search()
         if self._tuning.take_change() or self._thinker is None:
             seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
-            self._thinker = lifecycle.make_agent(self._store, self._shown, self._search, seed, config)
+            self._thinker = lifecycle.make_agent(self._store, self._preview.policy, self._search, seed, config)
         return self._thinker
 
     def _ask(self, rest: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -11,39 +11,35 @@ from aegis import lifecycle
 from aegis.cli.display.progress import waiting
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.rendering import clean_text, render_state
-from aegis.types import ActionList, Policy, Progress, State, most_probable
+from aegis.types import ActionList, Choice, Policy, Progress, State
 
 if TYPE_CHECKING:
     from aegis.cli.session import Session
+    from aegis.lifecycle.policies.resolver import PolicyResolver
 
 
 class Declined(Exception):
     """The person did not want the decision carried out."""
 
 
-class ShownPolicy:
-    """Decides as the workspace's policy does, shows what it and the other one say, and asks before it goes on."""
+class DecisionPreview:
+    """Shows what the workspace's policy decides, beside what the others would, and asks before it is carried out."""
 
     def __init__(self, session: Session, confirm: Callable[[str], bool]) -> None:
         self._session = session
         self._confirm = confirm
+        self._resolver: PolicyResolver | None = None
+        self._policy: Policy | None = None
         self._teacher: Policy | None = None
-        self._hrm: Policy | None = None
         self._lacking = ""
         self._loading: Future[None] | None = None
 
     @property
-    def name(self) -> str:
-        return self._decider.name
-
-    @property
-    def parameters(self) -> int:
-        return self._decider.parameters
-
-    @property
-    def is_hrm(self) -> bool:
-        """Whether the HRM decides."""
-        return self._hrm is not None
+    def policy(self) -> Policy:
+        """The policy that decides now, as `look` found it."""
+        if self._policy is None:
+            raise PolicyFailedError("no policy is loaded")
+        return self._policy
 
     def look(self) -> None:
         """Load the policies that there are now, and show how far that is; raises `AegisError` when none can decide.
@@ -65,36 +61,45 @@ class ShownPolicy:
             raise
         self._loading = None
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Show the decision and return its probabilities; raises `Declined` unless the person wants it."""
+    def show(self, state: State, actions: ActionList) -> Choice:
+        """Show the decision and return it; raises `Declined` unless the person wants it."""
         with waiting() as progress:
-            answers = self._ask(states, actions, progress)
-        chosen = answers[self.name]
-        for line in render_state(states[0]).splitlines():
+            choice, answers = self._ask(state, actions, progress)
+        for line in render_state(state).splitlines():
             print(f"  {line}")
         print(f"\n  {'':<20}" + "".join(f"{clean_text(name, 16):>18}" for name in answers))
-        best = most_probable(chosen)
         for place, action in enumerate(actions.names):
             row = "".join(f"{answer[place]:>18.1%}" for answer in answers.values())
-            print(f"  {action:<20}{row}{'  <- ' + self.name if place == best else ''}")
+            print(f"  {action:<20}{row}{'  <- ' + choice.policy if action == choice.action else ''}")
         if self._lacking:
             print(f"  ({clean_text(self._lacking, 200)})")
-        if not self._confirm(f"Carry out {actions.names[best]}?"):
+        if not self._confirm(f"Carry out {choice.action}?"):
             raise Declined
-        return [chosen]
+        return choice
 
-    def _ask(self, states: Sequence[State], actions: ActionList, progress: Progress) -> dict[str, tuple[float, ...]]:
+    def _ask(
+        self, state: State, actions: ActionList, progress: Progress
+    ) -> tuple[Choice, dict[str, tuple[float, ...]]]:
+        """Return the choice that counts, and the probabilities of every policy that can be asked, by its name."""
+        from aegis.lifecycle.policies.deferring import DeferringPolicy
+
+        progress(f"{self.policy.name} decides", 0, 0)
+        try:
+            (choice,) = self.policy.decide([state], actions)
+        except Exception as error:
+            raise PolicyFailedError(f"{self.policy.name} can't decide: {error}") from error
+        alone = self.policy.policy if isinstance(self.policy, DeferringPolicy) else self.policy
         answers: dict[str, tuple[float, ...]] = {}
-        for policy in (self._teacher, self._hrm):
-            if policy is not None:
-                progress(f"{policy.name} decides", 0, 0)
-                try:
-                    answers[policy.name] = policy.probabilities(states, actions)[0]
-                except Exception as error:
-                    if policy is self._decider:
-                        raise PolicyFailedError(f"{policy.name} can't decide: {error}") from error
-                    self._lacking = f"{policy.name} can't be asked: {error}"
-        return answers
+        for policy in (self._teacher, alone):  # in the order of the screen's columns
+            if policy is None or policy.name == choice.policy:
+                answers[choice.policy] = choice.probabilities
+                continue
+            progress(f"{policy.name} decides", 0, 0)
+            try:
+                answers[policy.name] = policy.decide([state], actions)[0].probabilities
+            except Exception as error:
+                self._lacking = f"{policy.name} can't be asked: {error}"
+        return choice, answers
 
     def _load_aside(self, loading: Future[None]) -> None:
         try:
@@ -105,21 +110,15 @@ class ShownPolicy:
             loading.set_result(None)
 
     def _load(self) -> None:
-        workspace = self._session.workspace
-        with lifecycle.open_store(workspace) as store:  # a thread of its own, a connection of its own
-            serving = lifecycle.find_serving(store, workspace)
-            if (self._hrm.name if self._hrm else None) != (serving.name if serving else None):
-                self._hrm = self._session.load_serving(store)
-            try:
-                self._teacher = self._session.load_teacher(store)
-            except AegisError as error:
-                if self._hrm is None:
-                    raise
-                self._lacking = f"the teacher can't be asked: {error}"
+        self._lacking = ""
+        if self._resolver is None:
+            self._resolver = self._session.make_resolver(self._note)
+        with lifecycle.open_store(self._session.workspace) as store:  # a thread of its own, a connection of its own
+            self._policy = self._resolver.resolve(store)
+        try:
+            self._teacher = self._resolver.teacher()
+        except AegisError as error:  # then an HRM decides
+            self._note(f"the teacher can't be asked: {error}")
 
-    @property
-    def _decider(self) -> Policy:
-        decider = self._hrm or self._teacher
-        if decider is None:
-            raise PolicyFailedError("no policy is loaded")
-        return decider
+    def _note(self, line: str) -> None:
+        self._lacking = line

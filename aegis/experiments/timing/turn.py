@@ -109,13 +109,13 @@ def time_turns(
     After the moment `ends` no further state is begun; the first one is always decided by all.
     """
     for policy in contenders.values():
-        policy.probabilities(states[:1], actions)  # what is read and kept once
+        policy.decide(states[:1], actions)  # what is read and kept once
     for place, state in enumerate(states):
         if place and clock() >= ends:
             return
         for name, policy in contenders.items():
             started, cpu_started = clock(), time.process_time()
-            policy.probabilities([state], actions)
+            policy.decide([state], actions)
             cpu_seconds = time.process_time() - cpu_started
             yield Turn(name, clock() - started, cpu_seconds)
 
@@ -165,7 +165,7 @@ def time_batches(
                 if left <= 0:
                     return
                 started = clock()
-                policy.probabilities(batch[:count], actions)
+                policy.decide(batch[:count], actions)
                 seconds = clock() - started
                 if name == "gpt2":
                     pace = seconds / count
@@ -190,7 +190,7 @@ def measure_accuracy(
     states = [decision.state for decision in heldout]
     eager = None
     for name in ("eager", *(name for name in backends if name != "eager")):
-        own = np.array(backends[name].probabilities(states, actions)).argmax(-1)
+        own = np.array([actions.index(one.action) for one in backends[name].decide(states, actions)])
         eager = own if eager is None else eager
         yield Accuracy(name, float((own == labels).mean()), int((own != eager).sum()), len(labels))
 

@@ -1,4 +1,4 @@
-"""An exported HRM as a policy: states in, probabilities out, by ONNX Runtime or OpenVINO. It never imports torch.
+"""An exported HRM as a policy: states in, choices out, by ONNX Runtime or OpenVINO. It never imports torch.
 
 The folder is one that `aegis export FOLDER --onnx` wrote.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec
-from aegis.types import ActionList, ActionSpec, State
+from aegis.types import ActionList, ActionSpec, Choice, State
 
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
@@ -118,14 +118,14 @@ class OnnxPolicy:
     def parameters(self) -> int:
         return self._parameters
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [tuple(row) for row in self.think(states)[0].tolist()]
+        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -138,8 +138,8 @@ class OnnxPolicy:
         """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
         return self._think(states, False)[2]
 
-    def decide(self, states: Sequence[State]) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does."""
+    def answer(self, states: Sequence[State]) -> tuple[Array, Array]:
+        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities, represented
 

@@ -1,9 +1,13 @@
 """Which policy decides now in a workspace: the teacher, the HRM that serves, or a candidate; loaded and wrapped.
 
-loading      the teacher, or the HRM that serves, loaded for a workspace
-deciding     which policy decides now, and the next one after a roll-back
-takeover     the next HRM loaded beside the policy that still decides
+resolver     which policy decides now, for `run`, `start` and the prompt
+loading      a workspace's teacher, and any version of its HRM
+background   the next version loaded beside the policy that still decides
+exploration  versions loaded to draw their actions, while phase 4 learns
+deferring    an HRM with its teacher behind it
+canary       a share of the decisions made by a candidate
 tempered     the HRM's probabilities, sharpened, and the draw from them
+division     how decisions were divided between an HRM and its teacher
 aside        a teacher asked in a thread of its own
 guard        a policy's failures told from all others, and the pauses after them
 """

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from aegis.lifecycle.collection import open_store
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Decision, Policy
+from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace
 
 MOST_WAITING = 64
 """Decisions that wait for an answer; further ones are not asked about."""
-Answer = tuple[Decision, tuple[float, ...] | None, str]
-"""A decision, the teacher's probabilities for it, or None and why it could not be asked"""
+Answer = tuple[Decision, Choice | None, str]
+"""A decision, and the teacher's choice in its state; or None, and why the teacher could not be asked"""
 
 
 class AsideTeacher:
@@ -56,7 +56,6 @@ class AsideTeacher:
             while (decision := self._asked.get()) is not None:
                 try:
                     teacher = teacher or self._load(store)
-                    answer = teacher.probabilities([decision.state], self._actions)[0]
-                    self._answered.put((decision, tuple(answer), ""))
+                    self._answered.put((decision, teacher.decide([decision.state], self._actions)[0], ""))
                 except Exception as error:  # whatever it is, the HRM goes on deciding
                     self._answered.put((decision, None, str(error) or type(error).__name__))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aegis.errors import PolicyFailedError
-from aegis.types import ActionList, Policy, State
+from aegis.types import ActionList, Choice, Policy, State
 
 
 class GuardedPolicy:
@@ -22,10 +22,10 @@ class GuardedPolicy:
     def parameters(self) -> int:
         return self.policy.parameters
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return what the policy answers; raises `PolicyFailedError` where it can't, for whatever reason."""
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the policy's choices; raises `PolicyFailedError` where it can't decide, for whatever reason."""
         try:
-            return self.policy.probabilities(states, actions)
+            return self.policy.decide(states, actions)
         except Exception as error:
             raise PolicyFailedError(f"{self.name}: {error}") from error
 

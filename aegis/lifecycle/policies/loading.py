@@ -1,4 +1,4 @@
-"""Which policy decides in a workspace, loaded: its teacher, or the HRM that serves."""
+"""A workspace's teacher, and any version of its HRM, loaded so that they decide at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
-from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
+from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
@@ -19,24 +21,52 @@ from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.hrm import Example
+    from aegis.lifecycle.policies.exploration import Exploration
+    from aegis.promotion import Serving
 
 _EXAMPLES_READ = 5_000
 """Decisions whose held-out part an export is checked on, the newest ones: a workspace may hold a million."""
 
 
-def load_serving(
-    store: DecisionStore,
-    workspace: Workspace,
-    device: str = "cpu",
-    backend: str = "auto",
-    say: Callable[[str], None] = lambda line: None,
-    progress: Progress = unheard,
-) -> Policy | None:
-    """Load the trained policy that serves in a workspace, or None while its teacher does; backend: `load_policy`'s."""
-    serving = find_serving(store, workspace)
-    if serving is None:
-        return None
-    return load_policy(serving.folder, device, backend, lambda: heldout_examples(store), say, progress=progress)
+class VersionLoader:
+    """Loads versions of a workspace's HRM, in any thread.
+
+    backend: `load_policy`'s. drift_quantile: `check_distribution`'s. exploration: loads the versions while phase 4
+    learns from their decisions. say hears of an export, and why an eager model decides.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        device: str = "cpu",
+        backend: str = "auto",
+        drift_quantile: float = 0.0,
+        exploration: Exploration | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._workspace = workspace
+        self._device = device
+        self._backend = backend
+        self._drift_quantile = drift_quantile
+        self._exploration = exploration
+        self._say = say
+
+    def load(self, serving: Serving, progress: Progress = unheard) -> Policy:
+        """Return a version, warm; raises `CheckpointError` when it is torn."""
+
+        def load_whole(serving: Serving) -> Policy:
+            policy = self._load(serving, progress)
+            policy.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+            return check_distribution(policy, serving.folder, self._drift_quantile)
+
+        return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
+
+    def _load(self, serving: Serving, progress: Progress) -> Policy:
+        return load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+
+    def _examples(self) -> list[Example]:
+        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+            return heldout_examples(store)
 
 
 def heldout_examples(store: DecisionStore) -> list[Example]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.promotion import read_answers
-from aegis.types import ActionList, Policy, State, most_probable
+from aegis.types import ActionList, Choice, Policy, State
 
 CONTROL_BLOCK = 20
 """Decisions: what an action is worth shows in those after it, so whole stretches are one version's"""
@@ -23,18 +23,15 @@ _EXPLORING = 1.6
 """The fitted temperature itself explores too little to learn from (docs/experiments.md)"""
 
 
-class Odds(tuple[float, ...]):
-    """Probabilities by which an action is drawn, where of others the most probable one is taken."""
-
-
 class SharpenedPolicy:
-    """An HRM whose answers are what phase 4 draws from, records and learns on."""
+    """Draws actions by an HRM's probabilities, sharpened: what phase 4 records and learns from."""
 
-    def __init__(self, policy: Policy, temperature: float) -> None:
+    def __init__(self, policy: Policy, temperature: float, rng: random.Random) -> None:
         if not temperature > 0:
             raise ConfigError(f"--temperature must be above 0, not {temperature}")
         self.policy = policy
         self.temperature = temperature
+        self._rng = rng
 
     @property
     def name(self) -> str:
@@ -48,19 +45,14 @@ class SharpenedPolicy:
     def backend(self) -> str:
         return str(getattr(self.policy, "backend", ""))
 
-    @property
-    def actions(self) -> ActionList | None:
-        """The actions it was trained on, where it knows them."""
-        return getattr(self.policy, "actions", None)
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the HRM's choices with their probabilities sharpened and an action drawn by these."""
+        return [self._draw(choice, actions) for choice in self.policy.decide(states, actions)]
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities, sharpened, as `Odds`."""
-        return [Odds(sharpen(row, self.temperature)) for row in self.policy.probabilities(states, actions)]
-
-    def decide(self, states: Sequence[State]) -> tuple[list[tuple[float, ...]], Any]:
-        """Return the same for the actions it was trained on, and what the HRM's answers were read from."""
-        answers, represented = self.policy.decide(states)  # type: ignore[attr-defined]
-        return [Odds(sharpen(row, self.temperature)) for row in answers.tolist()], represented
+    def _draw(self, choice: Choice, actions: ActionList) -> Choice:
+        sharpened = sharpen(choice.probabilities, self.temperature)
+        drawn = Choice.draw(sharpened, actions, choice.policy, choice.kind, self._rng)
+        return replace(drawn, out_of_distribution=choice.out_of_distribution)
 
 
 class Turns:
@@ -86,18 +78,17 @@ class Turns:
 class ControlledPolicy:
     """An improved version, and the anchor that it must not earn less than, which makes a part of the decisions.
 
-    turns: outlives the version. `name` is that of whichever decided last.
+    turns: outlives the version. `name` is the improved version's; each choice names the version that made it.
     """
 
     def __init__(self, improved: Policy, anchor: Policy, turns: Turns) -> None:
         self.improved = improved
         self._anchor = anchor
         self._turns = turns
-        self._decider = improved
 
     @property
     def name(self) -> str:
-        return self._decider.name
+        return self.improved.name
 
     @property
     def parameters(self) -> int:
@@ -107,22 +98,10 @@ class ControlledPolicy:
     def backend(self) -> str:
         return str(getattr(self.improved, "backend", ""))
 
-    def probabilities(self, states: Sequence[State], actions: ActionList) -> list[tuple[float, ...]]:
-        """Return each state's probabilities, all by whichever's turn it is."""
-        self._decider = self._anchor if self._turns.take() else self.improved
-        return self._decider.probabilities(states, actions)
-
-
-class Chooser:
-    """Says which action is taken: drawn by `Odds`, of anything else the most probable one."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-
-    def __call__(self, probabilities: Sequence[float]) -> int:
-        if not isinstance(probabilities, Odds):
-            return most_probable(probabilities)
-        return self._rng.choices(range(len(probabilities)), probabilities)[0]
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return choices that are all made by the version whose turn it is."""
+        decider = self._anchor if self._turns.take() else self.improved
+        return decider.decide(states, actions)
 
 
 def sharpen(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:

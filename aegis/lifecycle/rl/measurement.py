@@ -10,7 +10,7 @@ from typing import Any
 
 from aegis.agent import RESEARCH_ACTIONS, World, Worlds
 from aegis.promotion.judging.interval import mean_interval
-from aegis.types import Policy, most_probable
+from aegis.types import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ def measure(
                     break
                 _end_episodes(begun, earned)
             situations = [world.observe() for world in begun]
-            answers = policy.probabilities([situation.state for situation in situations], RESEARCH_ACTIONS)
-            for world, situation, answer, known in zip(begun, situations, answers, earned, strict=True):
-                step = world.act(situation, most_probable(answer), answer, policy.name)
+            choices = policy.decide([situation.state for situation in situations], RESEARCH_ACTIONS)
+            for world, situation, choice, known in zip(begun, situations, choices, earned, strict=True):
+                step = world.act(situation, choice)
                 actions[step.decision.action.name] += 1
                 known |= {one.decision_id: one.reward for one in (step.outcome, *step.late) if one.reward is not None}
             tick(len(begun))

@@ -16,7 +16,7 @@ from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
-from aegis.lifecycle.policies.tempered import Chooser, SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.policies.tempered import SharpenedPolicy, exploring_temperature
 from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
@@ -94,12 +94,11 @@ class SimulatedLearning:
         self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
     ) -> None:
         self.updates: list[UpdateResult] = []
-        self._policy = SharpenedPolicy(policy, trainer.temperature)
+        self._policy = SharpenedPolicy(policy, trainer.temperature, random.Random(seed))
         self._trainer = trainer
         self._worlds = worlds
         self._config = config
         self._seed = seed
-        self._choose = Chooser(random.Random(seed))
 
     def prepare(self) -> None:
         """Live through the past of the first world, which takes some seconds."""
@@ -140,8 +139,8 @@ class SimulatedLearning:
                 world.wait_out()
                 world.begin_episode()
             situation = world.observe()
-            answer = self._policy.probabilities([situation.state], RESEARCH_ACTIONS)[0]
-            world.act(situation, self._choose(answer), answer, "hrm@0")
+            (choice,) = self._policy.decide([situation.state], RESEARCH_ACTIONS)
+            world.act(situation, replace(choice, policy="hrm@0"))
             batch = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
             if batch is not None:
                 learned_until = batch.place

@@ -121,14 +121,14 @@ class Improver:
     def _set_probe(self) -> None:
         """Choose fixed states, the newest ones, and note what the version that serves answers to them."""
         states = [example.decision.state for example in self._store.recent(_PROBED_STATES)]
-        answers = self._policy.probabilities(states, RESEARCH_ACTIONS)
-        self._probe = list(zip(states, answers, strict=True))
+        choices = self._policy.decide(states, RESEARCH_ACTIONS)
+        self._probe = [(state, one.probabilities) for state, one in zip(states, choices, strict=True)]
 
     def _check(self) -> str:
         """Return what is wrong with the present weights' answers to the probe set; '' where nothing is."""
-        answers = self._policy.probabilities([state for state, _ in self._probe], RESEARCH_ACTIONS)
+        choices = self._policy.decide([state for state, _ in self._probe], RESEARCH_ACTIONS)
         total = 0.0
-        for (_, before), after in zip(self._probe, answers, strict=True):
+        for (_, before), after in zip(self._probe, (one.probabilities for one in choices), strict=True):
             try:
                 check_probabilities(after, len(RESEARCH_ACTIONS))
             except DataError as error:

@@ -3,5 +3,6 @@
 rollout      shadow, canary, full: a candidate before the switch
 stage        where the candidate stands in its stage
 monitor      the teacher asked beside the HRM that serves; warnings and roll-backs
-drift        states unlike those in training, handed to the teacher and counted
+drift        states out of distribution, counted
+watched_run  the policy of one `aegis run`, watched after each decision
 """

@@ -17,7 +17,7 @@ from aegis.promotion import ModelRegistry, Watch, WatchLevel
 from aegis.promotion.registry import WATCH
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, LabelBook, StateKey
-from aegis.types import ActionList, Decision, Policy, most_probable, utc_now
+from aegis.types import ActionList, Choice, Decision, Policy, most_probable, utc_now
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 300.0
@@ -93,10 +93,10 @@ class ServingWatch:
                 changed |= self._weigh(decision, answer)
         return changed
 
-    def _ask(self, decision: Decision) -> Sequence[float] | None:
+    def _ask(self, decision: Decision) -> Choice | None:
         try:
             self._teacher = self._teacher or self._load_teacher()
-            return self._teacher.probabilities([decision.state], self._actions)[0]
+            return self._teacher.decide([decision.state], self._actions)[0]
         except Exception as error:  # whatever it is, the HRM goes on deciding
             self._close_eyes(str(error) or type(error).__name__)
             return None
@@ -110,15 +110,15 @@ class ServingWatch:
             self._told.add(line)
             self._tell(line)
 
-    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+    def _weigh(self, decision: Decision, answer: Choice) -> bool:
         # An action that was drawn to learn from is not what the HRM thinks best.
         own = decision.action.name
         if decision.probabilities is not None:
             own = decision.actions[most_probable(decision.probabilities)]
-        name, agrees = decision.policy, self._actions.names[most_probable(answer)] == own
+        name, agrees = decision.policy, answer.action == own
         # One transaction: another process of this workspace may audit at the same moment, and roll back before.
         with self._store.database.transaction():
-            keep_label(self._store, decision, answer, "audit")
+            keep_label(self._store, decision, answer.probabilities, "audit")
             served = self._registry.serving()
             watch = read_watch(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:

@@ -8,22 +8,27 @@ figures are in the workspace: a restart goes on with the stage, and nothing here
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis.config import RolloutConfig
 from aegis.lifecycle.policies.aside import AsideTeacher
-from aegis.lifecycle.policies.takeover import Takeover
-from aegis.lifecycle.policies.tempered import ControlledPolicy
+from aegis.lifecycle.policies.background import BackgroundLoad
+from aegis.lifecycle.policies.canary import CanaryPolicy
+from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import keep_label
-from aegis.lifecycle.serving.stage import StageProgress, keep_stage, next_stage, read_stage
-from aegis.promotion import DeferringPolicy, ModelRegistry, Serving
-from aegis.promotion.monitoring.canary import CanaryPolicy
+from aegis.lifecycle.serving.stage import (
+    StageProgress,
+    keep_stage,
+    next_stage,
+    read_stage,
+)
+from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import ActionList, Decision, Policy, most_probable
+from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace
 
 _FAULTS = 3
@@ -43,8 +48,8 @@ class _Aside:
 class Rollout:
     """Moves the candidate of one workspace from stage to stage, or refuses it.
 
-    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. takeover: loads the
-    candidate beside the decisions. tell hears one line of everything that a person should know.
+    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. loader: loads the
+    candidate, beside the decisions. tell hears one line of everything that a person should know.
     """
 
     def __init__(
@@ -53,7 +58,7 @@ class Rollout:
         workspace: Workspace,
         actions: ActionList,
         load_teacher: Callable[[DecisionStore], Policy],
-        takeover: Takeover,
+        loader: VersionLoader,
         config: RolloutConfig,
         threshold: Callable[[], float],
         rng: random.Random,
@@ -64,13 +69,15 @@ class Rollout:
         self._registry = ModelRegistry(store, workspace)
         self._actions = actions
         self._load_teacher = load_teacher
-        self._takeover = takeover
+        self._loader = loader
+        self._versions = BackgroundLoad(loader.load)
         self._config = config
         self._threshold = threshold
         self._rng = rng
         self._tell = tell
         self._aside: _Aside | None = None
         self._mixed: CanaryPolicy | None = None
+        self._canary_failure = ""
         self._told = ""
 
     @property
@@ -78,21 +85,24 @@ class Rollout:
         """Whether a candidate is on its way: until that is settled, no training begins."""
         return self._registry.candidate() is not None
 
-    def mix(self, policy: Policy) -> Policy:
-        """Return who decides in place of the teacher: in a canary, both; else the teacher itself."""
-        teacher = unmixed(policy)
+    def mix(self, teacher: Policy) -> Policy:
+        """Return the policy that decides in place of the teacher: in a canary, both; else the teacher itself."""
         candidate = self._registry.candidate()
         if candidate is None or candidate.stage != CANARY:
             return teacher
-        loaded = self._takeover.loaded(Serving(candidate.name, candidate.folder, ""))
+        loaded = self._versions.loaded(Serving(candidate.name, candidate.folder, ""))
         if loaded is None:
-            if self._takeover.fault:
-                self._tell(f"{candidate.name} can't begin its canary yet: {self._takeover.take_fault()}")
+            if failure := self._versions.take_failure():
+                self._tell(f"{candidate.name} can't begin its canary yet: {failure}")
             return teacher
         mixed = self._mixed
         if mixed is None or mixed.candidate is not loaded or mixed.teacher is not teacher:
-            self._mixed = mixed = CanaryPolicy(loaded, teacher, self._config.canary, self._rng)
+            self._canary_failure = ""
+            self._mixed = mixed = CanaryPolicy(loaded, teacher, self._config.canary, self._rng, self._note_failure)
         return mixed
+
+    def _note_failure(self, why: str) -> None:
+        self._canary_failure = clean_text(why, _FAULT_CHARACTERS)
 
     def after(self, decision: Decision) -> None:
         """Take up a decision that was carried out and the answers that have come; move the candidate when it is due."""
@@ -108,12 +118,12 @@ class Rollout:
         if candidate.stage == SHADOW and not self._config.shadow:
             self._advance(progress, StageVerdict(True, True, "--shadow is 0: left out", {}))
             return
-        if candidate.stage == CANARY and (not self._config.canary or (self._mixed and self._mixed.fault)):
-            fault = self._mixed.fault if self._mixed and self._config.canary else ""
-            text = (
-                f"it failed to decide: {clean_text(fault, _FAULT_CHARACTERS)}" if fault else "--canary is 0: left out"
-            )
-            self._advance(progress, StageVerdict(True, not fault, text, {}))
+        if candidate.stage == CANARY and not self._config.canary:
+            self._advance(progress, StageVerdict(True, True, "--canary is 0: left out", {}))
+            return
+        if candidate.stage == CANARY and self._canary_failure:
+            text = f"it failed to decide: {self._canary_failure}"
+            self._advance(progress, StageVerdict(True, False, text, {}))
             return
         if not self._settle(aside) and (candidate.stage == SHADOW) == (decision.policy != candidate.name):
             aside.asked.ask(decision)
@@ -122,8 +132,9 @@ class Rollout:
         """Ask nothing more, and let go of the candidate."""
         if self._aside is not None:
             self._aside.asked.close()
-            self._takeover.forget()
+            self._versions.forget()
         self._aside = self._mixed = None
+        self._canary_failure = ""
 
     def _asides(self, progress: StageProgress) -> _Aside:
         stage = (progress.candidate.name, progress.candidate.stage)
@@ -134,7 +145,7 @@ class Rollout:
             load = self._load_teacher
             if progress.candidate.stage == SHADOW:
                 serving = Serving(progress.candidate.name, folder, "")
-                load = lambda store: self._takeover.load(serving)  # noqa: E731
+                load = lambda store: self._loader.load(serving)  # noqa: E731
             self._aside = _Aside(stage, AsideTeacher(self._workspace, load, self._actions))
         return self._aside
 
@@ -161,17 +172,16 @@ class Rollout:
             self._tell(f"{asked} can't be asked beside the decisions: {text}")
         return False
 
-    def _weigh(self, decision: Decision, answer: Sequence[float]) -> bool:
+    def _weigh(self, decision: Decision, answer: Choice) -> bool:
         """Count whether both agree, whichever of them decided."""
-        other = self._actions.names[most_probable(answer)]
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
             progress = read_stage(self._store, self._registry, self._config)
             if progress is None or self._registry.serving() is not None:
                 return True
             if progress.candidate.stage == CANARY:
-                keep_label(self._store, decision, answer, "canary")
-            progress.watch.observe(other == decision.action.name)
+                keep_label(self._store, decision, answer.probabilities, "canary")
+            progress.watch.observe(answer.action == decision.action.name)
             keep_stage(self._store, progress)
             rewards = None
             if progress.candidate.stage == CANARY and progress.watch.audits >= progress.wanted:
@@ -196,14 +206,5 @@ class Rollout:
             self._tell(f"{name} passed its {stage} and takes over: {verdict.reason}")
         if verdict.passed:
             return
-        self._takeover.forget()
-        self._mixed = None
-
-
-def unmixed(policy: Policy) -> Policy:
-    """Return who serves: a canary's teacher, the HRM with a teacher or a control beside it, or the policy itself."""
-    if isinstance(policy, DeferringPolicy):
-        return policy.policy
-    if isinstance(policy, ControlledPolicy):
-        return policy.improved
-    return policy.teacher if isinstance(policy, CanaryPolicy) else policy
+        self._versions.forget()
+        self._mixed, self._canary_failure = None, ""

@@ -297,7 +297,7 @@ def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) 
     answers: list[Sequence[float]] = []
     asked = iter(decisions)
     while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
-        answers += policy.probabilities(states, actions)
+        answers += [choice.probabilities for choice in policy.decide(states, actions)]
     return answers
 
 
@@ -326,10 +326,12 @@ def _checked_save(
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
-        saved = HRMPolicy.load(folder, policy.device).probabilities(states, policy.actions)
-        judged = policy.probabilities(states, policy.actions)
+        saved = HRMPolicy.load(folder, policy.device).decide(states, policy.actions)
+        judged = policy.decide(states, policy.actions)
         difference = max(
-            abs(a - b) for one, other in zip(saved, judged, strict=True) for a, b in zip(one, other, strict=True)
+            abs(a - b)
+            for one, other in zip(saved, judged, strict=True)
+            for a, b in zip(one.probabilities, other.probabilities, strict=True)
         )
         if difference > _LARGEST_DIFFERENCE:
             raise CheckpointError(f"{folder}: what was written decides otherwise than what was judged: train again")

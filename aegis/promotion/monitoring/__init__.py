@@ -1,6 +1,5 @@
 """What watches a model on live decisions: a candidate in its stages, and the HRM that serves.
 
-canary   a share of the decisions, drawn for the candidate
 stage    whether a candidate has proved itself in a stage
 monitor  whether the HRM still agrees with its teacher as it promised
 evidence anytime-valid evidence that a share has fallen

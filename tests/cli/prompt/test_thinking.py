@@ -1,4 +1,4 @@
-"""The prompt's `think` loads aside: it says how far it is, and Ctrl-C ends the wait and not the loading."""
+"""The prompt's `think`: loads aside, obeys the session's options, and shows who decides."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import os
 import signal
 import threading
 
+import numpy as np
 import pytest
 
-from aegis.cli.prompt.thinking import ShownPolicy
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.cli.prompt.thinking import DecisionPreview, Declined
+from aegis.cli.session import Session, SessionOptions
+from aegis.config import WatchConfig
 from aegis.errors import TeacherError
 from aegis.lifecycle import open_store
+from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.lifecycle.policies.resolver import PolicyResolver
+from aegis.promotion import ModelRegistry
+from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.testing import ScriptedTeacher
 from aegis.types import Progress, unheard
 from aegis.workspace import Workspace
@@ -33,7 +41,10 @@ class SlowSession:
         self.hears = progress
         yield
 
-    def load_teacher(self, store):
+    def make_resolver(self, tell):
+        return PolicyResolver(self.workspace, self.load_teacher, tell=tell)
+
+    def load_teacher(self):
         self.loads += 1
         self.hears("Loading a teacher", 1, 2)
         self.began.set()
@@ -53,7 +64,7 @@ def session(tmp_path):
 
 
 def test_ctrl_c_ends_the_wait_and_the_next_one_gets_what_was_loaded(session, capsys):
-    shown = ShownPolicy(session, lambda question: True)
+    shown = DecisionPreview(session, lambda question: True)
     # Only once it waits: an interrupt before that would be somebody else's.
 
     def interrupt() -> None:
@@ -68,15 +79,89 @@ def test_ctrl_c_ends_the_wait_and_the_next_one_gets_what_was_loaded(session, cap
     assert "loaded behind the prompt" in capsys.readouterr().out
     session.may.set()
     shown.look()
-    assert shown.name == "scripted"
+    assert shown.policy.name == "scripted"
     assert session.loads == 1
 
 
 def test_a_teacher_that_can_not_be_loaded_is_said_and_tried_again(session):
     session.may.set()
     session.fault = TeacherError("no such model")
-    shown = ShownPolicy(session, lambda question: True)
+    shown = DecisionPreview(session, lambda question: True)
     for _ in range(2):
         with pytest.raises(TeacherError, match="no such model"):
             shown.look()
     assert session.loads == 2
+
+
+class Seeing(ScriptedTeacher):
+    """An HRM that represents a state by the number in it."""
+
+    actions = RESEARCH_ACTIONS
+    kind = "hrm"
+
+    def answer(self, states):
+        rows = [choice.probabilities for choice in self.decide(states, RESEARCH_ACTIONS)]
+        return np.array(rows), np.array([[state.get("at", 0.0), 0.1] for state in states], dtype=np.float32)
+
+
+def save_with_drift(name, folder):
+    rng = np.random.default_rng(0)
+    write_drift(folder, fit_drift(*(rng.normal(size=(50, 2)).astype(np.float32) for _ in range(2))))
+
+
+@pytest.fixture
+def asked():
+    """Return the devices and backends that HRMs were loaded with."""
+    return []
+
+
+@pytest.fixture
+def preview(tmp_path, monkeypatch, asked):
+    """Return what previews the decisions of a workspace whose HRM searches and whose teacher idles."""
+
+    def prefers(action):
+        return lambda state, actions: [5.0 * (name == action) for name in actions.names]
+
+    def load(self, serving, progress):
+        asked.append((self._device, self._backend))
+        return Seeing(prefers("web_search"), name=serving.name)
+
+    monkeypatch.setattr(VersionLoader, "_load", load)
+    monkeypatch.setattr(Session, "load_teacher", lambda self, store: ScriptedTeacher(prefers("idle"), name="gpt2"))
+
+    def make(confirm=True, **watch):
+        workspace = Workspace(tmp_path / "w")
+        with open_store(workspace) as store:
+            store.claim_teacher("gpt2", 0, "a rule")
+            if ModelRegistry(store, workspace).serving() is None:
+                ModelRegistry(store, workspace).promote(save_with_drift)
+        options = SessionOptions(workspace, device="cpu", backend="eager", watch=WatchConfig(**watch))
+        preview = DecisionPreview(Session(options), lambda question: confirm)
+        preview.look()
+        return preview
+
+    return make
+
+
+def test_think_loads_the_hrm_as_the_session_says_and_once(preview, asked):
+    shown = preview()
+    shown.look()
+    assert asked == [("cpu", "eager")]
+
+
+@pytest.mark.parametrize(("quantile", "decides"), [(0.999, "gpt2"), (0.0, "hrm@1")])
+def test_think_hands_a_state_out_of_distribution_to_the_teacher_as_the_agent_does(preview, capsys, quantile, decides):
+    shown = preview(drift_quantile=quantile)
+    near = shown.show({"at": 0.0}, RESEARCH_ACTIONS)
+    assert (near.policy, near.action) == ("hrm@1", "web_search")
+    far = shown.show({"at": 50.0}, RESEARCH_ACTIONS)
+    assert far.policy == decides
+    printed = capsys.readouterr().out
+    assert f"<- {decides}" in printed
+    header = next(line for line in printed.splitlines() if "gpt2" in line)
+    assert header.split() == ["gpt2", "hrm@1"]
+
+
+def test_what_the_person_does_not_want_is_declined(preview):
+    with pytest.raises(Declined):
+        preview(confirm=False).show({"at": 0.0}, RESEARCH_ACTIONS)

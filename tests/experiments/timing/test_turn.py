@@ -34,10 +34,10 @@ class Counting(ScriptedTeacher):
         super().__init__(name=name)
         self.asked, self.clock, self.seconds = asked, clock, seconds
 
-    def probabilities(self, states, actions):
+    def decide(self, states, actions):
         self.asked.append(f"{self.name}{len(states)}")
         self.clock.now += self.seconds * len(states)
-        return super().probabilities(states, actions)
+        return super().decide(states, actions)
 
 
 def test_contenders_take_turns_on_the_same_states():

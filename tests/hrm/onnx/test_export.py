@@ -102,7 +102,7 @@ def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, chang
         assert used.tolist() == segments.tolist()
     # A representation has numbers of 1 to 4, an order above probabilities, and rounds that much more coarsely.
     assert np.abs(again.represent(STATES) - policy.represent(STATES)).max() < 10 * FLOAT_ROUNDING
-    assert np.abs(again.decide(STATES)[1] - policy.represent(STATES)).max() < 10 * FLOAT_ROUNDING
+    assert np.abs(again.answer(STATES)[1] - policy.represent(STATES)).max() < 10 * FLOAT_ROUNDING
     assert used.tolist() == [3] * len(STATES)
 
 
@@ -116,20 +116,20 @@ def test_an_exported_hrm_is_a_policy(exported, policy, precision):
     assert isinstance(again, Policy)
     assert (again.name, again.parameters, again.actions) == ("hrm@3", policy.parameters, ACTIONS)
     check_policy(again, ACTIONS, STATES)
-    assert again.probabilities([], ACTIONS) == []
+    assert again.decide([], ACTIONS) == []
 
 
 def test_other_actions_than_it_was_trained_on_are_refused(exported):
     others = ActionList((ACTIONS["idle"], ACTIONS["web_search"], ACTIONS["ask_human"]))
     with pytest.raises(ConfigError, match=r"hrm@3 was trained on the actions web_search, .* not on idle,"):
-        OnnxPolicy.load(exported.folder).probabilities(STATES, others)
+        OnnxPolicy.load(exported.folder).decide(STATES, others)
 
 
 def test_deciding_by_an_export_needs_no_torch(exported):
     code = (
         "import sys\nfrom aegis.hrm.onnx.policy import OnnxPolicy\n"
         f"policy = OnnxPolicy.load({str(exported.folder)!r})\n"
-        "print(policy.probabilities([{'goal': 'a'}], policy.actions))\n"
+        "print([list(one.probabilities) for one in policy.decide([{'goal': 'a'}], policy.actions)])\n"
         "assert not {'torch', 'transformers', 'onnx', 'safetensors'} & set(sys.modules), sys.modules.keys()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

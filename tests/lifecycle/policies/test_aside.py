@@ -42,7 +42,7 @@ def test_the_policy_aside_answers_in_order_from_a_thread_and_a_store_of_its_own(
         aside.ask(decided(number))
     answers = wait_for(aside, 5)
     assert [decision.id for decision, _, _ in answers] == [f"d{number}" for number in range(5)]
-    assert all(len(answer) == len(ACTIONS) and abs(sum(answer) - 1) < 1e-6 for _, answer, _ in answers)
+    assert all(answer.policy == "scripted" and len(answer.probabilities) == len(ACTIONS) for _, answer, _ in answers)
     assert len(loaded_in) == 1
     assert loaded_in[0] is not threading.current_thread()
     aside.close()
@@ -64,7 +64,7 @@ def test_the_policy_aside_tells_of_a_failure_and_goes_on(workspace):
     aside.ask(decided(1))
     (_, nothing, fault), (_, answer, no_fault) = wait_for(aside, 2)
     assert (nothing, fault, no_fault) == (None, "MemoryError", "")
-    assert len(answer) == len(ACTIONS)
+    assert len(answer.probabilities) == len(ACTIONS)
     aside.close()
 
 
@@ -72,9 +72,9 @@ def test_a_slow_teacher_is_not_asked_more_than_it_can_answer(workspace):
     go = threading.Event()
 
     class Slow(ScriptedTeacher):
-        def probabilities(self, states, actions):
+        def decide(self, states, actions):
             go.wait(120)
-            return super().probabilities(states, actions)
+            return super().decide(states, actions)
 
     aside = AsideTeacher(workspace, lambda store: Slow(), RESEARCH_ACTIONS)
     for number in range(3 * MOST_WAITING):

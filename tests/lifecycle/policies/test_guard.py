@@ -20,7 +20,7 @@ def test_any_error_that_a_policy_raises_is_the_policys_failure():
         raise OSError("connection refused")
 
     with pytest.raises(PolicyFailedError, match="scripted: connection refused") as caught:
-        GuardedPolicy(ScriptedTeacher(broken)).probabilities([{}], RESEARCH_ACTIONS)
+        GuardedPolicy(ScriptedTeacher(broken)).decide([{}], RESEARCH_ACTIONS)
     assert isinstance(caught.value.__cause__, OSError)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ import torch
 from aegis.errors import ConfigError
 from aegis.lifecycle.policies.tempered import (
     CONTROL_BLOCK,
-    Chooser,
     ControlledPolicy,
     SharpenedPolicy,
     Turns,
@@ -16,7 +16,7 @@ from aegis.lifecycle.policies.tempered import (
     sharpen,
 )
 from aegis.promotion import keep_answers, read_answers, write_answers
-from aegis.testing import ScriptedTeacher
+from aegis.testing import ScriptedTeacher, check_policy
 from aegis.types import ActionList, ActionSpec
 
 THREE = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
@@ -31,16 +31,29 @@ def test_to_sharpen_is_to_divide_the_logits_by_the_temperature():
 
 def test_a_temperature_that_is_not_above_0_is_refused():
     with pytest.raises(ConfigError, match="--temperature"):
-        SharpenedPolicy(ScriptedTeacher(), 0.0)
+        SharpenedPolicy(ScriptedTeacher(), 0.0, random.Random(0))
 
 
-def test_a_chooser_draws_by_what_a_sharpened_policy_answers_and_takes_the_most_probable_of_anything_else():
-    choose = Chooser(random.Random(0))
-    assert [choose((0.2, 0.5, 0.3)) for _ in range(5)] == [1] * 5
-    policy = SharpenedPolicy(ScriptedTeacher(lambda state, actions: [0.2, 0.5, 0.3], name="three"), 1.0)
-    (odds,) = policy.probabilities([{}], THREE)
-    drawn = [choose(odds) for _ in range(2000)]
-    assert [drawn.count(place) / 2000 for place in range(3)] == pytest.approx(list(odds), abs=0.04)
+def test_a_sharpened_policy_draws_by_its_probabilities_and_says_with_which_one():
+    hrm = ScriptedTeacher(lambda state, actions: [0.2, 0.5, 0.3], name="three")
+    policy = SharpenedPolicy(hrm, 0.5, random.Random(0))
+    choices = policy.decide([{}] * 2000, THREE)
+    (wanted,) = {choice.probabilities for choice in choices}
+    assert wanted == pytest.approx(sharpen(hrm.decide([{}], THREE)[0].probabilities, 0.5))
+    drawn = [choice.action for choice in choices]
+    assert [drawn.count(name) / 2000 for name in THREE.names] == pytest.approx(list(wanted), abs=0.04)
+    assert all(choice.propensity == wanted[THREE.index(choice.action)] for choice in choices)
+    assert {(choice.policy, choice.drawn) for choice in choices} == {("three", True)}
+
+
+def test_a_sharpened_policy_keeps_the_contract_and_what_is_known_of_the_distribution():
+    check_policy(SharpenedPolicy(ScriptedTeacher(), 0.5, random.Random(0)))
+
+    class Lost(ScriptedTeacher):
+        def decide(self, states, actions):
+            return [replace(choice, out_of_distribution=True) for choice in super().decide(states, actions)]
+
+    assert SharpenedPolicy(Lost(), 0.5, random.Random(0)).decide([{}], THREE)[0].out_of_distribution is True
 
 
 def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decisions(tmp_path):
@@ -57,7 +70,6 @@ def test_the_anchor_goes_on_making_one_block_of_decisions_in_so_many_also_when_a
     for _ in range(12):
         policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), anchor, turns)
         for _ in range(10):
-            policy.probabilities([{}], THREE)
-            names.append(policy.name)
-        assert policy.improved.name == "hrm@2"
+            names.append(policy.decide([{}], THREE)[0].policy)
+        assert policy.name == "hrm@2"
     assert names == (["hrm@2"] * 2 * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK) * 2

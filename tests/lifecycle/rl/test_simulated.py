@@ -14,6 +14,7 @@ from aegis.lifecycle.rl.measurement import measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
+from aegis.types import Choice
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
 IDLING_PAYS = AgentConfig(rewards={"idle": 1.0, "per_item": -1.0})
@@ -78,9 +79,10 @@ def test_the_same_seed_is_the_same_world(make_search):
         with Worlds(make_search(), ["json", "csv"]).begin(7) as world:
             seen = []
             for place in (0, 2, 0, 1, 3, 0):
+                action = RESEARCH_ACTIONS.names[place]
                 situation = world.observe()
                 seen.append(situation.state)
-                world.act(situation, place, (0.25,) * 4, "hrm@0")
+                world.act(situation, Choice((0.25,) * 4, action, "hrm@0"))
             states.append(seen)
     assert states[0] == states[1]
 
@@ -89,8 +91,8 @@ def test_a_late_reward_is_counted_where_it_belongs(make_search):
     class Asks:
         name, parameters = "asks", 0
 
-        def probabilities(self, states, actions):
-            return [(0.0, 1.0, 0.0, 0.0)] * len(states)
+        def decide(self, states, actions):
+            return [Choice.best((0.0, 1.0, 0.0, 0.0), actions, self.name)] * len(states)
 
     found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
     assert found.mean < -0.05

@@ -14,7 +14,7 @@ from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import Runner, open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import read_state
-from aegis.lifecycle.rl.supervisor import Learning
+from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
@@ -116,25 +116,24 @@ def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._RESTART_SECONDS", 0.0)
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
     told = []
-    learning = Learning(
+    improvement = ImprovementSupervisor(
         workspace,
         (sys.executable, "-c", "raise SystemExit(3)"),
         CONFIG,
-        0,
         lambda kind, text, fields: told.append(text),
     )
     with open_store(workspace) as store:
         served = ModelRegistry(store, workspace).serving()
         for _ in range(6):
-            learning.tend(store, served)
-            if learning._process.is_alive():
-                learning._process._process.wait(120)
-    learning.stop()
+            improvement.tend(store, served)
+            if improvement._process.is_alive():
+                improvement._process._process.wait(120)
+    improvement.stop()
     assert len(told) == 3
     assert "stands still" in told[-1]
 
 
 def test_settings_reach_the_process_as_they_are(workspace):
-    learning = Learning(workspace, ("improve",), CONFIG, 0, lambda kind, text, fields: None)
-    command = learning._process._command
+    improvement = ImprovementSupervisor(workspace, ("improve",), CONFIG, lambda kind, text, fields: None)
+    command = improvement._process._command
     assert ReinforceConfig(**json.loads(command[command.index("--settings") + 1])) == CONFIG

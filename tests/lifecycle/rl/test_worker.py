@@ -17,14 +17,14 @@ from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
 from aegis.lifecycle import ServingWatch, open_store, read_standing
-from aegis.lifecycle.policies.tempered import Chooser, SharpenedPolicy
+from aegis.lifecycle.policies.tempered import SharpenedPolicy
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE
 from aegis.lifecycle.rl.worker import Improver, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
-from aegis.types import Action, Decision, Outcome
+from aegis.types import Action, Choice, Decision, Outcome
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(
@@ -54,7 +54,6 @@ class Life:
         self.registry, self.log = ModelRegistry(store, workspace), ImprovementLog(store.database)
         self.made = 0
         self._rng = random.Random(0)
-        self._choose = Chooser(self._rng)
         self._loaded: dict[str, SharpenedPolicy] = {}
         self._base: HRMPolicy | None = None
 
@@ -69,7 +68,7 @@ class Life:
         if served.name not in self._loaded:
             self._base = self._base or HRMPolicy.load(self.workspace.models / "hrm@1")
             base = self._base if self.registry.base_of(served.name) == "hrm@1" else None
-            self._loaded = {served.name: SharpenedPolicy(load_version(served.folder, base), 1.0)}
+            self._loaded = {served.name: SharpenedPolicy(load_version(served.folder, base), 1.0, self._rng)}
         with self.store.database.transaction():
             return self._decide(self._loaded[served.name], count, reward)
 
@@ -78,12 +77,14 @@ class Life:
         for _ in range(count):
             cue = self._rng.randrange(4)
             state = {"cue": f"now {NAMES[cue].split('_')[0]}", "noise": self._rng.randrange(5)}
-            answer = policy.probabilities([state], RESEARCH_ACTIONS)[0]
-            action = self._choose(answer)
+            (choice,) = policy.decide([state], RESEARCH_ACTIONS)
             episode, step = divmod(self.made, 10)
             self.made += 1
-            decision = Decision(f"e{episode}", step, state, NAMES, Action(NAMES[action]), answer, policy.name)
-            brought = reward(cue, action)
+            decision = Decision(
+                f"e{episode}", step, state, NAMES, Action(choice.action), choice.probabilities, choice.policy,
+                propensity=choice.propensity,
+            )  # fmt: skip
+            brought = reward(cue, NAMES.index(choice.action))
             self.store.append(decision)
             status: Literal["ok", "unknown"] = "unknown" if brought is None else "ok"
             self.store.record_outcome(Outcome(decision.id, status, reward=brought))
@@ -179,8 +180,8 @@ def test_a_nan_planted_in_an_update_never_serves(life, improver, monkeypatch, pl
 
             patched.setattr(trainer._optimizer, "step", spoil)
         else:
-            answers = [(math.nan, 0.5, 0.25, 0.25)] * 16
-            patched.setattr(improver._policy, "probabilities", lambda states, actions: answers[: len(states)])
+            planted_choice = Choice((math.nan, 0.5, 0.25, 0.25), NAMES[0], "hrm@1")
+            patched.setattr(improver._policy, "decide", lambda states, actions: [planted_choice] * len(states))
         life.learn(improver, 1)
     assert life.serving == served
     assert life.log.latest().model is None

@@ -11,7 +11,7 @@ from aegis.lifecycle import ServingWatch, describe_watch, open_store, read_watch
 from aegis.lifecycle.standing import next_training_at
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
-from aegis.types import Action, Decision, utc_now
+from aegis.types import Action, Choice, Decision, utc_now
 
 ACTIONS = RESEARCH_ACTIONS.names
 ALWAYS = WatchConfig(audit_rate=1.0)
@@ -26,9 +26,9 @@ class Scripted:
     def __init__(self):
         self.asked = 0
 
-    def probabilities(self, states, actions):
+    def decide(self, states, actions):
         self.asked += 1
-        return [(0.97, 0.01, 0.01, 0.01) for _ in states]
+        return [Choice.best((0.97, 0.01, 0.01, 0.01), actions, self.name, "teacher") for _ in states]
 
 
 def decided(number: int, action: str, policy: str = "hrm@1") -> Decision:

@@ -12,11 +12,11 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
 from aegis.lifecycle import open_store, read_stage, read_standing
 from aegis.lifecycle.policies.aside import AsideTeacher
-from aegis.lifecycle.policies.takeover import Takeover
+from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.promotion import ModelRegistry
 from aegis.testing import ScriptedTeacher
-from aegis.types import Action, Decision, Outcome, most_probable
+from aegis.types import Action, Choice, Decision, Outcome
 
 ACTIONS = RESEARCH_ACTIONS.names
 FIGURES = {"interval": [0.796, 0.894], "accuracy": 0.85}
@@ -30,8 +30,9 @@ class Rule(ScriptedTeacher):
         super().__init__(name=name)
         self.action = action
 
-    def probabilities(self, states, actions):
-        return [tuple(float(name == self.action) for name in actions.names) for _ in states]
+    def decide(self, states, actions):
+        row = [float(name == self.action) for name in actions.names]
+        return [Choice.best(row, actions, self.name, self.kind) for _ in states]
 
 
 class PromptAside(AsideTeacher):
@@ -61,15 +62,15 @@ def make(store, workspace, monkeypatch):
     """Return what makes a rollout whose candidates always take one action; told hears its lines."""
 
     def make(action="idle", config=BOTH, told=None):
-        def load(self, serving):
+        def load(self, serving, progress):
             if action is None:
                 raise RuntimeError("torn weights")
             return Rule(action, serving.name)
 
-        monkeypatch.setattr(Takeover, "_load", load)
+        monkeypatch.setattr(VersionLoader, "_load", load)
         monkeypatch.setattr("aegis.lifecycle.serving.rollout.AsideTeacher", PromptAside)
         return Rollout(
-            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), Takeover(workspace, "cpu"), config,
+            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), VersionLoader(workspace), config,
             lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,
         )  # fmt: skip
 
@@ -84,10 +85,10 @@ class Life:
         self.made = store.newest()
 
     def step(self, reward=None):
-        self.policy = self.rollout.mix(self.policy)
-        answer = self.policy.probabilities([{"n": self.made}], RESEARCH_ACTIONS)[0]
-        action = ACTIONS[most_probable(answer)]
-        decision = Decision("e", self.made, {"n": self.made}, ACTIONS, Action(action), answer, self.policy.name)
+        self.policy = self.rollout.mix(self.teacher)
+        (choice,) = self.policy.decide([{"n": self.made}], RESEARCH_ACTIONS)
+        action, answer = Action(choice.action), choice.probabilities
+        decision = Decision("e", self.made, {"n": self.made}, ACTIONS, action, answer, choice.policy)
         self.store.append(decision)
         if reward is not None:
             self.store.record_outcome(Outcome(decision.id, "ok", reward=reward(decision.policy)))
@@ -149,7 +150,7 @@ def test_a_canary_that_agrees_and_brings_surely_less_is_refused(store, workspace
     )
     assert kinds(registry) == ["canary", "refused"]
     assert "surely less" in registry.events()[-1].reason
-    assert life.rollout.mix(life.policy).name == "scripted"
+    assert life.rollout.mix(life.teacher) is life.teacher
 
 
 def test_a_restart_goes_on_with_the_stage(store, workspace, make):
@@ -199,7 +200,7 @@ def test_a_version_that_a_person_promotes_meanwhile_ends_the_stage(store, worksp
 def test_the_agent_by_itself_goes_through_the_stages_and_no_training_begins_meanwhile(
     workspace, make_runner, monkeypatch
 ):
-    monkeypatch.setattr(Takeover, "_load", lambda self, serving: ScriptedTeacher(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     with open_store(workspace) as store:
         store.claim_teacher("scripted", 0, "a rule")
         ModelRegistry(store, workspace).try_out(save, FIGURES, "shadow", "accuracy 85.00%")

@@ -3,10 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aegis.errors import ConfigError
-from aegis.promotion import DeferringPolicy, Expense, accuracy_of_surest, deferral_curve, time_policy
-from aegis.testing import check_policy
-from aegis.types import ActionList, ActionSpec
+from aegis.promotion import Expense, accuracy_of_surest, deferral_curve, time_policy
+from aegis.types import ActionList, ActionSpec, Choice
 
 ACTIONS = ActionList((ActionSpec("a", "a", "first"), ActionSpec("b", "b", "second")))
 
@@ -21,51 +19,10 @@ class Fixed:
         self.answer = answer
         self.asked = 0
 
-    def probabilities(self, states, actions):
+    def decide(self, states, actions):
         self.asked += len(states)
         sure = [float(state.get("sure", 0.5)) if self.answer is None else self.answer for state in states]
-        return [(share, 1 - share) for share in sure]
-
-
-def test_the_first_policy_decides_where_it_is_sure_and_the_teacher_elsewhere():
-    hrm, teacher = Fixed("hrm@1"), Fixed("gpt2", 0.0)
-    policy = DeferringPolicy(hrm, teacher, 0.8)
-    assert policy.probabilities([{"sure": 0.9}], ACTIONS)[0] == pytest.approx((0.9, 0.1))
-    assert policy.name == "hrm@1"
-    assert policy.probabilities([{"sure": 0.6}], ACTIONS) == [(0.0, 1.0)]
-    assert policy.name == "gpt2"
-    assert (policy.kept, policy.deferred, teacher.asked) == (1, 1, 1)
-
-
-def test_of_many_states_only_the_unsure_ones_reach_the_teacher_and_the_order_stays():
-    policy = DeferringPolicy(Fixed("hrm@1"), teacher := Fixed("gpt2", 0.0), 0.8)
-    answers = policy.probabilities([{"sure": s} for s in (0.9, 0.5, 0.95, 0.7)], ACTIONS)
-    assert [round(first, 2) for first, _ in answers] == [0.9, 0.0, 0.95, 0.0]
-    assert teacher.asked == 2
-
-
-def test_the_confidence_is_the_calibrated_one():
-    state = {"sure": 0.7}
-    for temperature, decider in ((1.0, "gpt2"), (0.3, "hrm@1")):
-        policy = DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.0), 0.8, temperature)
-        policy.probabilities([state], ACTIONS)
-        assert policy.name == decider
-
-
-def test_exactly_the_bound_is_sure_enough():
-    policy = DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.0), 0.0)
-    policy.probabilities([{"sure": 0.5}], ACTIONS)
-    assert policy.deferred == 0
-
-
-def test_a_deferring_policy_keeps_the_contract_of_every_policy():
-    check_policy(DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2", 0.25), 0.8), ACTIONS)
-
-
-@pytest.mark.parametrize("bound", [-0.1, 1.1, float("nan")])
-def test_a_bound_that_is_no_probability_is_refused(bound):
-    with pytest.raises(ConfigError, match="--defer-below must lie between 0 and 1"):
-        DeferringPolicy(Fixed("hrm@1"), Fixed("gpt2"), bound)
+        return [Choice.best((share, 1 - share), actions, self.name) for share in sure]
 
 
 CALIBRATED = np.array([[0.95, 0.05], [0.9, 0.1], [0.4, 0.6], [0.55, 0.45]])

@@ -5,24 +5,20 @@ import random
 import pytest
 
 from aegis.errors import ConfigError
-from aegis.promotion.monitoring.canary import CanaryPolicy
+from aegis.lifecycle.policies.canary import CanaryPolicy
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
 
 
 class Broken(ScriptedTeacher):
-    def probabilities(self, states, actions):
+    def decide(self, states, actions):
         raise RuntimeError("torn weights")
 
 
 def deciders(policy, count=400):
-    names = []
-    for _ in range(count):
-        policy.probabilities([{}], CHECKED_ACTIONS)
-        names.append(policy.name)
-    return names
+    return [policy.decide([{}], CHECKED_ACTIONS)[0].policy for _ in range(count)]
 
 
-def test_the_candidate_makes_its_share_and_each_decision_has_the_name_of_who_made_it():
+def test_the_candidate_makes_its_share_and_each_choice_names_who_made_it():
     mixed = CanaryPolicy(ScriptedTeacher(name="hrm@1"), ScriptedTeacher(name="gpt2"), 0.1, random.Random(0))
     names = deciders(mixed)
     assert set(names) == {"hrm@1", "gpt2"}
@@ -37,16 +33,17 @@ def test_the_same_seed_draws_the_same_decisions():
     assert one == other
 
 
-def test_where_the_candidate_fails_the_teacher_decides_from_then_on_and_the_fault_is_kept():
-    mixed = CanaryPolicy(Broken(name="hrm@1"), ScriptedTeacher(name="gpt2"), 0.9, random.Random(0))
+def test_where_the_candidate_fails_the_teacher_decides_from_then_on_and_the_failure_is_told_once():
+    told = []
+    mixed = CanaryPolicy(Broken(name="hrm@1"), ScriptedTeacher(name="gpt2"), 0.9, random.Random(0), told.append)
     assert set(deciders(mixed, 20)) == {"gpt2"}
-    assert mixed.fault == "torn weights"
+    assert told == ["torn weights"]
 
 
 def test_an_error_of_the_teachers_is_passed_on():
     mixed = CanaryPolicy(ScriptedTeacher(name="hrm@1"), Broken(name="gpt2"), 0.0, random.Random(0))
     with pytest.raises(RuntimeError, match="torn weights"):
-        mixed.probabilities([{}], CHECKED_ACTIONS)
+        mixed.decide([{}], CHECKED_ACTIONS)
 
 
 def test_a_canary_that_is_no_share_is_refused():

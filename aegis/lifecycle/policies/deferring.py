@@ -1,0 +1,151 @@
+"""An HRM with its teacher behind it, for states that are out of distribution and where the HRM is not confident.
+
+Selective classification: El-Yaniv and Wiener 2010; the confidence is the calibrated probability of the action picked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from aegis.errors import ConfigError
+from aegis.hrm import base_of
+from aegis.promotion.judging.calibration import with_temperature
+from aegis.promotion.monitoring.drift import DriftDetector, read_drift
+from aegis.types import ActionList, Choice, Policy, State
+
+_RETRY_SECONDS = 300.0
+"""After a failure, the teacher is not asked for so long about states that are only out of distribution"""
+
+
+class Represents(Protocol):
+    """A policy that gives its representation of the states with its answers, as an HRM does."""
+
+    actions: ActionList
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> int: ...
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]: ...
+
+    def answer(self, states: Sequence[State]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class DistributionCheckedPolicy:
+    """An HRM whose choices say whether their state is out of distribution.
+
+    drift: measures how far a state is from those in training. bound: the distance above which it is out.
+    """
+
+    def __init__(self, policy: Represents, drift: DriftDetector, bound: float) -> None:
+        self.policy = policy
+        self._drift = drift
+        self._bound = bound
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def parameters(self) -> int:
+        return self.policy.parameters
+
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.policy, "backend", ""))
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the HRM's choices, in one pass with what tells whether their states are out of distribution."""
+        if not states or self.policy.actions.names != actions.names:
+            return self.policy.decide(states, actions)
+        rows, represented = self.policy.answer(states)
+        return [
+            replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=distance > self._bound)
+            for row, distance in zip(rows.tolist(), self._drift.measure(represented).tolist(), strict=True)
+        ]
+
+
+class DeferringPolicy:
+    """Decides by an HRM where it is confident and the state in distribution, else by a teacher.
+
+    get_teacher: called when the teacher is first needed. defer_below: confidence below which the teacher decides; 0:
+    never for that reason. temperature: of the HRM's calibration. on_failure hears why the teacher could not decide a
+    state that was out of distribution alone; the HRM decides it then, and for five minutes it decides all of these.
+    `name` is the HRM's; each choice names the policy that made it.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        get_teacher: Callable[[], Policy],
+        defer_below: float,
+        temperature: float = 1.0,
+        on_failure: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        if not 0 <= defer_below <= 1:
+            raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
+        self.policy = policy
+        self.defer_below = defer_below
+        self.temperature = temperature
+        self._get_teacher = get_teacher
+        self._on_failure = on_failure
+        self._retry_at = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def parameters(self) -> int:
+        return self.policy.parameters
+
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.policy, "backend", ""))
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return each state's choice, by whichever policy decides it; what either raises is passed on."""
+        if not states:
+            return []
+        choices = self.policy.decide(states, actions)
+        unsure = np.zeros(len(states), dtype=bool)
+        if self.defer_below:
+            rows = np.array([choice.probabilities for choice in choices])
+            unsure = with_temperature(rows, self.temperature).max(axis=1) < self.defer_below
+        unlike = np.array([bool(choice.out_of_distribution) for choice in choices])
+        asked = unsure | unlike if time.monotonic() >= self._retry_at else unsure
+        handed = np.flatnonzero(asked).tolist()
+        try:
+            taught = self._get_teacher().decide([states[row] for row in handed], actions) if handed else []
+        except Exception as error:
+            if unsure.any():
+                raise
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._on_failure(str(error) or type(error).__name__)
+            return choices
+        for row, choice in zip(handed, taught, strict=True):
+            choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution)
+        return choices
+
+
+def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
+    """Return the HRM of a folder with choices that say whether their state is out of distribution.
+
+    quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself comes back where
+    nothing was kept to measure states by, and for a version that phase 4 improved: each update changes its
+    representation.
+    """
+    if not quantile or base_of(folder) is not None or not hasattr(policy, "answer"):
+        return policy
+    detector = read_drift(folder)
+    if detector is None:
+        return policy
+    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile))

@@ -1,0 +1,146 @@
+"""Which policy decides now in a workspace: its teacher, or the HRM that serves with the teacher behind it.
+
+The one place that answers it: `aegis run`, `aegis start` and the prompt's `think` ask the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from aegis.config import WatchConfig
+from aegis.errors import ConfigError
+from aegis.hrm import base_of
+from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.policies.background import BackgroundLoad
+from aegis.lifecycle.policies.deferring import DeferringPolicy
+from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.promotion import Serving, read_answers
+from aegis.rendering import clean_text
+from aegis.store import DecisionStore
+from aegis.types import Policy, Progress, Teacher
+from aegis.workspace import Workspace
+
+_FAILURE_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverOptions:
+    """How the HRM is loaded, and when its teacher decides in its place. Raises `ConfigError` for what is no share."""
+
+    device: str = "cpu"
+    backend: str = "auto"
+    """`load_policy`'s"""
+    drift_quantile: float = WatchConfig().drift_quantile
+    """States farther from those in training than this share of the held-out ones go to the teacher; 0: none does"""
+    defer_below: float | None = None
+    """Calibrated confidence below which the teacher decides; None: it never does for that reason"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drift_quantile < 1:
+            raise ConfigError(f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}")
+        if self.defer_below is not None and not 0 <= self.defer_below <= 1:
+            raise ConfigError(f"--defer-below must lie between 0 and 1, not {self.defer_below}")
+
+
+class PolicyResolver:
+    """Loads the policy that decides now, and another one when what serves has changed.
+
+    load_teacher: called once, when the teacher is first needed. exploration: loads versions while phase 4 learns from
+    their decisions. tell hears what a person should know, say what goes on. loads: shows how far an HRM is loaded,
+    while its block runs.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        load_teacher: Callable[[], Teacher],
+        options: ResolverOptions | None = None,
+        *,
+        exploration: Exploration | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = lambda line: None,
+        loads: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda what, done, total: None),
+    ) -> None:
+        self._workspace = workspace
+        self._load_teacher = load_teacher
+        self._options = options = options or ResolverOptions()
+        self._tell = tell
+        self._loads = loads
+        self._loader = VersionLoader(
+            workspace, options.device, options.backend, options.drift_quantile, exploration, say
+        )
+        self._versions = BackgroundLoad(lambda serving: self._guard(self._loader.load(serving), serving))
+        self._teacher: Teacher | None = None
+        self._told: set[str] = set()
+        self.serving: str | None = None
+        """Name of the HRM that was resolved last; None while the teacher decides"""
+
+    def resolve(self, store: DecisionStore) -> Policy:
+        """Return the policy that decides now, loaded in the thread that asks.
+
+        Raises `CheckpointError` when the HRM is torn, and what loading the teacher raises.
+        """
+        hrm = self.resolve_hrm(store)
+        if hrm is None and self._options.defer_below is not None:
+            self._tell("no HRM serves: the teacher decides everything, whatever --defer-below says")
+        return self.teacher() if hrm is None else hrm
+
+    def resolve_hrm(self, store: DecisionStore) -> Policy | None:
+        """Return the HRM that serves, with the teacher behind it; None while the teacher decides everything."""
+        serving = find_serving(store, self._workspace)
+        if serving is None:
+            self.resolve_teacher()
+            return None
+        with self._loads() as progress:
+            policy = self._versions.load_now(
+                serving, lambda serving: self._guard(self._loader.load(serving, progress), serving)
+            )
+        self.serving = serving.name
+        return policy
+
+    def follow(self, serving: Serving) -> Policy | None:
+        """Return the HRM that serves once it is loaded; the first call starts to load it, and none waits."""
+        policy = self._versions.loaded(serving)
+        if policy is not None:
+            self.serving = serving.name
+        return policy
+
+    def resolve_teacher(self) -> str | None:
+        """Let the teacher decide everything from now on; return the name of the HRM that decided before, if one did."""
+        self._versions.forget()
+        previous, self.serving = self.serving, None
+        return previous
+
+    def teacher(self) -> Teacher:
+        """Return the teacher, loaded where it was not yet."""
+        if self._teacher is None:
+            self._teacher = self._load_teacher()
+        return self._teacher
+
+    def take_failure(self) -> str:
+        """Return why the HRM that serves could not be loaded, once; '' where it could."""
+        return self._versions.take_failure()
+
+    def close(self) -> None:
+        """Wait for what is being loaded."""
+        self._versions.close()
+
+    def _guard(self, policy: Policy, serving: Serving) -> Policy:
+        """Return a version with the teacher behind it, where the options name a reason to ask the teacher."""
+        bound = self._options.defer_below
+        if bound is None and not self._options.drift_quantile:
+            return policy
+        base = base_of(serving.folder)  # an improved version has its base's calibration
+        folder = serving.folder if base is None else serving.folder.parent / base
+        temperature = 1.0 if bound is None else read_answers(folder).temperature
+        return DeferringPolicy(policy, self.teacher, bound or 0.0, temperature, self._tell_of_failure)
+
+    def _tell_of_failure(self, why: str) -> None:
+        why = clean_text(why, _FAILURE_CHARACTERS)
+        line = f"a state is unlike those in training and the teacher can't decide it: {why}"
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)

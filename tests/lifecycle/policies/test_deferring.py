@@ -1,0 +1,146 @@
+"""An HRM with its teacher behind it: who decides which state, and what each choice says of it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.errors import ConfigError, TeacherError
+from aegis.lifecycle.policies.deferring import DeferringPolicy, DistributionCheckedPolicy, check_distribution
+from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.testing import ScriptedTeacher, check_policy
+from aegis.types import ActionList, ActionSpec, Choice
+
+ACTIONS = ActionList((ActionSpec("a", "a", "first"), ActionSpec("b", "b", "second")))
+NEAR, FAR = {"at": 0.0}, {"at": 50.0}
+
+
+class Fixed:
+    """Answers with what the state says, or always alike."""
+
+    parameters = 7
+
+    def __init__(self, name: str, answer: float | None = None) -> None:
+        self.name = name
+        self.answer = answer
+        self.asked = 0
+
+    def decide(self, states, actions):
+        self.asked += len(states)
+        sure = [float(state.get("sure", 0.5)) if self.answer is None else self.answer for state in states]
+        return [Choice.best((share, 1 - share), actions, self.name) for share in sure]
+
+
+class Seeing(ScriptedTeacher):
+    """Represents a state by the number in it."""
+
+    actions = RESEARCH_ACTIONS
+
+    def answer(self, states):
+        rows = [choice.probabilities for choice in self.decide(states, RESEARCH_ACTIONS)]
+        return np.array(rows), np.array([[state.get("at", 0.0), 0.1] for state in states], dtype=np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    train, heldout = (rng.normal(size=(count, 2)).astype(np.float32) for count in (200, 100))
+    write_drift(tmp_path, fit_drift(train, heldout))
+    return tmp_path
+
+
+def test_the_hrm_decides_where_it_is_confident_and_the_teacher_elsewhere():
+    hrm, teacher = Fixed("hrm@1"), Fixed("gpt2", 0.0)
+    policy = DeferringPolicy(hrm, lambda: teacher, 0.8)
+    (kept,) = policy.decide([{"sure": 0.9}], ACTIONS)
+    assert (kept.policy, kept.action) == ("hrm@1", "a")
+    assert kept.probabilities == pytest.approx((0.9, 0.1))
+    (deferred,) = policy.decide([{"sure": 0.6}], ACTIONS)
+    assert (deferred.policy, deferred.action, deferred.probabilities) == ("gpt2", "b", (0.0, 1.0))
+    assert (policy.name, teacher.asked) == ("hrm@1", 1)
+
+
+def test_of_many_states_only_the_unsure_ones_reach_the_teacher_and_the_order_stays():
+    teacher = Fixed("gpt2", 0.0)
+    policy = DeferringPolicy(Fixed("hrm@1"), lambda: teacher, 0.8)
+    choices = policy.decide([{"sure": s} for s in (0.9, 0.5, 0.95, 0.7)], ACTIONS)
+    assert [round(choice.probabilities[0], 2) for choice in choices] == [0.9, 0.0, 0.95, 0.0]
+    assert [choice.policy for choice in choices] == ["hrm@1", "gpt2", "hrm@1", "gpt2"]
+    assert teacher.asked == 2
+
+
+def test_the_confidence_is_the_calibrated_one():
+    for temperature, decider in ((1.0, "gpt2"), (0.3, "hrm@1")):
+        policy = DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.0), 0.8, temperature)
+        assert policy.decide([{"sure": 0.7}], ACTIONS)[0].policy == decider
+
+
+def test_exactly_the_bound_is_sure_enough():
+    policy = DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.0), 0.0)
+    assert policy.decide([{"sure": 0.5}], ACTIONS)[0].policy == "hrm@1"
+
+
+def test_it_keeps_the_contract_of_every_policy():
+    check_policy(DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.25), 0.8), ACTIONS)
+
+
+def test_a_policy_that_checks_the_distribution_keeps_the_contract_of_every_policy(folder):
+    checked = check_distribution(Seeing(name="hrm@1"), folder, 0.999)
+    assert isinstance(checked, DistributionCheckedPolicy)
+    check_policy(checked, RESEARCH_ACTIONS, [NEAR, FAR])
+
+
+@pytest.mark.parametrize("bound", [-0.1, 1.1, float("nan")])
+def test_a_bound_that_is_no_probability_is_refused(bound):
+    with pytest.raises(ConfigError, match="--defer-below must lie between 0 and 1"):
+        DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2"), bound)
+
+
+def test_a_state_out_of_distribution_goes_to_the_teacher_which_is_loaded_then_and_a_usual_one_does_not(folder):
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return ScriptedTeacher(name="gpt2")
+
+    policy = DeferringPolicy(check_distribution(Seeing(name="hrm@1"), folder, 0.999), load, 0.0)
+    (near,) = policy.decide([NEAR], RESEARCH_ACTIONS)
+    assert (near.policy, near.kind, near.out_of_distribution) == ("hrm@1", "hrm", False)
+    assert not loaded
+    (far,) = policy.decide([FAR], RESEARCH_ACTIONS)
+    assert (far.policy, far.kind, far.out_of_distribution) == ("gpt2", "teacher", True)
+    both = policy.decide([FAR, NEAR], RESEARCH_ACTIONS)
+    assert [choice.policy for choice in both] == ["gpt2", "hrm@1"]
+
+
+def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_the_teacher_is_left_alone_for_a_while(folder):
+    tries, told = [], []
+
+    def fail():
+        tries.append(1)
+        raise TeacherError("no such model here")
+
+    hrm = check_distribution(Seeing(name="hrm@1"), folder, 0.999)
+    policy = DeferringPolicy(hrm, fail, 0.0, on_failure=told.append)
+    for _ in range(3):
+        (choice,) = policy.decide([FAR], RESEARCH_ACTIONS)
+        assert (choice.policy, choice.out_of_distribution) == ("hrm@1", True)
+    assert told == ["no such model here"]
+    assert len(tries) == 1  # loading may take seconds: not at each such state
+
+
+def test_where_the_hrm_is_unsure_what_the_teacher_raises_is_passed_on():
+    policy = DeferringPolicy(Fixed("hrm@1"), lambda: cast(Any, None), 0.8)
+    with pytest.raises(AttributeError):
+        policy.decide([{"sure": 0.5}], ACTIONS)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.999])
+def test_switched_off_or_without_a_detector_nothing_is_known_of_the_distribution(tmp_path, quantile):
+    hrm = Seeing(name="hrm@1")
+    assert check_distribution(hrm, tmp_path, quantile) is hrm
+    (choice,) = DeferringPolicy(hrm, ScriptedTeacher, 0.0).decide([FAR], RESEARCH_ACTIONS)
+    assert (choice.policy, choice.out_of_distribution) == ("hrm@1", None)

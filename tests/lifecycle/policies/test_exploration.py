@@ -1,0 +1,63 @@
+"""Versions loaded while phase 4 learns: their actions are drawn, and the anchor makes its part of the decisions."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import pytest
+import torch
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.config import HRMConfig, ReinforceConfig
+from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
+from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, sharpen
+from aegis.promotion import Serving
+
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
+CONFIG = ReinforceConfig(temperature=0.5, control_every=2)
+STATE = {"cue": "now web please"}
+
+
+@pytest.fixture
+def models(workspace):
+    """Return the folder of a base, hrm@1, and of a version improved from it, hrm@2."""
+    torch.manual_seed(0)
+    base = HRMPolicy(HRM(TINY), StateCodec(64), RESEARCH_ACTIONS)
+    base.save_as("hrm@1", workspace.models / "hrm@1")
+    improved = HRMPolicy(copy.deepcopy(base.model), base.codec, RESEARCH_ACTIONS)
+    with torch.no_grad():
+        for parameter in improved.model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    write_delta(improved, base.model, "hrm@1", "hrm@2", workspace.models / "hrm@2")
+    return workspace.models
+
+
+@pytest.fixture
+def exploration():
+    return Exploration(CONFIG, random.Random(0), "eager")
+
+
+@pytest.fixture
+def load(workspace, models, exploration):
+    loader = VersionLoader(workspace, "cpu", "eager", exploration=exploration)
+    return lambda name: loader.load(Serving(name, models / name, ""))
+
+
+@pytest.mark.parametrize("name", ["hrm@1", "hrm@2"])
+def test_a_version_draws_by_its_sharpened_probabilities(load, models, name):
+    (choice,) = load(name).decide([STATE], RESEARCH_ACTIONS)
+    (plain,) = HRMPolicy.load(models / name).decide([STATE], RESEARCH_ACTIONS)
+    assert choice.probabilities == pytest.approx(sharpen(plain.probabilities, 0.5), abs=1e-5)
+    assert (choice.policy, choice.kind, plain.drawn) == (name, "hrm", False)
+    assert choice.propensity == choice.probabilities[RESEARCH_ACTIONS.index(choice.action)]
+
+
+def test_an_improved_version_leaves_every_other_block_of_decisions_to_its_anchor(load, exploration):
+    exploration.compare_with("hrm@1", 0)
+    policy = load("hrm@2")
+    assert policy.name == "hrm@2"
+    names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(2 * CONTROL_BLOCK)]
+    assert names == ["hrm@2"] * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK

@@ -1,0 +1,196 @@
+"""One resolver says which policy decides now: its answers, and that all three doors ask it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from aegis.agent import RESEARCH_ACTIONS
+from aegis.cli.main import app
+from aegis.cli.prompt.thinking import DecisionPreview
+from aegis.cli.session import Session, SessionOptions
+from aegis.config import RunConfig, WatchConfig
+from aegis.errors import CheckpointError, ConfigError, TeacherError
+from aegis.lifecycle import open_store
+from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+from aegis.promotion import ModelRegistry
+from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.testing import ScriptedTeacher
+
+FAR = {"at": 50.0}
+
+
+class Seeing(ScriptedTeacher):
+    """An HRM that represents a state by the number in it."""
+
+    actions = RESEARCH_ACTIONS
+    kind = "hrm"
+
+    def answer(self, states):
+        rows = [choice.probabilities for choice in self.decide(states, RESEARCH_ACTIONS)]
+        return np.array(rows), np.array([[state.get("at", 0.0), 0.1] for state in states], dtype=np.float32)
+
+
+def save(name, folder):
+    rng = np.random.default_rng(0)
+    write_drift(folder, fit_drift(*(rng.normal(size=(50, 2)).astype(np.float32) for _ in range(2))))
+
+
+@pytest.fixture
+def store(workspace):
+    with open_store(workspace) as store:
+        store.claim_teacher("scripted", 0, "a rule, no model")
+        yield store
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Let every version be a rule; return what was loaded, with the device and the backend."""
+    loaded = []
+
+    def load(self, serving, progress):
+        loaded.append((serving.name, self._device, self._backend))
+        progress(f"Loading {serving.name}", 0, 0)
+        return Seeing(name=serving.name)
+
+    monkeypatch.setattr(VersionLoader, "_load", load)
+    return loaded
+
+
+def test_the_teacher_decides_until_an_hrm_serves_and_again_after_a_roll_back(workspace, store, loaded):
+    teachers = []
+
+    def load_teacher():
+        teachers.append(ScriptedTeacher())
+        return teachers[-1]
+
+    resolver, registry = PolicyResolver(workspace, load_teacher), ModelRegistry(store, workspace)
+    assert (resolver.resolve(store).name, resolver.serving) == ("scripted", None)
+    registry.promote(save)
+    assert (resolver.resolve(store).name, resolver.serving) == ("hrm@1", "hrm@1")
+    registry.promote(save)
+    assert resolver.resolve(store).name == "hrm@2"
+    registry.roll_back(None, "ada", "odd answers")
+    assert resolver.resolve(store) is teachers[0]
+    assert resolver.serving is None
+    assert len(teachers) == 1
+    assert [name for name, *_ in loaded] == ["hrm@1", "hrm@2"]
+
+
+def test_what_serves_still_is_not_loaded_again(workspace, store, loaded):
+    ModelRegistry(store, workspace).promote(save)
+    resolver = PolicyResolver(workspace, ScriptedTeacher, ResolverOptions("cpu", "eager"))
+    assert resolver.resolve(store) is resolver.resolve(store)
+    assert loaded == [("hrm@1", "cpu", "eager")]
+
+
+def test_the_hrm_that_serves_is_loaded_aside_and_followed(workspace, store, loaded):
+    serving = ModelRegistry(store, workspace).promote(save)
+    resolver, deadline = PolicyResolver(workspace, ScriptedTeacher), time.monotonic() + 60
+    while (policy := resolver.follow(serving)) is None:
+        assert resolver.serving is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert (policy.name, resolver.serving) == ("hrm@1", "hrm@1")
+    assert resolver.resolve_teacher() == "hrm@1"
+    assert resolver.resolve_teacher() is None
+    resolver.close()
+
+
+def test_a_version_that_can_not_be_loaded_aside_is_told_of_once_and_one_asked_for_now_raises(
+    workspace, store, monkeypatch
+):
+    def load(self, serving, progress):
+        raise CheckpointError("torn weights")
+
+    monkeypatch.setattr(VersionLoader, "_load", load)
+    serving = ModelRegistry(store, workspace).promote(save)
+    resolver, deadline = PolicyResolver(workspace, ScriptedTeacher), time.monotonic() + 60
+    while not (failure := resolver.take_failure()):
+        assert resolver.follow(serving) is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert failure == "torn weights"
+    assert resolver.take_failure() == ""
+    with pytest.raises(CheckpointError, match="torn weights"):
+        resolver.resolve(store)
+
+
+def test_a_state_out_of_distribution_goes_to_the_teacher_and_its_failure_is_told_once(workspace, store, loaded):
+    ModelRegistry(store, workspace).promote(save)
+    policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
+    assert policy.decide([FAR], RESEARCH_ACTIONS)[0].policy == "scripted"
+    told = []
+
+    def fail():
+        raise TeacherError("no such model here")
+
+    policy = PolicyResolver(workspace, fail, tell=told.append).resolve(store)
+    for _ in range(2):
+        assert policy.decide([FAR], RESEARCH_ACTIONS)[0].policy == "hrm@1"
+    (line,) = told
+    assert line == "a state is unlike those in training and the teacher can't decide it: no such model here"
+
+
+def test_with_a_bound_and_no_hrm_it_is_told_that_the_bound_does_nothing(workspace, store):
+    told = []
+    PolicyResolver(workspace, ScriptedTeacher, ResolverOptions(defer_below=0.8), tell=told.append).resolve(store)
+    assert told == ["no HRM serves: the teacher decides everything, whatever --defer-below says"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"drift_quantile": 1.0}, "--drift-quantile"), ({"defer_below": 1.5}, "--defer-below")]
+)
+def test_what_is_no_share_is_refused(options, said):
+    with pytest.raises(ConfigError, match=said):
+        ResolverOptions(**options)
+
+
+@pytest.fixture
+def resolvers(monkeypatch):
+    """Return the options of every resolver that is made."""
+    made, make = [], PolicyResolver.__init__
+
+    def note(self, workspace, load_teacher, options=None, **rest):
+        made.append(options)
+        make(self, workspace, load_teacher, options, **rest)
+
+    monkeypatch.setattr(PolicyResolver, "__init__", note)
+    return made
+
+
+def run_by_command(workspace):
+    command = ["run", "--workspace", str(workspace.folder), "--decisions", "1", "--teacher", "scripted", "--device",
+               "cpu", "--backend", "eager", "--drift-quantile", "0.9", "--audit-rate", "0"]  # fmt: skip
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+
+
+def start(workspace):
+    make_session(workspace, decisions=1)._make_runner().run()
+
+
+def think(workspace):
+    DecisionPreview(make_session(workspace), lambda question: True).look()
+
+
+def make_session(workspace, decisions=None):
+    options = SessionOptions(
+        workspace, "scripted", device="cpu", backend="eager", watch=WatchConfig(0.0, drift_quantile=0.9),
+        run=RunConfig(max_decisions=decisions, interval_seconds=0.0), reinforce=None,
+    )  # fmt: skip
+    return Session(options)
+
+
+@pytest.mark.parametrize("door", [run_by_command, start, think])
+def test_all_three_doors_ask_the_resolver_with_the_device_the_backend_and_the_drift_guard(
+    workspace, store, loaded, resolvers, search_index, door
+):
+    ModelRegistry(store, workspace).promote(save)
+    door(workspace)
+    assert resolvers == [ResolverOptions("cpu", "eager", 0.9)]
+    assert loaded == [("hrm@1", "cpu", "eager")]
