@@ -10,8 +10,8 @@ from aegis.testing import ScriptedTeacher
 def test_the_function_that_hears_each_decision_may_exchange_the_policy_for_the_next_decision(workspace, make_search):
     heard, steps = [], []
 
-    def after(decision):
-        heard.append(decision.id)
+    def after(step):
+        heard.append(step.decision.id)
         return ScriptedTeacher(name="other") if len(heard) == 3 else None
 
     with open_store(workspace) as store:
