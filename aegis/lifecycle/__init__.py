@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.serving.drift import DriftCount, DriftWatch, read_drift_count
     from aegis.lifecycle.serving.monitor import ServingWatch, describe_watch, read_watch
-    from aegis.lifecycle.serving.stage import Trial, read_trial
+    from aegis.lifecycle.serving.stage import StageProgress, read_stage
     from aegis.lifecycle.standing import (
         Standing,
         TrainingProgress,
@@ -84,7 +84,7 @@ _ROOMS = {
     "policies.loading": ("claim_for", "heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "runner": ("Runner",),
-    "serving.stage": ("Trial", "read_trial"),
+    "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
     "serving.monitor": ("ServingWatch", "describe_watch", "read_watch"),
@@ -100,12 +100,12 @@ __all__ = [
     "RunEvent",
     "Runner",
     "ServingWatch",
+    "StageProgress",
     "Standing",
     "TrainerProcess",
     "TrainingData",
     "TrainingOutcome",
     "TrainingProgress",
-    "Trial",
     "audit_data",
     "carry_out_training",
     "check_data",
@@ -129,9 +129,9 @@ __all__ = [
     "peak_rss_mb",
     "read_drift_count",
     "read_refusals",
+    "read_stage",
     "read_standing",
     "read_training_data",
-    "read_trial",
     "read_watch",
     "read_workspace_data",
     "run_agent",

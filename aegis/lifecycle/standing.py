@@ -24,7 +24,7 @@ from aegis.config import (
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.rl.reward_comparison import read_earning, read_state
-from aegis.lifecycle.serving.stage import read_trial
+from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
@@ -164,13 +164,13 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
-    trial = read_trial(store, ModelRegistry(store, workspace))
+    progress = read_stage(store, ModelRegistry(store, workspace))
     recent = count_recent_searches(store.database)
-    target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or trial))
+    target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
-        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest, proves=trial is not None),
+        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest, proves=progress is not None),
         running=running,
         process=agent.get("pid") if running else None,
         doing=str(agent.get("doing", "")) if running else "",
@@ -186,9 +186,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         hrm_actions=_by_action(by_hrm),
         mean_reward=sum(tally.reward for tally in by_hrm) / rewarded if rewarded else None,
         training=_progress(log, latest, workspace) if latest else None,
-        candidate=trial.candidate.name if trial else None,
-        stage=trial.candidate.stage if trial else "",
-        trial=trial.describe() if trial else "",
+        candidate=progress.candidate.name if progress else None,
+        stage=progress.candidate.stage if progress else "",
+        trial=progress.describe() if progress else "",
         rare_actions=find_rare_actions(_by_action(own), target),
         rl_updates=ImprovementLog(store.database).count(),
         improvement=_read_improvement(store, workspace),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.training.advantage import Experience
+    from aegis.training.advantage import Transition
     from aegis.training.check import ModelCheck, check_model
     from aegis.training.data.dataset import Dataset, encode_decisions, from_moment, to_moment
     from aegis.training.data.split import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aegis.training.thinking import Thinking, measure_thinking
 
 _MODULES = {
-    "advantage": ("Experience",),
+    "advantage": ("Transition",),
     "check": (
         "ModelCheck",
         "check_model",
@@ -68,7 +68,6 @@ _MODULES = {
 __all__ = [
     "Dataset",
     "EpochResult",
-    "Experience",
     "ImitationTrainer",
     "KeyedDecisions",
     "ModelCheck",
@@ -77,6 +76,7 @@ __all__ = [
     "Split",
     "Thinking",
     "TrainingRun",
+    "Transition",
     "UpdateResult",
     "check_model",
     "draw_rows",

@@ -15,7 +15,7 @@ from aegis.types import State
 
 
 @dataclass(frozen=True, slots=True)
-class Experience:
+class Transition:
     """A decision that was drawn from the policy, and what it brought."""
 
     state: State
@@ -30,7 +30,7 @@ class Experience:
 
 
 def estimate_advantages(
-    trajectories: Sequence[Sequence[Experience]], values: Tensor, discount: float, trace_decay: float
+    trajectories: Sequence[Sequence[Transition]], values: Tensor, discount: float, trace_decay: float
 ) -> Tensor:
     """Return each decision's advantage (B,), in points of reward; values: (B,), of all trajectories in their order."""
     advantages, worth = [], values.tolist()

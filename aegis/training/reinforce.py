@@ -14,9 +14,9 @@ few times. It minimises, over the decisions whose reward is known,
 PPO's clipped ratio and entropy bonus: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9. pi_before is the
 policy before the update; decisions that another version drew are weighted by w, at most 2 (the decoupled objective of
 Hilton et al. 2022, arXiv:2110.00641, section 3): clipped around pi_drawn, older ones would teach nothing more as soon
-as the policy has moved by e. The leash to the imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593), equation
-2, in the loss and exact, for there are few actions. It loosens as evidence grows: beta_n = kl * half / (half + n), n
-the decisions learned from.
+as the policy has moved by e. The KL penalty towards the imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593),
+equation 2, in the loss and exact, for there are few actions. It loosens as evidence grows: beta_n = kl * half / (half +
+n), n the decisions learned from.
 
 Advantages A: generalised advantage estimation (Schulman et al. 2016, arXiv:1506.02438, equation 16), from a value head
 V(s) of its own on the high level's state at position 0:
@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, StateCodec, encode_actions, has_bf16, ngram_ids, output_tokens, pad
-from aegis.training.advantage import Experience, estimate_advantages
+from aegis.training.advantage import Transition, estimate_advantages
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 from aegis.types import ActionList
 
@@ -111,7 +111,7 @@ class ReinforceTrainer:
         self.model = model.eval()
         self.temperature = temperature
         self.learned = 0
-        """Decisions learned from: the evidence that the leash loosens by"""
+        """Decisions learned from: the evidence that the KL penalty loosens by"""
         self.updates = 0
         self._imitation = imitation.eval().requires_grad_(False)
         self._codec = codec
@@ -126,7 +126,7 @@ class ReinforceTrainer:
 
     def update(
         self,
-        trajectories: Sequence[Sequence[Experience]],
+        trajectories: Sequence[Sequence[Transition]],
         check: Callable[[], str] = lambda: "",
         new: int | None = None,
     ) -> UpdateResult:
@@ -136,45 +136,50 @@ class ReinforceTrainer:
         after it and returns what is at fault, '' where nothing is.
         Raises `DataError` where a reward is not a finite number, or nothing is to be learned from.
         """
-        experiences = [one for trajectory in trajectories for one in trajectory]
+        transitions = [one for trajectory in trajectories for one in trajectory]
         chosen = torch.tensor(
-            [row for row, one in enumerate(experiences) if one.learn and one.reward is not None], device=self._device
+            [row for row, one in enumerate(transitions) if one.learn and one.reward is not None], device=self._device
         )
-        _check(experiences, len(chosen))
-        batch = pad([self._codec.encode(one.state) for one in experiences], self._device)
+        _check(transitions, len(chosen))
+        batch = pad([self._codec.encode(one.state) for one in transitions], self._device)
         with torch.no_grad():
             logits, summaries, segments = self._think(self.model, batch)
-            leash, _, _ = self._think(self._imitation, _select(batch, chosen))
+            imitation, _, _ = self._think(self._imitation, _select(batch, chosen))
             if not self.updates:
-                self._expect_mean(experiences)
+                self._expect_mean(transitions)
             values = self.value(summaries)
         advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
-        drawn = torch.tensor([one.probabilities for one in experiences], device=self._device)
-        lesson = _Lesson(
+        drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
+        update = _UpdateBatch(
             batch=_select(batch, chosen),
             segments=segments[chosen],
-            actions=torch.tensor([experiences[row].action for row in chosen.tolist()], device=self._device),
+            actions=torch.tensor([transitions[row].action for row in chosen.tolist()], device=self._device),
             drawn=drawn[chosen].clamp_min(1e-6).log(),
             before=self._log_policy(logits[chosen]),
-            leash=self._log_policy(leash),
+            imitation=self._log_policy(imitation),
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
-        rewards = [one.reward for one in experiences if one.learn]
-        return self._learn(lesson, rewards, value_loss, check, len(chosen) if new is None else new)
+        rewards = [one.reward for one in transitions if one.learn]
+        return self._learn(update, rewards, value_loss, check, len(chosen) if new is None else new)
 
     def _learn(
-        self, lesson: _Lesson, rewards: Sequence[float | None], value_loss: float, check: Callable[[], str], new: int
+        self,
+        update: _UpdateBatch,
+        rewards: Sequence[float | None],
+        value_loss: float,
+        check: Callable[[], str],
+        new: int,
     ) -> UpdateResult:
         """Pass over a batch until the KL bound is near; undo it all where something is not finite or too far."""
-        keep = _Keepsake(self.model, lesson.batch.tokens, self._outputs)
+        snapshot = _Snapshot(self.model, update.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
-            logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
+            logits, _, _ = self._think(self.model, update.batch, update.segments)
             policy = self._log_policy(logits)
-            if passes and divergence(lesson.before, policy.detach()) > self.config.kl_bound / 2:
+            if passes and divergence(update.before, policy.detach()) > self.config.kl_bound / 2:
                 break
-            loss = self._loss(policy, lesson)
+            loss = self._loss(policy, update)
             first = loss.item() if not passes else first
             if not bool(torch.isfinite(loss)):
                 fault = f"its loss is {loss.item()}"
@@ -183,11 +188,11 @@ class ReinforceTrainer:
             self._optimizer.step(self.config.learning_rate)
             passes += 1
         if not fault:
-            kl, fault = self._draw_back(lesson, keep)
+            kl, fault = self._draw_back(update, snapshot)
             fault = fault or check()
         if fault:
             self._optimizer.forget()
-            keep.put_back()
+            snapshot.put_back()
             self._renew_optimizers()
         else:
             self.learned += new
@@ -196,44 +201,44 @@ class ReinforceTrainer:
         return UpdateResult(
             decisions=new,
             loss=first,
-            entropy=float(-(lesson.before.exp() * lesson.before).sum(-1).mean()),
+            entropy=float(-(update.before.exp() * update.before).sum(-1).mean()),
             kl=kl,
-            kl_imitation=divergence(lesson.before, lesson.leash),
+            kl_imitation=divergence(update.before, update.imitation),
             value_loss=value_loss,
             mean_reward=sum(known) / len(known),
             passes=passes,
             fault=fault,
         )
 
-    def _draw_back(self, lesson: _Lesson, keep: _Keepsake) -> tuple[float, str]:
+    def _draw_back(self, update: _UpdateBatch, snapshot: _Snapshot) -> tuple[float, str]:
         """Shorten a step that leads beyond the KL bound until it does not; return the KL, and what is at fault.
 
         A line search, as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
         """
         bound = self.config.kl_bound
         for _ in range(_SHORTENINGS):
-            if not keep.is_finite():
+            if not snapshot.is_finite():
                 return 0.0, "its weights are not finite"
             with torch.no_grad():
-                logits, _, _ = self._think(self.model, lesson.batch, lesson.segments)
-            kl = divergence(lesson.before, self._log_policy(logits))
+                logits, _, _ = self._think(self.model, update.batch, update.segments)
+            kl = divergence(update.before, self._log_policy(logits))
             if kl <= bound:
                 return kl, ""
-            keep.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
+            snapshot.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
         return kl, f"its policy lies {kl:.4f} nats from the one before it, at most {bound:g} may be"
 
-    def _loss(self, policy: Tensor, lesson: _Lesson) -> Tensor:
+    def _loss(self, policy: Tensor, update: _UpdateBatch) -> Tensor:
         config = self.config
         rows = torch.arange(len(policy), device=policy.device)
-        log_policy, log_before = policy[rows, lesson.actions], lesson.before[rows, lesson.actions]
+        log_policy, log_before = policy[rows, update.actions], update.before[rows, update.actions]
         ratio = (log_policy - log_before).exp()
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-        weight = (log_before - lesson.drawn[rows, lesson.actions]).exp().clamp(max=_LARGEST_WEIGHT)
-        gain = (weight * torch.minimum(ratio * lesson.advantages, clipped * lesson.advantages)).mean()
+        weight = (log_before - update.drawn[rows, update.actions]).exp().clamp(max=_LARGEST_WEIGHT)
+        gain = (weight * torch.minimum(ratio * update.advantages, clipped * update.advantages)).mean()
         entropy = -(policy.exp() * policy).sum(-1).mean()
-        leash = (policy.exp() * (policy - lesson.leash)).sum(-1).mean()
+        kl_penalty = (policy.exp() * (policy - update.imitation)).sum(-1).mean()
         beta = config.kl * config.kl_half_decisions / (config.kl_half_decisions + self.learned)
-        loss: Tensor = -gain - config.entropy * entropy + beta * leash
+        loss: Tensor = -gain - config.entropy * entropy + beta * kl_penalty
         return loss
 
     def _learn_values(self, summaries: Tensor, targets: Tensor) -> float:
@@ -259,9 +264,9 @@ class ReinforceTrainer:
         scale = float(self._squares[0] / self._squares[1]) ** 0.5
         return advantages / max(scale, _LEAST_SCALE)
 
-    def _expect_mean(self, experiences: Sequence[Experience]) -> None:
+    def _expect_mean(self, transitions: Sequence[Transition]) -> None:
         """Let every state be worth the first batch's mean, for ever: else all that it brought would look like merit."""
-        known = [one.reward for one in experiences if one.reward is not None]
+        known = [one.reward for one in transitions if one.reward is not None]
         self.value.output.bias.fill_(sum(known) / len(known) / (1 - self.config.discount))
 
     def _renew_optimizers(self) -> None:
@@ -299,7 +304,7 @@ class ReinforceTrainer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
+class _UpdateBatch:
     """The decisions that an update learns from; log-probabilities (B, A) unless said otherwise."""
 
     batch: Batch
@@ -309,12 +314,12 @@ class _Lesson:
     """(B,)"""
     drawn: Tensor
     before: Tensor
-    leash: Tensor
+    imitation: Tensor
     advantages: Tensor
     """(B,)"""
 
 
-class _Keepsake:
+class _Snapshot:
     """The weights that an update may change, as they were: of the tables only the rows that it reads."""
 
     def __init__(self, model: HRM, tokens: Tensor, outputs: Tensor) -> None:
@@ -369,8 +374,8 @@ def divergence(one: Tensor, other: Tensor) -> float:
     return float((one.exp() * (one - other)).sum(-1).mean())
 
 
-def _check(experiences: Sequence[Experience], learned: int) -> None:
-    for place, one in enumerate(experiences):
+def _check(transitions: Sequence[Transition], learned: int) -> None:
+    for place, one in enumerate(transitions):
         if one.reward is not None and not abs(one.reward) < float("inf"):
             raise DataError(f"decision {place} of the batch: its reward is {one.reward}: nothing is learned from it")
     if not learned:

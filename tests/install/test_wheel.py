@@ -50,9 +50,12 @@ def wheel(tmp_path_factory) -> Path:
     return built
 
 
-def test_the_wheel_brings_types_vocabulary_and_data(wheel):
+def test_the_wheel_brings_types_vocabulary_migrations_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"aegis/py.typed", "aegis/hrm/gpt2.tiktoken", "aegis/data/decisions.jsonl.gz"} <= names
+    migrations = {f"aegis/store/sql/{file.name}" for file in (ROOT / "aegis" / "store" / "sql").glob("*.sql")}
+    assert migrations
+    assert migrations <= names
 
 
 def test_the_small_set_decides_and_is_small(wheel, served, tmp_path):

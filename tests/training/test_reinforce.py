@@ -11,7 +11,7 @@ import torch
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens, pad
-from aegis.training.advantage import Experience, estimate_advantages
+from aegis.training.advantage import Transition, estimate_advantages
 from aegis.training.reinforce import ReinforceTrainer, divergence, think
 from aegis.types import ActionList
 
@@ -51,13 +51,13 @@ def answer(trainer: ReinforceTrainer, actions: ActionList, states) -> list[list[
     return (logits / trainer.temperature).softmax(-1).tolist()
 
 
-def make_experiences(trainer, actions, count, rng, worth=WORTH, noise=0.5) -> list[Experience]:
+def make_transitions(trainer, actions, count, rng, worth=WORTH, noise=0.5) -> list[Transition]:
     contexts = [rng.randrange(3) for _ in range(count)]
     states = [make_state(context, rng.randrange(10_000)) for context in contexts]
     found = []
     for context, state, row in zip(contexts, states, answer(trainer, actions, states), strict=True):
         action = rng.choices(range(3), row)[0]
-        found.append(Experience(state, action, tuple(row), worth[context][action] + rng.gauss(0, noise)))
+        found.append(Transition(state, action, tuple(row), worth[context][action] + rng.gauss(0, noise)))
     return found
 
 
@@ -74,7 +74,7 @@ def test_it_earns_95_of_100_of_the_best_policys_reward_within_2000_decisions_of_
     trainer, rng = make_trainer(actions, config, seed), random.Random(seed)
     share = start = expected_share(trainer, actions)
     for number in range(1, 51):
-        trainer.update([[one] for one in make_experiences(trainer, actions, 40, rng)])
+        trainer.update([[one] for one in make_transitions(trainer, actions, 40, rng)])
         share = expected_share(trainer, actions) if number % 3 == 0 else share
         if share >= 0.95:
             break
@@ -101,14 +101,14 @@ def test_the_halting_unit_and_the_imitation_policy_stay_as_they_are(actions):
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
     imitation = copy.deepcopy(trainer._imitation.state_dict())
     halting, head = trainer.model.halting.weight.clone(), trainer.model.low_to_high.weight.clone()
-    trainer.update([make_experiences(trainer, actions, 10, rng)])
+    trainer.update([make_transitions(trainer, actions, 10, rng)])
     assert torch.equal(trainer.model.halting.weight, halting)
     assert not torch.equal(trainer.model.low_to_high.weight, head)
     assert all(torch.equal(tensor, trainer._imitation.state_dict()[name]) for name, tensor in imitation.items())
 
 
 def test_advantages_are_those_of_the_paper_written_out():
-    one = Experience({}, 0, (1.0,), 2.0)
+    one = Transition({}, 0, (1.0,), 2.0)
     values = torch.tensor([0.5, 1.0, -1.0])
     found = estimate_advantages([[one, replace(one, reward=-1.0), replace(one, reward=0.0)]], values, 0.9, 0.8)
     last = 0.0 + 0.9 * -1.0 - -1.0  # after the last its own value stands for what follows
@@ -118,21 +118,21 @@ def test_advantages_are_those_of_the_paper_written_out():
 
 
 def test_an_unknown_reward_counts_as_expected_and_time_passes_over_it():
-    known, unknown = Experience({}, 0, (1.0,), 1.0), Experience({}, 0, (1.0,), None)
+    known, unknown = Transition({}, 0, (1.0,), 1.0), Transition({}, 0, (1.0,), None)
     values = torch.tensor([0.0, 0.0, 0.0])
     assert estimate_advantages([[known, unknown, known]], values, 0.5, 1.0).tolist() == pytest.approx([1.25, 0.5, 1.0])
 
 
 def test_a_stretch_knows_nothing_of_the_stretch_after_it():
-    one = Experience({}, 0, (1.0,), 1.0)
+    one = Transition({}, 0, (1.0,), 1.0)
     assert estimate_advantages([[one], [replace(one, reward=9.0)]], torch.zeros(2), 0.9, 0.9).tolist() == [1.0, 9.0]
 
 
 def test_decisions_whose_reward_is_unknown_teach_nothing(actions):
     trainer, rng = make_trainer(actions), random.Random(0)
-    experiences = make_experiences(trainer, actions, 6, rng)
-    unknown = [replace(one, reward=None) for one in experiences[3:]]
-    assert trainer.update([experiences[:3] + unknown]).decisions == 3
+    transitions = make_transitions(trainer, actions, 6, rng)
+    unknown = [replace(one, reward=None) for one in transitions[3:]]
+    assert trainer.update([transitions[:3] + unknown]).decisions == 3
     assert trainer.learned == 3
     with pytest.raises(DataError, match="no decision with a known reward"):
         trainer.update([unknown])
@@ -142,19 +142,19 @@ def test_decisions_whose_reward_is_unknown_teach_nothing(actions):
 def test_a_reward_that_is_no_finite_number_is_refused_and_changes_nothing(actions, reward):
     trainer, rng = make_trainer(actions), random.Random(0)
     before = copy.deepcopy(trainer.model.state_dict())
-    experiences = make_experiences(trainer, actions, 4, rng)
-    experiences[2] = replace(experiences[2], reward=reward)
+    transitions = make_transitions(trainer, actions, 4, rng)
+    transitions[2] = replace(transitions[2], reward=reward)
     with pytest.raises(DataError, match=r"decision 2 .* nothing is learned from it"):
-        trainer.update([experiences])
+        trainer.update([transitions])
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.model.state_dict().items())
 
 
 def test_an_update_whose_loss_or_weights_are_not_finite_is_undone(actions, monkeypatch):
     trainer, rng = make_trainer(actions), random.Random(0)
     before = copy.deepcopy(trainer.model.state_dict())
-    experiences = make_experiences(trainer, actions, 8, rng)
+    transitions = make_transitions(trainer, actions, 8, rng)
     monkeypatch.setattr(trainer, "_scale", lambda advantages: advantages * math.nan)
-    assert "loss is nan" in trainer.update([experiences]).fault
+    assert "loss is nan" in trainer.update([transitions]).fault
     monkeypatch.undo()
     trainer = make_trainer(actions)
     step = trainer._optimizer.step
@@ -164,20 +164,20 @@ def test_an_update_whose_loss_or_weights_are_not_finite_is_undone(actions, monke
         trainer.model.position_embedding.weight.data[-1, 0] = math.nan  # where no state of these reads it
 
     monkeypatch.setattr(trainer._optimizer, "step", spoiled)
-    assert "not finite" in trainer.update([experiences]).fault
+    assert "not finite" in trainer.update([transitions]).fault
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.model.state_dict().items())
-    assert not trainer.update([make_experiences(trainer, actions, 8, rng)]).fault
+    assert not trainer.update([make_transitions(trainer, actions, 8, rng)]).fault
 
 
 def test_a_step_beyond_the_kl_bound_is_shortened_to_it(actions):
     config = replace(EXACT, learning_rate=0.05, passes=1, kl_bound=0.01)
     trainer, rng = make_trainer(actions, config), random.Random(0)
     states = [make_state(n % 3, n) for n in range(9)]
-    experiences = [
-        replace(one, state=state) for one, state in zip(make_experiences(trainer, actions, 9, rng), states, strict=True)
+    transitions = [
+        replace(one, state=state) for one, state in zip(make_transitions(trainer, actions, 9, rng), states, strict=True)
     ]
     before = torch.tensor(answer(trainer, actions, states)).log()
-    result = trainer.update([experiences])
+    result = trainer.update([transitions])
     moved = divergence(before, torch.tensor(answer(trainer, actions, states)).log())
     assert not result.fault
     assert trainer.learned == 9
@@ -189,7 +189,7 @@ def test_an_update_that_stays_beyond_the_kl_bound_is_undone(actions, monkeypatch
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=0.05, kl_bound=1e-12)), random.Random(0)
     monkeypatch.setattr("aegis.training.reinforce._SHORTENINGS", 1)
     before = copy.deepcopy(trainer.model.state_dict())
-    result = trainer.update([make_experiences(trainer, actions, 8, rng)])
+    result = trainer.update([make_transitions(trainer, actions, 8, rng)])
     assert "at most 1e-12 may be" in result.fault
     assert trainer.learned == 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.model.state_dict().items())
@@ -197,19 +197,19 @@ def test_an_update_that_stays_beyond_the_kl_bound_is_undone(actions, monkeypatch
 
 def test_passes_end_when_the_kl_bound_is_near(actions):
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=2e-3, passes=20)), random.Random(0)
-    result = trainer.update([make_experiences(trainer, actions, 10, rng)])
+    result = trainer.update([make_transitions(trainer, actions, 10, rng)])
     assert 1 <= result.passes < 20
     assert result.kl <= 0.05
     assert not result.fault
 
 
-def test_the_leash_holds_the_policy_near_the_imitation_and_loosens_with_evidence(actions):
+def test_the_kl_penalty_holds_the_policy_near_the_imitation_and_loosens_with_evidence(actions):
     def distance(kl: float, learned: int) -> float:
         trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3, kl=kl, entropy=0.0)), random.Random(0)
         for _ in range(15):
             trainer.learned = learned
-            trainer.update([[one] for one in make_experiences(trainer, actions, 10, rng)])
-        return trainer.update([make_experiences(trainer, actions, 10, rng)]).kl_imitation
+            trainer.update([[one] for one in make_transitions(trainer, actions, 10, rng)])
+        return trainer.update([make_transitions(trainer, actions, 10, rng)]).kl_imitation
 
     free, held, loosened = distance(0.0, 0), distance(20.0, 0), distance(20.0, 10**9)
     assert held < free / 2 < loosened
@@ -217,13 +217,13 @@ def test_the_leash_holds_the_policy_near_the_imitation_and_loosens_with_evidence
 
 def test_going_on_from_what_was_kept_learns_the_same_to_the_last_bit(actions):
     one, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
-    lessons = [[make_experiences(one, actions, 8, rng)] for _ in range(3)]
-    for lesson in lessons[:2]:
-        one.update(lesson)
+    batches = [[make_transitions(one, actions, 8, rng)] for _ in range(3)]
+    for batch in batches[:2]:
+        one.update(batch)
     other = make_trainer(actions, replace(EXACT, learning_rate=1e-3))
     other.model.load_state_dict(one.model.state_dict())
     other.load({name: tensor.clone() for name, tensor in one.tensors().items()})
-    assert one.update(lessons[2]) == other.update(lessons[2])
+    assert one.update(batches[2]) == other.update(batches[2])
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
     with pytest.raises(CheckpointError, match="does not fit"):
         other.load({"squares": torch.zeros(2)})

@@ -40,7 +40,7 @@ def models(
             versions = [_with_calibration(version) for version in registry.models()]
             events, served = registry.events(), registry.serving()
             watch = lifecycle.read_watch(store, registry, served.name) if served else None
-            trial = lifecycle.read_trial(store, registry)
+            progress = lifecycle.read_stage(store, registry)
             drift = lifecycle.read_drift_count(store, served.name) if served else None
             refusals = lifecycle.read_refusals(store)
             if as_json:
@@ -50,7 +50,7 @@ def models(
                     "events": [_event_record(event) for event in events],
                     "watch": watch.evidence() if watch else None,
                     "drift": drift._asdict() if drift else None,
-                    "candidate": trial.to_record() if trial else None,
+                    "candidate": progress.to_record() if progress else None,
                     "refused": [refusal.to_record() for refusal in refusals],
                 }
                 say(json.dumps(document, indent=2))
@@ -66,8 +66,8 @@ def models(
                 say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
             if drift and drift.decisions:
                 say(f"Drift: {drift.describe()}")
-            if trial:
-                say(trial.describe())
+            if progress:
+                say(progress.describe())
             say("")
             for event in events:
                 say(f"{event.at[:19]}  {_describe(event)}")

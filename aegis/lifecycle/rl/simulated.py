@@ -141,12 +141,12 @@ class SimulatedLearning:
             situation = world.observe()
             (choice,) = self._policy.decide([situation.state], RESEARCH_ACTIONS)
             world.act(situation, replace(choice, policy="hrm@0"))
-            lesson = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
-            if lesson is not None:
-                learned_until = lesson.place
-                self.updates.append(self._trainer.update(lesson.trajectories, new=lesson.new))
-            tick(1, self.updates[-1] if lesson is not None else None)
-            if lesson is not None and is_enough():
+            batch = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
+            if batch is not None:
+                learned_until = batch.place
+                self.updates.append(self._trainer.update(batch.trajectories, new=batch.new))
+            tick(1, self.updates[-1] if batch is not None else None)
+            if batch is not None and is_enough():
                 return made + 1
         return decisions
 

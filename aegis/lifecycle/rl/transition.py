@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aegis.store import Example, ImprovementLog
-from aegis.training import Experience
+from aegis.training import Transition
 from aegis.types import ActionList
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TransitionBatch:
     """One update's decisions."""
 
-    trajectories: list[list[Experience]]
+    trajectories: list[list[Transition]]
     decisions: int
     """That it learns from"""
     new: int
     """Of them, those whose reward was not learned from before"""
     place: int
-    """Of the last outcome among them: the next lesson begins after it"""
+    """Of the last outcome among them: the next batch begins after it"""
 
 
-def gather(log: ImprovementLog, actions: ActionList, after: int, since: int, count: int, window: int) -> Lesson | None:
-    """Return the next lesson, the newest `window` decisions whose reward is known; None while too few of them are new.
+def gather(
+    log: ImprovementLog, actions: ActionList, after: int, since: int, count: int, window: int
+) -> TransitionBatch | None:
+    """Return the next batch, the newest `window` decisions whose reward is known; None while too few of them are new.
 
     after: place of the last outcome learned from; so many as `count` must have come since. since: place after which
     decisions count.
@@ -35,16 +37,16 @@ def gather(log: ImprovementLog, actions: ActionList, after: int, since: int, cou
     due = log.newest(max(window, count), since)
     chosen = {one.decision_id for one in due}
     trajectories = [_to_trajectory(stretch, chosen, actions) for stretch in log.stretches(due)]
-    return Lesson([t for t in trajectories if t], len(due), min(len(new), len(due)), new[-1].place)
+    return TransitionBatch([t for t in trajectories if t], len(due), min(len(new), len(due)), new[-1].place)
 
 
-def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Experience]:
+def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Transition]:
     found = []
     for decision, outcome in stretch:
         if decision.probabilities is None or decision.actions != actions.names:
             continue
         found.append(
-            Experience(
+            Transition(
                 state=decision.state,
                 action=actions.index(decision.action.name),
                 probabilities=decision.probabilities,

@@ -20,7 +20,7 @@ from aegis.lifecycle.lock import hold
 from aegis.lifecycle.policies.tempered import exploring_temperature, sharpen
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
-from aegis.lifecycle.rl.transition import Lesson, gather
+from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -78,14 +78,14 @@ class Improver:
         # Not from what a version drew that was rolled back: the present policy is another one.
         since = max(state.since, state.judged_since)
         count, window = self.config.every, self.config.window
-        lesson = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
-        if lesson is None:
+        batch = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
+        if batch is None:
             return False
         full = earning.improved_decisions >= self.config.watched_decisions
         if served.name != state.anchor and full and earning.difference[1] < 0:
             self._roll_back(served, state)
             return True
-        self._learn(served, lesson, state)
+        self._learn(served, batch, state)
         return True
 
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
@@ -137,12 +137,12 @@ class Improver:
         kl, bound = total / max(1, len(self._probe)), _PROBE_FACTOR * self.config.kl_bound
         return f"on the probe set it lies {kl:.3f} nats from {self._version}, above {bound:g}" if kl > bound else ""
 
-    def _learn(self, served: Serving, lesson: Lesson, state: ImprovementState) -> None:
-        self._learned_until = lesson.place
-        result = self._trainer.update(lesson.trajectories, self._check, lesson.new)
+    def _learn(self, served: Serving, batch: TransitionBatch, state: ImprovementState) -> None:
+        self._learned_until = batch.place
+        result = self._trainer.update(batch.trajectories, self._check, batch.new)
         if result.fault:
             self._tell(f"an update of {served.name} was undone and does not serve: {result.fault}")
-            self._add(None, lesson, result)
+            self._add(None, batch, result)
             return
 
         def save(name: str, folder: Path) -> None:
@@ -153,7 +153,7 @@ class Improver:
         name = self._registry.keep(save, figures | {"parameters": self._policy.parameters}, self._base_name)
         with self._store.database.transaction():
             now = self._registry.serving()
-            self._add(name, lesson, result)
+            self._add(name, batch, result)
             if now is None or now.name != served.name:
                 return  # someone promoted or rolled back meanwhile: that counts; what serves is taken up next time
             self._registry.advance(name)
@@ -163,9 +163,9 @@ class Improver:
         self._set_probe()
         self._registry.prune(self._base_name, self.config.versions_kept, state.anchor)
 
-    def _add(self, model: str | None, lesson: Lesson, result: UpdateResult) -> None:
+    def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult) -> None:
         learned, newest = self._trainer.learned, self._store.newest()
-        self._log.add(self._base_name, model, newest, lesson.place, learned, asdict(result), utc_now())
+        self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
         """Go back to the anchor with the evidence, drop what was learned, and pause."""

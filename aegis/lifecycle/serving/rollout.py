@@ -17,7 +17,7 @@ from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.canary import CanaryPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import keep_label
-from aegis.lifecycle.serving.stage import Trial, keep_trial, next_stage, read_trial
+from aegis.lifecycle.serving.stage import StageProgress, keep_stage, next_stage, read_stage
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
@@ -101,24 +101,24 @@ class Rollout:
 
     def after(self, decision: Decision) -> None:
         """Take up a decision that was carried out and the answers that have come; move the candidate when it is due."""
-        trial = read_trial(self._store, self._registry, self._config)
-        if trial is None or self._registry.serving() is not None:
+        progress = read_stage(self._store, self._registry, self._config)
+        if progress is None or self._registry.serving() is not None:
             self.close()
             return
-        candidate, aside = trial.candidate, self._asides(trial)
+        candidate, aside = progress.candidate, self._asides(progress)
         if self._told != candidate.name + candidate.stage:
             self._told = candidate.name + candidate.stage
-            keep_trial(self._store, trial)
-            self._tell(trial.describe())
+            keep_stage(self._store, progress)
+            self._tell(progress.describe())
         if candidate.stage == SHADOW and not self._config.shadow:
-            self._advance(trial, StageVerdict(True, True, "--shadow is 0: left out", {}))
+            self._advance(progress, StageVerdict(True, True, "--shadow is 0: left out", {}))
             return
         if candidate.stage == CANARY and not self._config.canary:
-            self._advance(trial, StageVerdict(True, True, "--canary is 0: left out", {}))
+            self._advance(progress, StageVerdict(True, True, "--canary is 0: left out", {}))
             return
         if candidate.stage == CANARY and self._canary_failure:
             text = f"it failed to decide: {self._canary_failure}"
-            self._advance(trial, StageVerdict(True, False, text, {}))
+            self._advance(progress, StageVerdict(True, False, text, {}))
             return
         if not self._settle(aside) and (candidate.stage == SHADOW) == (decision.policy != candidate.name):
             aside.asked.ask(decision)
@@ -131,15 +131,15 @@ class Rollout:
         self._aside = self._mixed = None
         self._canary_failure = ""
 
-    def _asides(self, trial: Trial) -> _Aside:
-        stage = (trial.candidate.name, trial.candidate.stage)
+    def _asides(self, progress: StageProgress) -> _Aside:
+        stage = (progress.candidate.name, progress.candidate.stage)
         if self._aside is None or self._aside.stage != stage:
             if self._aside is not None:
                 self._aside.asked.close()
-            folder = trial.candidate.folder
+            folder = progress.candidate.folder
             load = self._load_teacher
-            if trial.candidate.stage == SHADOW:
-                serving = Serving(trial.candidate.name, folder, "")
+            if progress.candidate.stage == SHADOW:
+                serving = Serving(progress.candidate.name, folder, "")
                 load = lambda store: self._loader.load(serving)  # noqa: E731
             self._aside = _Aside(stage, AsideTeacher(self._workspace, load, self._actions))
         return self._aside
@@ -158,9 +158,9 @@ class Rollout:
         aside.faults += 1
         name, stage = aside.stage
         text = clean_text(fault, _FAULT_CHARACTERS)
-        trial = read_trial(self._store, self._registry, self._config)
-        if stage == SHADOW and aside.faults >= _FAULTS and trial is not None:
-            self._advance(trial, StageVerdict(True, False, f"it failed to answer: {text}", {}))
+        progress = read_stage(self._store, self._registry, self._config)
+        if stage == SHADOW and aside.faults >= _FAULTS and progress is not None:
+            self._advance(progress, StageVerdict(True, False, f"it failed to answer: {text}", {}))
             return True
         if aside.faults == 1:
             asked = name if stage == SHADOW else "the teacher"
@@ -171,25 +171,25 @@ class Rollout:
         """Count whether both agree, whichever of them decided."""
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
-            trial = read_trial(self._store, self._registry, self._config)
-            if trial is None or self._registry.serving() is not None:
+            progress = read_stage(self._store, self._registry, self._config)
+            if progress is None or self._registry.serving() is not None:
                 return True
-            if trial.candidate.stage == CANARY:
+            if progress.candidate.stage == CANARY:
                 keep_label(self._store, decision, answer.probabilities, "canary")
-            trial.watch.observe(answer.action == decision.action.name)
-            keep_trial(self._store, trial)
+            progress.watch.observe(answer.action == decision.action.name)
+            keep_stage(self._store, progress)
             rewards = None
-            if trial.candidate.stage == CANARY and trial.watch.audits >= trial.wanted:
-                found, claim = self._store.rewards_after(trial.candidate.began), self._store.teacher()
-                rewards = found.get(trial.candidate.name, []), found.get(claim.name if claim else "", [])
-            verdict = judge_stage(trial.watch, trial.wanted, self._threshold(), rewards)
+            if progress.candidate.stage == CANARY and progress.watch.audits >= progress.wanted:
+                found, claim = self._store.rewards_after(progress.candidate.began), self._store.teacher()
+                rewards = found.get(progress.candidate.name, []), found.get(claim.name if claim else "", [])
+            verdict = judge_stage(progress.watch, progress.wanted, self._threshold(), rewards)
             if verdict.over:
-                self._advance(trial, verdict)
+                self._advance(progress, verdict)
         return verdict.over
 
-    def _advance(self, trial: Trial, verdict: StageVerdict) -> None:
+    def _advance(self, progress: StageProgress, verdict: StageVerdict) -> None:
         """Record how a stage ended, and begin what follows."""
-        name, stage = trial.candidate.name, trial.candidate.stage
+        name, stage = progress.candidate.name, progress.candidate.stage
         if not verdict.passed:
             self._registry.refuse(ROLLOUT, f"{stage}: {verdict.reason}", verdict.evidence)
             self._tell(f"{name} refused in {stage}: {verdict.reason}; the teacher goes on, and more is collected")

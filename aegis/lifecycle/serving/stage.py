@@ -18,7 +18,7 @@ _NO_PROMISE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class StageProgress:
     """A candidate's stage so far."""
 
     candidate: Candidate
@@ -30,10 +30,10 @@ class Trial:
 
     def describe(self) -> str:
         """Return it in one line, e.g. `hrm@1 in shadow: 12 of 50 decisions compared, ...`."""
-        from aegis.promotion.monitoring.stage import describe_trial
+        from aegis.promotion.monitoring.stage import describe_stage
 
         stage = f"canary of {self.share:.0%}" if self.candidate.stage == CANARY else self.candidate.stage
-        return f"{self.candidate.name} in {stage}: {describe_trial(self.watch, self.wanted)}"
+        return f"{self.candidate.name} in {stage}: {describe_stage(self.watch, self.wanted)}"
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object, for a reader."""
@@ -56,8 +56,10 @@ def next_stage(stage: str, config: RolloutConfig) -> str | None:
     return CANARY if stage == SHADOW and config.canary else None
 
 
-def read_trial(store: DecisionStore, registry: ModelRegistry, config: RolloutConfig | None = None) -> Trial | None:
-    """Return the trial of the workspace's candidate as it stands, or None without one.
+def read_stage(
+    store: DecisionStore, registry: ModelRegistry, config: RolloutConfig | None = None
+) -> StageProgress | None:
+    """Return how far the workspace's candidate is in its stage, or None without one.
 
     config: how many decisions are wanted from now on; None: as kept when they were last counted.
     """
@@ -70,21 +72,21 @@ def read_trial(store: DecisionStore, registry: ModelRegistry, config: RolloutCon
     try:
         fields = store.state.record(StateKey.STAGE, _name(candidate)) or {}
         watch = Watch.from_record(fields["watch"], audited) if "watch" in fields else None
-        trial = Trial(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
+        progress = StageProgress(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
                       float(fields.get("share", 0.0)))  # fmt: skip
     except (ValueError, KeyError, TypeError):  # out of form: it begins anew
-        trial = Trial(candidate, _new_watch(registry, candidate), 0, 0.0)
+        progress = StageProgress(candidate, _new_watch(registry, candidate), 0, 0.0)
     if config is None:
-        return trial
+        return progress
     if candidate.stage == SHADOW:
-        return replace(trial, wanted=config.shadow, share=0.0)
-    return replace(trial, wanted=config.canary_decisions, share=config.canary)
+        return replace(progress, wanted=config.shadow, share=0.0)
+    return replace(progress, wanted=config.canary_decisions, share=config.canary)
 
 
-def keep_trial(store: DecisionStore, trial: Trial) -> None:
-    """Keep a trial as it stands, to go on from after a restart."""
-    fields = {"watch": trial.watch.to_record(), "wanted": trial.wanted, "share": trial.share}
-    store.state.keep(StateKey.STAGE, fields, _name(trial.candidate))
+def keep_stage(store: DecisionStore, progress: StageProgress) -> None:
+    """Keep how far a candidate is in its stage, for the next start."""
+    fields = {"watch": progress.watch.to_record(), "wanted": progress.wanted, "share": progress.share}
+    store.state.keep(StateKey.STAGE, fields, _name(progress.candidate))
 
 
 def _name(candidate: Candidate) -> str:

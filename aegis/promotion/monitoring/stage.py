@@ -45,7 +45,7 @@ def judge_stage(
     evidence = watch.evidence() | {"wanted": wanted, "threshold": threshold}
     fallen = watch.level in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER)
     if watch.audits < wanted and not fallen:
-        return StageVerdict(False, False, describe_trial(watch, wanted), evidence)
+        return StageVerdict(False, False, describe_stage(watch, wanted), evidence)
     share = watch.agreed / max(1, watch.audits)
     low, high = share_interval(watch.agreed, watch.audits)
     evidence |= {"interval": [low, high]}
@@ -79,7 +79,7 @@ def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dic
     }
 
 
-def describe_trial(watch: Watch, wanted: int) -> str:
+def describe_stage(watch: Watch, wanted: int) -> str:
     """Return where a stage stands, in a few words."""
     if not watch.audits:
         return f"0 of {wanted} decisions compared, at least {watch.promised:.1%} promised"

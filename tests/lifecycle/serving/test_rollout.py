@@ -10,7 +10,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
-from aegis.lifecycle import open_store, read_standing, read_trial
+from aegis.lifecycle import open_store, read_stage, read_standing
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.rollout import Rollout
@@ -156,12 +156,12 @@ def test_a_restart_goes_on_with_the_stage(store, workspace, make):
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     for count in (5, 10):
         rollout = make("idle")
-        Life(store, rollout, Rule("idle")).until(lambda count=count: read_trial(store, registry).watch.audits >= count)
+        Life(store, rollout, Rule("idle")).until(lambda count=count: read_stage(store, registry).watch.audits >= count)
         rollout.close()
-    trial = read_trial(store, registry)
-    assert trial.watch.audits < 20
-    assert (trial.candidate.stage, trial.wanted) == ("shadow", 20)
-    assert trial.describe().startswith("hrm@1 in shadow: ")
+    progress = read_stage(store, registry)
+    assert progress.watch.audits < 20
+    assert (progress.candidate.stage, progress.wanted) == ("shadow", 20)
+    assert progress.describe().startswith("hrm@1 in shadow: ")
     standing = read_standing(workspace)
     assert (standing.candidate, standing.stage, standing.phase) == ("hrm@1", "shadow", 3)
     assert (standing.serving, standing.using_hrm) == ("scripted", False)

@@ -6,7 +6,7 @@ import pytest
 
 from aegis.config import WatchConfig
 from aegis.promotion import Watch
-from aegis.promotion.monitoring.stage import compare_rewards, describe_trial, judge_stage
+from aegis.promotion.monitoring.stage import compare_rewards, describe_stage, judge_stage
 
 
 def watched(right: int, wrong: int, promised: float = 0.796) -> Watch:
@@ -71,4 +71,4 @@ def test_few_rewards_and_constant_ones_are_no_ground():
 
 @pytest.mark.parametrize("wanted", [20, 100])
 def test_before_the_first_one_it_says_how_many_are_wanted(wanted):
-    assert describe_trial(watched(0, 0), wanted) == f"0 of {wanted} decisions compared, at least 79.6% promised"
+    assert describe_stage(watched(0, 0), wanted) == f"0 of {wanted} decisions compared, at least 79.6% promised"
