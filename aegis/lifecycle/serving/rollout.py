@@ -17,12 +17,7 @@ from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.canary import CanaryPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import keep_label
-from aegis.lifecycle.serving.stage import (
-    StageProgress,
-    keep_stage,
-    next_stage,
-    read_stage,
-)
+from aegis.lifecycle.serving.stage import StageProgress, keep_stage, next_stage, read_stage
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.monitoring.stage import StageVerdict, judge_stage
 from aegis.promotion.registry import CANARY, ROLLOUT, SHADOW
