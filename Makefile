@@ -83,7 +83,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 	@touch $@
 
 docs: $(VENV)/.docs ## Build the documentation's site into site/; a broken link fails
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## Remove .venv, the site and caches (never a workspace)
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
