@@ -36,7 +36,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return the page with its links leading to pages of the site; raises `PluginError` for a file that is not there."""
+    """Return the page with links to pages of the site; raises `PluginError` where a file is not there."""
     source = SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def lead(link: re.Match[str]) -> str:
