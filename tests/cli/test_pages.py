@@ -256,6 +256,12 @@ def test_an_example_in_python_runs(block, tutorial, tmp_path, monkeypatch, capsy
     assert "\nprint(" not in block or capsys.readouterr().out
 
 
+def test_the_picture_of_the_house_has_every_room():
+    house = next(block for language, block in code_blocks(PAGES["docs/overview.md"]) if language == "mermaid")
+    paths = [*ROOT.glob("aegis/[a-z]*.py"), *(init.parent for init in ROOT.glob("aegis/*/__init__.py"))]
+    assert {path.stem for path in paths} <= set(re.findall(r"\w+", house))
+
+
 def test_a_link_leads_to_a_file():
     lost = [
         f"{name}: {target}"
