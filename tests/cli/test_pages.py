@@ -94,6 +94,17 @@ def test_a_command_that_a_sentence_mentions_has_the_options_that_it_names(text):
         parse_options([*words, "VALUE"] if words[-1].startswith("-") else words)
 
 
+def test_every_target_of_make_and_every_benchmark_that_a_page_names_is_there():
+    code = "\n".join(text for page in PAGES.values() for text in re.findall(r"`([^`]+)`", page))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z-]+)", code, re.MULTILINE))
+    assert {"train", "test"} <= named <= targets
+    benchmarks = set(re.findall(r"-m benchmarks\.(\w+)", code))
+    lost = [one for one in benchmarks if not list(ROOT.glob(f"benchmarks/{one}*"))]
+    assert len(benchmarks) > 8
+    assert lost == []
+
+
 # The commands' reference.
 
 
@@ -154,21 +165,24 @@ def shorten(words: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tutorial(small_trainings, tmp_path_factory):
-    """Return the folder in which all of the tutorial's commands were run, and what each printed."""
-    folder = tmp_path_factory.mktemp("tutorial")
+def tutorial(small_trainings, made_once):
+    """Return the folder in which all of the tutorial's commands were run; `printed.json` has what each printed."""
     lines = [words for _, block in code_blocks(PAGES["docs/tutorial.md"]) for words in command_lines(block)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        return folder, [(words, run(shorten(words))) for words in lines]
+
+    def follow(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            printed = [(words[0], run(shorten(words))) for words in lines]
+        folder.joinpath("printed.json").write_text(json.dumps(printed), "utf-8")
+
+    return made_once("tutorial", follow)
 
 
 @pytest.mark.long
 def test_the_tutorial_leads_from_an_empty_folder_to_a_serving_hrm_and_back(tutorial):
-    _, printed = tutorial
     by_command: dict[str, list[str]] = {}
-    for words, output in printed:
-        by_command.setdefault(words[0], []).append(output)
+    for command, output in json.loads(tutorial.joinpath("printed.json").read_text("utf-8")):
+        by_command.setdefault(command, []).append(output)
     assert by_command.keys() >= {"collect", "check", "train", "run", "status", "models", "curve", "inbox", "rollback"}
     assert "✓ Agent now using trained HRM!" in by_command["train"][0]
     assert "The agent decides by hrm@1" in by_command["run"][0]
@@ -246,9 +260,8 @@ PYTHON = [
 @pytest.mark.long
 @pytest.mark.parametrize("block", PYTHON)
 def test_an_example_in_python_runs(block, tutorial, tmp_path, monkeypatch, capsys):
-    folder, _ = tutorial
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(folder / "tutorial", "workspace")
+    shutil.copytree(tutorial / "tutorial", "workspace")
     if "exported" in block:
         run(["export", "exported", "--onnx"])
     # No test asks the network.
