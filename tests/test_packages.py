@@ -36,13 +36,13 @@ def test_each_module_is_in_the_extras_that_are_advised_and_not_in_the_core():
 
 def test_each_distribution_of_an_extra_is_explained():
     explained = {canonicalize_name(DISTRIBUTION.get(module, module)) for module in EXTRAS}
-    for extra in PROJECT["optional-dependencies"].keys() - {"dev", "all"}:
+    for extra in PROJECT["optional-dependencies"].keys() - {"dev", "docs", "all"}:
         assert brought_by(extra) <= explained
 
 
 def test_the_extra_all_names_every_other_one():
     (everything,) = [Requirement(line) for line in PROJECT["optional-dependencies"]["all"]]
-    assert everything.extras == PROJECT["optional-dependencies"].keys() - {"all", "dev"}
+    assert everything.extras == PROJECT["optional-dependencies"].keys() - {"all", "dev", "docs"}
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -63,14 +63,24 @@ def write_decisions_to():
     return write
 
 
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+
+
 @pytest.fixture
 def small_hrm(monkeypatch):
     """Let trainings and checks make a small HRM, where a test is about what else they do."""
     from aegis.hrm import HRM
 
-    small = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
-    monkeypatch.setattr("aegis.training.imitation.HRMConfig", lambda: small)
-    monkeypatch.setattr("aegis.training.check.HRM", lambda: HRM(small))
+    monkeypatch.setattr("aegis.training.imitation.HRMConfig", lambda: SMALL)
+    monkeypatch.setattr("aegis.training.check.HRM", lambda: HRM(SMALL))
+
+
+@pytest.fixture(scope="module")
+def small_trainings():
+    """Let all trainings of a module make a small HRM."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aegis.training.imitation.HRMConfig", lambda: SMALL)
+        yield
 
 
 @pytest.fixture
