@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
+from aegis.agent.search import SearchChain, SearchHit
+from aegis.cli.prompt.command import PromptCommands
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.cli.session import Session, SessionOptions
 from aegis.config import WatchConfig
@@ -18,6 +20,7 @@ from aegis.errors import TeacherError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, write_state
 from aegis.promotion import ModelRegistry
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.testing import ScriptedTeacher
@@ -165,3 +168,26 @@ def test_think_hands_a_state_out_of_distribution_to_the_teacher_as_the_agent_doe
 def test_what_the_person_does_not_want_is_declined(preview):
     with pytest.raises(Declined):
         preview(confirm=False).show({"at": 0.0}, RESEARCH_ACTIONS)
+
+
+class OnePage:
+    """Finds the same page for every query."""
+
+    name = "fake"
+
+    def search(self, query, limit):
+        return [SearchHit("page", "A page tells of it.", "fake", "things")]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_what_think_decides_while_phase_4_learns_has_no_probabilities_that_it_could_learn_from(
+    preview, monkeypatch, learns
+):
+    monkeypatch.setattr(Session, "make_search", lambda self: SearchChain([("fake", OnePage())]))
+    session = preview()._session
+    with open_store(session.workspace) as store:
+        write_state(store, ImprovementState("hrm@1", 0, 0) if learns else None)
+        PromptCommands(session, store, lambda question: True).carry_out("think")
+        (decision,) = store.decisions()
+    assert (decision.policy, decision.action.name, decision.propensity) == ("hrm@1", "web_search", None)
+    assert (decision.probabilities is None) == learns
