@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from aegis.errors import ConfigError
+
 DEFAULT_WORKSPACE = Path("workspace")
+POINTS = "points"
+"""The folder within a workspace that holds its decision points"""
+_POINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +19,21 @@ class Workspace:
     """The paths within a workspace's folder."""
 
     folder: Path
+
+    def point(self, name: str) -> Workspace:
+        """Return the workspace of a decision point: a folder of its own, so that nothing of two points can mix.
+
+        Raises `ConfigError` for a name that is no plain folder name.
+        """
+        if not _POINT_NAME.fullmatch(name):
+            raise ConfigError(
+                f"decision point {name!r}: use up to 64 letters, digits, '-' and '_', and begin with a letter or digit"
+            )
+        return Workspace(self.folder / POINTS / name)
+
+    def points(self) -> list[str]:
+        """Return the names of the decision points that have a database, sorted."""
+        return sorted(path.parent.name for path in (self.folder / POINTS).glob("*/aegis.db"))
 
     @property
     def database(self) -> Path:

@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"store", "hrm", "teachers"}),
     frozenset({"training", "promotion", "agent"}),
     frozenset({"lifecycle"}),
-    frozenset({"experiments"}),
+    frozenset({"experiments", "door"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

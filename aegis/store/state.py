@@ -16,6 +16,8 @@ _KEEP = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE
 class StateKey(StrEnum):
     """The keys. One that ends in a colon stands before the name of what the text is about."""
 
+    ACTIONS = "actions"
+    """The actions of this decision point; none recorded: the research agent's"""
     TEACHER = "teacher"
     """The teacher that the workspace belongs to"""
     SERVING = "serving"

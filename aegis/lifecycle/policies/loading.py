@@ -12,11 +12,12 @@ from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
+from aegis.lifecycle.point import read_actions
 from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import Decision, Policy, Progress, Teacher, unheard
+from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,13 +57,17 @@ class VersionLoader:
 
         def load_whole(serving: Serving) -> Policy:
             policy = self._load(serving, progress)
-            policy.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+            policy.decide([{}], self._actions())  # the first pass takes longest: not at a decision
             return check_distribution(policy, serving.folder, self._drift_quantile)
 
         return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
 
     def _load(self, serving: Serving, progress: Progress) -> Policy:
         return load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+
+    def _actions(self) -> ActionList:
+        with open_store(self._workspace) as store:
+            return read_actions(store)
 
     def _examples(self) -> list[Example]:
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
@@ -80,7 +85,7 @@ def heldout_examples(store: DecisionStore) -> list[Example]:
 
         with contextlib.suppress(NotEnoughDataError):
             heldout = split_by_time(decisions, training.heldout_share, store.episodes_beside(teacher.name)).heldout
-    if not heldout:
+    if not heldout and read_actions(store) is RESEARCH_ACTIONS:
         heldout = split_data(read_training_data(shipped_data()), training).heldout
     return [(decision.state, decision.action.name) for decision in heldout]
 

@@ -13,6 +13,7 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.point import read_actions
 from aegis.rendering import render_state
 from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision, Progress, unheard
@@ -139,6 +140,7 @@ def read_workspace_data(workspace: Workspace, until: int | None = None, until_la
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
+        actions = read_actions(store)
         # What an HRM's doubts, or the watch's suspicion, had a part in choosing is no measure of accuracy.
         chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
     decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label)
@@ -147,6 +149,7 @@ def read_workspace_data(workspace: Workspace, until: int | None = None, until_la
         decisions=decisions,
         rejected=[],
         teacher=teacher,
+        actions=actions,
         own=True,
         chosen_episodes=chosen,
         labelled=decisions.labelled,

@@ -1,0 +1,99 @@
+"""What a caller has, in AEGIS's words: action names as an action list, a function as a teacher, a text as a state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from aegis.errors import ConfigError, DataError, TeacherError
+from aegis.types import ActionList, ActionSpec, Choice, State, Teacher
+
+Actions = ActionList | Mapping[str, str] | Iterable[str | ActionSpec]
+"""An action list; names; or each name with its description"""
+Answer = str | Mapping[str, float] | Sequence[float]
+"""The action's name; or probabilities, by name or in the actions' order"""
+Function = Callable[[State, tuple[str, ...]], Answer]
+"""Decides in a state among the names of the actions"""
+
+
+def make_actions(given: Actions) -> ActionList:
+    """Return an action list of names, of names with descriptions, or of specs.
+
+    Raises `ConfigError` for fewer than two actions or a name given twice.
+    """
+    if isinstance(given, ActionList):
+        return given
+    if isinstance(given, str):
+        raise ConfigError(f"actions={given!r} is one text: give a list of names, e.g. actions=['refund', 'escalate']")
+    described = given.items() if isinstance(given, Mapping) else ((one, "") for one in given)
+    return ActionList(tuple(one if isinstance(one, ActionSpec) else _make_spec(one, text) for one, text in described))
+
+
+def _make_spec(name: str, description: str) -> ActionSpec:
+    if not isinstance(name, str):
+        raise ConfigError(f"action {name!r}: must be a name, or an aegis.types.ActionSpec")
+    words = " ".join(name.replace("_", " ").replace("-", " ").split())
+    return ActionSpec(name, words or name, description or words or name)
+
+
+def make_state(given: State | str | Sequence[Mapping[str, Any]]) -> State:
+    """Return a state: an object as it is, a text as {"text": ...}, chat messages as {"messages": [...]}."""
+    if isinstance(given, Mapping):
+        return given
+    if isinstance(given, str):
+        return {"text": given}
+    if isinstance(given, Sequence) and all(isinstance(one, Mapping) for one in given):
+        return {"messages": list(given)}
+    raise DataError(f"a state is an object, a text or a list of chat messages, not {type(given).__name__}")
+
+
+def make_teacher(given: Teacher | Function, name: str | None = None) -> Teacher:
+    """Return the teacher itself, or a function as one. name: the function's own name by default."""
+    if isinstance(given, Teacher):
+        return given
+    if callable(given):
+        return FunctionTeacher(given, name or str(getattr(given, "__name__", type(given).__name__)))
+    raise ConfigError(f"teacher={given!r}: must be a function of (state, actions), or have decide, name and source")
+
+
+class FunctionTeacher:
+    """A function of a state and the actions' names, as a teacher."""
+
+    parameters = 0
+
+    def __init__(self, function: Function, name: str) -> None:
+        self._function = function
+        self.name = name
+        self.source = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', name)}"
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Ask the function about each state; raises `TeacherError` for an answer that is none of the actions."""
+        return [
+            Choice.best(self._read(self._function(state, actions.names), actions), actions, self.name, "teacher")
+            for state in states
+        ]
+
+    def _read(self, answer: Answer, actions: ActionList) -> tuple[float, ...]:
+        names = actions.names
+        if isinstance(answer, str):
+            if answer not in names:
+                raise self._refused(answer, names)
+            return tuple(float(name == answer) for name in names)
+        if isinstance(answer, Mapping):
+            if unknown := sorted(set(answer) - set(names)):
+                raise self._refused(", ".join(map(str, unknown)), names)
+            row = [float(answer.get(name, 0.0)) for name in names]
+        elif isinstance(answer, Sequence) and len(answer) == len(names):
+            row = [float(share) for share in answer]
+        else:
+            raise self._refused(answer, names)
+        total = math.fsum(row)
+        if not all(math.isfinite(share) and share >= 0 for share in row) or not total > 0:
+            raise self._refused(answer, names)
+        return tuple(share / total for share in row)
+
+    def _refused(self, answer: object, names: Sequence[str]) -> TeacherError:
+        return TeacherError(
+            f"teacher {self.name} answered {answer!r}: return one of {', '.join(names)}, or probabilities of them"
+        )

@@ -1,0 +1,174 @@
+"""An agent of somebody else's: its decisions recorded, learned and taken over, through the public interface alone."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.door import Decider, DeciderConfig
+from aegis.errors import ConfigError, DataError, StoreError, TeacherError, TeacherMismatchError
+from aegis.lifecycle import open_store
+from aegis.workspace import Workspace
+
+ACTIONS = ["refund", "escalate", "answer"]
+WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+QUICK = DeciderConfig(
+    collect=120, model=TINY, training=TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12)
+)
+
+
+def route(state, actions):
+    """The rule that stands for a language model."""
+    return next(name for name in actions if any(word in state["ticket"] for word in WORDS[name].split()))
+
+
+def make_ticket(number):
+    name = ACTIONS[number % 3]
+    tier = random.Random(number).choice(["gold", "new"])
+    return {"ticket": f"{WORDS[name]} order {number}", "customer": {"tier": tier}}
+
+
+@pytest.fixture
+def make_decider(tmp_path):
+    made = []
+
+    def make(name="support-router", actions=ACTIONS, teacher=route, **options):
+        made.append(Decider(name, actions, teacher, workspace=tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for decider in made:
+        decider.close()
+
+
+@pytest.mark.long
+def test_a_decider_records_trains_and_switches_by_itself(make_decider, tmp_path):
+    events = []
+    decider = make_decider(config=QUICK, notify=events.append)
+    number, until = 0, time.monotonic() + 240
+    while time.monotonic() < until:
+        decided = decider.decide(make_ticket(number))
+        decider.report(decided, reward=1.0)
+        number += 1
+        if decided.policy == "hrm@1":
+            break
+        if number > 130:
+            time.sleep(0.2)
+    assert decided.policy == "hrm@1", [event.message for event in events]
+    agreed = [decider.decide(make_ticket(n)).action == ACTIONS[n % 3] for n in range(1000, 1030)]
+    assert sum(agreed) > 20
+    decider.close()
+    # The next process decides by the HRM from its first decision on.
+    assert make_decider(config=QUICK).decide(make_ticket(1)).policy == "hrm@1"
+    assert "switched" in [event.kind for event in events]
+
+
+def test_a_decision_is_on_the_disk_before_it_is_returned_and_its_outcome_after_it(make_decider, tmp_path):
+    decider = make_decider()
+    decided = decider.decide({"ticket": "my broken phone"}, episode="customer 7")
+    again = decider.decide({"ticket": "where is it"}, episode="customer 7")
+    decider.report(decided, reward=0.5, detail="refunded", result={"order": 7})
+    with open_store(Workspace(tmp_path).point("support-router")) as store:
+        found = store.get(decided.id)
+        assert found is not None
+        decision, outcome = found
+        assert (decision.action.name, decision.state, decision.step) == ("refund", {"ticket": "my broken phone"}, 0)
+        assert (outcome.reward, outcome.detail, outcome.result) == (0.5, "refunded", {"order": 7})
+        assert store.get(again.id).decision.step == 1
+        assert store.teacher().name == "route"
+    assert decided.probabilities == {"refund": 1.0, "escalate": 0.0, "answer": 0.0}
+
+
+def test_a_reward_may_come_in_parts_and_by_the_decisions_id(make_decider, tmp_path):
+    decider = make_decider()
+    decided = decider.decide({"ticket": "how"})
+    decider.report(decided.id, parts={"solved": 1.0})
+    decider.report(decided.id, parts={"minutes": -0.25})
+    with open_store(decider.workspace) as store:
+        outcome = store.get(decided.id).outcome
+    assert (outcome.reward, outcome.components) == (0.75, {"solved": 1.0, "minutes": -0.25})
+    with pytest.raises(StoreError, match="no decision 'nobody'"):
+        decider.report("nobody", reward=1.0)
+    with pytest.raises(DataError, match="not both"):
+        decider.report(decided, 1.0, parts={"solved": 1.0})
+
+
+@pytest.mark.parametrize("answer", ["escalate", {"escalate": 2.0}, [0.0, 3.0, 0.0]])
+def test_a_teacher_may_answer_with_a_name_or_with_probabilities(make_decider, answer):
+    decided = make_decider(teacher=lambda state, actions: answer).decide("a text")
+    assert (decided.action, decided.probabilities["escalate"]) == ("escalate", 1.0)
+
+
+@pytest.mark.parametrize("answer", ["dance", {"dance": 1.0}, [1.0], [0.0, 0.0, 0.0], [float("nan")] * 3, None])
+def test_an_answer_that_is_no_action_is_refused_and_nothing_is_recorded(make_decider, answer):
+    decider = make_decider(teacher=lambda state, actions: answer)
+    with pytest.raises(TeacherError, match="return one of refund, escalate, answer"):
+        decider.decide("a text")
+    with open_store(decider.workspace) as store:
+        assert store.count() == 0
+
+
+def test_texts_and_messages_are_states_too(make_decider):
+    decider = make_decider(teacher=lambda state, actions: "answer")
+    ids = [decider.decide("hello").id, decider.decide([{"role": "user", "content": "hi"}]).id]
+    with open_store(decider.workspace) as store:
+        states = [store.get(one).decision.state for one in ids]
+    assert states == [{"text": "hello"}, {"messages": [{"role": "user", "content": "hi"}]}]
+    with pytest.raises(DataError, match="a state is an object, a text or a list of chat messages"):
+        decider.decide(7)
+
+
+def test_another_list_of_actions_or_another_teacher_is_refused(make_decider):
+    make_decider().close()
+    with pytest.raises(ConfigError, match="actions are refund, escalate, answer, not a, b"):
+        make_decider(actions=["a", "b"])
+    with pytest.raises(TeacherMismatchError):
+        make_decider(teacher=make_ticket)
+    with pytest.raises(ConfigError, match=r"decision point '\.\./up'"):
+        make_decider(name="../up")
+    with pytest.raises(ConfigError, match="is one text"):
+        make_decider(name="other", actions="refund")
+
+
+def test_a_closed_decider_says_so(make_decider):
+    decider = make_decider()
+    decider.close()
+    with pytest.raises(StoreError, match="closed"):
+        decider.decide("a text")
+
+
+def test_eight_threads_and_three_points_lose_nothing_and_mix_nothing(make_decider):
+    deciders = [make_decider(name=f"point-{n}", teacher=lambda state, actions, n=n: actions[n]) for n in range(3)]
+    threads = [
+        threading.Thread(target=lambda: [one.decide({"n": n}) for n in range(10) for one in deciders]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place, decider in enumerate(deciders):
+        with open_store(decider.workspace) as store:
+            assert store.count() == 80
+            assert store.action_counts(None) == {ACTIONS[place]: 80}
+
+
+def test_several_processes_may_decide_at_one_point(make_decider, tmp_path):
+    code = (
+        "import sys\nfrom aegis.door import Decider\n"
+        "def rule(state, actions): return actions[0]\n"
+        f"with Decider('shared', {ACTIONS!r}, rule, workspace=sys.argv[1]) as decider:\n"
+        "    for n in range(25): decider.report(decider.decide({'n': n}, episode='one'), reward=1.0)\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(4)]
+    assert [process.wait(120) for process in processes] == [0] * 4
+    with open_store(Workspace(tmp_path).point("shared")) as store:
+        assert store.count() == 100
+        assert sorted(decision.step for decision in store.decisions()) == list(range(100))
+        assert Workspace(tmp_path).points() == ["shared"]
