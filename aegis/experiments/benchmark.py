@@ -63,6 +63,8 @@ class Plan:
     training: TrainingConfig
     train: bool
     """Time the training, too; without it an HRM of few epochs decides where none is given"""
+    model: Path | None = None
+    """Folder of the trained policy that decides; None: one that is trained here"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ class Data:
 
 def measure(
     plan: Plan,
-    model: Path | None,
     data: Data,
     scratch: Path,
     findings: Findings,
@@ -87,10 +88,11 @@ def measure(
 ) -> None:
     """Measure all of a plan within its time and keep it in `findings` as it comes: an interruption loses nothing.
 
-    model: folder of a trained policy; None: one that is trained here, in the folder `scratch`. ends: the moment by the
-    clock; None: the plan's seconds from now. Every part runs in a process of its own (`run`), which is ended when its
-    time is over. Raises `AegisError` for a model that can't be loaded.
+    scratch: folder for the model that is trained here. ends: the moment by the clock; None: the plan's seconds from
+    now. Every part runs in a process of its own (`run`), which is ended when its time is over. Raises `AegisError` for
+    a model that can't be loaded.
     """
+    model = plan.model
     ends = clock() + plan.seconds if ends is None else ends
 
     def told(message: Any) -> None:
@@ -188,7 +190,7 @@ def train(
     ends = clock() + seconds
     from aegis.hrm import HRMPolicy
     from aegis.lifecycle import peak_rss_mb
-    from aegis.training import EpochResult, ImitationTrainer, split_by_episode
+    from aegis.training import EpochResult, ImitationTrainer, TrainingHooks, split_by_episode
 
     epochs, model = 0, None
 
@@ -206,7 +208,8 @@ def train(
         nonlocal epochs
         epochs = result.epoch
 
-    trainer = ImitationTrainer(data.actions, training, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+    hooks = TrainingHooks(on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+    trainer = ImitationTrainer(data.actions, training, hooks=hooks)
     split = split_by_episode(data.decisions, training.heldout_share, training.seed)
     began = clock()
     try:

@@ -27,7 +27,7 @@ from aegis.promotion import (
     sentence_ridge_accuracy,
 )
 from aegis.promotion.judging.interval import mean_interval
-from aegis.training import ImitationTrainer, split_by_episode
+from aegis.training import ImitationTrainer, TrainingHooks, split_by_episode
 from aegis.types import ActionList, Decision, Progress, unheard
 
 HRM_NAME = "HRM"
@@ -101,12 +101,10 @@ def compare(
             for done, (name, accuracy) in enumerate(simple.items()):
                 on_progress(f"{part}, simple models", done, len(simple))
                 yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
+            on_batch = partial(_tell_batch, on_progress, f"{part}, {HRM_NAME}", training.epochs)
+            own = replace(training, seed=seed)
             trainer = ImitationTrainer(
-                actions,
-                replace(training, seed=seed),
-                model_config,
-                device=device,
-                on_batch=partial(_tell_batch, on_progress, f"{part}, {HRM_NAME}", training.epochs),
+                actions, own, model_config, device=device, hooks=TrainingHooks(on_batch=on_batch)
             )
             with tempfile.TemporaryDirectory() as scratch:
                 run = trainer.train(train, split.heldout, Path(scratch))

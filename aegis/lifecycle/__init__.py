@@ -5,7 +5,7 @@ training/    phase 2: data, leakage check, training beside the agent, the candid
 serving/     a model before the switch (rollout) and after it (monitor, drift)
 rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
 collection   open a workspace, make its agent and run it
-runner       the agent that runs through all phases by itself
+runner       the agent that runs through all phases by itself; run_plan: its settings, and the functions that it calls
 standing     where a workspace stands, read from the workspace alone
 waiting      what waits for a person
 conversation what a person asks and tells the agent
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from aegis.lifecycle.owner import check_owner
     from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_teacher_for
     from aegis.lifecycle.rl.reward_comparison import is_learning
-    from aegis.lifecycle.rl.simulated import Improved, improve
+    from aegis.lifecycle.rl.simulated import Improved, SimulationPlan, improve
+    from aegis.lifecycle.run_plan import RunHooks, RunPlan
     from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.serving.drift import DriftCount, DriftWatch, read_drift_count
     from aegis.lifecycle.serving.monitor import ServingWatch, describe_watch, read_watch
@@ -78,12 +79,13 @@ _ROOMS = {
     "serving.drift": ("DriftCount", "DriftWatch", "read_drift_count"),
     "rl.reward_comparison": ("is_learning",),
     "event": ("RunEvent",),
-    "rl.simulated": ("Improved", "improve"),
+    "rl.simulated": ("Improved", "SimulationPlan", "improve"),
     "training.candidate": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "training.memory": ("peak_rss_mb",),
     "owner": ("check_owner",),
     "policies.loading": ("claim_for", "heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
+    "run_plan": ("RunHooks", "RunPlan"),
     "runner": ("Runner",),
     "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
@@ -99,8 +101,11 @@ __all__ = [
     "Improved",
     "Refusal",
     "RunEvent",
+    "RunHooks",
+    "RunPlan",
     "Runner",
     "ServingWatch",
+    "SimulationPlan",
     "StageProgress",
     "Standing",
     "TrainerProcess",

@@ -61,26 +61,13 @@ def make_agent(
     return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(presence))
 
 
-def run_agent(
-    store: DecisionStore,
-    policy: Policy,
-    search: SearchChain,
-    decisions: int,
-    seed: int | None = None,
-    config: AgentConfig | None = None,
-    vary_presence: bool = False,
-    on_step: Callable[[Step], None] = lambda step: None,
-    after: Callable[[Step], Policy | None] = lambda step: None,
-) -> None:
-    """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`.
+def run_agent(agent: Agent, decisions: int, after: Callable[[Step], Policy | None] = lambda step: None) -> None:
+    """Let the agent make a number of decisions.
 
-    after: hears each step once it was carried out, and returns the policy to go on by, or None for the same.
+    after: hears each step once it was carried out, and returns the policy that decides next, or None for the same.
     """
-    agent = make_agent(store, policy, search, seed, config, vary_presence)
     for _ in range(decisions):
-        step = agent.step()
-        on_step(step)
-        agent.policy = after(step) or agent.policy
+        agent.policy = after(agent.step()) or agent.policy
 
 
 def existing(workspace: Workspace) -> Workspace:

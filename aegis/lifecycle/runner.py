@@ -11,23 +11,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from aegis.agent import Agent, Step
-from aegis.agent.search import SearchChain, create_search
-from aegis.config import (
-    AgentConfig,
-    GateConfig,
-    HRMConfig,
-    ReinforceConfig,
-    RolloutConfig,
-    RunConfig,
-    TrainingConfig,
-    WatchConfig,
-    training_settings,
-)
+from aegis.agent.search import SearchChain
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
@@ -39,6 +27,7 @@ from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
+from aegis.lifecycle.run_plan import RunHooks, RunPlan
 from aegis.lifecycle.serving.drift import DriftWatch
 from aegis.lifecycle.serving.monitor import ServingWatch
 from aegis.lifecycle.serving.rollout import Rollout
@@ -48,10 +37,9 @@ from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, StateKey
-from aegis.types import Policy, Progress, Teacher, unheard, utc_now
+from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
 
-LoadTeacher = Callable[[DecisionStore], Teacher]
 _LOOK_EVERY_SECONDS = 0.2
 """How often it looks whether a training that runs has an epoch more or has ended."""
 
@@ -59,56 +47,29 @@ _LOOK_EVERY_SECONDS = 0.2
 class Runner:
     """Runs the agent of one workspace through its phases, in the thread that calls `run`.
 
-    load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
-    without the workspace's option. reinforce: how phase 4 learns, None: not at all; improver_command starts the process
-    that does, without the workspace's option and the settings'. make_search: makes what each run searches, and closes
-    at its end. notify: hears every `RunEvent`, progress how far the first HRM is loaded, both in the thread of `run`.
-    All else may be called from other threads.
+    trainer_command: starts a training process, without the workspace's option. improver_command: starts the process of
+    phase 4, without the workspace's option and the settings'. All methods but `run` may be called from other threads.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        load_teacher: LoadTeacher,
+        plan: RunPlan,
+        hooks: RunHooks,
         trainer_command: Sequence[str],
-        config: RunConfig | None = None,
-        *,
-        agent: AgentConfig | None = None,
-        training: TrainingConfig | None = None,
-        gate: GateConfig | None = None,
-        model: HRMConfig | None = None,
-        watch: WatchConfig | None = None,
-        rollout: RolloutConfig | None = None,
-        reinforce: ReinforceConfig | None = None,
         improver_command: Sequence[str] = (),
-        make_search: Callable[[], SearchChain] = create_search,
-        device: str = "cpu",
-        backend: str = "auto",
-        seed: int = 0,
-        notify: Callable[[RunEvent], None] = lambda event: None,
-        progress: Progress = unheard,
     ) -> None:
         self.workspace = workspace
-        self.config = config or RunConfig()
-        self._agent_config = agent or AgentConfig()
-        self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
-        self._watch_config = watch or WatchConfig()
-        self._rollout_config = rollout or RolloutConfig()
-        self._settings["rollout"] = asdict(self._rollout_config)
-        self._load_teacher = load_teacher
-        self._make_search = make_search
+        self.plan = plan
+        self._hooks = hooks
         self._trainer = TrainerProcess(workspace, trainer_command)
+        reinforce = plan.reinforce
         self._exploration = (
-            Exploration(reinforce, random.Random(seed), backend, lambda line: self._tell("waiting", line))
+            Exploration(reinforce, random.Random(plan.seed), plan.backend, lambda line: self._tell("waiting", line))
             if reinforce
             else None
         )
         self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
-        self._device = device
-        self._backend = backend
-        self._seed = seed
-        self._notify = notify
-        self._progress = progress
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
@@ -145,7 +106,7 @@ class Runner:
             with (
                 hold(self.workspace.agent_lock, "an agent", wait_seconds=1.0),
                 open_store(self.workspace) as store,
-                contextlib.closing(self._make_search()) as search,
+                contextlib.closing(self._hooks.make_search()) as search,
             ):
                 self._live(store, search)
         finally:
@@ -160,19 +121,19 @@ class Runner:
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
-        tuning = Tuning(store.database, self._agent_config, self.config.approve)
+        tuning = Tuning(store.database, self.plan.agent, self.plan.run.approve)
         agent = self._make_agent(store, guarded, search, tuning)
         supervisor = TrainingSupervisor(
             store,
             self.workspace,
             self._trainer,
-            lambda: tuning.training_settings(self._settings),
-            self.config,
+            lambda: tuning.apply_to(self.plan.training),
+            self.plan.run,
             self._tell,
             self._say_training,
         )
         self._begin(store, policy, search, teaches=resolver.serving is None)
-        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         rollout = self._make_rollout(store, agent, tuning)
         look = partial(self._look, store, supervisor, resolver, rollout, guarded)
         watch = self._make_watch(store, agent)
@@ -201,12 +162,12 @@ class Runner:
                     if tuning.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
                         agent = self._make_agent(store, guarded, search, tuning)
-                    self._pause_until(started + self.config.interval_seconds)
+                    self._pause_until(started + self.plan.run.interval_seconds)
         finally:
             watch.close()
             rollout.close()
             resolver.close()
-            tell_rare_actions(store, self.config.collect, self._tell)
+            tell_rare_actions(store, self.plan.run.collect, self._tell)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
@@ -215,9 +176,9 @@ class Runner:
             store,
             guarded,
             search,
-            self._seed + self._agents - 1,  # an agent made anew must not draw the same goals again
+            self.plan.seed + self._agents - 1,  # an agent made anew must not draw the same goals again
             tuning.tuned.agent,
-            self.config.vary_presence,
+            self.plan.run.vary_presence,
             rewards=tuning.tuned.rewards,
         )
 
@@ -227,18 +188,18 @@ class Runner:
             store,
             self.workspace,
             agent.actions,
-            lambda: self._load_teacher(store),
-            self._watch_config,
-            random.Random(self._seed),
+            lambda: self._hooks.load_teacher(store),
+            self.plan.watch,
+            random.Random(self.plan.seed),
             lambda line: self._tell("watch", line),
-            AsideTeacher(self.workspace, self._load_teacher, agent.actions),
+            AsideTeacher(self.workspace, self._hooks.load_teacher, agent.actions),
         )
 
     def _make_resolver(self, store: DecisionStore) -> PolicyResolver:
         return PolicyResolver(
             self.workspace,
-            lambda: self._load_teacher(store),
-            ResolverOptions(self._device, self._backend, self._watch_config.drift_quantile),
+            lambda: self._hooks.load_teacher(store),
+            ResolverOptions(self.plan.device, self.plan.backend, self.plan.watch.drift_quantile),
             exploration=self._exploration,
             tell=lambda line: self._tell("watch", line),
             loads=self._show_loading,
@@ -246,33 +207,32 @@ class Runner:
 
     @contextlib.contextmanager
     def _show_loading(self) -> Iterator[Progress]:
-        yield self._progress
-        self._progress("", 0, 0)
+        yield self._hooks.progress
+        self._hooks.progress("", 0, 0)
 
     def _make_rollout(self, store: DecisionStore, agent: Agent, tuning: Tuning) -> Rollout:
         return Rollout(
             store,
             self.workspace,
             agent.actions,
-            self._load_teacher,
-            VersionLoader(self.workspace, self._device, self._backend),
-            self._rollout_config,
-            lambda: float(tuning.training_settings(self._settings)["gate"]["threshold"]),
-            random.Random(self._seed),
+            self._hooks.load_teacher,
+            VersionLoader(self.workspace, self.plan.device, self.plan.backend),
+            lambda: tuning.apply_to(self.plan.training),
+            random.Random(self.plan.seed),
             lambda line: self._tell("stage", line),
         )
 
     def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
         if teaches:
-            note_collection(store, policy, search.name, self._seed, self.config.vary_presence, self._agent_config)
+            note_collection(store, policy, search.name, self.plan.seed, self.plan.run.vary_presence, self.plan.agent)
         self._say_doing(store, "deciding")
         size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
         fields = {"policy": policy.name, "workspace": str(self.workspace.folder), "process": os.getpid()}
-        self._tell("started", f"the agent decides by {policy.name}{size}", fields | {"seed": self._seed})
+        self._tell("started", f"the agent decides by {policy.name}{size}", fields | {"seed": self.plan.seed})
 
     def _is_over(self) -> bool:
-        most = self.config.max_decisions
-        switched = self.config.until_switched and self._made_by_hrm > 0
+        most = self.plan.run.max_decisions
+        switched = self.plan.run.until_switched and self._made_by_hrm > 0
         return self._stop.is_set() or switched or (most is not None and self._made >= most)
 
     def _look(
@@ -358,7 +318,7 @@ class Runner:
 
     def _wait_for_teacher(self, resolver: PolicyResolver, store: DecisionStore) -> Teacher | None:
         """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
-        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         while not self._stop.is_set():
             try:
                 return resolver.teacher()
@@ -389,8 +349,8 @@ class Runner:
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
         """Keep in the workspace what this agent does, for those who look at it from outside."""
-        fields = {"pid": os.getpid(), "collect": self.config.collect, "doing": doing, "at": utc_now().isoformat()}
+        fields = {"pid": os.getpid(), "collect": self.plan.run.collect, "doing": doing, "at": utc_now().isoformat()}
         store.state.keep(StateKey.AGENT, fields)
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
-        self._notify(RunEvent(kind, message, fields or {}))
+        self._hooks.notify(RunEvent(kind, message, fields or {}))

@@ -21,6 +21,7 @@ from aegis.config import (
     ReinforceConfig,
     RunConfig,
 )
+from aegis.errors import StoreError
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.rl.reward_comparison import read_earning, read_state
@@ -40,8 +41,6 @@ from aegis.store import (
 )
 from aegis.types import utc_now
 from aegis.workspace import Workspace
-
-"""Meta key of what the agent that runs by itself says of itself: `pid`, `since`, `collect`, `doing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +268,21 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         active=record.status == "running" and is_held(workspace.training_lock),
         decisions=record.decisions,
         epoch=epoch,
-        epochs=int(record.settings.get("training", {}).get("epochs", 0)),
+        epochs=_planned_epochs(record),
         loss=last.get("loss"),
         heldout_accuracy=last.get("heldout_accuracy"),
         checkpoints=_checkpoints(workspace.checkpoints, epoch),
         verdict="; ".join(rules),
         rules=rules,
     )
+
+
+def _planned_epochs(record: TrainingRecord) -> int:
+    """Return how many epochs a training is to have; 0 where another version planned it in a way not known here."""
+    try:
+        return record.plan.training.epochs
+    except StoreError:
+        return 0
 
 
 def _read_improvement(store: DecisionStore, workspace: Workspace) -> ImprovementProgress | None:

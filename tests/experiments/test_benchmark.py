@@ -70,8 +70,8 @@ def measure(tmp_path, told, seconds=None, model=None, train=True, minutes=3.0):
     clock = Clock()
     machine = Machine(clock, told, seconds)
     findings, shown = Findings({"machine": "M"}, 20), []
-    plan = Plan(60 * minutes, 9, 3, 1, TrainingConfig(), train)
-    benchmark.measure(plan, model, DATA, tmp_path, findings, shown.append, run=machine, clock=clock)
+    plan = Plan(60 * minutes, 9, 3, 1, TrainingConfig(), train, model)
+    benchmark.measure(plan, DATA, tmp_path, findings, shown.append, run=machine, clock=clock)
     return findings, machine, shown
 
 

@@ -109,16 +109,14 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
+        plan = lifecycle.SimulationPlan(
+            decisions, config, seed=seed, worlds=worlds, lived=lived, device=resolve_device(device)
+        )
         improved = lifecycle.improve(
             store,
             workspace,
             search,
-            decisions,
-            config,
-            seed=seed,
-            worlds=worlds,
-            lived=lived,
-            device=resolve_device(device),
+            plan,
             tick=_Ticker(progress, decisions, worlds, lived, limited=seconds is not None),
             pace=pace,
         )

@@ -6,7 +6,7 @@ import copy
 import math
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,6 +42,30 @@ _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
 """After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
 """Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationPlan:
+    """How phase 4 is to run in simulated worlds. Raises `ConfigError` for what is too little to measure or learn by."""
+
+    decisions: int
+    """To learn from"""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    """The agent's in each world, before what approved proposals changed"""
+    seed: int = 0
+    worlds: int = MEASURED_WORLDS
+    """That measure before and after, and are never learned in"""
+    world_decisions: int = MEASURED_DECISIONS
+    """In each of them"""
+    lived: int = PHASE_1_DECISIONS
+    """Decisions made in each world before it is measured or learned in"""
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        every = self.reinforce.every
+        if self.worlds < 2 or self.world_decisions < 1 or self.decisions < every:
+            raise ConfigError(f"--decisions: at least --rl-every ({every}); --worlds: at least 2 to measure by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,41 +179,31 @@ def improve(
     store: DecisionStore,
     workspace: Workspace,
     search: SearchChain,
-    decisions: int,
-    config: ReinforceConfig | None = None,
+    plan: SimulationPlan,
     *,
-    seed: int = 0,
-    worlds: int = MEASURED_WORLDS,
-    world_decisions: int = MEASURED_DECISIONS,
-    lived: int = PHASE_1_DECISIONS,
-    device: str = "cpu",
-    agent: AgentConfig | None = None,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
     pace: Pace | None = None,
 ) -> Improved:
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
-    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. worlds,
-    world_decisions: how many measure it, and for how long. lived: decisions made in each world before. tick hears the
-    stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update.
-    pace: with a limit of seconds it makes fewer decisions, so many as fit, the measured worlds share one past, and the
-    result does not serve: too little is known of it. Raises `ConfigError` where no HRM serves.
+    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. tick hears
+    the stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update. pace: with
+    a limit of seconds, phase 4 makes only the decisions that fit, the measured worlds share one past, and the result
+    does not serve, because too little is known of it. Raises `ConfigError` where no HRM serves.
     """
-    config, registry, pace = config or ReinforceConfig(), ModelRegistry(store, workspace), pace or Pace()
-    if worlds < 2 or world_decisions < 1 or decisions < config.every:
-        raise ConfigError(f"--decisions: at least --rl-every ({config.every}); --worlds: at least 2 to measure by")
+    config, registry, pace = plan.reinforce, ModelRegistry(store, workspace), pace or Pace()
     served = registry.serving()
     if served is None:
         raise ConfigError(f"{workspace.folder}: no HRM serves here: run `aegis train` first, phase 4 improves its HRM")
-    policy, base, base_name = load_pair(served.folder, device)
+    policy, base, base_name = load_pair(served.folder, plan.device)
     book = SettingBook(store.database)
-    agent = book.agent_config(agent or AgentConfig())
+    agent = book.agent_config(plan.agent)
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
-    simulated = Worlds(search, search.topics(), agent, lived=lived, on_lived=lambda made: tick("living", 1, None))
+    simulated = Worlds(search, search.topics(), agent, lived=plan.lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
-    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
-    learning = SimulatedLearning(policy, trainer, simulated, config, seed)
-    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
+    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, plan.seed)
+    learning = SimulatedLearning(policy, trainer, simulated, config, plan.seed)
+    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + plan.worlds)
     past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
 
     def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
@@ -201,13 +215,13 @@ def improve(
     for world in list(seeds)[: _PREPARED if past is None else 1]:
         simulated.prepare(world)
     pace.begin_measuring()
-    before = measured("before", world_decisions, pace.has_measured_enough)
+    before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
     best = _Best(policy, simulated)
-    made = _learn(learning, best, decisions, config, pace, tick)
+    made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measured("after", before.decisions // worlds)
+    after = measured("after", before.decisions // plan.worlds)
 
     refused = sum(bool(result.fault) for result in learning.updates)
     found = Improved(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aegis.config import RolloutConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.canary import CanaryPolicy
@@ -43,8 +43,9 @@ class _Aside:
 class Rollout:
     """Moves the candidate of one workspace from stage to stage, or refuses it.
 
-    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. loader: loads the
-    candidate, beside the decisions. tell hears one line of everything that a person should know.
+    load_teacher: loads the teacher for an open store. loader: loads the candidate, beside the decisions. plan: returns
+    a training's plan as it is now, for its stages and the gate's threshold. tell hears, in one line each, what a person
+    should know.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class Rollout:
         actions: ActionList,
         load_teacher: Callable[[DecisionStore], Policy],
         loader: VersionLoader,
-        config: RolloutConfig,
-        threshold: Callable[[], float],
+        plan: Callable[[], TrainingPlan],
         rng: random.Random,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -66,8 +66,8 @@ class Rollout:
         self._load_teacher = load_teacher
         self._loader = loader
         self._versions = BackgroundLoad(loader.load)
-        self._config = config
-        self._threshold = threshold
+        self._plan = plan
+        self._config = plan().rollout
         self._rng = rng
         self._tell = tell
         self._aside: _Aside | None = None
@@ -182,7 +182,7 @@ class Rollout:
             if progress.candidate.stage == CANARY and progress.watch.audits >= progress.wanted:
                 found, claim = self._store.rewards_after(progress.candidate.began), self._store.teacher()
                 rewards = found.get(progress.candidate.name, []), found.get(claim.name if claim else "", [])
-            verdict = judge_stage(progress.watch, progress.wanted, self._threshold(), rewards)
+            verdict = judge_stage(progress.watch, progress.wanted, self._plan().gate.threshold, rewards)
             if verdict.over:
                 self._advance(progress, verdict)
         return verdict.over

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
@@ -36,10 +36,10 @@ from aegis.promotion.monitoring.drift import MOST_STATES, DriftDetector, fit_dri
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,
-    EpochResult,
     ImitationTrainer,
     RowSplit,
     Thinking,
+    TrainingHooks,
     TrainingRun,
     draw_rows,
     from_moment,
@@ -158,26 +158,23 @@ class TrainingOutcome:
 def train_and_judge(
     data: TrainingData,
     workspace: Workspace,
-    training: TrainingConfig,
-    gate: GateConfig,
+    plan: TrainingPlan,
     device: str = "cpu",
+    *,
     resume: bool = False,
-    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_notice: Callable[[str], None] = lambda line: None,
-    model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
-    checkpoints: their folder, the workspace's own by default. progress: hears what it is at, and how far. Raises
+    checkpoints: their folder, the workspace's own by default. progress hears what goes on, and how far it is. Raises
     `NotEnoughDataError` below 100 decisions, `TeacherMismatchError` when the workspace is another teacher's,
     `StoreError` while another training runs in it.
     """
     with hold(workspace.training_lock, "a training", wait_seconds=1.0):
         outcome = train_candidate(
-            data, workspace, training, gate, device, resume, on_start, on_epoch, on_notice, model, checkpoints, progress
+            data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks, progress=progress
         )
         with open_store(workspace) as store:
             if outcome.verdict.passed:
@@ -187,19 +184,19 @@ def train_and_judge(
                     outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
                 )
                 outcome = replace(outcome, serving=serving)
-            _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+            _record(store, outcome, plan)
             progress("", 0, 0)
     return outcome
 
 
-def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:
+def _record(store: DecisionStore, outcome: TrainingOutcome, plan: TrainingPlan) -> None:
     """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
     log, now = TrainingLog(store.database), utc_now()
     with store.database.transaction():
         due = log.running()
         if due is not None:
             log.end(due.id, "failed", "another training took its place (`aegis train`)", {}, now)
-        record = log.begin(outcome.examples, None, settings, now)
+        record = log.begin(outcome.examples, None, plan, now)
         for result in outcome.run.epochs:
             log.add_epoch(record.id, asdict(result), now)
         status = "refused" if outcome.serving is None else "switched"
@@ -209,15 +206,12 @@ def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, 
 def train_candidate(
     data: TrainingData,
     workspace: Workspace,
-    training: TrainingConfig,
-    gate: GateConfig,
+    plan: TrainingPlan,
     device: str = "cpu",
+    *,
     resume: bool = False,
-    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_notice: Callable[[str], None] = lambda line: None,
-    model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
 ) -> TrainingOutcome:
     """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
@@ -225,20 +219,14 @@ def train_candidate(
     check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
         judged_until = _judged_until(store)
-        cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
+        cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
     codec = StateCodec()
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
-    split = split_dataset(data, dataset, training)
+    split = split_dataset(data, dataset, plan.training)
     started = time.perf_counter()
 
-    def on_begin(begun: HRM, epochs_done: int) -> None:
-        on_start(begun, epochs_done)
-        progress(_TRAINING, 0, 0)  # the first batch takes seconds
-
-    def on_batch(epoch: int, batch: int, batches: int) -> None:
-        progress(_TRAINING, (epoch - 1) * batches + batch, training.epochs * batches)
-
-    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_begin, on_batch, on_epoch, on_notice)
+    told = _with_progress(hooks or TrainingHooks(), progress, plan.training.epochs)
+    trainer = ImitationTrainer(data.actions, plan.training, plan.model, codec, device, told)
     run = trainer.train(
         dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
     )
@@ -253,7 +241,7 @@ def train_candidate(
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
-        gate.confidence,
+        plan.gate.confidence,
         kept.errors(),
     )
     train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
@@ -278,7 +266,7 @@ def train_candidate(
         thinking=thinking,
         baseline_logreg=logreg,
         baseline_ridge=ridge,
-        verdict=judge(agreement, gate, cooling),
+        verdict=judge(agreement, plan.gate, cooling),
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
@@ -291,6 +279,20 @@ def train_candidate(
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
     )
+
+
+def _with_progress(hooks: TrainingHooks, progress: Progress, epochs: int) -> TrainingHooks:
+    """Return the hooks that also tell how far the training is."""
+
+    def on_start(model: HRM, epochs_done: int) -> None:
+        hooks.on_start(model, epochs_done)
+        progress(_TRAINING, 0, 0)  # the first batch takes seconds
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        hooks.on_batch(epoch, batch, batches)
+        progress(_TRAINING, (epoch - 1) * batches + batch, epochs * batches)
+
+    return replace(hooks, on_start=on_start, on_batch=on_batch)
 
 
 def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[Sequence[float]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from aegis.config import GateConfig, RunConfig
+from aegis.config import RunConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
@@ -37,7 +39,7 @@ def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, st
 class TrainingSupervisor:
     """Looks after the trainings of one workspace for the agent that runs in it.
 
-    settings: returns those of a training that begins now.
+    make_plan: returns the plan of a training that begins now.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class TrainingSupervisor:
         store: DecisionStore,
         workspace: Workspace,
         trainer: TrainerProcess,
-        settings: Callable[[], dict[str, Any]],
+        make_plan: Callable[[], TrainingPlan],
         config: RunConfig,
         tell: Tell,
         say_training: Callable[[DecisionStore, int | None], None],
@@ -53,7 +55,7 @@ class TrainingSupervisor:
         self._store = store
         self._workspace = workspace
         self._trainer = trainer
-        self._settings = settings
+        self._make_plan = make_plan
         self._config = config
         self._tell = tell
         self._say_training = say_training
@@ -89,13 +91,12 @@ class TrainingSupervisor:
         due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
         if collected < due_at:
             return None
-        settings = self._settings()
-        cool_down = GateConfig(**settings["gate"]).cool_down_decisions
-        if ModelRegistry(self._store, self._workspace).cooling_decisions(cool_down):
+        plan = self._make_plan()
+        if ModelRegistry(self._store, self._workspace).cooling_decisions(plan.gate.cool_down_decisions):
             return None
         with self._store.database.transaction():
-            settings["last_label"] = LabelBook(self._store.database).newest()
-            return self._log.begin(collected, self._store.newest(), settings, utc_now())
+            plan = replace(plan, last_label=LabelBook(self._store.database).newest())
+            return self._log.begin(collected, self._store.newest(), plan, utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
         self._watched, self._attempts = record, 0
@@ -129,9 +130,8 @@ class TrainingSupervisor:
         self._tell("training_process", f"training {record.id} is carried out by process {process}", fields)
 
     def _tell_epochs(self, record: TrainingRecord) -> None:
-        total = record.settings["training"]["epochs"]
         for results in self._log.epochs(record.id, after=self._epochs_told):
-            self._epochs_told = results["epoch"]
+            self._epochs_told, total = results["epoch"], record.plan.training.epochs
             text = (
                 f"epoch {results['epoch']}/{total}: loss {results['loss']:.4f},"
                 f" held-out accuracy {results['heldout_accuracy']:.2%}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aegis.agent import SETTINGS, ApprovalQueue, Change, RewardTable, SettingBook
 from aegis.config import AgentConfig
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.store import Database
 from aegis.types import utc_now
 
@@ -57,17 +58,12 @@ class Tuning:
         before, self.tuned = self.tuned, self._read()
         return self.tuned != before
 
-    def training_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return a training's settings with what was changed, and under `trial` what it is to try."""
-        found = settings | {
-            "training": settings["training"] | self._book.values("training"),
-            "model": settings["model"] | self._book.values("model"),
-            "gate": settings["gate"] | self._book.values("gate"),
-        }
+    def apply_to(self, plan: TrainingPlan) -> TrainingPlan:
+        """Return a training's plan with the changes that are in use, and with the change that it is to try."""
+        for part in ("training", "model", "gate"):
+            plan = plan.with_changes(part, self._book.values(part))
         change = self._book.next_trial()
-        if change is not None:
-            found["trial"] = {"name": change.name, "value": change.value}
-        return found
+        return plan if change is None else replace(plan, trial=SettingTrial(change.name, change.value))
 
     def _read(self) -> Tuned:
         return Tuned(

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aegis.agent import SETTINGS
-from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
@@ -141,26 +141,18 @@ def lower_priority() -> None:
 def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str) -> TrainingOutcome:
     from aegis.lifecycle.training.candidate import train_candidate
     from aegis.lifecycle.training.data import read_workspace_data
+    from aegis.training import TrainingHooks
 
-    log = TrainingLog(store.database)
-    data = read_workspace_data(workspace, record.last_seq, record.settings.get("last_label", 0))
+    log, plan = TrainingLog(store.database), record.plan
+    data = read_workspace_data(workspace, record.last_seq, plan.last_label)
 
-    def train(settings: dict[str, Any], trial: str, checkpoints: Path) -> TrainingOutcome:
+    def train(plan: TrainingPlan, trial: str, checkpoints: Path) -> TrainingOutcome:
         def on_epoch(result: EpochResult) -> None:
             log.add_epoch(record.id, asdict(result), utc_now(), trial)
 
         def attempt(resume: bool) -> TrainingOutcome:
-            return train_candidate(
-                data,
-                workspace,
-                TrainingConfig(**settings["training"]),
-                GateConfig(**settings["gate"]),
-                device,
-                resume,
-                on_epoch=on_epoch,
-                model=HRMConfig(**settings["model"]),
-                checkpoints=checkpoints,
-            )
+            hooks = TrainingHooks(on_epoch=on_epoch)
+            return train_candidate(data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks)
 
         try:
             return attempt(resume=True)
@@ -168,18 +160,16 @@ def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, d
             # There is none yet, it is torn, or it is another training's.
             return attempt(resume=False)
 
-    usual = train(record.settings, "", workspace.checkpoints)
-    trial = record.settings.get("trial")
-    if trial is None:
+    usual = train(plan, "", workspace.checkpoints)
+    if plan.trial is None:
         return usual
-    tried = train(_with_trial(record.settings, trial), "trial", workspace.checkpoints / "trial")
-    kept = settle_trial(store.database, trial["name"], tried.agreement.accuracy, usual.agreement.accuracy)
+    tried = train(_apply_trial(plan, plan.trial), "trial", workspace.checkpoints / "trial")
+    kept = settle_trial(store.database, plan.trial.name, tried.agreement.accuracy, usual.agreement.accuracy)
     return tried if kept else usual
 
 
-def _with_trial(settings: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
-    part = SETTINGS[trial["name"]].kind
-    return settings | {part: settings[part] | {trial["name"]: trial["value"]}}
+def _apply_trial(plan: TrainingPlan, trial: SettingTrial) -> TrainingPlan:
+    return plan.with_changes(SETTINGS[trial.name].kind, {trial.name: trial.value})
 
 
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:
@@ -190,7 +180,7 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
         # A kill between these two repeats the judgement, under the next name: never the other way round.
         figures = outcome.to_figures() | {"training": record.id}
         registry, reason = ModelRegistry(store, workspace), outcome.verdict.reasons[0]
-        stage = first_stage(RolloutConfig(**record.settings.get("rollout", {})))
+        stage = first_stage(record.plan.rollout)
         if stage and registry.serving() is None:
             report["stage"] = stage
             registry.try_out(outcome.save, figures, stage, reason)

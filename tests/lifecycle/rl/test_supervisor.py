@@ -11,8 +11,9 @@ import torch
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
+from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.lifecycle import Runner, open_store, read_standing
+from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import read_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
@@ -36,19 +37,15 @@ def serving(workspace):
 @pytest.fixture
 def make_learner(workspace, make_search):
     def make(reinforce, command=(sys.executable, "-c", "pass"), decisions=30, notify=lambda event: None, interval=0.0):
-        return Runner(
-            workspace,
-            lambda store: ScriptedTeacher(),
-            [sys.executable, "-c", "pass"],
+        plan = RunPlan(
             RunConfig(interval_seconds=interval, max_decisions=decisions),
-            model=TINY,
+            training=TrainingPlan(model=TINY),
             watch=WatchConfig(audit_rate=0.0),
             reinforce=reinforce,
-            improver_command=command,
-            make_search=make_search,
             backend="eager",
-            notify=notify,
         )
+        hooks = RunHooks(lambda store: ScriptedTeacher(), make_search, notify)
+        return Runner(workspace, plan, hooks, [sys.executable, "-c", "pass"], command)
 
     return make
 

@@ -6,6 +6,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import WatchConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import TeacherError
 from aegis.lifecycle import ServingWatch, describe_watch, open_store, read_watch
 from aegis.lifecycle.standing import next_training_at
@@ -139,7 +140,7 @@ def test_a_version_that_promised_nothing_is_not_watched_and_this_is_said(store, 
 
 def test_after_a_roll_back_the_next_training_needs_more_decisions(store):
     log = TrainingLog(store.database)
-    record = log.begin(1000, 1000, {}, utc_now())
+    record = log.begin(1000, 1000, TrainingPlan(), utc_now())
     log.end(record.id, "switched", "", {}, utc_now())
     assert next_training_at(log, 100) == 1000
     assert next_training_at(log, 100, serves=False) == 1200

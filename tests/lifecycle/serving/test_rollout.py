@@ -10,6 +10,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store, read_stage, read_standing
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
@@ -70,8 +71,9 @@ def make(store, workspace, monkeypatch):
         monkeypatch.setattr(VersionLoader, "_load", load)
         monkeypatch.setattr("aegis.lifecycle.serving.rollout.AsideTeacher", PromptAside)
         return Rollout(
-            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), VersionLoader(workspace), config,
-            lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,
+            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), VersionLoader(workspace),
+            lambda: TrainingPlan(rollout=config), random.Random(0),
+            (lambda line: None) if told is None else told.append,
         )  # fmt: skip
 
     return make

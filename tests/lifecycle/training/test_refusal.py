@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import read_refusals, verdict_lines
 from aegis.store import Database, DecisionStore, TrainingLog
 from aegis.types import utc_now
@@ -25,7 +26,7 @@ def store():
 
 def end(store, status, reason, report):
     log = TrainingLog(store.database)
-    record = log.begin(1100, None, {}, utc_now())
+    record = log.begin(1100, None, TrainingPlan(), utc_now())
     log.end(record.id, status, reason, report, utc_now())
     return log.get(record.id)
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError, StoreError
 from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
 from aegis.lifecycle.lock import hold, is_held
@@ -21,8 +22,8 @@ LEARNS = TrainingConfig(epochs=6, learning_rate=3e-3, checkpoint_every_epochs=2)
 
 def begin(workspace, training=LEARNS):
     with open_store(workspace) as store:
-        settings = training_settings(training, GateConfig(), TINY)
-        return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), settings, utc_now())
+        plan = TrainingPlan(training, model=TINY)
+        return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), plan, utc_now())
 
 
 def test_no_training_is_carried_out_where_none_is_due(workspace, fill):
