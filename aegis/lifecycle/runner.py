@@ -28,11 +28,11 @@ from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.run_plan import RunHooks, RunPlan
-from aegis.lifecycle.serving.drift import DriftWatch
-from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.serving.drift import DriftMonitor
+from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
-from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
@@ -121,23 +121,23 @@ class Runner:
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
-        tuning = Tuning(store.database, self.plan.agent, self.plan.run.approve)
-        agent = self._make_agent(store, guarded, search, tuning)
+        settings = SettingSupervisor(store.database, self.plan.agent, self.plan.run.approve)
+        agent = self._make_agent(store, guarded, search, settings)
         supervisor = TrainingSupervisor(
             store,
             self.workspace,
             self._trainer,
-            lambda: tuning.apply_to(self.plan.training),
+            lambda: settings.apply_to(self.plan.training),
             self.plan.run,
             self._tell,
             self._say_training,
         )
         self._begin(store, policy, search, teaches=resolver.serving is None)
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
-        rollout = self._make_rollout(store, agent, tuning)
+        rollout = self._make_rollout(store, agent, settings)
         look = partial(self._look, store, supervisor, resolver, rollout, guarded)
         watch = self._make_watch(store, agent)
-        drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
+        drift = DriftMonitor(store, self.workspace, lambda line: self._tell("watch", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
         try:
@@ -157,11 +157,11 @@ class Runner:
                     rollout.after(step.decision)
                     if step.choice is not None and resolver.serving is not None:
                         drift.after(step.choice, resolver.serving)
-                    tuning.decide_by_rule(self._tell)
+                    settings.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
-                    if tuning.take_change():
+                    if settings.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
-                        agent = self._make_agent(store, guarded, search, tuning)
+                        agent = self._make_agent(store, guarded, search, settings)
                     self._pause_until(started + self.plan.run.interval_seconds)
         finally:
             watch.close()
@@ -170,21 +170,23 @@ class Runner:
             tell_rare_actions(store, self.plan.run.collect, self._tell)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
-    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
+    def _make_agent(
+        self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, settings: SettingSupervisor
+    ) -> Agent:
         self._agents += 1
         return make_agent(
             store,
             guarded,
             search,
             self.plan.seed + self._agents - 1,  # an agent made anew must not draw the same goals again
-            tuning.tuned.agent,
+            settings.in_use.agent,
             self.plan.run.vary_presence,
-            rewards=tuning.tuned.rewards,
+            rewards=settings.in_use.rewards,
         )
 
-    def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingWatch:
+    def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingMonitor:
         """Return the watch; whom it rolls back is exchanged when the runner next looks at what serves."""
-        return ServingWatch(
+        return ServingMonitor(
             store,
             self.workspace,
             agent.actions,
@@ -210,14 +212,14 @@ class Runner:
         yield self._hooks.progress
         self._hooks.progress("", 0, 0)
 
-    def _make_rollout(self, store: DecisionStore, agent: Agent, tuning: Tuning) -> Rollout:
+    def _make_rollout(self, store: DecisionStore, agent: Agent, settings: SettingSupervisor) -> Rollout:
         return Rollout(
             store,
             self.workspace,
             agent.actions,
             self._hooks.load_teacher,
             VersionLoader(self.workspace, self.plan.device, self.plan.backend),
-            lambda: tuning.apply_to(self.plan.training),
+            lambda: settings.apply_to(self.plan.training),
             random.Random(self.plan.seed),
             lambda line: self._tell("stage", line),
         )

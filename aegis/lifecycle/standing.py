@@ -24,7 +24,7 @@ from aegis.config import (
 from aegis.errors import StoreError
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.rl.reward_comparison import read_earning, read_state
+from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.waiting import Waiting, read_waiting
@@ -70,18 +70,24 @@ class TrainingProgress:
 class ImprovementProgress:
     """Phase 4 beside the agent."""
 
-    anchor: str
-    """The version that it began with"""
+    reference: str
+    """The version that phase 4 began with"""
     active: bool
     """Whether a process improves the HRM at this moment"""
-    earning: Mapping[str, Any]
-    """What the newest decisions of the improved versions and of the anchor brought; see `Earning`"""
+    rewards: Mapping[str, Any]
+    """What the newest decisions of the improved versions and of the reference earned; see `RewardComparison`"""
     baseline_decisions: int
-    """Rewards of the anchor's before the first update"""
+    """Rewards of the reference that must be known before the first update"""
     pause: int
     """Decisions until it learns on after a roll-back; 0 where it does not pause"""
     last: Mapping[str, Any]
     """Results of the newest update"""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object, under today's names and, for scripts, under those of earlier versions."""
+        names = {"reference": "anchor", "reference_decisions": "anchor_decisions"}
+        earning = {names.get(name, name): value for name, value in self.rewards.items()}
+        return asdict(self) | {"anchor": self.reference, "earning": earning}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,8 @@ class Standing:
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
         waiting = [one.to_record() for one in self.waiting]
-        return asdict(self) | {"remaining": self.remaining, "waiting": waiting}
+        improvement = self.improvement.to_record() if self.improvement else None
+        return asdict(self) | {"remaining": self.remaining, "waiting": waiting, "improvement": improvement}
 
 
 def read_standing(workspace: Workspace) -> Standing:
@@ -291,9 +298,9 @@ def _read_improvement(store: DecisionStore, workspace: Workspace) -> Improvement
         return None
     last = ImprovementLog(store.database).latest()
     return ImprovementProgress(
-        anchor=state.anchor,
+        reference=state.reference,
         active=is_held(workspace.improvement_lock),
-        earning=read_earning(store, state).to_record(),
+        rewards=compare_rewards(store, state).to_record(),
         baseline_decisions=ReinforceConfig().baseline_decisions,
         pause=max(0, state.paused_until - store.newest()),
         last=last.results if last else {},

@@ -156,7 +156,7 @@ def run(
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-        from aegis.lifecycle.serving.watched_run import WatchedRun
+        from aegis.lifecycle.serving.monitored_run import MonitoredRun
 
         with (
             ready_search(search, folder, say) as searching,
@@ -179,7 +179,7 @@ def run(
 
             options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
             resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
-            watched = WatchedRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
+            watched = MonitoredRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
             policy = watched.policy
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             computed_by = getattr(policy, "backend", "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
-from aegis.lifecycle.policies.tempered import ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
+from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
 from aegis.types import Policy
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Exploration:
-    """Loads versions that draw their actions, an improved one beside the anchor that it must not earn less than.
+    """Loads versions that draw their actions, an improved one beside the reference that it must not earn less than.
 
     rng: draws the actions of all versions. backend: `load_policy`'s. say hears why an eager model decides.
     """
@@ -36,12 +36,12 @@ class Exploration:
         self._say = say
         self._turns = Turns(config.control_every)
         self._base: tuple[str, Any] | None = None
-        self._anchor: str | None = None
-        self._loaded_anchor: Policy | None = None
+        self._reference: str | None = None
+        self._loaded_reference: Policy | None = None
 
-    def compare_with(self, anchor: str, made: int) -> None:
+    def compare_with(self, reference: str, made: int) -> None:
         """Let this version make the control's decisions. made: decisions since phase 4 began with it."""
-        self._anchor = anchor
+        self._reference = reference
         if not self._turns.begun:
             self._turns.begin(made)
 
@@ -55,20 +55,20 @@ class Exploration:
         models, name = serving.folder.parent, base_of(serving.folder)
         temperature = self._config.temperature or exploring_temperature(models / (name or serving.name))
         if name is None:
-            return self._sharpen(load_whole(serving), temperature)
+            return self._sample(load_whole(serving), temperature)
         if self._base is None or self._base[0] != name:
             self._base = (name, HRMPolicy.load(models / name))
-        policy = self._sharpen(self._quick(load_version(serving.folder, self._base[1])), temperature)
-        anchor = self._anchor
-        if anchor is None or anchor == serving.name or (base_of(models / anchor) or anchor) != name:
-            return policy  # it is the anchor itself, or that one has another base
-        if self._loaded_anchor is None or self._loaded_anchor.name != anchor:
-            whole = self._base[1] if anchor == name else load_version(models / anchor, self._base[1])
-            self._loaded_anchor = self._sharpen(self._quick(whole), temperature)
-        return ControlledPolicy(policy, self._loaded_anchor, self._turns)
+        policy = self._sample(self._quick(load_version(serving.folder, self._base[1])), temperature)
+        reference = self._reference
+        if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
+            return policy  # it is the reference itself, or that one has another base
+        if self._loaded_reference is None or self._loaded_reference.name != reference:
+            whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
+            self._loaded_reference = self._sample(self._quick(whole), temperature)
+        return ControlledPolicy(policy, self._loaded_reference, self._turns)
 
-    def _sharpen(self, policy: Policy, temperature: float) -> SharpenedPolicy:
-        return SharpenedPolicy(policy, temperature, self._rng)
+    def _sample(self, policy: Policy, temperature: float) -> SamplingPolicy:
+        return SamplingPolicy(policy, temperature, self._rng)
 
     def _quick(self, policy: HRMPolicy) -> Policy:
         """Return what decides as this version does, and faster where that can be had."""

@@ -1,4 +1,4 @@
-"""The policy of phase 4: an HRM's probabilities, sharpened, and the draw from them. It learns nothing.
+"""The policy of phase 4: an HRM's probabilities, tempered, and the draw from them. It learns nothing.
 
 softmax(logits / T) of an HRM whose probabilities are p is p^(1/T), divided by its sum: so any backend will do.
 """
@@ -23,8 +23,8 @@ _EXPLORING = 1.6
 """The fitted temperature itself explores too little to learn from (docs/experiments.md)"""
 
 
-class SharpenedPolicy:
-    """Draws actions by an HRM's probabilities, sharpened: what phase 4 records and learns from."""
+class SamplingPolicy:
+    """Draws actions by an HRM's probabilities, tempered: what phase 4 records and learns from."""
 
     def __init__(self, policy: Policy, temperature: float, rng: random.Random) -> None:
         if not temperature > 0:
@@ -46,12 +46,12 @@ class SharpenedPolicy:
         return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return the HRM's choices with their probabilities sharpened and an action drawn by these."""
+        """Return the HRM's choices with their probabilities tempered and an action drawn by these."""
         return [self._draw(choice, actions) for choice in self.policy.decide(states, actions)]
 
     def _draw(self, choice: Choice, actions: ActionList) -> Choice:
-        sharpened = sharpen(choice.probabilities, self.temperature)
-        drawn = Choice.draw(sharpened, actions, choice.policy, choice.kind, self._rng)
+        tempered = temper(choice.probabilities, self.temperature)
+        drawn = Choice.draw(tempered, actions, choice.policy, choice.kind, self._rng)
         return replace(drawn, out_of_distribution=choice.out_of_distribution)
 
 
@@ -76,14 +76,14 @@ class Turns:
 
 
 class ControlledPolicy:
-    """An improved version, and the anchor that it must not earn less than, which makes a part of the decisions.
+    """An improved version, and the reference that it must not earn less than, which makes a part of the decisions.
 
     turns: outlives the version. `name` is the improved version's; each choice names the version that made it.
     """
 
-    def __init__(self, improved: Policy, anchor: Policy, turns: Turns) -> None:
+    def __init__(self, improved: Policy, reference: Policy, turns: Turns) -> None:
         self.improved = improved
-        self._anchor = anchor
+        self._reference = reference
         self._turns = turns
 
     @property
@@ -100,11 +100,11 @@ class ControlledPolicy:
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return choices that are all made by the version whose turn it is."""
-        decider = self._anchor if self._turns.take() else self.improved
+        decider = self._reference if self._turns.take() else self.improved
         return decider.decide(states, actions)
 
 
-def sharpen(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:
+def temper(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:
     """Return probabilities at another temperature."""
     largest = max(probabilities)
     powers = [(p / largest) ** (1 / temperature) for p in probabilities]

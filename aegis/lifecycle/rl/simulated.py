@@ -16,7 +16,7 @@ from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
-from aegis.lifecycle.policies.tempered import SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
 from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
@@ -69,7 +69,7 @@ class SimulationPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Improved:
+class SimulationResult:
     """What phase 4 came to in simulated worlds."""
 
     base: str
@@ -118,7 +118,7 @@ class SimulatedLearning:
         self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
     ) -> None:
         self.updates: list[UpdateResult] = []
-        self._policy = SharpenedPolicy(policy, trainer.temperature, random.Random(seed))
+        self._policy = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
         self._trainer = trainer
         self._worlds = worlds
         self._config = config
@@ -183,7 +183,7 @@ def improve(
     *,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
     pace: Pace | None = None,
-) -> Improved:
+) -> SimulationResult:
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
     It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. tick hears
@@ -224,7 +224,7 @@ def improve(
     after = measured("after", before.decisions // plan.worlds)
 
     refused = sum(bool(result.fault) for result in learning.updates)
-    found = Improved(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
+    found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
     name = _keep(registry, found, policy, base, trainer)
     _record_curve(store, base_name, name, learning, trainer)
     serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
@@ -293,7 +293,7 @@ def _quick(policy: HRMPolicy) -> Policy:
 
 
 def _keep(
-    registry: ModelRegistry, found: Improved, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+    registry: ModelRegistry, found: SimulationResult, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
 ) -> str:
     """Write the result as the next version; return its name."""
 
@@ -304,7 +304,7 @@ def _keep(
     return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)
 
 
-def _let_serve(store: DecisionStore, registry: ModelRegistry, found: Improved, name: str) -> Serving | None:
+def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationResult, name: str) -> Serving | None:
     """Let the result serve where it surely earns more; return it then."""
     gain, (low, high) = found.gain
     if low <= 0:

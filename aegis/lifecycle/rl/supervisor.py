@@ -32,7 +32,7 @@ class ImprovementSupervisor:
     """Keeps phase 4 going beside the agent of one workspace; without a configuration, it does not go on.
 
     command: starts the improving process, without the workspace's option and the settings'. exploration: loads the
-    versions, and learns here which one is the anchor.
+    versions, and learns here which one is the reference.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ImprovementSupervisor:
             state = ImprovementState(serving.name, newest, newest)
             write_state(store, state)
         if self._exploration is not None:
-            self._exploration.compare_with(state.anchor, store.newest() - state.since)
+            self._exploration.compare_with(state.reference, store.newest() - state.since)
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)

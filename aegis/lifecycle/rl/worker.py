@@ -17,8 +17,8 @@ from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.policies.tempered import exploring_temperature, sharpen
-from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle.policies.tempered import exploring_temperature, temper
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.promotion import ModelRegistry, Serving
@@ -34,7 +34,7 @@ _PROBE_FACTOR = 4.0
 """On the probe set the KL from the version that serves may be as many times an update's bound: its states are others"""
 
 
-class Improver:
+class ImprovementWorker:
     """Improves the HRM that serves in one workspace, one `step` at a time. tell hears what a person should know."""
 
     def __init__(
@@ -69,8 +69,8 @@ class Improver:
             state = self._take_up(served, state)
         if self._store.newest() < state.paused_until:
             return False
-        earning = read_earning(self._store, state, self.config)
-        if served.name == state.anchor and earning.anchor_decisions < self.config.baseline_decisions:
+        compared = compare_rewards(self._store, state, self.config)
+        if served.name == state.reference and compared.reference_decisions < self.config.baseline_decisions:
             return False
         if self._learned_until is None:
             # The first update waits for rewards that are new by then.
@@ -81,18 +81,18 @@ class Improver:
         batch = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
         if batch is None:
             return False
-        full = earning.improved_decisions >= self.config.watched_decisions
-        if served.name != state.anchor and full and earning.difference[1] < 0:
+        full = compared.improved_decisions >= self.config.watched_decisions
+        if served.name != state.reference and full and compared.difference[1] < 0:
             self._roll_back(served, state)
             return True
         self._learn(served, batch, state)
         return True
 
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
-        """Load what serves, with what was learned on the way to it; an HRM of another making is a new anchor."""
+        """Load what serves, with what was learned on the way to it; an HRM of another making is a new reference."""
         self._policy, self._base, self._base_name = load_pair(served.folder, self._device)
-        anchor_base = self._registry.base_of(state.anchor) or state.anchor
-        if served.name != state.anchor and anchor_base != self._base_name:
+        reference_base = self._registry.base_of(state.reference) or state.reference
+        if served.name != state.reference and reference_base != self._base_name:
             newest = self._store.newest()
             state = ImprovementState(served.name, newest, newest)
             write_state(self._store, state)
@@ -107,7 +107,7 @@ class Improver:
         learner, last = served.folder / LEARNER_FILE, self._log.latest()
         if learner.exists():
             self._trainer.load(read_tensors(learner))
-        if last is not None and served.name != state.anchor and last.outcomes:
+        if last is not None and served.name != state.reference and last.outcomes:
             self._learned_until = last.outcomes
         self._version = served.name
         self._set_probe()
@@ -133,7 +133,7 @@ class Improver:
                 check_probabilities(after, len(RESEARCH_ACTIONS))
             except DataError as error:
                 return f"on the probe set: {error}"
-            total += divergence(*(sharpen(one, self._trainer.temperature) for one in (before, after)))
+            total += divergence(*(temper(one, self._trainer.temperature) for one in (before, after)))
         kl, bound = total / max(1, len(self._probe)), _PROBE_FACTOR * self.config.kl_bound
         return f"on the probe set it lies {kl:.3f} nats from {self._version}, above {bound:g}" if kl > bound else ""
 
@@ -161,31 +161,31 @@ class Improver:
             (served.folder / LEARNER_FILE).unlink(missing_ok=True)
         self._version = name
         self._set_probe()
-        self._registry.prune(self._base_name, self.config.versions_kept, state.anchor)
+        self._registry.prune(self._base_name, self.config.versions_kept, state.reference)
 
     def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult) -> None:
         learned, newest = self._trainer.learned, self._store.newest()
         self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
-        """Go back to the anchor with the evidence, drop what was learned, and pause."""
-        earning = read_earning(self._store, state, self.config)
+        """Go back to the reference with the evidence, drop what was learned, and pause."""
+        compared = compare_rewards(self._store, state, self.config)
         reason = (
-            f"improved versions earn {earning.improved:+.3f} per decision in their last {earning.improved_decisions},"
-            f" {state.anchor} {earning.anchor:+.3f}: less by its 95% interval"
-            f" ({earning.difference[0]:+.3f} to {earning.difference[1]:+.3f})"
+            f"improved versions earn {compared.improved:+.3f} per decision in their last {compared.improved_decisions},"
+            f" {state.reference} {compared.reference:+.3f}: less by its 95% interval"
+            f" ({compared.difference[0]:+.3f} to {compared.difference[1]:+.3f})"
         )
         with self._store.database.transaction():
             now = self._registry.serving()
             if now is None or now.name != served.name:
                 return
-            self._registry.roll_back(state.anchor, IMPROVEMENT, reason, earning.to_record())
+            self._registry.roll_back(state.reference, IMPROVEMENT, reason, compared.to_record())
             newest = self._store.newest()
             pause = newest + self.config.cool_down_decisions
             write_state(self._store, replace(state, judged_since=newest, since=state.since, paused_until=pause))
         (served.folder / LEARNER_FILE).unlink(missing_ok=True)
         self._version = ""
-        self._tell(f"rolled back from {served.name} to {state.anchor}: {reason}")
+        self._tell(f"rolled back from {served.name} to {state.reference}: {reason}")
 
 
 def carry_out_improvement(
@@ -197,7 +197,7 @@ def carry_out_improvement(
 ) -> None:
     """Improve the HRM of a workspace until it is over. Raises `StoreError` while another process does."""
     with hold(workspace.improvement_lock, "an improvement"), open_store(workspace) as store:
-        improver = Improver(store, workspace, config, device, say)
+        improver = ImprovementWorker(store, workspace, config, device, say)
         while not is_over():
             try:
                 busy = improver.step()

@@ -35,7 +35,7 @@ class DriftCount(NamedTuple):
         return f"{self.unlike} of {self.decisions} decisions on states unlike those in training ({share:.1%})"
 
 
-class DriftWatch:
+class DriftMonitor:
     """Counts states that are unlike, decision by decision, and warns once when there are surely too many."""
 
     def __init__(

@@ -24,7 +24,7 @@ _RETRY_SECONDS = 300.0
 """After a failure the teacher is left in peace for as long."""
 
 
-class ServingWatch:
+class ServingMonitor:
     """Audits decisions of the HRM that serves, and warns or rolls back when the evidence is there.
 
     load_teacher: loads it at the first audit. aside: asks it in a thread of its own instead, and what it answers counts
@@ -66,7 +66,7 @@ class ServingWatch:
             return changed
         if self._registry.base_of(served.name) is not None:
             return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.rl.worker`)
-        watch = read_watch(self._store, self._registry, served.name, self._config)
+        watch = read_monitor(self._store, self._registry, served.name, self._config)
         if watch is None:
             self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
             return False
@@ -120,7 +120,7 @@ class ServingWatch:
         with self._store.database.transaction():
             keep_label(self._store, decision, answer.probabilities, "audit")
             served = self._registry.serving()
-            watch = read_watch(self._store, self._registry, name, self._config)
+            watch = read_monitor(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:
                 return served is None or served.name != name
             level = watch.observe(agrees)
@@ -134,14 +134,14 @@ class ServingWatch:
         return True
 
     def _warn(self, name: str, watch: Watch) -> None:
-        reason = f"{name} may agree less with its teacher than it promised: {describe_watch(watch)}"
+        reason = f"{name} may agree less with its teacher than it promised: {describe_monitor(watch)}"
         self._registry.warn(WATCH, reason, watch.evidence())
         self._tell(reason)
 
     def _roll_back(self, name: str, level: WatchLevel, watch: Watch) -> None:
         target = self._registry.last_good() if level is WatchLevel.ROLL_BACK else None
         depth = "far " if level is WatchLevel.TEACHER else ""
-        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_watch(watch)}"
+        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_monitor(watch)}"
         self._registry.roll_back(target, WATCH, reason, watch.evidence())
         # Where it serves again one day, it is watched from the start.
         self._store.state.clear(StateKey.MONITOR, name)
@@ -155,7 +155,7 @@ def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float]
         LabelBook(store.database).append(decision, teacher.name, answer, reason, utc_now())
 
 
-def read_watch(
+def read_monitor(
     store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
 ) -> Watch | None:
     """Return the watch of a version as it stands, a new one before its first audit; None where it promised nothing."""
@@ -169,7 +169,7 @@ def read_watch(
     return None if promised is None else Watch(promised, config)
 
 
-def describe_watch(watch: Watch) -> str:
+def describe_monitor(watch: Watch) -> str:
     """Return where a watch stands, in a few words."""
     fields = watch.evidence()
     if not watch.audits:

@@ -45,7 +45,7 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
-class DataAudit:
+class LeakageCheck:
     """What the split looks like."""
 
     source: str
@@ -78,12 +78,12 @@ class DataAudit:
         return asdict(self)
 
 
-def audit_data(
+def check_leakage(
     data: TrainingData,
     training: TrainingConfig | None = None,
     near: float = NEAR,
     progress: Progress = unheard,
-) -> DataAudit:
+) -> LeakageCheck:
     """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
 
     progress: hears the present part. near: resemblance (Jaccard, of word triples) from which states count as near
@@ -102,7 +102,7 @@ def audit_data(
     for part in (heldout, apart, close):
         progress("Training the simple model, judging it", len(accuracies), 3)
         accuracies.append(bigram_regression_accuracy(train, part) if part else None)
-    return DataAudit(
+    return LeakageCheck(
         source=data.source,
         train=len(split.train),
         heldout=len(split.heldout),

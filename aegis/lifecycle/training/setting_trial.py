@@ -14,7 +14,7 @@ from aegis.types import utc_now
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class SettingsInUse:
     """The settings that an agent runs with at a moment."""
 
     agent: AgentConfig
@@ -22,7 +22,7 @@ class Tuned:
     search_order: str | None
 
 
-class Tuning:
+class SettingSupervisor:
     """Looks after the settings of one workspace for the agent that runs in it.
 
     approve: `never`, `ask` or `bounded`, see `RunConfig.approve`.
@@ -33,7 +33,7 @@ class Tuning:
         self._book = SettingBook(database)
         self._config = config
         self._approve = approve
-        self.tuned = self._read()
+        self.in_use = self._read()
 
     def decide_by_rule(self, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
         """Approve or reject what the rule decides of the proposals that wait; the others wait for a person."""
@@ -55,8 +55,8 @@ class Tuning:
 
     def take_change(self) -> bool:
         """Return whether the agent's settings have changed since the last time, and take them up."""
-        before, self.tuned = self.tuned, self._read()
-        return self.tuned != before
+        before, self.in_use = self.in_use, self._read()
+        return self.in_use != before
 
     def apply_to(self, plan: TrainingPlan) -> TrainingPlan:
         """Return a training's plan with the changes that are in use, and with the change that it is to try."""
@@ -65,8 +65,8 @@ class Tuning:
         change = self._book.next_trial()
         return plan if change is None else replace(plan, trial=SettingTrial(change.name, change.value))
 
-    def _read(self) -> Tuned:
-        return Tuned(
+    def _read(self) -> SettingsInUse:
+        return SettingsInUse(
             self._book.agent_config(self._config), self._book.reward_table(self._config), self._book.search_order()
         )
 

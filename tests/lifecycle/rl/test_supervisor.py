@@ -72,7 +72,7 @@ def test_while_the_hrm_learns_actions_are_drawn_and_otherwise_the_most_probable_
     assert chosen(workspace) < 0.9
     with open_store(workspace) as store:
         state = read_state(store)
-        assert state.anchor == "hrm@1"
+        assert state.reference == "hrm@1"
         assert state.since == 30  # what was not drawn is not learned from
     make_learner(None, decisions=2).run()
     with open_store(workspace) as store:

@@ -8,7 +8,7 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import WatchConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import TeacherError
-from aegis.lifecycle import ServingWatch, describe_watch, open_store, read_watch
+from aegis.lifecycle import ServingMonitor, describe_monitor, open_store, read_monitor
 from aegis.lifecycle.standing import next_training_at
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
@@ -48,7 +48,7 @@ def store(workspace):
 
 def make_watch(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
     tell = (lambda line: None) if told is None else told.append
-    return ServingWatch(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
+    return ServingMonitor(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
 
 
 def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
@@ -57,9 +57,9 @@ def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
     watch = make_watch(store, workspace, Scripted())
     assert not any(watch.after(decided(n, "web_search")) for n in range(200))
     assert registry.serving().name == "hrm@1"
-    found = read_watch(store, registry, "hrm@1")
+    found = read_monitor(store, registry, "hrm@1")
     assert found is not None
-    assert "200 of 200 audited decisions (100.0%" in describe_watch(found)
+    assert "200 of 200 audited decisions (100.0%" in describe_monitor(found)
 
 
 def test_an_hrm_that_stops_agreeing_is_warned_of_and_rolled_back_to_the_version_before_with_the_evidence(
@@ -116,7 +116,7 @@ def test_the_watch_goes_on_after_a_restart(store, workspace):
     registry.promote(save, FIGURES)
     for number in range(6):  # each time by a new watch
         make_watch(store, workspace, Scripted()).after(decided(number, "web_search"))
-    assert read_watch(store, registry, "hrm@1").audits == 6
+    assert read_monitor(store, registry, "hrm@1").audits == 6
 
 
 def test_a_teacher_that_can_not_be_asked_is_told_once_and_the_hrm_goes_on(store, workspace):
@@ -126,7 +126,7 @@ def test_a_teacher_that_can_not_be_asked_is_told_once_and_the_hrm_goes_on(store,
     def fail():
         raise TeacherError("no such model here")
 
-    watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
+    watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
     assert not any(watch.after(decided(n, "idle")) for n in range(5))
     assert told == ["the HRM is not watched, for its teacher can't be asked: no such model here"]
 

@@ -9,14 +9,14 @@ from aegis.agent import RESEARCH_ACTIONS, Step
 from aegis.config import WatchConfig
 from aegis.lifecycle.policies.division import Division
 from aegis.lifecycle.policies.resolver import PolicyResolver
-from aegis.lifecycle.serving.drift import DriftWatch
-from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.serving.drift import DriftMonitor
+from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.store import DecisionStore
 from aegis.types import Policy
 from aegis.workspace import Workspace
 
 
-class WatchedRun:
+class MonitoredRun:
     """Holds the policy that decides now. defer_below: the resolver's. tell hears what a person should know."""
 
     def __init__(
@@ -31,8 +31,8 @@ class WatchedRun:
     ) -> None:
         self._store = store
         self._resolver = resolver
-        self._watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
-        self._drift = DriftWatch(store, workspace, tell)
+        self._watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
+        self._drift = DriftMonitor(store, workspace, tell)
         self.division = Division(defer_below)
         self.policy = resolver.resolve(store)
 
