@@ -16,7 +16,7 @@ def test_a_state_that_an_earlier_version_wrote_is_read(workspace):
         state = read_state(store)
         assert state == ImprovementState("hrm@1", 3, 4, 5)
         write_state(store, state)
-        assert store.state.record(StateKey.REINFORCEMENT)["reference"] == "hrm@1"
+        assert (store.state.record(StateKey.REINFORCEMENT) or {})["reference"] == "hrm@1"
         assert read_state(store) == state
 
 
