@@ -1,6 +1,6 @@
-"""The agent by itself: decides, starts the training when it is due, takes over what passed the gate, and goes on.
+"""The agent by itself: decides, trains when training is due, switches to the HRM that passed, and continues.
 
-It keeps nothing that the workspace does not have: whoever starts next goes on from there.
+All of its state is in the workspace: the next process continues from there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
 
 _LOOK_EVERY_SECONDS = 0.2
-"""How often it looks whether a training that runs has an epoch more or has ended."""
+"""How often a running training is checked for a further epoch or its end"""
 
 
 class Runner:
@@ -80,19 +80,19 @@ class Runner:
 
     @property
     def paused(self) -> bool:
-        """Whether it was told to wait."""
+        """Whether `pause` was called, and no `resume` since."""
         return not self._going.is_set()
 
     def pause(self) -> None:
-        """Make no further decision until `resume`; a training goes on."""
+        """Make no further decision until `resume`; a training continues."""
         self._going.clear()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Decide again after `pause`."""
         self._going.set()
 
     def stop(self) -> None:
-        """End `run` after the decision that it is at."""
+        """End `run` after the present decision."""
         self._stop.set()
         self._going.set()
 
@@ -136,7 +136,7 @@ class Runner:
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         rollout = self._make_rollout(store, agent, settings)
         look = partial(self._look, store, supervisor, resolver, rollout, guarded)
-        watch = self._make_watch(store, agent)
+        monitor = self._make_monitor(store, agent)
         drift = DriftMonitor(store, self.workspace, lambda line: self._tell("watch", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
@@ -151,9 +151,9 @@ class Runner:
                 if step is not None:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
-                    # What it made in a canary was no switch yet.
+                    # A candidate's decisions in a canary do not count: it has not taken over yet.
                     self._made_by_hrm += step.decision.policy == resolver.serving
-                    watch.after(step.decision)
+                    monitor.after(step.decision)
                     rollout.after(step.decision)
                     if step.choice is not None and resolver.serving is not None:
                         drift.after(step.choice, resolver.serving)
@@ -164,7 +164,7 @@ class Runner:
                         agent = self._make_agent(store, guarded, search, settings)
                     self._pause_until(started + self.plan.run.interval_seconds)
         finally:
-            watch.close()
+            monitor.close()
             rollout.close()
             resolver.close()
             tell_rare_actions(store, self.plan.run.collect, self._tell)
@@ -184,8 +184,8 @@ class Runner:
             rewards=settings.in_use.rewards,
         )
 
-    def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingMonitor:
-        """Return the watch; whom it rolls back is exchanged when the runner next looks at what serves."""
+    def _make_monitor(self, store: DecisionStore, agent: Agent) -> ServingMonitor:
+        """Return the monitor; after its roll-back, the next look at what serves exchanges the policy."""
         return ServingMonitor(
             store,
             self.workspace,
@@ -245,7 +245,7 @@ class Runner:
         rollout: Rollout,
         guarded: GuardedPolicy,
     ) -> None:
-        """Look after the training and the switch, without making the next decision wait for them."""
+        """Take the next step of the training and of the switch, without making the next decision wait."""
         if supervisor.watches and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
@@ -266,7 +266,7 @@ class Runner:
             self._tell("waiting", f"{serving.name} can't take over yet: {failure}")
 
     def _go_back(self, store: DecisionStore, resolver: PolicyResolver) -> Teacher | None:
-        """Return the teacher, which decides everything while no HRM serves; tell where an HRM was rolled back."""
+        """Return the teacher, which decides while no HRM serves; tell of the roll-back if an HRM decided before."""
         previous = resolver.resolve_teacher()
         teacher = self._wait_for_teacher(resolver, store)
         if teacher is not None and previous is not None:
@@ -282,7 +282,7 @@ class Runner:
         store: DecisionStore,
         look: Callable[[], None],
     ) -> Step | None:
-        """Make one decision; None where the policy failed, after the pause that follows."""
+        """Make one decision; return None after a failure of the policy and the pause that follows."""
         started = time.perf_counter()
         try:
             step = agent.step()
@@ -311,7 +311,7 @@ class Runner:
         return pause
 
     def _wait_out(self, seconds: float, look: Callable[[], None], helped: Callable[[], bool]) -> None:
-        """Wait, and look after training and switch meanwhile: the HRM may take over from a teacher that is down."""
+        """Wait, and keep training and switch going: the HRM may take over from a teacher that is down."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not helped():
             if self._stop.wait(min(left, _LOOK_EVERY_SECONDS)) or self.paused:
@@ -319,7 +319,7 @@ class Runner:
             look()
 
     def _wait_for_teacher(self, resolver: PolicyResolver, store: DecisionStore) -> Teacher | None:
-        """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
+        """Load the teacher; after a lack of memory, try again with growing pauses, as after a failed decision."""
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         while not self._stop.is_set():
             try:
@@ -350,7 +350,7 @@ class Runner:
         self._say_doing(store, "deciding" if number is None else f"deciding, while training {number} runs")
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
-        """Keep in the workspace what this agent does, for those who look at it from outside."""
+        """Keep in the workspace what this agent does, for `aegis status` and other processes."""
         fields = {"pid": os.getpid(), "collect": self.plan.run.collect, "doing": doing, "at": utc_now().isoformat()}
         store.state.keep(StateKey.AGENT, fields)
 

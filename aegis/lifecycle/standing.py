@@ -1,7 +1,7 @@
 """Where a workspace stands, read from the workspace alone, in a time that does not grow with its decisions.
 
-The phase is not recorded anywhere: it follows from what is (decisions, trainings, what serves), so that it is right
-after a kill at any moment.
+The phase is not recorded. It follows from the decisions, the trainings and what serves, so it is right after a kill at
+any moment.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class TrainingProgress:
     checkpoints: tuple[str, ...]
     """Its own, the oldest first"""
     verdict: str
-    """Why it ended as it did; '' while it runs"""
+    """Why the training ended; '' while it runs"""
     rules: tuple[str, ...] = ()
-    """What the gate said: a line for each rule, with ✓ or ✗, the broken ones first; where it failed, the reason"""
+    """The gate's verdict: a line for each rule, with ✓ or ✗, the broken ones first; for a failed training the reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ImprovementProgress:
     baseline_decisions: int
     """Rewards of the reference that must be known before the first update"""
     pause: int
-    """Decisions until it learns on after a roll-back; 0 where it does not pause"""
+    """Decisions until phase 4 continues after a roll-back; 0 where it does not pause"""
     last: Mapping[str, Any]
     """Results of the newest update"""
 
@@ -102,7 +102,7 @@ class Standing:
     """Whether an agent runs by itself here"""
     process: int | None
     doing: str
-    """What that agent last said that it does: '' where none runs"""
+    """What that agent does, by its last report; '' where no agent runs"""
     teacher: str | None
     serving: str | None
     """Name of the policy that decides next: the teacher's or an HRM's; None before there is a teacher"""
@@ -116,22 +116,22 @@ class Standing:
     actions: Mapping[str, int]
     """The teacher's decisions by action, the commonest first"""
     mean_gained: float | None
-    """New knowledge items per decision of the teacher's whose outcome is known"""
+    """New knowledge items for each decision of the teacher whose outcome is known"""
     hrm_decisions: int
     hrm_actions: Mapping[str, int]
     mean_reward: float | None
-    """Of the decisions by the HRM that serves, and by those it was improved from, that brought one"""
+    """Over the rewarded decisions of the HRM that serves and of the versions it was improved from"""
     training: TrainingProgress | None
     rl_updates: int
     """Updates of the HRM by policy gradient, those in simulated worlds too"""
     improvement: ImprovementProgress | None = None
-    """Phase 4 beside the agent; None before it began, and where it is off"""
+    """Phase 4 beside the agent; None before phase 4 began, and where it is off"""
     candidate: str | None = None
     """An HRM that passed the gate and proves itself before it serves"""
     stage: str = ""
     """`shadow` or `canary`, '' without a candidate"""
     trial: str = ""
-    """Where it stands in its stage, in one line"""
+    """How far the candidate is in its stage, in one line"""
     waiting: tuple[Waiting, ...] = ()
     """Questions and proposals that wait for a person"""
     searches: int = 0
@@ -250,7 +250,7 @@ def describe_rare_actions(rare: Mapping[str, int]) -> str:
 
 
 def read_agent(store: DecisionStore) -> dict[str, Any]:
-    """Return what the agent that runs, or ran, by itself last said of itself."""
+    """Return the last report of the agent that runs, or ran, by itself."""
     try:
         return store.state.record(StateKey.AGENT) or {}
     except ValueError:

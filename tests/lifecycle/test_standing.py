@@ -73,7 +73,7 @@ def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     assert (standing.phase, standing.hrm_decisions, standing.mean_reward, standing.rl_updates) == (4, 10, 0.5, 0)
 
 
-def test_a_running_training_shows_its_own_checkpoints_and_none_of_the_training_before(workspace, fill):
+def test_a_running_training_shows_its_own_checkpoints_and_not_those_of_the_training_before(workspace, fill):
     fill(120)
     with open_store(workspace) as store:
         log = TrainingLog(store.database)
@@ -105,7 +105,7 @@ def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace
     assert read_standing(workspace).phase == 1
 
 
-def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
+def test_the_report_of_an_agent_counts_while_its_process_lives(workspace, fill):
     fill(10)
     with open_store(workspace) as store:
         store.state.keep(StateKey.AGENT, {"pid": 7, "collect": 200, "doing": "deciding"})
@@ -116,7 +116,7 @@ def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
     assert (standing.running, standing.process, standing.doing) == (True, 7, "deciding")
 
 
-def test_a_record_can_be_written_as_json(workspace, fill):
+def test_a_standing_can_be_written_as_json(workspace, fill):
     fill(20)
     record = read_standing(workspace).to_record()
     assert json.loads(json.dumps(record)) == record

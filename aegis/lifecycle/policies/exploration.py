@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Exploration:
-    """Loads versions that draw their actions, an improved one beside the reference that it must not earn less than.
+    """Loads versions that draw their actions; an improved version comes with the reference that it is compared with.
 
     rng: draws the actions of all versions. backend: `load_policy`'s. say hears why an eager model decides.
     """
@@ -40,13 +40,13 @@ class Exploration:
         self._loaded_reference: Policy | None = None
 
     def compare_with(self, reference: str, made: int) -> None:
-        """Let this version make the control's decisions. made: decisions since phase 4 began with it."""
+        """Let this version make the control's decisions. made: decisions since phase 4 began."""
         self._reference = reference
         if not self._turns.begun:
             self._turns.begin(made)
 
     def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
-        """Load a version to explore by; of an improved one, read only what differs from its base.
+        """Load a version to explore by; of an improved version, read only the difference from its base.
 
         load_whole: loads a version that stands alone. May be called from another thread.
         """
@@ -61,7 +61,7 @@ class Exploration:
         policy = self._sample(self._quick(load_version(serving.folder, self._base[1])), temperature)
         reference = self._reference
         if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
-            return policy  # it is the reference itself, or that one has another base
+            return policy  # this version is the reference, or the reference has another base
         if self._loaded_reference is None or self._loaded_reference.name != reference:
             whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
             self._loaded_reference = self._sample(self._quick(whole), temperature)
@@ -71,7 +71,7 @@ class Exploration:
         return SamplingPolicy(policy, temperature, self._rng)
 
     def _quick(self, policy: HRMPolicy) -> Policy:
-        """Return what decides as this version does, and faster where that can be had."""
+        """Return a policy that decides as this version does, compiled where that is possible."""
         quick: Policy = policy
         if self._backend != "eager":
             from aegis.hrm.onnx.export import compile_policy
@@ -80,5 +80,5 @@ class Exploration:
                 quick = compile_policy(policy)
             except AegisError as error:
                 self._say(f"{policy.name} decides by the eager model: {error}")
-        quick.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+        quick.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: take it before a decision waits
         return quick

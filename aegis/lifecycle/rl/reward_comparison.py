@@ -13,7 +13,7 @@ from aegis.store import DecisionStore, ImprovementLog, StateKey
 _EARLIER_REFERENCE = "anchor"
 """Earlier versions wrote `reference` under this name"""
 _REFERENCE_SPAN = 1200
-"""Newest decisions among which the reference's rewards count: the control makes a tenth of them"""
+"""Newest decisions in which the reference's rewards count: the control makes a tenth of them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ImprovementState:
     judged_since: int
     """The same, for the rewards of improved versions"""
     paused_until: int = 0
-    """Place from which it learns on after a roll-back"""
+    """Place from which phase 4 continues after a roll-back"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RewardComparison:
 
 
 def read_state(store: DecisionStore) -> ImprovementState | None:
-    """Return where phase 4 stands, or None before it began."""
+    """Return the state of phase 4, or None before phase 4 began."""
     try:
         fields = store.state.record(StateKey.REINFORCEMENT)
         if fields and _EARLIER_REFERENCE in fields:
@@ -60,12 +60,12 @@ def read_state(store: DecisionStore) -> ImprovementState | None:
 
 
 def is_learning(store: DecisionStore) -> bool:
-    """Tell whether phase 4 goes on beside the agent: what its HRM decides is then drawn, to learn from."""
+    """Return whether phase 4 runs beside the agent: the HRM's actions are then drawn, for exploration."""
     return read_state(store) is not None
 
 
 def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
-    """Keep where phase 4 stands; None: it does not go on from here."""
+    """Keep the state of phase 4; None: phase 4 is off."""
     if state is None:
         store.state.clear(StateKey.REINFORCEMENT)
     else:
@@ -75,10 +75,10 @@ def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
 def compare_rewards(
     store: DecisionStore, state: ImprovementState, config: ReinforceConfig | None = None
 ) -> RewardComparison:
-    """Return what the improved versions and the reference earn, from their newest decisions."""
+    """Compare the rewards of the improved versions and of the reference, from their newest decisions."""
     config, log = config or ReinforceConfig(), ImprovementLog(store.database)
     improved = log.rewards(state.reference, config.watched_decisions, state.judged_since, others=True)
-    # The world changes: what the reference earned long ago says little.
+    # The world changes: old rewards of the reference say little.
     since = max(state.since, store.newest() - _REFERENCE_SPAN)
     reference = log.rewards(state.reference, config.baseline_decisions, since)
     return RewardComparison(

@@ -30,18 +30,18 @@ from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
 WORLD_DECISIONS = 1000
-"""In one world that is learned in; then a fresh one begins"""
+"""Decisions in one world of learning; then a fresh world begins"""
 MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
 """In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
 _PREPARED = 16
-"""Worlds whose past is lived through before the time is taken: not more than are kept"""
+"""Worlds whose past is lived through before the clock starts: at most as many as are kept"""
 _FIRST_COMPARED_SEED = 1_500_000_001
 _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
-"""After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
+"""The policy is measured after every 500 decisions, in other worlds; the best of these policies is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
-"""Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
+"""Smaller seeds are for worlds that measure, here and in `aegis evaluate`: learning never sees them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class SimulationPlan:
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """What phase 4 came to in simulated worlds."""
+    """The result of phase 4 in simulated worlds."""
 
     base: str
     before: str
@@ -84,7 +84,7 @@ class SimulationResult:
     measured_before: Measured
     measured_after: Measured
     serving: Serving | None
-    """The result, where it earns surely more and serves from now on"""
+    """The result, if it surely earns more and serves from now on; else None"""
 
     @property
     def gain(self) -> tuple[float, tuple[float, float]]:
@@ -112,7 +112,7 @@ class SimulationResult:
 
 
 class SimulatedLearning:
-    """Lets an HRM decide in one simulated world after another, and learn from it."""
+    """Lets an HRM decide in one simulated world after another, and learn from its rewards."""
 
     def __init__(
         self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
@@ -134,9 +134,9 @@ class SimulatedLearning:
         tick: Callable[[int, UpdateResult | None], None],
         is_enough: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Make so many decisions, and an update whenever enough rewards are known; return how many were made.
+        """Make this many decisions, and an update whenever enough rewards are known; return how many were made.
 
-        is_enough: is asked after each update whether the learning ends there.
+        is_enough: asked after each update; the learning ends when it returns true.
         """
         for first in range(0, decisions, WORLD_DECISIONS):
             asked = min(WORLD_DECISIONS, decisions - first)
@@ -239,7 +239,7 @@ def _learn(
     pace: Pace,
     tick: Callable[[str, int, UpdateResult | None], None],
 ) -> int:
-    """Let it learn, and go back to the best of what was learned; return how many decisions were made."""
+    """Learn, then return to the best weights on the way; return how many decisions were made."""
     made = last = 0
 
     def look(done: int, result: UpdateResult | None) -> None:
@@ -259,7 +259,7 @@ def _learn(
 
 
 class _Best:
-    """The best of what is learned by several times, measured in worlds of its own."""
+    """The best weights on the way, measured in worlds of their own."""
 
     def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
         self._policy = policy
@@ -281,7 +281,7 @@ class _Best:
 
 
 def _quick(policy: HRMPolicy) -> Policy:
-    """Return what decides as the policy does now, by ONNX Runtime where it can: in a third of the time."""
+    """Return a policy that decides as this one does now, by ONNX Runtime where possible: in a third of the time."""
     from aegis.hrm.onnx.export import compile_policy
 
     if policy.device.type != "cpu":
@@ -305,7 +305,7 @@ def _keep(
 
 
 def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationResult, name: str) -> Serving | None:
-    """Let the result serve where it surely earns more; return it then."""
+    """Let the result serve if it surely earns more, and return it; else return None."""
     gain, (low, high) = found.gain
     if low <= 0:
         return None
@@ -321,7 +321,7 @@ def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationR
 
 
 def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
-    """Return how long phase 4 would take here with so many decisions, by what was measured of its pace."""
+    """Estimate how long phase 4 takes with this many decisions, from its measured pace."""
     comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
     pasts = worlds + math.ceil(decisions / WORLD_DECISIONS) + (_COMPARED_WORLDS if comparisons else 0)
     asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS

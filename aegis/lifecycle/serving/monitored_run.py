@@ -1,4 +1,4 @@
-"""The policy of one `aegis run`: resolved, watched after each decision, and resolved again after a roll-back."""
+"""The policy of one `aegis run`: resolved, monitored after each decision, and resolved again after a roll-back."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class MonitoredRun:
     ) -> None:
         self._store = store
         self._resolver = resolver
-        self._watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
+        self._monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
         self._drift = DriftMonitor(store, workspace, tell)
         self.division = Division(defer_below)
         self.policy = resolver.resolve(store)
 
     def after(self, step: Step) -> Policy | None:
-        """Watch a decision that was carried out; return the policy to go on by where that has changed, else None."""
+        """Monitor a decision that was carried out; return the policy that decides next if it changed, else None."""
         if step.choice is not None and self._resolver.serving is not None:
             self.division.note(step.choice, self._resolver.serving)
             self._drift.after(step.choice, self._resolver.serving)
-        if not self._watch.after(step.decision):
+        if not self._monitor.after(step.decision):
             return None
         self.policy = self._resolver.resolve(self._store)
         return self.policy

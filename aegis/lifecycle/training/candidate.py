@@ -1,4 +1,4 @@
-"""Phases 2 and 3: train on a teacher's decisions, judge on held-out ones, let what passed serve. It prints nothing."""
+"""Phases 2 and 3: train an HRM on a teacher's decisions, judge it on held-out ones, and let it serve if it passes."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
 _ASKED_TOGETHER = 2000
 COMPARED_DECISIONS = 10_000
-"""Of more, the simple models learn from and are judged on so many, evenly drawn"""
+"""Most decisions that the simple models learn from, and that judge them; of more, these are drawn evenly"""
 THINKING_DECISIONS = 2000
-"""Of more held-out ones, the segments of thinking are measured on so many"""
+"""Most held-out decisions on which the segments of thinking are measured"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,20 @@ class SplitReport:
     """How the held-out decisions lie in time."""
 
     too_new: int
-    """Decisions left out of training because they are not older than all held-out ones"""
+    """Decisions left out of training because they are not older than every held-out decision"""
     own: bool
-    """Whether they are the workspace's own decisions"""
+    """Whether the held-out decisions are the workspace's own"""
     newer: bool
     """Whether every held-out decision is newer than everything trained on"""
     until: str
     """When the newest held-out decision was made"""
     judged_before: int
-    """Held-out decisions that an earlier training of this workspace was judged by, too"""
+    """Held-out decisions that also judged an earlier training of this workspace"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
-    """What phases 2 and 3 came to."""
+    """The result of phases 2 and 3."""
 
     run: TrainingRun
     agreement: Agreement
@@ -92,10 +92,10 @@ class TrainingOutcome:
     save: Callable[[str, Path], None]
     """Writes the trained policy under a name into a folder, and checks what was written"""
     serving: Serving | None
-    """The HRM that decides from now on, when the gate let it"""
+    """The HRM that decides from now on; None where the gate refused it"""
     examples: int
     labelled: int
-    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): learned from, never judged by"""
+    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): in training, never held out"""
     source: str
     """Where the decisions came from: a file, or the workspace"""
     train_examples: int
@@ -107,7 +107,7 @@ class TrainingOutcome:
     peak_rss_mb: float
 
     def to_figures(self) -> dict[str, Any]:
-        """Return what the registry keeps of it."""
+        """Return the figures that the registry keeps."""
         return {
             "decisions": self.examples,
             "labelled": self.labelled,
@@ -190,7 +190,7 @@ def train_and_judge(
 
 
 def _record(store: DecisionStore, outcome: TrainingOutcome, plan: TrainingPlan) -> None:
-    """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
+    """Record a finished training; it takes the place of a training that is due and that no process carries out."""
     log, now = TrainingLog(store.database), utc_now()
     with store.database.transaction():
         due = log.running()
@@ -214,7 +214,7 @@ def train_candidate(
     hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
 ) -> TrainingOutcome:
-    """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
+    """Train and judge as `train_and_judge` does, but let no HRM serve: `outcome.save` writes the HRM that passed."""
     check_enough(data)
     check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
@@ -324,7 +324,7 @@ def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: 
 def _checked_save(
     policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
 ) -> Callable[[str, Path], None]:
-    """Return what saves the policy with what belongs to it, and makes sure that it decides as what was judged."""
+    """Return a function that saves the policy with its files, and checks that the saved policy decides alike."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)

@@ -1,4 +1,4 @@
-"""When a training is due, that a process carries it out, and what became of it. It trains nothing itself."""
+"""Starts a training when it is due, keeps its process running, and tells how it ended."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 ATTEMPTS = 3
-"""Times in a row that a training process may end without an epoch more, before the training counts as failed."""
+"""Times in a row that a training process may end without a further epoch before the training counts as failed."""
 
 Tell = Callable[[str, str, dict[str, Any]], None]
 
 
 def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
-    """Tell which actions an HRM can hardly learn from the teacher's decisions so far, where there are some.
+    """Tell which actions are too rare in the teacher's decisions so far for an HRM to learn, if any.
 
     target: decisions at which the training starts.
     """
@@ -37,7 +37,7 @@ def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, st
 
 
 class TrainingSupervisor:
-    """Looks after the trainings of one workspace for the agent that runs in it.
+    """Starts and follows the trainings of one workspace, for the agent that runs in it.
 
     make_plan: returns the plan of a training that begins now.
     """
@@ -67,11 +67,11 @@ class TrainingSupervisor:
 
     @property
     def watches(self) -> bool:
-        """Whether there is a training that it looks after."""
+        """Whether a training is being followed."""
         return self._watched is not None
 
     def tend(self, serves: bool) -> None:
-        """Do what there is to do now, none of which takes long. serves: whether an HRM does already."""
+        """Start or follow a training, in a moment. serves: whether an HRM serves already."""
         record = self._log.running()
         if self._watched is not None and (record is None or record.id != self._watched.id):
             self._tell_end(self._log.get(self._watched.id))
@@ -113,7 +113,7 @@ class TrainingSupervisor:
 
     def _start(self, record: TrainingRecord) -> None:
         done = len(self._log.epochs(record.id))
-        # Only a process that ended by itself counts, and only one without an epoch more.
+        # An attempt counts as failed only where its process ended by itself, without a further epoch.
         self._attempts = self._attempts + 1 if done == self._epochs_at_start else 1
         if self._attempts > ATTEMPTS:
             code = self._trainer.exit_code()

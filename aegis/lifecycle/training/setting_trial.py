@@ -1,4 +1,4 @@
-"""What becomes of the agent's proposals while it runs by itself: decided by rule, put in use, tried, kept or undone."""
+"""Carries out the agent's proposals while it runs by itself: decided by rule, put in use, tried, kept or undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aegis.types import utc_now
 
 @dataclass(frozen=True, slots=True)
 class SettingsInUse:
-    """The settings that an agent runs with at a moment."""
+    """The settings that an agent runs with now."""
 
     agent: AgentConfig
     rewards: RewardTable
@@ -23,7 +23,7 @@ class SettingsInUse:
 
 
 class SettingSupervisor:
-    """Looks after the settings of one workspace for the agent that runs in it.
+    """Keeps the settings of one workspace up to date for the agent that runs in it.
 
     approve: `never`, `ask` or `bounded`, see `RunConfig.approve`.
     """
@@ -36,7 +36,7 @@ class SettingSupervisor:
         self.in_use = self._read()
 
     def decide_by_rule(self, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
-        """Approve or reject what the rule decides of the proposals that wait; the others wait for a person."""
+        """Approve or reject the waiting proposals that the rule covers; the others wait for a person."""
         if self._approve == "ask":
             return
         for queued in self._queue.pending():
@@ -54,7 +54,7 @@ class SettingSupervisor:
                 tell("setting", text, {"proposal": queued.id, "aspect": queued.aspect, "approved": approves})
 
     def take_change(self) -> bool:
-        """Return whether the agent's settings have changed since the last time, and take them up."""
+        """Take up the agent's settings as they are now; return whether they have changed since the last call."""
         before, self.in_use = self.in_use, self._read()
         return self.in_use != before
 
@@ -72,7 +72,7 @@ class SettingSupervisor:
 
 
 def settle_trial(database: Database, name: str, tried: float, before: float) -> bool:
-    """Keep a change that was tried, or undo it where it did worse; return whether it is kept.
+    """Keep a change after its trial, or undo it where it did worse; return whether it is kept.
 
     tried, before: accuracy on the same held-out decisions, with the change and without.
     """

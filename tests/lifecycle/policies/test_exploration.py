@@ -47,7 +47,7 @@ def load(workspace, models, exploration):
 
 
 @pytest.mark.parametrize("name", ["hrm@1", "hrm@2"])
-def test_a_version_draws_by_its_sharpened_probabilities(load, models, name):
+def test_a_version_draws_actions_at_the_temperature(load, models, name):
     (choice,) = load(name).decide([STATE], RESEARCH_ACTIONS)
     (plain,) = HRMPolicy.load(models / name).decide([STATE], RESEARCH_ACTIONS)
     assert choice.probabilities == pytest.approx(temper(plain.probabilities, 0.5), abs=1e-5)

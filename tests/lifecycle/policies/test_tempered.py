@@ -22,7 +22,7 @@ from aegis.types import ActionList, ActionSpec
 THREE = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
 
 
-def test_to_sharpen_is_to_divide_the_logits_by_the_temperature():
+def test_to_temper_is_to_divide_the_logits_by_the_temperature():
     logits = torch.tensor([1.0, 0.2, -0.7])
     found = temper(logits.softmax(-1).tolist(), 0.3)
     assert found == pytest.approx((logits / 0.3).softmax(-1).tolist(), abs=1e-6)
@@ -34,7 +34,7 @@ def test_a_temperature_that_is_not_above_0_is_refused():
         SamplingPolicy(ScriptedTeacher(), 0.0, random.Random(0))
 
 
-def test_a_sharpened_policy_draws_by_its_probabilities_and_says_with_which_one():
+def test_a_sampling_policy_draws_actions_and_each_choice_has_its_propensity():
     hrm = ScriptedTeacher(lambda state, actions: [0.2, 0.5, 0.3], name="three")
     policy = SamplingPolicy(hrm, 0.5, random.Random(0))
     choices = policy.decide([{}] * 2000, THREE)
@@ -46,7 +46,7 @@ def test_a_sharpened_policy_draws_by_its_probabilities_and_says_with_which_one()
     assert {(choice.policy, choice.drawn) for choice in choices} == {("three", True)}
 
 
-def test_a_sharpened_policy_keeps_the_contract_and_what_is_known_of_the_distribution():
+def test_a_sampling_policy_keeps_the_contract_and_whether_the_state_is_out_of_distribution():
     check_policy(SamplingPolicy(ScriptedTeacher(), 0.5, random.Random(0)))
 
     class Lost(ScriptedTeacher):
@@ -64,7 +64,7 @@ def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decis
     assert exploring_temperature(tmp_path) == pytest.approx(max(0.1, 1.6 * fitted))
 
 
-def test_the_reference_goes_on_making_one_block_of_decisions_in_so_many_also_when_another_version_comes():
+def test_the_reference_makes_one_block_of_decisions_in_so_many_also_after_the_next_version_comes():
     turns, names = Turns(3), []
     reference = ScriptedTeacher(name="hrm@1")
     for _ in range(12):

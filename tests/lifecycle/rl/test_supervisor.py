@@ -109,7 +109,7 @@ def test_a_process_beside_the_agent_improves_the_hrm_which_takes_over_between_tw
     assert standing.hrm_decisions == len(by)
 
 
-def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace, serving, monkeypatch):
+def test_a_process_that_ends_again_and_again_is_not_restarted_and_this_is_reported(workspace, serving, monkeypatch):
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._RESTART_SECONDS", 0.0)
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
     told = []

@@ -129,7 +129,7 @@ def test_the_rewards_to_beat_are_measured_before_the_first_update(life, improver
     assert life.decide(1)[0].policy == "hrm@2"
 
 
-def test_the_improved_hrm_comes_to_earn_more_and_this_is_said(life, improver):
+def test_the_improved_hrm_earns_more_and_the_standing_says_so(life, improver):
     life.decide(40)
     life.learn(improver, 24)
     standing = read_standing(life.workspace)
@@ -216,7 +216,7 @@ def test_rewards_that_turn_against_the_improved_hrm_end_in_a_roll_back_and_a_pau
     assert improver._trainer.learned <= 40
 
 
-def test_a_restarted_improver_goes_on_where_it_was(life, improver):
+def test_a_restarted_improver_continues_where_the_last_one_ended(life, improver):
     life.decide(40)
     life.learn(improver, 5)
     learned, served = improver._trainer.learned, life.serving
@@ -270,7 +270,7 @@ def test_a_person_who_promotes_or_rolls_back_meanwhile_has_the_last_word(life, i
     assert life.serving == "hrm@1"
 
 
-def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_more(life, improver):
+def test_after_a_persons_roll_back_phase_4_pauses_and_earlier_decisions_no_longer_count(life, improver):
     life.decide(40)
     life.learn(improver, 5)
     improved = life.serving
@@ -288,7 +288,7 @@ def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_m
     assert life.serving not in ("hrm@1", improved)
 
 
-def test_the_version_to_beat_is_never_removed(life, improver):
+def test_the_reference_is_never_removed(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     reference, newest = life.serving, life.store.newest()
@@ -300,7 +300,7 @@ def test_the_version_to_beat_is_never_removed(life, improver):
     assert not (life.workspace.models / "hrm@3").exists()
 
 
-def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver):
+def test_the_monitor_does_not_audit_improved_versions(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     asked = []
@@ -313,7 +313,7 @@ def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver)
     assert asked == []
 
 
-def test_the_improver_goes_on_from_another_hrm_that_passes_the_gate(life, improver):
+def test_another_hrm_that_passes_the_gate_becomes_the_reference(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     torch.manual_seed(1)

@@ -12,7 +12,7 @@ def choice(unlike):
     return Choice((1.0, 0.0), "idle", "gpt2" if unlike else "hrm@1", out_of_distribution=unlike)
 
 
-def test_unlike_states_are_counted_across_restarts_and_a_rising_share_warns_once(workspace):
+def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_share_warns_once(workspace):
     told = []
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(lambda name, place: None)
@@ -30,7 +30,7 @@ def test_unlike_states_are_counted_across_restarts_and_a_rising_share_warns_once
         assert read_drift_count(store, "hrm@1").unlike == 22
 
 
-def test_a_choice_whose_distribution_is_not_known_does_not_count(workspace):
+def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
     with open_store(workspace) as store:
         watch = DriftMonitor(store, workspace)
         for unlike in (None, True, None):

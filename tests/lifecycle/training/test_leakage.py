@@ -45,7 +45,7 @@ def test_states_that_resemble_nothing_are_no_leak():
     assert check.twins == ()
 
 
-def test_planted_duplicates_exact_and_near_are_found_with_what_rests_on_them():
+def test_planted_exact_and_near_duplicates_are_found_with_the_accuracy_that_rests_on_them():
     decisions = [make(n) for n in range(100)]
     decisions[85] = make(85, dict(decisions[5].state))
     near = dict(decisions[8].state) | {"told": [*decisions[8].state["told"][:-1], "another"]}
@@ -59,7 +59,7 @@ def test_planted_duplicates_exact_and_near_are_found_with_what_rests_on_them():
     assert check.to_record()["twins"][0]["heldout"] == "d88"
 
 
-def test_how_alike_counts_as_near_is_a_choice():
+def test_the_resemblance_that_counts_as_near_can_be_chosen():
     decisions = [make(n) for n in range(60)]
     told = decisions[3].state["told"]
     half = dict(decisions[3].state) | {"told": [*told[:15], *(f"other{k}" for k in range(6))]}
@@ -76,7 +76,7 @@ def test_the_split_is_the_one_that_a_training_would_make(split, own, said):
     assert check_leakage(given, TrainingConfig(split=split)).split == said
 
 
-def test_of_many_held_out_decisions_a_part_is_looked_at_and_this_is_said(monkeypatch):
+def test_a_part_of_many_held_out_decisions_is_examined_and_the_check_says_so(monkeypatch):
     from aegis.lifecycle.training import leakage as room
 
     monkeypatch.setattr(room, "MOST_EXAMINED", 10)

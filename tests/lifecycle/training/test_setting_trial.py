@@ -79,7 +79,7 @@ def test_every_agent_made_in_the_workspace_has_its_settings(workspace, propose, 
         assert make_agent(store, teacher, make_search(), seed=0, config=config).config.episode_length == 7
 
 
-def test_a_training_uses_what_was_kept_and_tries_one_change_at_a_time(workspace, propose):
+def test_a_training_uses_the_kept_changes_and_tries_one_change_at_a_time(workspace, propose):
     propose("threshold", 0.7, 0.75, approve=True)
     propose("epochs", 20, 30, approve=True)
     propose("low_cycles", 2, 3, approve=True)
@@ -112,7 +112,7 @@ def test_a_change_is_judged_on_the_same_held_out_decisions(workspace, propose, u
     assert kept == ({"epochs": 6} if word == "kept" else {})
 
 
-def test_an_approved_order_of_providers_is_that_of_the_agent_that_runs_and_of_later_ones(
+def test_an_approved_order_of_providers_holds_for_the_running_agent_and_for_later_agents(
     workspace, propose, make_runner, fake_search
 ):
     events, made = [], []
