@@ -129,7 +129,7 @@ def train(folder: Path, steps: int) -> dict[str, Any]:
     from aegis.config import TrainingConfig
     from aegis.hrm import StateCodec
     from aegis.lifecycle import peak_rss_mb
-    from aegis.training import ImitationTrainer, open_dataset, split_rows
+    from aegis.training import ImitationTrainer, TrainingHooks, open_dataset, split_rows
 
     torch.set_num_threads(1)
     workspace, config = Workspace(folder), TrainingConfig()
@@ -144,7 +144,7 @@ def train(folder: Path, steps: int) -> dict[str, Any]:
     decisions = RecordedDecisions(workspace.database, ScriptedTeacher().name)
     data = open_dataset(decisions, RESEARCH_ACTIONS, StateCodec(), workspace.datasets)
     split = split_rows(data, config.heldout_share, config.seed)
-    trainer = ImitationTrainer(RESEARCH_ACTIONS, config, on_batch=on_batch)
+    trainer = ImitationTrainer(RESEARCH_ACTIONS, config, hooks=TrainingHooks(on_batch=on_batch))
     with tempfile.TemporaryDirectory() as scratch:
         try:
             trainer.train(data.select(split.train), data.select(split.heldout), Path(scratch))

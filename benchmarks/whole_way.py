@@ -22,7 +22,8 @@ from pathlib import Path
 from aegis.agent.search import SearchChain, SearchHit
 from aegis.cli.session import TRAINER_COMMAND
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
-from aegis.lifecycle import RunEvent, Runner, open_store
+from aegis.config.plan import TrainingPlan
+from aegis.lifecycle import RunEvent, RunHooks, Runner, RunPlan, open_store
 from aegis.promotion import ModelEvent, ModelRegistry
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher, follow_options
@@ -101,25 +102,24 @@ class WholeWay:
         self._workspace = workspace
         self._teacher = TurncoatTeacher(follow_options)
         self._served = 0
-        self._runner = Runner(
-            workspace,
-            self._load_teacher,
-            (*TRAINER_COMMAND, "--device", "cpu"),
+        plan = RunPlan(
             RunConfig(
                 collect=settings.collect, more_share=settings.more_share, interval_seconds=0.0, vary_presence=True
             ),
             # Nobody answers here: what waits must not pile up for minutes, or the states never stay alike.
-            agent=AgentConfig(answer_timeout_seconds=2.0, approval_timeout_seconds=4.0),
-            training=TrainingConfig(epochs=_EPOCHS, learning_rate=_LEARNING_RATE),
-            gate=GateConfig(cool_down_decisions=settings.cool_down),
-            model=TINY,
-            watch=WatchConfig(audit_rate=settings.audit_rate),
-            rollout=RolloutConfig(settings.shadow, settings.canary, settings.canary_decisions),
-            make_search=lambda: SearchChain([("endless", EndlessSearch())]),
+            AgentConfig(answer_timeout_seconds=2.0, approval_timeout_seconds=4.0),
+            TrainingPlan(
+                TrainingConfig(epochs=_EPOCHS, learning_rate=_LEARNING_RATE),
+                GateConfig(cool_down_decisions=settings.cool_down),
+                TINY,
+                RolloutConfig(settings.shadow, settings.canary, settings.canary_decisions),
+            ),
+            WatchConfig(audit_rate=settings.audit_rate),
             backend="eager",
             seed=seed,
-            notify=self._hear,
         )
+        hooks = RunHooks(self._load_teacher, lambda: SearchChain([("endless", EndlessSearch())]), self._hear)
+        self._runner = Runner(workspace, plan, hooks, (*TRAINER_COMMAND, "--device", "cpu"))
 
     def run(self) -> list[ModelEvent]:
         """Go the whole way and return its steps; raises `TimeoutError` where it does not come to its end in time."""

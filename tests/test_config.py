@@ -20,6 +20,7 @@ from aegis.config import (
     TrainingConfig,
     WatchConfig,
 )
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.errors import ConfigError
 
 WHOLE_NUMBERS_OF_THE_HRM = [
@@ -54,9 +55,9 @@ CONFIGS = [
     kind
     for module in (config, *MODULES)
     for kind in vars(module).values()
-    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
+    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not SettingTrial
 ]
-"""Every configuration there is, found and not listed."""
+"""Every configuration there is, found and not listed. A `SettingTrial` is none: it has no defaults."""
 OUT_OF_BOUNDS = [
     *[(HRMConfig, field, (0, -1)) for field in WHOLE_NUMBERS_OF_THE_HRM],
     (HRMConfig, "high_heads", (7,)),
@@ -111,6 +112,7 @@ OUT_OF_BOUNDS = [
     (WatchConfig, "warn_alpha", (0.05, 1.0)),
     (WatchConfig, "drift_quantile", (-0.1, 1.0)),
     (WatchConfig, "deep_fall", (0.0, 1.0)),
+    (TrainingPlan, "last_label", (-1,)),
     (RolloutConfig, "shadow", (-1, 1, 19)),
     (RolloutConfig, "canary", (-0.1, 1.0)),
     (RolloutConfig, "canary_decisions", (0, 19)),
@@ -217,3 +219,41 @@ def test_every_field_is_documented_unless_its_name_says_all():
     for kind in CONFIGS:
         for field in dataclasses.fields(kind):
             assert (kind.__name__, field.name) in documented or field.name in plain
+
+
+def test_a_plan_is_the_same_after_it_was_json():
+    plan = TrainingPlan(
+        TrainingConfig(epochs=3), GateConfig(threshold=0.8), HRMConfig(low_cycles=4), RolloutConfig(shadow=40),
+        SettingTrial("epochs", 5), last_label=7,
+    )  # fmt: skip
+    assert TrainingPlan.from_json(plan.to_json()) == plan
+
+
+def test_what_an_earlier_version_did_not_plan_yet_has_its_default():
+    assert TrainingPlan.from_json('{"training": {"epochs": 3}}') == TrainingPlan(TrainingConfig(epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "no JSON"),
+        ("[]", "a JSON object"),
+        ('{"gate": 0.7}', "`gate` must be a JSON object, not 0.7"),
+        ('{"gate": {"speed": 1}}', r"`gate` has fields .*\(speed\): a later version wrote it: update AEGIS"),
+        ('{"training": {"epochs": 0}}', "`training` can't be used: --epochs must be at least 1"),
+        ('{"training": {"epochs": "many"}}', "`training` can't be used"),
+        ('{"trial": {"name": "epochs"}}', "`trial` can't be used: .*value"),
+        ('{"last_label": "x"}', "`last_label` must be a whole number, not 'x'"),
+        ('{"last_label": -1}', "last_label must not be negative"),
+    ],
+)
+def test_text_that_is_no_plan_is_refused_and_the_part_is_named(text, said):
+    with pytest.raises(ConfigError, match=said):
+        TrainingPlan.from_json(text)
+
+
+def test_a_changed_plan_has_other_values_in_one_part_and_the_same_bounds():
+    plan = TrainingPlan().with_changes("model", {"low_cycles": 4})
+    assert plan == TrainingPlan(model=HRMConfig(low_cycles=4))
+    with pytest.raises(ConfigError, match="--epochs"):
+        plan.with_changes("training", {"epochs": 0})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from aegis.agent.proposals import Proposal
 from aegis.agent.search import ProviderReport
 from aegis.agent.setting import SETTINGS, Setting
+from aegis.config import GateConfig, HRMConfig, TrainingConfig
 from aegis.rendering import clean_text
 from aegis.store import Database, TrainingLog, TrainingRecord
 
@@ -42,23 +42,23 @@ def review(record: TrainingRecord) -> list[Proposal]:
     """Return proposals from one training's figures."""
     if record.status != "refused" or not record.report.get("epochs"):
         return []
-    last, settings = record.report["epochs"][-1], record.settings
+    last, plan = record.report["epochs"][-1], record.plan
     heldout, train = last["heldout_accuracy"], last["train_accuracy"]
-    threshold = settings["gate"]["threshold"]
+    threshold = plan.gate.threshold
     found = []
     if train - heldout > _OVERFIT:
         why = f"training accuracy {train:.0%} against {heldout:.0%} held out"
-        found.append(_change("learning_rate", settings["training"], 0.5, why, _WEIGHT))
-        found.append(_change("epochs", settings["training"], 0.5, why, _LESSER_WEIGHT))
+        found.append(_change("learning_rate", plan.training, 0.5, why, _WEIGHT))
+        found.append(_change("epochs", plan.training, 0.5, why, _LESSER_WEIGHT))
     else:
         why = f"held-out accuracy {heldout:.0%} after {last['epoch']} epochs"
-        found.append(_change("epochs", settings["training"], 1.5, why, _WEIGHT))
-        found.append(_change("learning_rate", settings["training"], 2.0, why, _LESSER_WEIGHT))
-        found.append(_change("low_cycles", settings["model"], 1.5, why, _LESSER_WEIGHT / 2))
-        found.append(_change("high_cycles", settings["model"], 2.0, why, _LESSER_WEIGHT / 2))
+        found.append(_change("epochs", plan.training, 1.5, why, _WEIGHT))
+        found.append(_change("learning_rate", plan.training, 2.0, why, _LESSER_WEIGHT))
+        found.append(_change("low_cycles", plan.model, 1.5, why, _LESSER_WEIGHT / 2))
+        found.append(_change("high_cycles", plan.model, 2.0, why, _LESSER_WEIGHT / 2))
     if 0 < threshold - heldout < 0.05:
         why = f"held-out accuracy {heldout:.1%} fell short of {threshold:.0%}"
-        found.append(_change("threshold", settings["gate"], 0.95, why, _LESSER_WEIGHT))
+        found.append(_change("threshold", plan.gate, 0.95, why, _LESSER_WEIGHT))
     return [proposal for proposal in found if proposal.new != proposal.old]
 
 
@@ -80,7 +80,9 @@ def review_search(reports: Sequence[ProviderReport]) -> list[Proposal]:
     return [Proposal("search_order", ",".join(order), ",".join(new), clean_text(reason, 160), worst.vain_share)]
 
 
-def _change(name: str, settings: dict[str, Any], factor: float, reason: str, weight: float) -> Proposal:
-    old, setting = settings[name], SETTINGS[name]
+def _change(
+    name: str, part: TrainingConfig | HRMConfig | GateConfig, factor: float, reason: str, weight: float
+) -> Proposal:
+    old, setting = getattr(part, name), SETTINGS[name]
     assert isinstance(setting, Setting)
     return Proposal(name, old, setting.clamp(old * factor), reason, weight)

@@ -27,6 +27,7 @@ from aegis.config import (
     TrainingConfig,
     WatchConfig,
 )
+from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
 from aegis.packages import require
@@ -159,27 +160,24 @@ class Session:
     def _make_runner(self) -> Runner:
         options = self.options
         self._hear("Loading what an agent needs", 0, 0)
-        from aegis.lifecycle import Runner
+        from aegis.lifecycle import RunHooks, Runner, RunPlan
 
-        return Runner(
-            options.workspace,
-            self.load_teacher,
-            (*TRAINER_COMMAND, "--device", options.device),
-            options.run,
+        plan = RunPlan(
+            run=options.run,
             agent=options.agent,
-            training=options.training,
-            gate=options.gate,
-            model=options.model,
-            make_search=self.make_search,
+            training=TrainingPlan(options.training, options.gate, options.model, options.rollout),
             watch=options.watch,
-            rollout=options.rollout,
             reinforce=options.reinforce,
-            improver_command=(*IMPROVER_COMMAND, "--device", options.device),
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
-            notify=self._tell,
-            progress=self._hear,
+        )
+        return Runner(
+            options.workspace,
+            plan,
+            RunHooks(self.load_teacher, self.make_search, self._tell, self._hear),
+            (*TRAINER_COMMAND, "--device", options.device),
+            (*IMPROVER_COMMAND, "--device", options.device),
         )
 
     def pause(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from aegis.config.check import check
 from aegis.config.reinforcement import ReinforceConfig
@@ -24,7 +23,6 @@ __all__ = [
     "RunConfig",
     "TrainingConfig",
     "WatchConfig",
-    "training_settings",
 ]
 
 MIN_TRAINING_DECISIONS = 100
@@ -357,8 +355,3 @@ class RunConfig:
         check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
         check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
         check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
-
-
-def training_settings(training: TrainingConfig, gate: GateConfig, model: HRMConfig) -> dict[str, Any]:
-    """Return what a training's record keeps of how it is set, as JSON."""
-    return {"training": asdict(training), "gate": asdict(gate), "model": asdict(model)}

@@ -12,20 +12,20 @@ import random
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from aegis.config import RunConfig, training_settings
+from aegis.config import RunConfig
+from aegis.config.plan import TrainingPlan
 from aegis.door.setting import DeciderConfig
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-from aegis.lifecycle.serving.drift import DriftWatch
-from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.serving.drift import DriftMonitor
+from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.lifecycle.training.worker import TrainerProcess
@@ -111,13 +111,12 @@ class _Duties:
     def __init__(self, steward: Steward, store: DecisionStore, trainer: TrainerProcess) -> None:
         self._steward, self._store = steward, store
         config, workspace, actions = steward._config, steward._workspace, steward._actions
-        settings = training_settings(config.training, config.gate, config.model)
-        settings["rollout"] = asdict(config.rollout)
+        plan = TrainingPlan(config.training, config.gate, config.model, config.rollout)
         self._scheduler = TrainingSupervisor(
             store,
             workspace,
             trainer,
-            lambda: dict(settings),
+            lambda: plan,
             RunConfig(collect=config.collect, more_share=config.more_share),
             steward._tell,
             lambda store, training: None,
@@ -129,12 +128,11 @@ class _Duties:
             actions,
             lambda store: teacher,
             VersionLoader(workspace, config.device, config.backend),
-            config.rollout,
-            lambda: config.gate.threshold,
+            lambda: plan,
             rng,
             lambda line: steward._tell("stage", line),
         )
-        self._watch = ServingWatch(
+        self._monitor = ServingMonitor(
             store,
             workspace,
             actions,
@@ -144,13 +142,13 @@ class _Duties:
             lambda line: steward._tell("watch", line),
             AsideTeacher(workspace, lambda store: teacher, actions),
         )
-        self._drift = DriftWatch(store, workspace, lambda line: steward._tell("watch", line))
+        self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("watch", line))
 
     def look(self, trains: bool) -> None:
         """Look after the training and the switch once. trains: whether this process does."""
         steward = self._steward
         for decision, choice in self._take():
-            self._watch.after(decision)
+            self._monitor.after(decision)
             self._rollout.after(decision)
             if steward._resolver.serving is not None:
                 self._drift.after(choice, steward._resolver.serving)
@@ -173,7 +171,7 @@ class _Duties:
             steward._tell("waiting", f"{serving.name} can't take over yet: {failure}")
 
     def close(self) -> None:
-        self._watch.close()
+        self._monitor.close()
         self._rollout.close()
 
     def _take(self) -> list[tuple[Decision, Choice]]:

@@ -1,8 +1,8 @@
 """The HRM's time beside GPT-2's, side by side in one run: deciding one at a time and in batches, training, memory.
 
-GPT-2 has its architecture's size and random weights, for the arithmetic is the same, and decides as a teacher does: by
-the project's own prompt, its instructions read once and kept. All of it fits a given time: what does not is left out
-and named, never made up.
+GPT-2 has its architecture's size and random weights, because the arithmetic is the same. It decides as a teacher does,
+by the project's own prompt, whose instructions it reads once and keeps. Everything fits into a given time: the report
+names what was left out.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from aegis.types import ActionList, Decision, Policy, State
 
 _MEMORY_STATES = 64
 _AFTER_TRAINING_SECONDS = 40.0
-"""Kept for all that comes after the training: loading, an export, some turns and batches"""
+"""Reserved for everything after the training: loading, an export, some turns and batches"""
 _LEAST_TRAINING_SHARE = 0.4
-"""Of the time that is left, what a training may take at least"""
+"""Least share of the remaining time that a training may take"""
 _PROBE_SECONDS = 30.0
 _MEMORY_SECONDS = 12.0
 _SAVING_SECONDS = 10.0
-"""For the weights of a training that has been stopped"""
+"""Time to save the weights of a stopped training"""
 _PACE_SHARE = 0.1
-"""Of the time, after which the pace of a training is looked at; of the training, after which the pace is believed"""
+"""Share of the time after which a training's pace is checked; share of the training after which the pace is trusted"""
 _EARLY_ALLOWANCE = 1.5
-"""So many times too slow a training may be before its pace is believed"""
+"""Factor by which a training may be too slow before its pace is trusted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,14 @@ class Plan:
     threads: int
     training: TrainingConfig
     train: bool
-    """Time the training, too; without it an HRM of few epochs decides where none is given"""
+    """Also time the training; else, without a given model, an HRM of few epochs decides"""
+    model: Path | None = None
+    """Folder of the trained policy that decides; None: one that is trained here"""
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The decisions that are learned from and timed; the held-out ones judge, and an export is checked with them."""
+    """Decisions to learn from and to time; the held-out decisions judge, and check an export."""
 
     decisions: Sequence[Decision]
     heldout: Sequence[Decision]
@@ -76,7 +78,6 @@ class Data:
 
 def measure(
     plan: Plan,
-    model: Path | None,
     data: Data,
     scratch: Path,
     findings: Findings,
@@ -85,12 +86,13 @@ def measure(
     run: Callable[..., bool] = run_in_child,
     clock: Clock = time.monotonic,
 ) -> None:
-    """Measure all of a plan within its time and keep it in `findings` as it comes: an interruption loses nothing.
+    """Measure a plan within its time; each figure goes to `findings` at once, so an interruption loses none.
 
-    model: folder of a trained policy; None: one that is trained here, in the folder `scratch`. ends: the moment by the
-    clock; None: the plan's seconds from now. Every part runs in a process of its own (`run`), which is ended when its
-    time is over. Raises `AegisError` for a model that can't be loaded.
+    scratch: folder for the model that is trained here. ends: the moment by the clock; None: the plan's seconds from
+    now. Every part runs in a process of its own (`run`), which is ended when its time is over. Raises `AegisError` for
+    a model that can't be loaded.
     """
+    model = plan.model
     ends = clock() + plan.seconds if ends is None else ends
 
     def told(message: Any) -> None:
@@ -114,7 +116,7 @@ def measure(
         _note_training(findings, plan, limit, model is None)
         if model is None and not trained:
             return
-    # Accuracies are a trained policy's: one of a few epochs has none worth the name.
+    # Accuracy is measured for a trained policy: after a few epochs it would mean nothing.
     judged = data.heldout if model or findings.training else ()
     folder, seconds = model or scratch / "model", ends - clock() - _MEMORY_SECONDS
     in_time = call(decide, "Loading the HRM", seconds, folder, data, judged, dtypes, plan, seconds - 2)
@@ -126,7 +128,7 @@ def measure(
 
 
 def _note_training(findings: Findings, plan: Plan, limit: float, decides: bool) -> None:
-    """Say what became of a training, and keep its time only where it was to be timed and came to its end."""
+    """Note how a training ended; keep its time only if it was to be timed and reached its last epoch."""
     trained, wanted = findings.training, plan.training.epochs
     if trained and decides and not (plan.train and trained.epochs == wanted):
         findings.notes.append("The HRM that decides had few epochs: none other was given, and no accuracy is told")
@@ -139,7 +141,7 @@ def _note_training(findings: Findings, plan: Plan, limit: float, decides: bool) 
 
 
 def _note_deciding(findings: Findings, plan: Plan, dtypes: Sequence[str], in_time: bool, judged: bool) -> None:
-    """Say what of deciding was not measured, and how many turns were."""
+    """Note which figures of deciding are missing, and how many turns were made."""
     missing = []
     wanted = {f"gpt2 {dtype}" for dtype in dtypes}
     if not findings.turns:
@@ -162,7 +164,7 @@ def _note_deciding(findings: Findings, plan: Plan, dtypes: Sequence[str], in_tim
 
 
 def probe(tell: Tell, dtypes: Sequence[str], threads: int) -> None:
-    """Tell the time of one product of GPT-2's in each number format, the surest format first."""
+    """Tell how long one of GPT-2's products takes in each number format, the safest format first."""
     from aegis.teachers import time_product
 
     for dtype in dtypes:
@@ -181,14 +183,14 @@ def train(
     seconds: float,
     clock: Clock = time.monotonic,
 ) -> None:
-    """Train, for so many seconds from now at most; keep the policy as it stands then in `folder/model`; tell the time.
+    """Train for at most this many seconds; save the policy in `folder/model`, and tell how long the training took.
 
-    It ends as soon as its pace says that it can't be done in time.
+    The training ends early when its pace shows that it can't be done in time.
     """
     ends = clock() + seconds
     from aegis.hrm import HRMPolicy
     from aegis.lifecycle import peak_rss_mb
-    from aegis.training import EpochResult, ImitationTrainer, split_by_episode
+    from aegis.training import EpochResult, ImitationTrainer, TrainingHooks, split_by_episode
 
     epochs, model = 0, None
 
@@ -206,7 +208,8 @@ def train(
         nonlocal epochs
         epochs = result.epoch
 
-    trainer = ImitationTrainer(data.actions, training, on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+    hooks = TrainingHooks(on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+    trainer = ImitationTrainer(data.actions, training, hooks=hooks)
     split = split_by_episode(data.decisions, training.heldout_share, training.seed)
     began = clock()
     try:
@@ -223,7 +226,7 @@ def train(
 def fits(seconds: float, done: float, limit: float) -> bool:
     """Return whether a training that has done this share in these seconds can still end within the limit.
 
-    Its first steps are slower than the others, and later epochs think longer: the pace is trusted by and by.
+    The first steps are slower than the others, and later epochs think longer, so the pace is trusted gradually.
     """
     if seconds < _PACE_SHARE * limit:
         return True
@@ -243,7 +246,7 @@ def decide(
 ) -> None:
     """Time one decision at a time and batches, and count how the backends decide `judged`; half of the time for turns.
 
-    Ends by itself within so many seconds, unless loading takes them.
+    It ends within this many seconds, unless loading takes longer.
     """
     ends = clock() + seconds
 
@@ -285,7 +288,7 @@ def decide(
 
 
 def remember(tell: Tell, folder: Path, backend: str, states: Sequence[State], actions: ActionList) -> None:
-    """Tell the most memory that this process, which only decides, has held."""
+    """Tell the peak memory of this process, which only decides."""
     from aegis.hrm import load_policy
     from aegis.lifecycle import peak_rss_mb
 

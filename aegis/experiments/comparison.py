@@ -1,6 +1,6 @@
-"""The HRM beside simple models on the same splits, by number of decisions. It prints and draws nothing.
+"""The HRM beside simple models on the same splits, by number of decisions.
 
-A small model that ties with a ridge has not earned its place; this is where it shows.
+A small model that only ties with a ridge has not earned its place; this comparison shows it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aegis.promotion import (
     sentence_ridge_accuracy,
 )
 from aegis.promotion.judging.interval import mean_interval
-from aegis.training import ImitationTrainer, split_by_episode
+from aegis.training import ImitationTrainer, TrainingHooks, split_by_episode
 from aegis.types import ActionList, Decision, Progress, unheard
 
 HRM_NAME = "HRM"
@@ -37,7 +37,7 @@ _Baseline = Callable[[Sequence[Decision], Sequence[Decision]], float]
 
 
 def baselines() -> dict[str, _Baseline]:
-    """Return the simple models by name: those that can work with what is installed."""
+    """Return, by name, the simple models that the installed packages allow."""
     models: dict[str, _Baseline] = {
         MAJORITY_NAME: majority_accuracy,
         "TF-IDF logistic regression": logistic_regression_accuracy,
@@ -53,7 +53,7 @@ class Measurement:
     """One model on one split."""
 
     size: int
-    """Decisions that it could use: training and held-out ones"""
+    """Decisions available: training and held-out together"""
     split: int
     """The seed of the split, and of the HRM's first weights"""
     model: str
@@ -70,7 +70,7 @@ class Summary:
     model: str
     mean: float
     interval: tuple[float, float]
-    """95%, by Student's t over the splits; they share decisions, so it is somewhat too narrow"""
+    """95%, by Student's t over the splits; splits share decisions, so the interval is somewhat too narrow"""
     splits: int
 
 
@@ -84,7 +84,7 @@ def compare(
     device: str = "cpu",
     on_progress: Progress = unheard,
 ) -> Iterator[Measurement]:
-    """Yield each model's held-out accuracy, split by split and size by size; tell of each part, and how far it is.
+    """Yield each model's held-out accuracy, split by split and size by size; on_progress hears how far it is.
 
     Of each split, the held-out episodes are the same at every size; a smaller size trains on fewer of its other
     episodes, in the same proportion. Raises `ConfigError` for a size that is larger than the data.
@@ -101,12 +101,10 @@ def compare(
             for done, (name, accuracy) in enumerate(simple.items()):
                 on_progress(f"{part}, simple models", done, len(simple))
                 yield Measurement(size, seed, name, accuracy(train, split.heldout), len(split.heldout))
+            on_batch = partial(_tell_batch, on_progress, f"{part}, {HRM_NAME}", training.epochs)
+            own = replace(training, seed=seed)
             trainer = ImitationTrainer(
-                actions,
-                replace(training, seed=seed),
-                model_config,
-                device=device,
-                on_batch=partial(_tell_batch, on_progress, f"{part}, {HRM_NAME}", training.epochs),
+                actions, own, model_config, device=device, hooks=TrainingHooks(on_batch=on_batch)
             )
             with tempfile.TemporaryDirectory() as scratch:
                 run = trainer.train(train, split.heldout, Path(scratch))

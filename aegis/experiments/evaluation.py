@@ -1,4 +1,4 @@
-"""Policies side by side in the same simulated worlds: mean reward with intervals, and its curves. It prints nothing.
+"""Policies side by side in the same simulated worlds: mean reward with intervals, and its curves.
 
 Policies of models act as they do in an agent, by their most probable action; `random` draws. The worlds are those of
 `aegis/Research-v0`: offline search, and nobody answers.
@@ -126,7 +126,7 @@ def evaluate(
     seeds: Sequence[int],
     episodes: int,
 ) -> Iterator[EpisodeResult]:
-    """Yield each policy's episodes, all in the same worlds: one for each seed, so many episodes in a row.
+    """Yield each policy's episodes, all in the same worlds: one world for each seed, with this many episodes in a row.
 
     Raises `ConfigError` for seeds or episodes that are none.
     """
@@ -143,7 +143,7 @@ def evaluate(
 
 
 def play(policy: Policy, environment: ResearchEnv, state: State) -> tuple[list[float], Counter[str]]:
-    """Let a policy decide through the episode that has begun in this state; return rewards and actions."""
+    """Let a policy decide through one episode, from its first state; return rewards and actions."""
     rewards: list[float] = []
     actions: Counter[str] = Counter()
     over = False

@@ -5,7 +5,7 @@ training/    phase 2: data, leakage check, training beside the agent, the candid
 serving/     a model before the switch (rollout) and after it (monitor, drift)
 rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
 collection   open a workspace, make its agent and run it
-runner       the agent that runs through all phases by itself
+runner       the agent that runs through all phases by itself; run_plan: its settings, and the functions that it calls
 standing     where a workspace stands, read from the workspace alone
 waiting      what waits for a person
 conversation what a person asks and tells the agent
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from aegis.lifecycle.owner import check_owner
     from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_teacher_for
     from aegis.lifecycle.rl.reward_comparison import is_learning
-    from aegis.lifecycle.rl.simulated import Improved, improve
+    from aegis.lifecycle.rl.simulated import SimulationPlan, SimulationResult, improve
+    from aegis.lifecycle.run_plan import RunHooks, RunPlan
     from aegis.lifecycle.runner import Runner
-    from aegis.lifecycle.serving.drift import DriftCount, DriftWatch, read_drift_count
-    from aegis.lifecycle.serving.monitor import ServingWatch, describe_watch, read_watch
+    from aegis.lifecycle.serving.drift import DriftCount, DriftMonitor, read_drift_count
+    from aegis.lifecycle.serving.monitor import ServingMonitor, describe_monitor, read_monitor
     from aegis.lifecycle.serving.stage import StageProgress, read_stage
     from aegis.lifecycle.standing import (
         Standing,
@@ -60,13 +61,13 @@ if TYPE_CHECKING:
         shipped_data,
         split_data,
     )
-    from aegis.lifecycle.training.leakage import DataAudit, audit_data
+    from aegis.lifecycle.training.leakage import LeakageCheck, check_leakage
     from aegis.lifecycle.training.memory import peak_rss_mb
     from aegis.lifecycle.training.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.training.worker import TrainerProcess, carry_out_training
 
 _ROOMS = {
-    "training.leakage": ("DataAudit", "audit_data"),
+    "training.leakage": ("LeakageCheck", "check_leakage"),
     "collection": (
         *("describe_collection", "existing", "find_serving", "make_agent", "note_collection", "open_store"),
         "run_agent",
@@ -75,48 +76,52 @@ _ROOMS = {
         *("DataCheck", "TrainingData", "check_data", "check_enough", "choose_data", "name_teacher"),
         *("read_training_data", "read_workspace_data", "shipped_data", "split_data"),
     ),
-    "serving.drift": ("DriftCount", "DriftWatch", "read_drift_count"),
+    "serving.drift": ("DriftCount", "DriftMonitor", "read_drift_count"),
     "rl.reward_comparison": ("is_learning",),
     "event": ("RunEvent",),
-    "rl.simulated": ("Improved", "improve"),
+    "rl.simulated": ("SimulationResult", "SimulationPlan", "improve"),
     "training.candidate": ("TrainingOutcome", "train_and_judge", "train_candidate"),
     "training.memory": ("peak_rss_mb",),
     "owner": ("check_owner",),
     "policies.loading": ("claim_for", "heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
+    "run_plan": ("RunHooks", "RunPlan"),
     "runner": ("Runner",),
     "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
-    "serving.monitor": ("ServingWatch", "describe_watch", "read_watch"),
+    "serving.monitor": ("ServingMonitor", "describe_monitor", "read_monitor"),
 }
 
 __all__ = [
-    "DataAudit",
     "DataCheck",
     "DriftCount",
-    "DriftWatch",
-    "Improved",
+    "DriftMonitor",
+    "LeakageCheck",
     "Refusal",
     "RunEvent",
+    "RunHooks",
+    "RunPlan",
     "Runner",
-    "ServingWatch",
+    "ServingMonitor",
+    "SimulationPlan",
+    "SimulationResult",
     "StageProgress",
     "Standing",
     "TrainerProcess",
     "TrainingData",
     "TrainingOutcome",
     "TrainingProgress",
-    "audit_data",
     "carry_out_training",
     "check_data",
     "check_enough",
+    "check_leakage",
     "check_owner",
     "choose_data",
     "claim_for",
     "describe_collection",
+    "describe_monitor",
     "describe_rare_actions",
-    "describe_watch",
     "existing",
     "find_rare_actions",
     "find_serving",
@@ -130,11 +135,11 @@ __all__ = [
     "open_store",
     "peak_rss_mb",
     "read_drift_count",
+    "read_monitor",
     "read_refusals",
     "read_stage",
     "read_standing",
     "read_training_data",
-    "read_watch",
     "read_workspace_data",
     "run_agent",
     "shipped_data",

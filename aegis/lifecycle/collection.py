@@ -1,4 +1,4 @@
-"""A workspace opened, its agent made and run, and how its decisions were collected. It loads no model."""
+"""Open a workspace, make and run its agent, and describe how its decisions were collected. No model is loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aegis.workspace import Workspace
 
 @contextmanager
 def open_store(workspace: Workspace) -> Iterator[DecisionStore]:
-    """Open a workspace's store for as long as the block runs."""
+    """Open a workspace's store while the block runs."""
     with Database(workspace.database) as database:
         yield DecisionStore(database)
 
@@ -46,8 +46,8 @@ def make_agent(
 ) -> Agent:
     """Return an agent in a workspace, with the settings that were changed there.
 
-    search is put in the order that was approved for its providers, and left open. vary_presence: tell the policy that a
-    person is here in half of the decisions (nobody is made up who answers); otherwise a person counts as here while
+    search is put in the order that was approved for its providers, and stays open. vary_presence: in half of the
+    decisions, tell the policy that a person is here, though nobody answers; otherwise a person counts as here while
     they use the inbox.
     """
     rng = random.Random(seed)
@@ -61,26 +61,13 @@ def make_agent(
     return Agent(store, policy, search, search.topics(), rng, config, table, AgentHooks(presence))
 
 
-def run_agent(
-    store: DecisionStore,
-    policy: Policy,
-    search: SearchChain,
-    decisions: int,
-    seed: int | None = None,
-    config: AgentConfig | None = None,
-    vary_presence: bool = False,
-    on_step: Callable[[Step], None] = lambda step: None,
-    after: Callable[[Step], Policy | None] = lambda step: None,
-) -> None:
-    """Let the agent make a number of decisions with a policy, in episodes of its own; see `make_agent`.
+def run_agent(agent: Agent, decisions: int, after: Callable[[Step], Policy | None] = lambda step: None) -> None:
+    """Let the agent make a number of decisions.
 
-    after: hears each step once it was carried out, and returns the policy to go on by, or None for the same.
+    after: hears each step once it was carried out, and returns the policy that decides next, or None for the same.
     """
-    agent = make_agent(store, policy, search, seed, config, vary_presence)
     for _ in range(decisions):
-        step = agent.step()
-        on_step(step)
-        agent.policy = after(step) or agent.policy
+        agent.policy = after(agent.step()) or agent.policy
 
 
 def existing(workspace: Workspace) -> Workspace:
@@ -101,7 +88,7 @@ def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
 def note_collection(
     store: DecisionStore, policy: Policy, search: str, seed: int, vary_presence: bool, config: AgentConfig
 ) -> None:
-    """Keep how a run of collecting was set, so that a data card can say it."""
+    """Keep the settings of a run of collecting, for the data card."""
     times = ("answer_timeout_seconds", "approval_timeout_seconds", "action_timeout_seconds")
     settings: dict[str, Any] = {"teacher": policy.name, "search": search, "seed": seed, "vary_presence": vary_presence}
     settings |= {name: getattr(config, name) for name in times}

@@ -1,4 +1,4 @@
-"""What a person asks the agent and tells it, and what it shows of its memory. It decides nothing."""
+"""What a person asks and tells the agent, and what the agent shows of its memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ask(database: Database, question: str, now: datetime) -> bool:
 
 
 def tell(database: Database, fact: str, now: datetime) -> bool:
-    """Let the agent know a fact; return whether it was new to it. Raises `ActionError` for an empty one."""
+    """Tell the agent a fact; return whether the fact is new. Raises `ActionError` for an empty fact."""
     text = clean_text(fact, 2000)
     if not text:
         raise ActionError("tell: write a fact, e.g. tell Our database runs in WAL mode")

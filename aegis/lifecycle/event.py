@@ -1,4 +1,4 @@
-"""What happens while the agent runs by itself, as one kind of record for screens, logs and files. It shows nothing."""
+"""What happens while the agent runs by itself, as one kind of record for screens, logs and files."""
 
 from __future__ import annotations
 

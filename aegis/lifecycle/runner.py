@@ -1,6 +1,6 @@
-"""The agent by itself: decides, starts the training when it is due, takes over what passed the gate, and goes on.
+"""The agent by itself: decides, trains when training is due, switches to the HRM that passed, and continues.
 
-It keeps nothing that the workspace does not have: whoever starts next goes on from there.
+All of its state is in the workspace: the next process continues from there.
 """
 
 from __future__ import annotations
@@ -11,23 +11,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from aegis.agent import Agent, Step
-from aegis.agent.search import SearchChain, create_search
-from aegis.config import (
-    AgentConfig,
-    GateConfig,
-    HRMConfig,
-    ReinforceConfig,
-    RolloutConfig,
-    RunConfig,
-    TrainingConfig,
-    WatchConfig,
-    training_settings,
-)
+from aegis.agent.search import SearchChain
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
@@ -39,76 +27,49 @@ from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
-from aegis.lifecycle.serving.drift import DriftWatch
-from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.run_plan import RunHooks, RunPlan
+from aegis.lifecycle.serving.drift import DriftMonitor
+from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
-from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore, StateKey
-from aegis.types import Policy, Progress, Teacher, unheard, utc_now
+from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
 
-LoadTeacher = Callable[[DecisionStore], Teacher]
 _LOOK_EVERY_SECONDS = 0.2
-"""How often it looks whether a training that runs has an epoch more or has ended."""
+"""How often a running training is checked for a further epoch or its end"""
 
 
 class Runner:
     """Runs the agent of one workspace through its phases, in the thread that calls `run`.
 
-    load_teacher: loads it for an open store, when it is first needed. trainer_command: starts a training process,
-    without the workspace's option. reinforce: how phase 4 learns, None: not at all; improver_command starts the process
-    that does, without the workspace's option and the settings'. make_search: makes what each run searches, and closes
-    at its end. notify: hears every `RunEvent`, progress how far the first HRM is loaded, both in the thread of `run`.
-    All else may be called from other threads.
+    trainer_command: starts a training process, without the workspace's option. improver_command: starts the process of
+    phase 4, without the workspace's option and the settings'. All methods but `run` may be called from other threads.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        load_teacher: LoadTeacher,
+        plan: RunPlan,
+        hooks: RunHooks,
         trainer_command: Sequence[str],
-        config: RunConfig | None = None,
-        *,
-        agent: AgentConfig | None = None,
-        training: TrainingConfig | None = None,
-        gate: GateConfig | None = None,
-        model: HRMConfig | None = None,
-        watch: WatchConfig | None = None,
-        rollout: RolloutConfig | None = None,
-        reinforce: ReinforceConfig | None = None,
         improver_command: Sequence[str] = (),
-        make_search: Callable[[], SearchChain] = create_search,
-        device: str = "cpu",
-        backend: str = "auto",
-        seed: int = 0,
-        notify: Callable[[RunEvent], None] = lambda event: None,
-        progress: Progress = unheard,
     ) -> None:
         self.workspace = workspace
-        self.config = config or RunConfig()
-        self._agent_config = agent or AgentConfig()
-        self._settings = training_settings(training or TrainingConfig(), gate or GateConfig(), model or HRMConfig())
-        self._watch_config = watch or WatchConfig()
-        self._rollout_config = rollout or RolloutConfig()
-        self._settings["rollout"] = asdict(self._rollout_config)
-        self._load_teacher = load_teacher
-        self._make_search = make_search
+        self.plan = plan
+        self._hooks = hooks
         self._trainer = TrainerProcess(workspace, trainer_command)
+        reinforce = plan.reinforce
         self._exploration = (
-            Exploration(reinforce, random.Random(seed), backend, lambda line: self._tell("waiting", line))
+            Exploration(reinforce, random.Random(plan.seed), plan.backend, lambda line: self._tell("waiting", line))
             if reinforce
             else None
         )
         self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
-        self._device = device
-        self._backend = backend
-        self._seed = seed
-        self._notify = notify
-        self._progress = progress
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
@@ -119,19 +80,19 @@ class Runner:
 
     @property
     def paused(self) -> bool:
-        """Whether it was told to wait."""
+        """Whether `pause` was called, and no `resume` since."""
         return not self._going.is_set()
 
     def pause(self) -> None:
-        """Make no further decision until `resume`; a training goes on."""
+        """Make no further decision until `resume`; a training continues."""
         self._going.clear()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Decide again after `pause`."""
         self._going.set()
 
     def stop(self) -> None:
-        """End `run` after the decision that it is at."""
+        """End `run` after the present decision."""
         self._stop.set()
         self._going.set()
 
@@ -145,7 +106,7 @@ class Runner:
             with (
                 hold(self.workspace.agent_lock, "an agent", wait_seconds=1.0),
                 open_store(self.workspace) as store,
-                contextlib.closing(self._make_search()) as search,
+                contextlib.closing(self._hooks.make_search()) as search,
             ):
                 self._live(store, search)
         finally:
@@ -160,23 +121,23 @@ class Runner:
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
-        tuning = Tuning(store.database, self._agent_config, self.config.approve)
-        agent = self._make_agent(store, guarded, search, tuning)
+        settings = SettingSupervisor(store.database, self.plan.agent, self.plan.run.approve)
+        agent = self._make_agent(store, guarded, search, settings)
         supervisor = TrainingSupervisor(
             store,
             self.workspace,
             self._trainer,
-            lambda: tuning.training_settings(self._settings),
-            self.config,
+            lambda: settings.apply_to(self.plan.training),
+            self.plan.run,
             self._tell,
             self._say_training,
         )
         self._begin(store, policy, search, teaches=resolver.serving is None)
-        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
-        rollout = self._make_rollout(store, agent, tuning)
+        patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
+        rollout = self._make_rollout(store, agent, settings)
         look = partial(self._look, store, supervisor, resolver, rollout, guarded)
-        watch = self._make_watch(store, agent)
-        drift = DriftWatch(store, self.workspace, lambda line: self._tell("watch", line))
+        monitor = self._make_monitor(store, agent)
+        drift = DriftMonitor(store, self.workspace, lambda line: self._tell("watch", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
         try:
@@ -190,55 +151,57 @@ class Runner:
                 if step is not None:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
-                    # What it made in a canary was no switch yet.
+                    # A candidate's decisions in a canary do not count: it has not taken over yet.
                     self._made_by_hrm += step.decision.policy == resolver.serving
-                    watch.after(step.decision)
+                    monitor.after(step.decision)
                     rollout.after(step.decision)
                     if step.choice is not None and resolver.serving is not None:
                         drift.after(step.choice, resolver.serving)
-                    tuning.decide_by_rule(self._tell)
+                    settings.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
-                    if tuning.take_change():
+                    if settings.take_change():
                         self._tell("setting", "the settings have changed: a new episode begins with them")
-                        agent = self._make_agent(store, guarded, search, tuning)
-                    self._pause_until(started + self.config.interval_seconds)
+                        agent = self._make_agent(store, guarded, search, settings)
+                    self._pause_until(started + self.plan.run.interval_seconds)
         finally:
-            watch.close()
+            monitor.close()
             rollout.close()
             resolver.close()
-            tell_rare_actions(store, self.config.collect, self._tell)
+            tell_rare_actions(store, self.plan.run.collect, self._tell)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
-    def _make_agent(self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, tuning: Tuning) -> Agent:
+    def _make_agent(
+        self, store: DecisionStore, guarded: GuardedPolicy, search: SearchChain, settings: SettingSupervisor
+    ) -> Agent:
         self._agents += 1
         return make_agent(
             store,
             guarded,
             search,
-            self._seed + self._agents - 1,  # an agent made anew must not draw the same goals again
-            tuning.tuned.agent,
-            self.config.vary_presence,
-            rewards=tuning.tuned.rewards,
+            self.plan.seed + self._agents - 1,  # an agent made anew must not draw the same goals again
+            settings.in_use.agent,
+            self.plan.run.vary_presence,
+            rewards=settings.in_use.rewards,
         )
 
-    def _make_watch(self, store: DecisionStore, agent: Agent) -> ServingWatch:
-        """Return the watch; whom it rolls back is exchanged when the runner next looks at what serves."""
-        return ServingWatch(
+    def _make_monitor(self, store: DecisionStore, agent: Agent) -> ServingMonitor:
+        """Return the monitor; after its roll-back, the next look at what serves exchanges the policy."""
+        return ServingMonitor(
             store,
             self.workspace,
             agent.actions,
-            lambda: self._load_teacher(store),
-            self._watch_config,
-            random.Random(self._seed),
+            lambda: self._hooks.load_teacher(store),
+            self.plan.watch,
+            random.Random(self.plan.seed),
             lambda line: self._tell("watch", line),
-            AsideTeacher(self.workspace, self._load_teacher, agent.actions),
+            AsideTeacher(self.workspace, self._hooks.load_teacher, agent.actions),
         )
 
     def _make_resolver(self, store: DecisionStore) -> PolicyResolver:
         return PolicyResolver(
             self.workspace,
-            lambda: self._load_teacher(store),
-            ResolverOptions(self._device, self._backend, self._watch_config.drift_quantile),
+            lambda: self._hooks.load_teacher(store),
+            ResolverOptions(self.plan.device, self.plan.backend, self.plan.watch.drift_quantile),
             exploration=self._exploration,
             tell=lambda line: self._tell("watch", line),
             loads=self._show_loading,
@@ -246,33 +209,32 @@ class Runner:
 
     @contextlib.contextmanager
     def _show_loading(self) -> Iterator[Progress]:
-        yield self._progress
-        self._progress("", 0, 0)
+        yield self._hooks.progress
+        self._hooks.progress("", 0, 0)
 
-    def _make_rollout(self, store: DecisionStore, agent: Agent, tuning: Tuning) -> Rollout:
+    def _make_rollout(self, store: DecisionStore, agent: Agent, settings: SettingSupervisor) -> Rollout:
         return Rollout(
             store,
             self.workspace,
             agent.actions,
-            self._load_teacher,
-            VersionLoader(self.workspace, self._device, self._backend),
-            self._rollout_config,
-            lambda: float(tuning.training_settings(self._settings)["gate"]["threshold"]),
-            random.Random(self._seed),
+            self._hooks.load_teacher,
+            VersionLoader(self.workspace, self.plan.device, self.plan.backend),
+            lambda: settings.apply_to(self.plan.training),
+            random.Random(self.plan.seed),
             lambda line: self._tell("stage", line),
         )
 
     def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
         if teaches:
-            note_collection(store, policy, search.name, self._seed, self.config.vary_presence, self._agent_config)
+            note_collection(store, policy, search.name, self.plan.seed, self.plan.run.vary_presence, self.plan.agent)
         self._say_doing(store, "deciding")
         size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
         fields = {"policy": policy.name, "workspace": str(self.workspace.folder), "process": os.getpid()}
-        self._tell("started", f"the agent decides by {policy.name}{size}", fields | {"seed": self._seed})
+        self._tell("started", f"the agent decides by {policy.name}{size}", fields | {"seed": self.plan.seed})
 
     def _is_over(self) -> bool:
-        most = self.config.max_decisions
-        switched = self.config.until_switched and self._made_by_hrm > 0
+        most = self.plan.run.max_decisions
+        switched = self.plan.run.until_switched and self._made_by_hrm > 0
         return self._stop.is_set() or switched or (most is not None and self._made >= most)
 
     def _look(
@@ -283,7 +245,7 @@ class Runner:
         rollout: Rollout,
         guarded: GuardedPolicy,
     ) -> None:
-        """Look after the training and the switch, without making the next decision wait for them."""
+        """Take the next step of the training and of the switch, without making the next decision wait."""
         if supervisor.watches and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
@@ -304,7 +266,7 @@ class Runner:
             self._tell("waiting", f"{serving.name} can't take over yet: {failure}")
 
     def _go_back(self, store: DecisionStore, resolver: PolicyResolver) -> Teacher | None:
-        """Return the teacher, which decides everything while no HRM serves; tell where an HRM was rolled back."""
+        """Return the teacher, which decides while no HRM serves; tell of the roll-back if an HRM decided before."""
         previous = resolver.resolve_teacher()
         teacher = self._wait_for_teacher(resolver, store)
         if teacher is not None and previous is not None:
@@ -320,7 +282,7 @@ class Runner:
         store: DecisionStore,
         look: Callable[[], None],
     ) -> Step | None:
-        """Make one decision; None where the policy failed, after the pause that follows."""
+        """Make one decision; return None after a failure of the policy and the pause that follows."""
         started = time.perf_counter()
         try:
             step = agent.step()
@@ -349,7 +311,7 @@ class Runner:
         return pause
 
     def _wait_out(self, seconds: float, look: Callable[[], None], helped: Callable[[], bool]) -> None:
-        """Wait, and look after training and switch meanwhile: the HRM may take over from a teacher that is down."""
+        """Wait, and keep training and switch going: the HRM may take over from a teacher that is down."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not helped():
             if self._stop.wait(min(left, _LOOK_EVERY_SECONDS)) or self.paused:
@@ -357,8 +319,8 @@ class Runner:
             look()
 
     def _wait_for_teacher(self, resolver: PolicyResolver, store: DecisionStore) -> Teacher | None:
-        """Load the teacher; one that fails for want of memory is tried again, as one that fails to decide is."""
-        patience = Patience(self.config.first_pause_seconds, self.config.longest_pause_seconds)
+        """Load the teacher; after a lack of memory, try again with growing pauses, as after a failed decision."""
+        patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         while not self._stop.is_set():
             try:
                 return resolver.teacher()
@@ -388,9 +350,9 @@ class Runner:
         self._say_doing(store, "deciding" if number is None else f"deciding, while training {number} runs")
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
-        """Keep in the workspace what this agent does, for those who look at it from outside."""
-        fields = {"pid": os.getpid(), "collect": self.config.collect, "doing": doing, "at": utc_now().isoformat()}
+        """Keep in the workspace what this agent does, for `aegis status` and other processes."""
+        fields = {"pid": os.getpid(), "collect": self.plan.run.collect, "doing": doing, "at": utc_now().isoformat()}
         store.state.keep(StateKey.AGENT, fields)
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
-        self._notify(RunEvent(kind, message, fields or {}))
+        self._hooks.notify(RunEvent(kind, message, fields or {}))

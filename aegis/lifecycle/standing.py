@@ -1,14 +1,14 @@
 """Where a workspace stands, read from the workspace alone, in a time that does not grow with its decisions.
 
-The phase is not recorded anywhere: it follows from what is (decisions, trainings, what serves), so that it is right
-after a kill at any moment.
+The phase is not recorded. It follows from the decisions, the trainings and what serves, so it is right after a kill at
+any moment.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from aegis.config import (
     ReinforceConfig,
     RunConfig,
 )
+from aegis.errors import StoreError
 from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.rl.reward_comparison import read_earning, read_state
+from aegis.lifecycle.point import read_actions
+from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.waiting import Waiting, read_waiting
@@ -40,8 +42,6 @@ from aegis.store import (
 )
 from aegis.types import utc_now
 from aegis.workspace import Workspace
-
-"""Meta key of what the agent that runs by itself says of itself: `pid`, `since`, `collect`, `doing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +62,33 @@ class TrainingProgress:
     checkpoints: tuple[str, ...]
     """Its own, the oldest first"""
     verdict: str
-    """Why it ended as it did; '' while it runs"""
+    """Why the training ended; '' while it runs"""
     rules: tuple[str, ...] = ()
-    """What the gate said: a line for each rule, with ✓ or ✗, the broken ones first; where it failed, the reason"""
+    """The gate's verdict: a line for each rule, with ✓ or ✗, the broken ones first; for a failed training the reason"""
 
 
 @dataclass(frozen=True, slots=True)
 class ImprovementProgress:
     """Phase 4 beside the agent."""
 
-    anchor: str
-    """The version that it began with"""
+    reference: str
+    """The version that phase 4 began with"""
     active: bool
     """Whether a process improves the HRM at this moment"""
-    earning: Mapping[str, Any]
-    """What the newest decisions of the improved versions and of the anchor brought; see `Earning`"""
+    rewards: Mapping[str, Any]
+    """What the newest decisions of the improved versions and of the reference earned; see `RewardComparison`"""
     baseline_decisions: int
-    """Rewards of the anchor's before the first update"""
+    """Rewards of the reference that must be known before the first update"""
     pause: int
-    """Decisions until it learns on after a roll-back; 0 where it does not pause"""
+    """Decisions until phase 4 continues after a roll-back; 0 where it does not pause"""
     last: Mapping[str, Any]
     """Results of the newest update"""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object, under today's names and, for scripts, under those of earlier versions."""
+        names = {"reference": "anchor", "reference_decisions": "anchor_decisions"}
+        earning = {names.get(name, name): value for name, value in self.rewards.items()}
+        return asdict(self) | {"anchor": self.reference, "earning": earning}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Standing:
     """Whether an agent runs by itself here"""
     process: int | None
     doing: str
-    """What that agent last said that it does: '' where none runs"""
+    """What that agent does, by its last report; '' where no agent runs"""
     teacher: str | None
     serving: str | None
     """Name of the policy that decides next: the teacher's or an HRM's; None before there is a teacher"""
@@ -111,22 +117,22 @@ class Standing:
     actions: Mapping[str, int]
     """The teacher's decisions by action, the commonest first"""
     mean_gained: float | None
-    """New knowledge items per decision of the teacher's whose outcome is known"""
+    """New knowledge items for each decision of the teacher whose outcome is known"""
     hrm_decisions: int
     hrm_actions: Mapping[str, int]
     mean_reward: float | None
-    """Of the decisions by the HRM that serves, and by those it was improved from, that brought one"""
+    """Over the rewarded decisions of the HRM that serves and of the versions it was improved from"""
     training: TrainingProgress | None
     rl_updates: int
     """Updates of the HRM by policy gradient, those in simulated worlds too"""
     improvement: ImprovementProgress | None = None
-    """Phase 4 beside the agent; None before it began, and where it is off"""
+    """Phase 4 beside the agent; None before phase 4 began, and where it is off"""
     candidate: str | None = None
     """An HRM that passed the gate and proves itself before it serves"""
     stage: str = ""
     """`shadow` or `canary`, '' without a candidate"""
     trial: str = ""
-    """Where it stands in its stage, in one line"""
+    """How far the candidate is in its stage, in one line"""
     waiting: tuple[Waiting, ...] = ()
     """Questions and proposals that wait for a person"""
     searches: int = 0
@@ -144,7 +150,8 @@ class Standing:
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
         waiting = [one.to_record() for one in self.waiting]
-        return asdict(self) | {"remaining": self.remaining, "waiting": waiting}
+        improvement = self.improvement.to_record() if self.improvement else None
+        return asdict(self) | {"remaining": self.remaining, "waiting": waiting, "improvement": improvement}
 
 
 def read_standing(workspace: Workspace) -> Standing:
@@ -190,7 +197,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         candidate=progress.candidate.name if progress else None,
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
-        rare_actions=find_rare_actions(_by_action(own), target),
+        rare_actions=find_rare_actions(_by_action(own), target, read_actions(store).names),
         rl_updates=ImprovementLog(store.database).count(),
         improvement=_read_improvement(store, workspace),
         waiting=tuple(read_waiting(store.database, utc_now())),
@@ -214,17 +221,19 @@ def next_training_at(
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
 
 
-def find_rare_actions(actions: Mapping[str, int], target: int) -> dict[str, int]:
+def find_rare_actions(
+    actions: Mapping[str, int], target: int, names: Sequence[str] = RESEARCH_ACTIONS.names
+) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
-    target: decisions at which the training starts; before that it counts what there will be at the same pace. Nothing
+    names: of all actions. target: decisions at which the training starts; before that it counts what there will be at the same pace. Nothing
     is told of fewer decisions than a training needs.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:
         return {}
     expected = max(1.0, target / total)
-    counts = {name: actions.get(name, 0) for name in RESEARCH_ACTIONS.names}
+    counts = {name: actions.get(name, 0) for name in names}
     rare = {name: count for name, count in counts.items() if count * expected < RARE_ACTION_DECISIONS}
     return dict(sorted(rare.items(), key=lambda item: item[1]))
 
@@ -244,7 +253,7 @@ def describe_rare_actions(rare: Mapping[str, int]) -> str:
 
 
 def read_agent(store: DecisionStore) -> dict[str, Any]:
-    """Return what the agent that runs, or ran, by itself last said of itself."""
+    """Return the last report of the agent that runs, or ran, by itself."""
     try:
         return store.state.record(StateKey.AGENT) or {}
     except ValueError:
@@ -269,7 +278,7 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         active=record.status == "running" and is_held(workspace.training_lock),
         decisions=record.decisions,
         epoch=epoch,
-        epochs=int(record.settings.get("training", {}).get("epochs", 0)),
+        epochs=_planned_epochs(record),
         loss=last.get("loss"),
         heldout_accuracy=last.get("heldout_accuracy"),
         checkpoints=_checkpoints(workspace.checkpoints, epoch),
@@ -278,15 +287,23 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
     )
 
 
+def _planned_epochs(record: TrainingRecord) -> int:
+    """Return how many epochs a training is to have; 0 where another version planned it in a way not known here."""
+    try:
+        return record.plan.training.epochs
+    except StoreError:
+        return 0
+
+
 def _read_improvement(store: DecisionStore, workspace: Workspace) -> ImprovementProgress | None:
     state = read_state(store)
     if state is None:
         return None
     last = ImprovementLog(store.database).latest()
     return ImprovementProgress(
-        anchor=state.anchor,
+        reference=state.reference,
         active=is_held(workspace.improvement_lock),
-        earning=read_earning(store, state).to_record(),
+        rewards=compare_rewards(store, state).to_record(),
         baseline_decisions=ReinforceConfig().baseline_decisions,
         pause=max(0, state.paused_until - store.newest()),
         last=last.results if last else {},

@@ -29,7 +29,7 @@ class Waiting:
     """When it expires, or lapses"""
 
     def left(self, now: datetime) -> str:
-        """Return the time that is left in words: `42 s`, `5 min`, `23 h`."""
+        """Return the remaining time in words: `42 s`, `5 min`, `23 h`."""
         seconds = max(0.0, (self.due_at - now).total_seconds())
         if seconds < 100:
             return f"{seconds:.0f} s"
@@ -43,7 +43,7 @@ class Waiting:
         return f"{before}approve {self.number}{after} or {before}reject {self.number}{after}"
 
     def announce(self, now: datetime, how: str) -> str:
-        """Return one line on what it is, until when it waits and how it is settled."""
+        """Return one line: what waits, until when, and how to settle it."""
         return f"{self.kind} {self.number} waits for you, {self.left(now)} left: {self.text} -> {how}"
 
     def announce_anywhere(self, now: datetime, workspace: Workspace) -> str:

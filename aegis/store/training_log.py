@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aegis.errors import StoreError
+from aegis.config.plan import TrainingPlan
+from aegis.errors import ConfigError, StoreError
 from aegis.store.database import Database
 
 
@@ -24,13 +25,22 @@ class TrainingRecord:
     """How many it learns from"""
     last_seq: int | None
     """Place in the order of recording of the last decision it learns from; None for decisions from a file"""
-    settings: dict[str, Any]
+    plan_json: str
+    """What it is to do, as it is recorded; see `plan`"""
     started_at: str
     ended_at: str | None
     reason: str
     """Why it ended as it did"""
     report: dict[str, Any]
     """Its figures, as `aegis train --report` writes them"""
+
+    @property
+    def plan(self) -> TrainingPlan:
+        """What it is to do; raises `StoreError` where this version of AEGIS can't read it."""
+        try:
+            return TrainingPlan.from_json(self.plan_json)
+        except ConfigError as error:
+            raise StoreError(f"training {self.id} can't be read: {error}") from error
 
 
 class TrainingLog:
@@ -39,13 +49,13 @@ class TrainingLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, decisions: int, last_seq: int | None, settings: Mapping[str, Any], now: datetime) -> TrainingRecord:
-        """Record that a training is due, with all that it needs; raises `StoreError` while another one runs."""
+    def begin(self, decisions: int, last_seq: int | None, plan: TrainingPlan, now: datetime) -> TrainingRecord:
+        """Record that a training is due, with its plan; raises `StoreError` while another one runs."""
         with self._database.transaction() as connection:
             try:
                 row = connection.execute(
                     "INSERT INTO trainings (decisions, last_seq, settings, started_at) VALUES (?, ?, ?, ?)",
-                    (decisions, last_seq, json.dumps(settings), now.isoformat()),
+                    (decisions, last_seq, plan.to_json(), now.isoformat()),
                 )
             except sqlite3.IntegrityError as error:
                 raise StoreError(f"{self._database.path}: a training runs already: wait for its end") from error
@@ -104,9 +114,9 @@ class TrainingLog:
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[TrainingRecord]:
         rows = self._database.query(f"SELECT * FROM trainings {where}", values)
-        return [
-            TrainingRecord(
-                **(dict(row) | {"settings": json.loads(row["settings"]), "report": json.loads(row["report"])})
-            )
-            for row in rows
-        ]
+        return [_to_record(dict(row)) for row in rows]
+
+
+def _to_record(columns: dict[str, Any]) -> TrainingRecord:
+    plan, report = columns.pop("settings"), json.loads(columns.pop("report"))
+    return TrainingRecord(**columns, plan_json=plan, report=report)

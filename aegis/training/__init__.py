@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         split_rows_by_time,
     )
     from aegis.training.data.storage import KeyedDecisions, load_dataset, open_dataset
-    from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingRun
+    from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingHooks, TrainingRun
     from aegis.training.reinforce import ReinforceTrainer, UpdateResult
     from aegis.training.thinking import Thinking, measure_thinking
 
@@ -39,6 +39,7 @@ _MODULES = {
     "imitation": (
         "EpochResult",
         "ImitationTrainer",
+        "TrainingHooks",
         "TrainingRun",
     ),
     "reinforce": (
@@ -75,6 +76,7 @@ __all__ = [
     "RowSplit",
     "Split",
     "Thinking",
+    "TrainingHooks",
     "TrainingRun",
     "Transition",
     "UpdateResult",

@@ -63,12 +63,19 @@ class TrainingRun:
     """The epoch of the checkpoint it went on from; 0 for a new run"""
 
 
-class ImitationTrainer:
-    """Trains an HRM on decisions. The same seed and decisions give the same weights, resumed or not.
+@dataclass(frozen=True, slots=True)
+class TrainingHooks:
+    """The functions that hear how a training goes, in the thread that trains."""
 
-    `on_start(model, epochs already done)`, `on_batch(epoch, batch, batches)` and `on_epoch(result)` are told of the
-    progress, `on_notice(line)` of what a person should know: that the memory of the device did not suffice.
-    """
+    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None
+    on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None
+    on_epoch: Callable[[EpochResult], None] = lambda result: None
+    on_notice: Callable[[str], None] = lambda line: None
+    """Hears what a person should know: that the memory of the device did not suffice"""
+
+
+class ImitationTrainer:
+    """Trains an HRM on decisions. The same seed and decisions give the same weights, resumed or not."""
 
     def __init__(
         self,
@@ -77,20 +84,14 @@ class ImitationTrainer:
         model_config: HRMConfig | None = None,
         codec: StateCodec | None = None,
         device: str | torch.device = "cpu",
-        on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-        on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None,
-        on_epoch: Callable[[EpochResult], None] = lambda result: None,
-        on_notice: Callable[[str], None] = lambda line: None,
+        hooks: TrainingHooks | None = None,
     ) -> None:
         self.actions = actions
         self.config = config or TrainingConfig()
         self.codec = codec or StateCodec()
         self.device = torch.device(device)
         self._model_config = model_config or HRMConfig()
-        self._on_start = on_start
-        self._on_batch = on_batch
-        self._on_epoch = on_epoch
-        self._on_notice = on_notice
+        self._hooks = hooks or TrainingHooks()
         self._bf16 = self.config.bf16 and has_bf16(self.device)
 
     def initialise(self) -> HRM:
@@ -122,12 +123,13 @@ class ImitationTrainer:
             epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
         else:
             remove_checkpoints(checkpoints)
-        self._on_start(model, len(epochs))
+        self._hooks.on_start(model, len(epochs))
         outputs = output_tokens(encode_actions(self.actions), self.device)
         positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
         with self._team() as team:
             shared = team if team.threads > 1 else None
-            learner = Learner(model, optimizer, outputs, self.config, self._bf16, self._on_notice, shared, positions)
+            tell, bf16 = self._hooks.on_notice, self._bf16
+            learner = Learner(model, optimizer, outputs, self.config, bf16, tell, shared, positions)
             for epoch in range(len(epochs) + 1, self.config.epochs + 1):
                 loss, train_accuracy = self._train_epoch(learner, data, epoch)
                 if epoch == self.config.epochs:
@@ -140,7 +142,7 @@ class ImitationTrainer:
                     learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
                 )
                 epochs.append(result)
-                self._on_epoch(result)
+                self._hooks.on_epoch(result)
                 if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
                     state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
                     write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
@@ -172,7 +174,7 @@ class ImitationTrainer:
                 to_the_end = float(torch.rand((), generator=generator)) < self.config.to_the_end_share
                 rate = self._learning_rate((epoch - 1) * steps + step, steps)
                 learner.step(data.batch(rows, learner.padding_multiple), segments, to_the_end, rate)
-                self._on_batch(epoch, step + 1, steps)
+                self._hooks.on_batch(epoch, step + 1, steps)
         loss_sum, right = learner.take_totals()
         return loss_sum / len(data), right / len(data)
 

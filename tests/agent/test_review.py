@@ -8,7 +8,8 @@ from aegis.agent import SETTINGS
 from aegis.agent.proposals import Record, candidates
 from aegis.agent.review import TrainingReview, review, review_search
 from aegis.agent.search import ProviderReport
-from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config import AgentConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.store import TrainingLog
 
 
@@ -17,8 +18,7 @@ def end_training(database, clock):
     log = TrainingLog(database)
 
     def end(heldout, train, status="refused", **changed):
-        settings = training_settings(TrainingConfig(**changed), GateConfig(), HRMConfig())
-        record = log.begin(1100, 1100, settings, clock())
+        record = log.begin(1100, 1100, TrainingPlan(TrainingConfig(**changed)), clock())
         last = {"epoch": 20, "loss": 1.0, "heldout_accuracy": heldout, "train_accuracy": train}
         log.end(record.id, status, "", {"epochs": [last]}, clock())
         return log.get(record.id)

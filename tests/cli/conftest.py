@@ -8,6 +8,7 @@ import pytest
 import typer.main
 
 from aegis.config import HRMConfig
+from aegis.config.plan import TrainingPlan
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
 
@@ -72,6 +73,7 @@ def small_hrm(monkeypatch):
     from aegis.hrm import HRM
 
     monkeypatch.setattr("aegis.training.imitation.HRMConfig", lambda: SMALL)
+    monkeypatch.setattr("aegis.cli.commands.train.TrainingPlan", partial(TrainingPlan, model=SMALL))
     monkeypatch.setattr("aegis.training.check.HRM", lambda: HRM(SMALL))
 
 
@@ -80,6 +82,7 @@ def small_trainings():
     """Let all trainings of a module make a small HRM."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aegis.training.imitation.HRMConfig", lambda: SMALL)
+        patch.setattr("aegis.cli.commands.train.TrainingPlan", partial(TrainingPlan, model=SMALL))
         yield
 
 

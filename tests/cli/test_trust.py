@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
+from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.store import Database, DecisionStore, TrainingLog
@@ -81,7 +82,7 @@ def test_models_curve_and_status_name_the_rule_by_which_the_gate_refused(tmp_pat
     folder = Workspace(tmp_path / "w")
     with Database(folder.database) as database:
         log = TrainingLog(database)
-        refused = log.begin(1100, None, {"training": {"epochs": 20}}, utc_now())
+        refused = log.begin(1100, None, TrainingPlan(), utc_now())
         log.end(refused.id, "refused", "; ".join(verdict.lines), report, utc_now())
     broken = "✗ accuracy 60.00% on 220 held-out decisions is 10.00 points below the threshold of 70.00%"
     shown = run("models", "--workspace", folder.folder).output

@@ -70,8 +70,8 @@ def measure(tmp_path, told, seconds=None, model=None, train=True, minutes=3.0):
     clock = Clock()
     machine = Machine(clock, told, seconds)
     findings, shown = Findings({"machine": "M"}, 20), []
-    plan = Plan(60 * minutes, 9, 3, 1, TrainingConfig(), train)
-    benchmark.measure(plan, model, DATA, tmp_path, findings, shown.append, run=machine, clock=clock)
+    plan = Plan(60 * minutes, 9, 3, 1, TrainingConfig(), train, model)
+    benchmark.measure(plan, DATA, tmp_path, findings, shown.append, run=machine, clock=clock)
     return findings, machine, shown
 
 
@@ -108,7 +108,7 @@ def test_a_training_leaves_time_for_the_rest(tmp_path):
     assert machine.calls["decide"][-1] == pytest.approx(180 - 2 - 12)
 
 
-def test_a_training_that_does_not_fit_is_left_out_and_nothing_is_made_up(tmp_path):
+def test_a_training_that_does_not_fit_is_left_out_with_a_note_and_without_figures(tmp_path):
     findings, machine, _ = measure(tmp_path, TOLD | {"train": [TrainingTime(30.0, 2, 1100, 900.0)]})
     report = findings.report()
     assert "train" not in report
@@ -167,7 +167,7 @@ def test_without_gpt2_the_hrm_has_its_figures_and_no_ratio(tmp_path):
         (101, 0.999, False),
     ],
 )
-def test_a_training_goes_on_while_its_pace_lets_it_end_within_100_seconds(seconds, done, goes_on):
+def test_a_training_continues_while_its_pace_lets_it_end_within_100_seconds(seconds, done, goes_on):
     assert benchmark.fits(seconds, done, 100) is goes_on
 
 

@@ -42,7 +42,7 @@ def test_fixed_policies_keep_the_contract():
             check_policy(policy)
 
 
-def test_every_policy_meets_the_same_worlds_and_the_same_run_again_gives_the_same(environment):
+def test_every_policy_meets_the_same_worlds_and_a_repeated_run_gives_the_same_rewards(environment):
     policies = fixed_policies()
     first = list(evaluate(policies, environment, [0, 1], 2))
     assert first == list(evaluate(policies, environment, [0, 1], 2))
@@ -63,7 +63,7 @@ def test_policies_act_by_their_most_probable_action_and_a_worlds_episodes_follow
     assert len({decision.episode for decision in decisions}) == 2
 
 
-def test_in_a_world_lived_in_there_is_less_to_find(environment):
+def test_a_world_with_a_past_has_less_left_to_find(environment):
     def mean(lived):
         world = ResearchEnv(AgentConfig(episode_length=8), Library(), ["json", "csv", "zlib"], lived=lived)
         (row,) = summarise(list(evaluate({"rule": fixed_policies()["rule"]}, world, [0, 1, 2], 1)))

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from aegis.agent.search import SearchChain, SearchHit
-from aegis.config import HRMConfig, RunConfig
-from aegis.lifecycle import Runner, open_store
+from aegis.config import HRMConfig, RolloutConfig, RunConfig, WatchConfig
+from aegis.config.plan import TrainingPlan
+from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
@@ -72,17 +73,10 @@ def make_runner(workspace, make_search, teacher):
             store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
             return teacher
 
-        return Runner(
-            workspace,
-            load or load_teacher,
-            [sys.executable, "-c", trainer],
-            config,
-            model=TINY,
-            make_search=make_search,
-            watch=watch,
-            rollout=rollout,
-            notify=notify,
-        )
+        training = TrainingPlan(model=TINY, rollout=rollout or RolloutConfig())
+        plan = RunPlan(config, training=training, watch=watch or WatchConfig())
+        hooks = RunHooks(load or load_teacher, make_search, notify)
+        return Runner(workspace, plan, hooks, [sys.executable, "-c", trainer])
 
     return make
 

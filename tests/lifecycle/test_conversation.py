@@ -34,7 +34,7 @@ def test_a_question_becomes_the_most_important_goal_once(database):
     assert (view.open, view.status, view.progress(4)) == (1, "active", 0.0)
 
 
-def test_goals_of_a_person_move_on_and_others_stay(database):
+def test_the_goals_of_a_person_move_to_the_next_episode_and_other_goals_stay(database):
     conversation.ask(database, "What is WAL?", utc_now())
     conversation.adopt_goals(database, "episode-2")
     assert database.query("SELECT episode FROM goals")[0]["episode"] == "episode-2"

@@ -36,7 +36,7 @@ def decided(events):
     return [event for event in events if event.kind == "decided"]
 
 
-def test_the_runner_makes_as_many_decisions_as_it_was_told_and_tells_of_each(workspace, make_runner):
+def test_the_runner_makes_as_many_decisions_as_asked_and_reports_each(workspace, make_runner):
     events = []
     make_runner(max_decisions=25, notify=events.append).run()
     told = [event.fields["id"] for event in decided(events)]
@@ -104,7 +104,7 @@ def test_a_teacher_that_fails_is_tried_again_with_growing_pauses_and_comes_back(
     assert read_standing(workspace).decisions == 6
 
 
-def test_a_teacher_that_there_is_no_memory_to_load_is_loaded_later(make_runner, teacher):
+def test_a_teacher_that_did_not_fit_into_memory_is_loaded_later(make_runner, teacher):
     tries = []
 
     def load(store):
@@ -117,7 +117,7 @@ def test_a_teacher_that_there_is_no_memory_to_load_is_loaded_later(make_runner, 
     assert len(tries) == 3
 
 
-def test_a_teacher_that_is_not_there_ends_the_run_with_its_error(make_runner):
+def test_a_missing_teacher_ends_the_run_with_its_error(make_runner):
     def load(store):
         raise TeacherError("gpt2 is not installed")
 
@@ -125,7 +125,7 @@ def test_a_teacher_that_is_not_there_ends_the_run_with_its_error(make_runner):
         make_runner(load=load).run()
 
 
-def test_an_action_that_breaks_is_recorded_as_failed_and_the_agent_goes_on(workspace, make_runner, fake_search):
+def test_an_action_that_raises_is_recorded_as_failed_and_the_agent_continues(workspace, make_runner, fake_search):
     def search(self, query, limit):
         raise ZeroDivisionError("a bug of the provider's")
 
@@ -138,7 +138,7 @@ def test_an_action_that_breaks_is_recorded_as_failed_and_the_agent_goes_on(works
     assert "a bug of the provider's" in outcomes[0].detail
 
 
-def test_training_starts_at_the_decisions_named_while_the_agent_goes_on_and_again_after_a_fifth_more(
+def test_training_starts_at_the_target_beside_the_agent_and_again_after_a_fifth_more_decisions(
     workspace, make_runner, wait_for
 ):
     events = []
@@ -157,7 +157,7 @@ def test_training_starts_at_the_decisions_named_while_the_agent_goes_on_and_agai
     assert "decided" in kinds[start:end]
 
 
-def test_a_training_process_that_only_breaks_is_given_up_and_the_agent_goes_on(workspace, make_runner, wait_for):
+def test_a_training_process_that_always_fails_is_given_up_and_the_agent_continues(workspace, make_runner, wait_for):
     events = []
     runner = make_runner(trainer="raise SystemExit(9)", collect=100, notify=events.append)
     thread = run_aside(runner)
@@ -182,7 +182,7 @@ def test_a_stop_ends_the_training_process_too(workspace, make_runner, tmp_path, 
     assert read_standing(workspace).phase == 2
 
 
-def test_a_goal_that_a_person_set_goes_with_the_agent_into_its_next_episode(workspace, make_runner):
+def test_a_goal_of_a_person_stays_with_the_agent_in_its_next_episode(workspace, make_runner):
     from aegis.lifecycle import conversation
     from aegis.types import utc_now
 
@@ -264,7 +264,7 @@ def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_aga
         assert [event.kind for event in ModelRegistry(store, workspace).events()][-1] == "rolled_back"
 
 
-def test_a_version_that_a_person_rolls_back_meanwhile_decides_no_longer(workspace, make_runner, monkeypatch, wait_for):
+def test_a_version_that_a_person_rolls_back_no_longer_decides(workspace, make_runner, monkeypatch, wait_for):
     from aegis.promotion import ModelRegistry
 
     stand_in(monkeypatch, "idle")

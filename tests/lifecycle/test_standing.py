@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from aegis.config.plan import TrainingPlan
 from aegis.errors import StoreError
 from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.lock import hold
@@ -17,7 +18,7 @@ from aegis.store import StateKey, TrainingLog
 from aegis.types import Outcome
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
-SETTINGS = {"training": {"epochs": 20}}
+PLAN = TrainingPlan()
 
 
 def test_a_workspace_that_is_not_there_is_not_made_by_looking_at_it(workspace):
@@ -52,7 +53,7 @@ def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     fill(120)
     with open_store(workspace) as store:
         log = TrainingLog(store.database)
-        record = log.begin(120, store.newest(), SETTINGS, NOW)
+        record = log.begin(120, store.newest(), PLAN, NOW)
         assert read_standing(workspace).phase == 2
         log.add_epoch(record.id, {"epoch": 1, "loss": 0.5, "heldout_accuracy": 0.8}, NOW)
         training = read_standing(workspace).training
@@ -72,18 +73,18 @@ def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     assert (standing.phase, standing.hrm_decisions, standing.mean_reward, standing.rl_updates) == (4, 10, 0.5, 0)
 
 
-def test_a_running_training_shows_its_own_checkpoints_and_none_of_the_training_before(workspace, fill):
+def test_a_running_training_shows_its_own_checkpoints_and_not_those_of_the_training_before(workspace, fill):
     fill(120)
     with open_store(workspace) as store:
         log = TrainingLog(store.database)
-        first = log.begin(120, store.newest(), SETTINGS, NOW)
+        first = log.begin(120, store.newest(), PLAN, NOW)
         for epoch in (1, 2, 3, 4):
             log.add_epoch(first.id, {"epoch": epoch}, NOW)
         for name in ("epoch-002", "epoch-004"):
             (workspace.checkpoints / name).mkdir(parents=True)
         log.end(first.id, "refused", "too bad", {}, NOW)
         assert read_standing(workspace).training.checkpoints == ("epoch-002", "epoch-004")
-        second = log.begin(144, store.newest(), SETTINGS, NOW)
+        second = log.begin(144, store.newest(), PLAN, NOW)
         assert read_standing(workspace).training.checkpoints == ()
         (workspace.checkpoints / "epoch-004").rmdir()  # as the training does before its first epoch
         for epoch in (1, 2, 3):
@@ -96,7 +97,7 @@ def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace
     with open_store(workspace) as store:
         log = TrainingLog(store.database)
         assert next_training_at(log, 100) == 100
-        record = log.begin(101, store.newest(), SETTINGS, NOW)
+        record = log.begin(101, store.newest(), PLAN, NOW)
         assert next_training_at(log, 100) == 101
         log.end(record.id, "refused", "too bad", {}, NOW)
         assert next_training_at(log, 100) == 122
@@ -104,7 +105,7 @@ def test_a_refused_candidate_trains_again_after_a_fifth_more_decisions(workspace
     assert read_standing(workspace).phase == 1
 
 
-def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
+def test_the_report_of_an_agent_counts_while_its_process_lives(workspace, fill):
     fill(10)
     with open_store(workspace) as store:
         store.state.keep(StateKey.AGENT, {"pid": 7, "collect": 200, "doing": "deciding"})
@@ -115,7 +116,7 @@ def test_what_an_agent_says_of_itself_counts_while_it_lives(workspace, fill):
     assert (standing.running, standing.process, standing.doing) == (True, 7, "deciding")
 
 
-def test_a_record_can_be_written_as_json(workspace, fill):
+def test_a_standing_can_be_written_as_json(workspace, fill):
     fill(20)
     record = read_standing(workspace).to_record()
     assert json.loads(json.dumps(record)) == record

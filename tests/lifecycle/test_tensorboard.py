@@ -34,7 +34,7 @@ def test_epochs_and_means_of_decisions_are_drawn(tmp_path):
     assert ("agent/gained", 20, 1.0) in found
 
 
-def test_no_file_is_made_for_nothing(tmp_path):
+def test_no_file_is_made_without_an_event_to_draw(tmp_path):
     with TensorBoardLog(tmp_path / "tensorboard") as board:
         board.add(RunEvent("started", ""))
     assert not (tmp_path / "tensorboard").exists()

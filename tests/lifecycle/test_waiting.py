@@ -22,7 +22,7 @@ PROPOSAL = Proposal("hits_per_search", 2, 4, "2 of 3 searches found nothing new"
     ("seconds", "words"),
     [(-5, "0 s"), (42, "42 s"), (99.4, "99 s"), (100, "1 min"), (299, "4 min"), (86_400, "24 h")],
 )
-def test_the_time_left_reads_short(seconds, words):
+def test_the_remaining_time_is_shown_in_one_unit(seconds, words):
     assert Waiting("question", 1, "Why?", NOW + timedelta(seconds=seconds)).left(NOW) == words
 
 
@@ -40,7 +40,7 @@ def test_waiting_questions_are_read_with_their_end_and_expired_questions_are_not
     assert found[1].text == "hits_per_search from 2 to 4, because 2 of 3 searches found nothing new"
 
 
-def test_each_is_told_of_once(workspace, fill):
+def test_each_waiting_item_is_announced_once(workspace, fill):
     first, second = (decision.id for decision in fill(2))
     told = []
     herald = Herald(lambda one, now: told.append((one.kind, one.number)))
@@ -64,7 +64,7 @@ def test_a_waiting_question_says_how_to_settle_it_from_any_terminal():
     assert proposed.announce(NOW, proposed.how()).endswith("-> approve 2 or reject 2")
 
 
-def test_an_agent_by_itself_tells_of_what_it_asks_and_the_standing_has_it(
+def test_an_agent_by_itself_announces_its_question_and_the_standing_has_it(
     workspace, make_runner, fill, fake_search, monkeypatch
 ):
     monkeypatch.setattr(fake_search, "search", lambda self, query, limit: [])  # what is searched in vain is asked

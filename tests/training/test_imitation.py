@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
-from aegis.training import ImitationTrainer, encode_decisions
+from aegis.training import ImitationTrainer, TrainingHooks, encode_decisions
 from aegis.training.learner import Learner, choose_going_on, lead
 from aegis.training.optimizer import HRMOptimizer
 from aegis.types import Action, ActionList
@@ -32,7 +31,8 @@ def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
     """Return the checkpoints of a training that was killed in its epoch 5; a test copies them."""
     folder = tmp_path_factory.mktemp("killed") / "checkpoints"
     with pytest.raises(Killed):
-        ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), on_epoch=kill_at(5)).train(
+        hooks = TrainingHooks(on_epoch=kill_at(5))
+        ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), hooks=hooks).train(
             learnable[0], learnable[1], folder
         )
     return folder
@@ -43,9 +43,9 @@ def train(actions, tiny_config, learnable, tmp_path):
     """Return what trains with these changes of the configuration; `at` names the folder of the checkpoints."""
 
     def run(at="checkpoints", data=learnable, resume=False, on_epoch=None, codec=None, model_config=None, **changes):
-        told: dict[str, Any] = {} if on_epoch is None else {"on_epoch": on_epoch}
+        hooks = None if on_epoch is None else TrainingHooks(on_epoch=on_epoch)
         trainer = ImitationTrainer(
-            actions, replace(CONFIG, **changes), model_config or tiny_config, codec or StateCodec(48), **told
+            actions, replace(CONFIG, **changes), model_config or tiny_config, codec or StateCodec(48), hooks=hooks
         )
         return trainer.train(data[0], data[1], tmp_path / at, resume)
 
@@ -365,8 +365,10 @@ def test_the_progress_is_told_batch_by_batch(actions, tiny_config, learnable, tm
         replace(CONFIG, epochs=2),
         tiny_config,
         StateCodec(48),
-        on_start=lambda model, epochs_done: starts.append((model.parameter_count, epochs_done)),
-        on_batch=lambda *progress: batches.append(progress),
+        hooks=TrainingHooks(
+            on_start=lambda model, epochs_done: starts.append((model.parameter_count, epochs_done)),
+            on_batch=lambda *progress: batches.append(progress),
+        ),
     )
     trainer.train(learnable[0], learnable[1], tmp_path)
     assert starts == [(HRM(tiny_config).parameter_count, 0)]

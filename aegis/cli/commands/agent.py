@@ -48,8 +48,7 @@ from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.agent import Step
-    from aegis.agent.search import SearchChain
+    from aegis.agent import Agent, Step
     from aegis.store import DecisionStore
     from aegis.types import Policy, Teacher
 
@@ -102,7 +101,8 @@ def collect(
             lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
-                _run(store, folder, policy, searching, decisions, seed, config, vary_presence)
+                agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
+                _run(store, folder, agent, decisions)
             _show_total(store, policy.name)
             rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
             if rare:
@@ -156,7 +156,7 @@ def run(
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-        from aegis.lifecycle.serving.watched_run import WatchedRun
+        from aegis.lifecycle.serving.monitored_run import MonitoredRun
 
         with (
             ready_search(search, folder, say) as searching,
@@ -179,13 +179,14 @@ def run(
 
             options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
             resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
-            watched = WatchedRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
+            watched = MonitoredRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
             policy = watched.policy
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             computed_by = getattr(policy, "backend", "")
             by = f" on {computed_by}" if computed_by else ""
             say(f"The agent decides by {policy.name}{size}{by}")
-            _run(store, folder, policy, searching, decisions, seed, config, vary_presence, watched.after)
+            agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
+            _run(store, folder, agent, decisions, watched.after)
             for line in watched.division.describe():
                 say(f"  {line}")
             _show_total(store, watched.policy.name)
@@ -222,12 +223,8 @@ def _say_new(workspace: Workspace) -> None:
 def _run(
     store: DecisionStore,
     workspace: Workspace,
-    policy: Policy,
-    search: SearchChain,
+    agent: Agent,
     decisions: int,
-    seed: int,
-    config: AgentConfig,
-    vary_presence: bool,
     after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
     """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
@@ -247,7 +244,7 @@ def _run(
         herald = Herald(lambda one, now: say(one.announce_anywhere(now, workspace)))
         herald.look(store.database)
 
-        def on_step(step: Step) -> None:
+        def follow(step: Step) -> Policy | None:
             nonlocal done
             herald.after(step.decision, store.database)
             done += 1
@@ -260,8 +257,9 @@ def _run(
                 lines("Deciding", done, decisions)
                 if done % _LINE_EVERY == 0 or done == decisions:
                     say(f"  {done}/{decisions}  last: {clean_text(made, WHOLE_CHARACTERS)}")
+            return after(step)
 
-        lifecycle.run_agent(store, policy, search, decisions, seed, config, vary_presence, on_step, after)
+        lifecycle.run_agent(agent, decisions, follow)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,8 +68,8 @@ def bench(
                 f"--model {model}: no policy is there: name a folder with {POLICY_FILE}, such as workspace/models/hrm@1"
             )
 
-        plan = Plan(60 * minutes - _RESERVE_SECONDS, turns, batch_turns, threads, training, train)
-        findings, stopped = _measure(plan, model, Workspace(workspace), began)
+        plan = Plan(60 * minutes - _RESERVE_SECONDS, turns, batch_turns, threads, training, train, model)
+        findings, stopped = _measure(plan, Workspace(workspace), began)
         document = findings.report() | {"seconds": time.monotonic() - began}
         if not findings.turns and not findings.training and not stopped:
             fail(f"nothing could be measured in {minutes:g} minutes: {'; '.join(findings.notes)}")
@@ -83,7 +84,7 @@ def bench(
             raise typer.Exit(INTERRUPTED)
 
 
-def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float) -> tuple[Findings, bool]:
+def _measure(plan: Plan, workspace: Workspace, began: float) -> tuple[Findings, bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
     with waiting() as progress:
         progress("Reading the shipped decisions", 0, 0)
@@ -98,8 +99,7 @@ def _measure(plan: Plan, model: Path | None, workspace: Workspace, began: float)
             heldout = split_by_episode(data.decisions, plan.training.heldout_share, plan.training.seed).heldout
             with imports_spared(), tempfile.TemporaryDirectory() as scratch:
                 benchmark.measure(
-                    plan,
-                    model or _serving(workspace),
+                    replace(plan, model=plan.model or _serving(workspace)),
                     benchmark.Data(data.decisions, heldout, data.actions),
                     Path(scratch),
                     findings,

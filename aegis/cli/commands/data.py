@@ -235,7 +235,7 @@ def audit_data(
         show_rejected(given.rejected)
         with waiting(on_stderr=as_json) as progress:
             progress("Loading what an audit needs", 0, 0)
-            audit = lifecycle.audit_data(given, training, near, progress)
+            audit = lifecycle.check_leakage(given, training, near, progress)
         if as_json:
             say(json.dumps(audit.to_record(), indent=2))
             return

@@ -16,7 +16,7 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.lifecycle import Improved
+    from aegis.lifecycle import SimulationResult
     from aegis.lifecycle.rl.measurement import Measured
     from aegis.lifecycle.rl.pace import Pace
     from aegis.training import UpdateResult
@@ -89,7 +89,7 @@ def run_improvement(
     seed: int,
     device: str,
     seconds: float | None = None,
-) -> Improved:
+) -> SimulationResult:
     """Run phase 4 in simulated worlds with a progress bar, and show what it came to.
 
     seconds: that it may take; it then searches Python's own documentation, makes so many decisions as fit, and says how
@@ -109,16 +109,14 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
+        plan = lifecycle.SimulationPlan(
+            decisions, config, seed=seed, worlds=worlds, lived=lived, device=resolve_device(device)
+        )
         improved = lifecycle.improve(
             store,
             workspace,
             search,
-            decisions,
-            config,
-            seed=seed,
-            worlds=worlds,
-            lived=lived,
-            device=resolve_device(device),
+            plan,
             tick=_Ticker(progress, decisions, worlds, lived, limited=seconds is not None),
             pace=pace,
         )
@@ -156,7 +154,7 @@ class _Ticker:
         self._progress(_STAGES[stage] + bounded, self._done[stage], total)
 
 
-def show_improved(improved: Improved, worlds: int, limited: bool = False) -> None:
+def show_improved(improved: SimulationResult, worlds: int, limited: bool = False) -> None:
     """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
     from aegis.cli.display.block import FALLING_REWARDS
 
@@ -187,7 +185,7 @@ def show_improved(improved: Improved, worlds: int, limited: bool = False) -> Non
         say(f"  {improved.model} is kept, {improved.before} goes on serving: it earns no more")
 
 
-def _say_how_to_go_on(improved: Improved, workspace: Workspace, pace: Pace) -> None:
+def _say_how_to_go_on(improved: SimulationResult, workspace: Workspace, pace: Pace) -> None:
     from aegis.lifecycle.rl.simulated import estimate_seconds
 
     where = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"

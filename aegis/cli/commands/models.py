@@ -39,7 +39,7 @@ def models(
             registry = ModelRegistry(store, folder)
             versions = [_with_calibration(version) for version in registry.models()]
             events, served = registry.events(), registry.serving()
-            watch = lifecycle.read_watch(store, registry, served.name) if served else None
+            watch = lifecycle.read_monitor(store, registry, served.name) if served else None
             progress = lifecycle.read_stage(store, registry)
             drift = lifecycle.read_drift_count(store, served.name) if served else None
             refusals = lifecycle.read_refusals(store)
@@ -63,7 +63,7 @@ def models(
             for version in versions:
                 say(_row(version))
             if watch:
-                say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
+                say(f"Watch of {served.name if served else ''}: {lifecycle.describe_monitor(watch)}")
             if drift and drift.decisions:
                 say(f"Drift: {drift.describe()}")
             if progress:

@@ -23,6 +23,7 @@ from aegis.cli.display.output import (
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import BatchOption, DeviceOption, EpochsOption, LearningRateOption, ThresholdOption
 from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -128,6 +129,7 @@ def _run(
     with waiting() as progress:
         progress("Loading PyTorch", 0, 0)
         from aegis.hrm import resolve_device
+        from aegis.training import TrainingHooks
 
         def on_start(model: HRM, epochs_done: int) -> None:
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
@@ -153,13 +155,10 @@ def _run(
         outcome = lifecycle.train_and_judge(
             decisions,
             folder,
-            training,
-            gate,
+            TrainingPlan(training, gate),
             resolve_device(device),
-            resume,
-            on_start=on_start,
-            on_epoch=on_epoch,
-            on_notice=lambda line: say(f"⚠ {line}"),
+            resume=resume,
+            hooks=TrainingHooks(on_start, on_epoch=on_epoch, on_notice=lambda line: say(f"⚠ {line}")),
             progress=progress,
         )
     _show_figures(outcome)

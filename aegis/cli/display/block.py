@@ -128,14 +128,14 @@ def _why_rewards_fall(standing: Standing, shown: bool = True) -> list[str]:
 
 
 def _improvement(progress: ImprovementProgress) -> Iterable[str]:
-    earning, last = progress.earning, progress.last
-    improved, anchor = earning["improved"], earning["anchor"]
+    rewards, last = progress.rewards, progress.last
+    improved, reference = rewards["improved"], rewards["reference"]
     if improved is not None:
-        low, high = earning["difference"] or (None, None)
+        low, high = rewards["difference"] or (None, None)
         surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
-        yield f"  Mean reward of the last {earning['improved_decisions']} improved decisions: {improved:+.2f}"
-        others = f"{anchor or 0:+.2f} ({earning['anchor_decisions']})"
-        yield f"    of {progress.anchor}, that it began with: {others}{surely}"
+        yield f"  Mean reward of the last {rewards['improved_decisions']} improved decisions: {improved:+.2f}"
+        others = f"{reference or 0:+.2f} ({rewards['reference_decisions']})"
+        yield f"    of {progress.reference}, that it began with: {others}{surely}"
     if last:
         shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
         yield f"  Last update: {', '.join(shown)}"
@@ -163,7 +163,7 @@ def _milestone(standing: Standing) -> str:
         return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
     if progress.pause:
         return f"{progress.pause} decisions until it learns on, after a roll-back"
-    missing = progress.baseline_decisions - progress.earning["anchor_decisions"]
+    missing = progress.baseline_decisions - progress.rewards["reference_decisions"]
     if missing > 0:
-        return f"{missing} rewards of {progress.anchor} until the first update: they say what must be beaten"
+        return f"{missing} rewards of {progress.reference} until the first update: they say what must be beaten"
     return "the next update"

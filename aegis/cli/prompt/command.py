@@ -21,7 +21,7 @@ from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.store import DecisionStore, export_examples
@@ -82,7 +82,7 @@ class PromptCommands:
         self._thinker: Agent | None = None
         self._preview = DecisionPreview(session, confirm)
         self._search: SearchChain | None = None
-        self._tuning = Tuning(store.database, session.options.agent, session.options.run.approve)
+        self._settings = SettingSupervisor(store.database, session.options.agent, session.options.run.approve)
 
     def greeting(self, paused: bool) -> str:
         """Return the first lines: where things stand."""
@@ -212,7 +212,7 @@ class PromptCommands:
         """Return the agent that `think` steps, a new one after settings have changed."""
         if self._search is None:
             self._search = self._session.make_search()
-        if self._tuning.take_change() or self._thinker is None:
+        if self._settings.take_change() or self._thinker is None:
             seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
             self._thinker = lifecycle.make_agent(self._store, self._preview.policy, self._search, seed, config)
         return self._thinker

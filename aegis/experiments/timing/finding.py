@@ -22,7 +22,7 @@ class Far:
     words: str
     done: int = 0
     total: int = 0
-    """0 where that is not known"""
+    """0 where it is unknown"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How long policies take to decide: in turns, in batches, until the time is over; and how a backend decides.
 
-It asks a clock that is given, so that a slow machine gets fewer turns, never a longer wait.
+A given clock bounds the time, so a slow machine makes fewer turns and nobody waits longer.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from aegis.types import ActionList, Decision, Policy, State
 BATCHES = (1, 32, 256)
 GPT2_DTYPES = ("float32", "bfloat16")
 GPT2_BATCH_DECISIONS = 32
-"""GPT-2 decides a batch state by state, so that so many decisions of one tell its pace"""
+"""Decisions of a batch that GPT-2 makes: it decides state by state, so these tell its pace"""
 HOPELESS_FACTOR = 4.0
-"""A number format whose product takes so many times the fastest one's is emulated here: it can't decide first"""
+"""A number format is emulated here if its product takes this many times the fastest one's: it is left out"""
 
 Say = Callable[[str], None]
 Clock = Callable[[], float]
@@ -109,7 +109,7 @@ def time_turns(
     After the moment `ends` no further state is begun; the first one is always decided by all.
     """
     for policy in contenders.values():
-        policy.decide(states[:1], actions)  # what is read and kept once
+        policy.decide(states[:1], actions)  # the instructions are read once and kept
     for place, state in enumerate(states):
         if place and clock() >= ends:
             return
@@ -196,7 +196,7 @@ def measure_accuracy(
 
 
 def load_backends(folder: Path, heldout: Sequence[Decision], threads: int, say: Say) -> tuple[dict[str, Policy], str]:
-    """Load a policy's folder by every backend that there is here; return them, and the one that `auto` decides by."""
+    """Load a policy by every backend available here; return them all, and the name of the one that `auto` takes."""
     from aegis.hrm import BACKENDS, load_policy, use_threads
 
     use_threads(threads)

@@ -1,4 +1,4 @@
-"""A teacher asked in a thread of its own, so that no decision waits for it. It judges nothing."""
+"""Asks a teacher in a thread of its own, so that no decision waits for the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answer = tuple[Decision, Choice | None, str]
 
 
 class AsideTeacher:
-    """Loads the teacher when it is first asked, with a store of its own, and answers as it can."""
+    """Loads the teacher at the first question, with a store of its own, and answers one question after the other."""
 
     def __init__(self, workspace: Workspace, load: Callable[[DecisionStore], Policy], actions: ActionList) -> None:
         self._workspace = workspace
@@ -30,7 +30,7 @@ class AsideTeacher:
         self._thread: threading.Thread | None = None
 
     def ask(self, decision: Decision) -> None:
-        """Ask what the teacher would have done; where too many wait already, it is not asked."""
+        """Ask what the teacher would have done; the question is dropped where too many wait already."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._answer_all, name="watch", daemon=True)
             self._thread.start()
@@ -42,7 +42,7 @@ class AsideTeacher:
         return [self._answered.get() for _ in range(self._answered.qsize())]
 
     def close(self) -> None:
-        """End the thread once the answer that it is at has come; what waits is not answered."""
+        """End the thread after the present answer; waiting questions stay unanswered."""
         if self._thread is not None:
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -57,5 +57,5 @@ class AsideTeacher:
                 try:
                     teacher = teacher or self._load(store)
                     self._answered.put((decision, teacher.decide([decision.state], self._actions)[0], ""))
-                except Exception as error:  # whatever it is, the HRM goes on deciding
+                except Exception as error:  # whatever the error is, the HRM continues to decide
                     self._answered.put((decision, None, str(error) or type(error).__name__))

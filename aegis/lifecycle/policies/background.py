@@ -35,13 +35,13 @@ class BackgroundLoad:
         return None
 
     def load_now(self, serving: Serving, load: Callable[[Serving], Policy]) -> Policy:
-        """Return this version, loaded in the thread that asks where it is not loaded yet."""
+        """Return this version; load it in the calling thread where it is not loaded yet."""
         if self._name != serving.name or self._policy is None:
             self._policy, self._name = load(serving), serving.name
         return self._policy
 
     def forget(self) -> None:
-        """Let go of the version that was loaded last."""
+        """Forget the version that was loaded last."""
         self._name = self._policy = None
 
     def take_failure(self) -> str:
@@ -59,7 +59,7 @@ class BackgroundLoad:
         try:
             self._policy = self._load(serving)
             self._name = serving.name
-        except Exception as error:  # whatever it is, the policy before it goes on deciding
+        except Exception as error:  # whatever the error is, the present policy continues to decide
             self._failure, self._failed_at = str(error) or type(error).__name__, time.monotonic()
         finally:
             self._thread = None

@@ -1,4 +1,4 @@
-"""A share of the decisions made by a candidate, drawn one by one; the rest by its teacher. It judges nothing."""
+"""A candidate makes a share of the decisions, drawn one by one; its teacher makes the rest."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class CanaryPolicy:
         return self.teacher.parameters
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return choices that are all made by the policy that is drawn; what the teacher raises is passed on."""
+        """Return choices that one drawn policy makes; an error of the teacher is raised."""
         if not self._candidate_failed and self._rng.random() < self.share:
             try:
                 return self.candidate.decide(states, actions)
-            except Exception as error:  # whatever it is, the agent goes on
+            except Exception as error:  # whatever the error is, the agent continues
                 self._candidate_failed = True
                 self._on_failure(str(error) or type(error).__name__)
         return self.teacher.decide(states, actions)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
-from aegis.lifecycle.policies.tempered import ControlledPolicy, SharpenedPolicy, Turns, exploring_temperature
+from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
 from aegis.types import Policy
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Exploration:
-    """Loads versions that draw their actions, an improved one beside the anchor that it must not earn less than.
+    """Loads versions that draw their actions; an improved version comes with the reference that it is compared with.
 
     rng: draws the actions of all versions. backend: `load_policy`'s. say hears why an eager model decides.
     """
@@ -36,17 +36,17 @@ class Exploration:
         self._say = say
         self._turns = Turns(config.control_every)
         self._base: tuple[str, Any] | None = None
-        self._anchor: str | None = None
-        self._loaded_anchor: Policy | None = None
+        self._reference: str | None = None
+        self._loaded_reference: Policy | None = None
 
-    def compare_with(self, anchor: str, made: int) -> None:
-        """Let this version make the control's decisions. made: decisions since phase 4 began with it."""
-        self._anchor = anchor
+    def compare_with(self, reference: str, made: int) -> None:
+        """Let this version make the control's decisions. made: decisions since phase 4 began."""
+        self._reference = reference
         if not self._turns.begun:
             self._turns.begin(made)
 
     def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
-        """Load a version to explore by; of an improved one, read only what differs from its base.
+        """Load a version to explore by; of an improved version, read only the difference from its base.
 
         load_whole: loads a version that stands alone. May be called from another thread.
         """
@@ -55,23 +55,23 @@ class Exploration:
         models, name = serving.folder.parent, base_of(serving.folder)
         temperature = self._config.temperature or exploring_temperature(models / (name or serving.name))
         if name is None:
-            return self._sharpen(load_whole(serving), temperature)
+            return self._sample(load_whole(serving), temperature)
         if self._base is None or self._base[0] != name:
             self._base = (name, HRMPolicy.load(models / name))
-        policy = self._sharpen(self._quick(load_version(serving.folder, self._base[1])), temperature)
-        anchor = self._anchor
-        if anchor is None or anchor == serving.name or (base_of(models / anchor) or anchor) != name:
-            return policy  # it is the anchor itself, or that one has another base
-        if self._loaded_anchor is None or self._loaded_anchor.name != anchor:
-            whole = self._base[1] if anchor == name else load_version(models / anchor, self._base[1])
-            self._loaded_anchor = self._sharpen(self._quick(whole), temperature)
-        return ControlledPolicy(policy, self._loaded_anchor, self._turns)
+        policy = self._sample(self._quick(load_version(serving.folder, self._base[1])), temperature)
+        reference = self._reference
+        if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
+            return policy  # this version is the reference, or the reference has another base
+        if self._loaded_reference is None or self._loaded_reference.name != reference:
+            whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
+            self._loaded_reference = self._sample(self._quick(whole), temperature)
+        return ControlledPolicy(policy, self._loaded_reference, self._turns)
 
-    def _sharpen(self, policy: Policy, temperature: float) -> SharpenedPolicy:
-        return SharpenedPolicy(policy, temperature, self._rng)
+    def _sample(self, policy: Policy, temperature: float) -> SamplingPolicy:
+        return SamplingPolicy(policy, temperature, self._rng)
 
     def _quick(self, policy: HRMPolicy) -> Policy:
-        """Return what decides as this version does, and faster where that can be had."""
+        """Return a policy that decides as this version does, compiled where that is possible."""
         quick: Policy = policy
         if self._backend != "eager":
             from aegis.hrm.onnx.export import compile_policy
@@ -80,5 +80,5 @@ class Exploration:
                 quick = compile_policy(policy)
             except AegisError as error:
                 self._say(f"{policy.name} decides by the eager model: {error}")
-        quick.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: not at a decision
+        quick.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: take it before a decision waits
         return quick

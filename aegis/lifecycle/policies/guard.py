@@ -1,4 +1,4 @@
-"""A policy whose failures are told from all others, and the pauses after them. It decides nothing itself."""
+"""Tells a policy's failures from all other errors, and computes the pauses after them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aegis.types import ActionList, Choice, Policy, State
 
 
 class GuardedPolicy:
-    """Asks another policy, which may be exchanged between two decisions; what that one raises is its failure."""
+    """Asks another policy, which may be exchanged between two decisions; any error of that policy is its failure."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -23,7 +23,7 @@ class GuardedPolicy:
         return self.policy.parameters
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return the policy's choices; raises `PolicyFailedError` where it can't decide, for whatever reason."""
+        """Return the policy's choices; raises `PolicyFailedError` where the policy can't decide, for any reason."""
         try:
             return self.policy.decide(states, actions)
         except Exception as error:

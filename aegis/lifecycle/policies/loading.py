@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from aegis.promotion import Serving
 
 _EXAMPLES_READ = 5_000
-"""Decisions whose held-out part an export is checked on, the newest ones: a workspace may hold a million."""
+"""Newest decisions whose held-out part checks an export: a workspace may hold a million."""
 
 
 class VersionLoader:
     """Loads versions of a workspace's HRM, in any thread.
 
     backend: `load_policy`'s. drift_quantile: `check_distribution`'s. exploration: loads the versions while phase 4
-    learns from their decisions. say hears of an export, and why an eager model decides.
+    learns from their decisions. say hears of an export, and why the eager model decides.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class VersionLoader:
         self._say = say
 
     def load(self, serving: Serving, progress: Progress = unheard) -> Policy:
-        """Return a version, warm; raises `CheckpointError` when it is torn."""
+        """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
             policy = self._load(serving, progress)
-            policy.decide([{}], self._actions())  # the first pass takes longest: not at a decision
+            policy.decide([{}], self._actions())  # the first pass takes longest: take it before a decision waits
             return check_distribution(policy, serving.folder, self._drift_quantile)
 
         return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)

@@ -1,6 +1,6 @@
 """Which policy decides now in a workspace: its teacher, or the HRM that serves with the teacher behind it.
 
-The one place that answers it: `aegis run`, `aegis start` and the prompt's `think` ask the same class.
+`aegis run`, `aegis start` and the prompt's `think` all ask this class.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _FAILURE_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class ResolverOptions:
-    """How the HRM is loaded, and when its teacher decides in its place. Raises `ConfigError` for what is no share."""
+    """How the HRM is loaded, and when its teacher decides for it. Raises `ConfigError` for a value that is no share."""
 
     device: str = "cpu"
     backend: str = "auto"
     """`load_policy`'s"""
     drift_quantile: float = WatchConfig().drift_quantile
-    """States farther from those in training than this share of the held-out ones go to the teacher; 0: none does"""
+    """The teacher decides states that are farther from the training than this share of the held-out states; 0: none"""
     defer_below: float | None = None
-    """Calibrated confidence below which the teacher decides; None: it never does for that reason"""
+    """Calibrated confidence below which the teacher decides; None: confidence plays no part"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_quantile < 1:
@@ -49,8 +49,8 @@ class PolicyResolver:
     """Loads the policy that decides now, and another one when what serves has changed.
 
     load_teacher: called once, when the teacher is first needed. exploration: loads versions while phase 4 learns from
-    their decisions. tell hears what a person should know, say what goes on. loads: shows how far an HRM is loaded,
-    while its block runs.
+    their decisions. tell hears what a person should know; say hears what is done. loads: shows, while its block runs,
+    how far an HRM is loaded.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class PolicyResolver:
         self._teacher: Teacher | None = None
         self._told: set[str] = set()
         self.serving: str | None = None
-        """Name of the HRM that was resolved last; None while the teacher decides"""
+        """Name of the HRM that serves, by the last call; None while the teacher decides"""
 
     def resolve(self, store: DecisionStore) -> Policy:
-        """Return the policy that decides now, loaded in the thread that asks.
+        """Return the policy that decides now, loaded in the calling thread.
 
         Raises `CheckpointError` when the HRM is torn, and what loading the teacher raises.
         """
@@ -102,30 +102,30 @@ class PolicyResolver:
         return policy
 
     def follow(self, serving: Serving) -> Policy | None:
-        """Return the HRM that serves once it is loaded; the first call starts to load it, and none waits."""
+        """Return the HRM that serves once it is loaded, else None; the first call starts to load it beside."""
         policy = self._versions.loaded(serving)
         if policy is not None:
             self.serving = serving.name
         return policy
 
     def resolve_teacher(self) -> str | None:
-        """Let the teacher decide everything from now on; return the name of the HRM that decided before, if one did."""
+        """Let the teacher decide everything from now on; return the name of the HRM that decided before, if any."""
         self._versions.forget()
         previous, self.serving = self.serving, None
         return previous
 
     def teacher(self) -> Teacher:
-        """Return the teacher, loaded where it was not yet."""
+        """Return the teacher; the first call loads it."""
         if self._teacher is None:
             self._teacher = self._load_teacher()
         return self._teacher
 
     def take_failure(self) -> str:
-        """Return why the HRM that serves could not be loaded, once; '' where it could."""
+        """Return once why the HRM that serves could not be loaded; '' where it could."""
         return self._versions.take_failure()
 
     def close(self) -> None:
-        """Wait for what is being loaded."""
+        """Wait for a version that is being loaded."""
         self._versions.close()
 
     def _guard(self, policy: Policy, serving: Serving) -> Policy:

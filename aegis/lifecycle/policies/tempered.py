@@ -1,6 +1,6 @@
-"""The policy of phase 4: an HRM's probabilities, sharpened, and the draw from them. It learns nothing.
+"""The policy of phase 4: actions drawn from an HRM's probabilities at another temperature.
 
-softmax(logits / T) of an HRM whose probabilities are p is p^(1/T), divided by its sum: so any backend will do.
+softmax(logits / T) is p^(1/T) divided by its sum, where p are the HRM's probabilities. So no backend need give logits.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from aegis.types import ActionList, Choice, Policy, State
 CONTROL_BLOCK = 20
 """Decisions: what an action is worth shows in those after it, so whole stretches are one version's"""
 _USUAL_TEMPERATURE = 0.3
-"""Where none was fitted"""
+"""The temperature of an HRM for which none was fitted"""
 _LEAST, _MOST = 0.1, 1.0
 _EXPLORING = 1.6
 """The fitted temperature itself explores too little to learn from (docs/experiments.md)"""
 
 
-class SharpenedPolicy:
-    """Draws actions by an HRM's probabilities, sharpened: what phase 4 records and learns from."""
+class SamplingPolicy:
+    """Draws actions from an HRM's probabilities at a temperature: the policy that phase 4 learns from."""
 
     def __init__(self, policy: Policy, temperature: float, rng: random.Random) -> None:
         if not temperature > 0:
@@ -46,26 +46,26 @@ class SharpenedPolicy:
         return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return the HRM's choices with their probabilities sharpened and an action drawn by these."""
+        """Return choices with the HRM's probabilities at the temperature, and actions drawn from these."""
         return [self._draw(choice, actions) for choice in self.policy.decide(states, actions)]
 
     def _draw(self, choice: Choice, actions: ActionList) -> Choice:
-        sharpened = sharpen(choice.probabilities, self.temperature)
-        drawn = Choice.draw(sharpened, actions, choice.policy, choice.kind, self._rng)
+        tempered = temper(choice.probabilities, self.temperature)
+        drawn = Choice.draw(tempered, actions, choice.policy, choice.kind, self._rng)
         return replace(drawn, out_of_distribution=choice.out_of_distribution)
 
 
 class Turns:
-    """Whose turn it is: of so many blocks of `CONTROL_BLOCK` decisions the last one is the control's."""
+    """Tells who makes a decision: the control makes the last of every `every` blocks of `CONTROL_BLOCK` decisions."""
 
     def __init__(self, every: int) -> None:
         self._every = every
         self._made = 0
         self.begun = False
-        """Whether it is known how many decisions were made before"""
+        """Whether the number of earlier decisions is known"""
 
     def begin(self, made: int) -> None:
-        """Go on after so many decisions, as after a restart."""
+        """Continue after this many decisions, as after a restart."""
         self._made, self.begun = made, True
 
     def take(self) -> bool:
@@ -76,14 +76,14 @@ class Turns:
 
 
 class ControlledPolicy:
-    """An improved version, and the anchor that it must not earn less than, which makes a part of the decisions.
+    """An improved version, and the reference that it is compared with, which makes a part of the decisions.
 
     turns: outlives the version. `name` is the improved version's; each choice names the version that made it.
     """
 
-    def __init__(self, improved: Policy, anchor: Policy, turns: Turns) -> None:
+    def __init__(self, improved: Policy, reference: Policy, turns: Turns) -> None:
         self.improved = improved
-        self._anchor = anchor
+        self._reference = reference
         self._turns = turns
 
     @property
@@ -99,12 +99,12 @@ class ControlledPolicy:
         return str(getattr(self.improved, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return choices that are all made by the version whose turn it is."""
-        decider = self._anchor if self._turns.take() else self.improved
+        """Return choices that one of the two versions makes: the one whose turn it is."""
+        decider = self._reference if self._turns.take() else self.improved
         return decider.decide(states, actions)
 
 
-def sharpen(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:
+def temper(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:
     """Return probabilities at another temperature."""
     largest = max(probabilities)
     powers = [(p / largest) ** (1 / temperature) for p in probabilities]

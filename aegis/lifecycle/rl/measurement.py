@@ -49,7 +49,7 @@ def measure(
     past: int | None = None,
     is_enough: Callable[[int], bool] = lambda made: False,
 ) -> Measured:
-    """Let a policy decide in some worlds at once and return what it earned; tick hears how many decisions were made.
+    """Let a policy decide in several worlds at once, and return its rewards; tick hears how many decisions were made.
 
     past: seed of the world whose past they all share; None: each has its own. is_enough: hears after each episode how
     many decisions were made in each world, and tells whether the measuring ends there.
@@ -82,7 +82,7 @@ def measure(
 
 
 def _end_episodes(worlds: Sequence[World], earned: Sequence[dict[str, float]]) -> None:
-    """Let the time pass in which what waits for an answer times out, as `aegis/Research-v0` does, and go on."""
+    """Let waiting questions time out, as `aegis/Research-v0` does, and collect their rewards."""
     for world, known in zip(worlds, earned, strict=True):
         known |= {one.decision_id: one.reward for one in world.wait_out() if one.reward is not None}
         world.begin_episode()

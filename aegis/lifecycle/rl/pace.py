@@ -1,4 +1,4 @@
-"""How long phase 4 takes here, measured on the way, and what fits into the time that is left."""
+"""Measures how long phase 4 takes here, and how much fits into the remaining time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEASURING_SHARE = 0.2
 
 @dataclass
 class Pace:
-    """A stop-watch. seconds: that may be taken in all; None: as many as it takes."""
+    """A stop-watch. seconds: the limit for all of phase 4; None: no limit."""
 
     seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
@@ -23,7 +23,7 @@ class Pace:
     measured_seconds: float = 0.0
     """For one decision of a measured world"""
     learned_seconds: float = 0.0
-    """For one decision that is learned from, with its share of an update"""
+    """For one decision of learning, with its share of an update"""
     began: float = field(init=False)
     _mark: float = field(init=False)
     _measuring: float = field(init=False, default=0.0)
@@ -37,25 +37,25 @@ class Pace:
         return self._mark - before
 
     def begin_measuring(self) -> None:
-        """Take up the measuring before."""
+        """Begin to measure before the learning."""
         self.lap()
         self._measuring = _MEASURING_SHARE * self._left()
 
     def has_measured_enough(self, made: int) -> bool:
-        """Tell whether the time for measuring before is over."""
+        """Return whether the time for measuring before is over."""
         return self.seconds is not None and self.clock() - self._mark >= self._measuring
 
     def end_measuring(self, decisions: int) -> None:
-        """Note how long so many measured decisions took."""
+        """Note how long this many measured decisions took."""
         self._measuring = self.lap()
         self.measured_seconds = self._measuring / max(1, decisions)
 
     def note_update(self, decisions: int) -> None:
-        """Note that an update has followed so many decisions."""
+        """Note that an update has followed this many decisions."""
         self.learned_seconds = self.lap() / max(1, decisions)
 
     def has_learned_enough(self, decisions: int) -> bool:
-        """Tell whether the time is needed for measuring after, instead of so many further decisions."""
+        """Return whether the remaining time is needed to measure afterwards, and no longer fits further decisions."""
         return self.seconds is not None and self._left() < self._measuring + decisions * self.learned_seconds
 
     def _left(self) -> float:

@@ -1,4 +1,4 @@
-"""Whether improved versions earn less than what phase 4 began with. It rolls nothing back."""
+"""Whether improved versions earn less than the version that phase 4 began with."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from aegis.config import ReinforceConfig
 from aegis.promotion.judging.interval import difference_interval, is_bounded
 from aegis.store import DecisionStore, ImprovementLog, StateKey
 
-_ANCHOR_SPAN = 1200
-"""Newest decisions among which the anchor's rewards count: the control makes a tenth of them"""
+_EARLIER_REFERENCE = "anchor"
+"""Earlier versions wrote `reference` under this name"""
+_REFERENCE_SPAN = 1200
+"""Newest decisions in which the reference's rewards count: the control makes a tenth of them"""
 
 
 @dataclass(frozen=True, slots=True)
 class ImprovementState:
     """Where phase 4 beside the agent stands; kept in the workspace."""
 
-    anchor: str
-    """The version that it began with, that it must not earn less than, and that it goes back to"""
+    reference: str
+    """The version that phase 4 began with: improved versions must not earn less, and a roll-back returns to it"""
     since: int
     """Place, in the order of recording, after which decisions were drawn from what is learned"""
     judged_since: int
     """The same, for the rewards of improved versions"""
     paused_until: int = 0
-    """Place from which it learns on after a roll-back"""
+    """Place from which phase 4 continues after a roll-back"""
 
 
 @dataclass(frozen=True, slots=True)
-class Earning:
-    """Rewards per decision of the improved versions and of the anchor."""
+class RewardComparison:
+    """Rewards per decision of the improved versions and of the reference."""
 
     improved: float | None
-    anchor: float | None
+    reference: float | None
     """Means; None where there are none yet"""
     improved_decisions: int
-    anchor_decisions: int
+    reference_decisions: int
     difference: tuple[float, float]
-    """95% interval of the improved versions' mean less the anchor's (Welch 1947)"""
+    """95% interval of the improved versions' mean less the reference's (Welch 1947)"""
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object; an interval without bounds is null."""
@@ -46,38 +48,43 @@ class Earning:
 
 
 def read_state(store: DecisionStore) -> ImprovementState | None:
-    """Return where phase 4 stands, or None before it began."""
+    """Return the state of phase 4, or None before phase 4 began."""
     try:
         fields = store.state.record(StateKey.REINFORCEMENT)
+        if fields and _EARLIER_REFERENCE in fields:
+            fields = {**fields, "reference": fields[_EARLIER_REFERENCE]}
+            del fields[_EARLIER_REFERENCE]
         return ImprovementState(**fields) if fields else None
     except (ValueError, TypeError):
-        return None  # out of form: it begins anew
+        return None  # it can't be read: phase 4 begins anew
 
 
 def is_learning(store: DecisionStore) -> bool:
-    """Tell whether phase 4 goes on beside the agent: what its HRM decides is then drawn, to learn from."""
+    """Return whether phase 4 runs beside the agent: the HRM's actions are then drawn, for exploration."""
     return read_state(store) is not None
 
 
 def write_state(store: DecisionStore, state: ImprovementState | None) -> None:
-    """Keep where phase 4 stands; None: it does not go on from here."""
+    """Keep the state of phase 4; None: phase 4 is off."""
     if state is None:
         store.state.clear(StateKey.REINFORCEMENT)
     else:
         store.state.keep(StateKey.REINFORCEMENT, asdict(state))
 
 
-def read_earning(store: DecisionStore, state: ImprovementState, config: ReinforceConfig | None = None) -> Earning:
-    """Return what the improved versions and the anchor earn, from their newest decisions."""
+def compare_rewards(
+    store: DecisionStore, state: ImprovementState, config: ReinforceConfig | None = None
+) -> RewardComparison:
+    """Compare the rewards of the improved versions and of the reference, from their newest decisions."""
     config, log = config or ReinforceConfig(), ImprovementLog(store.database)
-    improved = log.rewards(state.anchor, config.watched_decisions, state.judged_since, others=True)
-    # The world changes: what the anchor earned long ago says little.
-    since = max(state.since, store.newest() - _ANCHOR_SPAN)
-    anchor = log.rewards(state.anchor, config.baseline_decisions, since)
-    return Earning(
+    improved = log.rewards(state.reference, config.watched_decisions, state.judged_since, others=True)
+    # The world changes: old rewards of the reference say little.
+    since = max(state.since, store.newest() - _REFERENCE_SPAN)
+    reference = log.rewards(state.reference, config.baseline_decisions, since)
+    return RewardComparison(
         fmean(improved) if improved else None,
-        fmean(anchor) if anchor else None,
+        fmean(reference) if reference else None,
         len(improved),
-        len(anchor),
-        difference_interval(improved, anchor),
+        len(reference),
+        difference_interval(improved, reference),
     )

@@ -6,7 +6,7 @@ import copy
 import math
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,7 +16,7 @@ from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
-from aegis.lifecycle.policies.tempered import SharpenedPolicy, exploring_temperature
+from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
 from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
@@ -30,23 +30,47 @@ from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
 WORLD_DECISIONS = 1000
-"""In one world that is learned in; then a fresh one begins"""
+"""Decisions in one world of learning; then a fresh world begins"""
 MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
 """In each of them"""
 _FIRST_MEASURED_SEED = 1_000_000_007
 _PREPARED = 16
-"""Worlds whose past is lived through before the time is taken: not more than are kept"""
+"""Worlds whose past is lived through before the clock starts: at most as many as are kept"""
 _FIRST_COMPARED_SEED = 1_500_000_001
 _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
-"""After so many decisions what is learned by then is measured, in worlds of its own; the best of these is the result"""
+"""The policy is measured after every 500 decisions, in other worlds; the best of these policies is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
-"""Worlds of smaller seeds are never learned in: those that measure, and those of `aegis evaluate`"""
+"""Smaller seeds are for worlds that measure, here and in `aegis evaluate`: learning never sees them"""
 
 
 @dataclass(frozen=True, slots=True)
-class Improved:
-    """What phase 4 came to in simulated worlds."""
+class SimulationPlan:
+    """How phase 4 is to run in simulated worlds. Raises `ConfigError` for what is too little to measure or learn by."""
+
+    decisions: int
+    """To learn from"""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    """The agent's in each world, before what approved proposals changed"""
+    seed: int = 0
+    worlds: int = MEASURED_WORLDS
+    """That measure before and after, and are never learned in"""
+    world_decisions: int = MEASURED_DECISIONS
+    """In each of them"""
+    lived: int = PHASE_1_DECISIONS
+    """Decisions made in each world before it is measured or learned in"""
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        every = self.reinforce.every
+        if self.worlds < 2 or self.world_decisions < 1 or self.decisions < every:
+            raise ConfigError(f"--decisions: at least --rl-every ({every}); --worlds: at least 2 to measure by")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """The result of phase 4 in simulated worlds."""
 
     base: str
     before: str
@@ -60,7 +84,7 @@ class Improved:
     measured_before: Measured
     measured_after: Measured
     serving: Serving | None
-    """The result, where it earns surely more and serves from now on"""
+    """The result, if it surely earns more and serves from now on; else None"""
 
     @property
     def gain(self) -> tuple[float, tuple[float, float]]:
@@ -88,13 +112,13 @@ class Improved:
 
 
 class SimulatedLearning:
-    """Lets an HRM decide in one simulated world after another, and learn from it."""
+    """Lets an HRM decide in one simulated world after another, and learn from its rewards."""
 
     def __init__(
         self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
     ) -> None:
         self.updates: list[UpdateResult] = []
-        self._policy = SharpenedPolicy(policy, trainer.temperature, random.Random(seed))
+        self._policy = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
         self._trainer = trainer
         self._worlds = worlds
         self._config = config
@@ -110,9 +134,9 @@ class SimulatedLearning:
         tick: Callable[[int, UpdateResult | None], None],
         is_enough: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Make so many decisions, and an update whenever enough rewards are known; return how many were made.
+        """Make this many decisions, and an update whenever enough rewards are known; return how many were made.
 
-        is_enough: is asked after each update whether the learning ends there.
+        is_enough: asked after each update; the learning ends when it returns true.
         """
         for first in range(0, decisions, WORLD_DECISIONS):
             asked = min(WORLD_DECISIONS, decisions - first)
@@ -155,41 +179,31 @@ def improve(
     store: DecisionStore,
     workspace: Workspace,
     search: SearchChain,
-    decisions: int,
-    config: ReinforceConfig | None = None,
+    plan: SimulationPlan,
     *,
-    seed: int = 0,
-    worlds: int = MEASURED_WORLDS,
-    world_decisions: int = MEASURED_DECISIONS,
-    lived: int = PHASE_1_DECISIONS,
-    device: str = "cpu",
-    agent: AgentConfig | None = None,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
     pace: Pace | None = None,
-) -> Improved:
+) -> SimulationResult:
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
-    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. worlds,
-    world_decisions: how many measure it, and for how long. lived: decisions made in each world before. tick hears the
-    stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update.
-    pace: with a limit of seconds it makes fewer decisions, so many as fit, the measured worlds share one past, and the
-    result does not serve: too little is known of it. Raises `ConfigError` where no HRM serves.
+    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. tick hears
+    the stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update. pace: with
+    a limit of seconds, phase 4 makes only the decisions that fit, the measured worlds share one past, and the result
+    does not serve, because too little is known of it. Raises `ConfigError` where no HRM serves.
     """
-    config, registry, pace = config or ReinforceConfig(), ModelRegistry(store, workspace), pace or Pace()
-    if worlds < 2 or world_decisions < 1 or decisions < config.every:
-        raise ConfigError(f"--decisions: at least --rl-every ({config.every}); --worlds: at least 2 to measure by")
+    config, registry, pace = plan.reinforce, ModelRegistry(store, workspace), pace or Pace()
     served = registry.serving()
     if served is None:
         raise ConfigError(f"{workspace.folder}: no HRM serves here: run `aegis train` first, phase 4 improves its HRM")
-    policy, base, base_name = load_pair(served.folder, device)
+    policy, base, base_name = load_pair(served.folder, plan.device)
     book = SettingBook(store.database)
-    agent = book.agent_config(agent or AgentConfig())
+    agent = book.agent_config(plan.agent)
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
-    simulated = Worlds(search, search.topics(), agent, lived=lived, on_lived=lambda made: tick("living", 1, None))
+    simulated = Worlds(search, search.topics(), agent, lived=plan.lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
-    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
-    learning = SimulatedLearning(policy, trainer, simulated, config, seed)
-    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
+    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, plan.seed)
+    learning = SimulatedLearning(policy, trainer, simulated, config, plan.seed)
+    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + plan.worlds)
     past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
 
     def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
@@ -201,16 +215,16 @@ def improve(
     for world in list(seeds)[: _PREPARED if past is None else 1]:
         simulated.prepare(world)
     pace.begin_measuring()
-    before = measured("before", world_decisions, pace.has_measured_enough)
+    before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
     best = _Best(policy, simulated)
-    made = _learn(learning, best, decisions, config, pace, tick)
+    made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measured("after", before.decisions // worlds)
+    after = measured("after", before.decisions // plan.worlds)
 
     refused = sum(bool(result.fault) for result in learning.updates)
-    found = Improved(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
+    found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
     name = _keep(registry, found, policy, base, trainer)
     _record_curve(store, base_name, name, learning, trainer)
     serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
@@ -225,7 +239,7 @@ def _learn(
     pace: Pace,
     tick: Callable[[str, int, UpdateResult | None], None],
 ) -> int:
-    """Let it learn, and go back to the best of what was learned; return how many decisions were made."""
+    """Learn, then return to the best weights on the way; return how many decisions were made."""
     made = last = 0
 
     def look(done: int, result: UpdateResult | None) -> None:
@@ -245,7 +259,7 @@ def _learn(
 
 
 class _Best:
-    """The best of what is learned by several times, measured in worlds of its own."""
+    """The best weights on the way, measured in worlds of their own."""
 
     def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
         self._policy = policy
@@ -267,7 +281,7 @@ class _Best:
 
 
 def _quick(policy: HRMPolicy) -> Policy:
-    """Return what decides as the policy does now, by ONNX Runtime where it can: in a third of the time."""
+    """Return a policy that decides as this one does now, by ONNX Runtime where possible: in a third of the time."""
     from aegis.hrm.onnx.export import compile_policy
 
     if policy.device.type != "cpu":
@@ -279,7 +293,7 @@ def _quick(policy: HRMPolicy) -> Policy:
 
 
 def _keep(
-    registry: ModelRegistry, found: Improved, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+    registry: ModelRegistry, found: SimulationResult, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
 ) -> str:
     """Write the result as the next version; return its name."""
 
@@ -290,8 +304,8 @@ def _keep(
     return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)
 
 
-def _let_serve(store: DecisionStore, registry: ModelRegistry, found: Improved, name: str) -> Serving | None:
-    """Let the result serve where it surely earns more; return it then."""
+def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationResult, name: str) -> Serving | None:
+    """Let the result serve if it surely earns more, and return it; else return None."""
     gain, (low, high) = found.gain
     if low <= 0:
         return None
@@ -307,7 +321,7 @@ def _let_serve(store: DecisionStore, registry: ModelRegistry, found: Improved, n
 
 
 def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
-    """Return how long phase 4 would take here with so many decisions, by what was measured of its pace."""
+    """Estimate how long phase 4 takes with this many decisions, from its measured pace."""
     comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
     pasts = worlds + math.ceil(decisions / WORLD_DECISIONS) + (_COMPARED_WORLDS if comparisons else 0)
     asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS

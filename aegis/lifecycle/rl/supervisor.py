@@ -1,4 +1,4 @@
-"""Phase 4 beside the agent: the process that improves the HRM that serves, kept running, and its news."""
+"""Phase 4 beside the agent: keeps the improving process running, and tells what it does."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LOG_FILE = "improvement.log"
 _LOOK_EVERY_SECONDS = 1.0
 _RESTART_SECONDS = 30.0
 _ATTEMPTS = 3
-"""Times in a row that the process may end without an update before it is left alone for this run"""
+"""Starts in a row without an update after which the process is not started again in this run"""
 
 Tell = Callable[[str, str, dict[str, Any]], None]
 
 
 class ImprovementSupervisor:
-    """Keeps phase 4 going beside the agent of one workspace; without a configuration, it does not go on.
+    """Keeps phase 4 running beside the agent of one workspace; without a configuration, phase 4 is off.
 
     command: starts the improving process, without the workspace's option and the settings'. exploration: loads the
-    versions, and learns here which one is the anchor.
+    versions, and is told here which version is the reference.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ImprovementSupervisor:
         self._attempts = self._updates = 0
 
     def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
-        """Return the kind of event that a policy's coming is, and its words."""
+        """Return the event to emit when a policy takes over: (kind, message)."""
         registry = ModelRegistry(store, self._workspace)
         last = registry.events()[-1:]
         if last and last[0].who == IMPROVEMENT and last[0].kind == "rolled_back" and last[0].model == name:
@@ -64,7 +64,7 @@ class ImprovementSupervisor:
         return "switched", f"switched from {previous} to {name}"
 
     def tend(self, store: DecisionStore, serving: Serving | None) -> None:
-        """See that the process runs while an HRM serves; none of this takes long."""
+        """Keep the process running while an HRM serves; this takes a moment."""
         now = time.monotonic()
         if now - self._looked_at < _LOOK_EVERY_SECONDS:
             return
@@ -72,18 +72,18 @@ class ImprovementSupervisor:
         state = read_state(store)
         if self._config is None:
             if state is not None:
-                write_state(store, None)  # what is decided from now on was not drawn from the policy that is learned
+                write_state(store, None)  # from now on no decision is drawn for phase 4
             return
         if serving is None:
             self._process.stop()
-            self._attempts = 0  # that it ended was no fault of its own
+            self._attempts = 0  # the process did not end by itself
             return
         if state is None:
             newest = store.newest()
             state = ImprovementState(serving.name, newest, newest)
             write_state(store, state)
         if self._exploration is not None:
-            self._exploration.compare_with(state.anchor, store.newest() - state.since)
+            self._exploration.compare_with(state.reference, store.newest() - state.since)
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)

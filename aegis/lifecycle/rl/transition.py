@@ -1,4 +1,4 @@
-"""What phase 4 learns from: rewarded decisions of a workspace, in stretches of their episodes. It learns nothing."""
+"""Batches for phase 4: rewarded decisions of a workspace, in stretches of their episodes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class TransitionBatch:
 
     trajectories: list[list[Transition]]
     decisions: int
-    """That it learns from"""
+    """Number of decisions in the batch"""
     new: int
-    """Of them, those whose reward was not learned from before"""
+    """Of them, decisions whose reward is new since the last batch"""
     place: int
     """Of the last outcome among them: the next batch begins after it"""
 
@@ -28,8 +28,8 @@ def gather(
 ) -> TransitionBatch | None:
     """Return the next batch, the newest `window` decisions whose reward is known; None while too few of them are new.
 
-    after: place of the last outcome learned from; so many as `count` must have come since. since: place after which
-    decisions count.
+    after: place of the last outcome learned from; at least `count` outcomes must have come since. since: place after
+    which decisions count.
     """
     new = log.due(after, since)
     if len(new) < count:

@@ -1,7 +1,7 @@
-"""Phase 4 beside the agent: updates from the workspace's decisions, checked, published as versions, taken back.
+"""Phase 4 beside the agent: updates from the workspace's decisions, checked, published as versions, rolled back.
 
-It runs in a process of its own, at low priority. What it knows stands in the workspace, so that whoever starts it next
-goes on where it was.
+It runs in a process of its own, at low priority. Its state is in the workspace, so the next process continues where the
+last one ended.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
-from aegis.lifecycle.policies.tempered import exploring_temperature, sharpen
-from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle.policies.tempered import exploring_temperature, temper
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.promotion import ModelRegistry, Serving
@@ -31,10 +31,10 @@ from aegis.workspace import Workspace
 _LOOK_EVERY_SECONDS = 0.5
 _PROBED_STATES = 16
 _PROBE_FACTOR = 4.0
-"""On the probe set the KL from the version that serves may be as many times an update's bound: its states are others"""
+"""Largest KL from the version that serves on the probe set, as a multiple of an update's bound: the states differ"""
 
 
-class Improver:
+class ImprovementWorker:
     """Improves the HRM that serves in one workspace, one `step` at a time. tell hears what a person should know."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Improver:
         self._probe: list[tuple[State, tuple[float, ...]]] = []
 
     def step(self) -> bool:
-        """Do what there is to do; return whether there was something. Raises `CheckpointError` for torn weights."""
+        """Make an update or a roll-back if one is due; return whether it was. Raises `CheckpointError` if torn."""
         served, state = self._registry.serving(), read_state(self._store)
         if served is None or state is None:
             return False
@@ -69,36 +69,36 @@ class Improver:
             state = self._take_up(served, state)
         if self._store.newest() < state.paused_until:
             return False
-        earning = read_earning(self._store, state, self.config)
-        if served.name == state.anchor and earning.anchor_decisions < self.config.baseline_decisions:
+        compared = compare_rewards(self._store, state, self.config)
+        if served.name == state.reference and compared.reference_decisions < self.config.baseline_decisions:
             return False
         if self._learned_until is None:
-            # The first update waits for rewards that are new by then.
+            # The first update waits for rewards that come after this moment.
             self._learned_until = self._log.newest_outcome()
-        # Not from what a version drew that was rolled back: the present policy is another one.
+        # Without the decisions of a version that was rolled back: another policy drew them.
         since = max(state.since, state.judged_since)
         count, window = self.config.every, self.config.window
         batch = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
         if batch is None:
             return False
-        full = earning.improved_decisions >= self.config.watched_decisions
-        if served.name != state.anchor and full and earning.difference[1] < 0:
+        full = compared.improved_decisions >= self.config.watched_decisions
+        if served.name != state.reference and full and compared.difference[1] < 0:
             self._roll_back(served, state)
             return True
         self._learn(served, batch, state)
         return True
 
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
-        """Load what serves, with what was learned on the way to it; an HRM of another making is a new anchor."""
+        """Load the version that serves and its learner's state; with another base it becomes the reference."""
         self._policy, self._base, self._base_name = load_pair(served.folder, self._device)
-        anchor_base = self._registry.base_of(state.anchor) or state.anchor
-        if served.name != state.anchor and anchor_base != self._base_name:
+        reference_base = self._registry.base_of(state.reference) or state.reference
+        if served.name != state.reference and reference_base != self._base_name:
             newest = self._store.newest()
             state = ImprovementState(served.name, newest, newest)
             write_state(self._store, state)
         last_step = next((e for e in reversed(self._registry.events()) if e.kind in ("promoted", "rolled_back")), None)
         if last_step and last_step.kind == "rolled_back" and last_step.newest > state.judged_since:
-            # Whoever rolled back: what the other version drew and earned counts no more, and it pauses.
+            # After anybody's roll-back, that version's decisions and rewards no longer count, and phase 4 pauses.
             pause = last_step.newest + self.config.cool_down_decisions
             state = replace(state, judged_since=last_step.newest, paused_until=pause)
             write_state(self._store, state)
@@ -107,7 +107,7 @@ class Improver:
         learner, last = served.folder / LEARNER_FILE, self._log.latest()
         if learner.exists():
             self._trainer.load(read_tensors(learner))
-        if last is not None and served.name != state.anchor and last.outcomes:
+        if last is not None and served.name != state.reference and last.outcomes:
             self._learned_until = last.outcomes
         self._version = served.name
         self._set_probe()
@@ -119,13 +119,13 @@ class Improver:
         return ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, self.config)
 
     def _set_probe(self) -> None:
-        """Choose fixed states, the newest ones, and note what the version that serves answers to them."""
+        """Take the newest states as the probe set, with the answers of the version that serves."""
         states = [example.decision.state for example in self._store.recent(_PROBED_STATES)]
         choices = self._policy.decide(states, RESEARCH_ACTIONS)
         self._probe = [(state, one.probabilities) for state, one in zip(states, choices, strict=True)]
 
     def _check(self) -> str:
-        """Return what is wrong with the present weights' answers to the probe set; '' where nothing is."""
+        """Return what is wrong with the present weights' answers to the probe set; '' where they are fine."""
         choices = self._policy.decide([state for state, _ in self._probe], RESEARCH_ACTIONS)
         total = 0.0
         for (_, before), after in zip(self._probe, (one.probabilities for one in choices), strict=True):
@@ -133,7 +133,7 @@ class Improver:
                 check_probabilities(after, len(RESEARCH_ACTIONS))
             except DataError as error:
                 return f"on the probe set: {error}"
-            total += divergence(*(sharpen(one, self._trainer.temperature) for one in (before, after)))
+            total += divergence(*(temper(one, self._trainer.temperature) for one in (before, after)))
         kl, bound = total / max(1, len(self._probe)), _PROBE_FACTOR * self.config.kl_bound
         return f"on the probe set it lies {kl:.3f} nats from {self._version}, above {bound:g}" if kl > bound else ""
 
@@ -155,37 +155,37 @@ class Improver:
             now = self._registry.serving()
             self._add(name, batch, result)
             if now is None or now.name != served.name:
-                return  # someone promoted or rolled back meanwhile: that counts; what serves is taken up next time
+                return  # somebody promoted or rolled back meanwhile: the next step takes up the version that serves
             self._registry.advance(name)
         if served.name != self._base_name:
             (served.folder / LEARNER_FILE).unlink(missing_ok=True)
         self._version = name
         self._set_probe()
-        self._registry.prune(self._base_name, self.config.versions_kept, state.anchor)
+        self._registry.prune(self._base_name, self.config.versions_kept, state.reference)
 
     def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult) -> None:
         learned, newest = self._trainer.learned, self._store.newest()
         self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
-        """Go back to the anchor with the evidence, drop what was learned, and pause."""
-        earning = read_earning(self._store, state, self.config)
+        """Roll back to the reference with the evidence, discard the learner's state, and pause."""
+        compared = compare_rewards(self._store, state, self.config)
         reason = (
-            f"improved versions earn {earning.improved:+.3f} per decision in their last {earning.improved_decisions},"
-            f" {state.anchor} {earning.anchor:+.3f}: less by its 95% interval"
-            f" ({earning.difference[0]:+.3f} to {earning.difference[1]:+.3f})"
+            f"improved versions earn {compared.improved:+.3f} per decision in their last {compared.improved_decisions},"
+            f" {state.reference} {compared.reference:+.3f}: less by its 95% interval"
+            f" ({compared.difference[0]:+.3f} to {compared.difference[1]:+.3f})"
         )
         with self._store.database.transaction():
             now = self._registry.serving()
             if now is None or now.name != served.name:
                 return
-            self._registry.roll_back(state.anchor, IMPROVEMENT, reason, earning.to_record())
+            self._registry.roll_back(state.reference, IMPROVEMENT, reason, compared.to_record())
             newest = self._store.newest()
             pause = newest + self.config.cool_down_decisions
             write_state(self._store, replace(state, judged_since=newest, since=state.since, paused_until=pause))
         (served.folder / LEARNER_FILE).unlink(missing_ok=True)
         self._version = ""
-        self._tell(f"rolled back from {served.name} to {state.anchor}: {reason}")
+        self._tell(f"rolled back from {served.name} to {state.reference}: {reason}")
 
 
 def carry_out_improvement(
@@ -195,9 +195,9 @@ def carry_out_improvement(
     say: Callable[[str], None] = lambda line: None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Improve the HRM of a workspace until it is over. Raises `StoreError` while another process does."""
+    """Improve the HRM of a workspace until `is_over` returns true. Raises `StoreError` while another process does."""
     with hold(workspace.improvement_lock, "an improvement"), open_store(workspace) as store:
-        improver = Improver(store, workspace, config, device, say)
+        improver = ImprovementWorker(store, workspace, config, device, say)
         while not is_over():
             try:
                 busy = improver.step()

@@ -17,26 +17,26 @@ from aegis.types import Choice
 from aegis.workspace import Workspace
 
 ORDINARY_SHARE = 0.95
-"""Of the decisions, that are on states like those in training; evidence that it is less is warned of"""
+"""Least share of the decisions on states in distribution; evidence of a lower share leads to a warning"""
 EVIDENCE_NEEDED = 20.0
-"""Its inverse bounds the probability of ever warning while the share holds"""
+"""The inverse bounds the probability of ever warning while the share holds"""
 _KEPT_EVERY = 50
 
 
 class DriftCount(NamedTuple):
-    """How many decisions of an HRM's time were on states unlike those in training."""
+    """How many decisions were on states out of distribution while an HRM served."""
 
     unlike: int
     decisions: int
 
     def describe(self) -> str:
-        """Return it in a few words."""
+        """Return the count in a few words."""
         share = self.unlike / max(1, self.decisions)
         return f"{self.unlike} of {self.decisions} decisions on states unlike those in training ({share:.1%})"
 
 
-class DriftWatch:
-    """Counts states that are unlike, decision by decision, and warns once when there are surely too many."""
+class DriftMonitor:
+    """Counts states out of distribution, decision by decision, and warns once when their share is surely too high."""
 
     def __init__(
         self, store: DecisionStore, workspace: Workspace, tell: Callable[[str], None] = lambda line: None
@@ -50,7 +50,7 @@ class DriftWatch:
         self._warned: set[str] = set()
 
     def after(self, choice: Choice, name: str) -> None:
-        """Count a choice while the HRM of this name serves; one whose distribution is not known does not count."""
+        """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped."""
         if choice.out_of_distribution is None:
             return
         if name != self._name:
@@ -70,7 +70,7 @@ class DriftWatch:
 
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:
-    """Return how many decisions of an HRM's time were on states unlike those in training, up to fifty ago."""
+    """Return the count of an HRM; it may lag by fifty decisions."""
     try:
         fields = store.state.record(StateKey.DRIFT, name) or {}
         return DriftCount(int(fields.get("unlike", 0)), int(fields.get("decisions", 0)))

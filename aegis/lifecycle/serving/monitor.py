@@ -1,6 +1,6 @@
-"""The watch of a workspace: the teacher asked beside the HRM that serves, after its decisions, and what follows.
+"""The monitor of an HRM that serves: asks its teacher about some of its decisions, warns, and rolls back.
 
-Its state is kept in the workspace, so that it goes on after a restart and many processes may take part.
+Its state is in the workspace: it continues after a restart, and many processes may take part.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from aegis.types import ActionList, Choice, Decision, Policy, most_probable, utc
 from aegis.workspace import Workspace
 
 _RETRY_SECONDS = 300.0
-"""After a failure the teacher is left in peace for as long."""
+"""Time after a failure before the teacher is asked again"""
 
 
-class ServingWatch:
+class ServingMonitor:
     """Audits decisions of the HRM that serves, and warns or rolls back when the evidence is there.
 
-    load_teacher: loads it at the first audit. aside: asks it in a thread of its own instead, and what it answers counts
-    at a later decision. Where the teacher can't be asked, this is told once, and it is tried again after five minutes.
-    tell hears one line of everything that a person should know.
+    load_teacher: loads the teacher at the first audit. aside: asks the teacher in a thread of its own instead; its
+    answers count at a later decision. When the teacher can't be asked, the monitor tells it once and tries again after
+    five minutes. tell hears, in one line each, what a person should know.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class ServingWatch:
         self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
 
     def after(self, decision: Decision) -> bool:
-        """Audit a decision that was carried out, if it is drawn; return whether another policy serves from now on.
+        """Audit a decision after it was carried out, if it is drawn; return whether another policy serves from now on.
 
-        The decision is never changed: what the teacher would have done is only counted.
+        The teacher's answer is counted and never changes the decision.
         """
         changed = self._settle()
         served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
         if served is None or served.name != decision.policy:
             return changed
         if self._registry.base_of(served.name) is not None:
-            return changed  # it is to outgrow its teacher: its rewards are watched instead (`lifecycle.rl.worker`)
-        watch = read_watch(self._store, self._registry, served.name, self._config)
+            return changed  # an improved version may outgrow its teacher: `rl.worker` compares rewards instead
+        watch = read_monitor(self._store, self._registry, served.name, self._config)
         if watch is None:
             self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
             return False
@@ -79,12 +79,12 @@ class ServingWatch:
         return answer is not None and self._weigh(decision, answer)
 
     def close(self) -> None:
-        """Ask nothing more."""
+        """Ask no further question."""
         if self._aside is not None:
             self._aside.close()
 
     def _settle(self) -> bool:
-        """Weigh the answers that came meanwhile; return whether another policy serves from now on."""
+        """Count the answers that have arrived; return whether another policy serves from now on."""
         changed = False
         for decision, answer, fault in self._aside.answers() if self._aside else ():
             if answer is None:
@@ -97,7 +97,7 @@ class ServingWatch:
         try:
             self._teacher = self._teacher or self._load_teacher()
             return self._teacher.decide([decision.state], self._actions)[0]
-        except Exception as error:  # whatever it is, the HRM goes on deciding
+        except Exception as error:  # whatever the error is, the HRM continues to decide
             self._close_eyes(str(error) or type(error).__name__)
             return None
 
@@ -111,16 +111,16 @@ class ServingWatch:
             self._tell(line)
 
     def _weigh(self, decision: Decision, answer: Choice) -> bool:
-        # An action that was drawn to learn from is not what the HRM thinks best.
+        # An action drawn for exploration is not the action that the HRM thinks best.
         own = decision.action.name
         if decision.probabilities is not None:
             own = decision.actions[most_probable(decision.probabilities)]
         name, agrees = decision.policy, answer.action == own
-        # One transaction: another process of this workspace may audit at the same moment, and roll back before.
+        # One transaction: another process of this workspace may audit, and roll back, at the same moment.
         with self._store.database.transaction():
             keep_label(self._store, decision, answer.probabilities, "audit")
             served = self._registry.serving()
-            watch = read_watch(self._store, self._registry, name, self._config)
+            watch = read_monitor(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:
                 return served is None or served.name != name
             level = watch.observe(agrees)
@@ -134,43 +134,43 @@ class ServingWatch:
         return True
 
     def _warn(self, name: str, watch: Watch) -> None:
-        reason = f"{name} may agree less with its teacher than it promised: {describe_watch(watch)}"
+        reason = f"{name} may agree less with its teacher than it promised: {describe_monitor(watch)}"
         self._registry.warn(WATCH, reason, watch.evidence())
         self._tell(reason)
 
     def _roll_back(self, name: str, level: WatchLevel, watch: Watch) -> None:
         target = self._registry.last_good() if level is WatchLevel.ROLL_BACK else None
         depth = "far " if level is WatchLevel.TEACHER else ""
-        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_watch(watch)}"
+        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_monitor(watch)}"
         self._registry.roll_back(target, WATCH, reason, watch.evidence())
-        # Where it serves again one day, it is watched from the start.
+        # If it serves again one day, its monitor begins anew.
         self._store.state.clear(StateKey.MONITOR, name)
         self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
 
 
 def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float], reason: str) -> None:
-    """Keep what the teacher answered to a decision that it did not make, for the next training to learn from."""
+    """Keep the teacher's answer to a decision of another policy, for the next training."""
     teacher = store.teacher()
     if teacher is not None and store.get(decision.id) is not None:
         LabelBook(store.database).append(decision, teacher.name, answer, reason, utc_now())
 
 
-def read_watch(
+def read_monitor(
     store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
 ) -> Watch | None:
-    """Return the watch of a version as it stands, a new one before its first audit; None where it promised nothing."""
+    """Return the monitor's state of a version, new before its first audit; None where the version promised nothing."""
     try:
         if fields := store.state.record(StateKey.MONITOR, name):
             return Watch.from_record(fields, config)
     except (ValueError, KeyError, TypeError):
-        pass  # out of form: it begins anew
+        pass  # it can't be read: the monitor begins anew
     figures = next((version.figures for version in registry.models() if version.name == name), {})
     promised = promise_of(figures)
     return None if promised is None else Watch(promised, config)
 
 
-def describe_watch(watch: Watch) -> str:
-    """Return where a watch stands, in a few words."""
+def describe_monitor(watch: Watch) -> str:
+    """Return a monitor's state in a few words."""
     fields = watch.evidence()
     if not watch.audits:
         return f"no decision audited yet, at least {watch.promised:.1%} promised"
@@ -182,7 +182,7 @@ def describe_watch(watch: Watch) -> str:
 
 
 def promise_of(figures: Mapping[str, Any]) -> float | None:
-    """Return the agreement that a version's held-out figures vouch for, the lower bound; None where none is kept."""
+    """Return the lower bound of a version's held-out agreement, which it promises; None where no figures are kept."""
     interval = figures.get("interval")
     if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
         return None

@@ -1,8 +1,8 @@
-"""A candidate on its way from the gate to the switch: shadow, canary, full. It trains and loads no teacher itself.
+"""A candidate's way from the gate to the switch: shadow, canary, full.
 
 In shadow the candidate answers in a thread of its own, after the teacher's decision was carried out. In a canary it
-makes the decisions that are drawn for it, and the teacher is asked about each of them in a thread of its own. All
-figures are in the workspace: a restart goes on with the stage, and nothing here needs to be told.
+makes the decisions that are drawn for it, and a thread of its own asks the teacher about each of them. All figures are
+in the workspace, so a stage continues after a restart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aegis.config import RolloutConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.canary import CanaryPolicy
@@ -27,13 +27,13 @@ from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace
 
 _FAULTS = 3
-"""Times in a row that a candidate may fail to answer in shadow before it is refused"""
+"""Failures in a row after which a candidate in shadow is refused"""
 _FAULT_CHARACTERS = 300
 
 
 @dataclass
 class _Aside:
-    """Who is asked beside the decisions of one stage."""
+    """The policy that is asked beside the decisions of one stage."""
 
     stage: tuple[str, str]
     asked: AsideTeacher
@@ -43,8 +43,9 @@ class _Aside:
 class Rollout:
     """Moves the candidate of one workspace from stage to stage, or refuses it.
 
-    load_teacher: loads the teacher for an open store. threshold: least agreement, the gate's. loader: loads the
-    candidate, beside the decisions. tell hears one line of everything that a person should know.
+    load_teacher: loads the teacher for an open store. loader: loads the candidate, beside the decisions. plan: returns
+    a training's plan as it is now, for its stages and the gate's threshold. tell hears, in one line each, what a person
+    should know.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class Rollout:
         actions: ActionList,
         load_teacher: Callable[[DecisionStore], Policy],
         loader: VersionLoader,
-        config: RolloutConfig,
-        threshold: Callable[[], float],
+        plan: Callable[[], TrainingPlan],
         rng: random.Random,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -66,8 +66,8 @@ class Rollout:
         self._load_teacher = load_teacher
         self._loader = loader
         self._versions = BackgroundLoad(loader.load)
-        self._config = config
-        self._threshold = threshold
+        self._plan = plan
+        self._config = plan().rollout
         self._rng = rng
         self._tell = tell
         self._aside: _Aside | None = None
@@ -77,11 +77,11 @@ class Rollout:
 
     @property
     def waits(self) -> bool:
-        """Whether a candidate is on its way: until that is settled, no training begins."""
+        """Whether a candidate is in a stage; no training begins before its stages end."""
         return self._registry.candidate() is not None
 
     def mix(self, teacher: Policy) -> Policy:
-        """Return the policy that decides in place of the teacher: in a canary, both; else the teacher itself."""
+        """Return the policy that decides: in a canary the candidate and the teacher together, else the teacher."""
         candidate = self._registry.candidate()
         if candidate is None or candidate.stage != CANARY:
             return teacher
@@ -100,7 +100,7 @@ class Rollout:
         self._canary_failure = clean_text(why, _FAULT_CHARACTERS)
 
     def after(self, decision: Decision) -> None:
-        """Take up a decision that was carried out and the answers that have come; move the candidate when it is due."""
+        """Count a decision and the answers that have arrived; move the candidate to its next stage when it is due."""
         progress = read_stage(self._store, self._registry, self._config)
         if progress is None or self._registry.serving() is not None:
             self.close()
@@ -124,7 +124,7 @@ class Rollout:
             aside.asked.ask(decision)
 
     def close(self) -> None:
-        """Ask nothing more, and let go of the candidate."""
+        """Ask no further question, and forget the candidate."""
         if self._aside is not None:
             self._aside.asked.close()
             self._versions.forget()
@@ -145,7 +145,7 @@ class Rollout:
         return self._aside
 
     def _settle(self, aside: _Aside) -> bool:
-        """Weigh the answers that came meanwhile; return whether the stage is over."""
+        """Count the answers that have arrived; return whether the stage is over."""
         for decision, answer, fault in aside.asked.answers():
             if answer is None:
                 if self._bear_with(aside, fault):
@@ -168,7 +168,7 @@ class Rollout:
         return False
 
     def _weigh(self, decision: Decision, answer: Choice) -> bool:
-        """Count whether both agree, whichever of them decided."""
+        """Count whether candidate and teacher agree on a decision of either."""
         # One transaction: a person may promote or roll back at the same moment.
         with self._store.database.transaction():
             progress = read_stage(self._store, self._registry, self._config)
@@ -182,13 +182,13 @@ class Rollout:
             if progress.candidate.stage == CANARY and progress.watch.audits >= progress.wanted:
                 found, claim = self._store.rewards_after(progress.candidate.began), self._store.teacher()
                 rewards = found.get(progress.candidate.name, []), found.get(claim.name if claim else "", [])
-            verdict = judge_stage(progress.watch, progress.wanted, self._threshold(), rewards)
+            verdict = judge_stage(progress.watch, progress.wanted, self._plan().gate.threshold, rewards)
             if verdict.over:
                 self._advance(progress, verdict)
         return verdict.over
 
     def _advance(self, progress: StageProgress, verdict: StageVerdict) -> None:
-        """Record how a stage ended, and begin what follows."""
+        """Record how a stage ended, and begin the next one or the switch."""
         name, stage = progress.candidate.name, progress.candidate.stage
         if not verdict.passed:
             self._registry.refuse(ROLLOUT, f"{stage}: {verdict.reason}", verdict.evidence)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # what counts and weighs needs SciPy: a status without a cand
     from aegis.promotion import Watch
 
 _NO_PROMISE = 0.5
-"""What a candidate is held to whose held-out figures are not recorded"""
+"""Agreement demanded of a candidate without recorded held-out figures"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Phases 2 and 3: train on a teacher's decisions, judge on held-out ones, let what passed serve. It prints nothing."""
+"""Phases 2 and 3: train an HRM on a teacher's decisions, judge it on held-out ones, and let it serve if it passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle.collection import open_store
@@ -36,10 +36,10 @@ from aegis.promotion.monitoring.drift import MOST_STATES, DriftDetector, fit_dri
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,
-    EpochResult,
     ImitationTrainer,
     RowSplit,
     Thinking,
+    TrainingHooks,
     TrainingRun,
     draw_rows,
     from_moment,
@@ -56,9 +56,9 @@ _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
 _ASKED_TOGETHER = 2000
 COMPARED_DECISIONS = 10_000
-"""Of more, the simple models learn from and are judged on so many, evenly drawn"""
+"""Most decisions that the simple models learn from, and that judge them; of more, these are drawn evenly"""
 THINKING_DECISIONS = 2000
-"""Of more held-out ones, the segments of thinking are measured on so many"""
+"""Most held-out decisions on which the segments of thinking are measured"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,20 @@ class SplitReport:
     """How the held-out decisions lie in time."""
 
     too_new: int
-    """Decisions left out of training because they are not older than all held-out ones"""
+    """Decisions left out of training because they are not older than every held-out decision"""
     own: bool
-    """Whether they are the workspace's own decisions"""
+    """Whether the held-out decisions are the workspace's own"""
     newer: bool
     """Whether every held-out decision is newer than everything trained on"""
     until: str
     """When the newest held-out decision was made"""
     judged_before: int
-    """Held-out decisions that an earlier training of this workspace was judged by, too"""
+    """Held-out decisions that also judged an earlier training of this workspace"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
-    """What phases 2 and 3 came to."""
+    """The result of phases 2 and 3."""
 
     run: TrainingRun
     agreement: Agreement
@@ -92,10 +92,10 @@ class TrainingOutcome:
     save: Callable[[str, Path], None]
     """Writes the trained policy under a name into a folder, and checks what was written"""
     serving: Serving | None
-    """The HRM that decides from now on, when the gate let it"""
+    """The HRM that decides from now on; None where the gate refused it"""
     examples: int
     labelled: int
-    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): learned from, never judged by"""
+    """Of these, decisions of an HRM that the teacher labelled (audits, a canary): in training, never held out"""
     source: str
     """Where the decisions came from: a file, or the workspace"""
     train_examples: int
@@ -107,7 +107,7 @@ class TrainingOutcome:
     peak_rss_mb: float
 
     def to_figures(self) -> dict[str, Any]:
-        """Return what the registry keeps of it."""
+        """Return the figures that the registry keeps."""
         return {
             "decisions": self.examples,
             "labelled": self.labelled,
@@ -158,26 +158,23 @@ class TrainingOutcome:
 def train_and_judge(
     data: TrainingData,
     workspace: Workspace,
-    training: TrainingConfig,
-    gate: GateConfig,
+    plan: TrainingPlan,
     device: str = "cpu",
+    *,
     resume: bool = False,
-    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_notice: Callable[[str], None] = lambda line: None,
-    model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
-    checkpoints: their folder, the workspace's own by default. progress: hears what it is at, and how far. Raises
+    checkpoints: their folder, the workspace's own by default. progress hears what goes on, and how far it is. Raises
     `NotEnoughDataError` below 100 decisions, `TeacherMismatchError` when the workspace is another teacher's,
     `StoreError` while another training runs in it.
     """
     with hold(workspace.training_lock, "a training", wait_seconds=1.0):
         outcome = train_candidate(
-            data, workspace, training, gate, device, resume, on_start, on_epoch, on_notice, model, checkpoints, progress
+            data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks, progress=progress
         )
         with open_store(workspace) as store:
             if outcome.verdict.passed:
@@ -187,19 +184,19 @@ def train_and_judge(
                     outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
                 )
                 outcome = replace(outcome, serving=serving)
-            _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
+            _record(store, outcome, plan)
             progress("", 0, 0)
     return outcome
 
 
-def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:
-    """Record a training that is over, in place of one by itself that is due and that nobody carries out."""
+def _record(store: DecisionStore, outcome: TrainingOutcome, plan: TrainingPlan) -> None:
+    """Record a finished training; it takes the place of a training that is due and that no process carries out."""
     log, now = TrainingLog(store.database), utc_now()
     with store.database.transaction():
         due = log.running()
         if due is not None:
             log.end(due.id, "failed", "another training took its place (`aegis train`)", {}, now)
-        record = log.begin(outcome.examples, None, settings, now)
+        record = log.begin(outcome.examples, None, plan, now)
         for result in outcome.run.epochs:
             log.add_epoch(record.id, asdict(result), now)
         status = "refused" if outcome.serving is None else "switched"
@@ -209,36 +206,27 @@ def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, 
 def train_candidate(
     data: TrainingData,
     workspace: Workspace,
-    training: TrainingConfig,
-    gate: GateConfig,
+    plan: TrainingPlan,
     device: str = "cpu",
+    *,
     resume: bool = False,
-    on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None,
-    on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_notice: Callable[[str], None] = lambda line: None,
-    model: HRMConfig | None = None,
     checkpoints: Path | None = None,
+    hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
 ) -> TrainingOutcome:
-    """Train and judge as `train_and_judge` does, and let nothing serve: `outcome.save` keeps what passed."""
+    """Train and judge as `train_and_judge` does, but let no HRM serve: `outcome.save` writes the HRM that passed."""
     check_enough(data)
     check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
         judged_until = _judged_until(store)
-        cooling = ModelRegistry(store, workspace).cooling_decisions(gate.cool_down_decisions) if data.own else 0
+        cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
     codec = StateCodec()
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
-    split = split_dataset(data, dataset, training)
+    split = split_dataset(data, dataset, plan.training)
     started = time.perf_counter()
 
-    def on_begin(begun: HRM, epochs_done: int) -> None:
-        on_start(begun, epochs_done)
-        progress(_TRAINING, 0, 0)  # the first batch takes seconds
-
-    def on_batch(epoch: int, batch: int, batches: int) -> None:
-        progress(_TRAINING, (epoch - 1) * batches + batch, training.epochs * batches)
-
-    trainer = ImitationTrainer(data.actions, training, model, codec, device, on_begin, on_batch, on_epoch, on_notice)
+    told = _with_progress(hooks or TrainingHooks(), progress, plan.training.epochs)
+    trainer = ImitationTrainer(data.actions, plan.training, plan.model, codec, device, told)
     run = trainer.train(
         dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
     )
@@ -253,7 +241,7 @@ def train_candidate(
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
-        gate.confidence,
+        plan.gate.confidence,
         kept.errors(),
     )
     train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
@@ -278,7 +266,7 @@ def train_candidate(
         thinking=thinking,
         baseline_logreg=logreg,
         baseline_ridge=ridge,
-        verdict=judge(agreement, gate, cooling),
+        verdict=judge(agreement, plan.gate, cooling),
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
@@ -291,6 +279,20 @@ def train_candidate(
         seconds=seconds,
         peak_rss_mb=peak_rss_mb(),
     )
+
+
+def _with_progress(hooks: TrainingHooks, progress: Progress, epochs: int) -> TrainingHooks:
+    """Return the hooks that also tell how far the training is."""
+
+    def on_start(model: HRM, epochs_done: int) -> None:
+        hooks.on_start(model, epochs_done)
+        progress(_TRAINING, 0, 0)  # the first batch takes seconds
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        hooks.on_batch(epoch, batch, batches)
+        progress(_TRAINING, (epoch - 1) * batches + batch, epochs * batches)
+
+    return replace(hooks, on_start=on_start, on_batch=on_batch)
 
 
 def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[Sequence[float]]:
@@ -322,7 +324,7 @@ def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: 
 def _checked_save(
     policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
 ) -> Callable[[str, Path], None]:
-    """Return what saves the policy with what belongs to it, and makes sure that it decides as what was judged."""
+    """Return a function that saves the policy with its files, and checks that the saved policy decides alike."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)

@@ -1,4 +1,4 @@
-"""Decisions to learn from, out of files or a workspace, and whether they are fit for training. It trains nothing."""
+"""Decisions to learn from, out of files or a workspace, and whether they are fit for training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOLD_DECISIONS = 500
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Decisions to learn from, with whose they are."""
+    """Decisions to learn from, and the teacher who made them."""
 
     source: str
     decisions: Sequence[Decision]
@@ -44,10 +44,10 @@ class TrainingData:
     shipped: bool = False
     """Whether they are those that AEGIS ships"""
     why: str = ""
-    """Why these and no others, where that is not plain"""
+    """Why these decisions were chosen, where that is not obvious"""
 
     def describe(self) -> str:
-        """Return how many they are and whose, e.g. `1,100 shipped with AEGIS`."""
+        """Return the number of decisions and their source, e.g. `1,100 shipped with AEGIS`."""
         whose = f"of {self.source}/" if self.own else "shipped with AEGIS" if self.shipped else f"of {self.source}"
         return f"{len(self.decisions):,} {whose}" + (f" ({self.why})" if self.why else "")
 
@@ -59,7 +59,7 @@ class DataCheck:
     count: int
     actions: dict[str, int]
     duplicates: int
-    """Decisions whose state and action occur before in the data"""
+    """Decisions whose state and action already occurred earlier in the data"""
     without_probabilities: int
     episodes: int
 
@@ -114,7 +114,7 @@ def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData
 
 
 def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
-    """Return whose decisions a file holds: the teacher that its metadata names, else the policy of most decisions."""
+    """Return the teacher of a file's decisions: as its metadata names it, else the policy of most decisions."""
     teacher = result.metadata.get("teacher")
     fields = teacher if isinstance(teacher, dict) else {"name": teacher}
     parameters = fields.get("parameters")
@@ -141,7 +141,7 @@ def read_workspace_data(workspace: Workspace, until: int | None = None, until_la
         if teacher is None:
             raise nothing_yet
         actions = read_actions(store)
-        # What an HRM's doubts, or the watch's suspicion, had a part in choosing is no measure of accuracy.
+        # These episodes were chosen by an HRM's doubts or the monitor's suspicion: they must not measure accuracy.
         chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
     decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label)
     return TrainingData(
@@ -187,7 +187,7 @@ def shipped_data() -> Path:
 
 
 def check_data(decisions: Sequence[Decision], progress: Progress = unheard) -> DataCheck:
-    """Count what matters for training; progress hears how many were looked at."""
+    """Count what matters for training; progress hears how many decisions are counted."""
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()
     without, episodes = 0, set()

@@ -1,7 +1,7 @@
 """Whether held-out states also occur in training, exactly or nearly, and how much accuracy rests on them.
 
-Accuracy is that of the strongest simple model known (a regression on words and pairs of words): it is trained here, on
-the split that judges the HRM. Nothing is changed or left out.
+The accuracy is that of the strongest simple model known, a regression on words and pairs of words. It is trained here,
+on the split that judges the HRM.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from aegis.types import Decision, Progress, unheard
 NEAR = 0.85
 """Share of word triples in common from which two states count as near duplicates"""
 MOST_EXAMINED = 2000
-"""Of more held-out decisions, so many are looked at, evenly drawn, each beside all trained on: time grows with these"""
+"""Most held-out decisions examined, drawn evenly: each is compared with all in training, so time grows with them"""
 MOST_LEARNED = 10_000
-"""Of more decisions to train on, the simple model learns from so many, evenly drawn"""
+"""Most decisions that the simple model learns from, drawn evenly"""
 _EXAMPLES = 5
 _COMPARING = "Comparing held-out states with those trained on"
 _BLOCK_CELLS = 10_000_000
@@ -35,7 +35,7 @@ _BLOCK_CELLS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A held-out decision whose state reads nearly like one in training."""
+    """A held-out decision whose state is a near duplicate of a state in training."""
 
     heldout: str
     """Its id"""
@@ -45,20 +45,20 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
-class DataAudit:
-    """What the split looks like."""
+class LeakageCheck:
+    """How far the held-out part of a split is independent of the training part."""
 
     source: str
     train: int
     heldout: int
     examined: int
-    """Held-out decisions that were looked at; what follows is of these"""
+    """Held-out decisions that were examined; the following figures are about these"""
     split: str
     """`newest` or `seed`"""
     exact: int
     """Held-out decisions left out of every judgement: their state also occurs in training"""
     near: int
-    """Held-out decisions whose state reads nearly like one in training; they do judge"""
+    """Held-out decisions whose state is a near duplicate of a state in training; they stay in the judgement"""
     near_share: float
     near_same_action: int
     """Of the near ones, those with the same action as their nearest twin"""
@@ -78,13 +78,13 @@ class DataAudit:
         return asdict(self)
 
 
-def audit_data(
+def check_leakage(
     data: TrainingData,
     training: TrainingConfig | None = None,
     near: float = NEAR,
     progress: Progress = unheard,
-) -> DataAudit:
-    """Split decisions as a training would, and look for what is on both sides; of many, on a part of the held-out.
+) -> LeakageCheck:
+    """Split decisions as a training would, and find states on both sides; of many held-out decisions, examine a part.
 
     progress: hears the present part. near: resemblance (Jaccard, of word triples) from which states count as near
     duplicates. Raises `NotEnoughDataError` where they can't be split.
@@ -97,12 +97,12 @@ def audit_data(
     twins = _find_twins(split.train, heldout, near, progress)
     close = [decision for decision in heldout if decision.id in twins]
     apart = [decision for decision in heldout if decision.id not in twins]
-    # Of all held out, of those apart and of those near.
+    # On all held-out decisions, on those without a near duplicate, and on the near duplicates.
     accuracies: list[float | None] = []
     for part in (heldout, apart, close):
         progress("Training the simple model, judging it", len(accuracies), 3)
         accuracies.append(bigram_regression_accuracy(train, part) if part else None)
-    return DataAudit(
+    return LeakageCheck(
         source=data.source,
         train=len(split.train),
         heldout=len(split.heldout),
@@ -129,7 +129,7 @@ def _find_twins(
 ) -> dict[str, Twin]:
     """Return the nearest twin in training of each held-out decision that has one, by its id.
 
-    Every pair of these is compared, by counting common triples in one product of matrices: nothing is missed.
+    Every pair is compared: one product of matrices counts the common triples.
     """
     progress(_COMPARING, 0, len(heldout))
     shingles = [shingles_of(render_state(decision.state)) for decision in (*train, *heldout)]

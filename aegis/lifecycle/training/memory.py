@@ -1,4 +1,4 @@
-"""How much memory this process has held; it frees none."""
+"""How much memory this process has held."""
 
 from __future__ import annotations
 

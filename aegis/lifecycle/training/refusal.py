@@ -1,4 +1,4 @@
-"""What the gate said, read from the log of trainings: its rules one by one, and the candidates that it refused."""
+"""The gate's verdicts, read from the log of trainings: its rules one by one, and the candidates that it refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Refusal:
 def verdict_lines(record: TrainingRecord) -> tuple[str, ...]:
     """Return what the gate said of a training: a line for each rule, with ✓ or ✗, the broken ones first.
 
-    Where the gate did not judge it, because it failed: the reason. Nothing while it runs.
+    For a training that failed before the gate: the reason. Nothing while it runs.
     """
     rules: list[Mapping[str, Any]] = list(record.report.get("verdict", {}).get("rules", ()))
     heldout = record.report.get("heldout", {})

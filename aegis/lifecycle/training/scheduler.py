@@ -1,13 +1,16 @@
-"""When a training is due, that a process carries it out, and what became of it. It trains nothing itself."""
+"""Starts a training when it is due, keeps its process running, and tells how it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from aegis.config import GateConfig, RunConfig
+from aegis.config import RunConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.point import read_actions
 from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
@@ -17,27 +20,27 @@ from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 ATTEMPTS = 3
-"""Times in a row that a training process may end without an epoch more, before the training counts as failed."""
+"""Times in a row that a training process may end without a further epoch before the training counts as failed."""
 
 Tell = Callable[[str, str, dict[str, Any]], None]
 
 
 def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
-    """Tell which actions an HRM can hardly learn from the teacher's decisions so far, where there are some.
+    """Tell which actions are too rare in the teacher's decisions so far for an HRM to learn, if any.
 
     target: decisions at which the training starts.
     """
     claim = store.teacher()
     actions = {t.action: t.decisions for t in read_tallies(store.database) if claim and t.policy == claim.name}
-    rare = find_rare_actions(actions, target)
+    rare = find_rare_actions(actions, target, read_actions(store).names)
     if rare:
         tell("rare_actions", describe_rare_actions(rare), {"actions": rare})
 
 
 class TrainingSupervisor:
-    """Looks after the trainings of one workspace for the agent that runs in it.
+    """Starts and follows the trainings of one workspace, for the agent that runs in it.
 
-    settings: returns those of a training that begins now.
+    make_plan: returns the plan of a training that begins now.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class TrainingSupervisor:
         store: DecisionStore,
         workspace: Workspace,
         trainer: TrainerProcess,
-        settings: Callable[[], dict[str, Any]],
+        make_plan: Callable[[], TrainingPlan],
         config: RunConfig,
         tell: Tell,
         say_training: Callable[[DecisionStore, int | None], None],
@@ -53,7 +56,7 @@ class TrainingSupervisor:
         self._store = store
         self._workspace = workspace
         self._trainer = trainer
-        self._settings = settings
+        self._make_plan = make_plan
         self._config = config
         self._tell = tell
         self._say_training = say_training
@@ -65,11 +68,11 @@ class TrainingSupervisor:
 
     @property
     def watches(self) -> bool:
-        """Whether there is a training that it looks after."""
+        """Whether a training is being followed."""
         return self._watched is not None
 
     def tend(self, serves: bool) -> None:
-        """Do what there is to do now, none of which takes long. serves: whether an HRM does already."""
+        """Start or follow a training, in a moment. serves: whether an HRM serves already."""
         record = self._log.running()
         if self._watched is not None and (record is None or record.id != self._watched.id):
             self._tell_end(self._log.get(self._watched.id))
@@ -89,13 +92,12 @@ class TrainingSupervisor:
         due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
         if collected < due_at:
             return None
-        settings = self._settings()
-        cool_down = GateConfig(**settings["gate"]).cool_down_decisions
-        if ModelRegistry(self._store, self._workspace).cooling_decisions(cool_down):
+        plan = self._make_plan()
+        if ModelRegistry(self._store, self._workspace).cooling_decisions(plan.gate.cool_down_decisions):
             return None
         with self._store.database.transaction():
-            settings["last_label"] = LabelBook(self._store.database).newest()
-            return self._log.begin(collected, self._store.newest(), settings, utc_now())
+            plan = replace(plan, last_label=LabelBook(self._store.database).newest())
+            return self._log.begin(collected, self._store.newest(), plan, utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
         self._watched, self._attempts = record, 0
@@ -112,7 +114,7 @@ class TrainingSupervisor:
 
     def _start(self, record: TrainingRecord) -> None:
         done = len(self._log.epochs(record.id))
-        # Only a process that ended by itself counts, and only one without an epoch more.
+        # An attempt counts as failed only where its process ended by itself, without a further epoch.
         self._attempts = self._attempts + 1 if done == self._epochs_at_start else 1
         if self._attempts > ATTEMPTS:
             code = self._trainer.exit_code()
@@ -129,9 +131,8 @@ class TrainingSupervisor:
         self._tell("training_process", f"training {record.id} is carried out by process {process}", fields)
 
     def _tell_epochs(self, record: TrainingRecord) -> None:
-        total = record.settings["training"]["epochs"]
         for results in self._log.epochs(record.id, after=self._epochs_told):
-            self._epochs_told = results["epoch"]
+            self._epochs_told, total = results["epoch"], record.plan.training.epochs
             text = (
                 f"epoch {results['epoch']}/{total}: loss {results['loss']:.4f},"
                 f" held-out accuracy {results['heldout_accuracy']:.2%}"

@@ -1,28 +1,29 @@
-"""What becomes of the agent's proposals while it runs by itself: decided by rule, put in use, tried, kept or undone."""
+"""Carries out the agent's proposals while it runs by itself: decided by rule, put in use, tried, kept or undone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aegis.agent import SETTINGS, ApprovalQueue, Change, RewardTable, SettingBook
 from aegis.config import AgentConfig
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.store import Database
 from aegis.types import utc_now
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """The settings that an agent runs with at a moment."""
+class SettingsInUse:
+    """The settings that an agent runs with now."""
 
     agent: AgentConfig
     rewards: RewardTable
     search_order: str | None
 
 
-class Tuning:
-    """Looks after the settings of one workspace for the agent that runs in it.
+class SettingSupervisor:
+    """Keeps the settings of one workspace up to date for the agent that runs in it.
 
     approve: `never`, `ask` or `bounded`, see `RunConfig.approve`.
     """
@@ -32,10 +33,10 @@ class Tuning:
         self._book = SettingBook(database)
         self._config = config
         self._approve = approve
-        self.tuned = self._read()
+        self.in_use = self._read()
 
     def decide_by_rule(self, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
-        """Approve or reject what the rule decides of the proposals that wait; the others wait for a person."""
+        """Approve or reject the waiting proposals that the rule covers; the others wait for a person."""
         if self._approve == "ask":
             return
         for queued in self._queue.pending():
@@ -53,30 +54,25 @@ class Tuning:
                 tell("setting", text, {"proposal": queued.id, "aspect": queued.aspect, "approved": approves})
 
     def take_change(self) -> bool:
-        """Return whether the agent's settings have changed since the last time, and take them up."""
-        before, self.tuned = self.tuned, self._read()
-        return self.tuned != before
+        """Take up the agent's settings as they are now; return whether they have changed since the last call."""
+        before, self.in_use = self.in_use, self._read()
+        return self.in_use != before
 
-    def training_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return a training's settings with what was changed, and under `trial` what it is to try."""
-        found = settings | {
-            "training": settings["training"] | self._book.values("training"),
-            "model": settings["model"] | self._book.values("model"),
-            "gate": settings["gate"] | self._book.values("gate"),
-        }
+    def apply_to(self, plan: TrainingPlan) -> TrainingPlan:
+        """Return a training's plan with the changes that are in use, and with the change that it is to try."""
+        for part in ("training", "model", "gate"):
+            plan = plan.with_changes(part, self._book.values(part))
         change = self._book.next_trial()
-        if change is not None:
-            found["trial"] = {"name": change.name, "value": change.value}
-        return found
+        return plan if change is None else replace(plan, trial=SettingTrial(change.name, change.value))
 
-    def _read(self) -> Tuned:
-        return Tuned(
+    def _read(self) -> SettingsInUse:
+        return SettingsInUse(
             self._book.agent_config(self._config), self._book.reward_table(self._config), self._book.search_order()
         )
 
 
 def settle_trial(database: Database, name: str, tried: float, before: float) -> bool:
-    """Keep a change that was tried, or undo it where it did worse; return whether it is kept.
+    """Keep a change after its trial, or undo it where it did worse; return whether it is kept.
 
     tried, before: accuracy on the same held-out decisions, with the change and without.
     """

@@ -1,7 +1,7 @@
 """Phase 2 in a process of its own: started, watched and stopped from outside, and carried out within.
 
-What it is to do stands in the workspace (`TrainingLog`), so that one that was killed is gone on with from its last
-checkpoint by whoever starts next.
+The workspace holds the training's plan (`TrainingLog`). The process that starts next resumes a killed training from its
+last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aegis.agent import SETTINGS
-from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
@@ -36,9 +36,9 @@ _STOP_SECONDS = 2.0
 
 
 class TrainerProcess:
-    """The process that carries out a workspace's training. It ends with this one, however this one ends.
+    """The process that carries out a workspace's training. It ends with the process that started it.
 
-    command: what starts it, without the workspace's option. log: name of the file for what it prints.
+    command: starts it, without the workspace's option. log: name of the file for its output.
     """
 
     def __init__(self, workspace: Workspace, command: Sequence[str], log: str = LOG_FILE) -> None:
@@ -49,7 +49,7 @@ class TrainerProcess:
 
     @property
     def log_file(self) -> Path:
-        """What it prints, errors too."""
+        """The file with its output and errors."""
         return self._workspace.logs / self._log
 
     def start(self) -> int:
@@ -60,7 +60,7 @@ class TrainerProcess:
             with self.log_file.open("ab") as log:
                 self._process = subprocess.Popen(
                     [*self._command, "--workspace", str(self._workspace.folder)],
-                    stdin=subprocess.PIPE,  # its end tells the trainer that nobody waits for it any more
+                    stdin=subprocess.PIPE,  # its end tells the trainer that its parent has ended
                     stdout=log,
                     stderr=log,
                     env=os.environ | _environment(),
@@ -75,11 +75,11 @@ class TrainerProcess:
         return self._process is not None and self._process.poll() is None
 
     def exit_code(self) -> int | None:
-        """Return the exit code of one that ended, else None; negative: the signal that ended it."""
+        """Return the exit code once the process has ended, else None; negative: the signal that ended it."""
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
-        """End it, by force where it does not end within two seconds; what it has saved is gone on from later."""
+        """End it, by force after two seconds; the next process resumes from its last checkpoint."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -97,9 +97,9 @@ class TrainerProcess:
 def carry_out_training(
     workspace: Workspace, device: str = "cpu", say: Callable[[str], None] = lambda line: None
 ) -> TrainingRecord | None:
-    """Carry out the training that the workspace's log says is due, or go on with it; return it as it ended.
+    """Carry out or resume the training that is due by the workspace's log; return its record at the end.
 
-    Every epoch is recorded as it comes. Returns None when none is due. Raises `StoreError` while another process
+    Every epoch is recorded as it ends. Returns None when no training is due. Raises `StoreError` while another process
     trains in this workspace.
     """
     with hold(workspace.training_lock, "a training"), open_store(workspace) as store:
@@ -122,7 +122,7 @@ def carry_out_training(
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it does: from now on, wait for the end of standard input."""
+    """End this process together with its parent: watch, in a thread, for the end of standard input."""
 
     def wait() -> None:
         while sys.stdin.buffer.read(1024):
@@ -133,7 +133,7 @@ def end_with_parent() -> None:
 
 
 def lower_priority() -> None:
-    """Let every other process go first, where the system knows priorities."""
+    """Give every other process precedence, where the system has priorities."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
@@ -141,45 +141,35 @@ def lower_priority() -> None:
 def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str) -> TrainingOutcome:
     from aegis.lifecycle.training.candidate import train_candidate
     from aegis.lifecycle.training.data import read_workspace_data
+    from aegis.training import TrainingHooks
 
-    log = TrainingLog(store.database)
-    data = read_workspace_data(workspace, record.last_seq, record.settings.get("last_label", 0))
+    log, plan = TrainingLog(store.database), record.plan
+    data = read_workspace_data(workspace, record.last_seq, plan.last_label)
 
-    def train(settings: dict[str, Any], trial: str, checkpoints: Path) -> TrainingOutcome:
+    def train(plan: TrainingPlan, trial: str, checkpoints: Path) -> TrainingOutcome:
         def on_epoch(result: EpochResult) -> None:
             log.add_epoch(record.id, asdict(result), utc_now(), trial)
 
         def attempt(resume: bool) -> TrainingOutcome:
-            return train_candidate(
-                data,
-                workspace,
-                TrainingConfig(**settings["training"]),
-                GateConfig(**settings["gate"]),
-                device,
-                resume,
-                on_epoch=on_epoch,
-                model=HRMConfig(**settings["model"]),
-                checkpoints=checkpoints,
-            )
+            hooks = TrainingHooks(on_epoch=on_epoch)
+            return train_candidate(data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks)
 
         try:
             return attempt(resume=True)
         except CheckpointError:
-            # There is none yet, it is torn, or it is another training's.
+            # There is no checkpoint yet, it is torn, or it belongs to another training.
             return attempt(resume=False)
 
-    usual = train(record.settings, "", workspace.checkpoints)
-    trial = record.settings.get("trial")
-    if trial is None:
+    usual = train(plan, "", workspace.checkpoints)
+    if plan.trial is None:
         return usual
-    tried = train(_with_trial(record.settings, trial), "trial", workspace.checkpoints / "trial")
-    kept = settle_trial(store.database, trial["name"], tried.agreement.accuracy, usual.agreement.accuracy)
+    tried = train(_apply_trial(plan, plan.trial), "trial", workspace.checkpoints / "trial")
+    kept = settle_trial(store.database, plan.trial.name, tried.agreement.accuracy, usual.agreement.accuracy)
     return tried if kept else usual
 
 
-def _with_trial(settings: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
-    part = SETTINGS[trial["name"]].kind
-    return settings | {part: settings[part] | {trial["name"]: trial["value"]}}
+def _apply_trial(plan: TrainingPlan, trial: SettingTrial) -> TrainingPlan:
+    return plan.with_changes(SETTINGS[trial.name].kind, {trial.name: trial.value})
 
 
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:
@@ -187,10 +177,10 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
 
     status, report = "refused", outcome.to_report()
     if outcome.verdict.passed:
-        # A kill between these two repeats the judgement, under the next name: never the other way round.
+        # A kill between saving and recording repeats the judgement under the next name. The other order would lose it.
         figures = outcome.to_figures() | {"training": record.id}
         registry, reason = ModelRegistry(store, workspace), outcome.verdict.reasons[0]
-        stage = first_stage(RolloutConfig(**record.settings.get("rollout", {})))
+        stage = first_stage(record.plan.rollout)
         if stage and registry.serving() is None:
             report["stage"] = stage
             registry.try_out(outcome.save, figures, stage, reason)
@@ -202,5 +192,5 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
 
 
 def _environment() -> dict[str, str]:
-    """Return the trainer's threads: one core is left to the agent that decides meanwhile."""
+    """Return the trainer's number of threads: one core stays free for the agent, which decides meanwhile."""
     return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) - 1))}

@@ -109,11 +109,12 @@ def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_where_that_is_off(
 
 
 def make_progress(**fields):
-    earning = {
-        "improved": 1.2, "anchor": 0.9, "improved_decisions": 200, "anchor_decisions": 200, "difference": [0.1, 0.5]
+    rewards = {
+        "improved": 1.2, "reference": 0.9, "improved_decisions": 200, "reference_decisions": 200,
+        "difference": [0.1, 0.5],
     }  # fmt: skip
     last = {"mean_reward": 1.3, "entropy": 0.4, "kl": 0.01, "loss": None, "fault": ""}
-    given: dict[str, Any] = {"anchor": "hrm@1", "active": True, "earning": earning, "last": last}
+    given: dict[str, Any] = {"reference": "hrm@1", "active": True, "rewards": rewards, "last": last}
     return ImprovementProgress(**(given | {"baseline_decisions": 200, "pause": 0} | fields))
 
 
@@ -132,8 +133,8 @@ def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_w
 
 
 def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
-    few = {"improved": None, "anchor": 0.9, "improved_decisions": 0, "anchor_decisions": 30, "difference": None}
-    before = make_progress(earning=few, last={})
+    few = {"improved": None, "reference": 0.9, "improved_decisions": 0, "reference_decisions": 30, "difference": None}
+    before = make_progress(rewards=few, last={})
     switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@1", improvement=before)
     said = "  Next milestone: 170 rewards of hrm@1 until the first update: they say what must be beaten"
     assert said in training_block(switched)

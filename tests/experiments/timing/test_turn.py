@@ -49,7 +49,7 @@ def test_contenders_take_turns_on_the_same_states():
 
 
 @pytest.mark.parametrize(("ends", "rounds"), [(0.0, 1), (4.5, 2), (6.5, 3), (1e9, 4)])
-def test_fewer_turns_are_taken_where_the_time_is_over_and_all_take_as_many(ends, rounds):
+def test_when_the_time_is_over_all_contenders_have_made_the_same_number_of_turns(ends, rounds):
     clock = Clock()
     contenders = {name: Counting(name, [], clock) for name in ("a", "b")}
     turns = list(time_turns(contenders, STATES, CHECKED_ACTIONS, ends, clock))
@@ -98,7 +98,7 @@ def test_rates_are_medians_over_the_turns():
         ({"float32": None, "bfloat16": None}, ["float32"], ["bfloat16 left out: one product did not end in time"]),
     ],
 )
-def test_a_number_format_that_is_emulated_is_left_out_and_one_is_always_kept(seconds, kept, said):
+def test_an_emulated_number_format_is_left_out_and_one_format_is_always_kept(seconds, kept, said):
     found, lines = promising_formats(seconds)
     assert found == kept
     assert len(lines) == len(said)

@@ -50,7 +50,7 @@ def test_the_policy_aside_answers_in_order_from_a_thread_and_a_store_of_its_own(
     assert set(watch_threads()) <= before
 
 
-def test_the_policy_aside_tells_of_a_failure_and_goes_on(workspace):
+def test_the_policy_aside_reports_a_failure_and_answers_again(workspace):
     tries = []
 
     def load(store):
@@ -68,7 +68,7 @@ def test_the_policy_aside_tells_of_a_failure_and_goes_on(workspace):
     aside.close()
 
 
-def test_a_slow_teacher_is_not_asked_more_than_it_can_answer(workspace):
+def test_a_slow_teacher_is_not_asked_more_questions_than_it_can_answer(workspace):
     go = threading.Event()
 
     class Slow(ScriptedTeacher):

@@ -40,7 +40,7 @@ def test_where_the_candidate_fails_the_teacher_decides_from_then_on_and_the_fail
     assert told == ["torn weights"]
 
 
-def test_an_error_of_the_teachers_is_passed_on():
+def test_an_error_of_the_teacher_is_raised():
     mixed = CanaryPolicy(ScriptedTeacher(name="hrm@1"), Broken(name="gpt2"), 0.0, random.Random(0))
     with pytest.raises(RuntimeError, match="torn weights"):
         mixed.decide([{}], CHECKED_ACTIONS)

@@ -63,7 +63,7 @@ def test_the_hrm_decides_where_it_is_confident_and_the_teacher_elsewhere():
     assert (policy.name, teacher.asked) == ("hrm@1", 1)
 
 
-def test_of_many_states_only_the_unsure_ones_reach_the_teacher_and_the_order_stays():
+def test_only_unsure_states_reach_the_teacher_and_the_order_stays():
     teacher = Fixed("gpt2", 0.0)
     policy = DeferringPolicy(Fixed("hrm@1"), lambda: teacher, 0.8)
     choices = policy.decide([{"sure": s} for s in (0.9, 0.5, 0.95, 0.7)], ACTIONS)
@@ -78,12 +78,12 @@ def test_the_confidence_is_the_calibrated_one():
         assert policy.decide([{"sure": 0.7}], ACTIONS)[0].policy == decider
 
 
-def test_exactly_the_bound_is_sure_enough():
+def test_a_confidence_exactly_at_the_bound_is_enough():
     policy = DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.0), 0.0)
     assert policy.decide([{"sure": 0.5}], ACTIONS)[0].policy == "hrm@1"
 
 
-def test_it_keeps_the_contract_of_every_policy():
+def test_a_deferring_policy_keeps_the_contract_of_every_policy():
     check_policy(DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.25), 0.8), ACTIONS)
 
 
@@ -99,7 +99,7 @@ def test_a_bound_that_is_no_probability_is_refused(bound):
         DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2"), bound)
 
 
-def test_a_state_out_of_distribution_goes_to_the_teacher_which_is_loaded_then_and_a_usual_one_does_not(folder):
+def test_a_state_out_of_distribution_goes_to_the_teacher_which_is_loaded_then_and_other_states_do_not(folder):
     loaded = []
 
     def load():
@@ -116,7 +116,7 @@ def test_a_state_out_of_distribution_goes_to_the_teacher_which_is_loaded_then_an
     assert [choice.policy for choice in both] == ["gpt2", "hrm@1"]
 
 
-def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_the_teacher_is_left_alone_for_a_while(folder):
+def test_if_the_teacher_fails_the_hrm_decides_and_the_teacher_is_not_asked_for_a_while(folder):
     tries, told = [], []
 
     def fail():
@@ -132,14 +132,14 @@ def test_where_the_teacher_can_not_decide_it_the_hrm_does_and_the_teacher_is_lef
     assert len(tries) == 1  # loading may take seconds: not at each such state
 
 
-def test_where_the_hrm_is_unsure_what_the_teacher_raises_is_passed_on():
+def test_where_the_hrm_is_unsure_an_error_of_the_teacher_is_raised():
     policy = DeferringPolicy(Fixed("hrm@1"), lambda: cast(Any, None), 0.8)
     with pytest.raises(AttributeError):
         policy.decide([{"sure": 0.5}], ACTIONS)
 
 
 @pytest.mark.parametrize("quantile", [0.0, 0.999])
-def test_switched_off_or_without_a_detector_nothing_is_known_of_the_distribution(tmp_path, quantile):
+def test_without_a_detector_or_with_the_quantile_0_the_distribution_is_unknown(tmp_path, quantile):
     hrm = Seeing(name="hrm@1")
     assert check_distribution(hrm, tmp_path, quantile) is hrm
     (choice,) = DeferringPolicy(hrm, ScriptedTeacher, 0.0).decide([FAR], RESEARCH_ACTIONS)

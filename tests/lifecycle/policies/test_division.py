@@ -8,7 +8,7 @@ def choice(policy, unlike=None):
     return Choice((1.0, 0.0), "idle", policy, out_of_distribution=unlike)
 
 
-def test_it_says_who_decided_and_why_for_each_hrm_that_served():
+def test_the_division_says_who_decided_and_why_for_each_hrm_that_served():
     division = Division(0.8)
     for one in (choice("hrm@1", False), choice("hrm@1", False), choice("gpt2", False), choice("gpt2", True)):
         division.note(one, "hrm@1")
@@ -20,7 +20,7 @@ def test_it_says_who_decided_and_why_for_each_hrm_that_served():
     ]
 
 
-def test_where_nothing_could_be_handed_to_the_teacher_there_is_nothing_to_say():
+def test_without_a_reason_to_defer_the_division_says_nothing():
     division = Division()
     division.note(choice("hrm@1"), "hrm@1")
     assert division.describe() == []

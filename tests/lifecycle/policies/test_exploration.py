@@ -1,4 +1,4 @@
-"""Versions loaded while phase 4 learns: their actions are drawn, and the anchor makes its part of the decisions."""
+"""Versions loaded while phase 4 learns: their actions are drawn, and the reference makes its part of the decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, sharpen
+from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, temper
 from aegis.promotion import Serving
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
@@ -47,15 +47,15 @@ def load(workspace, models, exploration):
 
 
 @pytest.mark.parametrize("name", ["hrm@1", "hrm@2"])
-def test_a_version_draws_by_its_sharpened_probabilities(load, models, name):
+def test_a_version_draws_actions_at_the_temperature(load, models, name):
     (choice,) = load(name).decide([STATE], RESEARCH_ACTIONS)
     (plain,) = HRMPolicy.load(models / name).decide([STATE], RESEARCH_ACTIONS)
-    assert choice.probabilities == pytest.approx(sharpen(plain.probabilities, 0.5), abs=1e-5)
+    assert choice.probabilities == pytest.approx(temper(plain.probabilities, 0.5), abs=1e-5)
     assert (choice.policy, choice.kind, plain.drawn) == (name, "hrm", False)
     assert choice.propensity == choice.probabilities[RESEARCH_ACTIONS.index(choice.action)]
 
 
-def test_an_improved_version_leaves_every_other_block_of_decisions_to_its_anchor(load, exploration):
+def test_an_improved_version_leaves_every_other_block_of_decisions_to_its_reference(load, exploration):
     exploration.compare_with("hrm@1", 0)
     policy = load("hrm@2")
     assert policy.name == "hrm@2"

@@ -31,7 +31,7 @@ def test_another_teacher_is_refused(store):
         load_teacher_for(store, "scripted")
 
 
-def test_decisions_of_a_teacher_that_is_not_here_can_be_trained_on_but_not_gone_on_with(store):
+def test_decisions_of_a_missing_teacher_can_be_trained_on_but_not_continued(store):
     store.claim_teacher("my-model", 0, "old-decisions.json")
     with pytest.raises(TeacherError, match=r"decisions are my-model's, from old-decisions.json.*train on them"):
         load_teacher_for(store, "auto")
@@ -44,7 +44,7 @@ def record(store, episodes, policy="scripted"):
             store.append(Decision(str(episode), step, state, ACTIONS, Action("idle"), None, policy))
 
 
-def test_an_export_is_checked_on_the_newest_episodes_of_the_teacher_whoever_decided_since(store):
+def test_an_export_is_checked_on_the_teachers_newest_episodes_whoever_decided_since(store):
     store.claim_teacher("scripted", 0, "a rule, no model")
     record(store, range(10))
     record(store, range(10, 15), policy="hrm@1")
@@ -54,7 +54,7 @@ def test_an_export_is_checked_on_the_newest_episodes_of_the_teacher_whoever_deci
 
 
 @pytest.mark.parametrize("episodes", [range(2), range(7, 8)])
-def test_where_its_own_decisions_are_too_few_an_export_is_checked_on_those_shipped(store, episodes):
+def test_with_too_few_decisions_of_its_own_an_export_is_checked_on_the_shipped_decisions(store, episodes):
     store.claim_teacher("scripted", 0, "a rule, no model")
     record(store, episodes)
     assert "episode" not in heldout_examples(store)[0][0]

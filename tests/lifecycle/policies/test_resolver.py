@@ -81,14 +81,14 @@ def test_the_teacher_decides_until_an_hrm_serves_and_again_after_a_roll_back(wor
     assert [name for name, *_ in loaded] == ["hrm@1", "hrm@2"]
 
 
-def test_what_serves_still_is_not_loaded_again(workspace, store, loaded):
+def test_a_version_that_still_serves_is_not_loaded_again(workspace, store, loaded):
     ModelRegistry(store, workspace).promote(save)
     resolver = PolicyResolver(workspace, ScriptedTeacher, ResolverOptions("cpu", "eager"))
     assert resolver.resolve(store) is resolver.resolve(store)
     assert loaded == [("hrm@1", "cpu", "eager")]
 
 
-def test_the_hrm_that_serves_is_loaded_aside_and_followed(workspace, store, loaded):
+def test_the_hrm_that_serves_is_loaded_in_the_background_and_then_decides(workspace, store, loaded):
     serving = ModelRegistry(store, workspace).promote(save)
     resolver, deadline = PolicyResolver(workspace, ScriptedTeacher), time.monotonic() + 60
     while (policy := resolver.follow(serving)) is None:
@@ -101,7 +101,7 @@ def test_the_hrm_that_serves_is_loaded_aside_and_followed(workspace, store, load
     resolver.close()
 
 
-def test_a_version_that_can_not_be_loaded_aside_is_told_of_once_and_one_asked_for_now_raises(
+def test_a_version_that_fails_to_load_in_the_background_is_told_once_and_in_the_foreground_raises(
     workspace, store, monkeypatch
 ):
     def load(self, serving, progress):
@@ -120,7 +120,7 @@ def test_a_version_that_can_not_be_loaded_aside_is_told_of_once_and_one_asked_fo
         resolver.resolve(store)
 
 
-def test_a_state_out_of_distribution_goes_to_the_teacher_and_its_failure_is_told_once(workspace, store, loaded):
+def test_a_state_out_of_distribution_goes_to_the_teacher_whose_failure_is_told_once(workspace, store, loaded):
     ModelRegistry(store, workspace).promote(save)
     policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
     assert policy.decide([FAR], RESEARCH_ACTIONS)[0].policy == "scripted"
@@ -136,7 +136,7 @@ def test_a_state_out_of_distribution_goes_to_the_teacher_and_its_failure_is_told
     assert line == "a state is unlike those in training and the teacher can't decide it: no such model here"
 
 
-def test_with_a_bound_and_no_hrm_it_is_told_that_the_bound_does_nothing(workspace, store):
+def test_without_an_hrm_a_bound_of_confidence_has_no_effect_and_the_resolver_says_so(workspace, store):
     told = []
     PolicyResolver(workspace, ScriptedTeacher, ResolverOptions(defer_below=0.8), tell=told.append).resolve(store)
     assert told == ["no HRM serves: the teacher decides everything, whatever --defer-below says"]
@@ -145,7 +145,7 @@ def test_with_a_bound_and_no_hrm_it_is_told_that_the_bound_does_nothing(workspac
 @pytest.mark.parametrize(
     ("options", "said"), [({"drift_quantile": 1.0}, "--drift-quantile"), ({"defer_below": 1.5}, "--defer-below")]
 )
-def test_what_is_no_share_is_refused(options, said):
+def test_an_option_that_is_no_share_is_refused(options, said):
     with pytest.raises(ConfigError, match=said):
         ResolverOptions(**options)
 

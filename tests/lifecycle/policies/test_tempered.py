@@ -10,10 +10,10 @@ from aegis.errors import ConfigError
 from aegis.lifecycle.policies.tempered import (
     CONTROL_BLOCK,
     ControlledPolicy,
-    SharpenedPolicy,
+    SamplingPolicy,
     Turns,
     exploring_temperature,
-    sharpen,
+    temper,
 )
 from aegis.promotion import keep_answers, read_answers, write_answers
 from aegis.testing import ScriptedTeacher, check_policy
@@ -22,38 +22,38 @@ from aegis.types import ActionList, ActionSpec
 THREE = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c")))
 
 
-def test_to_sharpen_is_to_divide_the_logits_by_the_temperature():
+def test_to_temper_is_to_divide_the_logits_by_the_temperature():
     logits = torch.tensor([1.0, 0.2, -0.7])
-    found = sharpen(logits.softmax(-1).tolist(), 0.3)
+    found = temper(logits.softmax(-1).tolist(), 0.3)
     assert found == pytest.approx((logits / 0.3).softmax(-1).tolist(), abs=1e-6)
-    assert sharpen((0.9, 0.1, 0.0), 0.01) == pytest.approx((1.0, 0.0, 0.0))
+    assert temper((0.9, 0.1, 0.0), 0.01) == pytest.approx((1.0, 0.0, 0.0))
 
 
 def test_a_temperature_that_is_not_above_0_is_refused():
     with pytest.raises(ConfigError, match="--temperature"):
-        SharpenedPolicy(ScriptedTeacher(), 0.0, random.Random(0))
+        SamplingPolicy(ScriptedTeacher(), 0.0, random.Random(0))
 
 
-def test_a_sharpened_policy_draws_by_its_probabilities_and_says_with_which_one():
+def test_a_sampling_policy_draws_actions_and_each_choice_has_its_propensity():
     hrm = ScriptedTeacher(lambda state, actions: [0.2, 0.5, 0.3], name="three")
-    policy = SharpenedPolicy(hrm, 0.5, random.Random(0))
+    policy = SamplingPolicy(hrm, 0.5, random.Random(0))
     choices = policy.decide([{}] * 2000, THREE)
     (wanted,) = {choice.probabilities for choice in choices}
-    assert wanted == pytest.approx(sharpen(hrm.decide([{}], THREE)[0].probabilities, 0.5))
+    assert wanted == pytest.approx(temper(hrm.decide([{}], THREE)[0].probabilities, 0.5))
     drawn = [choice.action for choice in choices]
     assert [drawn.count(name) / 2000 for name in THREE.names] == pytest.approx(list(wanted), abs=0.04)
     assert all(choice.propensity == wanted[THREE.index(choice.action)] for choice in choices)
     assert {(choice.policy, choice.drawn) for choice in choices} == {("three", True)}
 
 
-def test_a_sharpened_policy_keeps_the_contract_and_what_is_known_of_the_distribution():
-    check_policy(SharpenedPolicy(ScriptedTeacher(), 0.5, random.Random(0)))
+def test_a_sampling_policy_keeps_the_contract_and_whether_the_state_is_out_of_distribution():
+    check_policy(SamplingPolicy(ScriptedTeacher(), 0.5, random.Random(0)))
 
     class Lost(ScriptedTeacher):
         def decide(self, states, actions):
             return [replace(choice, out_of_distribution=True) for choice in super().decide(states, actions)]
 
-    assert SharpenedPolicy(Lost(), 0.5, random.Random(0)).decide([{}], THREE)[0].out_of_distribution is True
+    assert SamplingPolicy(Lost(), 0.5, random.Random(0)).decide([{}], THREE)[0].out_of_distribution is True
 
 
 def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decisions(tmp_path):
@@ -64,11 +64,11 @@ def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decis
     assert exploring_temperature(tmp_path) == pytest.approx(max(0.1, 1.6 * fitted))
 
 
-def test_the_anchor_goes_on_making_one_block_of_decisions_in_so_many_also_when_another_version_comes():
+def test_the_reference_makes_one_block_of_decisions_in_so_many_also_after_the_next_version_comes():
     turns, names = Turns(3), []
-    anchor = ScriptedTeacher(name="hrm@1")
+    reference = ScriptedTeacher(name="hrm@1")
     for _ in range(12):
-        policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), anchor, turns)
+        policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), reference, turns)
         for _ in range(10):
             names.append(policy.decide([{}], THREE)[0].policy)
         assert policy.name == "hrm@2"

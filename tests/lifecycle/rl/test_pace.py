@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_measuring_takes_its_share_of_what_is_left() -> None:
+def test_measuring_takes_its_share_of_the_remaining_time() -> None:
     clock = Clock()
     pace = Pace(20.0, clock)
     clock.now += 8  # the worlds are made; 10 seconds are left beside those for saving

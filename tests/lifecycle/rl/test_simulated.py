@@ -9,7 +9,7 @@ from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
-from aegis.lifecycle import improve, open_store
+from aegis.lifecycle import SimulationPlan, improve, open_store
 from aegis.lifecycle.rl.measurement import measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.promotion import ModelRegistry
@@ -35,10 +35,10 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
     workspace, serving, make_search
 ):
     stages = []
+    plan = SimulationPlan(150, FAST, IDLING_PAYS, worlds=4, world_decisions=15, lived=0)
     found = improve(
-        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=15, lived=0, agent=IDLING_PAYS,
-        tick=lambda stage, done, result: stages.append((stage, done)),
-    )  # fmt: skip
+        serving, workspace, make_search(), plan, tick=lambda stage, done, result: stages.append((stage, done))
+    )
     assert found.measured_after.mean > found.measured_before.mean
     assert sum(done for stage, done in stages if stage == "learning") == 150
     assert {stage for stage, _ in stages} == {"before", "learning", "after"}
@@ -57,7 +57,9 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
 
 def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
     config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
-    found = improve(serving, workspace, make_search(), 20, config, worlds=2, world_decisions=4, lived=10)
+    found = improve(
+        serving, workspace, make_search(), SimulationPlan(20, config, worlds=2, world_decisions=4, lived=10)
+    )
     registry = ModelRegistry(serving, workspace)
     assert found.serving is None
     assert registry.serving().name == "hrm@1"
@@ -66,11 +68,10 @@ def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serv
 
 
 def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
-    with open_store(workspace) as store:
-        with pytest.raises(ConfigError, match="run `aegis train` first"):
-            improve(store, workspace, make_search(), 100)
-        with pytest.raises(ConfigError, match="--decisions: at least --rl-every"):
-            improve(store, workspace, make_search(), 5)
+    with open_store(workspace) as store, pytest.raises(ConfigError, match="run `aegis train` first"):
+        improve(store, workspace, make_search(), SimulationPlan(100))
+    with pytest.raises(ConfigError, match="--decisions: at least --rl-every"):
+        SimulationPlan(5)
 
 
 def test_the_same_seed_is_the_same_world(make_search):
@@ -104,10 +105,8 @@ def test_with_a_limit_of_time_the_updates_that_fit_are_made_and_the_result_does_
 ):
     clock = iter(range(10**6))  # a second for each look at it
     pace = Pace(60.0, lambda: next(clock))
-    found = improve(
-        serving, workspace, make_search(), 150, FAST, worlds=4, world_decisions=200, lived=0, agent=IDLING_PAYS,
-        pace=pace,
-    )  # fmt: skip
+    plan = SimulationPlan(150, FAST, IDLING_PAYS, worlds=4, world_decisions=200, lived=0)
+    found = improve(serving, workspace, make_search(), plan, pace=pace)
     assert 10 <= found.decisions < 150
     assert found.updates >= 1
     assert found.measured_before.decisions == found.measured_after.decisions < 4 * 200

@@ -11,8 +11,9 @@ import torch
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
+from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.lifecycle import Runner, open_store, read_standing
+from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import read_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
@@ -36,19 +37,15 @@ def serving(workspace):
 @pytest.fixture
 def make_learner(workspace, make_search):
     def make(reinforce, command=(sys.executable, "-c", "pass"), decisions=30, notify=lambda event: None, interval=0.0):
-        return Runner(
-            workspace,
-            lambda store: ScriptedTeacher(),
-            [sys.executable, "-c", "pass"],
+        plan = RunPlan(
             RunConfig(interval_seconds=interval, max_decisions=decisions),
-            model=TINY,
+            training=TrainingPlan(model=TINY),
             watch=WatchConfig(audit_rate=0.0),
             reinforce=reinforce,
-            improver_command=command,
-            make_search=make_search,
             backend="eager",
-            notify=notify,
         )
+        hooks = RunHooks(lambda store: ScriptedTeacher(), make_search, notify)
+        return Runner(workspace, plan, hooks, [sys.executable, "-c", "pass"], command)
 
     return make
 
@@ -75,7 +72,7 @@ def test_while_the_hrm_learns_actions_are_drawn_and_otherwise_the_most_probable_
     assert chosen(workspace) < 0.9
     with open_store(workspace) as store:
         state = read_state(store)
-        assert state.anchor == "hrm@1"
+        assert state.reference == "hrm@1"
         assert state.since == 30  # what was not drawn is not learned from
     make_learner(None, decisions=2).run()
     with open_store(workspace) as store:
@@ -112,7 +109,7 @@ def test_a_process_beside_the_agent_improves_the_hrm_which_takes_over_between_tw
     assert standing.hrm_decisions == len(by)
 
 
-def test_a_process_that_ends_again_and_again_is_left_alone_and_told_of(workspace, serving, monkeypatch):
+def test_a_process_that_ends_again_and_again_is_not_restarted_and_this_is_reported(workspace, serving, monkeypatch):
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._RESTART_SECONDS", 0.0)
     monkeypatch.setattr("aegis.lifecycle.rl.supervisor._LOOK_EVERY_SECONDS", 0.0)
     told = []

@@ -16,11 +16,11 @@ from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
-from aegis.lifecycle import ServingWatch, open_store, read_standing
-from aegis.lifecycle.policies.tempered import SharpenedPolicy
-from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_earning, read_state, write_state
+from aegis.lifecycle import ServingMonitor, open_store, read_standing
+from aegis.lifecycle.policies.tempered import SamplingPolicy
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE
-from aegis.lifecycle.rl.worker import Improver, carry_out_improvement
+from aegis.lifecycle.rl.worker import ImprovementWorker, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -54,7 +54,7 @@ class Life:
         self.registry, self.log = ModelRegistry(store, workspace), ImprovementLog(store.database)
         self.made = 0
         self._rng = random.Random(0)
-        self._loaded: dict[str, SharpenedPolicy] = {}
+        self._loaded: dict[str, SamplingPolicy] = {}
         self._base: HRMPolicy | None = None
 
     def begin(self) -> None:
@@ -68,11 +68,11 @@ class Life:
         if served.name not in self._loaded:
             self._base = self._base or HRMPolicy.load(self.workspace.models / "hrm@1")
             base = self._base if self.registry.base_of(served.name) == "hrm@1" else None
-            self._loaded = {served.name: SharpenedPolicy(load_version(served.folder, base), 1.0, self._rng)}
+            self._loaded = {served.name: SamplingPolicy(load_version(served.folder, base), 1.0, self._rng)}
         with self.store.database.transaction():
             return self._decide(self._loaded[served.name], count, reward)
 
-    def _decide(self, policy: SharpenedPolicy, count: int, reward: Reward) -> list[Decision]:
+    def _decide(self, policy: SamplingPolicy, count: int, reward: Reward) -> list[Decision]:
         decisions = []
         for _ in range(count):
             cue = self._rng.randrange(4)
@@ -91,7 +91,7 @@ class Life:
             decisions.append(decision)
         return decisions
 
-    def learn(self, improver: Improver, updates: int, reward: Reward = right) -> None:
+    def learn(self, improver: ImprovementWorker, updates: int, reward: Reward = right) -> None:
         for _ in range(updates):
             self.decide(10, reward)
             improver.step()
@@ -111,8 +111,8 @@ def life(workspace) -> Iterator[Life]:
 
 
 @pytest.fixture
-def improver(life) -> Improver:
-    return Improver(life.store, life.workspace, LEARNS)
+def improver(life) -> ImprovementWorker:
+    return ImprovementWorker(life.store, life.workspace, LEARNS)
 
 
 def test_the_rewards_to_beat_are_measured_before_the_first_update(life, improver):
@@ -129,12 +129,12 @@ def test_the_rewards_to_beat_are_measured_before_the_first_update(life, improver
     assert life.decide(1)[0].policy == "hrm@2"
 
 
-def test_the_improved_hrm_comes_to_earn_more_and_this_is_said(life, improver):
+def test_the_improved_hrm_earns_more_and_the_standing_says_so(life, improver):
     life.decide(40)
     life.learn(improver, 24)
     standing = read_standing(life.workspace)
-    earning = standing.improvement.earning
-    assert earning["improved"] > earning["anchor"] + 0.2
+    rewards = standing.improvement.rewards
+    assert rewards["improved"] > rewards["reference"] + 0.2
     assert standing.rl_updates == 23
     assert standing.phase == 4
     assert standing.hrm_decisions == 280
@@ -216,11 +216,11 @@ def test_rewards_that_turn_against_the_improved_hrm_end_in_a_roll_back_and_a_pau
     assert improver._trainer.learned <= 40
 
 
-def test_a_restarted_improver_goes_on_where_it_was(life, improver):
+def test_a_restarted_improver_continues_where_the_last_one_ended(life, improver):
     life.decide(40)
     life.learn(improver, 5)
     learned, served = improver._trainer.learned, life.serving
-    again = Improver(life.store, life.workspace, LEARNS)
+    again = ImprovementWorker(life.store, life.workspace, LEARNS)
     assert not again.step()  # nothing is learned twice
     assert again._trainer.learned == learned
     assert life.serving == served
@@ -270,7 +270,7 @@ def test_a_person_who_promotes_or_rolls_back_meanwhile_has_the_last_word(life, i
     assert life.serving == "hrm@1"
 
 
-def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_more(life, improver):
+def test_after_a_persons_roll_back_phase_4_pauses_and_earlier_decisions_no_longer_count(life, improver):
     life.decide(40)
     life.learn(improver, 5)
     improved = life.serving
@@ -281,26 +281,26 @@ def test_a_persons_roll_back_is_a_pause_and_what_was_drawn_before_it_counts_no_m
     state = read_state(life.store)
     assert state is not None
     assert (state.judged_since, state.paused_until) == (at, at + LEARNS.cool_down_decisions)
-    assert read_earning(life.store, state, LEARNS).improved_decisions == 0
+    assert compare_rewards(life.store, state, LEARNS).improved_decisions == 0
     life.decide(40)
     improver.step()  # it begins to count what is new from now on
     life.learn(improver, 2)
     assert life.serving not in ("hrm@1", improved)
 
 
-def test_the_version_to_beat_is_never_removed(life, improver):
+def test_the_reference_is_never_removed(life, improver):
     life.decide(40)
     life.learn(improver, 2)
-    anchor, newest = life.serving, life.store.newest()
-    write_state(life.store, ImprovementState(anchor, newest, newest))
+    reference, newest = life.serving, life.store.newest()
+    write_state(life.store, ImprovementState(reference, newest, newest))
     life.decide(40)
     life.learn(improver, 8)
-    assert life.serving != anchor
-    assert (life.workspace.models / anchor).exists()
+    assert life.serving != reference
+    assert (life.workspace.models / reference).exists()
     assert not (life.workspace.models / "hrm@3").exists()
 
 
-def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver):
+def test_the_monitor_does_not_audit_improved_versions(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     asked = []
@@ -308,19 +308,19 @@ def test_the_watch_by_the_teacher_leaves_improved_versions_alone(life, improver)
     def ask() -> Any:
         asked.append(1)
 
-    watch = ServingWatch(life.store, life.workspace, RESEARCH_ACTIONS, ask, WatchConfig(audit_rate=1.0))
+    watch = ServingMonitor(life.store, life.workspace, RESEARCH_ACTIONS, ask, WatchConfig(audit_rate=1.0))
     assert not any(watch.after(decision) for decision in life.decide(20))
     assert asked == []
 
 
-def test_the_improver_goes_on_from_another_hrm_that_passes_the_gate(life, improver):
+def test_another_hrm_that_passes_the_gate_becomes_the_reference(life, improver):
     life.decide(40)
     life.learn(improver, 2)
     torch.manual_seed(1)
     policy = HRMPolicy(HRM(TINY), StateCodec(64), RESEARCH_ACTIONS)
     name = life.registry.promote(policy.save_as).name
     improver.step()
-    assert read_state(life.store).anchor == name == life.serving
+    assert read_state(life.store).reference == name == life.serving
     life.decide(40)
     life.learn(improver, 3)
     assert life.registry.base_of(life.serving) == name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis.lifecycle import open_store, read_drift_count
-from aegis.lifecycle.serving.drift import DriftWatch
+from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.promotion import ModelRegistry
 from aegis.types import Choice
 
@@ -12,16 +12,16 @@ def choice(unlike):
     return Choice((1.0, 0.0), "idle", "gpt2" if unlike else "hrm@1", out_of_distribution=unlike)
 
 
-def test_unlike_states_are_counted_across_restarts_and_a_rising_share_warns_once(workspace):
+def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_share_warns_once(workspace):
     told = []
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(lambda name, place: None)
-        watch = DriftWatch(store, workspace, told.append)
+        watch = DriftMonitor(store, workspace, told.append)
         for number in range(100):
             watch.after(choice(number % 50 == 0), "hrm@1")
         assert told == []
         assert read_drift_count(store, "hrm@1") == (2, 100)
-        watch = DriftWatch(store, workspace, told.append)
+        watch = DriftMonitor(store, workspace, told.append)
         for number in range(60):
             watch.after(choice(number % 3 == 0), "hrm@1")
         (line,) = told
@@ -30,9 +30,9 @@ def test_unlike_states_are_counted_across_restarts_and_a_rising_share_warns_once
         assert read_drift_count(store, "hrm@1").unlike == 22
 
 
-def test_a_choice_whose_distribution_is_not_known_does_not_count(workspace):
+def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
     with open_store(workspace) as store:
-        watch = DriftWatch(store, workspace)
+        watch = DriftMonitor(store, workspace)
         for unlike in (None, True, None):
             watch.after(choice(unlike), "hrm@1")
         assert read_drift_count(store, "hrm@1") == (1, 1)

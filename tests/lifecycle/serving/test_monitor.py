@@ -6,8 +6,9 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import WatchConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import TeacherError
-from aegis.lifecycle import ServingWatch, describe_watch, open_store, read_watch
+from aegis.lifecycle import ServingMonitor, describe_monitor, open_store, read_monitor
 from aegis.lifecycle.standing import next_training_at
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
@@ -47,23 +48,21 @@ def store(workspace):
 
 def make_watch(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
     tell = (lambda line: None) if told is None else told.append
-    return ServingWatch(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
+    return ServingMonitor(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
 
 
-def test_an_hrm_that_agrees_goes_on_serving(store, workspace):
+def test_an_hrm_that_agrees_continues_to_serve(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, FIGURES)
     watch = make_watch(store, workspace, Scripted())
     assert not any(watch.after(decided(n, "web_search")) for n in range(200))
     assert registry.serving().name == "hrm@1"
-    found = read_watch(store, registry, "hrm@1")
+    found = read_monitor(store, registry, "hrm@1")
     assert found is not None
-    assert "200 of 200 audited decisions (100.0%" in describe_watch(found)
+    assert "200 of 200 audited decisions (100.0%" in describe_monitor(found)
 
 
-def test_an_hrm_that_stops_agreeing_is_warned_of_and_rolled_back_to_the_version_before_with_the_evidence(
-    store, workspace
-):
+def test_an_hrm_that_stops_agreeing_leads_to_a_warning_and_a_roll_back_to_the_version_before(store, workspace):
     registry, told = ModelRegistry(store, workspace), []
     registry.promote(save, FIGURES)
     registry.promote(save, FIGURES)
@@ -93,7 +92,7 @@ def test_a_deep_fall_and_a_fall_of_the_first_version_end_at_the_teacher(store, w
     assert registry.cooling_decisions(200) == 200
 
 
-def test_only_the_share_that_is_drawn_is_asked_about(store, workspace):
+def test_the_teacher_is_asked_only_about_the_drawn_share_of_the_decisions(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     teacher = Scripted()
     watch = make_watch(store, workspace, teacher, config=WatchConfig(audit_rate=0.1))
@@ -102,7 +101,7 @@ def test_only_the_share_that_is_drawn_is_asked_about(store, workspace):
     assert 15 <= teacher.asked <= 50
 
 
-def test_decisions_of_others_and_a_rate_of_zero_are_not_audited(store, workspace):
+def test_decisions_of_other_policies_are_not_audited_and_a_rate_of_zero_audits_none(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     teacher = Scripted()
     make_watch(store, workspace, teacher).after(decided(0, "idle", policy="scripted"))
@@ -110,27 +109,27 @@ def test_decisions_of_others_and_a_rate_of_zero_are_not_audited(store, workspace
     assert teacher.asked == 0
 
 
-def test_the_watch_goes_on_after_a_restart(store, workspace):
+def test_the_monitor_continues_after_a_restart(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, FIGURES)
     for number in range(6):  # each time by a new watch
         make_watch(store, workspace, Scripted()).after(decided(number, "web_search"))
-    assert read_watch(store, registry, "hrm@1").audits == 6
+    assert read_monitor(store, registry, "hrm@1").audits == 6
 
 
-def test_a_teacher_that_can_not_be_asked_is_told_once_and_the_hrm_goes_on(store, workspace):
+def test_a_teacher_that_can_not_be_asked_is_reported_once_and_the_hrm_continues(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     told = []
 
     def fail():
         raise TeacherError("no such model here")
 
-    watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
+    watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
     assert not any(watch.after(decided(n, "idle")) for n in range(5))
     assert told == ["the HRM is not watched, for its teacher can't be asked: no such model here"]
 
 
-def test_a_version_that_promised_nothing_is_not_watched_and_this_is_said(store, workspace):
+def test_a_version_without_a_promise_is_not_monitored_and_the_monitor_says_so(store, workspace):
     ModelRegistry(store, workspace).promote(save)
     told = []
     make_watch(store, workspace, Scripted(), told).after(decided(0, "idle"))
@@ -139,13 +138,13 @@ def test_a_version_that_promised_nothing_is_not_watched_and_this_is_said(store, 
 
 def test_after_a_roll_back_the_next_training_needs_more_decisions(store):
     log = TrainingLog(store.database)
-    record = log.begin(1000, 1000, {}, utc_now())
+    record = log.begin(1000, 1000, TrainingPlan(), utc_now())
     log.end(record.id, "switched", "", {}, utc_now())
     assert next_training_at(log, 100) == 1000
     assert next_training_at(log, 100, serves=False) == 1200
 
 
-def test_the_teachers_answer_is_kept_as_a_label_and_learned_from_but_never_judges(store, workspace):
+def test_the_teachers_answer_becomes_a_label_to_learn_from_and_never_judges(store, workspace):
     from aegis.config import TrainingConfig
     from aegis.lifecycle import read_workspace_data, split_data
     from aegis.store import LabelBook

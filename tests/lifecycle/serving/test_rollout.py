@@ -10,6 +10,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store, read_stage, read_standing
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
@@ -70,8 +71,9 @@ def make(store, workspace, monkeypatch):
         monkeypatch.setattr(VersionLoader, "_load", load)
         monkeypatch.setattr("aegis.lifecycle.serving.rollout.AsideTeacher", PromptAside)
         return Rollout(
-            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), VersionLoader(workspace), config,
-            lambda: 0.7, random.Random(0), (lambda line: None) if told is None else told.append,
+            store, workspace, RESEARCH_ACTIONS, lambda store: Rule("idle"), VersionLoader(workspace),
+            lambda: TrainingPlan(rollout=config), random.Random(0),
+            (lambda line: None) if told is None else told.append,
         )  # fmt: skip
 
     return make
@@ -139,7 +141,7 @@ def test_a_candidate_that_does_not_agree_is_refused_in_shadow_with_the_evidence_
     assert "the teacher goes on" in told[-1]
 
 
-def test_a_canary_that_agrees_and_brings_surely_less_is_refused(store, workspace, make):
+def test_a_canary_that_agrees_but_surely_earns_less_is_refused(store, workspace, make):
     registry = ModelRegistry(store, workspace)
     registry.try_out(save, FIGURES, "canary", "accuracy 85.00%")
     draw = random.Random(0)
@@ -153,7 +155,7 @@ def test_a_canary_that_agrees_and_brings_surely_less_is_refused(store, workspace
     assert life.rollout.mix(life.teacher) is life.teacher
 
 
-def test_a_restart_goes_on_with_the_stage(store, workspace, make):
+def test_a_stage_continues_after_a_restart(store, workspace, make):
     registry = ModelRegistry(store, workspace)
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     for count in (5, 10):
@@ -169,7 +171,7 @@ def test_a_restart_goes_on_with_the_stage(store, workspace, make):
     assert (standing.serving, standing.using_hrm) == ("scripted", False)
 
 
-def test_a_candidate_that_can_not_be_loaded_is_told_of_and_refused(store, workspace, make):
+def test_a_candidate_that_can_not_be_loaded_is_reported_and_refused(store, workspace, make):
     registry, told = ModelRegistry(store, workspace), []
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     Life(store, make(None, told=told), Rule("idle")).until(lambda: registry.candidate() is None)

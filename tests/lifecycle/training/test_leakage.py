@@ -6,7 +6,7 @@ import pytest
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
-from aegis.lifecycle import TrainingData, audit_data
+from aegis.lifecycle import TrainingData, check_leakage
 from aegis.store import TeacherClaim
 from aegis.types import Action, Decision
 
@@ -38,34 +38,34 @@ NEWEST = TrainingConfig(split="newest")
 
 
 def test_states_that_resemble_nothing_are_no_leak():
-    audit = audit_data(data([make(n) for n in range(100)]), NEWEST)
-    assert (audit.train, audit.heldout, audit.exact, audit.near, audit.shared_episodes) == (80, 20, 0, 0, 0)
-    assert audit.accuracy == audit.accuracy_without_near == 1.0
-    assert audit.accuracy_on_near is None
-    assert audit.twins == ()
+    check = check_leakage(data([make(n) for n in range(100)]), NEWEST)
+    assert (check.train, check.heldout, check.exact, check.near, check.shared_episodes) == (80, 20, 0, 0, 0)
+    assert check.accuracy == check.accuracy_without_near == 1.0
+    assert check.accuracy_on_near is None
+    assert check.twins == ()
 
 
-def test_planted_duplicates_exact_and_near_are_found_with_what_rests_on_them():
+def test_planted_exact_and_near_duplicates_are_found_with_the_accuracy_that_rests_on_them():
     decisions = [make(n) for n in range(100)]
     decisions[85] = make(85, dict(decisions[5].state))
     near = dict(decisions[8].state) | {"told": [*decisions[8].state["told"][:-1], "another"]}
     decisions[88] = replace(make(88, near), action=decisions[8].action)
-    audit = audit_data(data(decisions), NEWEST)
-    assert (audit.exact, audit.near, audit.near_same_action, audit.heldout) == (1, 1, 1, 19)
-    (twin,) = audit.twins
+    check = check_leakage(data(decisions), NEWEST)
+    assert (check.exact, check.near, check.near_same_action, check.heldout) == (1, 1, 1, 19)
+    (twin,) = check.twins
     assert (twin.heldout, twin.train, twin.same_action) == ("d88", "d8", True)
     assert 0.85 <= twin.resemblance < 1
-    assert audit.accuracy_on_near == 1.0
-    assert audit.to_record()["twins"][0]["heldout"] == "d88"
+    assert check.accuracy_on_near == 1.0
+    assert check.to_record()["twins"][0]["heldout"] == "d88"
 
 
-def test_how_alike_counts_as_near_is_a_choice():
+def test_the_resemblance_that_counts_as_near_can_be_chosen():
     decisions = [make(n) for n in range(60)]
     told = decisions[3].state["told"]
     half = dict(decisions[3].state) | {"told": [*told[:15], *(f"other{k}" for k in range(6))]}
     decisions[55] = make(55, half)
-    assert audit_data(data(decisions), NEWEST).near == 0
-    assert audit_data(data(decisions), NEWEST, near=0.5).near == 1
+    assert check_leakage(data(decisions), NEWEST).near == 0
+    assert check_leakage(data(decisions), NEWEST, near=0.5).near == 1
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_how_alike_counts_as_near_is_a_choice():
 )
 def test_the_split_is_the_one_that_a_training_would_make(split, own, said):
     given = replace(data([make(n) for n in range(60)]), own=own)
-    assert audit_data(given, TrainingConfig(split=split)).split == said
+    assert check_leakage(given, TrainingConfig(split=split)).split == said
 
 
-def test_of_many_held_out_decisions_a_part_is_looked_at_and_this_is_said(monkeypatch):
+def test_a_part_of_many_held_out_decisions_is_examined_and_the_check_says_so(monkeypatch):
     from aegis.lifecycle.training import leakage as room
 
     monkeypatch.setattr(room, "MOST_EXAMINED", 10)
     monkeypatch.setattr(room, "MOST_LEARNED", 40)
     monkeypatch.setattr(room, "_BLOCK_CELLS", 100)  # one row of the held-out ones at a time
-    audit = audit_data(data([make(n) for n in range(100)]), NEWEST)
-    assert (audit.train, audit.heldout, audit.examined, audit.near) == (80, 20, 10, 0)
-    assert audit.accuracy == 1.0
+    check = check_leakage(data([make(n) for n in range(100)]), NEWEST)
+    assert (check.train, check.heldout, check.examined, check.near) == (80, 20, 10, 0)
+    assert check.accuracy == 1.0

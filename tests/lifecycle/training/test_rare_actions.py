@@ -8,7 +8,7 @@ from aegis.config import RARE_ACTION_DECISIONS, TrainingConfig
 from aegis.lifecycle import describe_rare_actions, find_rare_actions
 
 
-def test_an_action_with_few_examples_is_rare_and_the_rarest_comes_first():
+def test_an_action_with_few_examples_is_rare_and_the_rarest_action_comes_first():
     alone = {"web_search": 700, "idle": 443, "ask_human": 10, "propose_improvement": 2}
     rare = find_rare_actions(alone, 1100)
     assert list(rare.items()) == [("propose_improvement", 2), ("ask_human", 10)]
@@ -16,20 +16,20 @@ def test_an_action_with_few_examples_is_rare_and_the_rarest_comes_first():
     assert "aegis inbox" in describe_rare_actions(rare)
 
 
-def test_an_action_that_never_came_is_rare_and_where_none_is_nothing_is_said():
+def test_an_action_without_examples_is_rare_and_without_rare_actions_there_is_no_message():
     assert find_rare_actions({"web_search": 500, "idle": 300, "ask_human": 300}, 1100) == {"propose_improvement": 0}
     every = dict.fromkeys(("web_search", "idle", "ask_human", "propose_improvement"), RARE_ACTION_DECISIONS)
     assert find_rare_actions(every, 120) == {}
     assert describe_rare_actions({}) == ""
 
 
-def test_before_the_training_it_counts_what_there_will_be_and_of_a_few_decisions_says_nothing():
+def test_before_the_training_the_expected_examples_count_and_a_few_decisions_give_no_message():
     early = {"web_search": 60, "idle": 30, "ask_human": 9, "propose_improvement": 1}
     assert find_rare_actions(early, 1100) == {"propose_improvement": 1}
     assert find_rare_actions({"web_search": 50}, 1100) == {}
 
 
-def test_the_least_is_where_a_flawless_recall_says_more_than_half():
+def test_the_least_number_is_where_a_flawless_recall_is_surely_above_half():
     heldout = int(RARE_ACTION_DECISIONS * TrainingConfig().heldout_share)
     lows = [binomtest(n, n).proportion_ci(0.95, "exact").low for n in (heldout - 1, heldout)]
     assert lows[0] < 0.5 < lows[1]

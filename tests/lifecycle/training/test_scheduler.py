@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import sys
 
-from aegis.config import GateConfig, HRMConfig, RunConfig, TrainingConfig, training_settings
+from aegis.config import GateConfig, RunConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import TrainerProcess, open_store
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.promotion import ModelRegistry
@@ -14,13 +15,13 @@ def save(name, folder):
 
 
 def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(workspace, fill):
-    settings = training_settings(TrainingConfig(), GateConfig(cool_down_decisions=30), HRMConfig())
+    plan = TrainingPlan(gate=GateConfig(cool_down_decisions=30))
     fill(120)
     with open_store(workspace) as store:
         registry, log = ModelRegistry(store, workspace), TrainingLog(store.database)
         trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
         supervisor = TrainingSupervisor(
-            store, workspace, trainer, lambda: dict(settings),
+            store, workspace, trainer, lambda: plan,
             RunConfig(collect=100), lambda kind, text, fields: None, lambda store, number: None,
         )  # fmt: skip
         registry.promote(save)

@@ -7,9 +7,10 @@ import pytest
 from aegis.agent import ApprovalQueue, RewardTable, SettingBook
 from aegis.agent.proposals import Proposal
 from aegis.agent.search import SearchChain
-from aegis.config import AgentConfig, GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config import AgentConfig, HRMConfig, TrainingConfig
+from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.lifecycle import carry_out_training, make_agent, open_store
-from aegis.lifecycle.training.setting_trial import Tuning
+from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 
@@ -43,29 +44,27 @@ def test_proposals_are_approved_rejected_or_left_as_the_setting_says(workspace, 
     propose("questions_per_item", 1, 99)
     told = []
     with open_store(workspace) as store:
-        tuning = Tuning(store.database, AgentConfig(), approve)
-        tuning.decide_by_rule(lambda kind, text, fields: told.append(fields))
+        settings = SettingSupervisor(store.database, AgentConfig(), approve)
+        settings.decide_by_rule(lambda kind, text, fields: told.append(fields))
         queue = ApprovalQueue(store.database)
         assert [one.aspect for one in queue.decided()] == approved
         assert len(queue.pending()) == pending
         assert queue.unsettled() == []
-        assert tuning.take_change() == bool(approved)
-        assert tuning.tuned.agent.hits_per_search == (4 if approved else 2)
-        assert not tuning.take_change()
+        assert settings.take_change() == bool(approved)
+        assert settings.in_use.agent.hits_per_search == (4 if approved else 2)
+        assert not settings.take_change()
     assert len(told) == 3 - pending
 
 
 def test_a_change_by_a_person_reaches_the_agent_that_runs(workspace, make_runner, propose):
     events = []
-    runner = make_runner(max_decisions=20, notify=events.append)
 
     def approve_at_the_fifth(event):
         events.append(event)
         if len(events) == 6:
             propose("reward_idle", -0.1, -0.2, approve=True)
 
-    runner._notify = approve_at_the_fifth
-    runner.run()
+    make_runner(max_decisions=20, notify=approve_at_the_fifth).run()
     (place,) = [place for place, event in enumerate(events) if event.kind == "setting"]
     later = [event.fields for event in events[place:] if event.kind == "decided"]
     assert later[0]["step"] == 0
@@ -80,15 +79,14 @@ def test_every_agent_made_in_the_workspace_has_its_settings(workspace, propose, 
         assert make_agent(store, teacher, make_search(), seed=0, config=config).config.episode_length == 7
 
 
-def test_a_training_uses_what_was_kept_and_tries_one_change_at_a_time(workspace, propose):
-    settings = training_settings(TrainingConfig(), GateConfig(), HRMConfig())
+def test_a_training_uses_the_kept_changes_and_tries_one_change_at_a_time(workspace, propose):
     propose("threshold", 0.7, 0.75, approve=True)
     propose("epochs", 20, 30, approve=True)
     propose("low_cycles", 2, 3, approve=True)
     with open_store(workspace) as store:
-        found = Tuning(store.database, AgentConfig(), "ask").training_settings(settings)
-    assert found["trial"] == {"name": "epochs", "value": 30}
-    assert (found["training"]["epochs"], found["model"]["low_cycles"], found["gate"]["threshold"]) == (20, 2, 0.75)
+        found = SettingSupervisor(store.database, AgentConfig(), "ask").apply_to(TrainingPlan())
+    assert found.trial == SettingTrial("epochs", 30)
+    assert (found.training.epochs, found.model.low_cycles, found.gate.threshold) == (20, 2, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +94,10 @@ def test_a_training_uses_what_was_kept_and_tries_one_change_at_a_time(workspace,
 )
 def test_a_change_is_judged_on_the_same_held_out_decisions(workspace, propose, usual_epochs, tried_epochs, word):
     propose("epochs", usual_epochs, tried_epochs, approve=True)
-    usual = training_settings(TrainingConfig(epochs=usual_epochs, learning_rate=3e-3), GateConfig(), TINY)
+    usual = TrainingPlan(TrainingConfig(epochs=usual_epochs, learning_rate=3e-3), model=TINY)
     with open_store(workspace) as store:
-        settings = Tuning(store.database, AgentConfig(), "ask").training_settings(usual)
-        TrainingLog(store.database).begin(150, store.newest(), settings, utc_now())
+        plan = SettingSupervisor(store.database, AgentConfig(), "ask").apply_to(usual)
+        TrainingLog(store.database).begin(150, store.newest(), plan, utc_now())
     ended = carry_out_training(workspace)
     assert ended.status == "switched"
     assert len(ended.report["epochs"]) == max(usual_epochs, tried_epochs)
@@ -114,7 +112,7 @@ def test_a_change_is_judged_on_the_same_held_out_decisions(workspace, propose, u
     assert kept == ({"epochs": 6} if word == "kept" else {})
 
 
-def test_an_approved_order_of_providers_is_that_of_the_agent_that_runs_and_of_later_ones(
+def test_an_approved_order_of_providers_holds_for_the_running_agent_and_for_later_agents(
     workspace, propose, make_runner, fake_search
 ):
     events, made = [], []
@@ -137,13 +135,13 @@ def test_an_approved_order_of_providers_is_that_of_the_agent_that_runs_and_of_la
 def test_a_rule_may_approve_an_order_of_the_same_providers_only(workspace, propose):
     propose("search_order", "arxiv,offline", "offline,arxiv,ddgs")
     with open_store(workspace) as store:
-        tuning = Tuning(store.database, AgentConfig(), "bounded")
-        tuning.decide_by_rule(lambda kind, text, fields: None)
+        settings = SettingSupervisor(store.database, AgentConfig(), "bounded")
+        settings.decide_by_rule(lambda kind, text, fields: None)
         (waiting,) = ApprovalQueue(store.database).pending()
         ApprovalQueue(store.database).decide(waiting.id, False, utc_now())
     propose("search_order", "arxiv,offline", "offline,arxiv")
     with open_store(workspace) as store:
-        tuning = Tuning(store.database, AgentConfig(), "bounded")
-        tuning.decide_by_rule(lambda kind, text, fields: None)
-        assert tuning.take_change()
-        assert tuning.tuned.search_order == "offline,arxiv"
+        settings = SettingSupervisor(store.database, AgentConfig(), "bounded")
+        settings.decide_by_rule(lambda kind, text, fields: None)
+        assert settings.take_change()
+        assert settings.in_use.search_order == "offline,arxiv"

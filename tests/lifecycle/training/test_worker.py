@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from aegis.config import GateConfig, HRMConfig, TrainingConfig, training_settings
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError, StoreError
 from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
 from aegis.lifecycle.lock import hold, is_held
@@ -21,8 +22,8 @@ LEARNS = TrainingConfig(epochs=6, learning_rate=3e-3, checkpoint_every_epochs=2)
 
 def begin(workspace, training=LEARNS):
     with open_store(workspace) as store:
-        settings = training_settings(training, GateConfig(), TINY)
-        return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), settings, utc_now())
+        plan = TrainingPlan(training, model=TINY)
+        return TrainingLog(store.database).begin(store.count("scripted"), store.newest(), plan, utc_now())
 
 
 def test_no_training_is_carried_out_where_none_is_due(workspace, fill):
@@ -30,7 +31,7 @@ def test_no_training_is_carried_out_where_none_is_due(workspace, fill):
     assert carry_out_training(workspace) is None
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint_and_what_passes_serves(workspace, fill, monkeypatch):
+def test_a_killed_training_resumes_from_its_checkpoint_and_the_hrm_that_passes_serves(workspace, fill, monkeypatch):
     fill(150)
     begin(workspace)
     fill(40, seed=9)  # what came later is not learned from
@@ -106,7 +107,7 @@ def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
     assert trainer._process.wait(120) == 1
 
 
-def test_a_command_that_is_not_there_is_said(workspace):
+def test_a_command_that_does_not_exist_is_named_in_the_error(workspace):
     with pytest.raises(AegisError, match="the training can't be started"):
         TrainerProcess(workspace, ["/no/such/program"]).start()
 
@@ -127,7 +128,7 @@ def test_the_newest_decisions_judge_and_the_registry_knows_what_the_hrm_learned_
     assert answers.temperature == version.figures["temperature"]
 
 
-def test_a_training_again_is_judged_on_fresh_decisions_as_far_as_there_are(workspace, fill):
+def test_a_second_training_is_judged_on_fresh_decisions_as_far_as_they_suffice(workspace, fill):
     fill(120, learnable=False)
     begin(workspace, TrainingConfig(epochs=1))
     assert carry_out_training(workspace).status == "refused"
@@ -137,7 +138,7 @@ def test_a_training_again_is_judged_on_fresh_decisions_as_far_as_there_are(works
     assert (heldout["n"] + heldout["dropped"], heldout["judged_before"]) == (30, 10)
 
 
-def test_after_a_roll_back_nothing_takes_over_until_enough_was_decided(workspace, fill):
+def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(workspace, fill):
     fill(150)
     begin(workspace)
     carry_out_training(workspace)

@@ -1,4 +1,4 @@
-"""The policy of one `aegis run`: resolved, watched after each decision, and resolved again after a roll-back."""
+"""The policy of one `aegis run`: resolved, monitored after each decision, and resolved again after a roll-back."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aegis.agent import RESEARCH_ACTIONS, Step
 from aegis.config import WatchConfig
 from aegis.lifecycle.policies.division import Division
 from aegis.lifecycle.policies.resolver import PolicyResolver
-from aegis.lifecycle.serving.drift import DriftWatch
-from aegis.lifecycle.serving.monitor import ServingWatch
+from aegis.lifecycle.serving.drift import DriftMonitor
+from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.store import DecisionStore
 from aegis.types import Policy
 from aegis.workspace import Workspace
 
 
-class WatchedRun:
+class MonitoredRun:
     """Holds the policy that decides now. defer_below: the resolver's. tell hears what a person should know."""
 
     def __init__(
@@ -31,17 +31,17 @@ class WatchedRun:
     ) -> None:
         self._store = store
         self._resolver = resolver
-        self._watch = ServingWatch(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
-        self._drift = DriftWatch(store, workspace, tell)
+        self._monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
+        self._drift = DriftMonitor(store, workspace, tell)
         self.division = Division(defer_below)
         self.policy = resolver.resolve(store)
 
     def after(self, step: Step) -> Policy | None:
-        """Watch a decision that was carried out; return the policy to go on by where that has changed, else None."""
+        """Monitor a decision that was carried out; return the policy that decides next if it changed, else None."""
         if step.choice is not None and self._resolver.serving is not None:
             self.division.note(step.choice, self._resolver.serving)
             self._drift.after(step.choice, self._resolver.serving)
-        if not self._watch.after(step.decision):
+        if not self._monitor.after(step.decision):
             return None
         self.policy = self._resolver.resolve(self._store)
         return self.policy
