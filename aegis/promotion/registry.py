@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis.errors import StoreError
+from aegis.promotion.gain import Gain, read_gain
 from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -75,6 +76,11 @@ class ModelVersion:
     """`shadow` or `canary` while it proves itself, `refused` where it did not; else ''"""
     base: str | None = None
     """The version that this one was improved from and is kept as the difference to; None: it stands alone"""
+
+    @property
+    def gain(self) -> Gain | None:
+        """What phase 4 measured of it in worlds that it never learned in; None where nothing was measured."""
+        return read_gain(self.figures)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""

@@ -113,6 +113,19 @@ def test_rolling_back_and_promoting_again_are_recorded_with_their_reasons(worksp
     assert "\x1b" not in shown
 
 
+def test_models_and_promote_warn_of_a_version_that_was_measured_worse(workspace):
+    improvement = {"from": "hrm@2", "gain": -0.067, "gain_interval": [-0.113, -0.021]}
+    with Database(Workspace(workspace).database) as database:
+        registry = ModelRegistry(DecisionStore(database), Workspace(workspace))
+        registry.keep(save, {"improvement": improvement}, "hrm@2")
+    figures = "-0.067 (95% interval -0.113 to -0.021)"
+    assert f"gain over hrm@2 {figures}: measured worse" in run("models", "--workspace", workspace).output
+    promoted = run("promote", "hrm@3", "--workspace", workspace, "--reason", "all the same").output
+    assert f"⚠ hrm@3 was measured worse than hrm@2: gain {figures}\n✓ hrm@3 serves" in promoted
+    again = run("promote", "hrm@2", "--workspace", workspace, "--reason", "back").output
+    assert "⚠" not in again
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

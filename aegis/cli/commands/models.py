@@ -62,6 +62,8 @@ def models(
             say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")
             for version in versions:
                 say(_row(version))
+                if version.gain is not None:
+                    say(f"{'':<8} {version.gain.describe()}")
             if watch:
                 say(f"Watch of {served.name if served else ''}: {lifecycle.describe_watch(watch)}")
             if drift and drift.decisions:
@@ -94,6 +96,8 @@ def promote(
                 return
             if version.rolled_back:
                 say(f"⚠ {version.name} was rolled back: {_last_reason(registry, version.name)}")
+            if version.gain is not None and version.gain.is_loss:
+                say(f"⚠ {version.name} was measured worse than {version.gain.over}: gain {version.gain.words}")
             reason = _settle(f"Let {version.name} decide from now on?", reason, yes)
             registry.promote_again(version.name, getpass.getuser(), reason)
             say(f"✓ {version.name} serves")
