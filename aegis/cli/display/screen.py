@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -79,6 +80,8 @@ class LiveScreen:
         elif event.kind == "training_ended":
             self._verdict = event
         elif event.kind not in _ELSEWHERE:
+            if event.kind == "resumed":
+                self._notes = deque((one for one in self._notes if one.kind != "paused"), maxlen=_NOTES_SHOWN)
             if event.kind == "training_started":
                 self._epochs.clear()
                 self._verdict = None
@@ -119,11 +122,12 @@ class LiveScreen:
         below.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))
         left = rows - 2 - count(above) - count(below)
         notes = self._newest_notes(max(0, left - _LEAST_DECISIONS) // 2, count)
-        left -= count(notes)
+        left -= count([text for _, text in notes])
         epochs = list(self._epochs)[-max(1, min(_EPOCHS_SHOWN, left - _LEAST_DECISIONS)) :]
         decisions = self._decision_table(max(_LEAST_DECISIONS, left - len(epochs)))
         left -= len(epochs) + decisions.row_count
-        middle = [decisions, *[Text("")] * left, *map(_line, epochs), *notes]
+        lines = sorted([*((event.at, _line(event)) for event in epochs), *notes], key=lambda one: one[0])
+        middle = [decisions, *[Text("")] * left, *(text for _, text in lines)]
         title = Text(f"AEGIS  {clean_text(describe_phase(standing))}")
         subtitle = Text(f"decides: {standing.serving or 'nobody yet'}")
         return Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
@@ -195,15 +199,17 @@ class LiveScreen:
         if why:
             yield Text(f"  {why}", style="dim")
 
-    def _newest_notes(self, rows: int, count: Callable[[Sequence[RenderableType]], int]) -> list[RenderableType]:
+    def _newest_notes(
+        self, rows: int, count: Callable[[Sequence[RenderableType]], int]
+    ) -> list[tuple[datetime, RenderableType]]:
         """Return the newest notes that fit into the rows, wrapped; at least one line of the newest."""
-        found: list[RenderableType] = []
+        found: list[tuple[datetime, RenderableType]] = []
         for event in reversed(self._notes):
             note = Text(f"{event.at:%H:%M:%S} {clean_text(event.message, _NOTE_CHARACTERS)}")
-            if count([note, *found]) > rows:
+            if count([note, *(text for _, text in found)]) > rows:
                 break
-            found.insert(0, note)
-        return found or [_line(event) for event in list(self._notes)[-1:]]
+            found.insert(0, (event.at, note))
+        return found or [(event.at, _line(event)) for event in list(self._notes)[-1:]]
 
 
 def _line(event: RunEvent) -> RenderableType:

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,6 +144,8 @@ class PromptCommands:
 
     def _status(self, rest: str) -> None:
         standing = lifecycle.read_standing(self._session.workspace)
+        if self._session.paused and not standing.doing.startswith("paused"):
+            standing = replace(standing, doing=f"paused after this: {standing.doing}")
         print(f"  Phase:     {describe_phase(standing)}")
         print(f"  Agent:     {describe_agent(standing)}")
         print(f"  Decides:   {standing.serving or 'nobody yet'}")
