@@ -31,6 +31,7 @@ from aegis.promotion import ModelRegistry
 from aegis.store import (
     DecisionStore,
     ImprovementLog,
+    LabelBook,
     StateKey,
     Tally,
     TrainingLog,
@@ -40,8 +41,6 @@ from aegis.store import (
 )
 from aegis.types import utc_now
 from aegis.workspace import Workspace
-
-"""Meta key of what the agent that runs by itself says of itself: `pid`, `since`, `collect`, `doing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,11 @@ class Standing:
     """Of the decisions by the HRM that serves, and by those it was improved from, that brought one"""
     training: TrainingProgress | None
     rl_updates: int
-    """Updates of the HRM by policy gradient, those in simulated worlds too"""
+    """Updates by policy gradient that the HRM that serves has behind it, those in simulated worlds too"""
+    unserved_updates: Mapping[str, int] = field(default_factory=dict)
+    """Those of versions that were improved from it in simulated worlds, and never served"""
+    labelled: int = 0
+    """Decisions by an HRM that the teacher labelled: a training learns from them, too"""
     improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before it began, and where it is off"""
     candidate: str | None = None
@@ -168,6 +171,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     progress = read_stage(store, ModelRegistry(store, workspace))
     recent = count_recent_searches(store.database)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
+    updates, unserved = _count_updates(store, ModelRegistry(store, workspace), served.name if served else None)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
@@ -191,7 +195,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
         rare_actions=find_rare_actions(_by_action(own), target),
-        rl_updates=ImprovementLog(store.database).count(),
+        rl_updates=updates,
+        unserved_updates=unserved,
+        labelled=LabelBook(store.database).count(teacher) if teacher else 0,
         improvement=_read_improvement(store, workspace),
         waiting=tuple(read_waiting(store.database, utc_now())),
         searches=recent.searches,
@@ -291,6 +297,17 @@ def _read_improvement(store: DecisionStore, workspace: Workspace) -> Improvement
         pause=max(0, state.paused_until - store.newest()),
         last=last.results if last else {},
     )
+
+
+def _count_updates(store: DecisionStore, registry: ModelRegistry, served: str | None) -> tuple[int, dict[str, int]]:
+    """Return the updates behind the HRM that serves, and those of versions of the same base that never served."""
+    if served is None:
+        return 0, {}
+    base = registry.base_of(served)
+    counts = ImprovementLog(store.database).counts(base or served)
+    trials = registry.unserved_trials(base or served)
+    unserved = {name: count for name, count in counts.items() if name in trials}
+    return (sum(counts.values()) - sum(unserved.values()) if base else 0), unserved
 
 
 def _by_action(tallies: list[Tally]) -> dict[str, int]:

@@ -165,6 +165,12 @@ class ModelRegistry:
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         return frozenset({name, base, *(str(row["name"]) for row in rows)})
 
+    def unserved_trials(self, base: str) -> frozenset[str]:
+        """Return the versions that simulated worlds made of a base and that never served."""
+        promoted = {event.model for event in self.events() if event.kind in _SERVED}
+        sql = "SELECT name FROM models WHERE base = ? AND json_extract(figures, '$.improvement') IS NOT NULL"
+        return frozenset(row["name"] for row in self._store.database.query(sql, (base,))) - promoted
+
     def prune(self, base: str, keep: int, spare: str) -> None:
         """Remove the folders of all but the newest versions improved from a base; what serves or served by an event
         stays, and one more that is named; all rows do.

@@ -143,8 +143,9 @@ def test_a_training_that_can_not_fit_is_not_begun(tmp_path):
         tmp_path, TOLD, model=tmp_path / "given", data=Data([one] * 15_000, (), CHECKED_ACTIONS)
     )
     assert "train" not in machine.calls
-    assert "Training left out: 20 epochs take over 300 s here, and 167 s are left for it: give more time (--minutes)" in (
-        findings.notes
+    assert (
+        "Training left out: 20 epochs take over 300 s here, and 167 s are left for it: give more time (--minutes)"
+        in (findings.notes)
     )
 
 

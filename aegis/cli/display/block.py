@@ -33,11 +33,12 @@ def describe_phase(standing: Standing) -> str:
     if standing.candidate:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
     bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
+    begun = "" if standing.improvement else " (not begun)"
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
         3: "Phase 3: Switch (the HRM decides next)",
-        4: "Phase 4: RL Fine-tuning",
+        4: f"Phase 4: RL Fine-tuning{begun}",
     }[standing.phase]
 
 
@@ -53,6 +54,12 @@ def describe_collected(standing: Standing) -> str:
     if standing.collected > standing.target:
         return f"{standing.collected} ({standing.target} needed)"
     return f"{standing.collected}/{standing.target}"
+
+
+def describe_updates(standing: Standing) -> str:
+    """Return the updates of the HRM that serves, and those of versions that were kept and never served."""
+    others = ", ".join(f"{name} has {count} and never served" for name, count in standing.unserved_updates.items())
+    return f"{standing.rl_updates}" + (f" ({others})" if others else "")
 
 
 def explain_rewards(standing: Standing) -> str:
@@ -81,13 +88,19 @@ def _collection(standing: Standing) -> list[str]:
     gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
     return [
         "Data Collection Details:",
-        f"  Total examples: {standing.collected}",
+        f"  Total examples: {standing.collected}{_labelled(standing)}",
         "  Action distribution:",
         *_counts(standing.actions),
         *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
         *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]
+
+
+def _labelled(standing: Standing) -> str:
+    if not standing.labelled:
+        return ""
+    return f" by {standing.teacher}, and {standing.labelled} of the HRM's that it labelled"
 
 
 def _training(training: TrainingProgress) -> Iterable[str]:
@@ -115,7 +128,7 @@ def _after_switch(standing: Standing) -> list[str]:
         f"  Decisions by the HRM: {standing.hrm_decisions}",
         "  Action distribution:",
         *_counts(standing.hrm_actions),
-        f"  RL updates: {standing.rl_updates}",
+        f"  RL updates: {describe_updates(standing)}",
         f"  Mean reward: {reward}",
         *_why_rewards_fall(standing),
         *(_improvement(standing.improvement) if standing.improvement else ()),
@@ -160,7 +173,9 @@ def _milestone(standing: Standing) -> str:
         return "the HRM's first decision"
     progress = standing.improvement
     if progress is None:
-        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
+        return (
+            "the beginning of phase 4: `aegis start` learns beside its decisions, `aegis improve` in simulated worlds"
+        )
     if progress.pause:
         return f"{progress.pause} decisions until it learns on, after a roll-back"
     missing = progress.baseline_decisions - progress.earning["anchor_decisions"]

@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aegis.cli.display.block import describe_collected, describe_phase, explain_rewards
+from aegis.cli.display.block import describe_collected, describe_phase, describe_updates, explain_rewards
 from aegis.cli.display.output import WHOLE_CHARACTERS, console
 from aegis.cli.display.progress import describe_progress
 from aegis.lifecycle import RunEvent, Standing, read_standing
@@ -194,7 +194,7 @@ class LiveScreen:
         text = f"Mean reward of the last {len(self._rewards)}: {mean:+.2f}" if self._rewards else "No reward known yet"
         if standing.mean_reward is not None:
             text += f"; of the HRM's {standing.hrm_decisions} decisions: {standing.mean_reward:+.2f}"
-        yield Text(text + f"; RL updates: {standing.rl_updates}")
+        yield Text(text + f"; RL updates: {describe_updates(standing)}")
         why = explain_rewards(standing)
         if why:
             yield Text(f"  {why}", style="dim")

@@ -50,7 +50,11 @@ def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
     assert figures["serves"] is (result.exit_code == 0)
     assert figures["serves"] is (figures["gain_interval"][0] > 0)
     serving = "hrm@2" if figures["serves"] else "hrm@1"
-    assert f"Serving:    {serving}" in run("status", "--workspace", folder).output
+    status = run("status", "--workspace", folder).output
+    assert f"Serving:    {serving}" in status
+    made = figures["updates"]
+    updates = f"RL updates: {made}" if figures["serves"] else f"RL updates: 0 (hrm@2 has {made} and never served)"
+    assert f"{updates}\n" in status
     assert "improved from hrm@1" in run("models", "--workspace", folder).output
 
 
