@@ -185,8 +185,10 @@ def run(
             computed_by = getattr(policy, "backend", "")
             by = f" on {computed_by}" if computed_by else ""
             say(f"The agent decides by {policy.name}{size}{by}")
+            for line in watched.describe_watch():
+                say(f"  {line}")
             _run(store, folder, policy, searching, decisions, seed, config, vary_presence, watched.after)
-            for line in watched.division.describe():
+            for line in watched.describe_end():
                 say(f"  {line}")
             _show_total(store, watched.policy.name)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli.admission import describe_way_to_hrm
 from aegis.cli.commands.compare import check_plot
 from aegis.cli.display.output import check_writable, errors_explained, fail, say
 from aegis.cli.display.progress import waiting
@@ -55,7 +56,8 @@ def curve(
         name = model or (served.name if served else None)
         if name is None:
             last = f" ({refusals[-1].describe()})" if refusals else ""
-            fail(f"{workspace}: no HRM serves{last}: name one with --model (see `aegis models`), or run `aegis train`")
+            way = f"name one with --model (see `aegis models --workspace {workspace}`)" if known else ""
+            fail(f"{workspace}: no HRM serves{last}: {way or describe_way_to_hrm(folder)}")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
         with waiting(on_stderr=as_json) as progress:

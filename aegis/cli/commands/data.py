@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import check_folder, describe_new
-from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
+from aegis.cli.display.output import (
+    BAD_INPUT,
+    check_writable,
+    errors_explained,
+    fail,
+    heading,
+    say,
+    show_rejected,
+    show_source,
+)
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import JsonOption, WorkspaceOption
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS, TrainingConfig
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
-from aegis.rendering import counted
+from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -125,9 +134,14 @@ def export(
         _export_model(file, Workspace(workspace))
         return
     with errors_explained():
+        if file.is_dir():
+            example = file / "decisions.jsonl.gz"
+            fail(f"export {file}: is a folder: name a file in it, e.g. {example}; --onnx writes the HRM to a folder")
+        check_writable(file, "export")
         from aegis import lifecycle
         from aegis.store import export_examples
 
+        replaced = ", in place of the file that was there" if file.exists() else ""
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store, waiting() as progress:
             teacher = store.teacher()
             policies = None if all_policies or teacher is None else [teacher.name]
@@ -135,7 +149,7 @@ def export(
                 store, file, policies=policies, metadata=lifecycle.describe_collection(store), progress=progress
             )
             others = 0 if policies is None else store.count() - number
-        say(f"✓ {counted(number, 'decision')} written to {file}")
+        say(f"{_mark(number > 0, '⚠')} {counted(number, 'decision')} written to {clean_text(str(file))}{replaced}")
         if others:
             say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli.admission import describe_way_to_hrm
 from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say
 from aegis.cli.options import JsonOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
@@ -56,7 +57,7 @@ def models(
                 say(json.dumps(document, indent=2))
                 return
             if not versions:
-                say(f"{workspace}: no HRM was kept yet: `aegis train --workspace {workspace}` makes one")
+                say(f"{workspace}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
                 _show_refusals(refusals)
                 return
             say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")

@@ -57,7 +57,7 @@ def show_source(decisions: TrainingData) -> None:
 def check_writable(path: Path, option: str) -> None:
     """Fail before the work is done, not after it, where its result could not be written."""
     if path.is_dir():
-        fail(f"{option} {path}: is a folder: name a file")
+        fail(f"{option} {path}: is a folder: name a file in it")
     if not path.parent.is_dir():
         fail(f"{option} {path}: the folder {path.parent} does not exist: make it first")
 

@@ -16,7 +16,6 @@ from aegis import lifecycle
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
-from aegis.cli.display.progress import waiting
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
@@ -24,7 +23,7 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.training.setting_trial import Tuning
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
-from aegis.store import DecisionStore, export_examples
+from aegis.store import DecisionStore
 from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
@@ -280,19 +279,11 @@ class PromptCommands:
     def _export(self, rest: str) -> None:
         if not rest:
             raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
-        teacher = self._store.teacher()
-        policies = [teacher.name] if teacher else None
         if not self._store.count():
             raise ActionError("export: no decisions yet: `start` lets the agent make some")
-        path = Path(rest).expanduser()
-        if path.is_dir():
-            raise ActionError(f"export {path}: is a folder: name a file in it, e.g. {path / 'decisions.jsonl.gz'}")
-        if not path.parent.is_dir():
-            raise ActionError(f"export {path}: the folder {path.parent} does not exist: make it first")
-        metadata = lifecycle.describe_collection(self._store)
-        with waiting() as progress:
-            number = export_examples(self._store, path, policies=policies, metadata=metadata, progress=progress)
-        print(f"✓ {number} decisions written to {clean_text(rest)}")
+        from aegis.cli.commands.data import export
+
+        _as_command(lambda: export(Path(rest).expanduser(), self._session.workspace.folder))
 
     def _number(self, name: str, rest: str) -> tuple[int, str]:
         first, _, text = rest.partition(" ")
