@@ -69,6 +69,14 @@ def read_checkpoint(path: Path) -> TrainingCheckpoint:
     return TrainingCheckpoint(document["epoch"], read_model(path), read_tensors(path / OPTIMIZER_FILE), document)
 
 
+def keep_last_checkpoint(folder: Path) -> list[Path]:
+    """Remove all checkpoints but the last one, and return those that are left."""
+    paths = [path for _, path in find_checkpoints(folder)]
+    for path in paths[:-1]:
+        shutil.rmtree(path, ignore_errors=True)
+    return paths[-1:]
+
+
 def remove_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of an earlier run, and what a killed one left half-written."""
     for path in [path for _, path in find_checkpoints(folder)] + list(folder.glob(".partial-*")):

@@ -14,6 +14,7 @@ from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
 from aegis.training import ImitationTrainer, encode_decisions
+from aegis.training.checkpoint import keep_last_checkpoint
 from aegis.training.learner import Learner, choose_going_on, lead
 from aegis.training.optimizer import HRMOptimizer
 from aegis.types import Action, ActionList
@@ -157,6 +158,15 @@ def test_there_is_a_checkpoint_after_every_fifth_epoch_and_after_the_last(train)
     assert steps_done == {5 * math.ceil(60 / CONFIG.batch_size)}
     document = json.loads((run.checkpoints[0] / "training.json").read_text())
     assert document["epoch"] == len(document["epochs"]) == 5
+
+
+def test_the_last_checkpoint_alone_is_kept_of_a_training_that_is_over(tmp_path):
+    for epoch in (5, 10, 20):
+        (tmp_path / f"epoch-{epoch:03d}").mkdir()
+    assert keep_last_checkpoint(tmp_path) == [tmp_path / "epoch-020"]
+    assert keep_last_checkpoint(tmp_path) == [tmp_path / "epoch-020"]
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-020"]
+    assert keep_last_checkpoint(tmp_path / "none") == []
 
 
 def test_there_is_nothing_to_resume_in_an_empty_folder(train):

@@ -50,9 +50,9 @@ def describe_agent(standing: Standing) -> str:
 
 
 def describe_collected(standing: Standing) -> str:
-    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172 (1100 needed)` beyond them."""
+    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
     if standing.collected > standing.target:
-        return f"{standing.collected} ({standing.target} needed)"
+        return f"{standing.collected}, more than the {standing.target} needed"
     return f"{standing.collected}/{standing.target}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,6 +47,18 @@ def fail(message: str) -> NoReturn:
     """Print an error and leave with the exit code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise typer.Exit(BAD_INPUT)
+
+
+def percentages(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return each count's share in whole percent; the shares add up to 100 (largest remainders)."""
+    total = sum(counts.values())
+    if not total:
+        return dict.fromkeys(counts, 0)
+    shares = {name: 100 * count // total for name, count in counts.items()}
+    remainders = sorted(counts, key=lambda name: -(100 * counts[name] % total))
+    for name in remainders[: 100 - sum(shares.values())]:
+        shares[name] += 1
+    return shares
 
 
 def show_source(decisions: TrainingData) -> None:
@@ -94,11 +106,12 @@ def say_stopped() -> None:
     print("\nStopped. Everything recorded so far is kept.", file=sys.stderr, flush=True)
 
 
-def show_rejected(rejected: Sequence[RejectedRecord]) -> None:
-    """Name the records that were refused, the first ones by position and reason."""
+def show_rejected(rejected: Sequence[RejectedRecord], used: int) -> None:
+    """Name the records that were refused, the first ones by position and reason; used: how many others there are."""
     if not rejected:
         return
-    print(f"⚠ {counted(len(rejected), 'record')} refused (the others are used):", file=sys.stderr)
+    others = f"the other {used:,} are used" if used else "no other is left"
+    print(f"⚠ {counted(len(rejected), 'record')} refused ({others}):", file=sys.stderr)
     for record in rejected[:SHOWN_RECORDS]:
         print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
     if len(rejected) > SHOWN_RECORDS:

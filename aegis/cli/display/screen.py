@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis.cli.display.block import describe_collected, describe_phase, describe_updates, explain_rewards
-from aegis.cli.display.output import WHOLE_CHARACTERS, console
+from aegis.cli.display.output import WHOLE_CHARACTERS, console, percentages
 from aegis.cli.display.progress import describe_progress
 from aegis.lifecycle import RunEvent, Standing, read_standing
 from aegis.rendering import clean_text
@@ -146,8 +146,8 @@ class LiveScreen:
             yield Text(clean_text(describe_progress(what, done, total), _NOTE_CHARACTERS) + since, style="cyan")
 
     def _shares(self) -> RenderableType:
-        total = max(1, self._actions.total())
-        shares = [f"{name} {count / total:.0%}" for name, count in self._actions.most_common()]
+        percent = percentages(self._actions)
+        shares = [f"{name} {percent[name]}%" for name, _ in self._actions.most_common()]
         return Text("This run: " + (", ".join(shares) or "no decision yet"))
 
     def _waiting(self, standing: Standing) -> Iterator[RenderableType]:

@@ -88,7 +88,7 @@ class PromptCommands:
         standing = lifecycle.read_standing(self._session.workspace)
         lines = [
             f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
-            f"{standing.decisions} decisions recorded, {describe_collected(standing)} by the teacher;"
+            f"{counted(standing.decisions, 'decision')} recorded, by the teacher: {describe_collected(standing)};"
             f" {standing.serving or 'nobody yet'} decides",
         ]
         if paused:
@@ -148,7 +148,7 @@ class PromptCommands:
         print(f"  Phase:     {describe_phase(standing)}")
         print(f"  Agent:     {describe_agent(standing)}")
         print(f"  Decides:   {standing.serving or 'nobody yet'}")
-        print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
+        print(f"  Decisions: {standing.decisions}, by the teacher: {describe_collected(standing)}")
         questions, proposals = len(self._inbox.waiting()), len(self._queue.pending())
         print(f"  Waiting:   {counted(questions, 'question')}, {counted(proposals, 'proposal')}")
         if self._session.error is not None and not self._session.alive:
@@ -179,10 +179,12 @@ class PromptCommands:
         self._inbox.expire(now)
         self._queue.lapse(now)
         waiting, proposals = self._inbox.waiting(), self._queue.pending()
-        print(f"{len(waiting)} questions wait for an answer (answer NUMBER TEXT):")
+        waits = "waits" if len(waiting) == 1 else "wait"
+        print(f"{counted(len(waiting), 'question')} {waits} for an answer (answer NUMBER TEXT):")
         for asked in waiting:
             print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
-        print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
+        waits = "waits" if len(proposals) == 1 else "wait"
+        print(f"{counted(len(proposals), 'proposal')} {waits} for approval (approve NUMBER, reject NUMBER):")
         for queued in proposals:
             print(f"  {queued.id}: {queued.words}, because {clean_text(queued.reason)}")
         for queued in self._queue.decided():

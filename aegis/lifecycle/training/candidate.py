@@ -47,10 +47,11 @@ from aegis.training import (
     measure_thinking,
     to_moment,
 )
+from aegis.training.checkpoint import keep_last_checkpoint
 from aegis.types import ActionList, Decision, Policy, Progress, State, most_probable, unheard, utc_now
 from aegis.workspace import Workspace
 
-_TRAINING = "Training the HRM, batch by batch"
+_TRAINING = "Training the HRM, batch"
 _JUDGING, _PARTS = "Judging the HRM on held-out decisions", 6
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
@@ -187,9 +188,15 @@ def train_and_judge(
                     outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
                 )
                 outcome = replace(outcome, serving=serving)
+            outcome = drop_checkpoints(outcome, checkpoints or workspace.checkpoints)
             _record(store, outcome, training_settings(training, gate, model or HRMConfig()))
             progress("", 0, 0)
     return outcome
+
+
+def drop_checkpoints(outcome: TrainingOutcome, folder: Path) -> TrainingOutcome:
+    """Remove the checkpoints of a training that was judged, all but the last: nothing resumes from the others."""
+    return replace(outcome, run=replace(outcome.run, checkpoints=keep_last_checkpoint(folder)))
 
 
 def _record(store: DecisionStore, outcome: TrainingOutcome, settings: dict[str, Any]) -> None:

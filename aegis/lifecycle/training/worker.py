@@ -184,6 +184,7 @@ def _with_trial(settings: dict[str, Any], trial: dict[str, Any]) -> dict[str, An
 
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:
     from aegis.promotion import ModelRegistry
+    from aegis.training.checkpoint import keep_last_checkpoint
 
     status, report = "refused", outcome.to_report()
     if outcome.verdict.passed:
@@ -199,6 +200,8 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
         status = "switched"
     report["verdict"]["switched"] = outcome.verdict.passed and "stage" not in report
     TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.lines), report, utc_now())
+    for folder in (workspace.checkpoints, workspace.checkpoints / "trial"):
+        keep_last_checkpoint(folder)  # nothing resumes from the others
 
 
 def _environment() -> dict[str, str]:

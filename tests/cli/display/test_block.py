@@ -162,9 +162,9 @@ def test_an_agent_that_does_not_run_is_said():
 def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
     assert describe_collected(COLLECTING) == "347/1100"
     assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
-    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172 (170 needed)"
+    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172, more than the 170 needed"
     lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
-    assert "  Training examples collected: 172 (170 needed)" in lines
+    assert "  Training examples collected: 172, more than the 170 needed" in lines
 
 
 def test_rewards_are_explained_only_where_most_searches_find_nothing_new():
