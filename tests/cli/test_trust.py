@@ -75,6 +75,17 @@ def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(works
     assert document["watch"]["audits"] == 0
 
 
+@pytest.mark.parametrize("command", ["models", "curve", "status"])
+def test_a_narrow_terminal_folds_tables_between_words(workspace, monkeypatch, command):
+    wide = run(command, "--workspace", workspace).output
+    monkeypatch.setattr("aegis.cli.display.output.terminal_columns", lambda: 60)
+    narrow = run(command, "--workspace", workspace).output
+    table = [line for line in narrow.splitlines() if line.startswith(("  accuracy: ", "    by the HRM: ", "="))]
+    assert table
+    assert max(map(len, table)) <= 60
+    assert max(map(len, wide.splitlines())) > 60
+
+
 def test_models_curve_and_status_name_the_rule_by_which_the_gate_refused(tmp_path):
     from aegis.promotion import Agreement, judge
 

@@ -13,7 +13,7 @@ import typer
 
 from aegis.cli.admission import describe_way_to_hrm
 from aegis.cli.commands.compare import check_plot
-from aegis.cli.display.output import check_writable, errors_explained, fail, say
+from aegis.cli.display.output import check_writable, errors_explained, fail, say, say_row
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import JsonOption, WorkspaceOption
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -140,7 +140,8 @@ def _show(
     )
     say(f"  Accuracy {points[0].accuracy or 0.0:.2%}; on the surest half {half:.2%}")
     say("")
-    say(f"  {'defer below':>11} {'by the HRM':>11} {'accuracy on these (95% interval)':>33} {'cost':>17} {'ms':>17}")
+    head = f"  {'defer below':>11} {'by the HRM':>11} {'accuracy on these (95% interval)':>33} {'cost':>17} {'ms':>17}"
+    say_row("  Defer below, and what comes of it", (), head)
     for point in points:
         accuracy = "none"
         if point.accuracy is not None and point.interval is not None:
@@ -149,7 +150,11 @@ def _show(
             _of_teacher(point.cost, point.cost_ratio),
             _of_teacher(point.milliseconds, point.milliseconds_ratio),
         )
-        say(f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}")
+        say_row(
+            f"  {point.defer_below:g}",
+            (f"  by the HRM: {point.share:.1%}, accuracy on these: {accuracy}", f"  cost: {cost}, ms: {delay}"),
+            f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}",
+        )
     if expense.teacher_cost is None or expense.teacher_milliseconds is None:
         say("  (--teacher-cost and --teacher-ms tell what the teacher takes; in brackets: share of the teacher alone)")
 

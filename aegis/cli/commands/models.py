@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import describe_way_to_hrm
-from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say, say_row
 from aegis.cli.options import JsonOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -60,9 +60,10 @@ def models(
                 say(f"{workspace}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
                 _show_refusals(refusals)
                 return
-            say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")
+            head = f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made"
+            say_row("Models", (), head)
             for version in versions:
-                say(_row(version))
+                _say_version(version)
                 if version.gain is not None:
                     say(f"{'':<8} {version.gain.describe()}")
             if watch:
@@ -184,7 +185,7 @@ def _settle(question: str, reason: str, yes: bool) -> str:
     return clean_text(reason, _REASON_CHARACTERS)
 
 
-def _row(version: ModelVersion) -> str:
+def _say_version(version: ModelVersion) -> None:
     figures = version.figures
     low, high = figures.get("interval") or (None, None)
     accuracy = f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})" if low is not None else "not recorded"
@@ -192,11 +193,15 @@ def _row(version: ModelVersion) -> str:
         accuracy = f"improved from {version.base}"
     error = figures.get("calibration_error")
     state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
-    return (
-        f"{version.name:<8} {state:<12} {accuracy:<26} {'-' if error is None else f'{error:.2%}':<12}"
-        f" {figures.get('decisions', '-')!s:>9}  {version.made_at[:19] or '-'}"
-        f"  from {clean_text(str(figures.get('source', 'unknown')), 60)}"
-        + (f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else "")
+    calibration, decisions = "-" if error is None else f"{error:.2%}", figures.get("decisions", "-")
+    source = f"from {clean_text(str(figures.get('source', 'unknown')), 60)}" + (
+        f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else ""
+    )
+    made = version.made_at[:19] or "-"
+    say_row(
+        f"{version.name}, serves: {state}",
+        (f"accuracy: {accuracy}, calibration: {calibration}", f"decisions: {decisions}, {source}", f"made: {made}"),
+        f"{version.name:<8} {state:<12} {accuracy:<26} {calibration:<12} {decisions!s:>9}  {made}  {source}",
     )
 
 

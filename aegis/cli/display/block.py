@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aegis.cli.display.output import RULE, WHOLE_CHARACTERS
+from aegis.cli.display.output import WHOLE_CHARACTERS, rule
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
@@ -18,14 +18,14 @@ _NO_TEACHER = "no teacher yet"
 
 def training_block(standing: Standing) -> list[str]:
     """Return the block's lines, with the values of this moment."""
-    lines = [RULE, "HRM TRAINING STATUS", RULE, *_head(standing), "", *_collection(standing)]
+    lines = [rule(), "HRM TRAINING STATUS", rule(), *_head(standing), "", *_collection(standing)]
     if standing.training is not None:
         lines += ["", *_training(standing.training)]
     if standing.trial:
         lines += ["", f"  Before the switch: {clean_text(standing.trial, WHOLE_CHARACTERS)}"]
     if standing.using_hrm:
         lines += ["", *_after_switch(standing)]
-    return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
+    return [*lines, "", f"  Next milestone: {_milestone(standing)}", rule()]
 
 
 def describe_phase(standing: Standing) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from aegis.store import RejectedRecord
 
 WIDTH = 70
-RULE = "=" * WIDTH
 SHOWN_RECORDS = 10
 WHOLE_CHARACTERS = 2000
 """Of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets it on one line"""
@@ -33,9 +34,30 @@ console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def terminal_columns() -> int | None:
+    """Return how many columns the terminal has; None where a file or a pipe gets what is printed."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def rule() -> str:
+    """Return a rule, as wide as it fits a narrow terminal."""
+    return "=" * min(WIDTH, terminal_columns() or WIDTH)
+
+
 def heading(*lines: str) -> None:
     """Print lines between two rules."""
-    print(RULE, *lines, RULE, sep="\n", flush=True)
+    print(rule(), *lines, rule(), sep="\n", flush=True)
+
+
+def say_row(head: str, parts: Sequence[str], line: str) -> None:
+    """Print a row of a table; in a terminal that the line does not fit, its head, and its parts folded below it."""
+    columns = terminal_columns()
+    if columns is None or len(line) <= columns:
+        say(line)
+        return
+    say(head)
+    for part in parts:
+        say(textwrap.fill(part, max(columns, 20), initial_indent="  ", subsequent_indent="    "))
 
 
 def say(line: str) -> None:

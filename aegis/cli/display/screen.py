@@ -31,6 +31,8 @@ from aegis.workspace import Workspace
 _KEPT = 100
 """Decisions and epochs at hand for a large terminal"""
 _LEAST_DECISIONS = 3
+_NARROW_COLUMNS = 80
+"""In a terminal with fewer, a decision has no policy and no status, and the bar has a line of its own"""
 _EPOCHS_SHOWN = 6
 _NOTES_SHOWN = 5
 _WAITING_SHOWN = 3
@@ -109,6 +111,7 @@ class LiveScreen:
 
     def _draw(self, console: Console, options: ConsoleOptions) -> RenderableType:
         standing, rows = self._standing, max(8, options.size.height - 1)
+        narrow = options.max_width < _NARROW_COLUMNS
         inner = options.update(width=options.max_width - 4, height=None)
 
         def count(parts: Sequence[RenderableType]) -> int:
@@ -117,14 +120,14 @@ class LiveScreen:
         if standing is None:
             parts = [*self._going_on(), Text("getting ready...")]
             return Panel(Group(*parts), title="AEGIS", height=rows)
-        above = [*self._collected(standing), *self._going_on(), self._shares(), *self._waiting(standing)]
+        above = [*self._collected(standing, narrow), *self._going_on(), self._shares(), *self._waiting(standing)]
         below = [*self._verdict_lines(), *self._trial(standing), *self._reward_lines(standing)]
         below.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))
         left = rows - 2 - count(above) - count(below)
         notes = self._newest_notes(max(0, left - _LEAST_DECISIONS) // 2, count)
         left -= count([text for _, text in notes])
         epochs = list(self._epochs)[-max(1, min(_EPOCHS_SHOWN, left - _LEAST_DECISIONS)) :]
-        decisions = self._decision_table(max(_LEAST_DECISIONS, left - len(epochs)))
+        decisions = self._decision_table(narrow, max(_LEAST_DECISIONS, left - len(epochs)))
         left -= len(epochs) + decisions.row_count
         lines = sorted([*((event.at, _line(event)) for event in epochs), *notes], key=lambda one: one[0])
         middle = [decisions, *[Text("")] * left, *(text for _, text in lines)]
@@ -132,10 +135,14 @@ class LiveScreen:
         subtitle = Text(f"decides: {standing.serving or 'nobody yet'}")
         return Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
 
-    def _collected(self, standing: Standing) -> Iterator[RenderableType]:
+    def _collected(self, standing: Standing, narrow: bool) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 1))
         done = min(standing.collected, standing.target)
-        bar = ProgressBar(total=max(1, standing.target), completed=done, width=40)
+        bar = ProgressBar(total=max(1, standing.target), completed=done, width=None if narrow else 40)
+        if narrow:
+            yield Text(f"Collected {describe_collected(standing)}")
+            yield bar
+            return
         grid.add_row("Collected", bar, describe_collected(standing))
         yield grid
 
@@ -161,20 +168,24 @@ class LiveScreen:
         for one in waiting[:_WAITING_SHOWN]:
             yield Text(f"  {one.kind} {one.number}, {one.left(now)} left: {one.text} -> {one.how()}")
 
-    def _decision_table(self, rows: int) -> Table:
+    def _decision_table(self, narrow: bool, rows: int) -> Table:
+        """Draw the newest decisions; in a narrow terminal the frame names the policy, and a colour the status."""
         table = Table(box=None, expand=True, show_header=False, pad_edge=False)
         table.add_column(width=8, no_wrap=True)
-        table.add_column(width=12, no_wrap=True)
+        if not narrow:
+            table.add_column(width=12, no_wrap=True)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        table.add_column(width=8, no_wrap=True)
+        if not narrow:
+            table.add_column(width=8, no_wrap=True)
         table.add_column(width=6, justify="right", no_wrap=True)
         for event in list(self._decisions)[-rows:]:
             fields, reward = event.fields, event.fields["reward"]
+            colour = _COLOURS.get(fields["status"], "")
             table.add_row(
                 f"{event.at:%H:%M:%S}",
-                Text(clean_text(fields["policy"], 12)),
-                Text(clean_text(event.message, 200)),
-                Text(fields["status"], style=_COLOURS.get(fields["status"], "")),
+                *([] if narrow else [Text(clean_text(fields["policy"], 12))]),
+                Text(clean_text(event.message, 200), style=colour if narrow else ""),
+                *([] if narrow else [Text(fields["status"], style=colour)]),
                 "" if reward is None else f"{reward:+.1f}",
             )
         return table

@@ -169,3 +169,12 @@ def test_epochs_and_notes_stand_in_the_order_of_their_time_and_a_pause_is_over_w
     places = [shown.index(words) for words in ("the agent decides by", "epoch 1/20", "epoch 2/20", " resumed")]
     assert places == sorted(places)
     assert "nothing is decided" not in shown
+
+
+def test_in_60_columns_no_word_is_broken_and_every_decision_can_be_read(screen):
+    screen.add(decided("web_search What is WAL?: 2 new", 2.0))
+    screen.refresh(at_once=True)
+    shown = drawn(screen, width=60)
+    for words in ("Collected 3/1100", "web_search What is WAL?: 2 new", "+2.0", "Ctrl-C pauses and opens the prompt"):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= 60
