@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.config import BACKENDS
+from aegis.config import BACKENDS, MIN_TRAINING_DECISIONS
 from aegis.errors import ConfigError, StoreError
 from aegis.packages import require
 from aegis.workspace import Workspace
@@ -60,6 +60,21 @@ def check_folder(folder: Path) -> None:
 def describe_new(workspace: Workspace) -> str:
     """Return that a workspace is made now, for whoever mistyped the name of one; '' where it is there."""
     return "" if workspace.database.exists() else f"New workspace: {workspace.folder}/"
+
+
+def describe_way_to_hrm(workspace: Workspace) -> str:
+    """Return the command to type next for an HRM in a workspace without one, and what comes of it."""
+    from aegis.lifecycle.standing import read_standing
+    from aegis.teachers.name import OFFLINE_NAME
+
+    standing = read_standing(workspace)
+    own, missing = standing.teacher, MIN_TRAINING_DECISIONS - standing.collected - standing.labelled
+    if own in (None, OFFLINE_NAME) or missing <= 0:  # AEGIS ships decisions of OFFLINE_NAME's
+        return f"`aegis train --workspace {workspace.folder}` makes one"
+    return (
+        f"a training needs {missing} more decisions of {own}'s: `aegis collect --workspace {workspace.folder}"
+        f" --decisions {missing}`, then `aegis train --workspace {workspace.folder}`"
+    )
 
 
 def check_device(name: str) -> None:

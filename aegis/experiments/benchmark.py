@@ -36,13 +36,20 @@ from aegis.experiments.timing import (
 )
 from aegis.types import ActionList, Decision, Policy, State
 
+_BRIEF_SECONDS = 100.0
+"""With less time for everything, loading each backend and format would take all of it"""
 _MEMORY_STATES = 64
 _AFTER_TRAINING_SECONDS = 40.0
 """Reserved for everything after the training: loading, an export, some turns and batches"""
 _LEAST_TRAINING_SHARE = 0.4
-"""Least share of the remaining time that a training may take"""
+"""Least share of the remaining time that a training may take, of the HRM that decides"""
+_DECIDING_SECONDS, _DECIDING_SHARE = 40.0, 0.4
+"""What deciding may take before a training, the longer of the two; the share is of the time that is left"""
+_TRAINING_THREADS = 2
+"""A batch is computed in two halves"""
 _PROBE_SECONDS = 30.0
-_MEMORY_SECONDS = 12.0
+_MEMORY_SECONDS, _MEMORY_SHARE = 12.0, 0.1
+"""Kept for measuring the memory, the shorter of the two; the share is of the time that is left"""
 _SAVING_SECONDS = 10.0
 """Time to save the weights of a stopped training"""
 _PACE_SHARE = 0.1
@@ -65,6 +72,11 @@ class Plan:
     """Also time the training; else, without a given model, an HRM of few epochs decides"""
     model: Path | None = None
     """Folder of the trained policy that decides; None: one that is trained here"""
+
+    @property
+    def brief(self) -> bool:
+        """Whether the time is short: then one backend of the HRM is timed beside one number format of GPT-2's."""
+        return self.seconds < _BRIEF_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +106,102 @@ def measure(
     """
     model = plan.model
     ends = clock() + plan.seconds if ends is None else ends
-
-    def told(message: Any) -> None:
-        on_progress(message) if isinstance(message, Far) else findings.add(message)
-
-    def call(work: Callable[..., None], words: str, seconds: float, *arguments: Any) -> bool:
-        on_progress(Far(words))
-        return run(work, *arguments, seconds=seconds, on_message=told)
-
-    seconds = min(_PROBE_SECONDS, (ends - clock()) / 4)
-    call(probe, "Looking which number formats this processor computes", seconds, GPT2_DTYPES, plan.threads)
-    dtypes, lines = promising_formats({name: findings.probes.get(name) for name in GPT2_DTYPES})
-    findings.notes += lines
-    if plan.train or model is None:
-        left = ends - clock()
-        limit = _LEAST_TRAINING_SHARE * left
+    parts = _Parts(plan, data, scratch, findings, on_progress, ends, run, clock)
+    dtypes = parts.probe()
+    if model is not None:
+        # One decision beside GPT-2 is what a benchmark is for: it comes first.
+        parts.decide(model, dtypes, data.heldout, later=plan.train)
         if plan.train:
-            limit = max(limit, left - _AFTER_TRAINING_SECONDS)
-        call(train, "Loading PyTorch to train", limit + _SAVING_SECONDS, data, plan.training, scratch, limit)
-        trained = findings.training is not None
-        _note_training(findings, plan, limit, model is None)
-        if model is None and not trained:
+            parts.train_if_it_fits()
+    elif parts.train(decides=True):
+        # Accuracies are a trained policy's: one of a few epochs has none worth the name.
+        parts.decide(scratch / "model", dtypes, data.heldout if findings.training else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of one benchmark, each of which leaves time for those after it."""
+
+    plan: Plan
+    data: Data
+    scratch: Path
+    findings: Findings
+    on_progress: Callable[[Far], None]
+    ends: float
+    run: Callable[..., bool]
+    clock: Clock
+
+    @property
+    def left(self) -> float:
+        return self.ends - self.clock()
+
+    def probe(self) -> list[str]:
+        """Return the number formats that GPT-2 is timed in."""
+        if self.plan.brief:
+            dtype = GPT2_DTYPES[0]
+            words = f"The HRM's fastest backend and GPT-2 in {dtype} alone: two minutes are enough for the others"
+            self.findings.notes.append(words)
+            return [dtype]
+        seconds = min(_PROBE_SECONDS, self.left / 4)
+        words = "Looking which number formats this processor computes"
+        self._call(probe, words, seconds, GPT2_DTYPES, self.plan.threads)
+        dtypes, lines = promising_formats({name: self.findings.probes.get(name) for name in GPT2_DTYPES})
+        self.findings.notes += lines
+        return dtypes
+
+    def train(self, decides: bool) -> bool:
+        """Return whether there is a trained policy; decides: it is the one that is timed afterwards."""
+        limit = self.left - _SAVING_SECONDS
+        if decides:
+            limit = _LEAST_TRAINING_SHARE * self.left
+            if self.plan.train:
+                limit = max(limit, self.left - _AFTER_TRAINING_SECONDS)
+        arguments = (self.data, self.plan.training, self.scratch, limit)
+        self._call(train, "Loading PyTorch to train", limit + _SAVING_SECONDS, *arguments)
+        trained = self.findings.training is not None
+        _note_training(self.findings, self.plan, limit, decides)
+        return trained
+
+    def train_if_it_fits(self) -> None:
+        """Train, unless the speed of deciding says already that the time can't be enough."""
+        least, left = _least_training_seconds(self.findings, self.plan, self.data), self.left - _SAVING_SECONDS
+        if least < left:
+            self.train(decides=False)
             return
-    # Accuracy is measured for a trained policy: after a few epochs it would mean nothing.
-    judged = data.heldout if model or findings.training else ()
-    folder, seconds = model or scratch / "model", ends - clock() - _MEMORY_SECONDS
-    in_time = call(decide, "Loading the HRM", seconds, folder, data, judged, dtypes, plan, seconds - 2)
-    if findings.loaded and ends - clock() > 2:
-        states = [decision.state for decision in data.decisions[:_MEMORY_STATES]]
-        arguments = (folder, findings.loaded.backend, states, data.actions)
-        call(remember, "Measuring the memory of a process that only decides", ends - clock() - 1, *arguments)
-    _note_deciding(findings, plan, dtypes, in_time, bool(judged))
+        takes = f"{self.plan.training.epochs} epochs take over {least:.0f} s here, and " if least else ""
+        why = f"{takes}{max(0.0, left):.0f} s are left for it"
+        self.findings.leave_out("Training", f"{why}: give more time (--minutes)")
+
+    def decide(self, folder: Path, dtypes: Sequence[str], judged: Sequence[Decision], later: bool = False) -> None:
+        """Time deciding, then the memory; later: a training comes after them."""
+        memory = min(_MEMORY_SECONDS, _MEMORY_SHARE * self.left)
+        seconds = self.left - memory
+        if later:
+            seconds = min(seconds, max(_DECIDING_SECONDS, _DECIDING_SHARE * self.left))
+        judged = () if self.plan.brief else judged
+        words = "Loading the HRM"
+        in_time = self._call(decide, words, seconds, folder, self.data, judged, dtypes, self.plan, seconds - 2)
+        if self.findings.loaded and self.left > 2:
+            states = [decision.state for decision in self.data.decisions[:_MEMORY_STATES]]
+            arguments = (folder, self.findings.loaded.backend, states, self.data.actions)
+            words = "Measuring the memory of a process that only decides"
+            self._call(remember, words, min(self.left - 1, _MEMORY_SECONDS), *arguments)
+        _note_deciding(self.findings, self.plan, dtypes, in_time, bool(judged))
+
+    def _call(self, work: Callable[..., None], words: str, seconds: float, *arguments: Any) -> bool:
+        self.on_progress(Far(words))
+        return self.run(work, *arguments, seconds=seconds, on_message=self._told)
+
+    def _told(self, message: Any) -> None:
+        self.on_progress(message) if isinstance(message, Far) else self.findings.add(message)
+
+
+def _least_training_seconds(findings: Findings, plan: Plan, data: Data) -> float:
+    """Return what the forward passes of a training take at least, at the speed that deciding was measured at."""
+    rates = [one.decisions / one.seconds for one in findings.batches if one.name == "hrm" and one.seconds]
+    rates += [1 / one.seconds for one in findings.turns if not one.name.startswith("gpt2") and one.seconds]
+    passes = plan.training.epochs * (len(data.decisions) - len(data.heldout))
+    return passes / (_TRAINING_THREADS * max(rates)) if rates else 0.0
 
 
 def _note_training(findings: Findings, plan: Plan, limit: float, decides: bool) -> None:
@@ -253,7 +330,9 @@ def decide(
     def share(part: float) -> float:
         return clock() + part * (ends - clock())
 
-    backends, chosen = load_backends(folder, data.heldout, plan.threads, lambda line: tell(Far(line)))
+    backends, chosen = load_backends(
+        folder, data.heldout, plan.threads, lambda line: tell(Far(line)), all_backends=not plan.brief
+    )
     gpt2: dict[str, Policy] = {}
     for dtype in dtypes:
         tell(Far(f"Loading GPT-2's architecture in {dtype}"))

@@ -71,12 +71,16 @@ def run_agent(agent: Agent, decisions: int, after: Callable[[Step], Policy | Non
 
 
 def existing(workspace: Workspace) -> Workspace:
-    """Return the workspace if it has a database; raises `StoreError` where there is none."""
+    """Return the workspace if it has a database; raises `StoreError` where there is none, or an empty file."""
+    if workspace.folder.is_file():
+        raise StoreError(f"--workspace {workspace.folder}: is a file: name a workspace's folder")
     if not workspace.database.exists():
         raise StoreError(
             f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
             f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"
         )
+    if not workspace.database.stat().st_size:
+        raise StoreError(f"{workspace.database}: is empty: put a copy back in its place, or delete it to begin anew")
     return workspace
 
 

@@ -347,7 +347,8 @@ class Runner:
             self._stop.wait(left)
 
     def _say_training(self, store: DecisionStore, number: int | None) -> None:
-        self._say_doing(store, "deciding" if number is None else f"deciding, while training {number} runs")
+        does = "paused" if self.paused else "deciding"
+        self._say_doing(store, does if number is None else f"{does}, while training {number} runs")
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
         """Keep in the workspace what this agent does, for `aegis status` and other processes."""

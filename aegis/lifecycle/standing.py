@@ -33,6 +33,7 @@ from aegis.promotion import ModelRegistry
 from aegis.store import (
     DecisionStore,
     ImprovementLog,
+    LabelBook,
     StateKey,
     Tally,
     TrainingLog,
@@ -124,7 +125,11 @@ class Standing:
     """Over the rewarded decisions of the HRM that serves and of the versions it was improved from"""
     training: TrainingProgress | None
     rl_updates: int
-    """Updates of the HRM by policy gradient, those in simulated worlds too"""
+    """Updates by policy gradient that the HRM that serves has behind it, those in simulated worlds too"""
+    unserved_updates: Mapping[str, int] = field(default_factory=dict)
+    """Those of versions that were improved from it in simulated worlds, and never served"""
+    labelled: int = 0
+    """Decisions by an HRM that the teacher labelled: a training learns from them, too"""
     improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before phase 4 began, and where it is off"""
     candidate: str | None = None
@@ -175,6 +180,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     progress = read_stage(store, ModelRegistry(store, workspace))
     recent = count_recent_searches(store.database)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
+    updates, unserved = _count_updates(store, ModelRegistry(store, workspace), served.name if served else None)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
@@ -198,7 +204,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
         rare_actions=find_rare_actions(_by_action(own), target, read_actions(store).names),
-        rl_updates=ImprovementLog(store.database).count(),
+        rl_updates=updates,
+        unserved_updates=unserved,
+        labelled=LabelBook(store.database).count(teacher) if teacher else 0,
         improvement=_read_improvement(store, workspace),
         waiting=tuple(read_waiting(store.database, utc_now())),
         searches=recent.searches,
@@ -226,8 +234,8 @@ def find_rare_actions(
 ) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
-    names: of all actions. target: decisions at which the training starts; before that it counts what there will be at the same pace. Nothing
-    is told of fewer decisions than a training needs.
+    names: of all actions. target: decisions at which the training starts. Before that the count is what there will be at
+    the same pace. Fewer decisions than a training needs have no rare actions.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:
@@ -308,6 +316,17 @@ def _read_improvement(store: DecisionStore, workspace: Workspace) -> Improvement
         pause=max(0, state.paused_until - store.newest()),
         last=last.results if last else {},
     )
+
+
+def _count_updates(store: DecisionStore, registry: ModelRegistry, served: str | None) -> tuple[int, dict[str, int]]:
+    """Return the updates behind the HRM that serves, and those of versions of the same base that never served."""
+    if served is None:
+        return 0, {}
+    base = registry.base_of(served)
+    counts = ImprovementLog(store.database).counts(base or served)
+    trials = registry.unserved_trials(base or served)
+    unserved = {name: count for name, count in counts.items() if name in trials}
+    return (sum(counts.values()) - sum(unserved.values()) if base else 0), unserved
 
 
 def _by_action(tallies: list[Tally]) -> dict[str, int]:

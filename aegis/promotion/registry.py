@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis.errors import StoreError
+from aegis.promotion.gain import Gain, read_gain
 from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -75,6 +76,11 @@ class ModelVersion:
     """`shadow` or `canary` while it proves itself, `refused` where it did not; else ''"""
     base: str | None = None
     """The version that this one was improved from and is kept as the difference to; None: it stands alone"""
+
+    @property
+    def gain(self) -> Gain | None:
+        """What phase 4 measured of it in worlds that it never learned in; None where nothing was measured."""
+        return read_gain(self.figures)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
@@ -158,6 +164,12 @@ class ModelRegistry:
         base = self.base_of(name) or name
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         return frozenset({name, base, *(str(row["name"]) for row in rows)})
+
+    def unserved_trials(self, base: str) -> frozenset[str]:
+        """Return the versions that simulated worlds made of a base and that never served."""
+        promoted = {event.model for event in self.events() if event.kind in _SERVED}
+        sql = "SELECT name FROM models WHERE base = ? AND json_extract(figures, '$.improvement') IS NOT NULL"
+        return frozenset(row["name"] for row in self._store.database.query(sql, (base,))) - promoted
 
     def prune(self, base: str, keep: int, spare: str) -> None:
         """Remove the folders of all but the newest versions improved from a base; what serves or served by an event

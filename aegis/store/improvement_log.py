@@ -129,6 +129,11 @@ class ImprovementLog:
         """Return how many updates there were."""
         return int(self._database.query("SELECT COUNT(*) AS n FROM improvements")[0]["n"])
 
+    def counts(self, base: str) -> dict[str, int]:
+        """Return how many updates each version improved from a base came from; '': those that were undone."""
+        sql = "SELECT COALESCE(model, '') AS name, COUNT(*) AS n FROM improvements WHERE base = ? GROUP BY name"
+        return {str(row["name"]): int(row["n"]) for row in self._database.query(sql, (base,))}
+
     def all(self, base: str | None = None) -> list[Improvement]:
         """Return every update, the oldest first: the curve of phase 4; base: of this one alone."""
         return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))

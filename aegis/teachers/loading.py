@@ -117,7 +117,7 @@ def _load_from_hub(hub_id: str, name: str, device: str, progress: Progress) -> C
 
 
 def _load_folder(path: Path, name: str, source: str, device: str, progress: Progress) -> CausalLMTeacher:
-    progress(f"Loading the tokenizer of {name}", 0, 0)
+    progress(f"Loading {name}", 0, 0)
     try:
         return _load_model(str(path), name, source, device, progress, local_files_only=True)
     except _UNREADABLE as error:

@@ -10,6 +10,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from aegis.cli.display.output import percentages
 from aegis.cli.main import app
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision
@@ -162,6 +163,62 @@ def test_commands_on_no_workspace_say_what_to_do(tmp_path):
         assert result.exit_code == 2
         assert "aegis collect" in result.stderr
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("command", [["status"], ["models"], ["export", "x.json"]])
+def test_a_file_in_place_of_a_workspace_and_an_empty_database_are_named(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").touch()
+    result = run(*command, "--workspace", "README.md")
+    assert result.exit_code == 2
+    assert result.stderr == "error: --workspace README.md: is a file: name a workspace's folder\n"
+    Path("w").mkdir()
+    Path("w/aegis.db").touch()
+    result = run(*command, "--workspace", "w")
+    assert result.exit_code == 2
+    assert "aegis.db: is empty: put a copy back in its place, or delete it to begin anew" in result.stderr
+
+
+def test_a_run_in_a_mistyped_workspace_makes_none_and_loads_no_teacher(tmp_path):
+    result = run("run", "--workspace", tmp_path / "nope")
+    assert result.exit_code == 2
+    assert "nope: no workspace here: check the name" in result.stderr
+    assert not (tmp_path / "nope").exists()
+
+
+def test_an_import_without_a_good_record_makes_no_workspace(tmp_path):
+    file = tmp_path / "d.json"
+    file.write_text(json.dumps({"examples": [{"action": "dance"}]}))
+    result = run("import", file, "--workspace", tmp_path / "w")
+    assert result.exit_code == 2
+    assert "1 record refused (no other is left)" in result.stderr
+    assert "no decision to import" in result.stderr
+    assert not (tmp_path / "w").exists()
+    checked = run("check", "--data", file)
+    assert "✓ 0" not in checked.output
+    assert "NOT ready" in checked.output
+
+
+def test_an_export_refuses_a_missing_folder_and_says_when_it_replaces_a_file(write_decisions, tmp_path):
+    workspace, file = tmp_path / "w", tmp_path / "out.json"
+    assert run("import", write_decisions(5), "--workspace", workspace).exit_code == 0
+    missing = run("export", tmp_path / "no" / "out.json", "--workspace", workspace)
+    assert missing.exit_code == 2
+    assert "does not exist: make it first" in missing.stderr
+    assert not (tmp_path / "no").exists()
+    assert run("export", file, "--workspace", workspace).stdout == f"✓ 5 decisions written to {file}\n"
+    again = run("export", file, "--workspace", workspace)
+    assert again.stdout == f"✓ 5 decisions written to {file}, in place of the file that was there\n"
+    assert "--onnx writes the HRM to a folder" in run("export", tmp_path, "--workspace", workspace).stderr
+    with Database(tmp_path / "empty" / "aegis.db") as database:
+        DecisionStore(database).claim_teacher("scripted", 0, "a rule")
+    nothing = run("export", tmp_path / "none.json", "--workspace", tmp_path / "empty")
+    assert nothing.stdout.startswith("⚠ 0 decisions written")
+
+
+def test_shares_add_up_to_100_percent():
+    assert percentages({"a": 1, "b": 1, "c": 1, "d": 5}) == {"a": 13, "b": 13, "c": 12, "d": 62}
+    assert percentages({"a": 0}) == {"a": 0}
 
 
 def test_collect_without_any_teacher_says_what_to_install(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from aegis import lifecycle
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
@@ -16,6 +17,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.store import Database, DecisionStore, TrainingLog
+from aegis.teachers.name import OFFLINE_NAME
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
@@ -74,6 +76,17 @@ def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(works
     assert document["watch"]["audits"] == 0
 
 
+@pytest.mark.parametrize("command", ["models", "curve", "status"])
+def test_a_narrow_terminal_folds_tables_between_words(workspace, monkeypatch, command):
+    wide = run(command, "--workspace", workspace).output
+    monkeypatch.setattr("aegis.cli.display.output.terminal_columns", lambda: 60)
+    narrow = run(command, "--workspace", workspace).output
+    table = [line for line in narrow.splitlines() if line.startswith(("  accuracy: ", "    by the HRM: ", "="))]
+    assert table
+    assert max(map(len, table)) <= 60
+    assert max(map(len, wide.splitlines())) > 60
+
+
 def test_models_curve_and_status_name_the_rule_by_which_the_gate_refused(tmp_path):
     from aegis.promotion import Agreement, judge
 
@@ -91,6 +104,26 @@ def test_models_curve_and_status_name_the_rule_by_which_the_gate_refused(tmp_pat
     assert record["rules"][0] == broken
     assert broken in run("curve", "--workspace", folder.folder).stderr
     assert f"  Verdict: {broken}\n           ✓ " in run("status", "--workspace", folder.folder).output
+
+
+@pytest.mark.parametrize(
+    ("teacher", "advice"),
+    [
+        ("gemma-3-270m", "`aegis train --workspace {0}` makes one"),  # the shipped decisions are its own
+        ("scripted", "needs 100 more decisions of scripted's: `aegis collect --workspace {0} --decisions 100`, then"),
+    ],
+)
+def test_without_an_hrm_the_next_command_that_works_is_named(tmp_path, teacher, advice):
+    folder = Workspace(tmp_path / "w")
+    with Database(folder.database) as database:
+        DecisionStore(database).claim_teacher(teacher, 0, "a test")
+    assert advice.format(folder.folder) in run("models", "--workspace", folder.folder).output
+    assert advice.format(folder.folder) in run("curve", "--workspace", folder.folder).stderr
+
+
+def test_the_shipped_decisions_are_the_offline_teachers():
+    data = lifecycle.read_training_data(lifecycle.shipped_data())
+    assert data.teacher.name == OFFLINE_NAME
 
 
 def test_a_script_that_gives_no_reason_changes_nothing(workspace):
@@ -112,6 +145,19 @@ def test_rolling_back_and_promoting_again_are_recorded_with_their_reasons(worksp
     shown = run("models", "--workspace", workspace).output
     assert "rolled back from hrm@2 to hrm@1 by" in shown
     assert "\x1b" not in shown
+
+
+def test_models_and_promote_warn_of_a_version_that_was_measured_worse(workspace):
+    improvement = {"from": "hrm@2", "gain": -0.067, "gain_interval": [-0.113, -0.021]}
+    with Database(Workspace(workspace).database) as database:
+        registry = ModelRegistry(DecisionStore(database), Workspace(workspace))
+        registry.keep(save, {"improvement": improvement}, "hrm@2")
+    figures = "-0.067 (95% interval -0.113 to -0.021)"
+    assert f"gain over hrm@2 {figures}: measured worse" in run("models", "--workspace", workspace).output
+    promoted = run("promote", "hrm@3", "--workspace", workspace, "--reason", "all the same").output
+    assert f"⚠ hrm@3 was measured worse than hrm@2: gain {figures}\n✓ hrm@3 serves" in promoted
+    again = run("promote", "hrm@2", "--workspace", workspace, "--reason", "back").output
+    assert "⚠" not in again
 
 
 @pytest.mark.parametrize(
@@ -232,6 +278,15 @@ def test_below_the_bound_of_confidence_the_teacher_decides_and_both_are_counted(
     assert policies(with_tiny_hrm) == {"scripted"}
 
 
+def test_a_run_says_how_often_the_teacher_is_asked_beside_the_hrm(with_tiny_hrm):
+    options = ["--decisions", 2, "--audit-rate", 0.0001, "--seed", 1]
+    drawn_none = run("run", "--workspace", with_tiny_hrm, *options).output
+    assert "scripted is asked about 1 decision in 10000 as well" in drawn_none
+    assert "no decision audited: none was drawn" in drawn_none
+    silent = run("run", "--workspace", with_tiny_hrm, "--decisions", 2, "--audit-rate", 0).output
+    assert "audited" not in silent
+
+
 def test_above_the_bound_of_confidence_the_hrm_decides(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 6, "--defer-below", 0.0, "--audit-rate", 0)
     assert "hrm@1 decided all 6: none was handed to the teacher" in result.output
@@ -251,7 +306,9 @@ def test_the_hrm_is_computed_by_the_backend_that_was_named(with_tiny_hrm, backen
 def test_an_hrm_that_learned_nothing_is_rolled_back_while_it_runs(with_tiny_hrm):
     result = run("run", "--workspace", with_tiny_hrm, "--decisions", 60, "--audit-rate", 1.0, "--seed", 1)
     assert result.exit_code == 0, result.output
+    assert "scripted is asked about each decision as well, and loaded for the first one" in result.output
     assert "⚠ rolled back from hrm@1 to the teacher" in result.output
+    assert re.search(r"\d+ decisions audited: the teacher agreed in \d+\n", result.output)
     assert policies(with_tiny_hrm) == {"hrm@1", "scripted"}
     assert serving(with_tiny_hrm) is None
 

@@ -74,6 +74,18 @@ def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_ru
     assert not read_standing(workspace).running
 
 
+def test_an_agent_that_is_paused_while_a_training_begins_says_that_it_is_paused(workspace, make_runner, fill, wait_for):
+    fill(200)
+    runner = make_runner("import time; time.sleep(60)", collect=200)
+    runner.pause()  # before it was ready
+    thread = run_aside(runner)
+    wait_for(lambda: read_standing(workspace).training is not None)
+    wait_for(lambda: read_standing(workspace).doing == "paused, while training 1 runs")
+    runner.stop()
+    thread.join(120)
+    assert not thread.is_alive()
+
+
 def test_a_second_agent_in_the_workspace_is_refused(workspace, make_runner):
     with hold(workspace.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running in this"):
         make_runner(max_decisions=1).run()

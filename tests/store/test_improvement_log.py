@@ -70,13 +70,13 @@ def test_a_stretch_is_an_episode_from_the_first_decision_due_on(store):
 
 def test_updates_are_kept_as_the_curve_of_phase_4(store):
     log = ImprovementLog(store.database)
-    assert (log.latest(), log.count()) == (None, 0)
+    assert (log.latest(), log.counts("hrm@1")) == (None, {})
     log.add("hrm@1", "hrm@2", 10, 20, 10, {"mean_reward": 0.5, "loss": 0.1}, NOW)
     log.add("hrm@1", None, 20, 40, 10, {"mean_reward": 0.7, "loss": math.nan, "fault": "its loss is nan"}, NOW)
     log.add("hrm@9", "hrm@10", 30, 60, 10, {"mean_reward": 0.9}, NOW)
     assert [one.model for one in log.all("hrm@1")] == ["hrm@2", None]
     assert log.all("hrm@1")[1].results == {"mean_reward": 0.7, "loss": None, "fault": "its loss is nan"}
-    assert (log.latest().base, log.count()) == ("hrm@9", 3)
+    assert (log.latest().base, log.counts("hrm@1")) == ("hrm@9", {"hrm@2": 1, "": 1})
 
 
 def test_rewards_are_the_newest_known_ones_of_one_hrm_or_of_all_others(store):

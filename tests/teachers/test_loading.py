@@ -297,7 +297,7 @@ def test_loading_says_what_it_does_and_how_far_it_is(tiny_gguf, capfd):
         "Unpacking tiny.gguf once, step 2 of 4: its weights",
         "Unpacking tiny.gguf once, step 3 of 4: the same model in bfloat16",
         "Unpacking tiny.gguf once, step 4 of 4: its files",
-        "Loading the tokenizer of tiny",
+        "Loading tiny",
         "Loading tiny",
     ]
     tensors = len(model.transformer.state_dict())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import check_agent, check_share, describe_new
-from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, say
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, percentages, say
 from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
 from aegis.cli.options import (
     ActionTimeoutOption,
@@ -150,7 +150,11 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         watch = WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
         check_share("--defer-below", defer_below)
+        from aegis.lifecycle.collection import existing
+
         folder = Workspace(workspace)
+        if teacher == "auto" and not base_url and workspace != DEFAULT_WORKSPACE:
+            existing(folder)  # nobody waits for a language model because of a mistyped name
         check_agent(folder, teacher, endpoint, search, device, backend)
         _say_new(folder)
         from aegis import lifecycle
@@ -185,9 +189,11 @@ def run(
             computed_by = getattr(policy, "backend", "")
             by = f" on {computed_by}" if computed_by else ""
             say(f"The agent decides by {policy.name}{size}{by}")
+            for line in watched.describe_watch():
+                say(f"  {line}")
             agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
             _run(store, folder, agent, decisions, watched.after)
-            for line in watched.division.describe():
+            for line in watched.describe_end():
                 say(f"  {line}")
             _show_total(store, watched.policy.name)
 
@@ -275,5 +281,5 @@ def _show_total(store: DecisionStore, policy: str | None) -> None:
 
 
 def _shares(counts: Counter[str]) -> str:
-    total = max(1, counts.total())
-    return ", ".join(f"{name} {number} ({number / total:.0%})" for name, number in counts.most_common())
+    shares = percentages(counts)
+    return ", ".join(f"{name} {number} ({shares[name]}%)" for name, number in counts.most_common())

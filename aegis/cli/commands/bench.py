@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +35,7 @@ def bench(
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     minutes: Annotated[
-        float, typer.Option(min=0.5, help="Everything ends within so many minutes; what does not fit is left out.")
+        float, typer.Option(min=1.0, help="Everything ends within so many minutes; what does not fit is left out.")
     ] = 3.0,
     turns: Annotated[int, typer.Option(min=2, help="Decisions timed by each at most, one at a time, in turns.")] = 100,
     batch_turns: Annotated[int, typer.Option(min=1, help="Batches timed of each size, of GPT-2's one.")] = 3,
@@ -68,11 +67,18 @@ def bench(
                 f"--model {model}: no policy is there: name a folder with {POLICY_FILE}, such as workspace/models/hrm@1"
             )
 
+        model = model or _serving(Workspace(workspace))
         plan = Plan(60 * minutes - _RESERVE_SECONDS, turns, batch_turns, threads, training, train, model)
-        findings, stopped = _measure(plan, Workspace(workspace), began)
+        if model is None and plan.brief:
+            fail(
+                f"--minutes {minutes:g}: too short to train an HRM first, and none serves in {workspace}: give 2 or"
+                " more, or make one with `aegis train`"
+            )
+        findings, stopped = _measure(plan, began)
         document = findings.report() | {"seconds": time.monotonic() - began}
         if not findings.turns and not findings.training and not stopped:
-            fail(f"nothing could be measured in {minutes:g} minutes: {'; '.join(findings.notes)}")
+            reasons = "".join(f"\n  - {note}" for note in findings.notes)
+            fail(f"nothing could be measured in --minutes {minutes:g}:{reasons}")
         _show(document, minutes)
         if report is not None:
             write_json(report, document)
@@ -84,7 +90,7 @@ def bench(
             raise typer.Exit(INTERRUPTED)
 
 
-def _measure(plan: Plan, workspace: Workspace, began: float) -> tuple[Findings, bool]:
+def _measure(plan: Plan, began: float) -> tuple[Findings, bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
     with waiting() as progress:
         progress("Reading the shipped decisions", 0, 0)
@@ -99,7 +105,7 @@ def _measure(plan: Plan, workspace: Workspace, began: float) -> tuple[Findings, 
             heldout = split_by_episode(data.decisions, plan.training.heldout_share, plan.training.seed).heldout
             with imports_spared(), tempfile.TemporaryDirectory() as scratch:
                 benchmark.measure(
-                    replace(plan, model=plan.model or _serving(workspace)),
+                    plan,
                     benchmark.Data(data.decisions, heldout, data.actions),
                     Path(scratch),
                     findings,

@@ -92,7 +92,7 @@ def _read(data: Path | None, workspace: Path | None, progress: Progress) -> Trai
         given = lifecycle.read_workspace_data(Workspace(workspace))
     else:
         given = lifecycle.read_training_data(data or lifecycle.shipped_data(), progress)
-    show_rejected(given.rejected)
+    show_rejected(given.rejected, len(given.decisions))
     if comparison.SENTENCE_NAME not in comparison.baselines():
         say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")
     return given

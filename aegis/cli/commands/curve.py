@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aegis.cli.admission import describe_way_to_hrm
 from aegis.cli.commands.compare import check_plot
-from aegis.cli.display.output import check_writable, errors_explained, fail, say
+from aegis.cli.display.output import check_writable, errors_explained, fail, say, say_row
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import JsonOption, WorkspaceOption
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -55,7 +56,8 @@ def curve(
         name = model or (served.name if served else None)
         if name is None:
             last = f" ({refusals[-1].describe()})" if refusals else ""
-            fail(f"{workspace}: no HRM serves{last}: name one with --model (see `aegis models`), or run `aegis train`")
+            way = f"name one with --model (see `aegis models --workspace {workspace}`)" if known else ""
+            fail(f"{workspace}: no HRM serves{last}: {way or describe_way_to_hrm(folder)}")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
         with waiting(on_stderr=as_json) as progress:
@@ -138,7 +140,8 @@ def _show(
     )
     say(f"  Accuracy {points[0].accuracy or 0.0:.2%}; on the surest half {half:.2%}")
     say("")
-    say(f"  {'defer below':>11} {'by the HRM':>11} {'accuracy on these (95% interval)':>33} {'cost':>17} {'ms':>17}")
+    head = f"  {'defer below':>11} {'by the HRM':>11} {'accuracy on these (95% interval)':>33} {'cost':>17} {'ms':>17}"
+    say_row("  Defer below, and what comes of it", (), head)
     for point in points:
         accuracy = "none"
         if point.accuracy is not None and point.interval is not None:
@@ -147,7 +150,11 @@ def _show(
             _of_teacher(point.cost, point.cost_ratio),
             _of_teacher(point.milliseconds, point.milliseconds_ratio),
         )
-        say(f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}")
+        say_row(
+            f"  {point.defer_below:g}",
+            (f"  by the HRM: {point.share:.1%}, accuracy on these: {accuracy}", f"  cost: {cost}, ms: {delay}"),
+            f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}",
+        )
     if expense.teacher_cost is None or expense.teacher_milliseconds is None:
         say("  (--teacher-cost and --teacher-ms tell what the teacher takes; in brackets: share of the teacher alone)")
 

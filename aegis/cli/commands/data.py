@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import check_folder, describe_new
-from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
+from aegis.cli.display.output import (
+    BAD_INPUT,
+    check_writable,
+    errors_explained,
+    fail,
+    heading,
+    say,
+    show_rejected,
+    show_source,
+)
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import JsonOption, WorkspaceOption
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS, TrainingConfig
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
-from aegis.rendering import counted
+from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ def check(
         show_source(decisions)
 
         heading("HRM TRAINING CHECK")
-        show_rejected(decisions.rejected)
+        show_rejected(decisions.rejected, len(decisions.decisions))
         with waiting() as progress:
             found = lifecycle.check_data(decisions.decisions, progress)
         problems = []
@@ -66,9 +75,12 @@ def check(
             rare = number < RARE_ACTION_DECISIONS
             note = f" hardly to be learned from fewer than {RARE_ACTION_DECISIONS}" if rare else ""
             say(f"{'⚠' if rare else '✓'}   {name:<20} {number:>6} ({share:.1%}){note}")
-        say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
+        if found.count:
+            duplicates = counted(found.duplicates, "duplicate")
+            say(f"{_mark(found.duplicates == 0, '⚠')} {duplicates} (the same state and action)")
         say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
-        say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
+        if found.count:
+            say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
         with waiting() as progress:
             progress("Loading PyTorch, and trying the model", 0, 0)
             check_model = _find_model_check(problems)
@@ -125,9 +137,14 @@ def export(
         _export_model(file, Workspace(workspace))
         return
     with errors_explained():
+        if file.is_dir():
+            example = file / "decisions.jsonl.gz"
+            fail(f"export {file}: is a folder: name a file in it, e.g. {example}; --onnx writes the HRM to a folder")
+        check_writable(file, "export")
         from aegis import lifecycle
         from aegis.store import export_examples
 
+        replaced = ", in place of the file that was there" if file.exists() else ""
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store, waiting() as progress:
             teacher = store.teacher()
             policies = None if all_policies or teacher is None else [teacher.name]
@@ -135,7 +152,7 @@ def export(
                 store, file, policies=policies, metadata=lifecycle.describe_collection(store), progress=progress
             )
             others = 0 if policies is None else store.count() - number
-        say(f"✓ {counted(number, 'decision')} written to {file}")
+        say(f"{_mark(number > 0, '⚠')} {counted(number, 'decision')} written to {clean_text(str(file))}{replaced}")
         if others:
             say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
 
@@ -181,16 +198,17 @@ def import_(
         check_folder(workspace)
         with waiting(on_stderr=True) as progress:
             found = read_examples(file, RESEARCH_ACTIONS, progress)
+        if not found.examples:
+            show_rejected(found.rejected, 0)
+            fail(f"{file}: no decision to import: correct the records named above, or name another file")
         teacher = lifecycle.name_teacher(found, file)
-        if found.examples:
-            lifecycle.check_owner(Workspace(workspace), teacher.name)
+        lifecycle.check_owner(Workspace(workspace), teacher.name)
         if new := describe_new(Workspace(workspace)):
             say(new)
         with lifecycle.open_store(Workspace(workspace)) as store, waiting() as progress:
-            if found.examples:
-                store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
+            store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
             report = import_examples(store, found, progress)
-        show_rejected(report.rejected)
+        show_rejected(report.rejected, report.added + report.already_there)
         others = f"{report.already_there} already there, {len(report.rejected)} refused"
         say(f"✓ {counted(report.added, 'decision')} added, {others}")
     if report.rejected and not report.added and not report.already_there:
@@ -232,7 +250,7 @@ def audit_data(
             given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE), progress)
         if not as_json:
             show_source(given)
-        show_rejected(given.rejected)
+        show_rejected(given.rejected, len(given.decisions))
         with waiting(on_stderr=as_json) as progress:
             progress("Loading what an audit needs", 0, 0)
             audit = lifecycle.check_leakage(given, training, near, progress)

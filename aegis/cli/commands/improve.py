@@ -158,14 +158,14 @@ def show_improved(improved: SimulationResult, worlds: int, limited: bool = False
     """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
     from aegis.cli.display.block import FALLING_REWARDS
 
-    gain, (low, high) = improved.gain
+    gain = improved.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
     updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"
     say(f"  Learned from {improved.decisions} decisions in {updates}{refused}")
     each = improved.measured_before.decisions // worlds
     say(f"  Mean reward before    {_describe(improved.measured_before)}")
     say(f"  Mean reward after     {_describe(improved.measured_after)}")
-    say(f"  Gain                  {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}), the same {worlds} worlds,")
+    say(f"  Gain                  {gain.words}, the same {worlds} worlds,")
     shared = ", of one past" if limited else ""
     say(f"                        {each} decisions in each{shared}, never learned in, nobody answering")
     say(f"                        ({FALLING_REWARDS})")
@@ -176,9 +176,11 @@ def show_improved(improved: SimulationResult, worlds: int, limited: bool = False
         say(f"    {name:<19} {before:>6.1%}   {after:>6.1%}")
     if improved.serving is not None:
         say(f"✓ {improved.model} serves in place of {improved.before}")
+    elif gain.is_loss:
+        say(f"⚠ The measurement shows a loss: {improved.model} is kept, {improved.before} goes on serving")
     elif limited:
         return
-    elif gain > 0:
+    elif gain.mean > 0:
         say(f"  {improved.model} is kept, {improved.before} goes on serving: the gain's interval does not lie above 0")
         say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
     else:
@@ -190,8 +192,9 @@ def _say_how_to_go_on(improved: SimulationResult, workspace: Workspace, pace: Pa
 
     where = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
     minutes = max(1, round(estimate_seconds(pace, SURE_DECISIONS) / 60))
+    instead = "" if improved.gain.is_loss else f", so {improved.before} goes on serving"
     say(
-        f"  {improved.decisions} decisions are too few to gain surely, so {improved.before} goes on serving; to go on:"
+        f"  {improved.decisions} decisions are too few to gain surely{instead}; to go on:"
         f" `aegis improve{where} --decisions {SURE_DECISIONS}` (about {minutes} minutes here)"
     )
 

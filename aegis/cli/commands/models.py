@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say
+from aegis.cli.admission import describe_way_to_hrm
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say, say_row
 from aegis.cli.options import JsonOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -56,12 +57,15 @@ def models(
                 say(json.dumps(document, indent=2))
                 return
             if not versions:
-                say(f"{workspace}: no HRM was kept yet: `aegis train --workspace {workspace}` makes one")
+                say(f"{workspace}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
                 _show_refusals(refusals)
                 return
-            say(f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made")
+            head = f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made"
+            say_row("Models", (), head)
             for version in versions:
-                say(_row(version))
+                _say_version(version)
+                if version.gain is not None:
+                    say(f"{'':<8} {version.gain.describe()}")
             if watch:
                 say(f"Watch of {served.name if served else ''}: {lifecycle.describe_monitor(watch)}")
             if drift and drift.decisions:
@@ -94,6 +98,8 @@ def promote(
                 return
             if version.rolled_back:
                 say(f"⚠ {version.name} was rolled back: {_last_reason(registry, version.name)}")
+            if version.gain is not None and version.gain.is_loss:
+                say(f"⚠ {version.name} was measured worse than {version.gain.over}: gain {version.gain.words}")
             reason = _settle(f"Let {version.name} decide from now on?", reason, yes)
             registry.promote_again(version.name, getpass.getuser(), reason)
             say(f"✓ {version.name} serves")
@@ -179,7 +185,7 @@ def _settle(question: str, reason: str, yes: bool) -> str:
     return clean_text(reason, _REASON_CHARACTERS)
 
 
-def _row(version: ModelVersion) -> str:
+def _say_version(version: ModelVersion) -> None:
     figures = version.figures
     low, high = figures.get("interval") or (None, None)
     accuracy = f"{figures['accuracy']:.2%} ({low:.1%} to {high:.1%})" if low is not None else "not recorded"
@@ -187,11 +193,15 @@ def _row(version: ModelVersion) -> str:
         accuracy = f"improved from {version.base}"
     error = figures.get("calibration_error")
     state = "yes" if version.serves else version.stage or ("rolled back" if version.rolled_back else "-")
-    return (
-        f"{version.name:<8} {state:<12} {accuracy:<26} {'-' if error is None else f'{error:.2%}':<12}"
-        f" {figures.get('decisions', '-')!s:>9}  {version.made_at[:19] or '-'}"
-        f"  from {clean_text(str(figures.get('source', 'unknown')), 60)}"
-        + (f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else "")
+    calibration, decisions = "-" if error is None else f"{error:.2%}", figures.get("decisions", "-")
+    source = f"from {clean_text(str(figures.get('source', 'unknown')), 60)}" + (
+        f", of which {labelled} labelled by the teacher" if (labelled := figures.get("labelled")) else ""
+    )
+    made = version.made_at[:19] or "-"
+    say_row(
+        f"{version.name}, serves: {state}",
+        (f"accuracy: {accuracy}, calibration: {calibration}", f"decisions: {decisions}, {source}", f"made: {made}"),
+        f"{version.name:<8} {state:<12} {accuracy:<26} {calibration:<12} {decisions!s:>9}  {made}  {source}",
     )
 
 

@@ -134,7 +134,7 @@ def _run(
         def on_start(model: HRM, epochs_done: int) -> None:
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
             say(f"✓ Loaded {len(decisions.decisions)} training examples")
-            show_rejected(decisions.rejected)
+            show_rejected(decisions.rejected, len(decisions.decisions))
             if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
                 say(
                     f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"

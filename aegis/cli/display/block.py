@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aegis.cli.display.output import RULE, WHOLE_CHARACTERS
+from aegis.cli.display.output import WHOLE_CHARACTERS, rule
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
@@ -18,14 +18,14 @@ _NO_TEACHER = "no teacher yet"
 
 def training_block(standing: Standing) -> list[str]:
     """Return the block's lines, with the values of this moment."""
-    lines = [RULE, "HRM TRAINING STATUS", RULE, *_head(standing), "", *_collection(standing)]
+    lines = [rule(), "HRM TRAINING STATUS", rule(), *_head(standing), "", *_collection(standing)]
     if standing.training is not None:
         lines += ["", *_training(standing.training)]
     if standing.trial:
         lines += ["", f"  Before the switch: {clean_text(standing.trial, WHOLE_CHARACTERS)}"]
     if standing.using_hrm:
         lines += ["", *_after_switch(standing)]
-    return [*lines, "", f"  Next milestone: {_milestone(standing)}", RULE]
+    return [*lines, "", f"  Next milestone: {_milestone(standing)}", rule()]
 
 
 def describe_phase(standing: Standing) -> str:
@@ -33,11 +33,12 @@ def describe_phase(standing: Standing) -> str:
     if standing.candidate:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
     bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
+    begun = "" if standing.improvement else " (not begun)"
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
         3: "Phase 3: Switch (the HRM decides next)",
-        4: "Phase 4: RL Fine-tuning",
+        4: f"Phase 4: RL Fine-tuning{begun}",
     }[standing.phase]
 
 
@@ -49,10 +50,16 @@ def describe_agent(standing: Standing) -> str:
 
 
 def describe_collected(standing: Standing) -> str:
-    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172 (1100 needed)` beyond them."""
+    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
     if standing.collected > standing.target:
-        return f"{standing.collected} ({standing.target} needed)"
+        return f"{standing.collected}, more than the {standing.target} needed"
     return f"{standing.collected}/{standing.target}"
+
+
+def describe_updates(standing: Standing) -> str:
+    """Return the updates of the HRM that serves, and those of versions that were kept and never served."""
+    others = ", ".join(f"{name} has {count} and never served" for name, count in standing.unserved_updates.items())
+    return f"{standing.rl_updates}" + (f" ({others})" if others else "")
 
 
 def explain_rewards(standing: Standing) -> str:
@@ -81,13 +88,19 @@ def _collection(standing: Standing) -> list[str]:
     gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
     return [
         "Data Collection Details:",
-        f"  Total examples: {standing.collected}",
+        f"  Total examples: {standing.collected}{_labelled(standing)}",
         "  Action distribution:",
         *_counts(standing.actions),
         *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
         *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]
+
+
+def _labelled(standing: Standing) -> str:
+    if not standing.labelled:
+        return ""
+    return f" by {standing.teacher}, and {standing.labelled} of the HRM's that it labelled"
 
 
 def _training(training: TrainingProgress) -> Iterable[str]:
@@ -115,7 +128,7 @@ def _after_switch(standing: Standing) -> list[str]:
         f"  Decisions by the HRM: {standing.hrm_decisions}",
         "  Action distribution:",
         *_counts(standing.hrm_actions),
-        f"  RL updates: {standing.rl_updates}",
+        f"  RL updates: {describe_updates(standing)}",
         f"  Mean reward: {reward}",
         *_why_rewards_fall(standing),
         *(_improvement(standing.improvement) if standing.improvement else ()),
@@ -160,7 +173,9 @@ def _milestone(standing: Standing) -> str:
         return "the HRM's first decision"
     progress = standing.improvement
     if progress is None:
-        return "none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)"
+        return (
+            "the beginning of phase 4: `aegis start` learns beside its decisions, `aegis improve` in simulated worlds"
+        )
     if progress.pause:
         return f"{progress.pause} decisions until it learns on, after a roll-back"
     missing = progress.baseline_decisions - progress.rewards["reference_decisions"]

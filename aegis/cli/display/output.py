@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from aegis.store import RejectedRecord
 
 WIDTH = 70
-RULE = "=" * WIDTH
 SHOWN_RECORDS = 10
 WHOLE_CHARACTERS = 2000
 """Of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets it on one line"""
@@ -33,9 +34,30 @@ console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def terminal_columns() -> int | None:
+    """Return how many columns the terminal has; None where a file or a pipe gets what is printed."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def rule() -> str:
+    """Return a rule, as wide as it fits a narrow terminal."""
+    return "=" * min(WIDTH, terminal_columns() or WIDTH)
+
+
 def heading(*lines: str) -> None:
     """Print lines between two rules."""
-    print(RULE, *lines, RULE, sep="\n", flush=True)
+    print(rule(), *lines, rule(), sep="\n", flush=True)
+
+
+def say_row(head: str, parts: Sequence[str], line: str) -> None:
+    """Print a row of a table; in a terminal that the line does not fit, its head, and its parts folded below it."""
+    columns = terminal_columns()
+    if columns is None or len(line) <= columns:
+        say(line)
+        return
+    say(head)
+    for part in parts:
+        say(textwrap.fill(part, max(columns, 20), initial_indent="  ", subsequent_indent="    "))
 
 
 def say(line: str) -> None:
@@ -49,6 +71,18 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(BAD_INPUT)
 
 
+def percentages(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return each count's share in whole percent; the shares add up to 100 (largest remainders)."""
+    total = sum(counts.values())
+    if not total:
+        return dict.fromkeys(counts, 0)
+    shares = {name: 100 * count // total for name, count in counts.items()}
+    remainders = sorted(counts, key=lambda name: -(100 * counts[name] % total))
+    for name in remainders[: 100 - sum(shares.values())]:
+        shares[name] += 1
+    return shares
+
+
 def show_source(decisions: TrainingData) -> None:
     """Say which decisions a command works on: the first line of what it prints."""
     say(f"Decisions: {decisions.describe()}")
@@ -57,7 +91,7 @@ def show_source(decisions: TrainingData) -> None:
 def check_writable(path: Path, option: str) -> None:
     """Fail before the work is done, not after it, where its result could not be written."""
     if path.is_dir():
-        fail(f"{option} {path}: is a folder: name a file")
+        fail(f"{option} {path}: is a folder: name a file in it")
     if not path.parent.is_dir():
         fail(f"{option} {path}: the folder {path.parent} does not exist: make it first")
 
@@ -94,11 +128,12 @@ def say_stopped() -> None:
     print("\nStopped. Everything recorded so far is kept.", file=sys.stderr, flush=True)
 
 
-def show_rejected(rejected: Sequence[RejectedRecord]) -> None:
-    """Name the records that were refused, the first ones by position and reason."""
+def show_rejected(rejected: Sequence[RejectedRecord], used: int) -> None:
+    """Name the records that were refused, the first ones by position and reason; used: how many others there are."""
     if not rejected:
         return
-    print(f"⚠ {counted(len(rejected), 'record')} refused (the others are used):", file=sys.stderr)
+    others = f"the other {used:,} are used" if used else "no other is left"
+    print(f"⚠ {counted(len(rejected), 'record')} refused ({others}):", file=sys.stderr)
     for record in rejected[:SHOWN_RECORDS]:
         print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
     if len(rejected) > SHOWN_RECORDS:

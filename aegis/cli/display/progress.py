@@ -125,5 +125,7 @@ class ProgressLines:
 
 
 def describe_progress(what: str, done: int, total: int) -> str:
-    """Return it in words: `Loading gemma-3-270m, 120 of 236`."""
-    return f"{what}, {done} of {total}" if total else what
+    """Return it in words: `Loading gemma-3-270m, 120 of 236`, or `Training, batch 27 of 1100`."""
+    if not total:
+        return what
+    return f"{what} {done} of {total}" if what.endswith(" batch") else f"{what}, {done} of {total}"

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -19,8 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aegis.cli.display.block import describe_collected, describe_phase, explain_rewards
-from aegis.cli.display.output import WHOLE_CHARACTERS, console
+from aegis.cli.display.block import describe_collected, describe_phase, describe_updates, explain_rewards
+from aegis.cli.display.output import WHOLE_CHARACTERS, console, percentages
 from aegis.cli.display.progress import describe_progress
 from aegis.lifecycle import RunEvent, Standing, read_standing
 from aegis.rendering import clean_text
@@ -30,6 +31,8 @@ from aegis.workspace import Workspace
 _KEPT = 100
 """Decisions and epochs at hand for a large terminal"""
 _LEAST_DECISIONS = 3
+_NARROW_COLUMNS = 80
+"""In a terminal with fewer, a decision has no policy and no status, and the bar has a line of its own"""
 _EPOCHS_SHOWN = 6
 _NOTES_SHOWN = 5
 _WAITING_SHOWN = 3
@@ -79,6 +82,8 @@ class LiveScreen:
         elif event.kind == "training_ended":
             self._verdict = event
         elif event.kind not in _ELSEWHERE:
+            if event.kind == "resumed":
+                self._notes = deque((one for one in self._notes if one.kind != "paused"), maxlen=_NOTES_SHOWN)
             if event.kind == "training_started":
                 self._epochs.clear()
                 self._verdict = None
@@ -106,6 +111,7 @@ class LiveScreen:
 
     def _draw(self, console: Console, options: ConsoleOptions) -> RenderableType:
         standing, rows = self._standing, max(8, options.size.height - 1)
+        narrow = options.max_width < _NARROW_COLUMNS
         inner = options.update(width=options.max_width - 4, height=None)
 
         def count(parts: Sequence[RenderableType]) -> int:
@@ -114,24 +120,29 @@ class LiveScreen:
         if standing is None:
             parts = [*self._going_on(), Text("getting ready...")]
             return Panel(Group(*parts), title="AEGIS", height=rows)
-        above = [*self._collected(standing), *self._going_on(), self._shares(), *self._waiting(standing)]
+        above = [*self._collected(standing, narrow), *self._going_on(), self._shares(), *self._waiting(standing)]
         below = [*self._verdict_lines(), *self._trial(standing), *self._reward_lines(standing)]
         below.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))
         left = rows - 2 - count(above) - count(below)
         notes = self._newest_notes(max(0, left - _LEAST_DECISIONS) // 2, count)
-        left -= count(notes)
+        left -= count([text for _, text in notes])
         epochs = list(self._epochs)[-max(1, min(_EPOCHS_SHOWN, left - _LEAST_DECISIONS)) :]
-        decisions = self._decision_table(max(_LEAST_DECISIONS, left - len(epochs)))
+        decisions = self._decision_table(narrow, max(_LEAST_DECISIONS, left - len(epochs)))
         left -= len(epochs) + decisions.row_count
-        middle = [decisions, *[Text("")] * left, *map(_line, epochs), *notes]
+        lines = sorted([*((event.at, _line(event)) for event in epochs), *notes], key=lambda one: one[0])
+        middle = [decisions, *[Text("")] * left, *(text for _, text in lines)]
         title = Text(f"AEGIS  {clean_text(describe_phase(standing))}")
         subtitle = Text(f"decides: {standing.serving or 'nobody yet'}")
         return Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
 
-    def _collected(self, standing: Standing) -> Iterator[RenderableType]:
+    def _collected(self, standing: Standing, narrow: bool) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 1))
         done = min(standing.collected, standing.target)
-        bar = ProgressBar(total=max(1, standing.target), completed=done, width=40)
+        bar = ProgressBar(total=max(1, standing.target), completed=done, width=None if narrow else 40)
+        if narrow:
+            yield Text(f"Collected {describe_collected(standing)}")
+            yield bar
+            return
         grid.add_row("Collected", bar, describe_collected(standing))
         yield grid
 
@@ -142,8 +153,8 @@ class LiveScreen:
             yield Text(clean_text(describe_progress(what, done, total), _NOTE_CHARACTERS) + since, style="cyan")
 
     def _shares(self) -> RenderableType:
-        total = max(1, self._actions.total())
-        shares = [f"{name} {count / total:.0%}" for name, count in self._actions.most_common()]
+        percent = percentages(self._actions)
+        shares = [f"{name} {percent[name]}%" for name, _ in self._actions.most_common()]
         return Text("This run: " + (", ".join(shares) or "no decision yet"))
 
     def _waiting(self, standing: Standing) -> Iterator[RenderableType]:
@@ -157,20 +168,24 @@ class LiveScreen:
         for one in waiting[:_WAITING_SHOWN]:
             yield Text(f"  {one.kind} {one.number}, {one.left(now)} left: {one.text} -> {one.how()}")
 
-    def _decision_table(self, rows: int) -> Table:
+    def _decision_table(self, narrow: bool, rows: int) -> Table:
+        """Draw the newest decisions; in a narrow terminal the frame names the policy, and a colour the status."""
         table = Table(box=None, expand=True, show_header=False, pad_edge=False)
         table.add_column(width=8, no_wrap=True)
-        table.add_column(width=12, no_wrap=True)
+        if not narrow:
+            table.add_column(width=12, no_wrap=True)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        table.add_column(width=8, no_wrap=True)
+        if not narrow:
+            table.add_column(width=8, no_wrap=True)
         table.add_column(width=6, justify="right", no_wrap=True)
         for event in list(self._decisions)[-rows:]:
             fields, reward = event.fields, event.fields["reward"]
+            colour = _COLOURS.get(fields["status"], "")
             table.add_row(
                 f"{event.at:%H:%M:%S}",
-                Text(clean_text(fields["policy"], 12)),
-                Text(clean_text(event.message, 200)),
-                Text(fields["status"], style=_COLOURS.get(fields["status"], "")),
+                *([] if narrow else [Text(clean_text(fields["policy"], 12))]),
+                Text(clean_text(event.message, 200), style=colour if narrow else ""),
+                *([] if narrow else [Text(fields["status"], style=colour)]),
                 "" if reward is None else f"{reward:+.1f}",
             )
         return table
@@ -190,20 +205,22 @@ class LiveScreen:
         text = f"Mean reward of the last {len(self._rewards)}: {mean:+.2f}" if self._rewards else "No reward known yet"
         if standing.mean_reward is not None:
             text += f"; of the HRM's {standing.hrm_decisions} decisions: {standing.mean_reward:+.2f}"
-        yield Text(text + f"; RL updates: {standing.rl_updates}")
+        yield Text(text + f"; RL updates: {describe_updates(standing)}")
         why = explain_rewards(standing)
         if why:
             yield Text(f"  {why}", style="dim")
 
-    def _newest_notes(self, rows: int, count: Callable[[Sequence[RenderableType]], int]) -> list[RenderableType]:
+    def _newest_notes(
+        self, rows: int, count: Callable[[Sequence[RenderableType]], int]
+    ) -> list[tuple[datetime, RenderableType]]:
         """Return the newest notes that fit into the rows, wrapped; at least one line of the newest."""
-        found: list[RenderableType] = []
+        found: list[tuple[datetime, RenderableType]] = []
         for event in reversed(self._notes):
             note = Text(f"{event.at:%H:%M:%S} {clean_text(event.message, _NOTE_CHARACTERS)}")
-            if count([note, *found]) > rows:
+            if count([note, *(text for _, text in found)]) > rows:
                 break
-            found.insert(0, note)
-        return found or [_line(event) for event in list(self._notes)[-1:]]
+            found.insert(0, (event.at, note))
+        return found or [(event.at, _line(event)) for event in list(self._notes)[-1:]]
 
 
 def _line(event: RunEvent) -> RenderableType:

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from aegis import lifecycle
 from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
-from aegis.cli.display.progress import waiting
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle import conversation
@@ -24,7 +23,7 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
-from aegis.store import DecisionStore, export_examples
+from aegis.store import DecisionStore
 from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class PromptCommands:
         standing = lifecycle.read_standing(self._session.workspace)
         lines = [
             f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
-            f"{standing.decisions} decisions recorded, {describe_collected(standing)} by the teacher;"
+            f"{counted(standing.decisions, 'decision')} recorded, by the teacher: {describe_collected(standing)};"
             f" {standing.serving or 'nobody yet'} decides",
         ]
         if paused:
@@ -144,10 +143,12 @@ class PromptCommands:
 
     def _status(self, rest: str) -> None:
         standing = lifecycle.read_standing(self._session.workspace)
+        if self._session.paused and not standing.doing.startswith("paused"):
+            standing = replace(standing, doing=f"paused after this: {standing.doing}")
         print(f"  Phase:     {describe_phase(standing)}")
         print(f"  Agent:     {describe_agent(standing)}")
         print(f"  Decides:   {standing.serving or 'nobody yet'}")
-        print(f"  Decisions: {standing.decisions} ({describe_collected(standing)} by the teacher)")
+        print(f"  Decisions: {standing.decisions}, by the teacher: {describe_collected(standing)}")
         questions, proposals = len(self._inbox.waiting()), len(self._queue.pending())
         print(f"  Waiting:   {counted(questions, 'question')}, {counted(proposals, 'proposal')}")
         if self._session.error is not None and not self._session.alive:
@@ -178,10 +179,12 @@ class PromptCommands:
         self._inbox.expire(now)
         self._queue.lapse(now)
         waiting, proposals = self._inbox.waiting(), self._queue.pending()
-        print(f"{len(waiting)} questions wait for an answer (answer NUMBER TEXT):")
+        waits = "waits" if len(waiting) == 1 else "wait"
+        print(f"{counted(len(waiting), 'question')} {waits} for an answer (answer NUMBER TEXT):")
         for asked in waiting:
             print(f"  {asked.id}: {clean_text(asked.question)}  (until {asked.due_at:%Y-%m-%d %H:%M:%S} UTC)")
-        print(f"{len(proposals)} proposals wait for approval (approve NUMBER, reject NUMBER):")
+        waits = "waits" if len(proposals) == 1 else "wait"
+        print(f"{counted(len(proposals), 'proposal')} {waits} for approval (approve NUMBER, reject NUMBER):")
         for queued in proposals:
             print(f"  {queued.id}: {queued.words}, because {clean_text(queued.reason)}")
         for queued in self._queue.decided():
@@ -278,19 +281,11 @@ class PromptCommands:
     def _export(self, rest: str) -> None:
         if not rest:
             raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
-        teacher = self._store.teacher()
-        policies = [teacher.name] if teacher else None
         if not self._store.count():
             raise ActionError("export: no decisions yet: `start` lets the agent make some")
-        path = Path(rest).expanduser()
-        if path.is_dir():
-            raise ActionError(f"export {path}: is a folder: name a file in it, e.g. {path / 'decisions.jsonl.gz'}")
-        if not path.parent.is_dir():
-            raise ActionError(f"export {path}: the folder {path.parent} does not exist: make it first")
-        metadata = lifecycle.describe_collection(self._store)
-        with waiting() as progress:
-            number = export_examples(self._store, path, policies=policies, metadata=metadata, progress=progress)
-        print(f"✓ {number} decisions written to {clean_text(rest)}")
+        from aegis.cli.commands.data import export
+
+        _as_command(lambda: export(Path(rest).expanduser(), self._session.workspace.folder))
 
     def _number(self, name: str, rest: str) -> tuple[int, str]:
         first, _, text = rest.partition(" ")

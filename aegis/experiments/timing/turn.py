@@ -195,8 +195,13 @@ def measure_accuracy(
         yield Accuracy(name, float((own == labels).mean()), int((own != eager).sum()), len(labels))
 
 
-def load_backends(folder: Path, heldout: Sequence[Decision], threads: int, say: Say) -> tuple[dict[str, Policy], str]:
-    """Load a policy by every backend available here; return them all, and the name of the one that `auto` takes."""
+def load_backends(
+    folder: Path, heldout: Sequence[Decision], threads: int, say: Say, all_backends: bool = True
+) -> tuple[dict[str, Policy], str]:
+    """Load a policy's folder by every backend that there is here; return them, and the one that `auto` decides by.
+
+    all_backends: False for the one that `auto` decides by alone.
+    """
     from aegis.hrm import BACKENDS, load_policy, use_threads
 
     use_threads(threads)
@@ -206,6 +211,8 @@ def load_backends(folder: Path, heldout: Sequence[Decision], threads: int, say: 
         return load_policy(folder, "cpu", backend, lambda: examples, say, threads)
 
     chosen: Any = load("auto")
+    if not all_backends:
+        return {chosen.backend: chosen}, chosen.backend
     names = ["eager"]
     if chosen.backend != "eager":
         names += [name for name in BACKENDS if name.startswith("onnx")]

@@ -21,6 +21,7 @@ from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
 from aegis.promotion import ModelRegistry, Serving
+from aegis.promotion.gain import Gain
 from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -87,15 +88,15 @@ class SimulationResult:
     """The result, if it surely earns more and serves from now on; else None"""
 
     @property
-    def gain(self) -> tuple[float, tuple[float, float]]:
-        """Mean difference in the same worlds, and its 95% interval."""
+    def gain(self) -> Gain:
+        """Mean difference in the same worlds."""
         pairs = zip(self.measured_after.means, self.measured_before.means, strict=True)
         differences = [after - before for after, before in pairs]
-        return fmean(differences), mean_interval(differences)
+        return Gain(fmean(differences), *mean_interval(differences), over=self.before)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
-        gain, interval = self.gain
+        gain = self.gain
         return {
             "base": self.base,
             "from": self.before,
@@ -105,8 +106,8 @@ class SimulationResult:
             "refused": self.refused,
             "before": self.measured_before.to_record(),
             "after": self.measured_after.to_record(),
-            "gain": gain,
-            "gain_interval": list(interval),
+            "gain": gain.mean,
+            "gain_interval": [gain.low, gain.high],
             "serves": self.serving is not None,
         }
 
@@ -306,11 +307,10 @@ def _keep(
 
 def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationResult, name: str) -> Serving | None:
     """Let the result serve if it surely earns more, and return it; else return None."""
-    gain, (low, high) = found.gain
-    if low <= 0:
+    if found.gain.low <= 0:
         return None
     reason = (
-        f"it earns {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}) per decision more than {found.before}"
+        f"it earns {found.gain.words} per decision more than {found.before}"
         f" in {len(found.measured_before.means)} simulated worlds that it never learned in"
     )
     with store.database.transaction():

@@ -52,6 +52,8 @@ class ServingMonitor:
         self._tell = tell
         self._aside = aside
         self._teacher: Policy | None = None
+        self.audited = self.agreed = 0
+        """Decisions that were audited since it was made, and those in which the teacher agreed"""
         self._told: set[str] = set()
         self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
 
@@ -123,6 +125,7 @@ class ServingMonitor:
             watch = read_monitor(self._store, self._registry, name, self._config)
             if served is None or served.name != name or watch is None:
                 return served is None or served.name != name
+            self.audited, self.agreed = self.audited + 1, self.agreed + agrees
             level = watch.observe(agrees)
             if level is WatchLevel.WARN and not watch.warned:
                 watch.warned = True

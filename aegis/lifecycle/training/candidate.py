@@ -50,7 +50,7 @@ from aegis.training import (
 from aegis.types import ActionList, Decision, Policy, Progress, State, most_probable, unheard, utc_now
 from aegis.workspace import Workspace
 
-_TRAINING = "Training the HRM, batch by batch"
+_TRAINING = "Training the HRM, batch"
 _JUDGING, _PARTS = "Judging the HRM on held-out decisions", 6
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4

@@ -120,9 +120,16 @@ def test_a_run_that_found_nothing_says_why(monkeypatch):
         findings.leave_out("Training", "20 epochs do not fit")
 
     monkeypatch.setattr(benchmark, "measure", measure)
-    result = run("--minutes", 1)
+    result = run("--minutes", 2)
     assert result.exit_code == 2
-    assert "nothing could be measured in 1 minutes: Training left out: 20 epochs do not fit" in result.stderr
+    assert "nothing could be measured in --minutes 2:\n  - Training left out: 20 epochs do not fit\n" in result.stderr
+
+
+def test_too_little_time_to_train_an_hrm_first_is_refused_at_once(tmp_path, measured):
+    result = run("--minutes", 1, "--workspace", tmp_path / "none")
+    assert result.exit_code == 2
+    assert "--minutes 1: too short to train an HRM first" in result.stderr
+    assert measured == []
 
 
 @pytest.mark.parametrize(

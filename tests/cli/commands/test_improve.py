@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.commands import train as train_command
-from aegis.cli.commands.improve import run_improvement
+from aegis.cli.commands.improve import run_improvement, show_improved
 from aegis.cli.main import app
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
+from aegis.lifecycle.rl.measurement import Measured
+from aegis.lifecycle.rl.simulated import SimulationResult
 from aegis.promotion import ModelRegistry
 from aegis.workspace import Workspace
 
@@ -48,7 +50,11 @@ def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
     assert figures["serves"] is (result.exit_code == 0)
     assert figures["serves"] is (figures["gain_interval"][0] > 0)
     serving = "hrm@2" if figures["serves"] else "hrm@1"
-    assert f"Serving:    {serving}" in run("status", "--workspace", folder).output
+    status = run("status", "--workspace", folder).output
+    assert f"Serving:    {serving}" in status
+    made = figures["updates"]
+    updates = f"RL updates: {made}" if figures["serves"] else f"RL updates: 0 (hrm@2 has {made} and never served)"
+    assert f"{updates}\n" in status
     assert "improved from hrm@1" in run("models", "--workspace", folder).output
 
 
@@ -129,3 +135,16 @@ def test_improve_in_a_limited_time_says_that_no_gain_is_sure_and_how_to_go_on(fo
     assert f"`aegis improve --workspace {folder} --decisions 3000` (about " in line
     assert "hrm@1 goes on serving" in line
     assert "goes on serving: it earns" not in said
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_measured_loss_is_called_a_loss(capsys, limited):
+    def earned(means):
+        return Measured(means=means, actions={"idle": 60})
+
+    before, after = earned((0.5, 0.6, 0.7)), earned((0.43, 0.54, 0.63))
+    improved = SimulationResult("hrm@1", "hrm@1", "hrm@2", 40, 4, 0, before, after, None)
+    show_improved(improved, 3, limited)
+    said = capsys.readouterr().out
+    assert "⚠ The measurement shows a loss: hrm@2 is kept, hrm@1 goes on serving\n" in said
+    assert "earns no more" not in said

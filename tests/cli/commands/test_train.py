@@ -92,7 +92,7 @@ def test_the_report_holds_the_figures_that_were_printed(trained):
     assert f"Final accuracy: {report['heldout']['accuracy']:.2%}" in result.output
     last = report["epochs"][-1]
     assert f"Epoch 3/3: Loss={last['loss']:.4f}, Accuracy={last['heldout_accuracy']:.2%}" in result.output
-    assert report["checkpoints"]
+    assert [Path(path).name for path in report["checkpoints"]] == ["epoch-003"]
     thinking = report["thinking"]
     assert sum(thinking["counts"].values()) == report["heldout"]["n"]
     assert 1 <= thinking["mean_segments"] <= thinking["max_segments"] == HRMConfig().max_segments

@@ -90,7 +90,7 @@ def test_a_training_that_nobody_carries_out_is_called_interrupted():
     assert "  Loss: unknown" in lines
 
 
-def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_where_that_is_off():
+def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_before_it_began():
     ended = replace(TRAINING, status="switched", active=False, epoch=20, verdict="good\x1b[31m enough")
     switched = replace(
         COLLECTING, phase=4, using_hrm=True, serving="hrm@1", training=ended, hrm_decisions=12, mean_reward=0.421,
@@ -103,9 +103,21 @@ def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_where_that_is_off(
         "  Decisions by the HRM: 12",
         "  RL updates: 0",
         "  Mean reward: +0.42",
-        "  Next milestone: none: phase 4 is off here (`aegis start --rl-every 10`, or `aegis improve`)",
+        "  Current Phase: Phase 4: RL Fine-tuning (not begun)",
+        "  Next milestone: the beginning of phase 4: `aegis start` learns beside its decisions, `aegis improve` in"
+        " simulated worlds",
     ):
         assert line in lines
+
+
+def test_updates_of_a_version_that_never_served_are_not_those_of_the_one_that_serves():
+    switched = replace(COLLECTING, phase=3, using_hrm=True, serving="hrm@1", unserved_updates={"hrm@2": 23})
+    assert "  RL updates: 0 (hrm@2 has 23 and never served)" in training_block(switched)
+
+
+def test_decisions_that_the_teacher_labelled_are_counted_beside_its_own():
+    lines = training_block(replace(COLLECTING, labelled=3))
+    assert "  Total examples: 347 by gpt2, and 3 of the HRM's that it labelled" in lines
 
 
 def make_progress(**fields):
@@ -151,9 +163,9 @@ def test_an_agent_that_does_not_run_is_said():
 def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
     assert describe_collected(COLLECTING) == "347/1100"
     assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
-    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172 (170 needed)"
+    assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172, more than the 170 needed"
     lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
-    assert "  Training examples collected: 172 (170 needed)" in lines
+    assert "  Training examples collected: 172, more than the 170 needed" in lines
 
 
 def test_rewards_are_explained_only_where_most_searches_find_nothing_new():

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from aegis.cli.display import output
-from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
+from aegis.cli.display.progress import ProgressLines, describe_progress, progress_bar, waiting
 
 
 class Written:
@@ -106,6 +106,11 @@ def test_a_bar_may_show_inside_another_one(monkeypatch):
             tell("Loading a teacher", 0, 0)
     assert "Deciding" in file.getvalue()
     assert "Loading a teacher" in file.getvalue()
+
+
+def test_batches_are_not_taken_for_decisions():
+    assert describe_progress("Training the HRM, batch", 27, 1100) == "Training the HRM, batch 27 of 1100"
+    assert describe_progress("Loading gemma", 3, 7) == "Loading gemma, 3 of 7"
 
 
 def test_output_for_machines_is_not_mixed_with_progress(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
@@ -150,3 +151,30 @@ def test_falling_rewards_are_explained_where_little_is_left_to_find(screen):
             store.record_outcome(Outcome(decision.id, "ok", gained=int(step % 3 == 0), reward=0.0))
     screen.refresh(at_once=True)
     assert "20 of the last 30 searches found nothing new" in drawn(screen)
+
+
+def test_epochs_and_notes_stand_in_the_order_of_their_time_and_a_pause_is_over_when_it_is_resumed(screen):
+    began = utc_now()
+    said = [
+        ("started", "the agent decides by gpt2"),
+        ("epoch", "epoch 1/20: loss 1.2585"),
+        ("paused", "paused: nothing is decided"),
+        ("epoch", "epoch 2/20: loss 1.0021"),
+        ("resumed", "resumed"),
+    ]
+    for number, (kind, message) in enumerate(said):
+        screen.add(RunEvent(kind, message, at=began + timedelta(seconds=number)))
+    screen.refresh(at_once=True)
+    shown = drawn(screen)
+    places = [shown.index(words) for words in ("the agent decides by", "epoch 1/20", "epoch 2/20", " resumed")]
+    assert places == sorted(places)
+    assert "nothing is decided" not in shown
+
+
+def test_in_60_columns_no_word_is_broken_and_every_decision_can_be_read(screen):
+    screen.add(decided("web_search What is WAL?: 2 new", 2.0))
+    screen.refresh(at_once=True)
+    shown = drawn(screen, width=60)
+    for words in ("Collected 3/1100", "web_search What is WAL?: 2 new", "+2.0", "Ctrl-C pauses and opens the prompt"):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= 60

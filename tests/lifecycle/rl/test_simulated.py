@@ -43,7 +43,7 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
     assert sum(done for stage, done in stages if stage == "learning") == 150
     assert {stage for stage, _ in stages} == {"before", "learning", "after"}
     registry = ModelRegistry(serving, workspace)
-    assert found.gain[1][0] > 0
+    assert found.gain.low > 0
     assert registry.serving().name == found.model == "hrm@2"
     assert base_of(registry.serving().folder) == registry.base_of("hrm@2") == "hrm@1"
     version = registry.models()[-1]
@@ -64,7 +64,7 @@ def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serv
     assert found.serving is None
     assert registry.serving().name == "hrm@1"
     assert [version.name for version in registry.models()] == ["hrm@1", "hrm@2"]
-    assert found.gain[0] == 0
+    assert found.gain.mean == 0
 
 
 def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
