@@ -234,8 +234,8 @@ def find_rare_actions(
 ) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
-    names: of all actions. target: decisions at which the training starts. Before that the count is what there will be at
-    the same pace. Fewer decisions than a training needs have no rare actions.
+    names: of all actions. target: decisions at which the training starts. Before that the count is what there will be
+    at the same pace. Fewer decisions than a training needs have no rare actions.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:
