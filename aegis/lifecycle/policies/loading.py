@@ -70,7 +70,7 @@ class VersionLoader:
 
 
 def heldout_examples(store: DecisionStore) -> list[Example]:
-    """Return the held-out part of the teacher's newest decisions, or of the shipped ones where its own can't be split."""
+    """Return the held-out part of the teacher's newest decisions; of the shipped ones where these can't be split."""
     teacher, training = store.teacher(), TrainingConfig()
     recent = store.recent(_EXAMPLES_READ, teacher.name) if teacher else []
     heldout: Sequence[Decision] = ()
