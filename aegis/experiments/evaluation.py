@@ -27,7 +27,7 @@ RANDOM, RULE = "random", "rule"
 
 
 class ActionPolicy:
-    """Takes the same action whatever it sees."""
+    """Always takes the same action."""
 
     parameters = 0
 
@@ -40,7 +40,7 @@ class ActionPolicy:
 
 
 class RandomPolicy:
-    """Draws any action, each as likely as the others."""
+    """Draws every action with the same probability."""
 
     name, parameters = RANDOM, 0
 
@@ -54,9 +54,9 @@ class RandomPolicy:
 
 
 class RulePolicy:
-    """Does what is on offer: searches where there is something new to search, else proposes, else idles.
+    """Searches where there is something new to search, else proposes, else idles.
 
-    What one would write by hand for a world in which nobody answers: the bar for what is learned.
+    A policy written by hand for a world in which nobody answers: the bar for learned policies.
     """
 
     name, parameters = RULE, 0
@@ -73,13 +73,13 @@ def _certain(action: str, actions: ActionList, policy: str) -> Choice:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
-    """What one policy's episode brought."""
+    """The rewards and actions of one policy in one episode."""
 
     policy: str
     seed: int
     episode: int
     rewards: tuple[float, ...]
-    """Of its decisions in order, with what came late in each step"""
+    """One for each decision, late rewards included in the step in which they came"""
     actions: Mapping[str, int]
 
     @property
@@ -90,13 +90,13 @@ class EpisodeResult:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one policy earns."""
+    """One policy's mean reward."""
 
     policy: str
     reward: float
     """Mean reward of one decision"""
     interval: tuple[float, float] | None
-    """95%, by Student's t over worlds; None for a single one"""
+    """95%, by Student's t over worlds; None for a single world"""
     worlds: int
     decisions: int
     actions: Mapping[str, float]
@@ -105,7 +105,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A place on a learning curve."""
+    """A point on a learning curve."""
 
     series: str
     decisions: int
@@ -128,7 +128,7 @@ def evaluate(
 ) -> Iterator[EpisodeResult]:
     """Yield each policy's episodes, all in the same worlds: one world for each seed, with this many episodes in a row.
 
-    Raises `ConfigError` for seeds or episodes that are none.
+    Raises `ConfigError` without seeds or episodes.
     """
     if not seeds or episodes < 1:
         raise ConfigError("an evaluation needs at least one seed and one episode")
@@ -173,7 +173,7 @@ def summarise(results: Sequence[EpisodeResult]) -> list[Row]:
 
 
 def within_world(results: Sequence[EpisodeResult]) -> list[CurvePoint]:
-    """Return each policy's mean reward of one decision by how many are made in a world, at each episode's end."""
+    """Return each policy's mean reward of one decision after each episode, by decisions made in a world."""
     points = []
     for policy in dict.fromkeys(result.policy for result in results):
         rewards = _by_world([result for result in results if result.policy == policy])

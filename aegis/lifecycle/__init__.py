@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from aegis.lifecycle.event import RunEvent
     from aegis.lifecycle.owner import check_owner
-    from aegis.lifecycle.policies.loading import claim_for, heldout_examples, load_teacher_for
+    from aegis.lifecycle.policies.loading import heldout_examples, load_teacher_for
     from aegis.lifecycle.rl.reward_comparison import is_learning
     from aegis.lifecycle.rl.simulated import SimulationPlan, SimulationResult, improve
     from aegis.lifecycle.run_plan import RunHooks, RunPlan
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         find_rare_actions,
         read_standing,
     )
-    from aegis.lifecycle.training.candidate import TrainingOutcome, train_and_judge, train_candidate
+    from aegis.lifecycle.training.candidate import TrainingOutcome, train_and_judge
     from aegis.lifecycle.training.data import (
         DataCheck,
         TrainingData,
@@ -80,10 +80,10 @@ _ROOMS = {
     "rl.reward_comparison": ("is_learning",),
     "event": ("RunEvent",),
     "rl.simulated": ("SimulationResult", "SimulationPlan", "improve"),
-    "training.candidate": ("TrainingOutcome", "train_and_judge", "train_candidate"),
+    "training.candidate": ("TrainingOutcome", "train_and_judge"),
     "training.memory": ("peak_rss_mb",),
     "owner": ("check_owner",),
-    "policies.loading": ("claim_for", "heldout_examples", "load_teacher_for"),
+    "policies.loading": ("heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "run_plan": ("RunHooks", "RunPlan"),
     "runner": ("Runner",),
@@ -118,7 +118,6 @@ __all__ = [
     "check_leakage",
     "check_owner",
     "choose_data",
-    "claim_for",
     "describe_collection",
     "describe_monitor",
     "describe_rare_actions",
@@ -145,7 +144,6 @@ __all__ = [
     "shipped_data",
     "split_data",
     "train_and_judge",
-    "train_candidate",
     "verdict_lines",
 ]
 

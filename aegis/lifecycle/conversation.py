@@ -13,24 +13,24 @@ from aegis.store import Database
 from aegis.types import new_id
 
 _PERSON = "person-"
-"""Begins the ids of goals that a person set."""
+"""Prefix of the ids of goals that a person set."""
 
 
 def recent_goals(database: Database, limit: int = 10) -> list[GoalView]:
-    """Return the newest goals: those still active first, of them the most important."""
+    """Return the newest goals: active ones first, the most important at the top."""
     return sorted(read_goals(database, limit), key=lambda view: (view.status != "active", -view.goal.priority))
 
 
 def find_knowledge(database: Database, query: str = "", limit: int = 5) -> list[KnownItem]:
-    """Return the items that the query's words are in, best first; the newest of all for no query."""
+    """Return the items with the query's words, best first; without a query the newest items."""
     base = KnowledgeBase(database)
     return base.search(query, limit) if query.strip() else base.latest(limit)
 
 
 def ask(database: Database, question: str, now: datetime) -> bool:
-    """Make a person's question a goal of the agent's, above all others; return whether it was new to it.
+    """Make a person's question the agent's most important goal; return whether the question is new.
 
-    Raises `ActionError` for an empty one.
+    Raises `ActionError` for an empty question.
     """
     text = clean_text(question)
     if not text:
@@ -59,7 +59,7 @@ def tell(database: Database, fact: str, now: datetime) -> bool:
 
 
 def adopt_goals(database: Database, episode: str) -> None:
-    """Hand goals that a person set, and that are not reached yet, on to a new episode."""
+    """Move a person's goals that are not reached yet to a new episode."""
     with database.transaction() as connection:
         connection.execute(
             "UPDATE goals SET episode = ? WHERE status = 'active' AND id GLOB ? AND episode <> ?",

@@ -15,7 +15,7 @@ KINDS = (
     *("workspace", "watch", "stage", "improving", "improved", "asked", "proposed", "rare_actions"),
     *("policy_failed", "policy_back", "waiting", "paused", "resumed", "left", "broke"),
 )
-"""`decided` comes once for each decision, after it and its outcome are on the disk."""
+"""`decided` comes once for each decision, after the decision and its outcome are on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class RunEvent:
 
 
 def describe_step(step: Step) -> str:
-    """Return a decision and what came of it, in words."""
+    """Return a decision and its outcome, in words."""
     argument = "".join(step.decision.action.argument.values())
     return f"{step.decision.action.name} {argument}: {step.outcome.detail}".replace(" :", ":")
 
 
 def step_fields(step: Step, seconds: float) -> dict[str, Any]:
-    """Return a decision and what came of it, as a `decided` event's fields; seconds: those it took."""
+    """Return a decision and its outcome as a `decided` event's fields; seconds: how long the decision took."""
     decision, outcome = step.decision, step.outcome
     return {
         "id": decision.id,

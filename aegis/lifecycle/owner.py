@@ -1,4 +1,4 @@
-"""Whose a workspace is, and whether a teacher may and can decide there: checked before anything is loaded or made."""
+"""The teacher that a workspace belongs to, and whether another may decide there: checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def check_owner(workspace: Workspace, teacher: str) -> None:
 
 
 def check_teacher(claim: TeacherClaim | None, name: str, needed: bool = True) -> None:
-    """Raise where a teacher may not decide in a workspace, or can't be had.
+    """Raise where a teacher may not decide in a workspace, or is not available.
 
-    claim: whose the workspace is; name: as `--teacher` gives it. needed: False where an HRM decides, which can do
-    without its teacher. Raises `TeacherMismatchError` or `TeacherError`.
+    claim: the workspace's teacher; name: as `--teacher` gives it. needed: False where an HRM decides, which needs no
+    teacher. Raises `TeacherMismatchError` or `TeacherError`.
     """
     if name == AUTO and claim is not None:
         if needed:

@@ -56,7 +56,7 @@ class TrainingProgress:
     """Whether a process carries it out at this moment"""
     decisions: int
     epoch: int
-    """Of the last result; 0 before the first"""
+    """The last finished epoch; 0 before the first"""
     epochs: int
     loss: float | None
     heldout_accuracy: float | None
@@ -143,7 +143,7 @@ class Standing:
     searches: int = 0
     """Among the newest 100 decisions"""
     vain_searches: int = 0
-    """Of these, those that found nothing new"""
+    """Of these, searches that found nothing new"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
 
@@ -217,9 +217,9 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
 def next_training_at(
     log: TrainingLog, collect: int, more_share: float = RunConfig().more_share, serves: bool = True
 ) -> int:
-    """Return the teacher's decisions at which the next training starts; while one runs, those at which it did.
+    """Return how many of the teacher's decisions start the next training; while one runs, how many started it.
 
-    serves: whether an HRM does; where none does after a switch, it was rolled back, and more decisions are needed.
+    serves: whether an HRM serves. If none serves after a switch, it was rolled back, and more decisions are needed.
     """
     last = log.latest_of_workspace()
     if last is None:
@@ -234,8 +234,8 @@ def find_rare_actions(
 ) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
-    names: of all actions. target: decisions at which the training starts. Before that the count is what there will be
-    at the same pace. Fewer decisions than a training needs have no rare actions.
+    names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it. With
+    fewer decisions than a training needs, none is rare yet.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:
@@ -247,7 +247,7 @@ def find_rare_actions(
 
 
 def describe_rare_actions(rare: Mapping[str, int]) -> str:
-    """Return which actions an HRM can hardly learn and what to do, in one line; '' where there is none."""
+    """Return in one line which actions an HRM can hardly learn, and what to do; '' without such actions."""
     if not rare:
         return ""
     shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
@@ -296,7 +296,7 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
 
 
 def _planned_epochs(record: TrainingRecord) -> int:
-    """Return how many epochs a training is to have; 0 where another version planned it in a way not known here."""
+    """Return how many epochs a training is to have; 0 where this version can't read its plan."""
     try:
         return record.plan.training.epochs
     except StoreError:

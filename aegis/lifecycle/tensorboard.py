@@ -1,4 +1,4 @@
-"""TensorBoard's event files in the workspace: what trainings and decisions came to, as curves."""
+"""TensorBoard's event files in the workspace: results of trainings and decisions, as curves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Self
 from aegis.lifecycle.event import RunEvent
 
 _MEAN_OVER = 20
-"""Decisions that one point of a curve is the mean of: a run of days is not a file of gigabytes."""
+"""Decisions whose mean is one point of a curve, so that a run of days does not make a file of gigabytes."""
 
 
 class TensorBoardLog:
-    """Writes events as scalars. The file is made with the first of them."""
+    """Writes events as scalars. The first event makes the file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -23,7 +23,7 @@ class TensorBoardLog:
         self._gained: list[float] = []
 
     def add(self, event: RunEvent) -> None:
-        """Write what there is to draw of an event."""
+        """Write the scalars of an event, if it has any."""
         if event.kind == "epoch":
             place = f"training-{event.fields['training']}"
             for name in ("loss", "train_accuracy", "heldout_accuracy", "learning_rate"):
@@ -37,7 +37,7 @@ class TensorBoardLog:
                 self._write_means()
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write the remaining points, and close the file."""
         if self._gained:
             self._write_means()
         if self._writer is not None:

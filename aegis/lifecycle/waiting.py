@@ -1,4 +1,4 @@
-"""What waits for a person: the agent's questions and proposals, until when, and how they are answered."""
+"""What waits for a person: the agent's questions and proposals, with their end and the command that settles them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Waiting:
         return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h"
 
     def how(self, before: str = "", after: str = "") -> str:
-        """Return what settles it at the prompt; before, after: what else is typed, elsewhere."""
+        """Return the command that settles it at the prompt; before, after: what is typed around it elsewhere."""
         if self.kind == "question":
             return f'{before}answer {self.number} "..."{after}'
         return f"{before}approve {self.number}{after} or {before}reject {self.number}{after}"
@@ -47,12 +47,12 @@ class Waiting:
         return f"{self.kind} {self.number} waits for you, {self.left(now)} left: {self.text} -> {how}"
 
     def announce_anywhere(self, now: datetime, workspace: Workspace) -> str:
-        """Return the same line, with what settles it from any terminal."""
+        """Return the same line, with the command for any terminal."""
         after = "" if workspace.folder == DEFAULT_WORKSPACE else f" --workspace {workspace.folder}"
         return self.announce(now, self.how("aegis ", after))
 
     def to_event(self, now: datetime, workspace: Workspace) -> tuple[str, str, dict[str, Any]]:
-        """Return the kind, the words and the fields of the event that tells of it."""
+        """Return its event: kind, message and fields."""
         kind = "asked" if self.kind == "question" else "proposed"
         return kind, self.announce_anywhere(now, workspace), self.to_record()
 
@@ -75,19 +75,19 @@ def read_waiting(database: Database, now: datetime) -> list[Waiting]:
 
 
 class Herald:
-    """Tells of each question and each proposal once, while it waits; tell: gets it, and the present moment."""
+    """Announces each waiting question and proposal once; tell gets it, with the present moment."""
 
     def __init__(self, tell: Callable[[Waiting, datetime], None]) -> None:
         self._tell = tell
         self._told: set[tuple[str, int]] = set()
 
     def after(self, decision: Decision, database: Database) -> None:
-        """Look once more after a decision that may have asked for something."""
+        """Look again after a decision that may have asked a person."""
         if decision.action.name in (ASK_HUMAN.name, PROPOSE_IMPROVEMENT.name):
             self.look(database)
 
     def look(self, database: Database) -> None:
-        """Tell of what has come since the last look."""
+        """Announce what has come since the last look."""
         now = utc_now()
         for one in read_waiting(database, now):
             if (one.kind, one.number) not in self._told:

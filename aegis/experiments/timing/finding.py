@@ -1,4 +1,4 @@
-"""What a benchmark finds: the messages of its processes, kept as they come, and the JSON object made of them."""
+"""A benchmark's findings: the messages of its processes, and the JSON object made of them."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class TrainingTime:
-    """What training came to in a process of its own."""
+    """The result of a training in a process of its own."""
 
     seconds: float
     epochs: int
-    """Passes that were made: fewer than asked for where the time was over"""
+    """Finished epochs: fewer than asked for if the time was over"""
     examples: int
     peak_rss_mb: float
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What decides: the backend that `auto` takes, and the sizes."""
+    """The policies that decide: the backend that `auto` takes, and the sizes."""
 
     backend: str
     hrm_parameters: int
@@ -55,18 +55,18 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of a process that only decides, in MB (10^6 bytes)."""
+    """Peak memory of a process that only decides, in MB (10^6 bytes)."""
 
     rss_mb: float
 
 
 @dataclass(slots=True)
 class Findings:
-    """What has been measured so far; `report` is the JSON object."""
+    """All measurements so far; `report` returns the JSON object."""
 
     machine: dict[str, Any]
     epochs: int
-    """Passes that were asked for"""
+    """Epochs asked for"""
     probes: dict[str, float] = field(default_factory=dict)
     training: TrainingTime | None = None
     loaded: Loaded | None = None
@@ -77,10 +77,10 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     """Lines that say what was left out, and why"""
     partial: bool = False
-    """Something that was to be measured was not, for want of time or by an interruption"""
+    """Whether something was not measured, for lack of time or by an interruption"""
 
     def add(self, message: Any) -> None:
-        """Keep what a process has told."""
+        """Keep a process's message."""
         match message:
             case Probe():
                 self.probes[message.dtype] = message.seconds
@@ -103,7 +103,7 @@ class Findings:
         self.partial = True
 
     def report(self) -> dict[str, Any]:
-        """Return the JSON object of what has been measured; what has not is not in it."""
+        """Return the measurements as a JSON object; a missing measurement has no key."""
         report: dict[str, Any] = {**self.machine, "partial": self.partial, "notes": list(self.notes)}
         if self.loaded and (decide := _decide_report(self.turns, self.loaded.backend)):
             report["decide"] = decide
@@ -145,7 +145,7 @@ def _decide_report(turns: Sequence[Turn], backend: str) -> dict[str, Any]:
 
 
 def describe_machine(threads: int) -> dict[str, Any]:
-    """Return the machine's name, its threads and the versions of what computes."""
+    """Return the machine's name, its threads and the versions of the computing packages."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

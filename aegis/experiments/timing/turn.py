@@ -45,7 +45,7 @@ class BatchTime:
     """`hrm` or `gpt2`"""
     size: int
     decisions: int
-    """Of the batch, that were made: all by the HRM, some by GPT-2"""
+    """Decisions made of the batch: all by the HRM, some by GPT-2"""
     seconds: float
 
 
@@ -57,7 +57,7 @@ class Latency:
     ms_p50: float
     ms_p99: float
     cpu_ms_p50: float
-    """Of this process on its cores: on a busy machine the fairer figure"""
+    """Processor time of this process: the fairer figure on a busy machine"""
     turns: int
 
 
@@ -73,9 +73,9 @@ class Accuracy:
 
 
 def promising_formats(seconds: Mapping[str, float | None]) -> tuple[list[str], list[str]]:
-    """Return the number formats worth measuring, and of the others a line each that says why not.
+    """Return the number formats worth measuring, and a line for each other format that says why not.
 
-    seconds: of one product of GPT-2's width in each format, None where it did not end in time. One is always kept.
+    seconds: of one product of GPT-2's width in each format, None where it took too long. One format is always kept.
     """
     measured = {name: taken for name, taken in seconds.items() if taken is not None}
     if not measured:
@@ -106,7 +106,7 @@ def time_turns(
 ) -> Iterator[Turn]:
     """Time one decision at a time, by each contender in turn on each state, so that a busy moment meets them all.
 
-    After the moment `ends` no further state is begun; the first one is always decided by all.
+    After the moment `ends` no further state is begun; all contenders always decide the first state.
     """
     for policy in contenders.values():
         policy.decide(states[:1], actions)  # the instructions are read once and kept

@@ -13,7 +13,7 @@ from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace
 
 MOST_WAITING = 64
-"""Decisions that wait for an answer; further ones are not asked about."""
+"""Most decisions that wait for an answer; further questions are dropped."""
 Answer = tuple[Decision, Choice | None, str]
 """A decision, and the teacher's choice in its state; or None, and why the teacher could not be asked"""
 

@@ -14,7 +14,7 @@ _CLOSE_SECONDS = 10.0
 
 
 class BackgroundLoad:
-    """Keeps the version that was loaded last. load: loads one; called in the thread."""
+    """Keeps the version that was loaded last. load: loads a version; called in the thread."""
 
     def __init__(self, load: Callable[[Serving], Policy]) -> None:
         self._load = load
@@ -45,12 +45,12 @@ class BackgroundLoad:
         self._name = self._policy = None
 
     def take_failure(self) -> str:
-        """Return why loading failed, once; '' where it did not."""
+        """Return once why loading failed; '' where it did not."""
         failure, self._failure = self._failure, ""
         return failure
 
     def close(self) -> None:
-        """Wait for what is being loaded: a process that ends within torch's code is aborted."""
+        """Wait for a version that is being loaded: a process that ends within torch's code is aborted."""
         thread = self._thread
         if thread is not None:
             thread.join(_CLOSE_SECONDS)

@@ -1,4 +1,4 @@
-"""An HRM with its teacher behind it, for states that are out of distribution and where the HRM is not confident.
+"""An HRM with its teacher behind it: the teacher decides where the state is out of distribution or the HRM unsure.
 
 Selective classification: El-Yaniv and Wiener 2010; the confidence is the calibrated probability of the action picked.
 """
@@ -20,7 +20,7 @@ from aegis.promotion.monitoring.drift import DriftDetector, read_drift
 from aegis.types import ActionList, Choice, Policy, State
 
 _RETRY_SECONDS = 300.0
-"""After a failure, the teacher is not asked for so long about states that are only out of distribution"""
+"""Time after a failure in which the teacher is not asked about states that are only out of distribution"""
 
 
 class Represents(Protocol):
@@ -42,7 +42,7 @@ class Represents(Protocol):
 class DistributionCheckedPolicy:
     """An HRM whose choices say whether their state is out of distribution.
 
-    drift: measures how far a state is from those in training. bound: the distance above which it is out.
+    drift: measures how far a state is from those in training. bound: the distance above which a state is out.
     """
 
     def __init__(self, policy: Represents, drift: DriftDetector, bound: float) -> None:
@@ -63,7 +63,7 @@ class DistributionCheckedPolicy:
         return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return the HRM's choices, in one pass with what tells whether their states are out of distribution."""
+        """Return the HRM's choices, and whether their states are out of distribution, from one pass."""
         if not states or self.policy.actions.names != actions.names:
             return self.policy.decide(states, actions)
         rows, represented = self.policy.answer(states)
@@ -77,8 +77,8 @@ class DeferringPolicy:
     """Decides by an HRM where it is confident and the state in distribution, else by a teacher.
 
     get_teacher: called when the teacher is first needed. defer_below: confidence below which the teacher decides; 0:
-    never for that reason. temperature: of the HRM's calibration. on_failure hears why the teacher could not decide a
-    state that was out of distribution alone; the HRM decides it then, and for five minutes it decides all of these.
+    confidence plays no part. temperature: of the HRM's calibration. on_failure hears why the teacher could not decide a
+    state that was only out of distribution; the HRM then decides that state, and all such states for five minutes.
     `name` is the HRM's; each choice names the policy that made it.
     """
 
@@ -112,7 +112,7 @@ class DeferringPolicy:
         return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return each state's choice, by whichever policy decides it; what either raises is passed on."""
+        """Return each state's choice by the policy that decides it; an error of either is raised."""
         if not states:
             return []
         choices = self.policy.decide(states, actions)
@@ -139,9 +139,8 @@ class DeferringPolicy:
 def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
     """Return the HRM of a folder with choices that say whether their state is out of distribution.
 
-    quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself comes back where
-    nothing was kept to measure states by, and for a version that phase 4 improved: each update changes its
-    representation.
+    quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself is returned
+    where its folder has no detector, and for a version that phase 4 improved: each update changes its representation.
     """
     if not quantile or base_of(folder) is not None or not hasattr(policy, "answer"):
         return policy

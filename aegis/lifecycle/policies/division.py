@@ -1,4 +1,4 @@
-"""How decisions were divided between an HRM and its teacher, counted choice by choice."""
+"""Counts, choice by choice, how decisions were divided between an HRM and its teacher."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Division:
         self._counts: dict[str, _Count] = {}
 
     def note(self, choice: Choice, serving: str) -> None:
-        """Count a choice that was made while this HRM served; where nothing could be deferred, there is no division."""
+        """Count a choice while this HRM served; a choice that could not be deferred is skipped."""
         if choice.out_of_distribution is None and self._defer_below is None:
             return
         count = self._counts.setdefault(serving, _Count())

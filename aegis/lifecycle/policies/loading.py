@@ -75,7 +75,7 @@ class VersionLoader:
 
 
 def heldout_examples(store: DecisionStore) -> list[Example]:
-    """Return the held-out part of the teacher's newest decisions, or of those shipped where its own can't be split."""
+    """Return the held-out part of the teacher's newest decisions; of the shipped ones where these can't be split."""
     teacher, training = store.teacher(), TrainingConfig()
     recent = store.recent(_EXAMPLES_READ, teacher.name) if teacher else []
     heldout: Sequence[Decision] = ()
@@ -97,7 +97,7 @@ def load_teacher_for(
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = unheard,
 ) -> Teacher:
-    """Load the teacher named and make the workspace its own; `auto` is the workspace's own, where it has one.
+    """Load the named teacher and make the workspace its own; `auto`: the workspace's teacher, where it has one.
 
     Raises `TeacherError` when it can't be loaded, `TeacherMismatchError` when the workspace is another's.
     """
@@ -117,5 +117,5 @@ def load_teacher_for(
 
 
 def claim_for(store: DecisionStore, teacher: Teacher) -> None:
-    """Make the workspace this teacher's; raises `TeacherMismatchError` when it is another's."""
+    """Make the workspace this teacher's; raises `TeacherMismatchError` when it belongs to another teacher."""
     store.claim_teacher(teacher.name, teacher.parameters, teacher.source)

@@ -15,7 +15,7 @@ from aegis.promotion import read_answers
 from aegis.types import ActionList, Choice, Policy, State
 
 CONTROL_BLOCK = 20
-"""Decisions: what an action is worth shows in those after it, so whole stretches are one version's"""
+"""Decisions in a row by one version: an action's worth shows in the decisions after it"""
 _USUAL_TEMPERATURE = 0.3
 """The temperature of an HRM for which none was fitted"""
 _LEAST, _MOST = 0.1, 1.0

@@ -40,7 +40,7 @@ _PREPARED = 16
 """Worlds whose past is lived through before the clock starts: at most as many as are kept"""
 _FIRST_COMPARED_SEED = 1_500_000_001
 _COMPARED_WORLDS, _COMPARED_DECISIONS, _COMPARED_EVERY = 5, 100, 500
-"""The policy is measured after every 500 decisions, in other worlds; the best of these policies is the result"""
+"""Worlds and decisions that compare the policy, each time it made `_COMPARED_EVERY` more; the best is the result"""
 _FIRST_LEARNED_SEED = 2_000_000_011
 """Smaller seeds are for worlds that measure, here and in `aegis evaluate`: learning never sees them"""
 
@@ -50,13 +50,13 @@ class SimulationPlan:
     """How phase 4 is to run in simulated worlds. Raises `ConfigError` for what is too little to measure or learn by."""
 
     decisions: int
-    """To learn from"""
+    """Decisions to learn from"""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
-    """The agent's in each world, before what approved proposals changed"""
+    """Settings of the agent in each world, before the changes of approved proposals"""
     seed: int = 0
     worlds: int = MEASURED_WORLDS
-    """That measure before and after, and are never learned in"""
+    """Worlds that measure before and after, and are never learned in"""
     world_decisions: int = MEASURED_DECISIONS
     """In each of them"""
     lived: int = PHASE_1_DECISIONS

@@ -61,7 +61,10 @@ class ImprovementWorker:
         self._probe: list[tuple[State, tuple[float, ...]]] = []
 
     def step(self) -> bool:
-        """Make an update or a roll-back if one is due; return whether it was. Raises `CheckpointError` if torn."""
+        """Make an update or a roll-back if one is due; return whether it was.
+
+        Raises `CheckpointError` where the version's weights are torn.
+        """
         served, state = self._registry.serving(), read_state(self._store)
         if served is None or state is None:
             return False
@@ -202,7 +205,7 @@ def carry_out_improvement(
             try:
                 busy = improver.step()
             except CheckpointError as error:
-                say(str(error))  # a version may have been pruned or rolled back from at this moment
+                say(str(error))  # the version may just have been pruned or rolled back
                 busy = False
             if not busy:
                 time.sleep(_LOOK_EVERY_SECONDS)

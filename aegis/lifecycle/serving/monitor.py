@@ -70,7 +70,7 @@ class ServingMonitor:
             return changed  # an improved version may outgrow its teacher: `rl.worker` compares rewards instead
         watch = read_monitor(self._store, self._registry, served.name, self._config)
         if watch is None:
-            self._tell_once(f"{served.name} is not watched: what it promised is not recorded; train again")
+            self._tell_once(f"{served.name} is not monitored: its promise was not recorded; train again")
             return False
         if self._rng.random() >= watch.audit_rate:
             return False
@@ -105,7 +105,7 @@ class ServingMonitor:
 
     def _close_eyes(self, fault: str) -> None:
         self._blind_until = time.monotonic() + _RETRY_SECONDS
-        self._tell_once(f"the HRM is not watched, for its teacher can't be asked: {clean_text(fault, 300)}")
+        self._tell_once(f"the HRM is not monitored, because its teacher can't be asked: {clean_text(fault, 300)}")
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:
@@ -179,7 +179,7 @@ def describe_monitor(watch: Watch) -> str:
         return f"no decision audited yet, at least {watch.promised:.1%} promised"
     low, high = fields["interval"]
     return (
-        f"{watch.agreed} of {watch.audits} audited decisions ({fields['agreement']:.1%}, at all times at once"
+        f"{watch.agreed} of {watch.audits} audited decisions ({fields['agreement']:.1%}, anytime-valid"
         f" {low:.1%} to {high:.1%}), at least {watch.promised:.1%} promised"
     )
 

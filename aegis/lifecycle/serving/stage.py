@@ -1,4 +1,4 @@
-"""Where a candidate stands in its stage before the switch, as the workspace keeps it. It asks and moves nobody."""
+"""How far a candidate is in its stage before the switch, as the workspace keeps it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import CANARY, SHADOW, Candidate
 from aegis.store import DecisionStore, StateKey
 
-if TYPE_CHECKING:  # what counts and weighs needs SciPy: a status without a candidate must not wait for it
+if TYPE_CHECKING:  # these rules need SciPy: a status without a candidate must not wait for it
     from aegis.promotion import Watch
 
 _NO_PROMISE = 0.5
@@ -26,7 +26,7 @@ class StageProgress:
     wanted: int
     """Decisions to compare"""
     share: float
-    """Of the decisions, that it makes: 0 in shadow"""
+    """Share of the decisions that the candidate makes: 0 in shadow"""
 
     def describe(self) -> str:
         """Return it in one line, e.g. `hrm@1 in shadow: 12 of 50 decisions compared, ...`."""
@@ -36,7 +36,7 @@ class StageProgress:
         return f"{self.candidate.name} in {stage}: {describe_stage(self.watch, self.wanted)}"
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as one JSON object, for a reader."""
+        """Return it as one JSON object, for `aegis status`."""
         return {
             "model": self.candidate.name,
             "stage": self.candidate.stage,
@@ -47,12 +47,12 @@ class StageProgress:
 
 
 def first_stage(config: RolloutConfig) -> str | None:
-    """Return the stage that a candidate begins with, or None where it serves at once."""
+    """Return a candidate's first stage, or None where it serves at once."""
     return SHADOW if config.shadow else CANARY if config.canary else None
 
 
 def next_stage(stage: str, config: RolloutConfig) -> str | None:
-    """Return the stage after this one, or None where it serves then."""
+    """Return the stage after this one, or None where the candidate then serves."""
     return CANARY if stage == SHADOW and config.canary else None
 
 
@@ -61,7 +61,7 @@ def read_stage(
 ) -> StageProgress | None:
     """Return how far the workspace's candidate is in its stage, or None without one.
 
-    config: how many decisions are wanted from now on; None: as kept when they were last counted.
+    config: gives the number of decisions to compare; None: the number kept at the last count.
     """
     candidate = registry.candidate()
     if candidate is None:
@@ -74,7 +74,7 @@ def read_stage(
         watch = Watch.from_record(fields["watch"], audited) if "watch" in fields else None
         progress = StageProgress(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
                       float(fields.get("share", 0.0)))  # fmt: skip
-    except (ValueError, KeyError, TypeError):  # out of form: it begins anew
+    except (ValueError, KeyError, TypeError):  # it can't be read: the stage begins anew
         progress = StageProgress(candidate, _new_watch(registry, candidate), 0, 0.0)
     if config is None:
         return progress

@@ -34,8 +34,8 @@ def measured(monkeypatch):
     """Replace the measuring by what it would find; return what it was asked for."""
     asked = []
 
-    def measure(plan, model, data, scratch, findings, on_progress, ends):
-        asked.append((plan, model, len(data.decisions), len(data.heldout)))
+    def measure(plan, data, scratch, findings, on_progress, ends):
+        asked.append((plan, plan.model, len(data.decisions), len(data.heldout)))
         on_progress(Far("Training", 3, 20))
         keep(findings)
 
@@ -83,7 +83,7 @@ def test_the_time_is_as_long_as_asked_for_and_a_quick_training_has_few_epochs(tm
 
 
 def test_an_interrupted_run_shows_and_writes_what_it_has(tmp_path, monkeypatch):
-    def measure(plan, model, data, scratch, findings, on_progress, ends):
+    def measure(plan, data, scratch, findings, on_progress, ends):
         findings.machine = MACHINE
         findings.add(Loaded("onnx-int8", 29_138_898, 124_439_808))
         for name, seconds in TURNS:
@@ -102,7 +102,7 @@ def test_an_interrupted_run_shows_and_writes_what_it_has(tmp_path, monkeypatch):
 
 
 def test_without_gpt2_no_ratio_is_shown(tmp_path, monkeypatch):
-    def measure(plan, model, data, scratch, findings, on_progress, ends):
+    def measure(plan, data, scratch, findings, on_progress, ends):
         findings.machine = MACHINE
         findings.add(Loaded("eager", 29_138_898, None))
         findings.add(Turn("eager", 0.005, 0.0))
@@ -116,7 +116,7 @@ def test_without_gpt2_no_ratio_is_shown(tmp_path, monkeypatch):
 
 
 def test_a_run_that_found_nothing_says_why(monkeypatch):
-    def measure(plan, model, data, scratch, findings, on_progress, ends):
+    def measure(plan, data, scratch, findings, on_progress, ends):
         findings.leave_out("Training", "20 epochs do not fit")
 
     monkeypatch.setattr(benchmark, "measure", measure)

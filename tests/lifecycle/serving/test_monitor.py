@@ -126,14 +126,14 @@ def test_a_teacher_that_can_not_be_asked_is_reported_once_and_the_hrm_continues(
 
     watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
     assert not any(watch.after(decided(n, "idle")) for n in range(5))
-    assert told == ["the HRM is not watched, for its teacher can't be asked: no such model here"]
+    assert told == ["the HRM is not monitored, because its teacher can't be asked: no such model here"]
 
 
 def test_a_version_without_a_promise_is_not_monitored_and_the_monitor_says_so(store, workspace):
     ModelRegistry(store, workspace).promote(save)
     told = []
     make_watch(store, workspace, Scripted(), told).after(decided(0, "idle"))
-    assert told == ["hrm@1 is not watched: what it promised is not recorded; train again"]
+    assert told == ["hrm@1 is not monitored: its promise was not recorded; train again"]
 
 
 def test_after_a_roll_back_the_next_training_needs_more_decisions(store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -151,3 +152,27 @@ def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(worksp
     assert "170 more decisions before another one may take over" in ended.reason
     with open_store(workspace) as store:
         assert ModelRegistry(store, workspace).serving() is None
+
+
+def rewrite_plan(workspace, change):
+    with open_store(workspace) as store, store.database.transaction() as connection:
+        (row,) = store.database.query("SELECT settings FROM trainings")
+        connection.execute("UPDATE trainings SET settings = ?", (json.dumps(change(json.loads(row["settings"]))),))
+
+
+def test_a_training_that_an_earlier_version_queued_is_carried_out(workspace, fill):
+    fill(120, learnable=False)
+    begin(workspace, TrainingConfig(epochs=1))
+    rewrite_plan(workspace, lambda plan: {part: plan[part] for part in ("training", "gate", "model")})
+    ended = carry_out_training(workspace)
+    assert (ended.status, len(ended.report["epochs"])) == ("refused", 1)
+
+
+def test_a_plan_that_can_not_be_read_is_a_failed_training_with_its_reason(workspace, fill):
+    fill(120)
+    begin(workspace)
+    rewrite_plan(workspace, lambda plan: plan | {"gate": plan["gate"] | {"speed": 1}})
+    assert read_standing(workspace).training.epochs == 0
+    ended = carry_out_training(workspace)
+    assert ended.status == "failed"
+    assert "`gate` has fields that this version of AEGIS does not know (speed)" in ended.reason
