@@ -7,7 +7,7 @@ Measure anew, then draw (W: a workspace with a trained HRM):
     python -m benchmarks.ppo --workspace W --checkpoints 5 --json benchmarks/figures/ppo.json
     python -m benchmarks.figures
 
-A test compares each table with its page. Other plots of docs/ are drawn by the command that their page names.
+A test compares each table with its page. The other plots of docs/ have their command on their page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHOWN_BOUNDS = (0.0, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the figures of one plot."""
+    """Return the figures of a plot."""
     return json.loads((DATA / f"{name}.json").read_text("utf-8"))
 
 
@@ -43,7 +43,7 @@ def curve_table(document: dict[str, Any]) -> list[str]:
 
 
 def bench_tables(document: dict[str, Any]) -> list[str]:
-    """Return one decision and the batches as tables in Markdown."""
+    """Return the timings of a decision and of batches as tables in Markdown."""
     accuracies = {one["backend"]: f"{one['accuracy']:.2%}" for one in document.get("accuracy", [])}
     gpt2 = document["decide"]["gpt2_ms_p50"]
     gpt2_cpu = min(one["cpu_ms_p50"] for one in document["decide"]["all"] if one["name"].startswith("gpt2"))
@@ -63,7 +63,7 @@ def bench_tables(document: dict[str, Any]) -> list[str]:
 
 
 def ppo_table() -> list[str]:
-    """Return what phase 4 and PPO earn at each checkpoint as a table in Markdown."""
+    """Return the rewards of phase 4 and PPO at each checkpoint as a table in Markdown."""
     points = read_points(DATA / "ppo.json")
     counts = sorted({point.decisions for point in points})
     rows = ["| decisions learned from | " + " | ".join(f"{count:,}" for count in counts) + " |"]
