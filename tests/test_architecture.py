@@ -1,4 +1,4 @@
-"""The house stands as docs/architecture.md draws it: imports run one way, and torch stays in its three rooms."""
+"""The package stands as docs/architecture.md describes it: imports run one way, and torch stays in its three rooms."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
-"""Rooms on the ground floor whose functions import torch: `hrm` and `teachers` share them. Loading them loads none."""
+"""Rooms on the lowest floor whose functions import torch for `hrm` and `teachers`; importing the room does not."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
 NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
-"""Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""
+"""Lower rooms that a room must not know even so: the agent and the gate see a `Policy`, never a model."""
 
 MANY_PARAMETERS = frozenset({"cli", "lifecycle", "training", "experiments"})
 """Rooms whose functions may take more than eight parameters: commands have as many as options, and in the others some
@@ -98,7 +98,7 @@ def find_violations(sources: Mapping[str, str]) -> list[str]:
 
 
 def names_handed_on(sources: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Return, for each name that a package imports, at once or when it is first asked for, the module that has it."""
+    """Return the module of each name that a package imports, at once or on first access."""
     return {
         (package, alias.asname or alias.name): node.module
         for package, source in sources.items()
@@ -196,7 +196,7 @@ def test_a_forbidden_import_is_found(module, source, said):
         ("aegis.agent", "from .loop import Agent\nimport torchless"),
     ],
 )
-def test_an_allowed_import_is_not_complained_of(module, source):
+def test_an_allowed_import_is_no_violation(module, source):
     assert find_violations({module: source, "aegis.agent.loop": "", "aegis.agent.search.query": ""}) == []
 
 
@@ -224,7 +224,7 @@ def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
 
 
 def test_the_package_and_the_help_load_next_to_nothing():
-    # How long they take follows from what they load (0.3 s are allowed); a count holds on a busy machine, too.
+    # Their time follows from what they load (0.3 s are allowed); a count also holds on a busy machine.
     heavy = "{'torch', 'transformers', 'onnx', 'onnxruntime', 'numpy', 'scipy', 'sklearn', 'pydantic', 'matplotlib'}"
     for code, allowed in (
         ("import aegis", 150),

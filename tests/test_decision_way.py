@@ -57,5 +57,5 @@ def test_from_the_command_to_sqlite_in_at_most_twelve_hops_and_none_back_up(reco
     assert all(below >= above for above, below in pairwise(storeys)), hops
 
 
-def test_from_the_command_to_the_policy_in_at_most_nine_so_that_what_guards_an_hrm_has_its_three(recorded):
+def test_from_the_command_to_the_policy_in_at_most_nine_so_that_the_wrappers_of_an_hrm_have_three_hops(recorded):
     assert len(recorded["policy"]) <= MOST_HOPS - 3
