@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -105,3 +106,16 @@ def search_index() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _WORKER is None:
         shutil.rmtree(_SHARED, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def documented_ways() -> dict[str, list[str]]:
+    """Return the hops that docs/architecture.md lists: a decision's to SQLite, a record's to a gradient."""
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    ways: list[list[str]] = []
+    for number, hop in re.findall(r"^\| (\d+) `([\w.]+)` \|", page, re.MULTILINE):
+        if number == "1":
+            ways.append([])
+        ways[-1].append(hop)
+        assert int(number) == len(ways[-1]), f"the hops before {hop} are not numbered in order"
+    return dict(zip(("decision", "gradient"), ways, strict=True))
