@@ -158,7 +158,7 @@ class HttpClient:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise RequestError(f"not an address: {clean_text(str(error))}") from error
         except httpx2.TooManyRedirects as error:
-            raise RequestError("redirects without end") from error
+            raise RequestError("the redirects do not end") from error
         except httpx2.HTTPError as error:
             reason = clean_text(str(error)) or type(error).__name__
             raise _TransientError(f"can't be reached or broke off: {reason}") from error

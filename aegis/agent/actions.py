@@ -197,7 +197,7 @@ class ActionExecutor:
         if self._inbox.was_asked(plan.question):
             refusal = "the same question was asked lately: it is not asked again"
         elif self._inbox.waiting_count() >= self._config.waiting_questions_limit:
-            refusal = "enough questions wait in the inbox: another one is not asked"
+            refusal = "enough questions wait in the inbox: no further question is asked"
         if refusal:
             return _outcome(decision.id, "failed", self._rewards.part("repeated"), refusal, now), "refused"
         number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds, not plan.here)

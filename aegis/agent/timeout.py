@@ -28,7 +28,7 @@ class TimeLimiter:
         Raises `ActionError` if that takes too long, or if too many earlier calls still hang.
         """
         if not self._free.acquire(blocking=False):
-            raise ActionError(f"{self._most} earlier calls still hang: this one is not begun")
+            raise ActionError(f"{self._most} earlier calls still hang: no further call is started")
         results: list[_Result] = []
         errors: list[BaseException] = []
 

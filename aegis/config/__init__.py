@@ -75,8 +75,9 @@ class HRMConfig:
             check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("ngram_length", "patch_length", "max_segments"):
             check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
-        check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
-        check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
+        for level in ("high", "low"):
+            width, heads = getattr(self, f"{level}_width"), getattr(self, f"{level}_heads")
+            check(width % heads == 0, f"HRMConfig.{level}_width must be a multiple of {level}_heads, not {width}")
         check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
         check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
 
@@ -134,7 +135,10 @@ class AgentConfig:
             "waiting_proposals_limit",
         ):
             check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
-        check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
+        check(
+            self.questions_per_item >= 0,
+            f"AgentConfig.questions_per_item must be at least 0, not {self.questions_per_item}",
+        )
         for name, option in (
             ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
@@ -233,17 +237,19 @@ class TrainingConfig:
         check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
         check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
         check(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
-        check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
+        check(self.weight_decay >= 0, f"weight_decay must be at least 0, not {self.weight_decay}")
         check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
-        check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        for name in ("final_learning_rate_share", "to_the_end_share", "soft_target_weight"):
+            check(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         for name in ("embedding_rate_factor", "halting_rate_factor"):
             check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
-        check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
-        check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
+        check(
+            0 < self.segments_growth_share <= 1,
+            f"segments_growth_share must lie in (0, 1], not {self.segments_growth_share}",
+        )
         check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
-        check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
-        check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
-        check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
+        for name in ("checkpoint_every_epochs", "epoch_heldout_decisions"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
@@ -265,7 +271,10 @@ class GateConfig:
     def __post_init__(self) -> None:
         check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
-        check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
+        check(
+            self.cool_down_decisions >= 0,
+            f"GateConfig.cool_down_decisions must be at least 0, not {self.cool_down_decisions}",
+        )
         check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
 
 
@@ -291,14 +300,17 @@ class WatchConfig:
 
     def __post_init__(self) -> None:
         check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
-        check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        check(
+            0 <= self.close_audit_rate <= 1,
+            f"WatchConfig.close_audit_rate must lie in [0, 1], not {self.close_audit_rate}",
+        )
         check(
             0 <= self.drift_quantile < 1,
             f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
         )
-        check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
+        check(self.suspicion > 1, f"WatchConfig.suspicion must be above 1, not {self.suspicion}")
         check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
-        check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
+        check(0 < self.deep_fall < 1, f"WatchConfig.deep_fall must lie in (0, 1), not {self.deep_fall}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +368,10 @@ class RunConfig:
         check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
         most = self.max_decisions
         check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
-        check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
+        check(
+            self.first_pause_seconds > 0,
+            f"RunConfig.first_pause_seconds must be above 0, not {self.first_pause_seconds}",
+        )
         check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")
 
 

@@ -271,7 +271,7 @@ def _read_jsonl(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]
             if not line.endswith(b"\n"):
                 raise DataError(
                     f"{path}, line {number}: the file is cut off in the middle of this line: copy or export it again,"
-                    " or delete the line to go on with the ones before"
+                    " or delete this line to keep the lines before it"
                 ) from None
             raws.append(_Raw(f"line {number}", fault=f"not JSON: {error}"))
         else:

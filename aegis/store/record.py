@@ -197,7 +197,7 @@ def _probabilities(record: ExampleRecord, offered: tuple[str, ...]) -> tuple[flo
     if record.probabilities is None:
         return None
     if odd := sorted(set(record.probabilities) ^ set(offered)):
-        raise DataError(f"probabilities: expected one for each of {', '.join(offered)}; {odd[0]!r} doesn't fit")
+        raise DataError(f"probabilities: expected a number for each of {', '.join(offered)}; {odd[0]!r} doesn't fit")
     return tuple(record.probabilities[name] for name in offered)
 
 

@@ -48,7 +48,9 @@ class TrainingLog:
                     (decisions, last_seq, json.dumps(settings), now.isoformat()),
                 )
             except sqlite3.IntegrityError as error:
-                raise StoreError(f"{self._database.path}: a training runs already: wait for its end") from error
+                raise StoreError(
+                    f"{self._database.path}: a training runs already: wait for its end (`aegis status` shows it)"
+                ) from error
         return self.get(int(row.lastrowid or 0))
 
     def add_epoch(self, training: int, results: Mapping[str, Any], now: datetime, trial: str = "") -> None:

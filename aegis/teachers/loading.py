@@ -99,7 +99,7 @@ def _resolve_auto(say: Callable[[str], None]) -> str:
         return "gpt2"
     if importlib.util.find_spec(OFFLINE_PACKAGE) is None:
         raise no_automatic_teacher()
-    say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is neither cached nor to be fetched here)")
+    say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is not in the cache and can't be fetched here)")
     return OFFLINE_TEACHER
 
 
@@ -165,7 +165,7 @@ def _load_offline(device: str, say: Callable[[str], None], progress: Progress) -
 
 def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
     if not path.is_file():
-        raise TeacherError(f"teacher {path}: no such file")
+        raise TeacherError(f"teacher {path}: no such file: check the path after --teacher")
     progress(f"Reading {path.name}", 0, 0)
     with path.open("rb") as file:
         # Before the imports of the packages that read the rest, which take seconds.

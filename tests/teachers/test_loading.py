@@ -164,7 +164,7 @@ def test_auto_takes_the_offline_model_if_gpt2_is_neither_cached_nor_on_the_hub(m
     said: list[str] = []
     load_teacher("auto", say=said.append)
     assert loaded == [OFFLINE_TEACHER]
-    assert said == ["Teacher: gemma3-270m (gpt2 is neither cached nor to be fetched here)"]
+    assert said == ["Teacher: gemma3-270m (gpt2 is not in the cache and can't be fetched here)"]
 
 
 class FakeHub:

@@ -46,7 +46,7 @@ class WikipediaSearch:
         found = document.get("query", {})
         pages = found.get("pages", []) if isinstance(found, dict) else None
         if not isinstance(pages, list) or ("query" not in document and "batchcomplete" not in document):
-            raise SearchError("wikipedia: the answer is not one of MediaWiki's API")
+            raise SearchError("wikipedia: the answer does not have the form of MediaWiki's API")
         ranked = sorted((page for page in pages if isinstance(page, dict)), key=_rank)
         hits = [self._hit(page) for page in ranked]
         return [hit for hit in hits if hit.title and hit.text][:limit]
