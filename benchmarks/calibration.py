@@ -39,10 +39,10 @@ def measure(parts: list[HeldoutAnswers]) -> list[str]:
             f"  {name:<7} calibration error {found.error:.1%} (95% {found.interval[0]:.1%} to {found.interval[1]:.1%}),"
             f" floor {found.floor:.1%}, root mean square {found.root_mean_square:.1%}"
         )
-    alone = [estimate_calibration(*one) for one in zip(calibrated, labels, [p.episodes for p in parts], strict=True)]
+    alone = [estimate_calibration(*part) for part in zip(calibrated, labels, [p.episodes for p in parts], strict=True)]
     lines.append(
-        f"  one split at a time: {np.mean([one.error for one in alone]):.1%}, floor"
-        f" {np.mean([one.floor for one in alone]):.1%}"
+        f"  one split at a time: {np.mean([split.error for split in alone]):.1%}, floor"
+        f" {np.mean([split.floor for split in alone]):.1%}"
     )
     for point in deferral_curve(after, answers, Expense()):
         if point.accuracy is not None and point.interval is not None:

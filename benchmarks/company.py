@@ -67,10 +67,10 @@ def time_backends(
 def report(policies: dict[str, Policy], decisions: Sequence[Decision], actions: ActionList) -> list[str]:
     """Return a line for each backend; the accuracy is of the held-out decisions and of all."""
     training = TrainingConfig()
-    heldout = {one.id for one in split_by_episode(decisions, training.heldout_share, training.seed).heldout}
-    states = [one.state for one in decisions]
-    labels = np.array([actions.index(one.action.name) for one in decisions])
-    held = np.array([one.id in heldout for one in decisions])
+    heldout = {decision.id for decision in split_by_episode(decisions, training.heldout_share, training.seed).heldout}
+    states = [decision.state for decision in decisions]
+    labels = np.array([actions.index(decision.action.name) for decision in decisions])
+    held = np.array([decision.id in heldout for decision in decisions])
     spread = states[:: max(1, len(states) // _TIMED_STATES)]
     times = time_backends(policies, spread, actions, (1, *BATCHES[1:]))
     lines = []

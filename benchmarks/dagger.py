@@ -57,8 +57,8 @@ def divide(decisions: Sequence[Decision], train: int, fresh: int, seed: int) -> 
     for name in names:
         part = "train" if len(parts["train"]) < train else "fresh" if len(parts["fresh"]) < fresh else "pool"
         parts[part] += episodes[name]
-    known = {render_state(one.state) for one in (*parts["train"], *parts["pool"])}
-    parts["fresh"] = [one for one in parts["fresh"] if render_state(one.state) not in known]
+    known = {render_state(decision.state) for decision in (*parts["train"], *parts["pool"])}
+    parts["fresh"] = [decision for decision in parts["fresh"] if render_state(decision.state) not in known]
     return Pools(**parts)
 
 
@@ -156,7 +156,7 @@ def run_seed(
 ) -> None:
     """Run a seed's missing trainings, and append each to the file; sizes: train, chosen, fresh."""
     pools = divide(decisions, sizes[0], sizes[2], seed)
-    done = {one["rule"]: one for one in read_lines(file) if one["seed"] == seed}
+    done = {line["rule"]: line for line in read_lines(file) if line["seed"] == seed}
     if BASE not in done:
         policy, line = _train(pools.train, pools.fresh, training, model)
         doubts = _ask(policy, pools)
@@ -186,13 +186,13 @@ def _train(
 
 
 def _ask(policy: HRMPolicy, pools: Pools) -> Doubts:
-    states = [one.state for one in pools.pool]
+    states = [decision.state for decision in pools.pool]
     probabilities, represented = policy.answer(states)
-    chosen = np.array([RESEARCH_ACTIONS.index(one.action.name) for one in pools.pool])
+    chosen = np.array([RESEARCH_ACTIONS.index(decision.action.name) for decision in pools.pool])
     return Doubts(
         probabilities,
         represented,
-        policy.represent([one.state for one in pools.train]),
+        policy.represent([decision.state for decision in pools.train]),
         probabilities.argmax(axis=1) != chosen,
     )
 

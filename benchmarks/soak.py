@@ -59,8 +59,8 @@ class Life:
         if event == "begun":
             return True
         if event == "last epoch":
-            return any(one["event"] == "epoch" and one["epoch"] == EPOCHS for one in list(self.events))
-        return any(one["event"] == event for one in list(self.events))
+            return any(told["event"] == "epoch" and told["epoch"] == EPOCHS for told in list(self.events))
+        return any(told["event"] == event for told in list(self.events))
 
     def read(self) -> None:
         """Read its output until its end."""

@@ -23,7 +23,7 @@ def never_end(tell):
     time.sleep(3600)
 
 def refuse(tell):
-    raise DataError("line 3 is out of form")
+    raise DataError("line 3 is malformed")
 
 def die(tell):
     os._exit(7)
@@ -68,7 +68,7 @@ def test_an_interruption_ends_the_process(work):
 
 
 def test_an_error_of_the_work_is_raised_with_its_message(work):
-    with pytest.raises(AegisError, match="line 3 is out of form"):
+    with pytest.raises(AegisError, match="line 3 is malformed"):
         run_in_child(work.refuse, seconds=1e9, on_message=lambda message: None)
 
 

@@ -284,7 +284,10 @@ class Agent:
                 f"better {plan.proposal.aspect.replace('_', ' ')}, {plan.proposal.reason}"
             )
         return {
-            "goals": [f"{one.title}, {self._progress(one):.0%} done" for one in goals[: self.config.goals_per_episode]],
+            "goals": [
+                f"{active.title}, {self._progress(active):.0%} done"
+                for active in goals[: self.config.goals_per_episode]
+            ],
             "human": "here" if plan.here else "away",
             "knowledge": {"facts": self._knowledge.count(goal.id), "latest": self._knowledge.latest_title(goal.id)},
             "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],

@@ -217,7 +217,7 @@ class ApprovalQueue:
 
     def refusals(self, proposals: Sequence[Proposal], now: datetime, config: AgentConfig) -> list[Refusal | None]:
         """Return for each proposal why it is refused now, or None if it is allowed."""
-        waiting = {one.aspect for one in self.pending()}
+        waiting = {proposal.aspect for proposal in self.pending()}
         since = now - timedelta(seconds=config.proposal_rest_seconds)
         rows = self._database.query("SELECT aspect, change FROM proposals WHERE proposed_at > ?", (since.isoformat(),))
         lately = {(row["aspect"], json.dumps(json.loads(row["change"])["to"])) for row in rows}

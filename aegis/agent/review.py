@@ -73,7 +73,7 @@ def review_search(reports: Sequence[ProviderReport]) -> list[Proposal]:
         return []
     worst = max(known, key=lambda report: report.vain_share)
     behind = reports[order.index(worst.label) + 1 :]
-    if not any(one.asked < _LEAST_ASKED or one.vain_share < worst.vain_share for one in behind):
+    if not any(report.asked < _LEAST_ASKED or report.vain_share < worst.vain_share for report in behind):
         return []
     new = [label for label in order if label != worst.label] + [worst.label]
     reason = f"{worst.label} failed {worst.failed} times and found nothing {worst.empty} times of {worst.asked}"

@@ -128,7 +128,7 @@ class SettingBook:
         if not setting.allows(value, before):
             raise ActionError(f"{name} must {setting.bounds}, not be {value!r}")
         with self._database.transaction() as connection:
-            earlier = next((one for one in self.changes() if one.name == name), None)
+            earlier = next((change for change in self.changes() if change.name == name), None)
             kept = earlier.in_use if earlier is not None and setting.is_tried else None
             connection.execute(
                 "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at, kept)"
@@ -172,8 +172,8 @@ class SettingBook:
 
     def values(self, kind: Kind) -> dict[str, Any]:
         """Return the values in use that differ from the configuration's, by name; without those on trial."""
-        changes = [one for one in self.changes() if SETTINGS[one.name].kind == kind]
-        return {one.name: one.in_use for one in changes if one.in_use is not None}
+        changes = [change for change in self.changes() if SETTINGS[change.name].kind == kind]
+        return {change.name: change.in_use for change in changes if change.in_use is not None}
 
     def agent_config(self, config: AgentConfig) -> AgentConfig:
         """Return the configuration with the changes in use."""

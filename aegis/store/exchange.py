@@ -216,7 +216,7 @@ def export_examples(
     if metadata is None:
         teacher = store.teacher()
         metadata = {} if teacher is None else {"teacher": asdict(teacher)}
-    total = store.count() if policies is None else sum(sum(store.action_counts(one).values()) for one in policies)
+    total = store.count() if policies is None else sum(sum(store.action_counts(policy).values()) for policy in policies)
     return write_examples(path, metadata, _telling(store.examples(policies), "Writing decisions", total, progress))
 
 

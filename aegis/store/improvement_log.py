@@ -83,8 +83,8 @@ class ImprovementLog:
     def stretches(self, due: Sequence[Rewarded]) -> list[list[Example]]:
         """Return each episode from the first of these decisions on, as far as it is recorded, in order."""
         first: dict[str, int] = {}
-        for one in due:
-            first[one.episode] = min(one.step, first.get(one.episode, one.step))
+        for rewarded in due:
+            first[rewarded.episode] = min(rewarded.step, first.get(rewarded.episode, rewarded.step))
         store, found = DecisionStore(self._database), []
         for episode, step in first.items():
             rows = self._database.query(

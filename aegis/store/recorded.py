@@ -73,7 +73,7 @@ class RecordedDecisions(Sequence[Decision]):
         with Database(self._path) as database:
             store = DecisionStore(database)
             if isinstance(places, range):
-                return [self._read(store, one) for one in places]
+                return [self._read(store, at) for at in places]
             return self._read(store, places)
 
     def _read(self, store: DecisionStore, place: int) -> Decision:

@@ -91,7 +91,7 @@ class CausalLMTeacher:
         empty = [content_free_state(state, value) for value in CONTENT_FREE_VALUES]
         key = (actions, canonical_json(empty[0]))
         if key not in self._bias:
-            scores = torch.stack([self.score(one, actions) for one in empty])
+            scores = torch.stack([self.score(neutral, actions) for neutral in empty])
             self._bias[key] = scores.softmax(-1).mean(0).log()
         return self._bias[key]
 

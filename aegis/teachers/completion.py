@@ -94,8 +94,8 @@ def _tokens(place: Any) -> tuple[str, dict[str, float]] | None:
     others = place.get("top_logprobs")
     listed = [place, *(others if isinstance(others, list) else [])]
     probabilities: dict[str, float] = {}
-    for one in listed:
-        token, value = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
+    for entry in listed:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
         if isinstance(token, str) and isinstance(value, (int, float)) and not math.isnan(value):
             probabilities[token] = math.exp(min(float(value), 0.0))
     return (place["token"], probabilities) if place["token"] in probabilities else None

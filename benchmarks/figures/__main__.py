@@ -44,16 +44,16 @@ def curve_table(document: dict[str, Any]) -> list[str]:
 
 def bench_tables(document: dict[str, Any]) -> list[str]:
     """Return the timings of a decision and of batches as tables in Markdown."""
-    accuracies = {one["backend"]: f"{one['accuracy']:.2%}" for one in document.get("accuracy", [])}
+    accuracies = {part["backend"]: f"{part['accuracy']:.2%}" for part in document.get("accuracy", [])}
     gpt2 = document["decide"]["gpt2_ms_p50"]
-    gpt2_cpu = min(one["cpu_ms_p50"] for one in document["decide"]["all"] if one["name"].startswith("gpt2"))
+    gpt2_cpu = min(row["cpu_ms_p50"] for row in document["decide"]["all"] if row["name"].startswith("gpt2"))
     rows = ["| | median | 99% | CPU | times as fast as GPT-2 (by CPU time) | accuracy |", "|---|---|---|---|---|---|"]
-    for one in document["decide"]["all"]:
-        name = one["name"].replace("gpt2", "GPT-2,") if one["name"].startswith("gpt2") else f"HRM, {one['name']}"
-        name += " (`auto`)" if one["name"] == document["decide"]["backend"] else ""
-        times = " | ".join(f"{one[key]:.2f} ms" for key in ("ms_p50", "ms_p99", "cpu_ms_p50"))
-        ratio = f"{gpt2 / one['ms_p50']:.1f} ({gpt2_cpu / one['cpu_ms_p50']:.1f})"
-        rows.append(f"| {name} | {times} | {ratio} | {accuracies.get(one['name'], '')} |")
+    for row in document["decide"]["all"]:
+        name = row["name"].replace("gpt2", "GPT-2,") if row["name"].startswith("gpt2") else f"HRM, {row['name']}"
+        name += " (`auto`)" if row["name"] == document["decide"]["backend"] else ""
+        times = " | ".join(f"{row[key]:.2f} ms" for key in ("ms_p50", "ms_p99", "cpu_ms_p50"))
+        ratio = f"{gpt2 / row['ms_p50']:.1f} ({gpt2_cpu / row['cpu_ms_p50']:.1f})"
+        rows.append(f"| {name} | {times} | {ratio} | {accuracies.get(row['name'], '')} |")
     rates = document["throughput"]
     rows += ["", "| decisions a second, batches of | " + " | ".join(rates["ratio"]) + " |"]
     rows.append("|---|" + "---|" * len(rates["ratio"]))

@@ -71,7 +71,7 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Return a digest that changes with Python, a distribution's version or the way of reading."""
-        installed = sorted({(one.name, one.version) for one in self._installed()})
+        installed = sorted({(package.name, package.version) for package in self._installed()})
         facts = [CORPUS_VERSION, platform.python_implementation(), platform.python_version(), self.python_itself]
         library = None if self.standard_library is None else str(self.standard_library)
         return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
@@ -99,9 +99,9 @@ class Corpus:
             found.append(Source(f"python {_PYTHON}: standard library", read))
         if self.python_itself:
             found.append(Source(f"python {_PYTHON}: compiled modules", compiled_passages))
-        for one in self._installed():
-            read = partial(distribution_passages, one.distribution)
-            found.append(Source(f"{one.name} {one.version}", read, PASSAGES_PER_DISTRIBUTION))
+        for package in self._installed():
+            read = partial(distribution_passages, package.distribution)
+            found.append(Source(f"{package.name} {package.version}", read, PASSAGES_PER_DISTRIBUTION))
         return found
 
     def _installed(self) -> list[_Installed]:
