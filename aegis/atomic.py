@@ -13,7 +13,7 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; the file that the block writes there then takes the place of `path`.
 
-    Where the block raises, `path` stays as it was and nothing is left behind.
+    If the block raises, `path` stays as it was and the temporary file is removed.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -32,7 +32,7 @@ def put_in_place(partial: Path, path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make a file durable, or a folder with all that lies in it."""
+    """Sync a file, or a folder with every file in it, to the disk."""
     if not path.is_dir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -43,7 +43,7 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
+    """Sync the names in a folder to the disk, where the system can."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Whether a device multiplies bfloat16 in hardware. Training and teachers ask, which do not know each other.
+"""Whether a device multiplies bfloat16 in hardware. Training and teachers both ask, and must not import each other.
 
 torch is imported when the question is asked, never before.
 """
@@ -17,5 +17,5 @@ def has_bf16(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    # Not where torch is held to an older processor's instructions (ATEN_CPU_CAPABILITY): it would emulate bfloat16.
+    # Not where ATEN_CPU_CAPABILITY holds torch to an older processor's instructions: torch would emulate bfloat16.
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(torch.cpu._is_avx512_bf16_supported())

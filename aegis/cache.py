@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept between runs (search index, unpacked teachers); it makes none itself."""
+"""The cache folder: the search index, unpacked teachers, and whatever else can be made again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for AEGIS; the environment variable AEGIS_CACHE puts it elsewhere."""
+    """Return the user's cache folder for AEGIS. The environment variable AEGIS_CACHE overrides it."""
     chosen = os.environ.get("AEGIS_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("aegis-hrm"))

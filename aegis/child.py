@@ -1,4 +1,4 @@
-"""Work in a process of its own that tells what it has so far, and that ends in time. It knows no work itself."""
+"""Work in a child process that reports as it goes and is killed when its time is over."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from aegis.errors import AegisError
 
 _LOOK_SECONDS = 1.0
-"""Longest wait for a message before the clock is read again"""
+"""Longest wait for a message before the clock is read again, in seconds"""
 
 Tell = Callable[[Any], None]
-"""Hands a message to the process that waits; the message must be picklable"""
+"""Sends a message to the parent process; the message must be picklable"""
 
 
 def run_in_child(
@@ -25,17 +25,17 @@ def run_in_child(
     on_message: Callable[[Any], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Call `work(tell, *arguments)` in a fresh process, and hand each told message to `on_message`.
+    """Call `work(tell, *arguments)` in a child process, and pass each message it tells to `on_message`.
 
-    Return whether the work ended within `seconds`; the process is killed then, and when this call is interrupted.
-    Raises `AegisError` with the words of an `AegisError` of the work, and where the process died.
+    Return whether the work ended within `seconds`. The child is killed at that time, or when this call is interrupted.
+    Raises `AegisError` when the work raised an `AegisError` (with its message) or when the child process died.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, work, arguments), daemon=True)
     ends = clock() + seconds
     process.start()
-    sender.close()  # so that the end of the process is the end of the messages
+    sender.close()  # so that the messages end when the child process ends
     try:
         while (left := ends - clock()) > 0:
             if not receiver.poll(min(left, _LOOK_SECONDS)):
@@ -46,7 +46,7 @@ def run_in_child(
                 process.join()
                 raise AegisError(
                     f"the process for {work.__name__!r} ended by itself (exit code {process.exitcode}): see its"
-                    " message above; without one the system may have ended it for want of memory"
+                    " message above; without a message, the system may have ended it for lack of memory"
                 ) from None
             if kind == "done":
                 return True
@@ -61,11 +61,11 @@ def run_in_child(
 
 
 def _work(sender: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the waiting one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent decides
     try:
         work(lambda message: sender.send(("told", message)), *arguments)
         sender.send(("done", None))
     except BrokenPipeError:
-        pass  # nobody waits any more
+        pass  # the parent no longer waits
     except AegisError as error:
         sender.send(("failed", str(error)))

@@ -3,19 +3,19 @@
     AegisError                      base: catch this to catch them all
     ├── ConfigError                 an option or a field of a configuration is out of its bounds
     │   └── MissingPackageError     an option needs a package that is not installed
-    ├── DataError                   a file or a record is out of form (carries where and why)
+    ├── DataError                   a file or a record is malformed (the message has the place and the reason)
     ├── StoreError                  the workspace's database can't be opened, read or written
     │   └── TeacherMismatchError    the workspace already belongs to another teacher
     ├── NotEnoughDataError          too few decisions to train or to judge
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     ├── TeacherError                a teacher can't be loaded or can't decide
     ├── RequestError                an HTTP request failed for good (carries status and body)
-    ├── PolicyFailedError           a policy could not decide this time (its cause is what it raised)
+    ├── PolicyFailedError           a policy could not decide this time (`__cause__` is the exception it raised)
     ├── SearchError                 a search provider failed or timed out
     ├── ActionError                 an action can't be carried out
-    └── ContractError               a policy or a teacher does not do what every policy must
+    └── ContractError               a policy or a teacher breaks the contract of `aegis.testing`
 
-The message says what was wrong, where, and what to do. The command line prints it and exits with 2.
+The message names what was wrong, where, and what to do. The command line prints it and exits with 2.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ConfigError(AegisError, ValueError):
 
 
 class MissingPackageError(ConfigError):
-    """A package is not installed; the message says what needs it and what to type (see `aegis.packages`)."""
+    """A package is not installed; the message names what needs it and the command to type (see `aegis.packages`)."""
 
 
 class DataError(AegisError, ValueError):
-    """A file or a record is out of form."""
+    """A file or a record is malformed."""
 
 
 class StoreError(AegisError):
@@ -50,7 +50,7 @@ class NotEnoughDataError(AegisError):
 
 
 class CheckpointError(AegisError):
-    """A checkpoint is missing, torn or does not fit the model."""
+    """A checkpoint is missing, torn, or does not fit the model."""
 
 
 class TeacherError(AegisError):
@@ -58,7 +58,7 @@ class TeacherError(AegisError):
 
 
 class RequestError(AegisError):
-    """An HTTP request failed for good; what it was for says a `TeacherError` or a `SearchError` made from it."""
+    """An HTTP request failed for good. The `TeacherError` or `SearchError` raised from it names its purpose."""
 
     def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class RequestError(AegisError):
 
 
 class PolicyFailedError(AegisError):
-    """A policy could not decide this time; nothing was recorded. Its `__cause__` is what the policy raised."""
+    """A policy could not decide this time; nothing was recorded. `__cause__` is the exception it raised."""
 
 
 class SearchError(AegisError):
@@ -79,4 +79,4 @@ class ActionError(AegisError):
 
 
 class ContractError(AegisError):
-    """A policy or a teacher does not do what every policy must (see `aegis.testing`)."""
+    """A policy or a teacher breaks the contract that `aegis.testing` checks."""

@@ -1,6 +1,6 @@
-"""HTTP requests with manners: time limits, growing pauses, `Retry-After`, a polite rate, bounded answers.
+"""HTTP requests with time limits, growing pauses, `Retry-After`, a polite rate and bounded answers.
 
-It knows no service: what an answer means, the caller decides.
+It knows no service: the caller interprets the answer.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Manners:
     """How patient and how polite a client is."""
 
     timeout_seconds: float = 10.0
-    """For one request, from connecting to the last byte: an answer that drips in is no way round it."""
+    """Time limit of each request, from connecting to the last byte: a server that drips bytes can't exceed it."""
     attempts: int = 3
-    """Requests for one answer, the first one counted."""
+    """Requests for an answer, the first included."""
     first_pause_seconds: float = 0.5
-    """Before the second attempt; each further pause is twice as long, with some chance in it."""
+    """Pause before the second attempt; each further pause is about twice as long, with some randomness."""
     longest_pause_seconds: float = 30.0
     deadline_seconds: float = 60.0
-    """For all attempts and pauses together: a server that asks for a longer pause is given up at once."""
+    """Time limit of all attempts and pauses together. If a server asks for a longer pause, the request fails."""
     interval_seconds: float = 0.0
     """Least time between the starts of two requests."""
     max_body_bytes: int = 4_000_000
@@ -49,13 +49,13 @@ class Manners:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with a status below 400."""
+    """A response with a status below 400."""
 
     status: int
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON; raises `RequestError` when it is none."""
+        """Return the body as JSON; raises `RequestError` if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -63,9 +63,9 @@ class Reply:
 
 
 class Pace:
-    """Keeps the starts of requests some seconds apart, from whatever thread they come.
+    """Keeps the starts of requests some seconds apart, whichever threads they come from.
 
-    `across`, where it is set, takes those seconds and returns how many other processes leave to wait.
+    `across`, if set, takes those seconds and returns how long the requests of other processes make this one wait.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Pace:
 
 
 class HttpClient:
-    """Sends requests, and again after what may pass: a broken connection, a time-out, a 429, a 5xx.
+    """Sends requests, and retries after a broken connection, a time-out, a 429 or a 5xx.
 
-    `on_retry` hears one line before each pause. `is_final` may say of a failing status and body that asking again is
-    no use. Safe to use from several threads. Raises `MissingPackageError` where the extra `online` is not installed.
+    `on_retry` gets a line before each pause. `is_final` takes a failing status and its body, and tells whether a retry
+    is useless. Safe to use from several threads. Raises `MissingPackageError` without the extra `online`.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class HttpClient:
         self.pace = Pace(self.manners.interval_seconds, sleep)
 
     def request(self, method: str, url: str, *, params: Mapping[str, str] | None = None, document: Any = None) -> Reply:
-        """Return the answer to a request, `document` sent as JSON.
+        """Return the response to a request; `document` is sent as JSON.
 
-        Raises `RequestError` with the last status and body, when there was one, after the last attempt.
+        Raises `RequestError`, with the last status and body if there was a response, after the last attempt.
         """
         import tenacity
 
@@ -144,7 +144,7 @@ class HttpClient:
             raise RequestError(reason, error.status, error.body) from error
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the open connections."""
         self._client.close()
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str] | None, document: Any) -> Reply:
@@ -158,7 +158,7 @@ class HttpClient:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise RequestError(f"not an address: {clean_text(str(error))}") from error
         except httpx2.TooManyRedirects as error:
-            raise RequestError("redirects without end") from error
+            raise RequestError("the redirects do not end") from error
         except httpx2.HTTPError as error:
             reason = clean_text(str(error)) or type(error).__name__
             raise _TransientError(f"can't be reached or broke off: {reason}") from error
@@ -199,7 +199,7 @@ class HttpClient:
 
 
 class _TransientError(Exception):
-    """What may be gone at the next attempt."""
+    """A failure that may be gone at the next attempt."""
 
     def __init__(
         self, message: str, status: int | None = None, body: bytes = b"", retry_after: float | None = None
@@ -216,7 +216,7 @@ def shown(body: bytes) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), or None where it has no sense."""
+    """Return the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), or None if it can't be read."""
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -1,6 +1,6 @@
-"""What only some installations have: names imported when they are first asked for, and one line on what is missing.
+"""Packages that only some installations have: lazy imports, and errors with the command that installs the package.
 
-`pip install aegis-hrm` brings what decides and records; the extras of pyproject.toml bring the rest.
+`pip install aegis-hrm` installs what decides and records; the extras of pyproject.toml install the rest.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ EXTRAS = {
     "openvino": ("OpenVINO", ("openvino",)),
     "ddgs": ("ddgs", ("search",)),
 }
-"""By the name that is imported: what people call it, and the extras that bring it, the likeliest first"""
+"""By import name: the usual name, and the extras that install it, the likeliest first"""
 
 
 @contextlib.contextmanager
 def imports_explained(purpose: str, extra: str = "") -> Iterator[None]:
-    """Raise `MissingPackageError` where an import in the block fails for a package that an extra brings.
+    """Raise `MissingPackageError` if an import in the block fails for a package that an extra installs.
 
-    purpose: what needs it ("training"). extra: the one to advise where several bring it.
+    purpose: what needs the package ("training"). extra: the extra to advise where several install it.
     """
     try:
         yield
@@ -53,7 +53,7 @@ def imports_explained(purpose: str, extra: str = "") -> Iterator[None]:
 
 
 def explain(error: ModuleNotFoundError, purpose: str, extra: str = "") -> Exception:
-    """Return the error that says what to install, or the error itself where no extra brings its module."""
+    """Return the error that names the extra to install, or the error itself if no extra has its module."""
     module = (error.name or "").split(".")[0]
     if module not in EXTRAS:
         return error
@@ -67,7 +67,7 @@ def install(extra: str) -> str:
 
 
 def require(module: str, purpose: str, extra: str = "") -> None:
-    """Raise `MissingPackageError` unless a package is installed; it is not imported."""
+    """Raise `MissingPackageError` unless a package is installed, without importing it."""
     if importlib.util.find_spec(module) is None:
         raise explain(ModuleNotFoundError(name=module), purpose, extra)
 
@@ -75,9 +75,9 @@ def require(module: str, purpose: str, extra: str = "") -> None:
 def on_demand(
     package: str, modules: Mapping[str, Sequence[str]], purpose: str = "this", extra: str = ""
 ) -> Callable[[str], Any]:
-    """Return a package's `__getattr__`: it imports the module that has a name when that is first asked for.
+    """Return a package's `__getattr__`, which imports a name's module on first access.
 
-    modules: the names that each module has. purpose, extra: as for `imports_explained`.
+    modules: the names in each module. purpose, extra: as for `imports_explained`.
     """
     module_of = {name: module for module, names in modules.items() for name in names}
 

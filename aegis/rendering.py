@@ -1,7 +1,7 @@
-"""A state as text, in lines for teachers and in compact form for the HRM. It knows nothing of tokens.
+"""A state as text: in lines for teachers, in compact form for the HRM.
 
-Two equal JSON objects always read the same; underscores become spaces, lists are joined with "; ". Text from the
-world is stripped of control characters and bounded in length.
+Equal JSON objects give equal text. Underscores become spaces, and lists are joined with "; ". Text from the world
+is stripped of control characters and bounded in length.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from aegis.types import State
 
 MAX_VALUE_CHARACTERS = 160
-"""A single string longer than this is cut, with an ellipsis: one value must not crowd out the others."""
+"""A longer string is cut, with an ellipsis: a single value must not crowd out the others."""
 
 
 def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
@@ -37,10 +37,10 @@ def render_state(state: State) -> str:
 
 
 def render_compact(state: State) -> str:
-    """Return the same words on one line with a quarter fewer tokens, each after a space.
+    """Return the same words on a single line, each after a space, with a quarter fewer tokens.
 
-    Numbers and flags come first, then strings, then objects, then lists; each kind sorted by key. So what is short
-    stands at much the same place in every state, and what is long, and cut where there is no room, comes last.
+    Numbers and flags come first, then strings, then objects, then lists; each kind is sorted by key. So short values
+    stand at nearly the same place in every state, and long values, which are cut where room is short, come last.
     """
     keys = sorted(state, key=lambda key: (_kind(state[key]), key))
     return "".join(f" {_key(key)} {_value(state[key], ' ')}" for key in keys)

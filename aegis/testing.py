@@ -1,6 +1,6 @@
-"""For those who write a policy or a teacher of their own: a checker of the contract, and a teacher without a model.
+"""For authors of a policy or a teacher: a checker of the contract, and a teacher without a model.
 
-Public, and used by the project's own tests; nothing here knows the HRM or a language model.
+Public, and used by the project's own tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aegis.errors import ContractError, DataError
 from aegis.types import ActionList, ActionSpec, Choice, Policy, PolicyKind, State, Teacher, check_probabilities
 
 Rule = Callable[[State, ActionList], Sequence[float]]
-"""Gives each action on offer a score; the scores' softmax are the probabilities."""
+"""Scores the actions on offer; the softmax of the scores gives the probabilities."""
 
 ODD_STATES: tuple[State, ...] = (
     {},
@@ -22,7 +22,7 @@ ODD_STATES: tuple[State, ...] = (
     {"note": "word " * 3000},
     {"nested": {"list": [1, 2.5, None, True, {"deep": ["x"]}]}, "count": -1},
 )
-"""States such as the world brings one day; a policy must answer each of them."""
+"""States as the world may bring them; a policy must answer each of them."""
 
 CHECKED_ACTIONS = ActionList(
     (
@@ -31,18 +31,18 @@ CHECKED_ACTIONS = ActionList(
         ActionSpec("idle", "idle", "wait"),
     )
 )
-"""The list that policies are checked on, unless they are given another."""
+"""The action list that policies are checked on by default."""
 
 FORMER_INTERFACE = (
     "it has probabilities(states, actions), the former interface; a policy now has decide(states, actions), which"
     " returns one aegis.types.Choice per state, for example [Choice.best(row, actions, self.name) for row in rows]"
 )
-"""What to change in a policy that was written for an earlier version."""
+"""What to change in a policy written for an earlier version."""
 _TOLERANCE = 0.01
 
 
 class ScriptedTeacher:
-    """A teacher that follows a rule: made at once, exact, and as fast as the rule is.
+    """A teacher that follows a rule: exact, and as fast as the rule.
 
     The default rule knows the agent's own four actions and reads its state (see `follow_options`).
     """
@@ -56,12 +56,12 @@ class ScriptedTeacher:
         self._rule = rule or follow_options
 
     def __init_subclass__(cls) -> None:
-        """Raise `ContractError` for a subclass of the former interface: nobody would call what it overrides."""
+        """Raise `ContractError` for a subclass of the former interface: its overridden method would never be called."""
         if "probabilities" in vars(cls):
             raise ContractError(f"{cls.__name__}: {FORMER_INTERFACE}")
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return choices by the softmax of the rule's scores; raises `ContractError` unless it gives one per action."""
+        """Return choices by the softmax of the rule's scores; raises `ContractError` unless each action has a score."""
         rows = [self._softmax(self._rule(state, actions), actions) for state in states]
         return [Choice.best(row, actions, self.name, self.kind) for row in rows]
 
@@ -73,11 +73,11 @@ class ScriptedTeacher:
 
 
 def follow_options(state: State, actions: ActionList) -> list[float]:
-    """Score actions as a sensible researcher would: do what there is to do, wait where others must act first.
+    """Score actions as a sensible researcher would: do what can be done, wait where others must act first.
 
-    An action is on the table when one of the state's `options` starts with its words. Asking pays while a person is
-    here and few answers are waited for, proposing after vain searches and with few approvals pending, idling unless
-    it was just done.
+    An action can be done when one of the state's `options` starts with its words. Asking scores high while a person is
+    present and few answers are awaited, proposing after vain searches and with few approvals pending, idling unless
+    the last action was idling.
     """
     options = [str(option).split(":")[0] for option in _list(state.get("options"))]
     vain = sum("nothing" in str(entry) for entry in _list(state.get("recent")))
@@ -93,9 +93,9 @@ def follow_options(state: State, actions: ActionList) -> list[float]:
 
 
 def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: Sequence[State] = ()) -> None:
-    """Raise `ContractError`, saying what is broken, unless the policy keeps its contract.
+    """Raise `ContractError`, naming the fault, unless the policy keeps its contract.
 
-    It is asked about odd states and about those given: alone, together, in another order, and twice.
+    The policy is asked about odd states and about the given states: alone, together, in another order, and twice.
     """
     if not hasattr(policy, "decide") and hasattr(policy, "probabilities"):
         raise ContractError(f"{type(policy).__name__}: {FORMER_INTERFACE}")
@@ -118,7 +118,7 @@ def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: 
 
 
 def check_teacher(teacher: Teacher, actions: ActionList = CHECKED_ACTIONS, states: Sequence[State] = ()) -> None:
-    """Raise `ContractError` unless this is a policy (`check_policy`) that names where it comes from."""
+    """Raise `ContractError` unless this is a policy (`check_policy`) that names its source."""
     check_policy(teacher, actions, states)
     if not isinstance(getattr(teacher, "source", None), str) or not teacher.source.strip():
         raise ContractError(f"{teacher.name}: a teacher's source says where it was loaded from")
@@ -141,7 +141,7 @@ def _answers(policy: Policy, states: Sequence[State], actions: ActionList) -> li
 
 
 def _find_fault(choice: object, actions: ActionList) -> str:
-    """Return what is wrong with a choice, '' where nothing is."""
+    """Return what is wrong with a choice, or ''."""
     if not isinstance(choice, Choice):
         return f"{choice!r} is not an aegis.types.Choice"
     try:

@@ -1,6 +1,6 @@
 """The words every other room uses: State, Action, Choice, Decision, Outcome, and the Policy and Teacher protocols.
 
-Plain data and contracts only: nothing here reads a file, keeps state or imports torch.
+Plain data and contracts: no files, no state, no torch.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ State = Mapping[str, Any]
 """What the agent knows before it decides: a JSON object."""
 
 Progress = Callable[[str, int, int], None]
-"""Hears what takes its time, how much of it is done, and of how much: 0 where nobody knows. '' says that it is over."""
+"""Is called with what takes time, how much of it is done, and of how much (0 if unknown). '' means that it is over."""
 
 
 def unheard(what: str, done: int, total: int) -> None:
-    """Stand for a `Progress` where nobody listens."""
+    """Ignore progress: the `Progress` for a caller that shows none."""
 
 
 OutcomeStatus = Literal["ok", "failed", "unknown"]
@@ -34,7 +34,7 @@ PolicyKind = Literal["teacher", "hrm", "other"]
 
 
 def utc_now() -> datetime:
-    """Return the present moment, with its zone."""
+    """Return the present time, with its zone."""
     return datetime.now(UTC)
 
 
@@ -45,16 +45,16 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """One action that an agent may take, as its policies see it."""
+    """An action that an agent may take, as its policies see it."""
 
     name: str
     """Identifier in records, e.g. `web_search`."""
     words: str
-    """What a language model says to choose it, e.g. `search`. No leading space."""
+    """The words by which a language model chooses it, e.g. `search`. No leading space."""
     description: str
-    """One line for a prompt: what it does and when it is the right thing to do."""
+    """A line for a prompt: what it does and when it is the right thing to do."""
     argument: str | None = None
-    """Name of its one argument in records (`query`, `question`, `aspect`), or None."""
+    """Name of its only argument in records (`query`, `question`, `aspect`), or None."""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
@@ -65,7 +65,7 @@ class ActionSpec:
 
 @dataclass(frozen=True, slots=True)
 class ActionList:
-    """A fixed, ordered list of actions; probabilities anywhere stand in this order.
+    """A fixed, ordered list of actions; probabilities always stand in this order.
 
     Raises `ConfigError` for fewer than two actions or for a name or words given twice.
     """
@@ -85,7 +85,7 @@ class ActionList:
         return tuple(spec.name for spec in self.specs)
 
     def index(self, name: str) -> int:
-        """Return the action's place in the list; raises `DataError` for one not in it."""
+        """Return the action's place in the list; raises `DataError` for an action that is not in it."""
         try:
             return self.names.index(name)
         except ValueError:
@@ -109,41 +109,41 @@ class Action:
     argument: Mapping[str, str] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, str]:
-        """Return the form used in files: `{"action": "web_search", "query": "..."}`."""
+        """Return the action as files hold it: `{"action": "web_search", "query": "..."}`."""
         return {"action": self.name, **self.argument}
 
 
 def most_probable(probabilities: Sequence[float]) -> int:
-    """Return the place of the greatest probability, of several equal ones the first."""
+    """Return the place of the greatest probability; of several equal ones, the first."""
     return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A policy's answer to one state. `best` and `draw` make one out of probabilities.
+    """A policy's answer to a state. `best` and `draw` make it from probabilities.
 
     Raises `DataError` for a propensity that is not above 0 and at most 1.
     """
 
     probabilities: tuple[float, ...]
-    """One per action on offer, in the list's order, sum 1."""
+    """A probability per action on offer, in the list's order, sum 1."""
     action: str
     """Name of the action taken."""
     policy: str
     """Name of the policy that made the choice, e.g. `gemma-3-270m` or `hrm@1`."""
     kind: PolicyKind = "other"
-    """What that policy is."""
+    """The kind of that policy."""
     propensity: float | None = None
-    """The probability with which the action was drawn; None where nothing was drawn."""
+    """The probability with which the action was drawn; None if it was not drawn."""
     out_of_distribution: bool | None = None
-    """Whether the state is unlike those in the HRM's training; None where that is unknown."""
+    """Whether the state is unlike the HRM's training states; None if unknown."""
 
     def __post_init__(self) -> None:
         check_propensity(self.propensity)
 
     @property
     def drawn(self) -> bool:
-        """Whether the action was drawn, not taken for being the most probable."""
+        """Whether the action was drawn at random, not taken as the most probable."""
         return self.propensity is not None
 
     @classmethod
@@ -162,21 +162,21 @@ class Choice:
         kind: PolicyKind,
         rng: random.Random,
     ) -> Choice:
-        """Return the choice of an action that is drawn by the probabilities."""
+        """Return the choice of an action drawn by the probabilities."""
         place = rng.choices(range(len(probabilities)), probabilities)[0]
         return cls(tuple(probabilities), actions.names[place], policy, kind, propensity=probabilities[place])
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision, as it is recorded before its action is carried out.
+    """A decision, recorded before its action is carried out.
 
     Raises `DataError` when the action is not on offer, when the probabilities are not one per action, finite,
     non-negative and of sum 1, or when the propensity is not above 0 and at most 1.
     """
 
     episode: str
-    """The run of consecutive decisions it belongs to; train and held-out never share one."""
+    """The run of consecutive decisions that it belongs to; train and held-out never share an episode."""
     step: int
     """Place within the episode, from 0."""
     state: State
@@ -184,13 +184,13 @@ class Decision:
     """Names on offer, in order."""
     action: Action
     probabilities: tuple[float, ...] | None
-    """One per action on offer, sum 1; None where the policy's own were not recorded."""
+    """A probability per action on offer, sum 1; None if the policy's probabilities were not recorded."""
     policy: str
     """Name of the policy that chose, e.g. `gemma-3-270m` or `hrm@1`."""
     id: str = field(default_factory=new_id)
     decided_at: datetime = field(default_factory=utc_now)
     propensity: float | None = None
-    """The probability with which the action was drawn; None where nothing was drawn, or that was not recorded."""
+    """The probability with which the action was drawn; None if it was not drawn, or if that was not recorded."""
 
     def __post_init__(self) -> None:
         if self.action.name not in self.actions:
@@ -211,12 +211,12 @@ class Outcome:
     reward: float | None = None
     """None while nothing is known."""
     detail: str = ""
-    """One line for a person: what happened."""
+    """A line for a person: what happened."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """What the action returned, as JSON."""
     recorded_at: datetime = field(default_factory=utc_now)
     components: Mapping[str, float] = field(default_factory=dict)
-    """What the reward is made of, by kind; its values' sum is the reward. Empty where that was not recorded."""
+    """The parts of the reward, by kind; they sum to the reward. Empty if they were not recorded."""
 
     def __post_init__(self) -> None:
         if self.status not in OUTCOME_STATUSES:
@@ -261,28 +261,28 @@ def check_propensity(propensity: float | None) -> None:
 
 @runtime_checkable
 class Policy(Protocol):
-    """Anything that chooses: a teacher, the HRM, a rule, or several of them behind one name."""
+    """Anything that chooses: a teacher, the HRM, a rule, or several policies behind one name."""
 
     @property
     def name(self) -> str:
-        """Its name. A choice names the policy that made it, which may be one behind this policy."""
+        """The policy's name. A choice names the policy that made it, which may stand behind this one."""
         ...
 
     @property
     def parameters(self) -> int:
-        """How many parameters it has; 0 where that can't be known."""
+        """Number of parameters; 0 if unknown."""
         ...
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state, each with one probability per action in the list's order."""
+        """Return a choice per state, each with a probability per action in the list's order."""
         ...
 
 
 @runtime_checkable
 class Teacher(Policy, Protocol):
-    """A policy worth imitating, usually a language model; names where it comes from."""
+    """A policy worth imitating, usually a language model; it names its source."""
 
     @property
     def source(self) -> str:
-        """Where it was loaded from: a hub id, a folder, a file or a package."""
+        """Where the teacher was loaded from: a hub id, a folder, a file or a package."""
         ...

@@ -1,4 +1,4 @@
-"""Where things lie in a workspace: the folder with everything of one agent. It opens and writes nothing."""
+"""The paths within a workspace, the folder that holds everything of an agent."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ class Workspace:
 
     @property
     def search_cache(self) -> Path:
-        """Answers of online search providers; can be deleted at any time."""
+        """Answers of online search providers; may be deleted at any time."""
         return self.folder / "search-cache.db"
 
     @property
     def checkpoints(self) -> Path:
-        """Training as it stood after some epochs, one folder each."""
+        """Training's state after some of its epochs, a folder each."""
         return self.folder / "checkpoints"
 
     @property
     def datasets(self) -> Path:
-        """Decisions encoded for training; made again where missing."""
+        """Decisions encoded for training; made again if missing."""
         return self.folder / "datasets"
 
     @property
     def models(self) -> Path:
-        """Trained policies, one folder each."""
+        """Trained policies, a folder each."""
         return self.folder / "models"
 
     @property
     def logs(self) -> Path:
-        """What the training process prints."""
+        """The output of the training process."""
         return self.folder / "logs"
 
     @property
@@ -72,15 +72,15 @@ class Workspace:
 
     @property
     def agent_lock(self) -> Path:
-        """Held by the agent that runs by itself, for as long as its process lives."""
+        """Lock held by the autonomous agent while its process lives."""
         return self.folder / "agent.lock"
 
     @property
     def improvement_lock(self) -> Path:
-        """Held by the process that improves the HRM beside the agent, for as long as it lives."""
+        """Lock held by the process that improves the HRM beside the agent, while it lives."""
         return self.folder / "improvement.lock"
 
     @property
     def training_lock(self) -> Path:
-        """Held by the process that trains, for as long as it lives."""
+        """Lock held by the training process while it lives."""
         return self.folder / "training.lock"

@@ -1,8 +1,8 @@
-"""What part of a training step is arithmetic at this processor's peak: `python -m benchmarks.arithmetic`.
+"""The part of a training step that is arithmetic at this processor's peak: `python -m benchmarks.arithmetic`.
 
-Torch's FLOP counter counts the multiplications and additions of a step (matrix products alone). The peak is that of one
-large product in the same precision, timed after each step: a processor's clock changes from one second to the next.
-All times are CPU times of this process on one thread, so that a neighbour on the same machine disturbs them less.
+Torch's FLOP counter counts the multiplications and additions of a step (matrix products only). The peak is that of a
+large product in the same precision, timed after each step, because a processor's clock changes every second. All times
+are CPU times of this process on a single thread, so that other processes disturb them less.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WARM_STEPS = 20
 
 
 def make_product(dtype: torch.dtype) -> Callable[[], float]:
-    """Return what computes one large product, and returns its operations a CPU second, in 10^9."""
+    """Return a function that computes a large product and returns its operations per CPU second, in 10^9."""
     one, other = (torch.randn(_PEAK_SIZE, _PEAK_SIZE).to(dtype) for _ in range(2))
 
     def compute() -> float:
@@ -44,7 +44,7 @@ def make_product(dtype: torch.dtype) -> Callable[[], float]:
 
 
 def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str, Any]:
-    """Return the milliseconds and operations of a step with one segment, and what part is arithmetic at the peak."""
+    """Return the milliseconds and operations of a step with one segment, and the arithmetic's share at the peak."""
     bf16 = config.bf16 and has_bf16(torch.device("cpu"))
     model = ImitationTrainer(RESEARCH_ACTIONS, config).initialise().train()
     outputs = output_tokens(encode_actions(RESEARCH_ACTIONS))
@@ -81,9 +81,9 @@ def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60, help="steps that are measured (default 60)")
+    parser.add_argument("--steps", type=int, default=60, help="steps to measure (default 60)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--float32", action="store_true", help="in float32, where the processor has bfloat16 too")
+    parser.add_argument("--float32", action="store_true", help="in float32, even if the processor has bfloat16")
     options = parser.parse_args()
     if options.steps < 1:
         parser.error("give at least 1 of --steps")

@@ -1,8 +1,8 @@
 """Calibration and deferral over several trained workspaces: `python -m benchmarks.calibration WORKSPACE...`.
 
-One split's 220 held-out decisions know a calibration error to some points only. Here the held-out answers of several
-(say, `for s in 0 1 2 3 4; do aegis train --seed $s --workspace w$s; done`) are calibrated one by one, each by
-temperatures fitted on other episodes of its own, and then measured together.
+A single split's 220 held-out decisions give the calibration error only to some points. So the held-out answers of
+several splits (say, `for s in 0 1 2 3 4; do aegis train --seed $s --workspace w$s; done`) are each calibrated by
+temperatures fitted on other episodes of the same split, and then measured together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aegis.promotion import (
 
 
 def measure(parts: list[HeldoutAnswers]) -> list[str]:
-    """Return what the answers of all splits together say, line by line."""
+    """Return the calibration and deferral of all splits' answers together, line by line."""
     calibrated = [part.calibrated() for part in parts]
     labels = [part.arrays()[1] for part in parts]
     episodes = [name for part in parts for name in part.episodes]
@@ -39,10 +39,10 @@ def measure(parts: list[HeldoutAnswers]) -> list[str]:
             f"  {name:<7} calibration error {found.error:.1%} (95% {found.interval[0]:.1%} to {found.interval[1]:.1%}),"
             f" floor {found.floor:.1%}, root mean square {found.root_mean_square:.1%}"
         )
-    alone = [estimate_calibration(*one) for one in zip(calibrated, labels, [p.episodes for p in parts], strict=True)]
+    alone = [estimate_calibration(*part) for part in zip(calibrated, labels, [p.episodes for p in parts], strict=True)]
     lines.append(
-        f"  one split at a time: {np.mean([one.error for one in alone]):.1%}, floor"
-        f" {np.mean([one.floor for one in alone]):.1%}"
+        f"  one split at a time: {np.mean([split.error for split in alone]):.1%}, floor"
+        f" {np.mean([split.floor for split in alone]):.1%}"
     )
     for point in deferral_curve(after, answers, Expense()):
         if point.accuracy is not None and point.interval is not None:
@@ -57,7 +57,7 @@ def measure(parts: list[HeldoutAnswers]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workspaces", type=Path, nargs="+", help="each with one HRM, hrm@1")
+    parser.add_argument("workspaces", type=Path, nargs="+", help="each with a single HRM, hrm@1")
     options = parser.parse_args()
     for line in measure([read_answers(folder / "models" / "hrm@1") for folder in options.workspaces]):
         print(line)

@@ -1,7 +1,7 @@
-"""Measure whether an answer depends on its company: `python -m benchmarks.company --workspace workspace`.
+"""Measure whether an answer depends on its batch: `python -m benchmarks.company --workspace workspace`.
 
-Each backend of the HRM that serves decides the recorded states one by one, then in batches of 2, 32 and 256 drawn at
-random: the answers should be the same. Beside that: accuracy on held-out decisions and the CPU time of a decision.
+Each backend of the serving HRM decides the recorded states one by one, then in random batches of 2, 32 and 256: the
+answers should be the same. Also measured: accuracy on held-out decisions and the CPU time per decision.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ROUNDS = 5
 
 
 def answer(policy: Policy, states: Sequence[State], actions: ActionList, size: int) -> np.ndarray[Any, Any]:
-    """Return the probabilities (N, A), asked for in batches of a size."""
+    """Return the probabilities (N, A), computed in batches of a size."""
     found = [policy.decide(states[at : at + size], actions) for at in range(0, len(states), size)]
     return np.concatenate([np.array([choice.probabilities for choice in choices]) for choices in found])
 
@@ -39,7 +39,7 @@ def answer(policy: Policy, states: Sequence[State], actions: ActionList, size: i
 def measure_company(
     policy: Policy, states: Sequence[State], actions: ActionList, sizes: Sequence[int] = BATCHES, seed: int = 0
 ) -> dict[int, tuple[float, int]]:
-    """Return, by batch size, the largest difference of a probability from the one asked alone, and other actions."""
+    """Return, by batch size, the largest difference of a probability from the answer alone, and other actions."""
     alone = answer(policy, states, actions, 1)
     order = np.random.default_rng(seed).permutation(len(states))
     measured = {}
@@ -53,7 +53,7 @@ def measure_company(
 def time_backends(
     policies: dict[str, Policy], states: Sequence[State], actions: ActionList, sizes: Sequence[int]
 ) -> dict[str, dict[int, float]]:
-    """Return the CPU milliseconds of a decision by backend and batch size: the median of rounds in turns."""
+    """Return the CPU milliseconds per decision by backend and batch size: the median of alternating rounds."""
     seconds: dict[str, dict[int, list[float]]] = {name: {size: [] for size in sizes} for name in policies}
     for _ in range(_ROUNDS):
         for size in sizes:
@@ -65,12 +65,12 @@ def time_backends(
 
 
 def report(policies: dict[str, Policy], decisions: Sequence[Decision], actions: ActionList) -> list[str]:
-    """Return a line for each backend; accuracy is of the held-out part of the decisions and of all of them."""
+    """Return a line for each backend; the accuracy is of the held-out decisions and of all."""
     training = TrainingConfig()
-    heldout = {one.id for one in split_by_episode(decisions, training.heldout_share, training.seed).heldout}
-    states = [one.state for one in decisions]
-    labels = np.array([actions.index(one.action.name) for one in decisions])
-    held = np.array([one.id in heldout for one in decisions])
+    heldout = {decision.id for decision in split_by_episode(decisions, training.heldout_share, training.seed).heldout}
+    states = [decision.state for decision in decisions]
+    labels = np.array([actions.index(decision.action.name) for decision in decisions])
+    held = np.array([decision.id in heldout for decision in decisions])
     spread = states[:: max(1, len(states) // _TIMED_STATES)]
     times = time_backends(policies, spread, actions, (1, *BATCHES[1:]))
     lines = []
@@ -89,7 +89,7 @@ def report(policies: dict[str, Policy], decisions: Sequence[Decision], actions: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="one in which an HRM serves")
+    parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="a workspace in which an HRM serves")
     options = parser.parse_args()
     try:
         workspace = lifecycle.existing(Workspace(options.workspace))

@@ -1,9 +1,9 @@
-"""What the next labels are worth, chosen by the HRM's doubts or at random: `python -m benchmarks.dagger`.
+"""The worth of the next labels, chosen by the HRM's doubts or at random: `python -m benchmarks.dagger`.
 
-DAgger (Ross et al. 2011, arXiv:1011.0686) lets the learner's own states be labelled by the teacher; here the teacher's
-answers are recorded already (benchmarks/comparison), so that choosing costs nothing. For each seed: train on 1,100
-decisions of whole episodes, choose 220 of the pool by each rule, train anew on 1,320, measure on fresh episodes.
-Every training is one line of the JSON Lines file: a run that is stopped goes on where it was.
+In DAgger (Ross et al. 2011, arXiv:1011.0686) the teacher labels the learner's own states. Here the teacher's answers
+are already recorded (benchmarks/comparison), so that choosing costs nothing. For each seed: train on 1,100 decisions of
+whole episodes, choose 220 of the pool by each rule, train anew on 1,320, and measure on fresh episodes. Each training
+is a line of the JSON Lines file, so that a stopped run can continue.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from aegis.types import Decision
 
 DATA = Path(__file__).parent / "comparison" / "decisions.jsonl.gz"
 FIRST_RUN = 5170
-"""Decisions of the file's first run; the later ones are of other worlds"""
+"""Decisions of the file's first run; the later decisions are from other worlds"""
 BASE = "none"
 RANDOM = "random"
 
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """The decisions of one seed; whole episodes in each."""
+    """The decisions of a seed, each part in whole episodes."""
 
     train: list[Decision]
     pool: list[Decision]
     fresh: list[Decision]
-    """Less those whose state also occurs in the others"""
+    """Fresh decisions whose state does not occur in the other parts"""
 
 
 def divide(decisions: Sequence[Decision], train: int, fresh: int, seed: int) -> Pools:
-    """Divide decisions by episodes drawn by the seed: at least so many to train and measure on, the rest a pool."""
+    """Divide decisions by episodes drawn by the seed: at least this many to train and measure on, the rest a pool."""
     episodes: dict[str, list[Decision]] = {}
     for decision in decisions:
         episodes.setdefault(decision.episode, []).append(decision)
@@ -57,27 +57,27 @@ def divide(decisions: Sequence[Decision], train: int, fresh: int, seed: int) -> 
     for name in names:
         part = "train" if len(parts["train"]) < train else "fresh" if len(parts["fresh"]) < fresh else "pool"
         parts[part] += episodes[name]
-    known = {render_state(one.state) for one in (*parts["train"], *parts["pool"])}
-    parts["fresh"] = [one for one in parts["fresh"] if render_state(one.state) not in known]
+    known = {render_state(decision.state) for decision in (*parts["train"], *parts["pool"])}
+    parts["fresh"] = [decision for decision in parts["fresh"] if render_state(decision.state) not in known]
     return Pools(**parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What a rule may look at."""
+    """What a rule may use to choose."""
 
     probabilities: np.ndarray
-    """(pool, A), the HRM's"""
+    """(pool, A): the HRM's probabilities"""
     represented: np.ndarray
     """(pool, D): the HRM's representation of the states"""
     known: np.ndarray
-    """(train, D): of those it was trained on"""
+    """(train, D): the same of its training states"""
     overruled: np.ndarray
-    """(pool,): whether the teacher takes another action; to know it, it must be asked about each that is drawn"""
+    """(pool,): whether the teacher takes another action; to know it, the teacher must answer each state drawn"""
 
     @property
     def lead(self) -> np.ndarray:
-        """(pool,): by how much the most probable action is ahead."""
+        """(pool,): the lead of the most probable action."""
         ordered = np.sort(self.probabilities, axis=1)
         return np.asarray(ordered[:, -1] - ordered[:, -2])
 
@@ -95,24 +95,24 @@ def smallest_lead(doubts: Doubts, count: int, rng: np.random.Generator) -> np.nd
 
 
 def farthest(doubts: Doubts, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Those least like anything trained on, each one beginning to count as known once it is chosen (k-center)."""
+    """Choose the states least like any in training; each counts as known once it is chosen (k-center)."""
     return _spread(doubts, np.arange(len(doubts.probabilities)), count)
 
 
 def doubtful_and_spread(doubts: Doubts, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Of three times as many with the smallest lead, those that lie farthest apart."""
+    """Choose, of three times as many with the smallest lead, the states farthest apart."""
     return _spread(doubts, smallest_lead(doubts, 3 * count, rng), count)
 
 
 def half_and_half(doubts: Doubts, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Half by the smallest lead, the rest at random of the others: what is usual must not be forgotten."""
+    """Choose half by the smallest lead, and half at random of the others: usual states must not be forgotten."""
     doubtful = smallest_lead(doubts, count // 2, rng)
     others = np.setdiff1d(np.arange(len(doubts.probabilities)), doubtful)
     return np.concatenate([doubtful, rng.permutation(others)[: count - len(doubtful)]])
 
 
 def overruled(doubts: Doubts, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Those in which the teacher overrules the HRM, as they are met at random: as many labels, more questions."""
+    """Choose states in which the teacher overrules the HRM, met at random: as many labels, more questions."""
     return rng.permutation(np.flatnonzero(doubts.overruled))[:count]
 
 
@@ -128,10 +128,10 @@ RULES: dict[str, Callable[[Doubts, int, np.random.Generator], np.ndarray]] = {
 
 
 def _spread(doubts: Doubts, candidates: np.ndarray, count: int) -> np.ndarray:
-    """Return of the candidates those that are, one after the other, farthest from all that is known (k-center greedy:
+    """Return the candidates that are, one after the other, farthest from all that is known (k-center greedy:
     Sener and Savarese 2018, arXiv:1708.00489)."""
     points = _unit(doubts.represented[candidates])
-    nearest = (points @ _unit(doubts.known).T).max(axis=1)  # the cosine with the most alike
+    nearest = (points @ _unit(doubts.known).T).max(axis=1)  # the cosine with the most similar state
     chosen = []
     for _ in range(min(count, len(candidates))):
         place = int(nearest.argmin())
@@ -154,9 +154,9 @@ def run_seed(
     sizes: tuple[int, int, int] = (1100, 220, 1000),
     model: HRMConfig | None = None,
 ) -> None:
-    """Do what is missing of one seed, and append each training to the file; sizes: train, chosen, fresh."""
+    """Run a seed's missing trainings, and append each to the file; sizes: train, chosen, fresh."""
     pools = divide(decisions, sizes[0], sizes[2], seed)
-    done = {one["rule"]: one for one in read_lines(file) if one["seed"] == seed}
+    done = {line["rule"]: line for line in read_lines(file) if line["seed"] == seed}
     if BASE not in done:
         policy, line = _train(pools.train, pools.fresh, training, model)
         doubts = _ask(policy, pools)
@@ -186,13 +186,13 @@ def _train(
 
 
 def _ask(policy: HRMPolicy, pools: Pools) -> Doubts:
-    states = [one.state for one in pools.pool]
+    states = [decision.state for decision in pools.pool]
     probabilities, represented = policy.answer(states)
-    chosen = np.array([RESEARCH_ACTIONS.index(one.action.name) for one in pools.pool])
+    chosen = np.array([RESEARCH_ACTIONS.index(decision.action.name) for decision in pools.pool])
     return Doubts(
         probabilities,
         represented,
-        policy.represent([one.state for one in pools.train]),
+        policy.represent([decision.state for decision in pools.train]),
         probabilities.argmax(axis=1) != chosen,
     )
 
@@ -204,7 +204,7 @@ def _append(file: Path, line: dict[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Return the trainings that are done; a last line that a kill tore is left out."""
+    """Return the finished trainings; a last line torn by a kill is left out."""
     lines = []
     for text in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         try:
@@ -215,7 +215,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def summarise(lines: Sequence[dict[str, Any]]) -> list[str]:
-    """Return for each rule its mean accuracy, and by how much it leads what was drawn at random on the same seeds."""
+    """Return each rule's mean accuracy, and its lead over a random choice on the same seeds."""
     found: dict[str, dict[int, float]] = {}
     for line in lines:
         found.setdefault(line["rule"], {})[line["seed"]] = line["accuracy"]
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--rules", default=f"{RANDOM},overruled,confidence", help=f"of {', '.join(RULES)}")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--file", type=Path, default=Path("dagger.jsonl"), help="goes on with it where it exists")
+    parser.add_argument("--file", type=Path, default=Path("dagger.jsonl"), help="continues this file if it exists")
     options = parser.parse_args()
     rules = options.rules.split(",")
     if unknown := sorted(set(rules) - set(RULES)):

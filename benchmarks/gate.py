@@ -1,7 +1,7 @@
 """The gate's operating curve, by simulation: `python -m benchmarks.gate [--heldout 220] [--runs 2000] [--plot P]`.
 
-A candidate of a true accuracy answers held-out decisions whose actions are as common as in the shipped data; where it
-errs, it takes another action by the same shares. Each run is judged by the gate itself.
+Candidates of a known true accuracy answer held-out decisions whose actions are as common as in the shipped data. A
+wrong answer is another action, drawn by the same shares. The gate itself judges each run.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from aegis.promotion import judge
 from aegis.promotion.judging.metrics import agreement_of
 
 SHIPPED_SHARES = (0.523, 0.123, 0.118, 0.236)
-"""Of the 220 decisions held out of the shipped data by seed 0, in the order of the action list"""
+"""The shipped data's 220 decisions held out by seed 0, counted in the order of the action list"""
 ACCURACIES = (0.50, 0.55, 0.60, 0.625, 0.65, 0.675, 0.70, 0.725, 0.75, 0.78, 0.80, 0.85, 0.90)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How often the gate let candidates of one true accuracy take over."""
+    """How often the gate lets candidates of a true accuracy take over."""
 
     accuracy: float
     switched: float

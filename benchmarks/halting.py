@@ -1,6 +1,6 @@
-"""Draw how many segments of thinking held-out decisions took: `python -m benchmarks.halting report.json ... --plot P`.
+"""Draw the segments of thinking that held-out decisions took: `python -m benchmarks.halting report.json ... --plot P`.
 
-The reports are those of `python train_hrm.py --report report.json`, one for each seed.
+The reports come from `python train_hrm.py --report report.json`, one per seed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def summarise(reports: list[dict[str, Any]]) -> tuple[dict[int, int], str]:
-    """Return the decisions by segments taken, over all reports, and a line that says what stopping early cost."""
+    """Return the decisions by segments taken, over all reports, and a line with the cost of stopping early."""
     counts: dict[int, int] = {}
     early = late = 0.0
     for report in reports:

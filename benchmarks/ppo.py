@@ -1,8 +1,8 @@
 """Stable-Baselines3's PPO from scratch on `aegis/Research-v0`, and phase 4: `python -m benchmarks.ppo --workspace W`.
 
-Both learn from as many decisions, and are evaluated at checkpoints on worlds that they never learned in: those of
-`aegis evaluate` for the same `--seeds` and `--episodes`. PPO learns on the environment's features; phase 4 begins with
-the HRM that serves in the workspace, which stays as it is. `--join` adds curves of other files to the plot.
+Both learn from the same number of decisions, and are evaluated at checkpoints in worlds that they never learned in:
+those of `aegis evaluate` with the same `--seeds` and `--episodes`. PPO learns from the environment's features. Phase 4
+begins with the workspace's serving HRM, and does not change it. `--join` adds curves of other files to the plot.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SERIES = "PPO (Stable-Baselines3)"
 RULE_SERIES = "rule: search what is new, else propose, else idle"
 SEARCH_SERIES = "always searching"
 TRAINING_WORLDS = 10**9
-"""The training's seeds are so far above the evaluation's that no world is in both."""
+"""Offset of the training's seeds from the evaluation's, so that no world is in both"""
 WORLD_EPISODES = 50
-"""In one world of the training, 1,000 decisions, as for the HRM's phase 4; then a fresh one begins"""
+"""Episodes in a training world: 1,000 decisions, as in the HRM's phase 4; then a fresh world begins"""
 
 
 class OneWorldAfterAnother(gymnasium.Wrapper):
-    """Begins a fresh world after so many episodes."""
+    """Begins a fresh world after this many episodes."""
 
     def __init__(self, environment: ResearchEnv, seed: int) -> None:
         super().__init__(environment)
@@ -69,10 +69,10 @@ def learn(
     environments: tuple[ResearchEnv, ResearchEnv] | None = None,
     **options: Any,
 ) -> list[CurvePoint]:
-    """Train PPO and return what it earns in held-out worlds at each checkpoint, the first before it learned.
+    """Train PPO and return its rewards in held-out worlds at each checkpoint, the first before it learned.
 
-    environments: one to learn in, one to be judged in. options: of `PPO`, in place of the benchmark's: its defaults,
-    but for rollouts of 10 episodes, so that it learns from few decisions at all.
+    environments: one to learn in, and one for the evaluation. options: of `PPO`, in place of the benchmark's, which are
+    PPO's defaults but for rollouts of 10 episodes, so that it learns from few decisions at all.
     """
     training, heldout = environments or (ResearchEnv(lived=PHASE_1_DECISIONS), ResearchEnv(lived=PHASE_1_DECISIONS))
     settings = {"n_steps": 200, "batch_size": 50} | options
@@ -94,7 +94,7 @@ def learn(
 
 
 def judge(model: PPO, environment: ResearchEnv, seeds: Sequence[int], episodes: int, decisions: int) -> CurvePoint:
-    """Return the mean reward of one decision, taken by the greatest probability; worlds are the units."""
+    """Return the mean reward per decision, by the most probable action; worlds are the units."""
     means = []
     for seed in seeds:
         rewards = []
@@ -119,7 +119,7 @@ def improve(
     config: ReinforceConfig | None = None,
     heldout: ResearchEnv | None = None,
 ) -> Iterator[CurvePoint]:
-    """Yield what the HRM of a workspace earns in held-out worlds at each checkpoint of phase 4, the first before it."""
+    """Yield the rewards of a workspace's HRM in held-out worlds at each checkpoint of phase 4, the first before it."""
     config, heldout = config or ReinforceConfig(), heldout or ResearchEnv(lived=PHASE_1_DECISIONS)
     with open_store(workspace) as store:
         served = ModelRegistry(store, workspace).serving()
@@ -154,9 +154,9 @@ def improve(
 def references(
     decisions: int, seeds: Sequence[int], episodes: int, heldout: ResearchEnv | None = None
 ) -> list[CurvePoint]:
-    """Return what needs no learning, in the same worlds, as level lines: the rule by hand, and always searching.
+    """Return the rewards of what needs no learning, in the same worlds, as level lines: the rule, and always searching.
 
-    The rule is about the best that is known to be possible there. `--join` adds the teacher's line, which takes long.
+    The rule is about the best known policy there. `--join` adds the teacher's line, which takes long.
     """
     lines: dict[str, Policy] = {RULE_SERIES: RulePolicy(), SEARCH_SERIES: ActionPolicy("web_search")}
     heldout = heldout or ResearchEnv(lived=PHASE_1_DECISIONS)
@@ -165,7 +165,7 @@ def references(
 
 
 def describe(point: CurvePoint) -> str:
-    """Return a point as one line."""
+    """Return a point as a line of text."""
     known = " ({:+.3f} to {:+.3f})".format(*point.interval) if point.interval else ""
     return f"{point.series}: {point.decisions} decisions: {point.reward:+.3f}{known}"
 

@@ -1,8 +1,8 @@
 """Train from many decisions on disk: `python -m benchmarks.scale --decisions 1000000`.
 
-Decisions of a scripted teacher over generated states are recorded in a workspace. Then processes of their own, one
-after the other: one encodes the decisions (the cache), one trains some steps on 1,100 of them, one on all, from the
-cache. What the last two differ in is what the size costs.
+A scripted teacher's decisions over generated states are recorded in a workspace. Then child processes run one after the
+other: the first encodes the decisions (the cache), the second trains some steps on 1,100 of them, the third on all,
+from the cache. The difference between the last two is the cost of the size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ASKED = ("What is {}?", "How does {} work?", "When is {} the wrong choice?", "W
 
 
 def make_state(rng: random.Random) -> State:
-    """Return a state of the agent's form and length."""
+    """Return a state with the form and length of the agent's."""
     topic, other = (f"{rng.choice(_THINGS)} {rng.choice(_THINGS)} {rng.randrange(1000)}" for _ in range(2))
     question = rng.choice(_ASKED).format(topic)
     here = rng.random() < 0.5
@@ -87,7 +87,7 @@ def make_decisions(count: int, seed: int = 0) -> Iterator[Decision]:
 
 
 def record(folder: Path, count: int) -> float:
-    """Record decisions in a workspace; return the seconds it took."""
+    """Record decisions in a workspace; return the seconds."""
     started = time.perf_counter()
     with Database(Workspace(folder).database) as database:
         store = DecisionStore(database)
@@ -173,7 +173,7 @@ def measure(count: int, steps: int, scratch: Path) -> dict[str, Any]:
 
 
 def _apart(part: str, folder: Path, steps: int) -> dict[str, Any]:
-    """Run a part in a process of its own, for its memory is measured."""
+    """Run a part in a child process, because its memory is measured."""
     command = [sys.executable, "-m", "benchmarks.scale", "--steps", str(steps), "--part", part, str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -182,7 +182,7 @@ def _apart(part: str, folder: Path, steps: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--decisions", type=int, default=1_000_000, help="how many are recorded (default 1,000,000)")
+    parser.add_argument("--decisions", type=int, default=1_000_000, help="decisions to record (default 1,000,000)")
     parser.add_argument("--steps", type=int, default=100, help="steps of 16 decisions after the first (default 100)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--part", nargs=2, metavar=("PART", "FOLDER"), help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
-"""What a run of days must bear: `python -m benchmarks.soak kills` and `python -m benchmarks.soak decisions`.
+"""The stress of days in hours: `python -m benchmarks.soak kills` and `python -m benchmarks.soak decisions`.
 
-kills: the agent by itself, ended by SIGKILL at random moments of collection, training and switch, and started again;
-every decision it told of must be in its workspace once, and every run must end switched. decisions: 50,000 of them at
+kills: the autonomous agent is ended by SIGKILL at random moments of collection, training and switch, and started again;
+every decision that it announced must be in its workspace once, and every run must end switched. decisions: 50,000 at
 full pace; memory must stay flat, and a status must stay quick. Both use the scripted teacher and a very small HRM.
 """
 
@@ -30,9 +30,9 @@ from aegis.workspace import Workspace
 
 TINY_HRM = {"high_width": 32, "high_layers": 1, "high_heads": 2, "low_width": 16, "low_layers": 1, "low_heads": 2}
 ROUND_KILLS = 10
-"""Most kills of one workspace; then it is left alone until it has switched."""
+"""Most kills in a workspace; after them the agent runs undisturbed until it has switched."""
 STAGES = (("begun", 3.0), ("decided", 2.0), ("training_started", 8.0), ("last epoch", 3.0))
-"""What a kill waits for, one of these at random, and at most how many seconds more."""
+"""What a kill waits for (drawn at random), and at most how many seconds more."""
 STAGE_TIMEOUT_SECONDS = 60.0
 EPOCHS = 6
 ROUND_TIMEOUT_SECONDS = 240.0
@@ -40,7 +40,7 @@ ROUND_TIMEOUT_SECONDS = 240.0
 
 @dataclass
 class Life:
-    """One process of the agent, from its start to its end."""
+    """A process of the agent, from its start to its end."""
 
     process: subprocess.Popen[str]
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -48,26 +48,26 @@ class Life:
     reader: threading.Thread | None = None
 
     def close(self) -> None:
-        """Wait until all that it wrote before its end is read."""
+        """Wait until all its output is read."""
         assert self.reader is not None
         assert self.process.stdout is not None
         self.reader.join()
         self.process.stdout.close()
 
     def has(self, event: str) -> bool:
-        """Tell whether it has come so far."""
+        """Return whether it has come so far."""
         if event == "begun":
             return True
         if event == "last epoch":
-            return any(one["event"] == "epoch" and one["epoch"] == EPOCHS for one in list(self.events))
-        return any(one["event"] == event for one in list(self.events))
+            return any(told["event"] == "epoch" and told["epoch"] == EPOCHS for told in list(self.events))
+        return any(told["event"] == event for told in list(self.events))
 
     def read(self) -> None:
-        """Read what it tells until its end."""
+        """Read its output until its end."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if not line.endswith("\n"):
-                return  # cut off by the kill: not told of
+                return  # cut off by the kill: not announced
             event = json.loads(line)
             self.events.append(event)
             if event["event"] == "training_process":
@@ -76,18 +76,18 @@ class Life:
 
 @dataclass
 class KillReport:
-    """What came of one workspace that was killed again and again."""
+    """The result of a workspace whose agent was killed again and again."""
 
     kills: int
     stages: Counter[str]
-    """Kills by the stage they came in"""
+    """Kills by the stage in which they came"""
     told: int
     recorded: int
     switched: bool
 
 
 def start_agent(workspace: Path, collect: int, seed: int) -> Life:
-    """Start the agent by itself in a process of its own."""
+    """Start the autonomous agent in a child process."""
     model = workspace.parent / "tiny.json"
     model.write_text(json.dumps(TINY_HRM))
     options = ["--teacher", "scripted", "--interval", "0", "--headless", "--log-format", "json", "--until", "switched"]
@@ -117,7 +117,7 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
 
 
 def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) -> KillReport:
-    """Kill one workspace's agent this often at most, then let it end; raises `AssertionError` for anything lost."""
+    """Kill a workspace's agent at most this often, then let it end; raises `AssertionError` if anything is lost."""
     workspace, made = folder / "workspace", 0
     told: list[str] = []
     stages: Counter[str] = Counter()
@@ -139,24 +139,24 @@ def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) 
 
 
 def check_record(workspace: Path, told: list[str], kills: int) -> int:
-    """Check that each decision told of is recorded once, and hardly more are; return how many are recorded."""
+    """Check that each announced decision is recorded once, and hardly more are; return the number recorded."""
     if not (workspace / "aegis.db").exists():
-        assert not told, "decisions were told of, and there is no database"
+        assert not told, "decisions were announced, and there is no database"
         return 0
     with sqlite3.connect(workspace / "aegis.db") as connection:
         found = Counter(row[0] for row in connection.execute("SELECT id FROM decisions"))
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
     lost = [decision for decision in told if found[decision] != 1]
-    assert not lost, f"{len(lost)} of {len(told)} decisions told of are not there once: {lost[:3]}"
-    assert len(set(told)) == len(told), "a decision was told of twice"
-    # One that was recorded and not told of any more: at most the one that a kill came upon.
-    assert len(found) - len(told) <= kills, f"{len(found)} decisions recorded, {len(told)} told of, {kills} kills"
+    assert not lost, f"{len(lost)} of {len(told)} announced decisions are not recorded once: {lost[:3]}"
+    assert len(set(told)) == len(told), "a decision was announced twice"
+    # A kill may come between a decision's record and its announcement: at most one decision per kill.
+    assert len(found) - len(told) <= kills, f"{len(found)} decisions recorded, {len(told)} announced, {kills} kills"
     return len(found)
 
 
 def _kill(life: Life, draw: random.Random, stages: Counter[str]) -> int:
-    """Kill it at a random moment, half of the time its training first; return 1, or 0 where it had ended before."""
+    """Kill the agent at a random moment, half of the time its training first; return 0 if it had ended, else 1."""
     event, longest = draw.choice(STAGES)
     deadline = time.monotonic() + STAGE_TIMEOUT_SECONDS
     while not life.has(event) and life.process.poll() is None and time.monotonic() < deadline:
@@ -186,14 +186,14 @@ def _stage(life: Life) -> str:
 
 
 def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
-    """Kill agents until there were so many kills, a new workspace after each that has switched."""
+    """Kill agents until this many kills are done, with a new workspace after each switch."""
     draw = random.Random(seed)
     reports: list[KillReport] = []
     while (left := kills - sum(report.kills for report in reports)) > 0:
         report = kill_run(folder / f"round-{len(reports)}", min(left, ROUND_KILLS), draw)
         reports.append(report)
         print(
-            f"round {len(reports)}: {report.kills} kills ({dict(report.stages)}), {report.told} decisions told of,"
+            f"round {len(reports)}: {report.kills} kills ({dict(report.stages)}), {report.told} decisions announced,"
             f" {report.recorded} recorded, switched: {report.switched}",
             flush=True,
         )
@@ -232,7 +232,7 @@ def run_decisions(count: int, folder: Path) -> dict[str, float]:
 
 
 def _memory_mb(process: int) -> float:
-    """Return what the process has allocated, without the files that it has mapped; 0 where it has ended."""
+    """Return the memory that the process has allocated, without mapped files; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -241,7 +241,7 @@ def _memory_mb(process: int) -> float:
 
 
 def main() -> None:
-    """Read the arguments and run what they name."""
+    """Read the arguments and run the part they name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("what", choices=["kills", "decisions"])
     parser.add_argument("--number", type=int, help="kills (100) or decisions (50,000)")

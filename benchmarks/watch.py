@@ -1,7 +1,7 @@
-"""The watch after the switch, by simulation: `python -m benchmarks.watch [--runs 1000]`.
+"""The monitor after the switch, by simulation: `python -m benchmarks.watch [--runs 1000]`.
 
-An HRM that promised 85% (187 of 220 held-out decisions) is watched at the default audit rate: with no fall, just at
-what the watch holds it to, and after falls at several moments. False roll-backs, those in time, how long they took.
+An HRM that promised 85% (187 of 220 held-out decisions) is monitored at the default audit rate: without a drop, exactly
+at its promise, and after drops at several moments. Counted: false roll-backs, roll-backs in time, and their delay.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from aegis.promotion.judging.interval import share_interval
 from aegis.promotion.monitoring.monitor import thresholds
 
 PROMISED = share_interval(187, 220)[0]
-"""What the gate vouches for after 85% of 220 held-out decisions"""
+"""The agreement that the gate vouches for after 85% of 220 held-out decisions"""
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Simulated runs of one kind."""
+    """Simulated runs of the same kind."""
 
     rolled_back_at: np.ndarray
-    """(runs,): the decision after which the HRM was rolled back, -1 where it never was"""
+    """(runs,): the decision after which the HRM was rolled back, or -1"""
     audited: float
-    """Share of the decisions about which the teacher was asked"""
+    """Share of the decisions that the teacher was asked about"""
 
     def share(self, after: int = 0) -> float:
         """Return the share of the runs rolled back after this decision."""
@@ -43,7 +43,7 @@ def simulate(
     config: WatchConfig | None = None,
     promised: float = PROMISED,
 ) -> Runs:
-    """Watch HRMs whose probability of agreeing depends on the decision's number, for as many decisions."""
+    """Monitor HRMs whose probability of agreeing depends on the decision's number, for as many decisions."""
     config = config or WatchConfig()
     fall, deep = FallDetector(promised, runs), FallDetector(promised - config.deep_fall, runs)
     for_fall, for_deep = thresholds(config)
@@ -51,7 +51,7 @@ def simulate(
     rolled_back_at, live = np.full(runs, -1), np.ones(runs, dtype=bool)
     while live.any():
         close = max(config.audit_rate, config.close_audit_rate)
-        # The number of decisions until the next audited one.
+        # The number of decisions until the next audit.
         gap = rng.geometric(np.where(fall.suspicion >= config.suspicion, close, config.audit_rate))
         at = np.where(live, at + gap, at)
         live &= at <= decisions
@@ -66,7 +66,7 @@ def simulate(
 
 
 def fall_at(moment: int, before: float = 0.85, after: float = 0.60) -> Callable[[np.ndarray], np.ndarray]:
-    """Return an agreement that falls after the decision of this number."""
+    """Return an agreement that drops after the decision of this number."""
     return lambda at: np.where(at > moment, after, before)
 
 

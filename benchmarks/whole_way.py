@@ -1,9 +1,9 @@
-"""The whole way of trust in one run: `python -m benchmarks.whole_way [--folder FOLDER]`.
+"""The whole way of trust in a single run: `python -m benchmarks.whole_way [--folder FOLDER]`.
 
-The agent by itself with a scripted teacher and a very small HRM: it collects, trains in a process of its own, and the
-candidate goes through shadow and canary before it serves. Then the teacher's rule changes: a planted drop. The watch
-rolls the HRM back to the teacher, more is collected, the next HRM is trained and goes the same way. What `aegis models`
-shows at the end is the record of it.
+The autonomous agent, with a scripted teacher and a very small HRM, collects and trains in a child process. The
+candidate goes through shadow and canary before it serves. Then the teacher's rule changes: a planted drop. The monitor
+rolls the HRM back to the teacher, the agent collects more, and the next HRM is trained and goes the same way. `aegis
+models` shows the record at the end.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long the way is, in decisions."""
+    """The lengths of the stages, in decisions."""
 
     collect: int = 400
     more_share: float = 2.0
-    """So many more that the changed rule is what most of the data shows"""
+    """Enough further decisions that most of the data shows the changed rule"""
     shadow: int = 60
     canary: float = 0.2
     canary_decisions: int = 30
     serve: int = 200
-    """Decisions by the HRM before the teacher's rule changes"""
+    """The HRM's decisions before the teacher's rule changes"""
     cool_down: int = 200
     audit_rate: float = 0.1
     timeout_seconds: float = 600.0
 
 
 class TurncoatTeacher(ScriptedTeacher):
-    """Follows the usual rule, and once it has `turned` asks where it searched and searches where it asked."""
+    """Follows the usual rule; once it has `turned`, it asks where it searched and searches where it asked."""
 
     turned = False
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return the rule's choices; turned: with the probabilities of searching and asking exchanged."""
+        """Return the rule's choices; if turned, with the probabilities of searching and asking exchanged."""
         choices = super().decide(states, actions)
         if not self.turned:
             return choices
@@ -75,7 +75,7 @@ def _exchanged(answer: tuple[float, ...], one: int, other: int) -> tuple[float, 
 
 
 class EndlessSearch:
-    """Finds a new passage in a share of the searches, without an index; else there is more to decide."""
+    """Finds a new passage in a share of the searches, without an index; the other searches find nothing."""
 
     name = "endless"
 
@@ -85,7 +85,7 @@ class EndlessSearch:
         self._rng = random.Random(seed)
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return one passage that nobody has seen yet, or nothing."""
+        """Return a passage that nobody has seen yet, or nothing."""
         if self._rng.random() >= self._finds:
             return []
         self._count += 1
@@ -94,7 +94,7 @@ class EndlessSearch:
 
 
 class WholeWay:
-    """One agent on its way, and what it told."""
+    """An agent on its way, and its announcements."""
 
     def __init__(self, workspace: Workspace, settings: Settings, say: Callable[[str], None], seed: int = 0) -> None:
         self._settings = settings
@@ -106,7 +106,7 @@ class WholeWay:
             RunConfig(
                 collect=settings.collect, more_share=settings.more_share, interval_seconds=0.0, vary_presence=True
             ),
-            # Nobody answers here: what waits must not pile up for minutes, or the states never stay alike.
+            # Nobody answers here: waiting questions must not pile up for minutes, or the states would never be alike.
             AgentConfig(answer_timeout_seconds=2.0, approval_timeout_seconds=4.0),
             TrainingPlan(
                 TrainingConfig(epochs=_EPOCHS, learning_rate=_LEARNING_RATE),
@@ -122,7 +122,7 @@ class WholeWay:
         self._runner = Runner(workspace, plan, hooks, (*TRAINER_COMMAND, "--device", "cpu"))
 
     def run(self) -> list[ModelEvent]:
-        """Go the whole way and return its steps; raises `TimeoutError` where it does not come to its end in time."""
+        """Go the whole way and return its steps; raises `TimeoutError` if it does not end in time."""
         thread = threading.Thread(target=self._runner.run, daemon=True)
         deadline = time.monotonic() + self._settings.timeout_seconds
         thread.start()
@@ -137,7 +137,7 @@ class WholeWay:
         return self.steps()
 
     def steps(self) -> list[ModelEvent]:
-        """Return what happened to the versions so far."""
+        """Return the versions' events so far."""
         with open_store(self._workspace) as store:
             return ModelRegistry(store, self._workspace).events()
 
@@ -152,7 +152,7 @@ class WholeWay:
     def _hear(self, event: RunEvent) -> None:
         if event.kind == "decided" and not self._teacher.turned:
             self._served += event.fields["policy"] != self._teacher.name
-            # Those of the canary are too few to reach it.
+            # The canary's decisions are too few to reach it.
             if self._served >= self._settings.serve + self._settings.canary_decisions * 3:
                 self._teacher.turned = True
                 self._say(f"{event.at:%H:%M:%S} the teacher's rule changes: a planted drop")
@@ -162,7 +162,7 @@ class WholeWay:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="of the workspace, which stays; default: one that is removed")
+    parser.add_argument("--folder", type=Path, help="the workspace to keep; default: a temporary folder")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,8 +1,9 @@
-"""What holds for every test: no model hub, a cache folder of its own. Nothing here imports torch."""
+"""The settings of every test: no model hub, and its own cache folder. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -22,14 +23,14 @@ if _WORKER is None:
 _SHARED = Path(os.environ["AEGIS_TESTS_FOLDER"])
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["AEGIS_CACHE"] = str(_SHARED / (_WORKER or "main"))
-# Every test process computes on one thread, and so does what it starts: the other cores have tests of their own.
+# Every test process computes on one thread, and so do its children: the other cores run other tests.
 for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
-# Two torch programs whose threads spin while they wait stand still together.
+# Two torch programs whose threads spin while they wait slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside what they start
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside their child processes
 
-# A busy machine is no fault of the code: how long one example takes is not judged.
+# A busy machine is no fault of the code: the time of a single example is not judged.
 settings.register_profile("aegis", deadline=None)
 settings.load_profile("aegis")
 
@@ -72,7 +73,7 @@ def made_once() -> Callable[[str, Callable[[Path], object]], Path]:
 
 @pytest.fixture(scope="session")
 def wait_for() -> Callable[[Callable[[], object]], None]:
-    """Return what waits until something holds: a busy machine may take minutes over what else takes an instant."""
+    """Return a function that waits until a condition holds: a busy machine may take minutes over an instant's work."""
 
     def wait(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 240
@@ -85,9 +86,9 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
 
 @pytest.fixture(scope="session")
 def search_index() -> None:
-    """Put a small index, of Python's own documentation alone, where offline search looks for that of everything.
+    """Put a small index, of Python's own documentation only, where offline search looks for the full index.
 
-    That one takes a minute to make; this one stands in for it in this process and in those that tests start.
+    The full index takes a minute to build. The small one replaces it in this process and in those that tests start.
     """
     from aegis.agent.search import Corpus
     from aegis.agent.search.documents.index import build_index
@@ -105,3 +106,16 @@ def search_index() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _WORKER is None:
         shutil.rmtree(_SHARED, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def documented_ways() -> dict[str, list[str]]:
+    """Return the hops that docs/architecture.md lists: a decision's to SQLite, a record's to a gradient."""
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    ways: list[list[str]] = []
+    for number, hop in re.findall(r"^\| (\d+) `([\w.]+)` \|", page, re.MULTILINE):
+        if number == "1":
+            ways.append([])
+        ways[-1].append(hop)
+        assert int(number) == len(ways[-1]), f"the hops before {hop} are not numbered in order"
+    return dict(zip(("decision", "gradient"), ways, strict=True))

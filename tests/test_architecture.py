@@ -1,4 +1,4 @@
-"""The house stands as docs/architecture.md draws it: imports run one way, and torch stays in its three rooms."""
+"""The package stands as docs/architecture.md describes it: imports run one way, and torch stays in its three rooms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,10 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
-"""Rooms on the ground floor whose functions import torch: `hrm` and `teachers` share them. Loading them loads none."""
+"""Rooms on the lowest floor whose functions import torch for `hrm` and `teachers`; importing the room does not."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
 NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
-"""Rooms below that a room must not know all the same: the agent and the gate see a `Policy`, never a model."""
+"""Lower rooms that a room must not know even so: the agent and the gate see a `Policy`, never a model."""
 
 MOST_PARAMETERS = 8
 MANY_PARAMETERS = {command.callback for command in app.registered_commands}
@@ -99,7 +100,7 @@ def find_violations(sources: Mapping[str, str]) -> list[str]:
 
 
 def names_handed_on(sources: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Return, for each name that a package imports, at once or when it is first asked for, the module that has it."""
+    """Return the module of each name that a package imports, at once or on first access."""
     return {
         (package, alias.asname or alias.name): node.module
         for package, source in sources.items()
@@ -146,6 +147,24 @@ def find_cycle(sources: Mapping[str, str]) -> list[str]:
     return next((ring for module in sorted(graph) if (ring := visit(module, []))), [])
 
 
+def find_function(name: str) -> str:
+    """Return the module of a function or method given by its dotted name; raises `LookupError` if it does not exist."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 1, -1):
+        module = ".".join(parts[:end])
+        if module in SOURCES:
+            body = ast.parse(SOURCES[module].read_text("utf-8")).body
+            for part in parts[end:]:
+                nodes = [
+                    node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part
+                ]
+                if not nodes:
+                    raise LookupError(f"{name}: {module} has no {part}")
+                body = nodes[0].body
+            return module
+    raise LookupError(f"{name}: no such module")
+
+
 def test_every_room_stands_on_a_floor_and_every_floor_has_rooms_that_exist():
     assert {room_of(module) for module in SOURCES} - {""} == set(FLOOR)
     assert len(SOURCES) > 40
@@ -157,6 +176,26 @@ def test_imports_run_one_way_and_torch_stays_in_its_rooms():
 
 def test_no_modules_import_each_other_in_a_ring():
     assert find_cycle({module: path.read_text("utf-8") for module, path in SOURCES.items()}) == []
+
+
+@pytest.mark.parametrize(("way", "first", "last"), [("decision", "cli", "store"), ("gradient", "lifecycle", "hrm")])
+def test_each_way_in_the_docs_is_short_and_goes_down_by_imports_to_functions_that_exist(
+    way, first, last, documented_ways
+):
+    hops = [find_function(f"aegis.{hop}") for hop in documented_ways[way]]
+    assert len(hops) <= MOST_HOPS
+    assert (room_of(hops[0]), room_of(hops[-1])) == (first, last)
+    for above, below in pairwise(hops):
+        assert FLOOR[room_of(below)] <= FLOOR[room_of(above)], f"{above} calls up to {below}"
+        imported = {room_of(name) for name, _ in imports_of(above, SOURCES[above].read_text("utf-8"), False)}
+        assert room_of(below) in imported | {room_of(above)}, f"{above} does not import the room of {below}"
+
+
+def test_a_way_to_a_function_that_does_not_exist_is_found():
+    assert find_function("aegis.store.decisions.DecisionStore.append") == "aegis.store.decisions"
+    for missing in ("aegis.store.decisions.DecisionStore.forget", "aegis.nothing.here"):
+        with pytest.raises(LookupError, match=missing):
+            find_function(missing)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +236,7 @@ def test_a_forbidden_import_is_found(module, source, said):
         ("aegis.agent", "from .loop import Agent\nimport torchless"),
     ],
 )
-def test_an_allowed_import_is_not_complained_of(module, source):
+def test_an_allowed_import_is_no_violation(module, source):
     assert find_violations({module: source, "aegis.agent.loop": "", "aegis.agent.search.query": ""}) == []
 
 
@@ -225,7 +264,7 @@ def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
 
 
 def test_the_package_and_the_help_load_next_to_nothing():
-    # How long they take follows from what they load (0.3 s are allowed); a count holds on a busy machine, too.
+    # Their time follows from what they load (0.3 s are allowed); a count also holds on a busy machine.
     heavy = "{'torch', 'transformers', 'onnx', 'onnxruntime', 'numpy', 'scipy', 'sklearn', 'pydantic', 'matplotlib'}"
     for code, allowed in (
         ("import aegis", 150),
@@ -247,7 +286,7 @@ def test_the_rooms_that_decide_by_an_export_load_without_torch(module):
     assert done.returncode == 0, done.stderr
 
 
-MOST_LINES, MOST_MODULES, MOST_FUNCTION_LINES = 400, 12, 50
+MOST_LINES, MOST_MODULES, MOST_FUNCTION_LINES, MOST_HOPS = 400, 12, 50, 12
 LONG_FUNCTIONS = {
     "aegis.agent.proposals.candidates": "one list of what may be proposed, with each one's condition beside it",
     "aegis.experiments.benchmark.decide": "the turns of one run, in the order in which they are timed",

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, and what is renamed is durable before and after."""
+"""Files and folders appear whole or not at all, and a renamed file is durable before and after the renaming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices have bfloat16, and which number format a teacher takes by that."""
+"""Which devices have bfloat16, and which number format a teacher therefore takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process of its own tells as it goes, ends in time, and says what went wrong."""
+"""A child process reports as it goes, ends in time, and its errors are raised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def never_end(tell):
     time.sleep(3600)
 
 def refuse(tell):
-    raise DataError("line 3 is out of form")
+    raise DataError("line 3 is malformed")
 
 def die(tell):
     os._exit(7)
@@ -46,7 +46,7 @@ def test_messages_arrive_in_order(work):
     assert told == [0, 1, 2]
 
 
-def test_work_that_does_not_end_in_time_is_killed_and_keeps_what_it_told(work):
+def test_work_that_does_not_end_in_time_is_killed_and_its_messages_stay(work):
     now, told = [0.0], []
 
     def on_message(process_id):
@@ -67,11 +67,11 @@ def test_an_interruption_ends_the_process(work):
     assert multiprocessing.active_children() == []
 
 
-def test_an_error_of_the_work_is_raised_with_its_words(work):
-    with pytest.raises(AegisError, match="line 3 is out of form"):
+def test_an_error_of_the_work_is_raised_with_its_message(work):
+    with pytest.raises(AegisError, match="line 3 is malformed"):
         run_in_child(work.refuse, seconds=1e9, on_message=lambda message: None)
 
 
-def test_a_process_that_dies_is_told_of(work):
+def test_a_process_that_dies_is_an_error(work):
     with pytest.raises(AegisError, match=r"'die' ended by itself \(exit code 7\)"):
         run_in_child(work.die, seconds=1e9, on_message=lambda message: None)

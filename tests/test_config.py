@@ -57,7 +57,7 @@ CONFIGS = [
     for kind in vars(module).values()
     if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not SettingTrial
 ]
-"""Every configuration there is, found and not listed. A `SettingTrial` is none: it has no defaults."""
+"""Every configuration, found by a search and not listed by hand. A `SettingTrial` has no defaults, so it is not one."""
 OUT_OF_BOUNDS = [
     *[(HRMConfig, field, (0, -1)) for field in WHOLE_NUMBERS_OF_THE_HRM],
     (HRMConfig, "high_heads", (7,)),
@@ -157,7 +157,7 @@ OPTIONS = {
     "every": "--rl-every",
     "first_pause_seconds": "first",
 }
-"""What the error calls a field, where that is not the field's name"""
+"""The name of the field in the error, if it differs"""
 
 
 def test_the_configurations_are_really_found():

@@ -1,4 +1,4 @@
-"""Against a local server: what is tried again, how long it waits, and where it gives up."""
+"""Requests to a local server: which are retried, after which pauses, and when they fail for good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug import Response
 from aegis.errors import RequestError
 from aegis.http import HttpClient, Manners
 
-# What answers at all answers in time, also where other processes have the processor for seconds.
+# An answer that comes at all comes in time, even if other processes hold the processor for seconds.
 QUICK = Manners(timeout_seconds=30, first_pause_seconds=0.01)
 
 
@@ -36,7 +36,7 @@ def make_client(pauses):
 
 
 def answers(*responses):
-    """Return a handler that gives these responses in turn, and the last one for ever."""
+    """Return a handler that gives these responses in turn, then the last one for ever."""
     left = list(responses)
 
     def handle(request):
@@ -99,7 +99,7 @@ def test_a_pause_beyond_the_deadline_is_not_waited_for(httpserver, make_client, 
 
 
 @pytest.mark.parametrize("value", ["soon", "-3", "", "Mon, 99 Foo 2026", "9" * 400])
-def test_a_pause_without_sense_is_no_reason_to_fail(httpserver, make_client, value):
+def test_an_unreadable_pause_is_no_reason_to_fail(httpserver, make_client, value):
     limited = Response(status=429, headers={"Retry-After": value})
     httpserver.expect_request("/x").respond_with_handler(answers(limited, Response("fine")))
     client = make_client(Manners(timeout_seconds=30, deadline_seconds=1e9))
@@ -126,7 +126,7 @@ def test_a_server_that_hangs_or_drips_is_given_up_in_time(httpserver, make_clien
         given_up.set()
 
 
-def test_an_answer_too_long_and_one_that_is_no_json_are_errors(httpserver, make_client):
+def test_an_answer_too_long_and_an_answer_that_is_no_json_are_errors(httpserver, make_client):
     httpserver.expect_request("/long").respond_with_data("x" * 2000)
     httpserver.expect_request("/html").respond_with_data("<html>\x1b[1m")
     with pytest.raises(RequestError, match="longer than 1000 bytes"):
@@ -136,7 +136,7 @@ def test_an_answer_too_long_and_one_that_is_no_json_are_errors(httpserver, make_
 
 
 @pytest.mark.parametrize(("url", "said"), [("ftp://x/", "not an address"), ("http://127.0.0.1:1/", "can't be reached")])
-def test_an_address_that_is_none_or_that_nobody_answers_is_an_error(make_client, url, said):
+def test_an_invalid_address_and_a_silent_address_are_errors(make_client, url, said):
     with pytest.raises(RequestError, match=said):
         make_client().request("GET", url)
 

@@ -1,4 +1,4 @@
-"""What is not installed is named with the extra that brings it; names are imported when they are first asked for."""
+"""A missing package is named with the extra that installs it; names are imported on first access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aegis.packages import EXTRAS, PRODUCT, explain, imports_explained, install,
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 DISTRIBUTION = {"sklearn": "scikit-learn"}
-"""Of the modules that are named otherwise"""
+"""Of the modules whose name differs from the package's"""
 
 
 def brought_by(extra: str) -> set[str]:
@@ -40,7 +40,7 @@ def test_each_distribution_of_an_extra_is_explained():
         assert brought_by(extra) <= explained
 
 
-def test_the_extra_all_names_every_other_one():
+def test_the_extra_all_names_every_other_extra():
     (everything,) = [Requirement(line) for line in PROJECT["optional-dependencies"]["all"]]
     assert everything.extras == PROJECT["optional-dependencies"].keys() - {"all", "dev", "docs"}
 
@@ -53,30 +53,30 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     assert isinstance(raised.value, ConfigError)
 
 
-def test_where_several_extras_bring_a_package_the_one_asked_for_is_advised():
+def test_if_several_extras_install_a_package_the_requested_extra_is_advised():
     missing = ModuleNotFoundError(name="torch.nn")
     assert str(explain(missing, "x", "teachers")) == f"x needs PyTorch: {install('teachers')}"
     assert str(explain(missing, "x", "offline")) == f"x needs PyTorch: {install('train')}"
 
 
-def test_an_error_that_no_extra_mends_is_passed_on():
+def test_an_error_that_no_extra_can_fix_is_passed_on():
     with pytest.raises(ModuleNotFoundError, match="nothing_of_the_kind"), imports_explained("training"):
         importlib.import_module("nothing_of_the_kind")
     with pytest.raises(ModuleNotFoundError, match="nothing_of_the_kind"), errors_explained():
         importlib.import_module("nothing_of_the_kind")
 
 
-def test_an_installed_package_is_not_complained_of(monkeypatch):
+def test_an_installed_package_raises_nothing(monkeypatch):
     require("sklearn", "the audit")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="the audit needs scikit-learn"):
         require("sklearn", "the audit")
 
 
-def test_a_name_is_imported_when_it_is_first_asked_for():
+def test_a_name_is_imported_on_first_access():
     find = on_demand("json", {"decoder": ("JSONDecoder",), "absent": ("Nothing",)}, "reading")
     assert find("JSONDecoder").__module__ == "json.decoder"
     with pytest.raises(AttributeError, match="module 'json' has no attribute 'nonsense'"):
         find("nonsense")
-    with pytest.raises(ModuleNotFoundError):  # a fault of the package itself, which no extra mends
+    with pytest.raises(ModuleNotFoundError):  # a fault of the package itself, which no extra can fix
         find("Nothing")

@@ -53,17 +53,17 @@ def test_a_state_reads_as_sorted_lines_in_plain_words():
     )
 
 
-def test_the_compact_form_has_what_is_short_first_and_no_marks_but_between_a_lists_items():
+def test_the_compact_form_has_short_values_first_and_marks_only_between_a_lists_items():
     state = {"goals": ["learn, slowly", "b"], "a_note": "hi", "waiting": {"b_c": 1, "a": 2}, "turns": 0, "last": None}
     assert render_compact(state) == " last none turns 0 a note hi waiting a 2 b c 1 goals learn, slowly; b"
 
 
-def test_an_empty_state_reads_as_nothing():
+def test_an_empty_state_is_an_empty_text():
     assert render_state({}) == render_compact({}) == ""
 
 
 @given(st.dictionaries(st.text(max_size=10), json_values, max_size=6), st.integers(0, 1000))
-def test_equal_objects_read_the_same_in_whatever_order_their_keys_came(state, seed):
+def test_equal_objects_give_equal_text_in_whatever_order_their_keys_came(state, seed):
     shuffled = reorder(state, random.Random(seed))
     assert render_state(shuffled) == render_state(state)
     assert render_compact(shuffled) == render_compact(state)

@@ -1,4 +1,4 @@
-"""What the gate is for: a model that learned nothing about held-out decisions never takes over."""
+"""The gate's purpose: a model that learned nothing about held-out decisions never takes over."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from aegis.types import Choice, PolicyKind
 
 
 class Broken:
-    """A policy that keeps the contract until a test gives it another way to answer."""
+    """A policy that keeps the contract until a test replaces its answers."""
 
     name, parameters = "broken", 1
     kind: PolicyKind = "other"
@@ -31,7 +31,7 @@ class Broken:
 
 
 def choose(row):
-    """Return the choice of the most probable action; also of probabilities that are none."""
+    """Return the choice of the most probable action, even of invalid probabilities."""
     places = [place for place, value in enumerate(row) if value == max(row)]
     return Choice(row, CHECKED_ACTIONS.names[places[0] if places else 0], "broken")
 
@@ -83,7 +83,7 @@ def test_a_policy_that_keeps_the_contract_passes():
 
 
 class Former:
-    """A policy that was written for an earlier version."""
+    """A policy written for an earlier version."""
 
     name, parameters = "former", 0
 
@@ -91,7 +91,7 @@ class Former:
         return [(1.0, 0.0, 0.0) for _ in states]
 
 
-def test_a_policy_with_the_former_interface_is_told_what_to_change():
+def test_a_policy_with_the_former_interface_gets_an_error_with_the_change_to_make():
     with pytest.raises(ContractError, match=r"Former: it has probabilities.*now has decide.*Choice\.best"):
         check_policy(cast(Any, Former()))
     with pytest.raises(ContractError, match="Overriding: it has probabilities"):
@@ -101,7 +101,7 @@ def test_a_policy_with_the_former_interface_is_told_what_to_change():
                 return []
 
 
-def test_an_action_that_was_drawn_need_not_be_the_best_one():
+def test_an_action_that_was_drawn_need_not_be_the_most_probable():
     row = (0.2, 0.5, 0.3)
     check_policy(Broken(lambda p, s, a: [Choice(row, "idle", "x", propensity=0.3) for _ in s]))
 
@@ -145,6 +145,6 @@ def test_a_rule_with_too_few_scores_is_named():
         ({"options": ["idle"], "idle_turns": 1}, "idle"),
     ],
 )
-def test_the_default_rule_does_what_there_is_to_do(state, best):
+def test_the_default_rule_does_what_can_be_done(state, best):
     scores = follow_options(state, RESEARCH_ACTIONS)
     assert RESEARCH_ACTIONS.names[scores.index(max(scores))] == best

@@ -66,7 +66,7 @@ def test_an_action_list_without_a_real_choice_is_refused(specs, said):
 
 
 @pytest.mark.parametrize("name", ["", "web search", "a;b", "_", "a\n"])
-def test_an_action_name_that_is_no_identifier_is_refused(name):
+def test_an_invalid_action_name_is_refused(name):
     with pytest.raises(ConfigError, match="use letters, digits, '_' and '-' only"):
         ActionSpec(name, "words", "")
 
@@ -94,7 +94,7 @@ def test_an_action_is_recorded_flat():
         ({"probabilities": ("0.5", "0.5")}, "must be finite"),
     ],
 )
-def test_a_decision_out_of_form_is_refused(fields, said):
+def test_a_malformed_decision_is_refused(fields, said):
     with pytest.raises(DataError, match=said):
         decide(**fields)
 
@@ -125,7 +125,7 @@ def test_normalised_weights_are_probabilities(weights):
         ({"status": "ok", "reward": math.inf}, "not a finite number"),
     ],
 )
-def test_an_outcome_out_of_form_is_refused(fields, said):
+def test_a_malformed_outcome_is_refused(fields, said):
     with pytest.raises(DataError, match=said):
         Outcome("id", **fields)
 
@@ -144,7 +144,7 @@ def test_every_error_on_purpose_is_an_aegis_error():
     assert all(error.__name__ in drawn for error in raised)
 
 
-def test_an_object_that_decides_is_a_policy_and_one_that_names_its_source_is_a_teacher():
+def test_an_object_that_decides_is_a_policy_and_with_a_source_it_is_a_teacher():
     class Deciding:
         name, parameters = "x", 0
 

@@ -1,4 +1,4 @@
-"""The four actions, really carried out, and what came of each; it chooses none of them."""
+"""The four actions: carrying each out, and its outcome."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ _REASON_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What each action would be about, were it chosen now."""
+    """The argument that each action would have if it were chosen now."""
 
     goal: Goal
     query: str
     to_search: Question | None
-    """The question that the query is for; None when the goal itself is searched for."""
+    """The question that the query is for; None if the goal itself is searched for."""
     question: str
     to_ask: Question | None
-    """The question searched for in vain that a person would be asked, or None."""
+    """The question, searched for in vain, to ask a person; or None."""
     proposal: Proposal
     refusal: Refusal | None
-    """Why the proposal would not be made."""
+    """Why the proposal would be refused, or None."""
     here: bool
-    """Whether a person is here."""
+    """Whether a person is present."""
     has_fresh: bool
-    """Whether a question is open that was never searched for."""
+    """Whether an open question was never searched for."""
 
     def argument(self, action: str) -> dict[str, str]:
-        """Return the argument that the action would be recorded with."""
+        """Return the argument under which the action would be recorded."""
         if action == WEB_SEARCH.name:
             return {"query": self.query}
         if action == ASK_HUMAN.name:
@@ -79,7 +79,7 @@ class Plan:
 
 
 class ActionExecutor:
-    """Carries out decisions in the world of one workspace, and settles the outcomes that come late."""
+    """Carries out decisions in a workspace's world, and settles the outcomes that come late."""
 
     def __init__(
         self,
@@ -108,10 +108,10 @@ class ActionExecutor:
         self._asked.clear()
 
     def carry_out(self, decision: Decision, plan: Plan, now: datetime, repeated: bool = False) -> tuple[Outcome, str]:
-        """Carry out a decision; return its outcome and a few words on it for the state of the next ones.
+        """Carry out a decision; return its outcome and a few words on it for the next states.
 
-        repeated: its query was asked lately, so that it is not asked again. An action that fails, in whatever way, or
-        hangs has a failed outcome with the reason; only what is wrong with the store is raised (`StoreError`).
+        repeated: its query was asked lately, and is not asked again. An action that fails or hangs has a failed outcome
+        with the reason; only a fault of the store is raised (`StoreError`).
         """
         self.record = replace(self.record, decisions=self.record.decisions + 1)
         try:
@@ -122,8 +122,8 @@ class ActionExecutor:
             if decision.action.name == PROPOSE_IMPROVEMENT.name:
                 return self._propose(decision, plan, now)
         except StoreError:
-            raise  # what can't be written can't be recorded as failed either
-        except Exception as error:  # the world may fail in any way; a run of days goes on
+            raise  # the database can't record it as failed either
+        except Exception as error:  # the world may fail in any way; a run of days must continue
             reason = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
             detail = f"{decision.action.name} failed: {clean_text(reason, _REASON_CHARACTERS)}"
             return _outcome(decision.id, "failed", self._rewards.part("failed"), detail, now), "failed"
@@ -170,7 +170,7 @@ class ActionExecutor:
         return self._limiter.call(self._search.search, query, limit, timeout_seconds=seconds)
 
     def _learn(self, hits: Sequence[SearchHit], plan: Plan, now: datetime) -> tuple[list[SearchHit], int]:
-        """Keep what is new of the hits; return those, and how many questions they raised."""
+        """Keep the hits that are new; return these, and the number of questions they raised."""
         goal, raised = plan.goal, 0
         new: list[SearchHit] = []
         items: list[str] = []
@@ -197,7 +197,7 @@ class ActionExecutor:
         if self._inbox.was_asked(plan.question):
             refusal = "the same question was asked lately: it is not asked again"
         elif self._inbox.waiting_count() >= self._config.waiting_questions_limit:
-            refusal = "enough questions wait in the inbox: another one is not asked"
+            refusal = "enough questions wait in the inbox: no further question is asked"
         if refusal:
             return _outcome(decision.id, "failed", self._rewards.part("repeated"), refusal, now), "refused"
         number = self._inbox.ask(decision.id, plan.question, now, self._config.answer_timeout_seconds, not plan.here)
@@ -217,7 +217,7 @@ class ActionExecutor:
         if refusal is not None:
             components = self._rewards.part(refusal.kind)
             return _outcome(decision.id, "failed", components, refusal.reason, now), refusal.kind
-        self.start_episode()  # its evidence is used up
+        self.start_episode()  # the proposal has used up its evidence
         outcome = _outcome(
             decision.id,
             "ok",
@@ -229,9 +229,9 @@ class ActionExecutor:
         return outcome, "pending"
 
     def settle(self, now: datetime) -> list[Outcome]:
-        """Return the outcomes that have come since: answers, questions without one, approvals and rejections.
+        """Return the outcomes that came late: answers, questions without an answer, approvals and rejections.
 
-        The caller records them in the transaction in which it called this; where that is undone, they come again.
+        The caller records them in the transaction of this call; if that is undone, the next call returns them again.
         """
         self._inbox.expire(now)
         self._queue.lapse(now)
@@ -258,7 +258,7 @@ class ActionExecutor:
         known, decision_id = self._curiosity.find(asked.question), asked.decision_id
         components = self._rewards.of_question(asked.answer is not None, asked.asked_away)
         if asked.answer is None:
-            if decision_id in self._asked:  # not of an earlier episode, nor of another agent
+            if decision_id in self._asked:  # not from an earlier episode or another agent
                 self._asked.discard(decision_id)
                 self.record = replace(self.record, unanswered=self.record.unanswered + 1)
             if known is not None and known.searches >= self._config.searches_per_question:
@@ -281,5 +281,5 @@ def _outcome(
     gained: int = 0,
     result: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Return an outcome whose reward is its components' sum."""
+    """Return an outcome whose reward is the sum of its components."""
     return Outcome(decision_id, status, gained, total(components), detail, result or {}, now, components)

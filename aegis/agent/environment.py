@@ -1,7 +1,7 @@
-"""The agent's world as a Gymnasium environment, `aegis/Research-v0`: the agent itself in a world that is thrown away.
+"""The agent as a Gymnasium environment, `aegis/Research-v0`, in a world that is thrown away.
 
-Importing this module registers it; `gymnasium.make("aegis.agent.environment:aegis/Research-v0")` does both. What is
-simulated is time and whether a person is here; search, knowledge, inbox and proposals are the agent's own.
+Importing this module registers it; `gymnasium.make("aegis.agent.environment:aegis/Research-v0")` does both. Only time
+and a person's presence are simulated; search, knowledge, inbox and proposals are the agent's own.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ ENVIRONMENT_ID = "aegis/Research-v0"
 
 
 class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
-    """A world of the research agent, in memory. A reset with a seed begins a fresh one; one without, the next episode.
+    """A world of the research agent, in memory. A reset with a seed begins a fresh world; without, the next episode.
 
-    An action is its place in `RESEARCH_ACTIONS`; an observation is `features` of the state, which itself stands in
-    `info["state"]`. An episode is `config.episode_length` decisions long, and is truncated then; nothing terminates it.
+    An action is its place in `RESEARCH_ACTIONS`. An observation is `features` of the state; `info["state"]` has the
+    state itself. An episode is truncated after `config.episode_length` decisions; nothing terminates it.
 
-    A step's reward is what the decision's outcome brought, plus what came since of earlier decisions: a late outcome
-    counts by its difference to the one before it. At the end of an episode the time passes in which the questions that
-    wait time out, so that an episode's rewards sum to the newest rewards of its decisions.
+    A step's reward is the reward of its decision's outcome, plus what earlier decisions have brought since: a late
+    outcome counts by its difference to the outcome before it. At the end of an episode, time passes until all waiting
+    questions time out. So an episode's rewards sum to the newest rewards of its decisions.
 
-    search: must be the same for the same query; None: offline. topics: what goals are about; None: what the search can
-    tell of. lived: decisions made in each fresh world before, by a rule. All else as for `Worlds`.
+    search: must give the same answer to the same query; None: offline. topics: the goals' topics; None: the search's
+    topics. lived: decisions that a rule has made before in each fresh world. All else as for `Worlds`.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012
@@ -75,7 +75,7 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode: with a seed in a fresh world, the same for the same seed; without, in the present one."""
+        """Begin an episode: with a seed, in a fresh world that the seed determines; without, in the present world."""
         super().reset(seed=seed)
         if seed is not None or self._world is None:
             self._forget_world()
@@ -88,21 +88,21 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return features(self._situation.state), {"state": self._situation.state, "decision": ""}
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
-        """Make the decision; see the class for the reward."""
+        """Take an action by its place in the list; the class docstring defines the reward."""
         return self._pass_on(self._begun().act_as(self._situation, RESEARCH_ACTIONS.names[int(action)]))
 
     def decide(self, choice: Choice) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Make the decision as `step` does, by a policy's choice, which is recorded as a whole."""
+        """Do the same with a policy's choice, which is recorded as a whole."""
         return self._pass_on(self._begun().act(self._situation, choice))
 
     def _begun(self) -> World:
-        """Return the world; raises `ResetNeeded` unless an episode goes on in it."""
+        """Return the world; raises `ResetNeeded` outside an episode."""
         if self._world is None or self._made >= self.config.episode_length:
             raise gymnasium.error.ResetNeeded("the episode is over, or none has begun: call reset()")
         return self._world
 
     def _pass_on(self, step: Step) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Return what a step brought, in Gymnasium's form, and look at what follows it."""
+        """Return the step's results in Gymnasium's form, and observe the next situation."""
         world = self._begun()
         self._made += 1
         reward = self._count(step.outcome)
@@ -141,7 +141,7 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             close()
 
     def _count(self, outcome: Outcome) -> float:
-        """Return by how much an outcome changes what its decision has brought."""
+        """Return the change of a decision's reward by this outcome."""
         reward, before = outcome.reward or 0.0, self._brought.get(outcome.decision_id, 0.0)
         self._brought[outcome.decision_id] = reward
         return reward - before
@@ -153,7 +153,7 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
 
 def register() -> None:
-    """Make `aegis/Research-v0` known to `gymnasium.make`; twice does no harm."""
+    """Register `aegis/Research-v0` with `gymnasium.make`; repeated calls do no harm."""
     if ENVIRONMENT_ID not in gymnasium.registry:
         gymnasium.register(ENVIRONMENT_ID, entry_point="aegis.agent.environment:ResearchEnv")
 

@@ -1,4 +1,4 @@
-"""A state as a row of numbers, for learners that read no text: counts, flags and hashed words. It learns nothing."""
+"""A state as a row of numbers, for learners that read no text: counts, flags and hashed words."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aegis.rendering import render_compact
 from aegis.types import State
 
 WORD_FEATURES = 256
-"""Places that the words of the rendered state are hashed to."""
+"""Number of buckets for the hashed words of the rendered state."""
 _WORDS = ("search", "ask", "propose")
 _RECENT = 3
 _WORD = re.compile(r"\w+")
 _MOST = {"facts": 20.0, "idle_turns": 5.0, "answers": 5.0, "approvals": 5.0, "open": 5.0, "words": 4.0}
-"""Counts from which on a number stays at 1."""
+"""Counts at which a number reaches its maximum, 1."""
 FIXED_FEATURES = 9 + _RECENT * (len(_WORDS) + 1)
 FEATURES = FIXED_FEATURES + WORD_FEATURES
 
@@ -26,9 +26,10 @@ FEATURES = FIXED_FEATURES + WORD_FEATURES
 def features(state: State) -> NDArray[np.float32]:
     """Return `FEATURES` numbers from 0 to 1.
 
-    In order: a person is here; search, ask, propose on offer; questions open to search; idle turns; facts; answers and
-    approvals waited for; for each of the last three actions, the newest first, which one (search, ask, propose) and
-    whether it brought nothing; then how often each hashed word stands in the rendered state. What a state lacks is 0.
+    In order: a person is present; search, ask, propose on offer; open questions to search for; idle turns; facts;
+    awaited answers and approvals; for each of the last three actions, the newest first, its kind (search, ask, propose)
+    and whether it brought nothing; then the frequency of each hashed word in the rendered state. What a state lacks is
+    0.
     """
     options = [str(option) for option in _list(state.get("options"))]
     waiting, knowledge = _dict(state.get("waiting")), _dict(state.get("knowledge"))
@@ -52,7 +53,7 @@ def features(state: State) -> NDArray[np.float32]:
 
 
 def _open_questions(options: list[str]) -> int:
-    """Return how many questions a search is offered for: `search: What is WAL? and 2 more` are three."""
+    """Return the number of questions that a search is offered for: `search: What is WAL? and 2 more` are three."""
     for option in options:
         if option.startswith("search:"):
             _, _, rest = option.rpartition(" and ")

@@ -1,4 +1,4 @@
-"""Where the agent and a person meet: questions waiting for an answer, and whether a person is here."""
+"""Where the agent and a person meet: the questions that wait for an answer, and whether a person is present."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis.store import Database, StateKey, WorkspaceState
 
 MAX_ANSWER_CHARACTERS = 2000
 WINDOW = 50
-"""The same question within the workspace's last so many is not asked again."""
+"""The agent does not repeat a question among this many latest questions of the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,23 @@ class InboxQuestion:
     answer: str | None
     due_at: datetime
     asked_away: bool = False
-    """Nobody was here when it was asked."""
+    """Nobody was present when it was asked."""
 
 
 class Presence(Protocol):
-    """Tells whether a person is here to be asked."""
+    """Tells whether a person is present to be asked."""
 
     def here(self, now: datetime) -> bool: ...
 
 
 class Inbox:
-    """The questions of one workspace to its person; a question that nobody answers in time expires."""
+    """A workspace's questions to its person; a question that nobody answers in time expires."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ask(self, decision_id: str, question: str, now: datetime, timeout_seconds: float, away: bool = False) -> int:
-        """Put a question in the inbox; return its number. away: nobody is here."""
+        """Put a question in the inbox; return its number. away: nobody is present."""
         due = now + timedelta(seconds=timeout_seconds)
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -53,7 +53,7 @@ class Inbox:
             return int(row.lastrowid or 0)
 
     def answer(self, number: int, text: str, now: datetime) -> None:
-        """Answer a waiting question; raises `ActionError` when there is none of this number or it waits no more."""
+        """Answer a waiting question; raises `ActionError` if no question of this number waits."""
         answer = clean_text(text, MAX_ANSWER_CHARACTERS)
         if not answer:
             raise ActionError(f"question {number}: the answer is empty: write what you know")
@@ -77,29 +77,29 @@ class Inbox:
             )
 
     def waiting(self) -> list[InboxQuestion]:
-        """Return the questions that wait for an answer, the oldest first."""
+        """Return the waiting questions, the oldest first."""
         return self._select("status = 'waiting'")
 
     def waiting_count(self) -> int:
-        """Return how many questions wait for an answer."""
+        """Return the number of waiting questions."""
         return int(self._database.query("SELECT COUNT(*) FROM inbox WHERE status = 'waiting'")[0][0])
 
     def was_asked(self, question: str) -> bool:
-        """Say whether a question with this text was asked within the last `WINDOW`, whatever became of it."""
+        """Return whether this question is among the last `WINDOW` questions, whatever became of it."""
         sql = f"SELECT 1 FROM inbox WHERE question = ? AND id > (SELECT MAX(id) FROM inbox) - {WINDOW} LIMIT 1"
         return bool(self._database.query(sql, (clean_text(question),)))
 
     def unsettled(self) -> list[InboxQuestion]:
-        """Return answered and expired questions that `mark_settled` has not heard of yet."""
+        """Return the answered and expired questions that are not yet marked as settled (`mark_settled`)."""
         return self._select("settled = 0 AND status <> 'waiting'")
 
     def mark_settled(self, number: int) -> None:
-        """Remember that the outcome of a question that waits no more is recorded (in the same transaction)."""
+        """Mark an answered or expired question as settled, in the transaction that records its outcome."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE inbox SET settled = 1 WHERE id = ?", (number,))
 
     def note_person(self, now: datetime) -> None:
-        """Remember that a person was here."""
+        """Remember that a person used the inbox now."""
         WorkspaceState(self._database).keep_text(StateKey.PERSON_SEEN_AT, now.isoformat())
 
     def person_seen_at(self) -> datetime | None:
@@ -126,7 +126,7 @@ class Inbox:
 
 
 class SeenPresence:
-    """A person is here while they have used the inbox within the window."""
+    """Counts a person as present while they have used the inbox within the window."""
 
     def __init__(self, inbox: Inbox, window_seconds: float) -> None:
         self._inbox = inbox
@@ -138,9 +138,9 @@ class SeenPresence:
 
 
 class DrawnPresence:
-    """Presence drawn at random, so that data shows both cases: it says that somebody is here, and answers nothing.
+    """Presence drawn at random, so that the data shows both cases. Nobody answers the questions.
 
-    Half of all decisions are told that a person is here, in runs of 1 / `change` decisions on average.
+    A person is present in half of all decisions, in runs of 1 / `change` decisions on average.
     """
 
     def __init__(self, rng: random.Random, change: float = 0.2) -> None:

@@ -1,4 +1,4 @@
-"""The agent: looks at its world, lets a policy decide, records the decision, carries it out, records what came of it.
+"""The agent: observes its world, lets a policy decide, records the decision, carries it out, and records the outcome.
 
 It sees a `Policy`, never a model.
 """
@@ -36,50 +36,50 @@ from aegis.store import DecisionStore
 from aegis.types import Action, Choice, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
-"""Goals drawn for one that has something to ask; where all is known, the last one is taken up all the same."""
+"""Goals drawn until a goal has a question to ask; if all is known, the last goal is taken anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the agent finds when it looks at its world, before anything is decided."""
+    """The agent's world before a decision."""
 
     state: dict[str, Any]
-    """What a policy sees."""
+    """The state that a policy sees."""
     plan: Plan
-    """What each action would be about."""
+    """The argument that each action would have."""
     late: tuple[Outcome, ...]
-    """Outcomes of earlier decisions that came since the look before; recorded already."""
+    """Outcomes of earlier decisions that came since the last observation; already recorded."""
     seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One turn of the loop: what was decided and what came of it at once."""
+    """A turn of the loop: a decision and its immediate outcome."""
 
     decision: Decision
     outcome: Outcome
     late: tuple[Outcome, ...] = ()
-    """What came of earlier decisions before this one was made."""
+    """Outcomes of earlier decisions that came before this decision."""
     choice: Choice | None = None
-    """The policy's choice; None where somebody outside decided."""
+    """The policy's choice; None if an outsider decided."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentHooks:
-    """What an agent asks of the code that runs it."""
+    """What the caller may replace in an agent."""
 
     presence: Callable[[Inbox], Presence] | None = None
-    """Makes what says whether a person is here; None: a person is here while they use the inbox"""
+    """Makes the check of a person's presence; None: a person is present while they use the inbox"""
     clock: Callable[[], datetime] = utc_now
     make_id: Callable[[], str] = new_id
     """Names episodes and decisions"""
 
 
 class Agent:
-    """The research agent of one workspace.
+    """A workspace's research agent.
 
-    Episodes are `config.episode_length` decisions long, each with goals of its own; knowledge, inbox and proposals
-    stay. Several agents may live in one workspace at once, each in its own episodes.
+    An episode is `config.episode_length` decisions, with goals of its own; knowledge, inbox and proposals remain.
+    Several agents may share a workspace at once, each in its own episodes.
     """
 
     actions = RESEARCH_ACTIONS
@@ -95,7 +95,7 @@ class Agent:
         rewards: RewardTable | None = None,
         hooks: AgentHooks | None = None,
     ) -> None:
-        """Take up an episode. rewards: the configuration's by default."""
+        """Begin in a new episode. rewards: the configuration's by default."""
         hooks = hooks or AgentHooks()
         self.config = config or AgentConfig()
         self.policy = policy
@@ -127,16 +127,16 @@ class Agent:
 
     @property
     def episode(self) -> str:
-        """The episode that its last decision belongs to, or its first one will."""
+        """The episode of the last decision, or of the first if none was made."""
         return self._episode
 
     def step(self) -> Step:
-        """Make one decision, durable before it is carried out, and return it with its outcome."""
+        """Make a decision, durable before it is carried out, and return it with its outcome."""
         situation = self.observe()
         return self.act(situation, self.policy.decide([situation.state], self.actions)[0])
 
     def observe(self) -> Situation:
-        """Record what came late, and return what there is to decide on; of an episode that is full, the next one's."""
+        """Record late outcomes, and return the situation to decide in; begins the next episode if this one is full."""
         if self._step >= self.config.episode_length:
             self.start_episode()
         now = self._clock()
@@ -146,7 +146,7 @@ class Agent:
         return self._situation
 
     def settle(self, now: datetime) -> tuple[Outcome, ...]:
-        """Record what has come of earlier decisions by now, and return it."""
+        """Record the late outcomes of earlier decisions, and return them."""
         # One transaction: another agent in this workspace must not settle the same answer.
         with self._store.database.transaction():
             late = tuple(self._executor.settle(now))
@@ -155,7 +155,7 @@ class Agent:
         return late
 
     def start_episode(self) -> None:
-        """Begin an episode now, with goals of its own; what is known, waiting and proposed stays."""
+        """Begin an episode now, with new goals; knowledge, inbox and proposals remain."""
         self._episode, self._step = self._make_id(), 0
         self._idle_turns = self._vain_turns = 0
         self._recent.clear()
@@ -165,15 +165,15 @@ class Agent:
             self._take_up_goal(now)
 
     def act(self, situation: Situation, choice: Choice) -> Step:
-        """Record a policy's choice in the situation seen last, carry it out and record what came of it.
+        """Record a policy's choice in the situation last observed, carry it out and record its outcome.
 
-        Raises `ActionError` for a situation that is not the last one seen or was acted in already, `DataError` for an
+        Raises `ActionError` for a situation that is not the last one observed or is already decided, `DataError` for an
         unknown action.
         """
         return self._act(situation, choice.action, choice.policy, choice)
 
     def act_as(self, situation: Situation, action: str, policy: str) -> Step:
-        """Do the same with an action that somebody of this name chose, whose probabilities are not known."""
+        """Do the same with an action that an outsider of this name chose; its probabilities are unknown."""
         return self._act(situation, action, policy, None)
 
     def _act(self, situation: Situation, action: str, policy: str, choice: Choice | None) -> Step:
@@ -202,13 +202,13 @@ class Agent:
         self._idle_turns = self._idle_turns + 1 if action == IDLE.name else 0
         self._vain_turns = 0 if outcome.gained else self._vain_turns + 1
         if action == IDLE.name and not plan.has_fresh:
-            self._vain_turns = self.config.patience_turns  # there was nothing new to do: on with another goal
+            self._vain_turns = self.config.patience_turns  # nothing new to do: turn to another goal
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
         return Step(decision, outcome, situation.late, choice)
 
     def _take_up_goal(self, now: datetime) -> Goal:
-        """Return a new goal that has something to ask, where a few draws find one."""
+        """Return a new goal that has a question to ask, if a few draws find any."""
         goal, has_questions = self._begin_goal(now)
         for _ in range(_GOALS_TRIED - 1):
             if has_questions:
@@ -218,13 +218,13 @@ class Agent:
         return goal
 
     def _begin_goal(self, now: datetime) -> tuple[Goal, bool]:
-        """Return a new goal and whether it has questions: its own, or the gaps met since, where those were asked."""
+        """Return a new goal and whether it has questions: its own or, if those were asked before, the topic's gaps."""
         goal, questions = self._goals.draw(self._episode, now)
         raised = [self._curiosity.raise_question(text, goal.id, self._episode, goal.title, now) for text in questions]
         return goal, any(raised) or self._curiosity.raise_from_gaps(goal.topic, goal.id, self._episode, now) > 0
 
     def _current_goal(self, now: datetime) -> Goal:
-        """Return the most important goal with work left; the agent never runs dry, for a new one is drawn."""
+        """Return the most important goal with work left; a new goal is drawn if there is none."""
         for goal in self._goals.active(self._episode):
             reached = self._curiosity.closed_count(goal.id) >= self.config.questions_per_goal
             stuck = self._vain_turns >= self.config.patience_turns
@@ -234,7 +234,7 @@ class Agent:
             if stuck:
                 self._vain_turns = 0
             elif self._step:
-                # It is seen once as it ended, with nothing left to search, before the next one is taken up.
+                # The policy sees the goal once as it ended, with nothing left to search, before the next goal is taken.
                 return goal
         return self._take_up_goal(now)
 
@@ -242,7 +242,7 @@ class Agent:
         goal = self._current_goal(now)
         open_questions = self._curiosity.open_questions(goal.id)
         not_asked = [q for q in open_questions if not self._inbox.was_asked(q.text)]
-        # A policy may ask though there is nothing to ask about: then at least not the same again.
+        # A policy may ask though there is nothing to ask about: then at least not the same question again.
         first = next(iter(not_asked), None)
         vain = [q for q in not_asked if q.searches]
         has_room = self._inbox.waiting_count() < self.config.waiting_questions_limit
@@ -262,7 +262,7 @@ class Agent:
         )
 
     def _choose_proposal(self, now: datetime) -> tuple[Proposal, Refusal | None]:
-        """Return the proposal for which most speaks of those that may be made; else the first, and why it may not."""
+        """Return the proposal that the record supports most among those allowed; else the first, and its refusal."""
         reports = self._search.reports() if isinstance(self._search, SearchChain) else []
         reviewed = [*self._review.proposals(), *review_search(reports)]
         found = candidates(self._executor.record, self.config, reviewed, self._rewards)
@@ -284,7 +284,10 @@ class Agent:
                 f"better {plan.proposal.aspect.replace('_', ' ')}, {plan.proposal.reason}"
             )
         return {
-            "goals": [f"{one.title}, {self._progress(one):.0%} done" for one in goals[: self.config.goals_per_episode]],
+            "goals": [
+                f"{active.title}, {self._progress(active):.0%} done"
+                for active in goals[: self.config.goals_per_episode]
+            ],
             "human": "here" if plan.here else "away",
             "knowledge": {"facts": self._knowledge.count(goal.id), "latest": self._knowledge.latest_title(goal.id)},
             "options": [f"{self.actions[name].words}: {text}" for name, text in options.items()] + [IDLE.words],

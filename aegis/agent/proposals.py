@@ -1,6 +1,6 @@
-"""Proposals to change the agent's own settings: found in its record, queued for a person's approval.
+"""Proposals to change the agent's own settings: drawn from its record, queued for a person's approval.
 
-An approved one is handed to the `SettingBook`; what becomes of the change is judged elsewhere.
+The `SettingBook` applies an approved proposal; the next training judges a change on trial.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from aegis.rendering import clean_text
 from aegis.store import Database
 
 _LEAST_VAIN = 3
-"""Searches in vain since the last proposal before one is reasoned from them."""
+"""Vain searches since the last proposal below which no proposal is reasoned from them."""
 _LEAST_SHARE = 0.25
 _LEAST_UNANSWERED = 6
 _LEAST_IDLES = 6
 _MOSTLY = 0.7
-"""Share of an episode from which on its rewards are put in question, too."""
+"""Share of an episode from which on its rewards are questioned, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change of one setting, with the reason from the agent's own record."""
+    """A change of a setting, with the reason from the agent's own record."""
 
     aspect: str
     """Name of the setting, one of `SETTINGS`."""
@@ -37,7 +37,7 @@ class Proposal:
     new: Value
     reason: str
     weight: float
-    """How strongly the record speaks for it, from 0 (not at all) to 1."""
+    """How strongly the record supports it, from 0 (not at all) to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class QueuedProposal:
     reason: str
     status: str
     effect: str
-    """What became of an approved one, in words; '' before that"""
+    """The effect of an approved proposal, in words; '' before that"""
     due_at: datetime
     """When it lapses"""
 
     @property
     def words(self) -> str:
-        """What it would change, e.g. `epochs from 20 to 30`."""
+        """The change in words, e.g. `epochs from 20 to 30`."""
         return clean_text("{setting} from {from} to {to}".format_map(self.change))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a proposal is not made."""
+    """Why a proposal is refused."""
 
     kind: Literal["duplicate", "unfounded"]
     reason: str
@@ -71,31 +71,31 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the agent counts of an episode since its last proposal, to judge itself by.
+    """The agent's counts in this episode since its last proposal, by which it judges itself.
 
-    A proposal uses up its evidence: the next one needs some of its own.
+    A proposal uses up its evidence: the next one needs new evidence.
     """
 
     searches: int = 0
     vain_searches: int = 0
     known_hits: int = 0
-    """Search hits that were known already."""
+    """Search hits that were already known."""
     hits: int = 0
     asked: int = 0
-    """Questions put to a person who was here, after a search in vain."""
+    """Questions put to a person who was present, after a vain search."""
     unanswered: int = 0
     idles: int = 0
-    """Decisions to idle while there was nothing new to search."""
+    """Decisions to idle while there was nothing new to search for."""
     decisions: int = 0
 
 
 def candidates(
     record: Record, config: AgentConfig, reviewed: Sequence[Proposal] = (), rewards: RewardTable | None = None
 ) -> list[Proposal]:
-    """Return one proposal per aspect, the one for which the record speaks most first.
+    """Return a proposal per aspect, the best supported first.
 
-    reviewed: those that speak from elsewhere, as the last training's figures. A value at its bound is not proposed, nor
-    is what a few cases speak for: an agent could make them up.
+    reviewed: proposals from elsewhere, such as the last training's figures. A value at its bound is not proposed. Nor
+    is a change that only a few cases support: an agent could make them up.
     """
     rewards = rewards or RewardTable()
 
@@ -157,13 +157,13 @@ def _bounded(proposal: Proposal) -> Proposal:
 
 
 class ApprovalQueue:
-    """The proposals of one workspace; at most one per aspect is pending, one that nobody decides in time lapses."""
+    """A workspace's proposals. At most one per aspect is pending; a proposal that nobody decides in time lapses."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def propose(self, decision_id: str, proposal: Proposal, now: datetime, timeout_seconds: float) -> int | None:
-        """Queue a proposal; return its number, or None when one on the same aspect is pending already."""
+        """Queue a proposal; return its number, or None if a proposal on the same aspect is pending."""
         due = now + timedelta(seconds=timeout_seconds)
         change = json.dumps({"setting": proposal.aspect, "from": proposal.old, "to": proposal.new})
         with self._database.transaction() as connection:
@@ -180,10 +180,10 @@ class ApprovalQueue:
             return int(row.lastrowid or 0)
 
     def decide(self, number: int, approve: bool, now: datetime, by: str = "person") -> str:
-        """Approve or reject a pending proposal; return what follows, in words.
+        """Approve or reject a pending proposal; return the effect in words.
 
-        by: `person`, or `rule` where nobody was asked: then it brings no outcome of its own, and is settled at once.
-        Raises `ActionError` when there is none of this number, or its value is out of bounds.
+        by: `person`, or `rule` if nobody was asked. A rule's decision brings no outcome of its own, and is settled at
+        once. Raises `ActionError` if no proposal of this number is pending, or if its value is out of bounds.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
@@ -204,7 +204,7 @@ class ApprovalQueue:
             return effect
 
     def decided(self, limit: int = 5) -> list[QueuedProposal]:
-        """Return the proposals approved last, the newest first."""
+        """Return the newest approved proposals, the newest first."""
         return self._select("status = 'approved'", order=f"decided_at DESC LIMIT {int(limit)}")
 
     def lapse(self, now: datetime) -> None:
@@ -216,8 +216,8 @@ class ApprovalQueue:
             )
 
     def refusals(self, proposals: Sequence[Proposal], now: datetime, config: AgentConfig) -> list[Refusal | None]:
-        """Return for each why it is not to be made now, or None where it may be."""
-        waiting = {one.aspect for one in self.pending()}
+        """Return for each proposal why it is refused now, or None if it is allowed."""
+        waiting = {proposal.aspect for proposal in self.pending()}
         since = now - timedelta(seconds=config.proposal_rest_seconds)
         rows = self._database.query("SELECT aspect, change FROM proposals WHERE proposed_at > ?", (since.isoformat(),))
         lately = {(row["aspect"], json.dumps(json.loads(row["change"])["to"])) for row in rows}
@@ -236,15 +236,15 @@ class ApprovalQueue:
         return [refuse(proposal) for proposal in proposals]
 
     def pending(self) -> list[QueuedProposal]:
-        """Return the proposals that wait for a person, the oldest first."""
+        """Return the pending proposals, the oldest first."""
         return self._select("status = 'pending'")
 
     def unsettled(self) -> list[QueuedProposal]:
-        """Return proposals that a person approved or rejected and that `mark_settled` has not heard of yet."""
+        """Return the proposals that a person decided and that are not yet marked as settled (`mark_settled`)."""
         return self._select("settled = 0 AND status IN ('approved', 'rejected')")
 
     def mark_settled(self, number: int) -> None:
-        """Remember that the outcome of a decided proposal is recorded (in the same transaction)."""
+        """Mark a decided proposal as settled, in the transaction that records its outcome."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE proposals SET settled = 1 WHERE id = ?", (number,))
 

@@ -1,4 +1,4 @@
-"""What the last training and the searches say of their own settings: proposals to change them. It changes nothing."""
+"""Proposals to change the settings of the training and of the search, from the figures of both."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from aegis.rendering import clean_text
 from aegis.store import Database, TrainingLog, TrainingRecord
 
 _OVERFIT = 0.15
-"""Training accuracy above the held-out one by which the HRM has learned by heart."""
+"""The HRM has memorised its data if training accuracy exceeds held-out accuracy by this much."""
 _WEIGHT = 0.7
 _LESSER_WEIGHT = 0.3
 _LEAST_ASKED = 5
-"""Times that a search provider is asked before its place in the order is put in question."""
+"""Times that a search provider is asked before its place in the order is questioned."""
 _MOSTLY_VAIN = 0.5
 
 
 class TrainingReview:
-    """Reads the newest training of a workspace, once for each."""
+    """Reads the newest training of a workspace, each training once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class TrainingReview:
         self._found: list[Proposal] = []
 
     def proposals(self) -> list[Proposal]:
-        """Return what would help a training that was refused, the likeliest help first; nothing after any other."""
+        """Return what would help a refused training, the likeliest help first; nothing after any other training."""
         rows = self._database.query("SELECT MAX(id) AS id FROM trainings WHERE status <> 'running'")
         if rows[0]["id"] != self._seen:
             self._seen = rows[0]["id"]
@@ -39,7 +39,7 @@ class TrainingReview:
 
 
 def review(record: TrainingRecord) -> list[Proposal]:
-    """Return proposals from one training's figures."""
+    """Return proposals from a training's figures."""
     if record.status != "refused" or not record.report.get("epochs"):
         return []
     last, plan = record.report["epochs"][-1], record.plan
@@ -63,9 +63,9 @@ def review(record: TrainingRecord) -> list[Proposal]:
 
 
 def review_search(reports: Sequence[ProviderReport]) -> list[Proposal]:
-    """Return the proposal to ask the provider last that brings nothing most often, where one mostly does.
+    """Return the proposal to ask the least useful provider last, if it mostly finds nothing; or None.
 
-    reports: in the order in which the providers are asked. None is moved back behind others that do no better.
+    reports: in the order of the providers. A provider is not moved back behind others that do no better.
     """
     order = [report.label for report in reports]
     known = [report for report in reports[:-1] if report.asked >= _LEAST_ASKED and report.vain_share > _MOSTLY_VAIN]
@@ -73,7 +73,7 @@ def review_search(reports: Sequence[ProviderReport]) -> list[Proposal]:
         return []
     worst = max(known, key=lambda report: report.vain_share)
     behind = reports[order.index(worst.label) + 1 :]
-    if not any(one.asked < _LEAST_ASKED or one.vain_share < worst.vain_share for one in behind):
+    if not any(report.asked < _LEAST_ASKED or report.vain_share < worst.vain_share for report in behind):
         return []
     new = [label for label in order if label != worst.label] + [worst.label]
     reason = f"{worst.label} failed {worst.failed} times and found nothing {worst.empty} times of {worst.asked}"

@@ -1,7 +1,4 @@
-"""The settings that a proposal may change: their bounds, and the values that approved ones have in a workspace.
-
-It proposes nothing, and judges no change.
-"""
+"""The settings that a proposal may change: their bounds, and a workspace's approved values."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ _REWARD = "reward_"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that is a number: what kind it is of, and between which values it may be changed."""
+    """A number that a proposal may change: its kind and its bounds."""
 
     name: str
-    """Of a proposal's aspect"""
+    """As in a proposal's aspect"""
     kind: Kind
     low: float
     high: float
@@ -34,7 +31,7 @@ class Setting:
 
     @property
     def is_tried(self) -> bool:
-        """Whether a change is tried beside the value before it, on the same held-out decisions."""
+        """Whether a training compares a change with the value before it, on the same held-out decisions."""
         return self.kind in ("training", "model")
 
     @property
@@ -47,7 +44,7 @@ class Setting:
         return f"lie between {self.low:g} and {self.high:g}"
 
     def clamp(self, value: float) -> float:
-        """Return the nearest value that is allowed."""
+        """Return the nearest allowed value."""
         bounded = min(self.high, max(self.low, value))
         return round(bounded) if self.whole else bounded
 
@@ -59,7 +56,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class OrderSetting:
-    """A setting that is an order of names, with commas between: it may be changed to another order of the same."""
+    """An order of names, with commas between, that may be changed to another order of the same names."""
 
     name: str
     kind: Kind
@@ -69,7 +66,7 @@ class OrderSetting:
     bounds: ClassVar[str] = "name what it named before, in another order"
 
     def allows(self, value: Any, before: Any = None) -> bool:
-        """Tell whether a value names exactly what the one before it does."""
+        """Return whether a value names exactly the same names as the value before it."""
         return (
             isinstance(value, str) and isinstance(before, str) and sorted(value.split(",")) == sorted(before.split(","))
         )
@@ -92,30 +89,30 @@ SETTINGS: dict[str, Setting | OrderSetting] = {
         OrderSetting("search_order", "search"),
     )
 }
-"""Every setting that a proposal may name."""
+"""Every setting that a proposal may change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A setting as an approved proposal has changed it."""
+    """A setting as changed by an approved proposal."""
 
     name: str
     value: Value
     before: Value
     proposal: int | None
     on_trial: bool
-    """It waits for a training that tries it, and is not in use before that"""
+    """It waits for the training that tries it, and is not in use before"""
     kept: Value | None = None
-    """Of one on trial: the value of an earlier change that stays in use meanwhile, and where this one is undone"""
+    """Of a change on trial: the earlier change's value, which stays in use meanwhile and returns if this is undone"""
 
     @property
     def in_use(self) -> Value | None:
-        """The value in use; None where that is the configuration's."""
+        """The value in use; None for the configuration's."""
         return self.kept if self.on_trial else self.value
 
 
 class SettingBook:
-    """The settings that approved proposals have changed in one workspace; the newest change of each counts."""
+    """The settings that approved proposals have changed in a workspace; the newest change of each counts."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -123,7 +120,7 @@ class SettingBook:
     def change(self, name: str, value: Value, before: Value, proposal: int | None, now: datetime) -> str:
         """Record a change and return when it takes effect, in words.
 
-        Raises `ActionError` for a setting that there is not, or a value out of its bounds.
+        Raises `ActionError` for an unknown setting, or a value out of its bounds.
         """
         setting = SETTINGS.get(name)
         if setting is None:
@@ -131,7 +128,7 @@ class SettingBook:
         if not setting.allows(value, before):
             raise ActionError(f"{name} must {setting.bounds}, not be {value!r}")
         with self._database.transaction() as connection:
-            earlier = next((one for one in self.changes() if one.name == name), None)
+            earlier = next((change for change in self.changes() if change.name == name), None)
             kept = earlier.in_use if earlier is not None and setting.is_tried else None
             connection.execute(
                 "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at, kept)"
@@ -161,7 +158,7 @@ class SettingBook:
         return next((change for change in self.changes() if change.on_trial), None)
 
     def settle_trial(self, change: Change, keep: bool, effect: str, now: datetime) -> None:
-        """End a trial: the change stays in use, or what was before it does; its proposal tells which, and why."""
+        """End a trial: keep the change, or restore the value before it; its proposal records which, and why."""
         with self._database.transaction() as connection:
             if keep:
                 connection.execute("UPDATE settings SET on_trial = 0, kept = NULL WHERE name = ?", (change.name,))
@@ -174,19 +171,19 @@ class SettingBook:
             connection.execute("UPDATE proposals SET effect = ? WHERE id = ?", (effect, change.proposal))
 
     def values(self, kind: Kind) -> dict[str, Any]:
-        """Return the values in use that differ from the configuration's, by name; those on trial are not."""
-        changes = [one for one in self.changes() if SETTINGS[one.name].kind == kind]
-        return {one.name: one.in_use for one in changes if one.in_use is not None}
+        """Return the values in use that differ from the configuration's, by name; without those on trial."""
+        changes = [change for change in self.changes() if SETTINGS[change.name].kind == kind]
+        return {change.name: change.in_use for change in changes if change.in_use is not None}
 
     def agent_config(self, config: AgentConfig) -> AgentConfig:
-        """Return the configuration with what was changed."""
+        """Return the configuration with the changes in use."""
         return replace(config, **self.values("agent"))
 
     def search_order(self) -> str | None:
-        """Return the order of search providers that was approved, with commas between; None without one."""
+        """Return the approved order of search providers, with commas between; None if there is none."""
         return self.values("search").get("search_order")
 
     def reward_table(self, config: AgentConfig | None = None) -> RewardTable:
-        """Return the configuration's rewards with what was changed."""
+        """Return the configuration's rewards with the changes in use."""
         changed = {name.removeprefix(_REWARD): value for name, value in self.values("reward").items()}
         return make_table({**(config.rewards if config else {}), **changed})

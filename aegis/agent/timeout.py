@@ -1,4 +1,4 @@
-"""Time limits for calls that may hang: each runs in a thread of its own, and few may hang at once."""
+"""Time limits for calls that may hang: each runs in its own thread, and only a few may hang at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _Result = TypeVar("_Result")
 
 
 class TimeLimiter:
-    """Calls functions, each for at most some seconds, and leaves those that hang behind.
+    """Calls functions, each with a time limit, and abandons calls that hang.
 
-    A thread can't be ended from outside: one that hangs is left, as a daemon that keeps no process alive, and its
-    result, should it come, is dropped. While `most_hanging` of them hang, further calls fail at once.
+    A thread can't be ended from outside. So a hanging call is left in a daemon thread, which keeps no process alive,
+    and its result, should it come, is dropped. While `most_hanging` calls hang, further calls fail at once.
     """
 
     def __init__(self, most_hanging: int = 4) -> None:
@@ -25,10 +25,10 @@ class TimeLimiter:
     def call(self, function: Callable[..., _Result], *arguments: Any, timeout_seconds: float) -> _Result:
         """Return what the function returns, or raise what it raises.
 
-        Raises `ActionError` when that takes too long, or when too many earlier calls still hang.
+        Raises `ActionError` if that takes too long, or if too many earlier calls still hang.
         """
         if not self._free.acquire(blocking=False):
-            raise ActionError(f"{self._most} earlier calls still hang: this one is not begun")
+            raise ActionError(f"{self._most} earlier calls still hang: no further call is started")
         results: list[_Result] = []
         errors: list[BaseException] = []
 

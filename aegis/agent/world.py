@@ -1,6 +1,6 @@
 """Worlds to try a policy in: the agent itself, offline, seeded, with a simulated clock, in memory.
 
-They are thrown away. One may have been lived in before: phase 4 begins where phase 1 has found what is easily found.
+They are thrown away. A world may have a past: phase 4 begins where phase 1 has found what is easily found.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from aegis.store import Database, DecisionStore
 from aegis.types import ActionList, Choice, Outcome, State
 
 SECONDS_PER_DECISION = 60.0
-"""Time that passes in a world with each decision: a question times out after 5 of them, a proposal after 1,440."""
+"""Simulated time per decision: a question times out after 5 decisions, a proposal after 1,440."""
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _ENDLESS = 2**31
 _QUERIES_KEPT = 50_000
 _LIVED_KEPT = 32
-"""Worlds lived in that are kept as they were then, some megabytes each: the next policy begins in the same one"""
+"""Pasts kept in memory, some megabytes each: the next policy begins in the same world"""
 
 Person = Callable[[Database, datetime], None]
-"""What a person does after each decision: answer what waits in the inbox, approve or reject a proposal."""
+"""What a person does after each decision: answer a waiting question, approve or reject a proposal."""
 
 
 def nobody(database: Database, now: datetime) -> None:
@@ -40,7 +40,7 @@ def nobody(database: Database, now: datetime) -> None:
 
 
 def choose_offered(state: State) -> str:
-    """Return the action that one would write down as a rule: search what is new, else propose, else idle."""
+    """Return the action of an obvious rule: search for what is new, else propose, else idle."""
     offered = [str(option).split(":")[0] for option in state.get("options", [])]
     for spec in RESEARCH_ACTIONS:
         if spec.words in ("search", "propose") and spec.words in offered:
@@ -49,7 +49,7 @@ def choose_offered(state: State) -> str:
 
 
 class World:
-    """One world, made by `Worlds`. Episodes begin when they are begun, and end so; what is known stays."""
+    """A world, made by `Worlds`. The caller begins its episodes; the knowledge remains."""
 
     def __init__(self, agent: Agent, store: DecisionStore, clock: _Clock, person: Person) -> None:
         self.store = store
@@ -63,7 +63,7 @@ class World:
         self._agent.start_episode()
 
     def observe(self) -> Situation:
-        """Return what there is to decide on."""
+        """Return the situation to decide in."""
         return self._agent.observe()
 
     def act(self, situation: Situation, choice: Choice) -> Step:
@@ -71,7 +71,7 @@ class World:
         return self._pass_time(self._agent.act(situation, choice))
 
     def act_as(self, situation: Situation, action: str, policy: str = "outside") -> Step:
-        """Carry out an action that somebody of this name chose; time passes."""
+        """Carry out an action that an outsider of this name chose; time passes."""
         return self._pass_time(self._agent.act_as(situation, action, policy))
 
     def _pass_time(self, step: Step) -> Step:
@@ -80,7 +80,7 @@ class World:
         return step
 
     def wait_out(self) -> tuple[Outcome, ...]:
-        """Let the time pass in which all questions that wait time out; return what came of them."""
+        """Let time pass until all waiting questions time out; return their outcomes."""
         self._clock.now += timedelta(seconds=self._agent.config.answer_timeout_seconds)
         return self._agent.settle(self._clock.now)
 
@@ -98,12 +98,12 @@ class World:
 
 
 class Worlds:
-    """Makes worlds that are alike but for their seed; the same seed is the same world.
+    """Makes worlds that differ only by their seed; the same seed gives the same world.
 
-    search: must be the same for the same query. lived: decisions that were made in each world before, by the rule of
-    `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: the policy is told in half
-    of the decisions that a person is here. on_lived hears how many decisions of a world's past were made. Raises
-    `ConfigError` for times or numbers that are none.
+    search: must give the same answer to the same query. lived: decisions in each world's past, by the rule of
+    `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: in half of the decisions the
+    policy sees that a person is present. on_lived is called with the number of a past's decisions made so far. Raises
+    `ConfigError` for times or numbers out of bounds.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Worlds:
     def begin(self, seed: int, past: int | None = None) -> World:
         """Return a world in which an episode has begun.
 
-        past: seed of the world whose past it shares, though not what comes; None: its own.
+        past: seed of the world whose past it shares, though not its future; None: its own seed.
         """
         if not self._lived:
             return self._make(random.Random(seed), _BEGIN, None)
@@ -145,7 +145,7 @@ class Worlds:
         return self._make(random.Random(seed), now, image)
 
     def prepare(self, seed: int) -> None:
-        """Live through the past of a world now, which takes some seconds, where it is not kept from before."""
+        """Live through the past of a world now, which takes some seconds, unless it is already kept."""
         if not self._lived:
             return
         if seed not in self._kept:
@@ -155,7 +155,7 @@ class Worlds:
             self._kept.popitem(last=False)
 
     def _live(self, seed: int) -> tuple[bytes, datetime]:
-        """Return the database of a world lived in, and the time by then."""
+        """Return the database of a world with a past, and its time."""
         with self._make(random.Random(f"{seed} before"), _BEGIN, None) as world:
             for made in range(self._lived):
                 if made and made % self.config.episode_length == 0:
@@ -177,7 +177,7 @@ class Worlds:
             self._search,
             self._topics,
             rng,
-            replace(self.config, episode_length=_ENDLESS),  # whoever plays begins the episodes
+            replace(self.config, episode_length=_ENDLESS),  # the caller begins the episodes
             hooks=AgentHooks(
                 presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
                 clock=lambda: clock.now,
@@ -188,10 +188,10 @@ class Worlds:
 
 
 class _RememberedSearch:
-    """A search that asks each query once: worlds ask the same again and again."""
+    """A search that sends each query once: worlds repeat the same queries."""
 
     never_hangs = True
-    """What it asks has limits of its own: a thread for each query would take longer than most answers"""
+    """The provider has its own limits: a thread for each query would take longer than most answers"""
 
     def __init__(self, search: SearchProvider) -> None:
         self.name = search.name
@@ -203,7 +203,7 @@ class _RememberedSearch:
 
 
 class _Clock:
-    """The time in a world; it passes when it is told to."""
+    """The time in a world, which passes when told to."""
 
     def __init__(self, now: datetime, step: timedelta) -> None:
         self.now = now
@@ -214,7 +214,7 @@ class _Clock:
 
 
 class _Outside:
-    """Stands for whoever calls `act`; the agent never asks it."""
+    """Stands for the caller of `act`; the agent never asks it."""
 
     name, parameters = "outside", 0
 

@@ -1,4 +1,4 @@
-"""Every setting as frozen dataclasses, with its unit and bounds; nothing here reads files or arguments."""
+"""Every setting, in frozen dataclasses, with its unit and its bounds."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 MIN_TRAINING_DECISIONS = 100
-"""Fewer decisions than this are refused for training: nothing could be judged from their held-out part."""
+"""Training refuses fewer decisions than this: their held-out part would be too small to judge by."""
 FULL_TRAINING_DECISIONS = 1000
-"""Fewer than this train with a warning; phase 1 collects 1,100."""
+"""Training warns below this number of decisions; phase 1 collects 1,100."""
 PHASE_1_DECISIONS = 1100
 """Decisions after which phase 2 starts."""
 
@@ -50,21 +50,21 @@ class HRMConfig:
     low_layers: int = 2
     low_heads: int = 4
     high_cycles: int = 1
-    """N: high-level updates in one segment."""
+    """N: high-level updates in each segment."""
     low_cycles: int = 2
-    """T: low-level updates before each high-level one."""
+    """T: low-level updates before each high-level update."""
     whole_cycle_gradient: bool = False
-    """Gradients through all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not the last one alone."""
+    """Give gradients to all T low-level updates of the last cycle (TRM: arXiv:2510.04871), not only to the last."""
     ngram_length: int = 3
-    """Tokens in the longest n-gram that has an embedding, in a row that it shares with a token; 1: only tokens have."""
+    """Longest n-gram with an embedding, in tokens; it shares a token's row. 1: tokens only."""
     patch_length: int = 3
-    """Tokens that share a position after the first, their embeddings added: fewer positions, less time."""
+    """Tokens that share each position after the first, with their embeddings added: fewer positions, less time."""
     max_segments: int = 4
-    """Segments after which thinking ends, whatever the halting unit says."""
+    """Thinking ends after this many segments, whatever the halting unit answers."""
     halt_threshold: float = 0.7
-    """Probability by the halting unit, that the answer is right and no close call, above which thinking ends."""
+    """Thinking ends when the halting unit's probability (the answer is right and no close call) is above this."""
     dropout: float = 0.0
-    """Share of activations dropped in training, on embeddings and on each block's outputs."""
+    """Share of activations dropped in training, on the embeddings and on each block's outputs."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "max_positions", "high_width", "high_layers", "high_heads", "low_width"):
@@ -73,50 +73,51 @@ class HRMConfig:
             check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("ngram_length", "patch_length", "max_segments"):
             check(getattr(self, name) >= 1, f"HRMConfig.{name} must be at least 1, not {getattr(self, name)}")
-        check(self.high_width % self.high_heads == 0, "HRMConfig.high_width must be a multiple of high_heads")
-        check(self.low_width % self.low_heads == 0, "HRMConfig.low_width must be a multiple of low_heads")
+        for level in ("high", "low"):
+            width, heads = getattr(self, f"{level}_width"), getattr(self, f"{level}_heads")
+            check(width % heads == 0, f"HRMConfig.{level}_width must be a multiple of {level}_heads, not {width}")
         check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
         check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """How the agent lives: its episodes, its curiosity, its patience with people."""
+    """The agent's episodes, its curiosity, and its patience with people."""
 
     episode_length: int = 20
-    """Decisions in one episode; then new goals are drawn."""
+    """Decisions in each episode; new goals are drawn after it."""
     goals_per_episode: int = 2
-    """Goals an episode starts with."""
+    """Goals drawn at the start of an episode."""
     questions_per_goal: int = 4
-    """Questions to close before a goal counts as reached."""
+    """Questions to close before a goal is reached."""
     open_questions_limit: int = 2
-    """Open questions per goal above which reading raises no new ones."""
+    """Open questions per goal above which reading raises no new question."""
     questions_per_item: int = 1
-    """New questions that one new knowledge item may raise."""
+    """Most new questions raised by a new knowledge item."""
     searches_per_question: int = 2
-    """Searches after which a question that no one answers is abandoned."""
+    """Searches without an answer after which a question is abandoned."""
     hits_per_search: int = 2
-    """Search results read per search."""
+    """Search results read in each search."""
     patience_turns: int = 8
-    """Decisions in a row that gained nothing after which a goal is set aside for the next one."""
+    """Decisions in a row without gain after which the agent moves on to the next goal."""
     recent_length: int = 3
     """Recent actions, with their outcomes, in the state."""
     action_timeout_seconds: float = 60.0
-    """An action that takes longer has failed; the agent goes on without it."""
+    """Time limit of an action. After it the action has failed, and the agent continues."""
     answer_timeout_seconds: float = 300.0
-    """After this a question in the inbox counts as unanswered."""
+    """Time after which a question in the inbox counts as unanswered."""
     approval_timeout_seconds: float = 86400.0
-    """After this a proposal that nobody decided leaves the queue."""
+    """Time after which an undecided proposal leaves the queue."""
     presence_window_seconds: float = 600.0
-    """A person counts as here for this long after they last used the inbox."""
+    """A person counts as present for this long after they last used the inbox."""
     waiting_questions_limit: int = 3
-    """Questions that may wait for an answer at once; another one is not asked."""
+    """Most questions that wait for an answer; no further question is asked."""
     waiting_proposals_limit: int = 2
-    """Proposals that may wait for a person at once; another one is not made."""
+    """Most proposals that wait for a person; no further proposal is made."""
     proposal_rest_seconds: float = 604800.0
-    """For this long the same value of a setting is not proposed again, whatever became of it."""
+    """Time before the same value of a setting may be proposed again, whatever became of the first proposal."""
     rewards: Mapping[str, float] = field(default_factory=dict)
-    """Rewards other than those of `agent.RewardTable`, by its fields."""
+    """Changes to `agent.RewardTable`, by its field names."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -132,7 +133,10 @@ class AgentConfig:
             "waiting_proposals_limit",
         ):
             check(getattr(self, name) >= 1, f"AgentConfig.{name} must be at least 1, not {getattr(self, name)}")
-        check(self.questions_per_item >= 0, "AgentConfig.questions_per_item must not be negative")
+        check(
+            self.questions_per_item >= 0,
+            f"AgentConfig.questions_per_item must be at least 0, not {self.questions_per_item}",
+        )
         for name, option in (
             ("action_timeout_seconds", "--action-timeout"),
             ("answer_timeout_seconds", "--answer-timeout"),
@@ -145,20 +149,20 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """What a teacher behind an HTTP endpoint may use: its patience, its pace and its budget."""
+    """The limits of a teacher behind an HTTP endpoint: time, rate and budget."""
 
     timeout_seconds: float = 60.0
-    """For one request."""
+    """Time limit of each request."""
     attempts: int = 6
-    """Requests for one decision before the teacher has failed; the pauses between them grow."""
+    """Requests for a decision before it fails; the pauses between them grow."""
     deadline_seconds: float = 300.0
-    """For all attempts of one decision; a server that asks for a longer pause is given up at once."""
+    """Time limit of all attempts of a decision. A server that asks for a longer pause fails the decision at once."""
     requests_per_minute: float | None = None
-    """Pace; None: as fast as answers come."""
+    """Most requests in a minute; None: as fast as answers come."""
     max_tokens: int | None = None
-    """Budget of tokens, read and written, of one workspace; it may be passed by one request. None: no limit."""
+    """Budget of the workspace in tokens, read and written. A single request may pass it. None: no limit."""
     max_cost: float | None = None
-    """Budget in the currency of the prices; needs them. None: no limit."""
+    """Budget in the currency of the prices, which it needs. None: no limit."""
     input_price: float = 0.0
     """Price of a million tokens read."""
     output_price: float = 0.0
@@ -180,68 +184,70 @@ class EndpointConfig:
 
 
 RARE_ACTION_DECISIONS = 30
-"""Teacher's decisions for an action below which an HRM can hardly learn it. A fifth of them is held out: with fewer
-than six there, even one that finds each has not shown, at 95%, that it finds the action more often than not."""
+"""Teacher's decisions for an action below which an HRM can hardly learn it. A fifth of them is held out. With fewer
+than six held out, not even an HRM that finds them all has shown, at 95%, that it finds more than half."""
 SPLITS = ("auto", "newest", "seed")
 BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
-"""What may compute an HRM's decisions; see `aegis.hrm.load_policy`"""
+"""The backends that can compute an HRM's decisions; see `aegis.hrm.load_policy`"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """Phase 2: how the HRM learns to make its teacher's decisions."""
+    """Phase 2: how the HRM learns to imitate its teacher."""
 
     epochs: int = 20
     learning_rate: float = 1e-4
     """AdamW's peak learning rate."""
     embedding_rate_factor: float = 20.0
-    """The token embedding's learning rate, as a multiple of the others': a row is touched by few of the steps."""
+    """The token embedding's learning rate, as a multiple of the others': few steps touch a given row."""
     halting_rate_factor: float = 10.0
     """The halting unit's learning rate, as a multiple of the others'."""
     batch_size: int = 16
-    """Decisions in one optimizer step."""
+    """Decisions in each optimizer step."""
     weight_decay: float = 0.01
-    """AdamW's, on the matrices of the blocks only; not on embeddings, biases and LayerNorms."""
+    """AdamW's weight decay, on the blocks' matrices only: not on embeddings, biases and LayerNorms."""
     warmup_share: float = 0.05
-    """Share of all steps in which the learning rate rises from 0; then it falls along a cosine."""
+    """Share of all steps in which the learning rate rises from 0. After it, the rate falls along a cosine."""
     final_learning_rate_share: float = 0.05
     """The learning rate at the last step, as a share of the peak."""
     gradient_clip: float = 1.0
-    """Largest norm of the gradient over all parameters."""
+    """Largest norm of the gradient over all parameters; a larger gradient is scaled down to it."""
     segments_growth_share: float = 1.0
     """Share of the epochs over which the segments of thinking grow from 1 to the model's `max_segments`."""
     to_the_end_share: float = 0.05
-    """Share of the batches in which every state thinks for all segments, right answer or not."""
+    """Share of the batches in which every state thinks for all segments, whether its answer is right or not."""
     soft_target_weight: float = 1.0
-    """Weight of the teacher's probabilities in the target; the rest is the action it chose."""
+    """Weight of the teacher's probabilities in the target; the action it chose has the rest."""
     checkpoint_every_epochs: int = 5
     epoch_heldout_decisions: int = 2000
-    """Held-out decisions that the accuracy after an epoch is measured on, by the first segment's answers; after the
-    last one it is on all, as the policy decides."""
+    """Held-out decisions that measure the accuracy after each epoch, by the first segment's answers. After the last
+    epoch all held-out decisions measure it, as the policy decides."""
     heldout_share: float = 0.2
-    """Share of the decisions, in whole episodes, that are never trained on and judge the HRM."""
+    """Share of the decisions, in whole episodes, held out from training to judge the HRM."""
     split: str = "auto"
-    """Which episodes are held out: `newest`, drawn by the `seed`, or `auto`: the newest of a workspace's own
-    decisions, by seed of a file's."""
+    """Which episodes are held out: `newest`; `seed`, drawn at random; or `auto`, the newest of a workspace's own
+    decisions and random episodes of a file."""
     seed: int = 0
     bf16: bool = True
-    """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
+    """Compute in bfloat16 where the processor does so in hardware; weights stay in float32."""
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
         check(self.learning_rate > 0, f"--lr must be above 0, not {self.learning_rate}")
         check(self.batch_size >= 1, f"--batch-size must be at least 1, not {self.batch_size}")
-        check(self.weight_decay >= 0, f"weight_decay must not be negative, is {self.weight_decay}")
+        check(self.weight_decay >= 0, f"weight_decay must be at least 0, not {self.weight_decay}")
         check(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), not {self.warmup_share}")
-        check(0 <= self.final_learning_rate_share <= 1, "final_learning_rate_share must lie in [0, 1]")
+        for name in ("final_learning_rate_share", "to_the_end_share", "soft_target_weight"):
+            check(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         for name in ("embedding_rate_factor", "halting_rate_factor"):
             check(getattr(self, name) > 0, f"{name} must be above 0, not {getattr(self, name)}")
-        check(0 < self.segments_growth_share <= 1, "segments_growth_share must lie in (0, 1]")
-        check(0 <= self.to_the_end_share <= 1, "to_the_end_share must lie in [0, 1]")
+        check(
+            0 < self.segments_growth_share <= 1,
+            f"segments_growth_share must lie in (0, 1], not {self.segments_growth_share}",
+        )
         check(self.gradient_clip > 0, f"gradient_clip must be above 0, not {self.gradient_clip}")
-        check(0 <= self.soft_target_weight <= 1, "soft_target_weight must lie in [0, 1]")
-        check(self.checkpoint_every_epochs >= 1, "checkpoint_every_epochs must be at least 1")
-        check(self.epoch_heldout_decisions >= 1, "epoch_heldout_decisions must be at least 1")
+        for name in ("checkpoint_every_epochs", "epoch_heldout_decisions"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
@@ -254,61 +260,68 @@ class GateConfig:
     threshold: float = 0.70
     """Least accuracy on held-out decisions."""
     confidence: float = 0.95
-    """Of the two-sided interval whose lower bound must be above the commonest action's share, and above chance."""
+    """Confidence of the two-sided interval whose lower bound must exceed the commonest action's share, and chance."""
     common_share: float = 0.05
-    """An action with at least this share of the held-out decisions must be found at least once."""
+    """The HRM must choose each action with at least this share of the held-out decisions at least once."""
     cool_down_decisions: int = 200
     """Decisions after a roll-back before another HRM may take over."""
 
     def __post_init__(self) -> None:
         check(0 < self.threshold < 1, f"--threshold must lie between 0 and 1, not {self.threshold}")
         check(0.5 <= self.confidence < 1, f"confidence must lie in [0.5, 1), not {self.confidence}")
-        check(self.cool_down_decisions >= 0, "GateConfig.cool_down_decisions must not be negative")
+        check(
+            self.cool_down_decisions >= 0,
+            f"GateConfig.cool_down_decisions must be at least 0, not {self.cool_down_decisions}",
+        )
         check(0 < self.common_share <= 1, f"GateConfig.common_share must lie in (0, 1], not {self.common_share}")
 
 
 @dataclass(frozen=True, slots=True)
 class WatchConfig:
-    """After the switch: how often the teacher is asked beside the HRM, and what its answers lead to."""
+    """After the switch: how often the teacher is asked as well, and what its answers lead to."""
 
     audit_rate: float = 0.02
-    """Share of the HRM's decisions that the teacher is asked about, too; 0: no watch."""
+    """Share of the HRM's decisions that the teacher decides as well; 0: no monitoring."""
     close_audit_rate: float = 0.2
-    """The same while the latest answers look like a fall."""
+    """The same share while the latest answers suggest a drop."""
     suspicion: float = 2.5
-    """How many times better a fall must explain the latest answers than none before the watch looks closer."""
+    """The drop must explain the latest answers this many times better than no drop before the share rises."""
     alpha: float = 0.05
-    """Probability of ever rolling back an HRM that agrees as it promised, at most."""
+    """Highest probability of ever rolling back an HRM that agrees as promised."""
     warn_alpha: float = 0.2
-    """The same of a warning."""
+    """Highest probability of ever warning about an HRM that agrees as promised."""
     drift_quantile: float = 0.999
-    """Of the held-out states' distances from the training's: states farther away go to the teacher; 0: none does."""
+    """Quantile of the held-out states' distances from the training set: a state farther away goes to the teacher.
+    0: no state does."""
     deep_fall: float = 0.10
-    """An agreement surely this far below the promise goes to the teacher at once, not to the last good version."""
+    """If the agreement is surely this far below the promise, the teacher takes over at once, not an older version."""
 
     def __post_init__(self) -> None:
         check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
-        check(0 <= self.close_audit_rate <= 1, "WatchConfig.close_audit_rate must lie in [0, 1]")
+        check(
+            0 <= self.close_audit_rate <= 1,
+            f"WatchConfig.close_audit_rate must lie in [0, 1], not {self.close_audit_rate}",
+        )
         check(
             0 <= self.drift_quantile < 1,
             f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
         )
-        check(self.suspicion > 1, "WatchConfig.suspicion must be above 1")
+        check(self.suspicion > 1, f"WatchConfig.suspicion must be above 1, not {self.suspicion}")
         check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
-        check(0 < self.deep_fall < 1, "WatchConfig.deep_fall must lie in (0, 1)")
+        check(0 < self.deep_fall < 1, f"WatchConfig.deep_fall must lie in (0, 1), not {self.deep_fall}")
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
-    """Between the gate and the switch: the steps in which a candidate proves itself on live decisions."""
+    """Between the gate and the switch: the stages in which a candidate proves itself on live decisions."""
 
     shadow: int = 0
-    """Decisions that it makes silently beside the teacher; 0: none. Off unless asked for: the gate has judged already,
-    and each step costs that many more of the teacher's decisions."""
+    """Decisions that the candidate makes silently beside the teacher; 0: none. Off by default: the gate has judged
+    already, and a shadow stage costs as many more decisions of the teacher."""
     canary: float = 0.0
-    """Share of the decisions that it makes before it makes them all; 0: no such step."""
+    """Share of the decisions that the candidate makes before it makes all; 0: no canary stage."""
     canary_decisions: int = 100
-    """Decisions of its own, each compared with the teacher's, after which that step ends."""
+    """The candidate's decisions, each compared with the teacher's, after which the canary stage ends."""
 
     def __post_init__(self) -> None:
         least = 20  # fewer can't tell 85% from 60%
@@ -323,27 +336,27 @@ APPROVALS = ("never", "ask", "bounded")
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The agent by itself: its pace, and when it trains and ends."""
+    """The autonomous agent: its pace, when it trains, and when it ends."""
 
     collect: int = PHASE_1_DECISIONS
     """Teacher's decisions after which the first training starts."""
     more_share: float = 0.2
-    """Further decisions, as a share of those of the last training, after which a refused HRM trains again."""
+    """After a refusal: further decisions before the next training, as a share of those of the last training."""
     interval_seconds: float = 0.5
-    """From one decision's start to the next one's; 0: at full pace."""
+    """Time from the start of a decision to the start of the next; 0: at full pace."""
     max_decisions: int | None = None
-    """Decisions of this run after which it ends; None: it goes on until it is stopped."""
+    """Decisions of this run after which it ends; None: it runs until it is stopped."""
     until_switched: bool = False
-    """End when the HRM has taken over and made its first decision."""
+    """End after the HRM has taken over and made its first decision."""
     vary_presence: bool = False
-    """Tell the policy in half of the decisions that a person is here."""
+    """In half of the decisions, show the policy a state in which a person is present."""
     approve: str = "ask"
-    """Proposals: `never`: none is approved; `ask`: a person decides; `bounded`: those within bounds are approved at
+    """Proposals: `never`: none is approved; `ask`: a person decides; `bounded`: proposals within bounds are approved at
     once, except changes of the gate and of rewards, which only a person may approve."""
     first_pause_seconds: float = 1.0
-    """Pause after a policy's first failure; each further one in a row doubles it."""
+    """Pause after a policy's first failure; each further failure in a row doubles it."""
     longest_pause_seconds: float = 300.0
-    """Pause that the doubling ends at: from then on the agent idles, and tries again after each such pause."""
+    """Longest pause. From then on the agent idles, and tries again after each such pause."""
 
     def __post_init__(self) -> None:
         least = MIN_TRAINING_DECISIONS
@@ -353,5 +366,8 @@ class RunConfig:
         check(0 <= self.interval_seconds < float("inf"), f"--interval must be from 0, not {self.interval_seconds}")
         most = self.max_decisions
         check(most is None or most >= 1, f"--max-decisions must be at least 1, not {most}")
-        check(self.first_pause_seconds > 0, "RunConfig.first_pause_seconds must be above 0")
+        check(
+            self.first_pause_seconds > 0,
+            f"RunConfig.first_pause_seconds must be above 0, not {self.first_pause_seconds}",
+        )
         check(self.longest_pause_seconds >= self.first_pause_seconds, "longest_pause_seconds: at least the first")

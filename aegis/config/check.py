@@ -1,4 +1,4 @@
-"""How a setting out of bounds is refused."""
+"""The check that refuses a setting out of its bounds."""
 
 from __future__ import annotations
 

@@ -9,46 +9,46 @@ from aegis.config.check import check
 
 @dataclass(frozen=True, slots=True)
 class ReinforceConfig:
-    """Phase 4: how the HRM learns from what its own decisions bring. Each term's equation: `training/reinforce.py`."""
+    """Phase 4: how the HRM learns from the rewards of its own decisions. `training/reinforce.py` has the equations."""
 
     every: int = 10
-    """Decisions whose reward has come to be known, after which an update follows."""
+    """Newly rewarded decisions after which an update follows."""
     window: int = 64
-    """Newest decisions that an update learns from, those of earlier updates again: ten alone are mostly noise."""
+    """Newest decisions that an update learns from, earlier updates' included: ten alone are mostly noise."""
     learning_rate: float = 3e-5
-    """AdamW's."""
+    """AdamW's learning rate."""
     embedding_rate_factor: float = 1.0
-    """The token embedding's learning rate, as a multiple of the others'; phase 2's would learn the states by heart."""
+    """The token embedding's learning rate, as a multiple of the others'; phase 2's makes the HRM memorise states."""
     value_rate: float = 1e-3
     """The value head's learning rate."""
     temperature: float | None = None
-    """The policy is softmax(logits / temperature); None: 1.6 times the one fitted on the held-out decisions."""
+    """The policy is softmax(logits / temperature); None: 1.6 times the temperature fitted on held-out decisions."""
     discount: float = 0.5
-    """gamma: what a reward one decision later counts for."""
+    """gamma: the weight of a reward that comes a decision later."""
     trace_decay: float = 0.9
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2
-    """epsilon: how far the ratio of probabilities, new to old, is followed from 1."""
+    """epsilon: the ratio of probabilities, new to old, is clipped to [1 - epsilon, 1 + epsilon]."""
     passes: int = 1
-    """Passes over the window in an update, fewer where the KL bound is reached."""
+    """Passes over the window in an update; fewer where the KL bound is reached."""
     entropy: float = 0.03
     """Weight of the policy's entropy, in nats."""
     kl: float = 0.1
-    """Weight of the KL divergence from the imitation policy, in nats, before there is any evidence."""
+    """Weight of the KL divergence from the imitation policy, in nats, before any decision is learned from."""
     kl_half_decisions: int = 1000
     """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
     kl_bound: float = 0.05
-    """Largest mean KL divergence of one update, in nats; one beyond it is undone."""
+    """Largest mean KL divergence of an update, in nats; an update beyond it is undone."""
     bf16: bool = True
-    """Compute in bfloat16 where the processor has it in hardware; weights stay in float32."""
+    """Compute in bfloat16 where the processor does so in hardware; weights stay in float32."""
     baseline_decisions: int = 200
-    """Beside the agent: rewards that the HRM must have earned before the first update; they say what must be beaten."""
+    """Beside the agent: rewards that the HRM must have earned before the first update. Updates must beat their mean."""
     control_every: int = 10
-    """Of so many stretches of twenty decisions one is still made by the HRM that must be beaten: the world changes."""
+    """The HRM before phase 4 still decides one of this many stretches of twenty decisions: the world changes."""
     watched_decisions: int = 200
-    """Newest rewards of improved versions that are held against those."""
+    """Newest rewards of improved versions that are compared with that HRM's."""
     cool_down_decisions: int = 200
-    """Decisions after a roll-back before it learns again."""
+    """Decisions after a roll-back before phase 4 learns again."""
     versions_kept: int = 10
 
     def __post_init__(self) -> None:

@@ -1,15 +1,15 @@
-"""The store: a workspace's database with its decisions and outcomes, and files of them. It knows no agent and no model.
+"""The store: a workspace's database of decisions and outcomes, and files of them. It knows no agent and no model.
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
-LabelBook           what the teacher answered to decisions that others had made
-RecordedDecisions   the decisions of a workspace as a sequence that is read, never held
-WorkspaceState      what a workspace keeps beside its tables, under the keys of `StateKey`
-UsageLedger         counts the tokens that an endpoint was paid for
+LabelBook           the teacher's answers to decisions that other policies made
+RecordedDecisions   the decisions of a workspace as a sequence, read page by page
+WorkspaceState      the values beside the tables, under the keys of `StateKey`
+UsageLedger         counts the tokens that an endpoint charged for
 read_tallies …      sums by policy and action, without reading every decision
-ImprovementLog      the updates of phase 4, and the decisions that they learn from
-TrainingLog         the trainings, as they run and as they ended
-read_examples …     JSON and JSONL files in and out, each bad record named by its position and reason
+ImprovementLog      the updates of phase 4, and the decisions they learn from
+TrainingLog         the trainings that run or have ended
+read_examples …     JSON and JSONL files in and out; each bad record named by its position and reason
 """
 
 from __future__ import annotations

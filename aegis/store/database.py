@@ -1,8 +1,7 @@
-"""A workspace's one SQLite database: opening it, and transactions on it. It knows nothing of what the tables mean.
+"""A workspace's one SQLite database: opening it, and transactions on it.
 
-Write-ahead log with synchronous=FULL: a transaction that has ended is on the disk, and readers never block writers.
-Every transaction takes the write lock at its start, so that any number of processes wait for each other instead of
-failing half-way.
+Write-ahead log with synchronous=FULL: a finished transaction is on the disk, and readers never block writers.
+Every transaction takes the write lock at its start. So processes wait for each other, and none fails half-way.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from aegis.errors import StoreError
 from aegis.store.migrations import migrate, refusal
 
 BUSY_TIMEOUT_SECONDS = 30.0
-"""How long a transaction waits for those of other processes."""
+"""How long a transaction waits for other processes' transactions."""
 
 _RETRY_SECONDS = 0.02
 _Result = TypeVar("_Result")
@@ -43,11 +42,11 @@ _ADVICE = {
 
 
 class Database:
-    """A workspace's database, opened for reading and writing; folder, file and schema are made where missing.
+    """A workspace's database, opened for reading and writing. A missing folder, file or schema is created.
 
-    path: None for one in memory, which is gone when it is closed.
-    It belongs to the thread and process that opened it: open another one in each. Raises `StoreError` when the file
-    is not an AEGIS database, is a newer AEGIS's, or can't be written.
+    path: None for a database in memory, which disappears when it is closed.
+    It belongs to the thread and process that opened it; open another Database in each. Raises `StoreError` if the file
+    is not an AEGIS database, was written by a newer AEGIS, or can't be written.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
@@ -77,8 +76,8 @@ class Database:
     def connection(self) -> sqlite3.Connection:
         """The connection, in autocommit mode; rows are `sqlite3.Row`.
 
-        Fetch all rows of a query before the next `transaction()`: a half-read one holds an old snapshot, from which
-        SQLite refuses to write. Raises `StoreError` from another thread or process than the opening one, or closed.
+        Fetch all rows of a query before the next `transaction()`: a half-read query holds an old snapshot, from which
+        SQLite refuses to write. Raises `StoreError` when closed, or in another thread or process than the opening one.
         """
         if self._connection is None:
             raise StoreError(f"{self.path}: this database is closed: open it again")
@@ -87,7 +86,7 @@ class Database:
         return self._connection
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Return all rows of a query; raises `StoreError` when they can't be read."""
+        """Return all rows of a query; raises `StoreError` if they can't be read."""
         connection = self.connection
         try:
             return connection.execute(sql, parameters).fetchall()
@@ -96,10 +95,10 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run a block as one transaction: on the disk at its end, undone as a whole when it raises.
+        """Run a block as one transaction: on the disk at its end, undone as a whole if it raises.
 
-        Within another transaction it becomes a part of that one: undone alone, but on the disk only when the outer one
-        ends. A `sqlite3.Error` that leaves the block arrives as `StoreError`.
+        Within another transaction it becomes a part of that transaction: undone alone, but on the disk only when the
+        outer transaction ends. A `sqlite3.Error` that leaves the block arrives as `StoreError`.
         """
         connection = self.connection
         begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
@@ -144,7 +143,7 @@ class Database:
                 empty.deserialize(_empty())
                 empty.backup(connection)
             return
-        # SQLite does not wait on its own while another process switches the same file to WAL.
+        # SQLite's busy time-out does not cover another process's switch of the same file to WAL.
         mode = _retried(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         if mode != "wal":
             raise StoreError(
@@ -165,7 +164,7 @@ class Database:
 
 @functools.cache
 def _empty() -> bytes:
-    """Return a database of today's schema without a row. To copy it takes a tenth of the time that migrations take."""
+    """Return an empty database with the newest schema. Copying it takes a tenth of the time of all migrations."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection)
         return connection.serialize()

@@ -1,6 +1,6 @@
-"""Decisions and outcomes of a workspace, appended and read back, and whose workspace it is.
+"""The decisions and outcomes of a workspace, appended and read back, and the teacher that the workspace belongs to.
 
-Nothing here changes or removes a recorded decision (the database itself refuses it), and nothing reads other files.
+Nothing here changes or removes a recorded decision; the database itself refuses it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WHERE o.status <> 'unknown' AND (?1 IS NULL OR d.policy = ?1)
 
 
 class Example(NamedTuple):
-    """A decision with its current outcome; None while nothing at all is recorded of it."""
+    """A decision with its current outcome; None while no outcome is recorded."""
 
     decision: Decision
     outcome: Outcome | None
@@ -54,9 +54,9 @@ class TeacherClaim:
     """The teacher that a workspace belongs to."""
 
     name: str
-    """Name in its decisions, e.g. `gpt2`."""
+    """Its name in decisions, e.g. `gpt2`."""
     parameters: int
-    """How many parameters it has; 0 where that can't be known."""
+    """Number of parameters; 0 if unknown."""
     source: str
     """Where it was loaded from: a hub id, a folder, a file or a package."""
 
@@ -69,15 +69,15 @@ class DecisionStore:
         self.state = WorkspaceState(database)
 
     def append(self, decision: Decision) -> None:
-        """Append a decision; it is on the disk when this returns (or, within a transaction, when that one ends).
+        """Append a decision; it is on the disk when this returns (or, within a transaction, when the transaction ends).
 
-        A time without a zone is taken as UTC. Raises `StoreError` when its id, or its step of the episode, is recorded
-        already, and `DataError` when it can't be written as JSON.
+        A time without a zone is taken as UTC. Raises `StoreError` if its id, or its step of the episode, is already
+        recorded, and `DataError` if it can't be written as JSON.
         """
         self.append_many([decision])
 
     def append_many(self, decisions: Iterable[Decision]) -> int:
-        """Append decisions in one transaction, all or none, and return how many; raises as `append` does."""
+        """Append decisions in one transaction, all or none, and return their number; raises as `append` does."""
         rows = [_decision_row(decision) for decision in decisions]
         with self.database.transaction() as connection:
             for row in rows:
@@ -90,7 +90,7 @@ class DecisionStore:
     def record_outcome(self, outcome: Outcome) -> None:
         """Append an outcome, which becomes its decision's current one; on the disk when this returns.
 
-        Raises `StoreError` when no such decision is recorded, and `DataError` when it can't be written as JSON.
+        Raises `StoreError` if the decision is not recorded, and `DataError` if the outcome can't be written as JSON.
         """
         row = _outcome_row(outcome)
         with self.database.transaction() as connection:
@@ -102,7 +102,7 @@ class DecisionStore:
             connection.execute(_INSERT_OUTCOME, row)
 
     def get(self, decision_id: str) -> Example | None:
-        """Return one decision with its current outcome, or None where it isn't recorded."""
+        """Return a decision with its current outcome, or None if it is not recorded."""
         rows = self.database.query(f"{_SELECT_EXAMPLES} WHERE d.id = ?", (decision_id,))
         return _example(rows[0]) if rows else None
 
@@ -112,12 +112,12 @@ class DecisionStore:
         return str(rows[0]["id"]) if rows else None
 
     def last_step(self, episode: str) -> int | None:
-        """Return the episode's highest recorded step, or None where it has none."""
+        """Return the episode's highest recorded step, or None if it has none."""
         step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
         return None if step is None else int(step)
 
     def newest(self) -> int:
-        """Return the newest decision's place in the order of recording, 0 where there is none."""
+        """Return the newest decision's place in the order of recording, or 0 if there is none."""
         return int(self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"])
 
     def recent(self, count: int, policy: str | None = None) -> list[Example]:
@@ -132,8 +132,8 @@ class DecisionStore:
     def examples(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Example]:
         """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
 
-        Reads a page at a time, and ends with the newest decision at the moment of the first one, or at the place
-        `until` (see `newest`). Between two of them anything may be written.
+        Reads page by page. Ends with the decision that was newest at the first read, or at the place `until` (see
+        `newest`). The database may be written between two decisions.
         """
         # By pages, not by an open cursor: a half-read query would keep this connection from writing.
         last = self.newest() if until is None else until
@@ -147,12 +147,12 @@ class DecisionStore:
             seq = rows[-1]["seq"]
 
     def episodes_beside(self, policy: str) -> frozenset[str]:
-        """Return the episodes in which this policy made some of the decisions, and another one did too."""
+        """Return the episodes in which both this policy and another policy made decisions."""
         sql = "SELECT episode FROM decisions GROUP BY episode HAVING MAX(policy = ?1) AND MIN(policy = ?1) = 0"
         return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
 
     def count(self, policy: str | None = None, until: int | None = None) -> int:
-        """Return how many decisions are recorded, of this policy or of all, up to the place `until` (see `newest`)."""
+        """Return the number of decisions, of this policy or of all, up to the place `until` (see `newest`)."""
         sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"
         return int(self.database.query(sql, (policy, until))[0]["n"])
 
@@ -177,17 +177,17 @@ class DecisionStore:
         return {row["action"]: row["n"] for row in self.database.query(sql, (policy,))}
 
     def mean_gained(self, policy: str | None = None) -> float | None:
-        """Return the mean of new knowledge items per decision, of this policy or of all.
+        """Return the mean number of new knowledge items per decision, of this policy or of all.
 
-        Decisions without an outcome, or with an unknown one, don't count; None where no others are.
+        Decisions without a known outcome don't count; None if there are no others.
         """
         mean = self.database.query(_MEAN_GAINED, (policy,))[0][0]
         return None if mean is None else float(mean)
 
     def claim_teacher(self, name: str, parameters: int, source: str) -> TeacherClaim:
-        """Make the workspace this teacher's, or check that it is; returns the claim as first recorded.
+        """Claim the workspace for this teacher, or check the claim; returns the claim as first recorded.
 
-        Raises `TeacherMismatchError` when it belongs to a teacher of another name.
+        Raises `TeacherMismatchError` if it belongs to a teacher of another name.
         """
         with self.database.transaction():
             claim = self.teacher()
@@ -202,7 +202,7 @@ class DecisionStore:
         return claim
 
     def teacher(self) -> TeacherClaim | None:
-        """Return the teacher that the workspace belongs to; None before the first claim."""
+        """Return the teacher that the workspace belongs to, or None before the first claim."""
         fields = self.state.record(StateKey.TEACHER)
         return None if fields is None else TeacherClaim(**fields)
 
@@ -250,7 +250,7 @@ def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
         outcome.status,
         _to_integer(outcome.gained, f"{where}: gained"),
         None if outcome.reward is None else float(outcome.reward),
-        # A line for a person, often a foreign program's words: a broken character in it must not lose the outcome.
+        # A line for a person, often another program's words: a broken character in it must not lose the outcome.
         outcome.detail.encode("utf-8", "replace").decode(),
         _to_json(outcome.result, f"{where}: result"),
         _to_utc(outcome.recorded_at).isoformat(),

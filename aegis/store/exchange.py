@@ -1,12 +1,12 @@
-"""Files of examples, read and written: JSON and JSONL, each also gzipped; and a store's import from and export to them.
+"""Files of examples, as JSON or JSONL, plain or gzipped; and a store's import from and export to them.
 
-A record out of form is refused by its position and with its reason, and the others are kept; a file out of form is a
-`DataError`. The form of a single record is `aegis.store.record`'s affair.
+A malformed record is rejected with its position and reason, and the other records are kept. A malformed file raises
+`DataError`. `aegis.store.record` checks a single record.
 
-Records without an id get one from their content, so that a file imported twice adds nothing the second time. Records
-without an episode are put into episodes of 20 consecutive records, `import-<hash of the file's records>-<number>`,
-with the place within the 20 as the step: neighbours, which resemble each other, then stay on one side of a split by
-episode. A rejected record keeps its place in the count.
+A record without an id gets an id from its content, so that importing a file twice adds nothing the second time.
+Records without an episode are put into episodes of 20 consecutive records,
+`import-<hash of the file's records>-<number>`, with the place within the 20 as the step. So neighbours, which
+resemble each other, stay on the same side of a split by episode. A rejected record still counts as a place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from aegis.store.writing import write_json, write_jsonl
 from aegis.types import ActionList, Progress, unheard
 
 EPISODE_RECORDS = 20
-"""How many consecutive records without an episode of their own make one."""
+"""Consecutive records without an episode that are put into the same episode."""
 
 POLICY_OF_IMPORTS = "imported"
 """Policy of records that name none, in a file whose metadata names no `teacher`."""
@@ -48,39 +48,39 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record that was not taken, and why."""
+    """A record that was rejected, and the reason."""
 
     position: str
     """`examples[17]` (from 0) in JSON, `line 18` (from 1) in JSONL."""
     reason: str
-    """One line for a person: the field, and what was expected there."""
+    """A line for a person: the field, and what was expected there."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeResult:
-    """What a file held."""
+    """The contents of a file."""
 
     metadata: Mapping[str, Any]
     examples: list[Example]
     positions: list[str]
-    """Where in the file each example stood, as in `RejectedRecord.position`."""
+    """Each example's position in the file, as in `RejectedRecord.position`."""
     rejected: list[RejectedRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did."""
+    """The result of an import."""
 
     metadata: Mapping[str, Any]
     added: int
     already_there: int
-    """Examples whose decision the store had before."""
+    """Examples whose decisions the store already had."""
     rejected: list[RejectedRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """A record as it stood in the file: a parsed JSON value, or the reason why there is none."""
+    """A record of the file: a parsed JSON value, or the reason why there is none."""
 
     position: str
     value: Any = None
@@ -89,7 +89,7 @@ class _Raw:
 
 @dataclass(slots=True)
 class _Places:
-    """Which ids and which steps of which episodes the records of a file have taken so far."""
+    """The ids and the steps of episodes that a file's records have taken so far."""
 
     digest: str
     ids: dict[str, str] = field(default_factory=dict)
@@ -97,14 +97,14 @@ class _Places:
     next_step: dict[str, int] = field(default_factory=dict)
 
     def find(self, record: ExampleRecord, ordinal: int) -> tuple[str, int]:
-        """Return the record's episode and step; those that it doesn't name follow from where it stands."""
+        """Return the record's episode and step, from its place in the file if it names none."""
         if record.episode is None:
             block, step = divmod(ordinal, EPISODE_RECORDS)
             return f"import-{self.digest}-{block:05d}", step
         return record.episode, self.next_step.get(record.episode, 0) if record.step is None else record.step
 
     def take(self, example: Example, position: str) -> None:
-        """Note the example's id and place; raises `DataError` when an earlier record has one of them."""
+        """Note the example's id and place; raises `DataError` if an earlier record has either."""
         decision = example.decision
         if (other := self.ids.get(decision.id)) is not None:
             raise DataError(f"the same record as {other} (id {decision.id!r})")
@@ -119,7 +119,7 @@ def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard
     """Read a file of examples whose actions are in this list; bad records are in the result's `rejected`.
 
     The format follows the ending: `.json`, `.jsonl`, or either with `.gz`. Raises `DataError` for a file that is
-    missing, empty, cut off, not UTF-8 or not of that format, and for metadata out of form.
+    missing, empty, cut off, not UTF-8 or not of that format, and for malformed metadata.
     """
     path = Path(path)
     progress(f"Reading {path.name}", 0, 0)
@@ -150,10 +150,10 @@ def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard
 
 
 def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
-    """Write a file of examples and return how many; it appears whole or not at all, in place of an older one.
+    """Write a file of examples and return their number; the file replaces an older one whole or not at all.
 
     The format follows the ending, as in `read_examples`. Raises `DataError` for another ending, for a folder that
-    can't be written, and for values that JSON has no form for.
+    can't be written, and for values that JSON can't hold.
     """
     path = Path(path)
     write = {"json": write_json, "jsonl": write_jsonl}[_format(path)]
@@ -174,17 +174,17 @@ def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[
 
 
 def import_examples(store: DecisionStore, result: ExchangeResult, progress: Progress = unheard) -> ImportReport:
-    """Append what `read_examples` read to a store, passing over the examples that the store has.
+    """Append the examples from `read_examples` to a store, except those that the store has.
 
-    An example that the store has without a known outcome gets the file's, if that is known. An example whose id or
-    place belongs to another decision of the store is rejected.
+    An example that the store has without a known outcome gets the file's outcome, if that is known. An example whose
+    id or place belongs to another decision of the store is rejected.
     """
     rejected = list(result.rejected)
     added = already_there = 0
     pairs = list(zip(result.positions, result.examples, strict=True))
     for start in range(0, len(pairs), _IMPORT_ROWS):
         progress("Adding decisions", start, len(pairs))
-        # Not all in one: other processes append between these transactions.
+        # In several transactions, so that other processes can append between them.
         with store.database.transaction():
             for position, example in pairs[start : start + _IMPORT_ROWS]:
                 known = store.get(example.decision.id)
@@ -209,14 +209,14 @@ def export_examples(
     metadata: Mapping[str, Any] | None = None,
     progress: Progress = unheard,
 ) -> int:
-    """Write a store's examples (of these policies, or all), a few in memory at a time, and return how many.
+    """Write a store's examples (of these policies, or all), a few in memory at a time, and return their number.
 
-    Where no metadata is given, it names the store's teacher. Raises as `write_examples` does.
+    The default metadata names the store's teacher. Raises as `write_examples` does.
     """
     if metadata is None:
         teacher = store.teacher()
         metadata = {} if teacher is None else {"teacher": asdict(teacher)}
-    total = store.count() if policies is None else sum(sum(store.action_counts(one).values()) for one in policies)
+    total = store.count() if policies is None else sum(sum(store.action_counts(policy).values()) for policy in policies)
     return write_examples(path, metadata, _telling(store.examples(policies), "Writing decisions", total, progress))
 
 
@@ -267,11 +267,11 @@ def _read_jsonl(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]
         except RecursionError:
             raws.append(_Raw(f"line {number}", fault=_TOO_DEEP))
         except ValueError as error:
-            # A line without its end is not one bad record: whatever came after it is missing too.
+            # A line without its end is not just a bad record: the records after it are missing too.
             if not line.endswith(b"\n"):
                 raise DataError(
                     f"{path}, line {number}: the file is cut off in the middle of this line: copy or export it again,"
-                    " or delete the line to go on with the ones before"
+                    " or delete this line to keep the lines before it"
                 ) from None
             raws.append(_Raw(f"line {number}", fault=f"not JSON: {error}"))
         else:
@@ -314,7 +314,7 @@ def _place_example(raw: _Raw, ordinal: int, places: _Places, actions: ActionList
 
 
 def _digest(raws: Iterable[_Raw]) -> str:
-    """Return a hash of the records, the same however the file spells, packs or indents them."""
+    """Return a hash of the records, whichever way the file spells, packs or indents them."""
     digest = hashlib.sha256()
     for raw in raws:
         broken = raw.fault is not None or find_fault(raw.value) is not None

@@ -1,4 +1,4 @@
-"""The updates of phase 4 as they came, and the decisions that they learn from. It learns nothing."""
+"""The updates of phase 4, and the decisions they learn from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rewarded:
     """A decision with a reward that an update may learn from."""
 
     place: int
-    """Of its newest rewarded outcome, in the order of recording"""
+    """Place of the decision's newest rewarded outcome in the order of recording"""
     decision_id: str
     episode: str
     step: int
@@ -26,35 +26,35 @@ class Rewarded:
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """One update."""
+    """An update of phase 4."""
 
     seq: int
     base: str
     """The imitation HRM that phase 4 began from"""
     model: str | None
-    """The version that it made; None where it was refused"""
+    """The version that the update made; None if it was refused"""
     decision: int
     """Place in the order of recording of the newest decision at that moment"""
     outcomes: int
     """Place of the last outcome that it learned from"""
     learned: int
-    """Decisions that were learned from in all, since the base"""
+    """Decisions learned from since the base, in all"""
     results: dict[str, Any]
-    """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault` says why it was refused"""
+    """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault`: why the update was refused"""
     recorded_at: str
 
 
 class ImprovementLog:
-    """The updates in a workspace's database, and what is due."""
+    """The updates in a workspace's database, and the decisions due for the next."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def due(self, after: int, since: int) -> list[Rewarded]:
-        """Return the decisions of HRMs with a reward recorded after the place `after`, a thousand at most.
+        """Return the HRMs' decisions with a reward recorded after the place `after`, at most a thousand.
 
-        since: place, in the order of recording, after which decisions count. A decision whose reward has changed comes
-        again. A reward counts once however often it was recorded after `after`.
+        since: place, in the order of recording, after which decisions count. A decision whose reward has changed is
+        returned again. Each decision is returned once, however many of its rewards were recorded after `after`.
         """
         rows = self._database.query(
             "SELECT MAX(o.seq) AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
@@ -66,7 +66,7 @@ class ImprovementLog:
         return [Rewarded(**dict(row)) for row in reversed(rows)]
 
     def newest(self, count: int, since: int) -> list[Rewarded]:
-        """Return the decisions of HRMs whose rewards are the newest, so many or, where one had several, fewer.
+        """Return the HRMs' decisions with the newest rewards: this many, or fewer if a decision has several.
 
         since: as for `due`.
         """
@@ -83,8 +83,8 @@ class ImprovementLog:
     def stretches(self, due: Sequence[Rewarded]) -> list[list[Example]]:
         """Return each episode from the first of these decisions on, as far as it is recorded, in order."""
         first: dict[str, int] = {}
-        for one in due:
-            first[one.episode] = min(one.step, first.get(one.episode, one.step))
+        for rewarded in due:
+            first[rewarded.episode] = min(rewarded.step, first.get(rewarded.episode, rewarded.step))
         store, found = DecisionStore(self._database), []
         for episode, step in first.items():
             rows = self._database.query(
@@ -95,7 +95,7 @@ class ImprovementLog:
         return found
 
     def newest_outcome(self) -> int:
-        """Return the newest outcome's place in the order of recording, 0 where there is none."""
+        """Return the newest outcome's place in the order of recording, or 0 if there is none."""
         return int(self._database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM outcomes")[0]["seq"])
 
     def add(
@@ -108,7 +108,7 @@ class ImprovementLog:
         results: Mapping[str, Any],
         now: datetime,
     ) -> None:
-        """Record an update; see `Improvement`. A result that is no finite number, where it was at fault, is null."""
+        """Record an update; see `Improvement`. A result that is not finite is recorded as null."""
         known = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in results.items()
@@ -126,7 +126,7 @@ class ImprovementLog:
         return found[0] if found else None
 
     def count(self) -> int:
-        """Return how many updates there were."""
+        """Return the number of updates."""
         return int(self._database.query("SELECT COUNT(*) AS n FROM improvements")[0]["n"])
 
     def counts(self, base: str) -> dict[str, int]:
@@ -135,13 +135,13 @@ class ImprovementLog:
         return {str(row["name"]): int(row["n"]) for row in self._database.query(sql, (base,))}
 
     def all(self, base: str | None = None) -> list[Improvement]:
-        """Return every update, the oldest first: the curve of phase 4; base: of this one alone."""
+        """Return every update, the oldest first: the curve of phase 4. base: only that HRM's updates."""
         return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))
 
     def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
-        """Return the rewards of the newest decisions by an HRM that have one, the newest first.
+        """Return the rewards of the newest rewarded decisions of an HRM, the newest first.
 
-        others: of all other HRMs' instead. since: place after which decisions count.
+        others: those of all other HRMs instead. since: place after which decisions count.
         """
         chosen = "d.policy GLOB 'hrm@*' AND d.policy <> ?" if others else "d.policy = ?"
         rows = self._database.query(

@@ -1,6 +1,6 @@
-"""What the teacher answered to decisions that others had made: labels, kept beside them and learned from later.
+"""Labels: the teacher's answers to decisions that other policies made, kept for later training.
 
-They are only ever appended, one for each decision; the decision itself stays as it was made.
+Labels are only ever appended, at most one for each decision. The decision itself stays as it was made.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class LabelBook:
     def append(
         self, decision: Decision, teacher: str, probabilities: Sequence[float], reason: str, now: datetime
     ) -> None:
-        """Keep a teacher's answer to a decision; where one is kept already, that one stays.
+        """Keep a teacher's answer to a decision; an earlier answer stays.
 
-        reason: why it was asked, e.g. `audit`. Raises `DataError` for what is no distribution over its actions,
-        `StoreError` where no such decision is recorded.
+        reason: why the teacher was asked, e.g. `audit`. Raises `DataError` if the answer is not a distribution over the
+        decision's actions, and `StoreError` if the decision is not recorded.
         """
         check_probabilities(probabilities, len(decision.actions))
         with self._database.transaction() as connection:
@@ -40,11 +40,11 @@ class LabelBook:
             )
 
     def newest(self) -> int:
-        """Return the newest label's place in the order of labelling, 0 where there is none."""
+        """Return the newest label's place in the order of labelling, or 0 if there is none."""
         return int(self._database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM labels")[0]["seq"])
 
     def count(self, teacher: str, until: int | None = None) -> int:
-        """Return how many decisions this teacher has labelled, up to a place (see `newest`)."""
+        """Return the number of decisions that this teacher has labelled, up to a place (see `newest`)."""
         sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (?2 IS NULL OR seq <= ?2)"
         return int(self._database.query(sql, (teacher, until))[0]["n"])
 

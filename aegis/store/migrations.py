@@ -1,7 +1,7 @@
-"""The database's schema: the migrations in `sql/`, one file each, and their application; it opens and closes nothing.
+"""The database's schema: the migrations in `sql/`, a file each, and their application.
 
-A migration and its record (`PRAGMA user_version`) are one transaction, so that a kill leaves either both or neither.
-A migration that has been released is never edited: a change is a new file with the next number.
+A migration and its record (`PRAGMA user_version`) are one transaction, so that a kill leaves both or neither.
+A released migration is never edited: a change is a new file with the next number.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 APPLICATION_ID = 0x41454749
-"""`AEGI` in ASCII: tells a workspace's database from any other program's SQLite file."""
+"""`AEGI` in ASCII: tells a workspace's database from another program's SQLite file."""
 
 _FILES = sorted(
     (file for file in (files("aegis.store") / "sql").iterdir() if file.name.endswith(".sql")),
@@ -22,7 +22,7 @@ MIGRATIONS: tuple[str, ...] = tuple(file.read_text("utf-8") for file in _FILES)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """Return how many migrations the database has been through; 0 for a new one."""
+    """Return the number of migrations applied to the database; 0 for a new one."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -44,7 +44,7 @@ def refusal(connection: sqlite3.Connection) -> str | None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, each in one transaction; safe when several processes do so at once.
+    """Apply the missing migrations, each in its own transaction; safe when several processes do so at once.
 
     The connection must be in autocommit mode (`isolation_level=None`).
     """
@@ -66,7 +66,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    # Not `executescript`: it commits first, and the migration would no longer be one transaction.
+    # Not `executescript`, which commits first: the migration would no longer be one transaction.
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,10 +1,10 @@
-"""One example (a decision with its outcome) as a JSON record: its form, its checks, both directions. Opens no file.
+"""An example (a decision with its outcome) as a JSON record: the schema, its checks, and both directions.
 
     {"state": {...}, "action": {"action": "web_search", "query": "..."}, "result": {...}, "timestamp": "..."}
 
 AEGIS's own records add `id`, `episode`, `step`, `actions` (names on offer), `probabilities` (by name), `policy`,
-`propensity` (the probability with which the action was drawn, null where nothing was drawn) and `outcome` (`status`,
-`gained`, `reward`, `components`, `detail`, `recorded_at`; null where nothing is known).
+`propensity` (the probability with which the action was drawn, null if it was not drawn) and `outcome` (`status`,
+`gained`, `reward`, `components`, `detail`, `recorded_at`; null if unknown).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from aegis.store.decisions import Example
 from aegis.types import Action, ActionList, Decision, Outcome, OutcomeStatus
 
 MAX_NESTING_LEVELS = 64
-"""Deeper states and results are refused: no honest one is, and every reader of them recurses."""
+"""Deeper states and results are refused: no honest state nests so deeply, and every reader recurses."""
 
 _ID_DIGITS = 32
 _LARGEST_INTEGER = 2**63 - 1
 
 
 def parse_timestamp(value: Any) -> datetime:
-    """Return an ISO-8601 text as a moment in UTC, which is also taken for its zone where it names none."""
+    """Return an ISO-8601 text as a moment in UTC; a text without a zone is taken as UTC."""
     if not isinstance(value, str):
         raise DataError(f"expected ISO-8601 text, found {_kind(value)}")
     try:
@@ -46,7 +46,7 @@ _Count = Annotated[int, Field(ge=0, le=_LARGEST_INTEGER)]
 
 
 class OutcomeRecord(BaseModel):
-    """The form of a record's `outcome`."""
+    """The schema of a record's `outcome`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -59,7 +59,7 @@ class OutcomeRecord(BaseModel):
 
 
 class ExampleRecord(BaseModel):
-    """The form of one record; other fields than these are passed over."""
+    """The schema of a record; other fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -78,7 +78,7 @@ class ExampleRecord(BaseModel):
 
 
 def parse_record(value: Any) -> ExampleRecord:
-    """Return a parsed JSON value as a record in form; raises `DataError` whose message is the reason, in one line."""
+    """Return a parsed JSON value as a valid record; raises `DataError` with the reason on a single line."""
     if not isinstance(value, dict):
         raise DataError(f"expected an object with state, action, result and timestamp, found {_kind(value)}")
     if fault := find_fault(value):
@@ -93,9 +93,9 @@ def parse_record(value: Any) -> ExampleRecord:
 
 
 def to_example(record: ExampleRecord, actions: ActionList, *, id: str, episode: str, step: int, policy: str) -> Example:
-    """Return the example that a record holds; id, place and policy are the caller's, who knows the whole file.
+    """Return the example in a record; the caller, who knows the whole file, gives id, place and policy.
 
-    Raises `DataError`, with the reason in one line, for an unknown action and for what doesn't fit together.
+    Raises `DataError`, with the reason on a single line, for an unknown action and for fields that contradict.
     """
     offered = _offered(record, actions)
     decision = Decision(
@@ -114,7 +114,7 @@ def to_example(record: ExampleRecord, actions: ActionList, *, id: str, episode: 
 
 
 def to_record(example: Example) -> dict[str, Any]:
-    """Return an example in the form of AEGIS's own records, ready for JSON."""
+    """Return an example as AEGIS's own record, ready for JSON."""
     decision, outcome = example
     probabilities = decision.probabilities
     return {
@@ -143,13 +143,13 @@ def to_record(example: Example) -> dict[str, Any]:
 
 
 def content_id(value: Any) -> str:
-    """Return an id that depends on a record's content only: 32 hexadecimal digits of its canonical JSON's SHA-256."""
+    """Return an id that depends only on a record's content: 32 hexadecimal digits of its canonical JSON's SHA-256."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:_ID_DIGITS]
 
 
 def find_fault(value: Any) -> str | None:
-    """Return where a parsed JSON value holds a number that JSON doesn't know, or nests too deeply; None if nowhere."""
-    # A stack of its own, because a record deep enough to be refused could exhaust Python's.
+    """Return where a parsed JSON value holds a non-finite number or nests too deeply, or None."""
+    # An explicit stack: a record deep enough to be refused could exhaust Python's.
     pending: list[tuple[dict[str, Any] | list[Any], tuple[str | int, ...]]] = []
     if isinstance(value, dict | list):
         pending.append((value, ()))
@@ -197,7 +197,7 @@ def _probabilities(record: ExampleRecord, offered: tuple[str, ...]) -> tuple[flo
     if record.probabilities is None:
         return None
     if odd := sorted(set(record.probabilities) ^ set(offered)):
-        raise DataError(f"probabilities: expected one for each of {', '.join(offered)}; {odd[0]!r} doesn't fit")
+        raise DataError(f"probabilities: expected a number for each of {', '.join(offered)}; {odd[0]!r} doesn't fit")
     return tuple(record.probabilities[name] for name in offered)
 
 

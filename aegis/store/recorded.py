@@ -1,6 +1,7 @@
-"""The decisions of a workspace as a sequence that is read from its database page by page; it never holds them all.
+"""The decisions of a workspace as a sequence, read from its database page by page and never held in memory whole.
 
-After a policy's own decisions come those of others that it labelled (`LabelBook`), as it would have made them.
+After a policy's own decisions come other policies' decisions that it labelled (`LabelBook`), as it would have made
+them.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from aegis.types import Decision, new_id
 
 
 class RecordedDecisions(Sequence[Decision]):
-    """The decisions of one policy up to the newest at this moment, in the order of recording, and those it labelled.
+    """A policy's decisions, in the order of recording, and those it labelled, up to the newest at this moment.
 
-    until, until_label: places in those orders (`DecisionStore.newest`, `LabelBook.newest`) to end with instead. Each
-    reading opens the database anew; what is recorded later is not seen.
+    until, until_label: end at these places in the two orders (`DecisionStore.newest`, `LabelBook.newest`) instead. Each
+    reading opens the database anew, and does not see what is recorded later.
     """
 
     def __init__(self, path: Path, policy: str, until: int | None = None, until_label: int | None = None) -> None:
         self._path = path
         self._policy = policy
-        with Database(path) as database, database.transaction():  # so that nobody records one meanwhile
+        with Database(path) as database, database.transaction():  # so that nothing is recorded meanwhile
             store = DecisionStore(database)
             self._last = store.newest() if until is None else until
             labels = LabelBook(database)
             self._last_label = labels.newest() if until_label is None else until_label
             self._own = store.count(policy, self._last)
             self.labelled = labels.count(policy, self._last_label)
-            """How many of them it labelled and did not make"""
+            """Number of decisions that it labelled and did not make"""
             self._count = self._own + self.labelled
             newest = database.query("SELECT id FROM decisions WHERE seq = ?", (self._last,))
             self._newest = str(newest[0]["id"]) if newest else ""
@@ -45,9 +46,9 @@ class RecordedDecisions(Sequence[Decision]):
 
     @property
     def key(self) -> str:
-        """A name of the content: two of the same key hold the same decisions, for a database only ever appends.
+        """A key of the content: equal keys mean the same decisions, because a database is only ever appended to.
 
-        The newest decision's id is in it, so that a database restored from a copy is not taken for what it was later.
+        The newest decision's id is in the key, so that a restored copy is not taken for the database it had become.
         """
         labels = f"-labels-{self._last_label}" if self.labelled else ""
         return f"{self._identity}-{self._last}-{self._newest}-{self._policy}{labels}"
@@ -67,12 +68,12 @@ class RecordedDecisions(Sequence[Decision]):
     def __getitem__(self, place: slice) -> list[Decision]: ...
 
     def __getitem__(self, place: int | slice) -> Decision | list[Decision]:
-        """Read one decision or some; each is looked for on its own: to read many, iterate."""
+        """Read a decision or a slice; each decision is looked up on its own: to read many, iterate."""
         places = range(self._count)[place]
         with Database(self._path) as database:
             store = DecisionStore(database)
             if isinstance(places, range):
-                return [self._read(store, one) for one in places]
+                return [self._read(store, at) for at in places]
             return self._read(store, places)
 
     def _read(self, store: DecisionStore, place: int) -> Decision:

@@ -1,4 +1,4 @@
-"""What a workspace keeps beside its tables: one text under each key. Every key that AEGIS uses is named here."""
+"""A workspace's values beside its tables: a text under each key. `StateKey` names every key that AEGIS uses."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _KEEP = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE
 
 
 class StateKey(StrEnum):
-    """The keys. One that ends in a colon stands before the name of what the text is about."""
+    """The keys. A key that ends in a colon is followed by the name of the text's subject."""
 
     ACTIONS = "actions"
     """The actions of this decision point; none recorded: the research agent's"""
     TEACHER = "teacher"
     """The teacher that the workspace belongs to"""
     SERVING = "serving"
-    """The version that serves; empty while the teacher does"""
+    """The version that serves; empty while the teacher serves"""
     CANDIDATE = "candidate"
-    """The version in a stage before the switch; empty without one"""
+    """The version in a stage before the switch; empty if there is none"""
     STAGE = "trial:"
-    """The figures of one candidate's stage"""
+    """The figures of a candidate's stage"""
     MONITOR = "watch:"
-    """The figures of the monitor of one version"""
+    """The figures of a version's monitor"""
     DRIFT = "drift:"
-    """The states unlike those in training that one version has met"""
+    """A version's count of states unlike its training states"""
     REINFORCEMENT = "improvement"
-    """Where phase 4 stands; empty where it does not go on"""
+    """The state of phase 4; empty if it does not continue"""
     AGENT = "agent"
-    """What the agent by itself last said of itself"""
+    """The autonomous agent's last report about itself"""
     COLLECTION = "collection:"
-    """The settings of one run of collecting"""
+    """The settings of a collection run"""
     IDENTITY = "identity"
     """A random name of this database, for the cache of its datasets"""
     ENDPOINT_USAGE = "endpoint_usage"
-    """The tokens that the teacher's endpoint was paid for"""
+    """The tokens that the teacher's endpoint charged for"""
     PERSON_SEEN_AT = "person_seen_at"
     """When a person last used the inbox"""
 
@@ -47,7 +47,7 @@ class StateKey(StrEnum):
 class WorkspaceState:
     """The texts and JSON objects of one workspace, by key.
 
-    about: what it is about, for a key that ends in a colon.
+    about: the text's subject, for a key that ends in a colon.
     """
 
     def __init__(self, database: Database) -> None:
@@ -59,12 +59,12 @@ class WorkspaceState:
         return str(rows[0]["value"]) if rows else None
 
     def keep_text(self, key: StateKey, text: str, about: str = "") -> None:
-        """Keep a text in place of the one before."""
+        """Keep a text, replacing the one before."""
         with self._database.transaction() as connection:
             connection.execute(_KEEP, (key + about, text))
 
     def record(self, key: StateKey, about: str = "") -> dict[str, Any] | None:
-        """Return the JSON object kept under a key, None without one; raises `ValueError` for anything else there."""
+        """Return the JSON object under a key, or None; raises `ValueError` for anything else there."""
         text = self.text(key, about)
         if not text:
             return None
@@ -74,11 +74,11 @@ class WorkspaceState:
         return fields
 
     def keep(self, key: StateKey, fields: Mapping[str, Any], about: str = "") -> None:
-        """Keep a JSON object in place of the one before."""
+        """Keep a JSON object, replacing the one before."""
         self.keep_text(key, json.dumps(dict(fields)), about)
 
     def clear(self, key: StateKey, about: str = "") -> None:
-        """Keep nothing under a key from now on."""
+        """Remove what is kept under a key."""
         self.keep_text(key, "", about)
 
     def records(self, key: StateKey) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ class WorkspaceState:
 
 
 class UsageLedger:
-    """Counts tokens in the database at a path; call it, in any thread, to add some and to learn the totals."""
+    """Counts tokens in the database at a path. Call it, in any thread, to add tokens and to learn the totals."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Sums over a workspace's decisions, by policy and action; the database keeps them as decisions and outcomes come."""
+"""Sums over a workspace's decisions, by policy and action; the database updates them with every row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aegis.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one policy's decisions for one action came to, each by its current outcome."""
+    """Sums over a policy's decisions for an action, each decision by its current outcome."""
 
     policy: str
     action: str
@@ -18,16 +18,16 @@ class Tally:
     known: int
     """Decisions whose outcome is known: ok or failed"""
     gained: int
-    """New knowledge items, of those known"""
+    """New knowledge items of the decisions with a known outcome"""
     failed: int
     rewarded: int
-    """Decisions that brought a reward"""
+    """Decisions with a reward"""
     reward: float
     """Sum of their rewards"""
 
 
 def read_tallies(database: Database) -> list[Tally]:
-    """Return all sums, a policy's commonest action first; the time it takes does not grow with the decisions."""
+    """Return all sums, a policy's commonest action first; the time does not grow with the decisions."""
     columns = ", ".join(Tally.__slots__)
     rows = database.query(f"SELECT {columns} FROM tallies ORDER BY policy, decisions DESC, action")
     return [Tally(**dict(row)) for row in rows]
@@ -41,7 +41,7 @@ class RecentSearches(NamedTuple):
 
 
 def count_recent_searches(database: Database, decisions: int = 100) -> RecentSearches:
-    """Return what the searches among the newest decisions came to, those whose outcome is known."""
+    """Return the count of searches among the newest decisions, and of those in vain; unknown outcomes don't count."""
     (row,) = database.query(
         "SELECT COUNT(*), COALESCE(SUM(gained = 0), 0) FROM (SELECT (SELECT gained FROM outcomes"
         " WHERE decision_id = d.id AND status <> 'unknown' ORDER BY seq DESC LIMIT 1) AS gained"

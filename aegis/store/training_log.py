@@ -1,4 +1,4 @@
-"""The trainings of a workspace, as they run and as they ended, with their epochs. It trains nothing."""
+"""The trainings of a workspace, running and ended, with their epochs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aegis.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """One training, from the moment it was due."""
+    """A training, from the moment it was due."""
 
     id: int
     status: str
-    """`running` until it ended, also while no process carries it out; then `switched`, `refused` or `failed`"""
+    """`running` until the training ends, even if no process works on it; then `switched`, `refused` or `failed`"""
     decisions: int
-    """How many it learns from"""
+    """Number of decisions it learns from"""
     last_seq: int | None
     """Place in the order of recording of the last decision it learns from; None for decisions from a file"""
     plan_json: str
@@ -44,13 +44,13 @@ class TrainingRecord:
 
 
 class TrainingLog:
-    """The trainings in a workspace's database; at most one of them runs."""
+    """The trainings in a workspace's database; at most one is running."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def begin(self, decisions: int, last_seq: int | None, plan: TrainingPlan, now: datetime) -> TrainingRecord:
-        """Record that a training is due, with its plan; raises `StoreError` while another one runs."""
+        """Record that a training is due, with its plan; raises `StoreError` while another training runs."""
         with self._database.transaction() as connection:
             try:
                 row = connection.execute(
@@ -58,13 +58,15 @@ class TrainingLog:
                     (decisions, last_seq, plan.to_json(), now.isoformat()),
                 )
             except sqlite3.IntegrityError as error:
-                raise StoreError(f"{self._database.path}: a training runs already: wait for its end") from error
+                raise StoreError(
+                    f"{self._database.path}: a training runs already: wait for its end (`aegis status` shows it)"
+                ) from error
         return self.get(int(row.lastrowid or 0))
 
     def add_epoch(self, training: int, results: Mapping[str, Any], now: datetime, trial: str = "") -> None:
-        """Record an epoch's results; one that is repeated after a kill takes the place of the first.
+        """Record an epoch's results; an epoch repeated after a kill replaces the first.
 
-        trial: which of a training's runs it belongs to, where settings are compared; '' for the one that counts.
+        trial: the run it belongs to, if a training compares settings; '' for the run that counts.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -73,12 +75,12 @@ class TrainingLog:
             )
 
     def epochs(self, training: int, after: int = 0, trial: str = "") -> list[dict[str, Any]]:
-        """Return the results of a training's epochs after the one given, in their order."""
+        """Return the results of a training's epochs after the given epoch, in order."""
         sql = "SELECT results FROM epochs WHERE training = ? AND trial = ? AND epoch > ? ORDER BY epoch"
         return [json.loads(row["results"]) for row in self._database.query(sql, (training, trial, after))]
 
     def end(self, training: int, status: str, reason: str, report: Mapping[str, Any], now: datetime) -> None:
-        """Record how a training ended; one that has ended stays as it is."""
+        """Record how a training ended; a training that has ended stays unchanged."""
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE trainings SET status = ?, reason = ?, report = ?, ended_at = ?"
@@ -87,14 +89,14 @@ class TrainingLog:
             )
 
     def get(self, training: int) -> TrainingRecord:
-        """Return a training; raises `StoreError` where there is none of this number."""
+        """Return a training; raises `StoreError` if its number is unknown."""
         found = self._select("WHERE id = ?", (training,))
         if not found:
             raise StoreError(f"{self._database.path}: no training {training}")
         return found[0]
 
     def running(self) -> TrainingRecord | None:
-        """Return the training that has not ended yet, whether or not a process carries it out; or None."""
+        """Return the training that has not ended, whether or not a process works on it; or None."""
         found = self._select("WHERE status = 'running'")
         return found[0] if found else None
 

@@ -1,4 +1,4 @@
-"""Examples as the bytes of a JSON or JSONL file. `aegis.store.exchange` opens the file and puts it in its place."""
+"""Examples as the bytes of a JSON or JSONL file; `aegis.store.exchange` puts the file in its place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BinaryFile = IO[bytes] | gzip.GzipFile
 
 
 def write_json(file: BinaryFile, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
-    """Write the examples as one JSON object; return how many they are."""
+    """Write the examples as one JSON object; return their number."""
     file.write(b'{"metadata": ' + _encoded(dict(metadata)) + b', "examples": [')
     count = 0
     for example in examples:
@@ -25,7 +25,7 @@ def write_json(file: BinaryFile, metadata: Mapping[str, Any], examples: Iterable
 
 
 def write_jsonl(file: BinaryFile, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
-    """Write the metadata, then an example a line; return how many examples they are."""
+    """Write the metadata, then an example per line; return the number of examples."""
     file.write(_encoded({"metadata": dict(metadata)}) + b"\n")
     count = 0
     for example in examples:

@@ -1,4 +1,4 @@
-"""Teachers: language models that decide until the HRM does. A name is loaded when it is first asked for."""
+"""Teachers: language models that decide until the HRM does. A name is imported on first access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a teacher behind an endpoint has used, and whether it may go on; a ledger keeps the count."""
+"""The tokens and money that a teacher behind an endpoint has used, against its limits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aegis.config import EndpointConfig
 from aegis.errors import TeacherError
 
 _CHARACTERS_PER_TOKEN = 3
-"""For servers that don't say what they counted: rather too many tokens than too few."""
+"""For servers that report no count: rather too many tokens than too few."""
 
 Ledger = Callable[[int, int], tuple[int, int]]
-"""Adds tokens read and written to those kept, and returns how many that makes."""
+"""Adds tokens read and written to the kept totals, and returns the totals."""
 
 
 class Budget:
@@ -35,12 +35,12 @@ class Budget:
         return (self.tokens_read * config.input_price + self.tokens_written * config.output_price) / 1e6
 
     def keep_in(self, ledger: Ledger) -> None:
-        """Count in this ledger too, and go on from what stands there: a restart has the same budget, not a new one."""
+        """Count in this ledger too, and start from its totals, so that a restart does not renew the budget."""
         self._ledger = ledger
         self.tokens_read, self.tokens_written = ledger(self.tokens_read, self.tokens_written)
 
     def check(self) -> None:
-        """Raise `TeacherError` when a limit is reached."""
+        """Raise `TeacherError` if a limit is reached."""
         config = self._config
         if config.max_tokens is not None and self.tokens >= config.max_tokens:
             raise TeacherError(
@@ -54,7 +54,7 @@ class Budget:
             )
 
     def count(self, usage: Any, read_characters: int, written_characters: int) -> None:
-        """Count a request by the answer's `usage`, or by its length where the server gives none."""
+        """Count a request by the answer's `usage`, or by its length if the server reports none."""
         counts = usage if isinstance(usage, dict) else {}
         read = _whole(counts.get("prompt_tokens"), read_characters)
         written = _whole(counts.get("completion_tokens"), written_characters)

@@ -1,6 +1,6 @@
-"""A teacher out of any causal language model: scores the actions' words after a prompt, and corrects for its bias.
+"""A teacher from any causal language model: scores the actions' words after a prompt, and corrects the model's bias.
 
-It fetches and opens nothing: `aegis.teachers.loading` does that.
+`aegis.teachers.loading` fetches and opens the model.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class CausalLMTeacher:
     """A language model that gives each action a probability.
 
     An action's score is the log-probability of its words after the prompt. The instructions are computed once and
-    kept, the rest of the prompt once per state, the actions in one batch after it. The scores are corrected by
-    contextual calibration (Zhao et al. 2021, arXiv:2102.09690): divided by what the model gives the same words
-    after a state without content, the mean over several such states, then normalised.
+    kept, the rest of the prompt once per state, and the actions in one batch after it. The scores are corrected by
+    contextual calibration (Zhao et al. 2021, arXiv:2102.09690): each is divided by the model's score of the same words
+    after a state without content (the mean over several such states), then all are normalised.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, source: str) -> None:
@@ -57,7 +57,7 @@ class CausalLMTeacher:
 
     @torch.inference_mode()
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return choices by calibrated probabilities. Raises `TeacherError` when the model gives no finite score."""
+        """Return choices by calibrated probabilities. Raises `TeacherError` if the model gives a non-finite score."""
         result = []
         for state in states:
             scores = self.score(state, actions)
@@ -69,11 +69,11 @@ class CausalLMTeacher:
 
     @torch.inference_mode()
     def score(self, state: State, actions: ActionList) -> Tensor:
-        """Return each action's log-probability after the prompt, (A,) float64, not corrected."""
+        """Return each action's uncorrected log-probability after the prompt, (A,) float64."""
         instructions = self._prepare(actions)
         situation = self._encode(render_situation(state))
         if len(situation) > instructions.room:
-            # What doesn't fit is cut from the state: the question stays, or the words would answer nothing.
+            # The state is cut to fit, never the question: the words would answer nothing.
             situation = situation[: instructions.room - len(instructions.question)] + instructions.question
         cache = copy.deepcopy(instructions.cache)
         device = self._model.device
@@ -91,7 +91,7 @@ class CausalLMTeacher:
         empty = [content_free_state(state, value) for value in CONTENT_FREE_VALUES]
         key = (actions, canonical_json(empty[0]))
         if key not in self._bias:
-            scores = torch.stack([self.score(one, actions) for one in empty])
+            scores = torch.stack([self.score(neutral, actions) for neutral in empty])
             self._bias[key] = scores.softmax(-1).mean(0).log()
         return self._bias[key]
 
@@ -138,5 +138,5 @@ class _Instructions:
         self.cache = cache
         self.room = room  # tokens left for a state and the question after it
         self.question = question
-        self.words = words  # (A, W), the shorter ones filled up
-        self.real = real  # (A, W), false at the filling
+        self.words = words  # (A, W), padded
+        self.real = real  # (A, W), false at padding

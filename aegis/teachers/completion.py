@@ -1,6 +1,6 @@
-"""Probabilities of actions out of a chat completion: from its tokens' log-probabilities, or from the answer alone.
+"""Probabilities of actions from a chat completion: from its tokens' log-probabilities, or from its text alone.
 
-Pure functions over the JSON that endpoints answer with, of which nothing is taken for granted.
+Pure functions over the JSON of an endpoint's answer, which may lack anything.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from aegis.types import ActionList
 
 LEAST_MASS = 0.05
-"""Where the tokens listed give all actions together less than this, they say nothing of the choice."""
+"""If the listed tokens give all actions together less than this, they tell nothing about the choice."""
 _TELLING_CHARACTERS = 2
-"""A single letter may begin anything."""
+"""Shortest token that counts: a single letter may begin anything."""
 _MARKS = " \t\r\n\"'`*.:,;!“”‘’"
 _ANSWER_KEY = "action"
 
 
 def answer_format(actions: ActionList) -> dict[str, Any]:
-    """Return the `response_format` that lets a model answer with an action's words only (JSON Schema, an enum)."""
+    """Return the `response_format` that restricts an answer to an action's words (JSON Schema, an enum)."""
     schema = {
         "type": "object",
         "properties": {_ANSWER_KEY: {"type": "string", "enum": [spec.words for spec in actions]}},
@@ -32,10 +32,10 @@ def answer_format(actions: ActionList) -> dict[str, Any]:
 
 
 def read_answer(text: str, actions: ActionList) -> tuple[float, ...] | None:
-    """Return probability one for the action that the answer names and nothing but names; None for any other text.
+    """Return probability 1 for the only action that the answer names; None for any other text.
 
-    Its words alone count, in quotes and with a full stop or not, and a JSON object `{"action": words}`; so does the
-    action's name.
+    The answer may be the action's words, in quotes or with a full stop or not, its name, or a JSON object
+    `{"action": words}`.
     """
     plain = text.strip()
     if plain.startswith("{"):
@@ -53,10 +53,11 @@ def read_answer(text: str, actions: ActionList) -> tuple[float, ...] | None:
 
 
 def read_logprobs(content: Any, actions: ActionList) -> tuple[float, ...] | None:
-    """Return the actions' probabilities by `logprobs.content` of an answer; None where its tokens name no action.
+    """Return the actions' probabilities from an answer's `logprobs.content`; None if its tokens name no action.
 
-    A token counts for the action whose words it begins, shared where it begins several. The token that was chosen is
-    followed to the end of the words, for `I` may begin `idle` or `I think`. What is left is normalised over actions.
+    A token counts for the action whose words it begins, and is shared between actions if it begins several. The
+    chosen token is followed to the end of the words, because `I` may begin `idle` or `I think`. The probabilities are
+    normalised over the actions.
     """
     words = [spec.words.casefold() for spec in actions]
     mass = [0.0] * len(words)
@@ -87,21 +88,21 @@ def _share(mass: list[float], numbers: Sequence[int], probability: float) -> Non
 
 
 def _tokens(place: Any) -> tuple[str, dict[str, float]] | None:
-    """Return the token chosen at a place and the probability of each token listed there, the chosen one among them."""
+    """Return the chosen token at a place, and the probability of each token listed there, the chosen one included."""
     if not isinstance(place, dict) or not isinstance(place.get("token"), str):
         return None
     others = place.get("top_logprobs")
     listed = [place, *(others if isinstance(others, list) else [])]
     probabilities: dict[str, float] = {}
-    for one in listed:
-        token, value = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
+    for entry in listed:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
         if isinstance(token, str) and isinstance(value, (int, float)) and not math.isnan(value):
             probabilities[token] = math.exp(min(float(value), 0.0))
     return (place["token"], probabilities) if place["token"] in probabilities else None
 
 
 def _begun(said: str, words: Sequence[str]) -> list[int]:
-    """Return the actions whose words begin so, else the one that this goes on from; none where nothing is said yet."""
+    """Return the actions whose words begin so, else the action whose words this continues; none for an empty text."""
     plain = _plain(said)
     if not plain:
         return []

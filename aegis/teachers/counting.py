@@ -1,4 +1,4 @@
-"""What Transformers does while it reads a model: how far it is with the tensors, and that it parses a file once."""
+"""Hooks into Transformers while it reads a model: progress by tensors, and a single parse of a GGUF file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def counting_tensors(tell: Callable[[int, int], None]) -> Iterator[None]:
     def make_bar(items: Iterable[Any] = (), *rest: Any, **options: Any) -> _Bar:
         return _Bar(items, tell)
 
-    set_hook: Any = getattr(logging, "set_tqdm_hook", None)  # Transformers 5.0 has none, and counts nothing then
+    set_hook: Any = getattr(logging, "set_tqdm_hook", None)  # Transformers 5.0 has no hook: nothing is counted
     before = set_hook(lambda factory, args, options: make_bar(*args, **options)) if set_hook else None
-    # Its reader of GGUF files takes tqdm from this name, whatever the library's own settings say.
+    # Its reader of GGUF files takes tqdm from this name, whatever the library's own settings are.
     own, gguf_reading.tqdm = gguf_reading.tqdm, make_bar
     try:
         yield
@@ -33,10 +33,10 @@ def counting_tensors(tell: Callable[[int, int], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def parsing_gguf_once() -> Iterator[None]:
-    """Keep what a GGUF file says for as long as the block runs; raises `ImportError` without the package gguf.
+    """Cache the parsed content of a GGUF file while the block runs; raises `ImportError` without the package gguf.
 
-    Transformers parses the file once for the configuration, once for the tokenizer and twice for the weights, and the
-    words of a large vocabulary take a quarter of a minute each time.
+    Transformers parses the file once for the configuration, once for the tokenizer and twice for the weights. Each
+    parse of a large vocabulary takes a quarter of a minute.
     """
     import gguf
 
@@ -50,7 +50,7 @@ def parsing_gguf_once() -> Iterator[None]:
 
 
 class _Bar:
-    """What Transformers takes for a tqdm bar."""
+    """Stands in for a tqdm bar."""
 
     def __init__(self, items: Iterable[Any], tell: Callable[[int, int], None]) -> None:
         self._items = items

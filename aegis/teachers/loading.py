@@ -1,6 +1,6 @@
-"""From a teacher's name to a teacher: a hub id, a folder, a GGUF file or an installed package. It scores nothing.
+"""From a teacher's name to a teacher: a hub id, a folder, a GGUF file or an installed package.
 
-Only weights in safetensors or GGUF are read: nothing is unpickled. Nothing is fetched unless the name asks for it.
+Only weights in safetensors or GGUF are read, so nothing is unpickled. Only a hub's name fetches anything.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from aegis.teachers.causal_lm import CausalLMTeacher
 
 _UNREADABLE = (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, struct.error, SafetensorError)
-"""What the libraries raise for files that are missing, torn, of another form or shape."""
+"""The libraries' exceptions for files that are missing, torn, or of another format or shape."""
 _GGUF_MAGIC = b"GGUF"
 
 
@@ -58,10 +58,10 @@ def load_teacher(
 ) -> Teacher:
     """Load a teacher.
 
-    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, `openai:MODEL` for one
-    behind an endpoint, or `scripted`, a rule in place of a language model. `auto` is GPT-2 where it is cached or can be
-    fetched, else the installed offline model; `say` gets a line on which it was, and on an endpoint's failures;
-    `progress` hears what takes its time. Raises `TeacherError` that says what is lacking.
+    name: `auto`, `gpt2`, `gemma3-270m`, a hub id such as `org/model`, a folder, a `.gguf` file, `openai:MODEL` for a
+    model behind an endpoint, or `scripted`, a rule in place of a language model. `auto` is GPT-2 if it is cached or can
+    be fetched, else the installed offline model. `say` gets a line that names the choice, and a line for each failure
+    of an endpoint. `progress` is called with what takes time. Raises `TeacherError` that names what is missing.
     """
     if name == "auto":
         progress(f"Looking for {GPT2_HUB_ID}", 0, 0)
@@ -99,7 +99,7 @@ def _resolve_auto(say: Callable[[str], None]) -> str:
         return "gpt2"
     if importlib.util.find_spec(OFFLINE_PACKAGE) is None:
         raise no_automatic_teacher()
-    say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is neither cached nor to be fetched here)")
+    say(f"Teacher: {OFFLINE_TEACHER} (gpt2 is not in the cache and can't be fetched here)")
     return OFFLINE_TEACHER
 
 
@@ -139,7 +139,7 @@ def _load_model(where: str, name: str, source: str, device: str, progress: Progr
 
 
 def _read_weights(where: str, **options: Any) -> Any:
-    """Read a model; raises `ValueError` where its weights lack a tensor, which transformers would leave random."""
+    """Read a model; raises `ValueError` if its weights lack a tensor, which transformers would leave random."""
     from transformers import AutoModelForCausalLM
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(where, output_loading_info=True, **options)
@@ -165,10 +165,10 @@ def _load_offline(device: str, say: Callable[[str], None], progress: Progress) -
 
 def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], progress: Progress) -> CausalLMTeacher:
     if not path.is_file():
-        raise TeacherError(f"teacher {path}: no such file")
+        raise TeacherError(f"teacher {path}: no such file: check the path after --teacher")
     progress(f"Reading {path.name}", 0, 0)
     with path.open("rb") as file:
-        # Before the packages that read the rest are imported, which takes seconds.
+        # Before the imports of the packages that read the rest, which take seconds.
         if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
             raise TeacherError(f"teacher {path}: not a GGUF model that can be read (it does not begin as one)")
         file.seek(0)
@@ -180,7 +180,7 @@ def _load_gguf(path: Path, name: str, device: str, say: Callable[[str], None], p
 
 
 def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: Progress) -> None:
-    """Write the GGUF file's model as bfloat16 safetensors, so that only the first load takes long."""
+    """Write the GGUF file's model as bfloat16 safetensors, so that only the first load is slow."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -190,7 +190,7 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
     say(f"Unpacking {gguf.name} once (one to three minutes)...")
     tell(1, "its tokenizer")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Whatever ends the process in good order removes it, an import that is broken off, too.
+    # Removed by any orderly end of the process, and by an import that is broken off.
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent, ignore_cleanup_errors=True) as partial:
         options = {"gguf_file": gguf.name, "local_files_only": True}
         try:
@@ -209,7 +209,7 @@ def _dequantise(gguf: Path, folder: Path, say: Callable[[str], None], progress: 
         tell(4, "its files")
         model.to(torch.bfloat16).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        # Another process may have been faster: then its folder is as good as this one.
+        # Another process may have been faster: then its folder is just as good.
         with contextlib.suppress(OSError):
             put_in_place(Path(partial), folder)
 

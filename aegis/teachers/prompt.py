@@ -1,4 +1,4 @@
-"""The prompt in which a language model finds the actions, the state and the place for its answer; it runs no model."""
+"""The prompt by which a language model sees the actions, the state and the place for its answer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from aegis.rendering import render_state
 from aegis.types import ActionList, State
 
 CONTENT_FREE_VALUES = ("N/A", "", "[MASK]")
-"""Zhao et al. 2021 (arXiv:2102.09690), section 5: what a content-free input is made of."""
+"""The content-free inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5."""
 
 QUESTION = "\nBest action:"
-"""What stands between the state and the action's words."""
+"""The text between the state and the action's words."""
 
 
 def render_instructions(actions: ActionList) -> str:
-    """Return the part of the prompt that is the same for every state: what the actions are."""
+    """Return the part of the prompt that is the same for every state: the actions' descriptions."""
     lines = "".join(f"{spec.words}: {spec.description}\n" for spec in actions)
     return f"The agent looks at its situation and takes the one best next action.\n{lines}\nSituation:\n"
 
 
 def render_situation(state: State) -> str:
-    """Return the part of the prompt that depends on the state, ending where the action's words follow."""
+    """Return the part of the prompt that depends on the state; the action's words follow it."""
     return render_state(state) + QUESTION
 
 
@@ -37,7 +37,7 @@ def render_messages(state: State, actions: ActionList) -> list[dict[str, str]]:
 
 
 def content_free_state(state: State, value: str) -> dict[str, Any]:
-    """Return a state of the same form that says nothing: every value replaced, every list of length one."""
+    """Return a state of the same form without content: every value replaced, every list of length one."""
     return {key: _content_free(state[key], value) for key in state}
 
 

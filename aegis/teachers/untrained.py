@@ -1,4 +1,4 @@
-"""GPT-2's architecture with random weights, to measure time by: the arithmetic is the same whatever they are."""
+"""GPT-2's architecture with random weights, for timing: the arithmetic is the same for any weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aegis.teachers.causal_lm import CausalLMTeacher
 
 
 class _Tokenizer:
-    """What a teacher asks of a tokenizer, by a `tiktoken` encoding."""
+    """The tokenizer's methods that a teacher uses, from a `tiktoken` encoding."""
 
     def __init__(self, encoding: Any) -> None:
         self._encoding = encoding
@@ -20,7 +20,7 @@ class _Tokenizer:
 
 
 def untrained_gpt2(encoding: Any, dtype: str = "float32") -> CausalLMTeacher:
-    """Return GPT-2 (124,439,808 parameters) as a teacher, its weights drawn at random; encoding: its `tiktoken` one."""
+    """Return GPT-2 (124,439,808 parameters) as a teacher with random weights; encoding: its `tiktoken` encoding."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -31,9 +31,9 @@ def untrained_gpt2(encoding: Any, dtype: str = "float32") -> CausalLMTeacher:
 
 
 def time_product(dtype: str, threads: int, repeats: int = 3) -> float:
-    """Return the fastest seconds of one product of GPT-2's, as its layers compute it: 48 tokens, one layer's widening.
+    """Return the least seconds of a matrix product from GPT-2's layers: 48 tokens, one layer's widening.
 
-    A number format that the processor lacks shows here: torch emulates it, and the whole model would take minutes.
+    A number format that the processor lacks is found here: torch emulates it, and the whole model would take minutes.
     """
     import torch
 

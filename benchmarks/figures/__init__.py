@@ -1,1 +1,1 @@
-"""The plots of docs/, drawn again from the figures that were measured: `python -m benchmarks.figures`."""
+"""The plots of docs/, drawn again from the measured figures: `python -m benchmarks.figures`."""

@@ -7,7 +7,7 @@ Measure anew, then draw (W: a workspace with a trained HRM):
     python -m benchmarks.ppo --workspace W --checkpoints 5 --json benchmarks/figures/ppo.json
     python -m benchmarks.figures
 
-A test compares each table with its page. Other plots of docs/ are drawn by the command that their page names.
+A test compares each table with its page. The other plots of docs/ have their command on their page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHOWN_BOUNDS = (0.0, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the figures of one plot."""
+    """Return the figures of a plot."""
     return json.loads((DATA / f"{name}.json").read_text("utf-8"))
 
 
@@ -43,17 +43,17 @@ def curve_table(document: dict[str, Any]) -> list[str]:
 
 
 def bench_tables(document: dict[str, Any]) -> list[str]:
-    """Return one decision and the batches as tables in Markdown."""
-    accuracies = {one["backend"]: f"{one['accuracy']:.2%}" for one in document.get("accuracy", [])}
+    """Return the timings of a decision and of batches as tables in Markdown."""
+    accuracies = {part["backend"]: f"{part['accuracy']:.2%}" for part in document.get("accuracy", [])}
     gpt2 = document["decide"]["gpt2_ms_p50"]
-    gpt2_cpu = min(one["cpu_ms_p50"] for one in document["decide"]["all"] if one["name"].startswith("gpt2"))
+    gpt2_cpu = min(row["cpu_ms_p50"] for row in document["decide"]["all"] if row["name"].startswith("gpt2"))
     rows = ["| | median | 99% | CPU | times as fast as GPT-2 (by CPU time) | accuracy |", "|---|---|---|---|---|---|"]
-    for one in document["decide"]["all"]:
-        name = one["name"].replace("gpt2", "GPT-2,") if one["name"].startswith("gpt2") else f"HRM, {one['name']}"
-        name += " (`auto`)" if one["name"] == document["decide"]["backend"] else ""
-        times = " | ".join(f"{one[key]:.2f} ms" for key in ("ms_p50", "ms_p99", "cpu_ms_p50"))
-        ratio = f"{gpt2 / one['ms_p50']:.1f} ({gpt2_cpu / one['cpu_ms_p50']:.1f})"
-        rows.append(f"| {name} | {times} | {ratio} | {accuracies.get(one['name'], '')} |")
+    for row in document["decide"]["all"]:
+        name = row["name"].replace("gpt2", "GPT-2,") if row["name"].startswith("gpt2") else f"HRM, {row['name']}"
+        name += " (`auto`)" if row["name"] == document["decide"]["backend"] else ""
+        times = " | ".join(f"{row[key]:.2f} ms" for key in ("ms_p50", "ms_p99", "cpu_ms_p50"))
+        ratio = f"{gpt2 / row['ms_p50']:.1f} ({gpt2_cpu / row['cpu_ms_p50']:.1f})"
+        rows.append(f"| {name} | {times} | {ratio} | {accuracies.get(row['name'], '')} |")
     rates = document["throughput"]
     rows += ["", "| decisions a second, batches of | " + " | ".join(rates["ratio"]) + " |"]
     rows.append("|---|" + "---|" * len(rates["ratio"]))
@@ -63,7 +63,7 @@ def bench_tables(document: dict[str, Any]) -> list[str]:
 
 
 def ppo_table() -> list[str]:
-    """Return what phase 4 and PPO earn at each checkpoint as a table in Markdown."""
+    """Return the rewards of phase 4 and PPO at each checkpoint as a table in Markdown."""
     points = read_points(DATA / "ppo.json")
     counts = sorted({point.decisions for point in points})
     rows = ["| decisions learned from | " + " | ".join(f"{count:,}" for count in counts) + " |"]

@@ -1,1 +1,1 @@
-"""What the HRM's recurrence does, on generated tasks that need depth; no part of the package needs this one."""
+"""What the HRM's recurrence gains on generated tasks that need depth; the package itself does not need this."""

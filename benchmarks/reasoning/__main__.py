@@ -23,15 +23,15 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = made.add_argument
-    add("--task", choices=["maze", "pointers", "sudoku"], default="sudoku", help="what is to be solved")
+    add("--task", choices=["maze", "pointers", "sudoku"], default="sudoku", help="the task to solve")
     add("--size", type=int, default=4, help="side of the maze or the Sudoku (4 or 6), number of nodes")
-    add("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="the models compared")
-    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the initial weights and the order of the data")
+    add("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="the models to compare")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="seeds of the initial weights and of the data's order")
     add("--cycles", type=int, default=thinking.high_cycles, help="N: high-level cycles in a segment")
     add("--low-cycles", type=int, default=thinking.low_cycles, help="T: low-level updates in a cycle")
     add("--segments", type=int, default=thinking.segments, help="S: segments of thinking")
     add("--steps", type=int, default=schedule.steps, help="optimizer steps, the same for every variant")
-    add("--batch", type=int, default=schedule.batch, help="instances in one step")
+    add("--batch", type=int, default=schedule.batch, help="instances in each step")
     add("--lr", type=float, default=schedule.learning_rate, help="peak learning rate")
     add("--threads", type=int, default=1, help="processor threads")
     add(
@@ -43,12 +43,12 @@ def parser() -> argparse.ArgumentParser:
     add("--plot", type=Path, help="draw accuracy against segments, of all results in the file, to this picture")
     add("--plot-cycles", type=Path, help="draw accuracy against cycles, of all results in the file, to this picture")
     add("--table", action="store_true", help="run nothing: print the table of the results in the file")
-    add("--quick", action="store_true", help="a few steps on few instances, in seconds: does it run at all?")
+    add("--quick", action="store_true", help="a few steps on few instances, in seconds, to check that it runs")
     return made
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Carry out what the options say, then print the table of all results in the file."""
+    """Carry out the options, then print the table of all results in the file."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     if not options.table:

@@ -1,4 +1,4 @@
-"""The results as a markdown table and as plots; it reads what a sweep wrote and runs nothing."""
+"""The results of a sweep as a markdown table and as plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERCENT = 100.0
 
 
 def groups(results: Iterable[Result]) -> dict[tuple[str, ...], list[Result]]:
-    """Return the results of one row each: the same but for the seed."""
+    """Return the results by row: those of a row differ only in the seed."""
     rows: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         run, thinking = result["run"], result["run"]["thinking"]
@@ -29,15 +29,15 @@ def groups(results: Iterable[Result]) -> dict[tuple[str, ...], list[Result]]:
 
 
 def mean_and_spread(values: list[float]) -> str:
-    """Return the mean, and the standard deviation where there are several values."""
+    """Return the mean, and the standard deviation if there are several values."""
     mean = f"{statistics.fmean(values):.1f}"
     return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
 def table(results: Iterable[Result]) -> str:
-    """Return the markdown table: accuracies in percent, mean ± standard deviation over the seeds; the median's seconds.
+    """Return the markdown table: accuracies in percent, mean ± standard deviation over the seeds; the median seconds.
 
-    The median, for what else the machine does lengthens single runs.
+    The median, because the machine's other work lengthens single runs.
     """
     lines = [
         "| task | variant | N · T · S | steps | parameters | exact % | cells % | far cells % | seconds | seeds |",
@@ -60,7 +60,7 @@ def mean_lines(found: list[Result], part: str) -> list[float]:
 
 
 def figure(count: int) -> tuple[Any, list[Any]]:
-    """Return a figure of so many panels side by side."""
+    """Return a figure of this many panels side by side."""
     from matplotlib import pyplot  # matplotlib is no dependency of the package: only plots need it
 
     pyplot.switch_backend("agg")
@@ -69,7 +69,7 @@ def figure(count: int) -> tuple[Any, list[Any]]:
 
 
 def plot_segments(results: list[Result], path: Path) -> None:
-    """Draw the share of wholly right instances against the segments thought, a panel per task."""
+    """Draw the share of wholly right instances against the segments of thinking, a panel per task."""
     rows = groups(results)
     names = list(dict.fromkeys(key[0] for key in rows))
     drawn, axes = figure(max(1, len(names)))
@@ -90,7 +90,7 @@ def plot_segments(results: list[Result], path: Path) -> None:
 
 
 def plot_cycles(results: list[Result], path: Path) -> None:
-    """Draw the accuracy against the high-level cycles N trained with, over the seeds that every N was trained with."""
+    """Draw the accuracy against the high-level cycles N in training, over the seeds that every N was trained with."""
     drawn, (axis,) = figure(1)
     lines: dict[str, dict[int, dict[int, float]]] = {}  # by title, cycles and seed
     for result in results:

@@ -1,4 +1,4 @@
-"""Sudoku of side 4 (boxes of 2 x 2) and 6 (boxes of 2 x 3), each puzzle with one solution; nothing of tokens."""
+"""Sudoku of side 4 (boxes of 2 x 2) and 6 (boxes of 2 x 3), each puzzle with one solution."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 BOX_WIDTH = {4: 2, 6: 3}
-"""Columns of a box by side; a box has 2 rows."""
+"""Columns of a box, by side; a box has 2 rows."""
 GIVENS = {4: 5, 6: 20}
-"""Cells a puzzle is dug down to, where digging further leaves one solution."""
+"""Digging stops at this number of givens, or earlier if a second solution would appear."""
 VARIATIONS = 8
-"""Puzzles made from each one that was dug, by the symmetries of the game."""
+"""Puzzles made from each dug puzzle by the symmetries of the game."""
 
 
 def peers(size: int) -> list[list[int]]:
@@ -62,7 +62,7 @@ def solutions(givens: list[int], size: int, limit: int, around: list[list[int]],
 
 
 def dig(size: int, around: list[list[int]], generator: np.random.Generator) -> tuple[list[int], list[int]]:
-    """Return a puzzle and its solution: a random full grid whose cells are emptied as long as one solution is left."""
+    """Return a puzzle and its solution: a random full grid, with cells emptied while a single solution is left."""
     full = [-1] * size**2
     full[:size] = generator.permutation(size).tolist()
     for cell in generator.permutation(np.arange(size, size**2))[:2].tolist():  # some chance below the first row too
@@ -85,7 +85,7 @@ def dig(size: int, around: list[list[int]], generator: np.random.Generator) -> t
 
 
 def vary(size: int, grids: Ints, generator: np.random.Generator) -> Ints:
-    """Return the grids, (2, n, n), under one random symmetry: digits renamed, bands, rows, stacks, columns permuted."""
+    """Return the grids, (2, n, n), under a random symmetry: digits renamed, bands, rows, stacks, columns permuted."""
     width = BOX_WIDTH[size]
 
     def shuffled(bands: int, thickness: int) -> Ints:
@@ -98,7 +98,7 @@ def vary(size: int, grids: Ints, generator: np.random.Generator) -> Ints:
 
 
 def puzzles(size: int, count: int, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return (count, n * n) givens, -1 where empty, and their solutions; digits from 0."""
+    """Return (count, n * n) givens, -1 in empty cells, and their solutions; digits from 0."""
     if size not in BOX_WIDTH:
         raise ValueError(f"no Sudoku of side {size}: choose 4 or 6")
     around = peers(size)

@@ -1,6 +1,6 @@
-"""Run the comparison, one line of results per run, so that a sweep that was interrupted goes on where it stopped.
+"""Run the comparison, a line of results per run, so that an interrupted sweep resumes where it stopped.
 
-It knows the variants by name and the results as a file of JSON lines; it draws and prints nothing.
+It knows the variants by name, and the results as a file of JSON lines.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from benchmarks.reasoning.variants import VARIANTS, Thinking, parameter_count
 Result = dict[str, Any]
 
 CHANCES_TO_GO_ON = 2
-"""Times the trained number of segments after which the accuracy is still measured."""
+"""The accuracy is measured up to this multiple of the trained number of segments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training run: everything that its result depends on."""
+    """A training run: everything that its result depends on."""
 
     task: str
     size: int
     variant: str
     seed: int
     thinking: Thinking
-    """as this variant thinks, not as it was asked to"""
+    """as this variant thinks, which may differ from the options"""
     schedule: Schedule
 
     @property
     def key(self) -> Result:
-        """Return the run as it stands in the results."""
+        """Return the run as the results hold it."""
         return asdict(self)
 
 
@@ -53,7 +53,7 @@ def planned(
 
 
 def carry_out(run: Run) -> Result:
-    """Train and measure one run. The seed decides the initial weights and the order of the instances, not the data."""
+    """Train and measure a run. The seed decides the initial weights and the order of the instances, not the data."""
     chosen = task(run.task, run.size)
     instances, heldout = train_and_test(run.task, run.size, run.schedule.train_count, run.schedule.test_count)
     torch.manual_seed(run.seed)  # the layers initialise themselves from torch's global generator
@@ -76,7 +76,7 @@ def carry_out(run: Run) -> Result:
 
 
 def read(path: Path) -> list[Result]:
-    """Return the results so far; none where there is no file. A last line cut short by a kill is left out."""
+    """Return the results so far; none without a file. A last line torn by a kill is left out."""
     if not path.exists():
         return []
     lines = path.read_text().split("\n")
@@ -84,7 +84,7 @@ def read(path: Path) -> list[Result]:
 
 
 def sweep(runs: list[Run], path: Path, carry_out: Callable[[Run], Result] = carry_out) -> Iterator[Result]:
-    """Carry out the runs that the file has no result of, append each result at once, and yield it."""
+    """Carry out the runs that have no result in the file, append each result at once, and yield it."""
     before = read(path)
     if path.exists() and not path.read_text().endswith("\n"):
         path.write_text("".join(json.dumps(result) + "\n" for result in before))

@@ -1,7 +1,7 @@
-"""Generated tasks whose answers need depth: mazes, pointer chasing, Sudoku; nothing here knows of models.
+"""Generated tasks whose answers need depth: mazes, pointer chasing, Sudoku.
 
-Every instance is one row of tokens, position 0 the start token, with an answer at every position that is asked for.
-Answers that lie far from what is given need many steps in a row, whatever the width of the model that finds them.
+Every instance is a row of tokens, with the start token at position 0 and an answer at every position that needs one.
+Answers far from the givens need many steps in a row, whatever the width of the model.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Ints = NDArray[np.int64]
 START = 0
 """The special token at position 0; a task's own symbols start at 1."""
 IGNORED = -100
-"""The answer where none is asked for."""
+"""The class of a position that needs no answer."""
 WALL, FREE, SOURCE = 1, 2, 3
 """The symbols of a maze."""
 WALL_SHARE = 0.35
 LISTS = 3
-"""Linked lists in one instance of pointer chasing."""
+"""Linked lists in an instance of pointer chasing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Instances:
     answers: Ints
     """(B, T) classes, or `IGNORED`"""
     depths: Ints
-    """(B, T) steps from the given to the answer; -1 where unknown or not asked for"""
+    """(B, T) steps from the givens to the answer; -1 if unknown or not asked for"""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -49,17 +49,17 @@ class Instances:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task at one size."""
+    """A task of one size."""
 
     name: str
     size: int
     length: int
-    """T: positions, the start token among them"""
+    """T: positions, including the start token"""
     symbols: int
-    """ids in the input, the start token among them"""
+    """ids in the input, including the start token"""
     classes: int
     far: int
-    """depth from which an answer counts as far"""
+    """an answer of this depth or above counts as far"""
     generate: Callable[[int, np.random.Generator], Instances]
 
 
@@ -73,7 +73,7 @@ def with_start(tokens: Ints, answers: Ints, depths: Ints) -> Instances:
 
 
 def distances(free: NDArray[np.bool_], sources: Ints) -> Ints:
-    """Return each cell's steps from the source, -1 where there is no way. free: (B, n, n). sources: (B,) flat cells."""
+    """Return each cell's steps from the source, -1 if there is no way. free: (B, n, n). sources: (B,) flat cells."""
     reached = np.full(free.shape, -1)
     reached.reshape(len(free), -1)[np.arange(len(free)), sources] = 0
     for step in range(1, free[0].size):
@@ -93,7 +93,8 @@ def distances(free: NDArray[np.bool_], sources: Ints) -> Ints:
 def maze(size: int, count: int, generator: np.random.Generator) -> Instances:
     """Answer for each free cell the length of the shortest way from the source, or that there is none.
 
-    Walls are drawn independently; kept are mazes whose farthest cell lies above `size` and at most 3 times `size` away.
+    Walls are drawn independently. A maze is kept if its farthest cell is more than `size` and at most 3 times `size`
+    away.
     """
     kept: list[Instances] = []
     while sum(map(len, kept)) < count:
@@ -120,7 +121,7 @@ def pointers(size: int, count: int, generator: np.random.Generator) -> Instances
     cuts = np.sort(np.argsort(scores, axis=1)[:, : LISTS - 1], axis=1)  # (B, 2) places that end a list
     ends = np.concatenate([cuts, np.full((count, 1), size - 1)], axis=1)
     places = np.arange(size)
-    # Of each place, the place where its list ends: the first end at or after it.
+    # For each place, the place where its list ends: the first end at or after it.
     end_of = np.take_along_axis(ends, (ends[:, None, :] < places[None, :, None]).sum(axis=2), axis=1)
     following = np.minimum(places + 1, end_of)
 
@@ -135,7 +136,7 @@ def pointers(size: int, count: int, generator: np.random.Generator) -> Instances
 
 
 def sudoku_grids(size: int, count: int, generator: np.random.Generator) -> Instances:
-    """Answer each empty cell of a Sudoku with one solution. Tokens: 1 for empty, digit + 2 for a given one."""
+    """Answer each empty cell of a Sudoku with a single solution. Tokens: 1 for an empty cell, digit + 2 for a given."""
     givens, solutions = sudoku.puzzles(size, count, generator)
     answers = np.where(givens < 0, solutions, IGNORED)
     return with_start(givens + 2, answers, np.full_like(givens, -1))
@@ -149,7 +150,7 @@ def joined(parts: list[Instances], count: int) -> Instances:
 
 
 def task(name: str, size: int) -> Task:
-    """Return a task at a size: a maze's or Sudoku's side, or the number of nodes."""
+    """Return a task of a size: a maze's or Sudoku's side, or the number of nodes."""
     if name == "maze":
         return Task(name, size, size**2 + 1, 4, 3 * size + 2, size, lambda n, g: maze(size, n, g))
     if name == "pointers":

@@ -1,9 +1,9 @@
-"""Train one variant and measure it; nothing here knows which variant it is, or what becomes of the numbers.
+"""Train a variant and measure it.
 
-One optimizer step follows all segments of a batch: each segment has a loss and a backward of its own, and the gradients
-add up. So equal steps are the same batches in the same order and equally many updates for all; more segments cost more
-time, which is reported. The segments grow from 1 over the training (`segments_at`): thinking on from an answer that is
-still noise keeps the first one from being learned. What else was tried stands in docs/reasoning.md.
+Each segment of a batch has a loss and a backward pass of its own. The gradients add up, and an optimizer step follows
+the last segment. So equal steps mean the same batches in the same order and equally many updates for all variants; more
+segments cost more time, which is reported. The segments grow from 1 over the training (`segments_at`): thinking on from
+an answer that is still noise keeps the first answer from being learned. docs/reasoning.md lists what else was tried.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Model = HierarchicalThinker | FlatThinker
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a variant is trained; the same for all that are compared."""
+    """How a variant is trained; the same for all variants compared."""
 
     steps: int = 700
     batch: int = 32
     learning_rate: float = 2e-3
-    """AdamW's peak; it rises over the first 5% of the steps and falls along a cosine to 2%"""
+    """AdamW's peak rate; it rises over the first 5% of the steps and falls along a cosine to 2%"""
     weight_decay: float = 0.05
     segments_full_share: float = 0.5
-    """share of the steps after which all segments are thought; until then 1, 2, ... of them"""
+    """share of the steps after which training uses all segments; before it, 1, 2, ... of them"""
     train_count: int = 32768
     """instances in the training set"""
     test_count: int = 1000
@@ -40,7 +40,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Shares of right answers on the test instances, after so many segments."""
+    """Shares of right answers on the test instances, after a number of segments."""
 
     exact: float
     """instances with every answer right"""
@@ -83,7 +83,7 @@ def train(
 
 
 def segments_at(step: int, segments: int, schedule: Schedule) -> int:
-    """Return the segments at a step: from 1, growing evenly, all of them over the last part."""
+    """Return the segments at a step: from 1, growing evenly, and all over the last part."""
     share = step / (schedule.segments_full_share * schedule.steps)
     return min(segments, 1 + int(segments * share))
 
@@ -107,7 +107,7 @@ def grouped(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 @torch.no_grad()
 def accuracy_by_segment(model: Model, instances: Instances, segments: int, far: int) -> list[Accuracy]:
-    """Return the accuracy after each of so many segments."""
+    """Return the accuracy after each of this many segments."""
     model.eval()
     right: list[list[Tensor]] = [[] for _ in range(segments)]
     tokens, answers = torch.from_numpy(instances.tokens), torch.from_numpy(instances.answers)

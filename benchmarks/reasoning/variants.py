@@ -1,4 +1,4 @@
-"""The models that are compared, of equal parameters and behind one door; nothing here trains or measures.
+"""The models compared: equal parameters, and a common interface.
 
 A `Thinker` thinks for one segment: (tokens, carry) to (logits, carry). The carry is a tuple of detached states.
 """
@@ -26,7 +26,7 @@ States = tuple[Tensor, ...]
 
 
 class Thinker(Protocol):
-    """What the variants have in common."""
+    """The interface of the variants."""
 
     def start(self, batch: int, length: int) -> States:
         """Return the states before the first segment."""
@@ -40,23 +40,23 @@ class Thinking:
     """How long a model thinks."""
 
     high_cycles: int = 2
-    """N: high-level updates in one segment; of the stack without levels, its passes in one segment"""
+    """N: high-level updates in each segment; for the stack without levels, its passes in each segment"""
     low_cycles: int = 2
-    """T: low-level updates before each high-level one"""
+    """T: low-level updates before each high-level update"""
     segments: int = 4
-    """segments with a loss of their own, and at test time"""
+    """segments, each with a loss of its own, and at test time"""
     whole_cycle_gradient: bool = False
 
 
 class HierarchicalThinker(nn.Module):
-    """The package's own HRM, asked for logits at every position. Its halting unit is neither trained nor asked."""
+    """The package's own HRM, with logits at every position. Its halting unit is neither trained nor used."""
 
     def __init__(self, task: Task, thinking: Thinking) -> None:
         super().__init__()
         self.hrm = HRM(
             HRMConfig(
                 vocab_size=vocab_size(task),
-                ngram_length=1,  # the plain transformer has none either; neighbours on a line mean little on a grid
+                ngram_length=1,  # the plain transformer has no n-grams either; neighbours mean little on a grid
                 patch_length=1,  # each cell has an answer of its own
                 max_positions=task.length,
                 high_width=HIGH_WIDTH,
@@ -85,9 +85,9 @@ class HierarchicalThinker(nn.Module):
 
 
 class FlatThinker(nn.Module):
-    """One stack of blocks that reads the input again on each pass: the outer loop without levels.
+    """A stack of blocks that reads the input again on each pass: the outer loop without levels.
 
-    Of several passes in a segment the last one alone has a gradient, as in the HRM. With a single segment of one pass
+    Only the last of several passes in a segment has a gradient, as in the HRM. With a single segment of a single pass
     it is a plain transformer.
     """
 
@@ -100,7 +100,7 @@ class FlatThinker(nn.Module):
         self.output = nn.Linear(width, task.classes)
         self.register_buffer("state_start", torch.empty(width))
         self.state_start: Tensor
-        # As the HRM initialises its own.
+        # As the HRM initialises its own embeddings.
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
@@ -111,7 +111,7 @@ class FlatThinker(nn.Module):
         nn.init.trunc_normal_(self.state_start, std=1.0)
 
     def start(self, batch: int, length: int) -> States:
-        """Return the one state before the first segment."""
+        """Return the only state before the first segment."""
         return (self.state_start.expand(batch, length, -1),)
 
     def forward(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
@@ -126,18 +126,18 @@ class FlatThinker(nn.Module):
 
 
 def vocab_size(task: Task) -> int:
-    """Return the ids that a model needs: for the input's symbols and for the classes."""
+    """Return the number of ids that a model needs: for the input's symbols and for the classes."""
     return max(task.symbols, task.classes)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Return how many trainable numbers a model has."""
+    """Return the number of trainable parameters of a model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def flat(task: Task, layers: int, passes: int) -> FlatThinker:
-    """Return the stack of so many layers whose parameters come closest to the HRM's."""
-    with torch.random.fork_rng(devices=[]):  # no random number of the caller's is used
+    """Return the stack whose number of layers brings its parameters closest to the HRM's."""
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's random numbers alone
         wanted = parameter_count(HierarchicalThinker(task, Thinking()))
         widths = range(2, 2 * HIGH_WIDTH, 2)
         above = bisect_left(widths, wanted, key=lambda width: parameter_count(FlatThinker(task, width, layers, 1)))
@@ -148,16 +148,16 @@ def flat(task: Task, layers: int, passes: int) -> FlatThinker:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row of the comparison."""
+    """A row of the comparison."""
 
     title: str
     build: Callable[[Task, Thinking], HierarchicalThinker | FlatThinker]
     single_pass: bool = False
-    """one segment of one cycle of one update, whatever the others do"""
+    """a single segment of a single cycle of a single update, whatever the options are"""
     whole_cycle_gradient: bool = False
 
     def thinking(self, asked: Thinking) -> Thinking:
-        """Return how this variant thinks where the others think as asked."""
+        """Return how this variant thinks, given the options."""
         if self.single_pass:
             return Thinking(high_cycles=1, low_cycles=1, segments=1)
         return Thinking(asked.high_cycles, asked.low_cycles, asked.segments, self.whole_cycle_gradient)

@@ -19,7 +19,7 @@ from aegis.types import ActionList, Choice, State
 
 
 class FakePolicy:
-    """Chooses the actions it was given, in turn, and the last one for ever; keeps the states it saw."""
+    """Chooses the given actions, in turn, then the last one for ever; keeps the states it saw."""
 
     name, parameters = "fake", 0
 
@@ -50,7 +50,7 @@ class FakeSearch:
 
 
 class FakeClock:
-    """Stands still until it is told."""
+    """Stands still until it is moved."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -78,7 +78,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(path: Path) -> Iterator[Database]:
     with Database(path) as opened:
-        # These tests are about what is written, not about a machine that loses its power.
+        # These tests are about what is written, not about a power cut.
         opened.connection.execute("PRAGMA synchronous = OFF")
         yield opened
 
@@ -90,7 +90,7 @@ def store(database: Database) -> DecisionStore:
 
 @pytest.fixture
 def prove() -> Callable[[Agent], None]:
-    """Return what puts into an agent's record what speaks for a proposal: four searches in vain of six."""
+    """Return a function that gives an agent's record the evidence for a proposal: four vain searches of six."""
 
     def fill(agent: Agent) -> None:
         agent._executor.record = Record(searches=6, vain_searches=4, hits=12, known_hits=8, decisions=6)
@@ -120,7 +120,7 @@ def make_search() -> type[FakeSearch]:
 
 @pytest.fixture
 def make_agent(store: DecisionStore, search: FakeSearch, clock: FakeClock) -> Callable[..., Agent]:
-    """Return what makes an agent that takes the actions named, in turn."""
+    """Return a function that makes an agent which takes the named actions, in turn."""
 
     def make(*choices: str, seed: int = 0, config: AgentConfig | None = None, **others: Any) -> Agent:
         given: dict[str, Any] = {"store": store, "search": search, "topics": ["sqlite3", "json"]}

@@ -1,4 +1,4 @@
-"""Each action is really carried out, and each outcome is worth what the table says."""
+"""Each action is really carried out, and each outcome has the reward of the table."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_search_that_could_not_be_carried_out_has_failed_and_costs_more_than_i
     assert store.get(step.decision.id).outcome == step.outcome
 
 
-def test_a_question_found_out_is_closed_and_a_vain_one_is_at_last_abandoned(make_agent, search, database):
+def test_an_answered_question_is_closed_and_a_vain_question_is_at_last_abandoned(make_agent, search, database):
     config = AgentConfig(searches_per_question=2, goals_per_episode=1, patience_turns=99)
     agent = make_agent("web_search", config=config)
 
@@ -225,7 +225,7 @@ def test_a_rejected_proposal_is_not_made_again_in_other_words_either(make_agent,
     assert "proposed lately" in step.outcome.detail
 
 
-def test_a_proposal_that_nothing_speaks_for_is_not_made(make_agent, database):
+def test_a_proposal_without_evidence_is_not_made(make_agent, database):
     step = make_agent("propose_improvement").step()
     assert (step.outcome.status, step.outcome.components) == ("failed", {"unfounded": -2.0})
     assert ApprovalQueue(database).pending() == []
@@ -241,7 +241,7 @@ def test_no_more_proposals_wait_at_once_than_the_limit(make_agent, database, pro
     assert not any(option.startswith("propose") for option in step.decision.state["options"])
 
 
-def test_the_same_question_is_not_asked_twice_and_so_many_wait_at_once(make_agent, database, clock):
+def test_the_same_question_is_not_asked_twice_and_only_so_many_wait_at_once(make_agent, database, clock):
     config = AgentConfig(waiting_questions_limit=2, goals_per_episode=1, patience_turns=99)
     agent = make_agent("ask_human", config=config)
     steps = [agent.step() for _ in range(4)]

@@ -27,7 +27,7 @@ TOPICS = ("sqlite3", "json", "zlib", "csv")
 
 
 class Library:
-    """Finds one passage for each query, the same whenever it is asked."""
+    """Finds a passage for each query, always the same for the same query."""
 
     name = "library"
 
@@ -59,7 +59,7 @@ def test_stable_baselines3s_checker_passes():
         check(make())
 
 
-def test_the_same_seed_lives_the_same_life_and_another_one_another():
+def test_the_same_seed_lives_the_same_life_and_another_seed_lives_another():
     actions = [SEARCH, SEARCH, ASK, IDLE, PROPOSE] * 4
     one, other, third = live(make(), 7, actions), live(make(), 7, actions), live(make(), 8, actions)
     for (seen, *rest), (again, *same) in zip(one, other, strict=True):
@@ -81,7 +81,7 @@ def test_another_process_lives_the_same_life():
     assert other.stdout.strip() == str([seen[4] for seen in live(make(), 3, [0, 0, 1, 3] * 5)[1:]])
 
 
-def test_a_reset_without_a_seed_is_the_next_episode_and_one_with_a_seed_knows_nothing_of_the_one_before():
+def test_a_reset_without_a_seed_is_the_next_episode_and_with_a_seed_a_fresh_world():
     environment = make()
     first = environment.reset(seed=1)[1]["state"]
     environment.step(SEARCH)
@@ -93,7 +93,7 @@ def test_a_reset_without_a_seed_is_the_next_episode_and_one_with_a_seed_knows_no
     assert again == first
 
 
-def test_a_world_lived_in_is_the_same_for_the_same_seed_and_knows_what_was_found():
+def test_a_world_with_a_past_is_the_same_for_the_same_seed_and_knows_what_was_found():
     environment = make(lived=30)
     first = environment.reset(seed=1)[1]["state"]
     assert environment.store.count() == 30

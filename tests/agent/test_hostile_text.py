@@ -1,4 +1,4 @@
-"""Text from the world that means harm: nothing of it reaches a state or the knowledge as it came."""
+"""Hostile text from the world: none of it reaches a state or the knowledge unchanged."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_policy_that_fails_leaves_no_decision(make_agent, store):
     assert store.count() == 0
 
 
-def test_a_decision_holds_what_the_policy_saw_said_and_is_called(make_agent, store, clock):
+def test_a_decision_records_the_policys_state_choice_and_name(make_agent, store, clock):
     agent = make_agent("propose_improvement")
     decision = agent.step().decision
     assert list(store.decisions()) == [decision]
@@ -75,7 +75,7 @@ def test_of_equally_probable_actions_the_first_is_taken(make_agent):
     assert agent.step().decision.action.name == "ask_human"
 
 
-def test_the_state_tells_goals_options_knowledge_recent_waiting_and_human(
+def test_the_state_has_goals_options_knowledge_recent_waiting_and_human(
     make_agent, search, hit, database, clock, prove
 ):
     search.hits = [hit("The json module", "It tells of `JSONDecoder`.")]

@@ -8,7 +8,7 @@ from aegis.config import AgentConfig
 from aegis.types import Action, Decision
 
 
-def test_the_aspect_for_which_the_record_speaks_most_comes_first():
+def test_the_best_supported_aspect_comes_first():
     record = Record(
         searches=10, vain_searches=4, hits=20, known_hits=6, asked=8, unanswered=6, idles=6, decisions=20
     )  # fmt: skip
@@ -29,11 +29,11 @@ def test_the_aspect_for_which_the_record_speaks_most_comes_first():
     ]
 
 
-def test_an_empty_record_speaks_for_nothing():
+def test_an_empty_record_supports_nothing():
     assert {proposal.weight for proposal in candidates(Record(), AgentConfig())} == {0.0}
 
 
-def test_a_few_cases_are_no_reason_for_a_proposal_for_an_agent_could_make_them_up():
+def test_a_few_cases_support_no_proposal_because_an_agent_could_make_them_up():
     few = Record(searches=2, vain_searches=2, hits=4, known_hits=4, asked=5, unanswered=5, idles=5, decisions=5)
     seldom = Record(searches=20, vain_searches=4, hits=40, known_hits=40, asked=30, unanswered=6, idles=6, decisions=30)
     for record in (few, seldom):

@@ -1,4 +1,4 @@
-"""A training that was refused speaks for changes of its settings, with its own figures."""
+"""A refused training leads to proposals to change its settings, with its own figures as the reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_training_that_learned_too_little_asks_for_more_epochs_first(end_train
     assert {"learning_rate", "low_cycles", "high_cycles"} <= {proposal.aspect for proposal in found}
 
 
-def test_a_training_that_learned_by_heart_asks_for_a_lower_rate(end_training):
+def test_a_training_that_memorised_its_data_asks_for_a_lower_rate(end_training):
     best = max(review(end_training(0.55, 0.95)), key=lambda proposal: proposal.weight)
     assert (best.aspect, best.new) == ("learning_rate", 5e-5)
     assert best.reason == "training accuracy 95% against 55% held out"

@@ -57,7 +57,7 @@ def offered(state, words):
 
 
 def first_of(*wanted):
-    """Return a policy that takes the first of these actions that is on offer, and the last one in any case."""
+    """Return a policy that takes the first of these actions on offer, or else the last."""
 
     def choose(state, step):
         for name in wanted[:-1]:
@@ -139,7 +139,7 @@ _IDLING: dict[tuple[str, ...], float] = {}
 
 
 def mean_of_idling(world, **options):
-    """Measure it once for a world and its options: several games share them."""
+    """Measure a policy once for a world and its options: several games share the result."""
     played = (world, *map(repr, options.items()))
     if played not in _IDLING:
         _IDLING[played], _ = mean_reward(world, always("idle"), **options)
@@ -147,7 +147,7 @@ def mean_of_idling(world, **options):
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_a_policy_that_only_games_the_rewards_earns_less_than_one_that_idles(game):
+def test_a_policy_that_only_games_the_rewards_earns_less_than_a_policy_that_idles(game):
     world, policy, options = GAMES[game]
     idling = mean_of_idling(world, **options)
     gaming, proposed = mean_reward(world, policy, **options)
@@ -228,7 +228,7 @@ def test_other_rewards_are_read_from_a_file(tmp_path):
         ("{", "not JSON"),
     ],
 )
-def test_a_file_of_rewards_out_of_form_is_refused_with_the_reason(tmp_path, text, said):
+def test_a_malformed_file_of_rewards_is_refused_with_the_reason(tmp_path, text, said):
     path = tmp_path / "rewards.json"
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(said)) as refused:

@@ -1,4 +1,4 @@
-"""Approved proposals change settings within their bounds, and say what becomes of them."""
+"""Approved proposals change settings within their bounds, and record their effect."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_an_undone_change_leaves_what_an_earlier_one_has_changed(database, propo
     queue, book = ApprovalQueue(database), SettingBook(database)
     for new, keep in ((30, True), (45, False)):
         queue.decide(propose("epochs", 20 if keep else 30, new), True, clock())
-        assert book.values("training") == ({} if keep else {"epochs": 30})  # what it is tried beside
+        assert book.values("training") == ({} if keep else {"epochs": 30})  # the value that it is compared with
         trial = book.next_trial()
         assert trial is not None
         book.settle_trial(trial, keep, "a word", clock())
@@ -110,7 +110,7 @@ def test_an_undone_change_leaves_what_an_earlier_one_has_changed(database, propo
 
 
 @pytest.mark.parametrize("order", ["arxiv", "offline,arxiv,ddgs", "offline,offline", 3, "offline;arxiv"])
-def test_an_order_of_providers_names_the_same_ones(database, propose, clock, order):
+def test_an_order_of_providers_names_the_same_providers(database, propose, clock, order):
     queue, book = ApprovalQueue(database), SettingBook(database)
     with pytest.raises(ActionError, match="search_order must name what it named before, in another order"):
         queue.decide(propose("search_order", "arxiv,offline", order), True, clock())

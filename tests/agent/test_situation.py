@@ -1,4 +1,4 @@
-"""Choices that the agent carries out: its policy's, somebody else's; and what a step tells of earlier decisions."""
+"""Choices that the agent carries out, its policy's or an outsider's; and a step's late outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_an_agent_takes_the_action_that_the_policy_chose_and_records_the_choice_
     made = Choice((0.7, 0.1, 0.1, 0.1), "propose_improvement", "hrm@2", "hrm", propensity=0.1, out_of_distribution=True)
 
     class Several:
-        """Answers with the choice of another policy, as one with several behind it does."""
+        """Answers with the choice of another policy, as a policy with several policies behind it does."""
 
         name, parameters = "several", 0
 
@@ -29,12 +29,12 @@ def test_an_agent_takes_the_action_that_the_policy_chose_and_records_the_choice_
     assert kept.probabilities == made.probabilities
 
 
-def test_what_is_not_drawn_has_no_propensity(make_agent, store):
+def test_an_action_that_is_not_drawn_has_no_propensity(make_agent, store):
     decision = make_agent("web_search").step().decision
     assert store.get(decision.id).decision.propensity is None
 
 
-def test_somebody_else_may_decide_on_what_the_agent_sees(make_agent, store):
+def test_an_outsider_may_decide_on_what_the_agent_sees(make_agent, store):
     agent = make_agent("idle")
     situation = agent.observe()
     step = agent.act(situation, Choice((0.4, 0.2, 0.2, 0.2), "web_search", "somebody"))
@@ -47,7 +47,7 @@ def test_somebody_else_may_decide_on_what_the_agent_sees(make_agent, store):
     assert store.get(step.decision.id).outcome == step.outcome
 
 
-def test_a_situation_is_decided_on_once_and_only_while_it_is_the_last_one_seen(make_agent, store):
+def test_a_situation_is_decided_on_once_and_only_while_it_is_the_last_observed(make_agent, store):
     agent = make_agent("idle")
     earlier, now = agent.observe(), agent.observe()
     with pytest.raises(ActionError, match="observe"):
@@ -67,7 +67,7 @@ def test_an_unknown_action_leaves_no_decision_and_the_situation_as_it_was(make_a
     assert agent.act_as(situation, "idle", "somebody").decision.step == 0
 
 
-def test_a_step_tells_what_came_late_of_earlier_decisions(make_agent, database, clock):
+def test_a_step_has_the_late_outcomes_of_earlier_decisions(make_agent, database, clock):
     agent = make_agent("ask_human", "idle")
     asked = agent.step()
     assert asked.late == ()

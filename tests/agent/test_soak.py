@@ -20,7 +20,7 @@ DECISIONS = 50_000
 
 
 class Library:
-    """Finds passages of random words and terms without end; four of ten are not there."""
+    """Finds passages of random words and terms without end; four queries in ten find nothing."""
 
     name = "library"
 

@@ -11,7 +11,7 @@ from aegis.errors import ActionError
 
 @pytest.fixture
 def ending():
-    """Lets everything that hangs end with the test."""
+    """Ends everything that hangs at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -41,7 +41,7 @@ def test_a_call_that_hangs_ends_in_time(ending):
 def test_calls_that_hang_do_not_pile_up_and_make_room_when_they_end(ending):
     limiter = TimeLimiter(most_hanging=3)
     deadline = time.monotonic() + 60
-    while hanging() and time.monotonic() < deadline:  # what an earlier test left behind ends first
+    while hanging() and time.monotonic() < deadline:  # leftovers of an earlier test end first
         time.sleep(0.01)
     for _ in range(20):
         with pytest.raises(ActionError):

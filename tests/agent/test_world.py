@@ -1,4 +1,4 @@
-"""The agent in a world that is long, that hangs, that fails and that lies: it goes on, and repeats nothing."""
+"""The agent in a long world whose search hangs, fails and lies: the agent continues, and repeats nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def repeated_within(values, window):
 
 @pytest.fixture
 def live(path, clock):
-    """Return what lets a scripted agent live in one workspace, in several lives, and returns its searches."""
+    """Return a function that runs a scripted agent in a workspace, in several lives, and returns its searches."""
 
     def run(decisions, lives=1, topics=TOPICS, make_search=Library):
         asked = []
@@ -142,7 +142,7 @@ TABLES = (
     *("knowledge_bands", "closings"),
 )
 FEW = re.compile(r"USING (COVERING )?INDEX (inbox_to_settle|proposals_to_settle)\b")
-"""Indexes of what waits to be settled: as a rule, of nothing."""
+"""Indexes of rows that wait to be settled: mostly empty."""
 
 
 def scans_of(database, statements):
@@ -179,7 +179,7 @@ def test_no_decision_reads_a_whole_table(live, path, clock):
 
 @pytest.fixture
 def ending():
-    """Lets everything that hangs end with the test."""
+    """Ends everything that hangs at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -202,7 +202,7 @@ def test_a_search_that_hangs_is_recorded_as_failed_and_the_agent_goes_on(
     assert steps[-1].outcome.detail.startswith("web_search failed: 4 earlier calls still hang")
     assert all((step.outcome.status, step.outcome.reward) == ("failed", -0.2) for step in steps)
     wait_for(lambda: len(search.queries) >= 4)  # a thread that was begun may not have run yet
-    assert len(search.queries) == 4  # so many threads hang, and no more
+    assert len(search.queries) == 4  # this many threads hang, and no more
     assert store.get(steps[0].decision.id).outcome == steps[0].outcome
     ending.set()
 
@@ -244,7 +244,7 @@ hostile = any_text | any_text.map(lambda text: f"\x1b]0;{text}\x07\u202e\u2066{t
 
 @given(st.lists(st.tuples(hostile, hostile, hostile, hostile), max_size=3), hostile, hostile)
 @settings(max_examples=25)
-def test_nothing_from_the_world_reaches_the_record_or_a_terminal_as_more_than_words(fields, fault, answer):
+def test_text_from_the_world_reaches_the_record_and_a_terminal_only_as_words(fields, fault, answer):
     hits = [SearchHit(*four) for four in fields]
 
     class World(Library):

@@ -15,7 +15,7 @@ from benchmarks import arithmetic
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
 
 
-def test_the_report_says_what_part_of_a_step_is_arithmetic(monkeypatch, tmp_path, capsys):
+def test_the_report_has_the_part_of_a_step_that_is_arithmetic(monkeypatch, tmp_path, capsys):
     given = lifecycle.read_training_data(lifecycle.shipped_data())
     few = replace(given, decisions=given.decisions[:40])
     monkeypatch.setattr(lifecycle, "read_training_data", lambda path: few)

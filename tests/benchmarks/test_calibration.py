@@ -15,7 +15,7 @@ NAMES = ("look", "ask", "wait")
 
 @pytest.fixture
 def workspaces(tmp_path):
-    """Return two workspaces whose HRM is far surer than it is right."""
+    """Return two workspaces whose HRM is much more confident than it is right."""
     rng = np.random.default_rng(0)
     folders = []
     for number in range(2):
@@ -31,7 +31,7 @@ def workspaces(tmp_path):
     return folders
 
 
-def test_too_sure_an_hrm_has_a_smaller_error_once_calibrated(workspaces, monkeypatch, capsys):
+def test_an_overconfident_hrm_has_a_smaller_error_once_calibrated(workspaces, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["calibration", *map(str, workspaces)])
     main()
     first, before, after, *rest = capsys.readouterr().out.splitlines()

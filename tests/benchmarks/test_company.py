@@ -12,7 +12,7 @@ STATES = [{"n": number} for number in range(10)]
 
 
 class Swayed:
-    """Answers by the number of states that are asked at once."""
+    """Answers by the number of states in the batch."""
 
     name, parameters, actions = "swayed", 1, ACTIONS
 
@@ -24,13 +24,13 @@ class Swayed:
         return [Choice.best((share, 1 - share), actions, self.name)] * len(states)
 
 
-def test_a_policy_that_is_swayed_by_company_is_found_out_by_batch_size():
+def test_a_policy_that_depends_on_its_batch_is_found_by_batch_size():
     found = measure_company(Swayed(0.05), STATES, ACTIONS, sizes=(2, 5))
     assert found[2] == (pytest.approx(0.05), 0)  # type: ignore[comparison-overlap]
     assert found[5] == (pytest.approx(0.2), 10)  # type: ignore[comparison-overlap]
 
 
-def test_a_policy_that_answers_each_state_by_itself_differs_by_nothing():
+def test_a_policy_that_answers_each_state_alone_differs_by_nothing():
     assert measure_company(Swayed(0), STATES, ACTIONS, sizes=(3,)) == {3: (0.0, 0)}
 
 

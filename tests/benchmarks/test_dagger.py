@@ -29,7 +29,7 @@ def doubts(count: int = 200) -> Doubts:
     )
 
 
-def test_the_parts_are_whole_episodes_and_the_fresh_states_are_known_from_nowhere():
+def test_the_parts_are_whole_episodes_and_the_fresh_states_occur_in_no_other_part():
     given = decisions(300)
     given[5] = Decision("e29", 99, given[250].state, ACTIONS, given[250].action, None, "t")
     parts = divide(given, 100, 80, seed=3)
@@ -56,7 +56,7 @@ def test_the_rules_choose_what_their_names_say():
     assert given.overruled[RULES["overruled"](given, 40, rng)].all()
 
 
-def test_a_run_that_is_stopped_goes_on_with_what_is_missing(tmp_path):
+def test_a_stopped_run_continues_with_the_missing_trainings(tmp_path):
     file, given = tmp_path / "d.jsonl", decisions(300)
     training = TrainingConfig(epochs=1, bf16=False)
     for rules in (["random"], ["random", "confidence"]):

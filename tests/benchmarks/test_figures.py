@@ -1,4 +1,4 @@
-"""The plots of docs/ are drawn from the figures that their pages show, and each is shown by a page."""
+"""The plots of docs/ are drawn from the figures on their pages, and a page shows each plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of Stable-Baselines3's PPO learns, is judged in other worlds, and writes points that can be joined."""
+"""The benchmark of Stable-Baselines3's PPO learns, is evaluated in other worlds, and writes joinable points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Library:
         return [SearchHit(query, f"About {query}.", "docs", "things")]
 
 
-def test_ppo_learns_and_is_judged_at_each_checkpoint(tmp_path):
+def test_ppo_learns_and_is_evaluated_at_each_checkpoint(tmp_path):
     topics = ["json", "csv"]
     environments = ResearchEnv(search=Library(), topics=topics), ResearchEnv(search=Library(), topics=topics)
     points = learn(80, 2, range(2), 2, environments=environments, n_steps=40, batch_size=20, n_epochs=1)

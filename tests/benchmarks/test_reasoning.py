@@ -58,7 +58,7 @@ def test_a_pointer_is_answered_by_the_node_where_following_it_stops() -> None:
 
 
 @pytest.mark.parametrize("size", [4, 6])
-def test_a_sudoku_has_one_solution_and_that_is_the_answer(size: int) -> None:
+def test_a_sudoku_has_a_single_solution_and_that_is_the_answer(size: int) -> None:
     around = sudoku.peers(size)
     givens, solved = sudoku.puzzles(size, 24, np.random.default_rng(0))
     for puzzle, solution in zip(givens.tolist(), solved.tolist(), strict=True):
@@ -137,7 +137,7 @@ def test_the_quick_run_ends_with_a_table_and_does_nothing_twice(
     assert again.splitlines() == [line for line in first.splitlines() if line.startswith("|")]
 
 
-def test_a_sweep_resumes_after_a_line_that_was_cut_short(tmp_path: Path) -> None:
+def test_a_sweep_resumes_after_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     runs = planned("maze", 5, ["hrm", "plain"], [0, 1], Thinking(), Schedule())
     carried_out = []

@@ -1,4 +1,4 @@
-"""Nothing told of is lost or doubled by SIGKILL, and the run still ends switched (`make soak`: a hundred kills)."""
+"""SIGKILL loses and doubles no announced decision, and the run still ends switched (`make soak`: a hundred kills)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_a_lost_or_doubled_decision_would_be_found(tmp_path):
         connection.execute("CREATE TABLE decisions (id TEXT)")
         connection.execute("INSERT INTO decisions VALUES ('a'), ('b'), ('b')")
     connection.close()
-    for told, words in ((["c"], "not there once"), (["b"], "not there once"), (["a", "a"], "told of twice")):
+    for told, words in ((["c"], "not recorded once"), (["b"], "not recorded once"), (["a", "a"], "announced twice")):
         with pytest.raises(AssertionError, match=words):
             check_record(tmp_path, told, kills=2)
-    with pytest.raises(AssertionError, match="2 decisions recorded, 1 told of"):
+    with pytest.raises(AssertionError, match="2 decisions recorded, 1 announced"):
         check_record(tmp_path, ["a"], kills=0)
 
 

@@ -1,4 +1,4 @@
-"""What the store's tests share: a workspace's database, decisions to put into it, and processes to run beside it."""
+"""The store tests' common parts: a workspace's database, decisions to put into it, and processes to run beside it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_decision() -> Callable[..., Decision]:
 
 @pytest.fixture
 def append_old() -> Callable[..., None]:
-    """Return what inserts decisions as versions before the propensity did."""
+    """Return a function that inserts decisions as versions before the propensity did."""
 
     def append(connection: sqlite3.Connection, *decisions: Decision) -> None:
         sql = "INSERT INTO decisions (id, episode, step, state, actions, action, argument, policy, decided_at)"
@@ -82,7 +82,7 @@ def store(database: Database) -> DecisionStore:
 
 @pytest.fixture
 def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Python processes on a piece of code; whatever still runs at the test's end is killed."""
+    """Return a function that starts a Python process on a piece of code; a process left at the test's end is killed."""
     started: list[subprocess.Popen[str]] = []
     package_root = Path(aegis.store.__file__).parents[2]
 

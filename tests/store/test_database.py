@@ -140,7 +140,7 @@ def test_an_unwritable_folder_is_refused_with_advice(start_python, existing):
     assert re.search(r"StoreError .*aegis.sqlite: it can't be (opened|written): check .*--workspace", said), errors
 
 
-def test_another_thread_and_a_closed_database_are_told_to_open_their_own(database):
+def test_another_thread_and_a_closed_database_get_an_error_that_says_what_to_open(database):
     errors = []
 
     def use():
@@ -172,7 +172,7 @@ def test_a_write_over_a_half_read_query_says_what_to_do(database, path):
     half_read.close()
 
 
-def test_a_database_in_memory_leaves_no_file_and_knows_no_other(tmp_path, monkeypatch, make_decision):
+def test_a_database_in_memory_leaves_no_file_and_shares_nothing(tmp_path, monkeypatch, make_decision):
     monkeypatch.chdir(tmp_path)
     with Database(None) as one, Database(None) as other:
         DecisionStore(one).append(make_decision())

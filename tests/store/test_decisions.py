@@ -116,7 +116,7 @@ def test_the_database_refuses_every_change_of_what_is_recorded_from_any_program(
     assert list(store.examples()) == before
 
 
-def test_an_id_or_a_step_recorded_already_is_refused_and_said(store, make_decision):
+def test_an_id_or_a_step_recorded_already_is_refused_and_named(store, make_decision):
     first = make_decision(0)
     store.append(first)
     with pytest.raises(StoreError, match=f"decision '{first.id}' is recorded already"):
@@ -145,13 +145,13 @@ def test_many_decisions_are_appended_all_or_none(store, make_decision):
         ({"action": Action("idle", {"action": "web_search"})}, "other names than 'action'"),
     ],
 )
-def test_a_decision_without_a_json_form_is_refused_and_said(store, make_decision, fields, said):
+def test_a_decision_that_json_cannot_hold_is_refused_and_named(store, make_decision, fields, said):
     with pytest.raises(DataError, match=said):
         store.append(make_decision(**fields))
     assert store.count() == 0
 
 
-def test_an_outcome_of_no_decision_is_refused(store):
+def test_an_outcome_without_a_decision_is_refused(store):
     with pytest.raises(StoreError, match="no decision 'nobody'"):
         store.record_outcome(Outcome("nobody", "ok"))
 
@@ -164,7 +164,7 @@ def test_a_broken_character_in_a_detail_does_not_lose_the_outcome(store, make_de
     assert (outcome.detail, outcome.result) == ("half ?", {"text": "half \ud83d"})
 
 
-def test_times_are_kept_in_utc_and_one_without_a_zone_is_taken_as_utc(store, make_decision):
+def test_times_are_kept_in_utc_and_a_time_without_a_zone_is_taken_as_utc(store, make_decision):
     store.append(make_decision(0, decided_at=datetime.fromisoformat("2026-01-31T14:00:00+02:00")))
     store.append(make_decision(1, decided_at=datetime.fromisoformat("2026-01-31T12:00:00")))
     noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -224,7 +224,7 @@ def test_a_workspace_belongs_to_the_first_teacher_that_claims_it(store, path):
     assert store.teacher() == claim
 
 
-def test_episodes_that_another_policy_shared_are_told_from_those_that_one_made_alone(store, make_decision):
+def test_episodes_shared_with_another_policy_are_told_from_episodes_of_a_single_policy(store, make_decision):
     store.append_many([make_decision(0, episode="own", id="1"), make_decision(1, episode="own", id="2")])
     store.append_many(
         [make_decision(0, episode="both", id="3"), make_decision(1, episode="both", policy="hrm@1", id="4")]

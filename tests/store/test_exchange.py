@@ -72,7 +72,7 @@ def test_a_plain_record_becomes_a_decision_with_an_unknown_outcome(tmp_path, act
         ({"success": True, "ok": False}, "unknown", 0),
     ],
 )
-def test_a_result_says_its_outcome_only_by_true_or_false(tmp_path, actions, result, status, gained):
+def test_a_result_gives_its_outcome_only_by_true_or_false(tmp_path, actions, result, status, gained):
     path = write_json(tmp_path / "a.json", [record(result=result)])
     outcome = read_examples(path, actions).examples[0].outcome
     assert (outcome.status, outcome.gained, outcome.reward, outcome.result) == (status, gained, None, result)
@@ -106,7 +106,10 @@ BAD_RECORDS = [
     (record(outcome={"status": "unknown", "reward": 1.0}), "an unknown outcome brings no reward"),
     (record(outcome="ok"), "outcome: expected an object, found text"),
     (record(probabilities=[0.5, 0.5, 0]), "probabilities: expected an object, found a list"),
-    (record(probabilities={"web_search": 1.0}), "probabilities: expected one for each of web_search, ask_human, idle;"),
+    (
+        record(probabilities={"web_search": 1.0}),
+        "probabilities: expected a number for each of web_search, ask_human, idle;",
+    ),
     (record(probabilities=dict(zip(NAMES, (0.9, 0.9, 0.9), strict=True))), "probabilities sum to 2.7000, not 1"),
     (record(probabilities=dict(zip(NAMES, (2, -1, 0), strict=True))), "probabilities [2.0, -1.0, 0.0] must be"),
     (record(probabilities=dict(zip(NAMES, (True, 0, 0), strict=True))), "probabilities.web_search: expected a number"),
@@ -188,7 +191,7 @@ LINES = (json.dumps(record()) + "\n").encode()
         ("a.gz", b"x", "a.gz: unknown ending: name it .json or .jsonl"),
     ],
 )
-def test_a_file_out_of_form_is_refused_with_its_name_its_line_and_what_to_do(tmp_path, actions, name, content, said):
+def test_a_malformed_file_is_refused_with_its_name_its_line_and_what_to_do(tmp_path, actions, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said):
         read_examples(tmp_path / name, actions)
@@ -251,7 +254,7 @@ def test_importing_twice_adds_nothing_and_names_what_clashes(tmp_path, actions, 
     assert list(store.examples()) == before
 
 
-def test_an_import_brings_a_known_outcome_but_never_overwrites_one(tmp_path, actions, store, make_decision):
+def test_an_import_adds_a_known_outcome_but_never_overwrites_an_outcome(tmp_path, actions, store, make_decision):
     decision = make_decision()
     store.append(decision)
     known, unknown = Outcome(decision.id, "ok", gained=2), Outcome(decision.id, "unknown", gained=0)
@@ -324,7 +327,7 @@ def test_the_parts_of_a_reward_go_out_and_come_in_again(tmp_path, actions, store
     assert example.outcome.components == {"rejected": -1.0}
 
 
-def test_components_that_are_not_the_reward_are_a_bad_record(tmp_path, actions):
+def test_components_that_do_not_sum_to_the_reward_make_a_bad_record(tmp_path, actions):
     outcomes = [{"status": "ok", "reward": 2.0, "components": {"pending": 1.0}}, {"status": "ok", "components": [1]}]
     path = write_json(tmp_path / "a.json", [record(k, outcome=outcome) for k, outcome in enumerate(outcomes)])
     reasons = [rejected.reason for rejected in read_examples(path, actions).rejected]
@@ -332,7 +335,7 @@ def test_components_that_are_not_the_reward_are_a_bad_record(tmp_path, actions):
     assert reasons[1].startswith("outcome.components: expected an object")
 
 
-def test_a_large_file_says_how_far_it_is_read_added_and_written(tmp_path, actions, store):
+def test_a_large_file_reports_progress_in_reading_adding_and_writing(tmp_path, actions, store):
     path, heard = write_json(tmp_path / "many.json", [record(n) for n in range(1200)]), []
 
     def hear(*far):

@@ -1,4 +1,4 @@
-"""Whatever decisions or files hold: examples go out and come in equal, or are refused with a reason."""
+"""Examples go out and come in equal, or are refused with a reason, whatever decisions or files hold."""
 
 from __future__ import annotations
 

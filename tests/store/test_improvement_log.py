@@ -25,7 +25,7 @@ def add(store, number, reward, policy="hrm@1", probabilities=(0.5, 0.5)):
     return decision
 
 
-def test_due_are_decisions_of_hrms_with_a_reward_in_the_order_it_came(store):
+def test_due_are_decisions_of_hrms_with_a_reward_in_the_order_of_the_rewards(store):
     log = ImprovementLog(store.database)
     late = add(store, 0, None)
     first = add(store, 1, 1.0)
@@ -79,7 +79,7 @@ def test_updates_are_kept_as_the_curve_of_phase_4(store):
     assert (log.latest().base, log.counts("hrm@1")) == ("hrm@9", {"hrm@2": 1, "": 1})
 
 
-def test_rewards_are_the_newest_known_ones_of_one_hrm_or_of_all_others(store):
+def test_rewards_are_the_newest_known_rewards_of_a_single_hrm_or_of_all_others(store):
     log = ImprovementLog(store.database)
     for number, (reward, policy) in enumerate(
         [(1.0, "hrm@1"), (2.0, "hrm@2"), (3.0, "hrm@1"), (None, "hrm@1"), (4.0, "hrm@3"), (9.0, "teacher")]

@@ -26,7 +26,7 @@ def test_a_label_is_the_decision_as_the_teacher_would_have_made_it(store):
     (labelled,) = book.decisions("gpt2")
     assert (labelled.action.name, labelled.probabilities, labelled.policy) == ("search", (0.9, 0.1), "gpt2")
     assert (labelled.state, labelled.episode, labelled.decided_at) == ({"n": 0}, "hrm@1-e", decision.decided_at)
-    assert store.get(decision.id).decision == decision  # which stays as it was made
+    assert store.get(decision.id).decision == decision  # unchanged
     assert book.episodes("gpt2") == {"hrm@1-e"}
     assert list(book.decisions("another")) == []
 

@@ -99,7 +99,7 @@ def test_knowledge_of_a_workspace_of_the_first_schema_is_searchable_settled_and_
         ("outcomes", {"status": "unknown", "reward": 1.0}),
     ],
 )
-def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, table, fields):
+def test_the_database_itself_refuses_malformed_rows(database, make_decision, table, fields):
     decision = make_decision()
     DecisionStore(database).append(decision)
     good = {
@@ -137,7 +137,7 @@ def test_the_database_itself_refuses_rows_out_of_form(database, make_decision, t
     insert(good)
 
 
-def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision, append_old):
+def test_outcomes_from_before_rewards_had_parts_have_no_parts(path, make_decision, append_old):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
         with Database(path) as database, database.transaction() as connection:
@@ -148,7 +148,7 @@ def test_outcomes_from_before_rewards_had_parts_have_none(path, make_decision, a
         assert (outcome.reward, outcome.components) == (1.0, {})
 
 
-def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(path):
+def test_events_from_before_the_stages_are_kept_and_still_can_not_be_changed(path):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:5])
         with Database(path) as database, database.transaction() as connection:
@@ -164,7 +164,7 @@ def test_events_of_a_workspace_before_the_stages_are_kept_and_still_not_changed(
             connection.execute("DELETE FROM model_events")
 
 
-def test_decisions_from_before_the_propensity_was_recorded_have_none(path, make_decision, append_old):
+def test_decisions_from_before_the_propensity_column_have_no_propensity(path, make_decision, append_old):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:9])
         with Database(path) as database, database.transaction() as connection:

@@ -19,7 +19,7 @@ def path(tmp_path):
     return tmp_path / "aegis.db"
 
 
-def test_the_decisions_of_one_policy_are_read_in_their_order(path):
+def test_the_decisions_of_a_policy_are_read_in_their_order(path):
     recorded = RecordedDecisions(path, "teacher")
     assert isinstance(recorded, Sequence)
     assert len(recorded) == 6

@@ -28,14 +28,14 @@ def test_a_key_keeps_a_record_for_each_name_until_it_is_cleared(store):
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", "1"])
-def test_a_record_out_of_form_is_refused(store, text):
+def test_a_malformed_record_is_refused(store, text):
     store.state.keep_text(StateKey.SERVING, text)
     with pytest.raises(ValueError, match=r"Expecting value|not a JSON object"):
         store.state.record(StateKey.SERVING)
 
 
 def test_no_module_but_state_reads_or_writes_a_key():
-    """A key elsewhere would be one that `StateKey` does not know."""
+    """A key elsewhere would be unknown to `StateKey`."""
     folder = Path(aegis.__file__).parent
     sources = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
     found = {name for name, source in sources.items() if "FROM meta" in source or "INTO meta" in source}

@@ -51,7 +51,7 @@ def fill(store, make_decision, draw, count, append=None):
         status = draw.choice(("ok", "failed", "unknown"))
         reward = None if status == "unknown" else draw.choice((None, -0.5, 2.0))
         row = (draw.choice(ids), status, draw.randrange(3), reward, "2026-01-31T12:00:00+00:00")
-        with store.database.transaction() as connection:  # as a store of the first schema writes it, too
+        with store.database.transaction() as connection:  # as a store of the first schema also writes it
             connection.execute(
                 "INSERT INTO outcomes (decision_id, status, gained, reward, recorded_at) VALUES (?, ?, ?, ?, ?)", row
             )

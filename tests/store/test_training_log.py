@@ -65,7 +65,7 @@ def test_trainings_on_files_do_not_move_the_next_one_of_the_workspace(log):
     assert log.latest_of_workspace().id == own.id
 
 
-def test_a_training_that_is_not_there_is_said(log):
+def test_an_unknown_training_is_an_error(log):
     with pytest.raises(StoreError, match="no training 7"):
         log.get(7)
 

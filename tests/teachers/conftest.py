@@ -1,4 +1,4 @@
-"""A tiny GPT-2 made on the spot, with a byte-level BPE of its own: no test here needs anything from a hub."""
+"""A tiny GPT-2 made on the spot, with its own byte-level BPE: no test here needs a hub."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def gpt2_folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Pat
         n_head=2,
         bos_token_id=0,
         eos_token_id=0,
-        initializer_range=0.3,  # so that what it says depends on what it reads
+        initializer_range=0.3,  # so that its answers depend on its input
     )
     folder = tmp_path_factory.mktemp("teachers") / "tiny-gpt2"
     GPT2LMHeadModel(config).save_pretrained(folder)

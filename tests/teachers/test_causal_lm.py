@@ -29,7 +29,7 @@ def test_a_language_model_keeps_the_contract_of_teachers(teacher, actions):
 
 
 def score_plainly(teacher: CausalLMTeacher, prompt: list[int], actions: ActionList) -> list[float]:
-    """Score each action by one whole pass over prompt and words, with nothing kept in between."""
+    """Score each action by a whole pass over prompt and words, with nothing kept in between."""
     scores = []
     for spec in actions:
         words = teacher._tokenizer(" " + spec.words, add_special_tokens=False)["input_ids"]
@@ -76,7 +76,7 @@ def test_cached_scores_equal_those_of_whole_passes(teacher, actions, state):
         assert teacher.score(state, actions).tolist() == pytest.approx(plain, abs=1e-4)
 
 
-def test_actions_of_one_token_each_are_scored_by_one_pass_over_the_state(teacher):
+def test_actions_of_a_single_token_are_scored_by_one_pass_over_the_state(teacher):
     single = ActionList((ActionSpec("a", "search", "look"), ActionSpec("b", "idle", "wait")))
     plain = score_plainly(teacher, prompt_ids(teacher, STATES[0], single), single)
     teacher.score(STATES[1], single)
@@ -135,7 +135,7 @@ def test_probabilities_are_scores_divided_by_those_of_states_without_content(tea
     assert (expected - scores.softmax(-1)).abs().max() > 0.05  # here the correction matters
 
 
-def test_a_model_in_love_with_one_word_is_brought_back_to_indifference(teacher):
+def test_a_bias_towards_a_single_word_is_corrected_to_indifference(teacher):
     single = ActionList(
         (ActionSpec("a", "search", "look"), ActionSpec("b", "ask", "ask"), ActionSpec("c", "idle", "wait"))
     )

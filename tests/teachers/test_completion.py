@@ -14,7 +14,7 @@ ACTIONS = ActionList(tuple(ActionSpec(f"do_{word}", word, "...") for word in WOR
 
 
 def place(chosen, **others):
-    """A token's entry as endpoints give it; the others may be named with `_` for a space."""
+    """A token's entry as endpoints give it; `_` stands for a space in the other tokens."""
     tokens = [(chosen.replace("_", " "), 1 - sum(others.values()))]
     tokens += [(token.replace("_", " "), p) for token, p in others.items()]
     listed = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in tokens]
@@ -36,7 +36,7 @@ def test_an_answer_that_is_an_action_and_nothing_else_has_probability_one(text):
     "text",
     ["", "ask or search", "I would ask.", "asking", '{"action": "sing"}', '{"action": ["ask"]}', "{", "[" * 9000],
 )  # fmt: skip
-def test_any_other_answer_is_none(text):
+def test_any_other_answer_counts_as_none(text):
     assert read_answer(text, ACTIONS) is None
 
 
@@ -45,7 +45,7 @@ def test_tokens_that_begin_an_action_count_for_it_whatever_their_case_and_spaces
     assert read_logprobs(content, ACTIONS) == pytest.approx((0.6 / 0.8, 0.1 / 0.8, 0.1 / 0.8, 0.0))
 
 
-def test_an_opening_quote_is_read_past_and_what_stood_beside_it_counts():
+def test_an_opening_quote_is_skipped_and_the_tokens_beside_it_count():
     content = [place('"', search=0.5), place("idle", ask=0.2)]
     assert read_logprobs(content, ACTIONS) == pytest.approx((0.5, 0.1, 0.0, 0.4))
 
@@ -60,12 +60,12 @@ def test_a_token_that_begins_several_actions_is_followed_or_shared():
     assert read_logprobs(content, actions) == pytest.approx((0.25, 0.75, 0.0))
 
 
-def test_a_single_letter_says_nothing_until_its_word_is_whole():
+def test_a_single_letter_means_nothing_until_its_word_is_whole():
     assert read_logprobs([place("I", ask=0.3), place("dle")], ACTIONS) == pytest.approx((0.0, 0.3, 0.0, 0.7))
     assert read_logprobs([place("I", ask=0.3), place(" think")], ACTIONS) == pytest.approx((0.0, 1.0, 0.0, 0.0))
 
 
-def test_an_action_whose_words_begin_another_ones_counts_when_the_answer_ends_there():
+def test_an_action_whose_words_begin_another_actions_words_counts_when_the_answer_ends_there():
     actions = ActionList(
         (ActionSpec("a", "ask", "..."), ActionSpec("b", "ask again", "..."), ActionSpec("c", "xyz", "."))
     )
@@ -85,7 +85,7 @@ def test_an_action_whose_words_begin_another_ones_counts_when_the_answer_ends_th
         [{"token": "ask", "logprob": -20.0, "top_logprobs": [{"token": "the", "logprob": -0.01}]}],
     ],
 )
-def test_tokens_that_name_no_action_say_nothing(content):
+def test_tokens_that_name_no_action_mean_nothing(content):
     assert read_logprobs(content, ACTIONS) is None
 
 

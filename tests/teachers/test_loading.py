@@ -30,7 +30,7 @@ def folder(gpt2_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def install_offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Let the offline model's package be found, or not, whatever is installed."""
+    """Make the offline model's package present or missing, whatever is installed."""
     find_spec = importlib.util.find_spec
 
     def install(installed: bool) -> None:
@@ -79,7 +79,7 @@ def test_an_unknown_name_lists_the_choices(name):
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "gpt2"])
-def test_a_model_that_is_not_cached_and_can_not_be_fetched_points_to_the_offline_one(name, monkeypatch, tmp_path):
+def test_a_model_neither_cached_nor_on_the_hub_points_to_the_offline_model(name, monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
         TeacherError, match=r"teacher [\w-]+/[\w-]+: not in the hub's cache .*use --teacher gemma3-270m"
@@ -158,15 +158,13 @@ def test_auto_takes_gpt2_where_it_is_cached(monkeypatch, loaded, install_offline
     assert said == ["Teacher: gpt2 (found in the hub's cache)"]
 
 
-def test_auto_takes_the_offline_model_where_gpt2_is_neither_cached_nor_to_be_fetched(
-    monkeypatch, loaded, install_offline
-):
+def test_auto_takes_the_offline_model_if_gpt2_is_neither_cached_nor_on_the_hub(monkeypatch, loaded, install_offline):
     install_offline(True)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo_id, filename: None)
     said: list[str] = []
     load_teacher("auto", say=said.append)
     assert loaded == [OFFLINE_TEACHER]
-    assert said == ["Teacher: gemma3-270m (gpt2 is neither cached nor to be fetched here)"]
+    assert said == ["Teacher: gemma3-270m (gpt2 is not in the cache and can't be fetched here)"]
 
 
 class FakeHub:
@@ -208,20 +206,20 @@ def test_the_offline_model_without_its_package_says_what_to_install(install_offl
         load_teacher(OFFLINE_TEACHER)
 
 
-def test_a_gguf_file_that_is_not_there_is_said(tmp_path):
+def test_a_missing_gguf_file_is_an_error(tmp_path):
     with pytest.raises(TeacherError, match=r"nothing\.gguf: no such file"):
         load_teacher(str(tmp_path / "nothing.gguf"))
 
 
 @pytest.fixture
 def tiny_gguf(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
-    """Return a tiny GPT-2 as a GGUF file, and as the model that it was made from; the cache is empty."""
+    """Return a tiny GPT-2 as a GGUF file, and the model it was made from; the cache is empty."""
     gguf = pytest.importorskip("gguf", reason="needs aegis-hrm[offline]")
     from transformers import GPT2Config, GPT2LMHeadModel
 
     monkeypatch.setenv("AEGIS_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(0)
-    # transformers takes 1,024 positions for a GGUF file of GPT-2, whatever it says.
+    # transformers takes 1,024 positions for a GGUF file of GPT-2, whatever the file has.
     config = GPT2Config(vocab_size=len(tokenizer), n_positions=1024, n_embd=32, n_layer=2, n_head=2, eos_token_id=0)
     model = GPT2LMHeadModel(config).eval()
     path = tmp_path / "tiny.gguf"
@@ -266,7 +264,7 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{parts[part]}.{kind}"
 
 
-def test_a_gguf_file_is_unpacked_once_and_says_what_its_model_says(tiny_gguf, actions):
+def test_a_gguf_file_is_unpacked_once_and_answers_as_its_model(tiny_gguf, actions):
     path, model = tiny_gguf
     said: list[str] = []
     teacher = load_teacher(str(path), say=said.append)
@@ -285,7 +283,7 @@ def test_a_gguf_file_is_unpacked_once_and_says_what_its_model_says(tiny_gguf, ac
     assert [folder.name.startswith("partial-") for folder in (path.parent / "cache" / "teachers").iterdir()] == [False]
 
 
-def test_loading_says_what_it_does_and_how_far_it_is(tiny_gguf, capfd):
+def test_loading_reports_its_steps_and_its_progress(tiny_gguf, capfd):
     path, model = tiny_gguf
     told: list[tuple[str, int, int]] = []
     load_teacher(str(path), progress=lambda *how_far: told.append(how_far))
@@ -336,7 +334,7 @@ def test_a_torn_gguf_file_is_refused_and_leaves_nothing_behind(tiny_gguf, share)
 
 
 @pytest.mark.parametrize("content", [b"", b"no gguf at all", b"GGUF", b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60)])
-def test_a_file_that_only_is_called_gguf_is_refused(tmp_path, monkeypatch, content):
+def test_a_file_that_is_only_named_gguf_is_refused(tmp_path, monkeypatch, content):
     pytest.importorskip("gguf", reason="needs aegis-hrm[offline]")
     monkeypatch.setenv("AEGIS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "broken.gguf").write_bytes(content)

@@ -97,7 +97,7 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint(httpserver):
-    """Return what sets up an endpoint of a dialect."""
+    """Return a function that sets up an endpoint of a dialect."""
 
     def make(**dialect):
         made = Endpoint(**dialect)
@@ -109,7 +109,7 @@ def endpoint(httpserver):
 
 @pytest.fixture
 def teach(httpserver, monkeypatch):
-    """Return what makes a teacher at the endpoint, whose pauses take no time."""
+    """Return a function that makes a teacher at the endpoint, whose pauses take no time."""
     made = []
 
     def quick(*args, **options):
@@ -185,7 +185,7 @@ def test_the_same_state_is_not_paid_for_twice(endpoint, teach):
     assert len(server.documents) == 1
 
 
-def test_failures_are_tried_again_with_growing_pauses_and_told_in_a_line_each(endpoint, teach):
+def test_failures_are_retried_with_growing_pauses_and_a_line_each(endpoint, teach):
     server = endpoint()
     server.failures = [Response("down", status=500), Response("slow", status=429, headers={"Retry-After": "9"})]
     lines = []
@@ -210,7 +210,7 @@ def test_failures_are_tried_again_with_growing_pauses_and_told_in_a_line_each(en
         (400, f"context too long for {KEY}", "context too long"),
     ],
 )
-def test_a_failure_for_good_says_what_to_do_and_shows_no_key(endpoint, teach, status, body, said):
+def test_a_permanent_failure_names_the_remedy_and_shows_no_key(endpoint, teach, status, body, said):
     server = endpoint()
     server.failures = [Response(body, status=status) for _ in range(6)]
     lines = []
@@ -238,7 +238,7 @@ def test_an_answer_that_is_no_action_is_an_error_and_never_a_guess(endpoint, tea
         teach().decide([STATE], CHECKED_ACTIONS)
 
 
-def test_an_answer_beside_the_actions_is_asked_for_by_a_schema_that_once(endpoint, teach):
+def test_an_answer_beside_the_actions_is_asked_for_again_by_a_schema(endpoint, teach):
     server = endpoint()
     teacher = teach()
     beside = {"token": "Well", "logprob": -0.01, "top_logprobs": []}
@@ -278,7 +278,7 @@ def test_requests_keep_the_rate(endpoint, teach):
     ("limits", "option"),
     [({"max_tokens": 250}, "--max-tokens"), ({"max_cost": 0.4, "input_price": 1e3, "output_price": 9e3}, "--max-cost")],
 )  # fmt: skip
-def test_a_budget_ends_the_asking_and_a_restart_has_no_new_one(endpoint, teach, limits, option, tmp_path):
+def test_a_used_up_budget_ends_the_requests_and_a_restart_does_not_renew_it(endpoint, teach, limits, option, tmp_path):
     server = endpoint()
     with Database(tmp_path / "aegis.db") as database:
         for spent in (3, 0):
@@ -290,7 +290,7 @@ def test_a_budget_ends_the_asking_and_a_restart_has_no_new_one(endpoint, teach, 
         assert UsageLedger(database.path)(0, 0) == (270, 30)
 
 
-def test_a_server_that_counts_no_tokens_is_counted_for(httpserver, teach):
+def test_tokens_are_estimated_for_a_server_that_counts_none(httpserver, teach):
     answer = {"choices": [{"message": {"content": "ask"}, "logprobs": {"content": [{"token": "ask", "logprob": 0.0}]}}]}
     httpserver.expect_request("/v1/chat/completions").respond_with_json(answer)
     teacher = teach()
@@ -340,7 +340,7 @@ def test_the_environment_sets_the_limits(monkeypatch):
         ("openai:m@http://user:pass@host/v1", "holds a name or a password"),
     ],
 )
-def test_a_name_that_can_not_be_asked_is_an_error_at_once(name, said, monkeypatch):
+def test_an_invalid_name_is_an_error_at_once(name, said, monkeypatch):
     for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AEGIS_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(TeacherError, match=said):

@@ -1,7 +1,7 @@
-"""Open questions: raised by goals and by what was read, closed by what is found. It decides nothing and asks nobody.
+"""Open questions: raised by goals and by passages, closed by answers.
 
-A term that was met and is not known, and that there was no room to ask about, is a gap: it is kept, and a later goal on
-its topic asks about it when it has nothing else to ask.
+A gap is an unknown term that the agent met and had no room to ask about. It is kept: a later goal on its topic asks
+about it when it has nothing else to ask.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Question:
     text: str
     goal: str
     searches: int
-    """How often it was searched for, each time in vain."""
+    """Number of searches for it, all in vain."""
 
 
 class Curiosity:
-    """The questions of one workspace; one that was ever raised is not raised again, in whatever goal."""
+    """A workspace's questions; a question is raised only once, whichever goal raises it."""
 
     def __init__(self, database: Database, questions_per_item: int, open_limit: int) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class Curiosity:
         self._open_limit = open_limit
 
     def raise_question(self, text: str, goal: str, episode: str, raised_by: str, now: datetime) -> bool:
-        """Open a question unless it was ever raised before or the goal has enough; return whether it was opened."""
+        """Open a question unless it was raised before or the goal has enough; return whether it was opened."""
         if len(self.open_questions(goal)) >= self._open_limit:
             return False
         question = clean_text(text)
@@ -50,7 +50,7 @@ class Curiosity:
             return added.rowcount == 1
 
     def raise_from_text(self, title: str, text: str, goal: str, episode: str, now: datetime, topic: str = "") -> int:
-        """Raise questions on the unknown terms of a passage; return how many were opened.
+        """Raise questions on the unknown terms of a passage; return the number opened.
 
         The terms left over are kept as gaps of the topic.
         """
@@ -65,7 +65,7 @@ class Curiosity:
         return opened
 
     def raise_from_gaps(self, topic: str, goal: str, episode: str, now: datetime) -> int:
-        """Raise questions on the topic's oldest gaps until the goal has enough; return how many were opened."""
+        """Raise questions on the topic's oldest gaps until the goal has enough; return the number opened."""
         opened = 0
         while opened < self._open_limit:
             rows = self._database.query(
@@ -83,7 +83,7 @@ class Curiosity:
         return opened
 
     def open_questions(self, goal: str) -> list[Question]:
-        """Return the goal's open questions: those least searched for first, then the oldest."""
+        """Return the goal's open questions: the least searched first, then the oldest."""
         rows = self._database.query(
             "SELECT id, text, goal, searches FROM questions WHERE goal = ? AND status = 'open' ORDER BY searches, seq",
             (goal,),
@@ -91,17 +91,17 @@ class Curiosity:
         return [Question(**dict(row)) for row in rows]
 
     def closed_count(self, goal: str) -> int:
-        """Return how many of the goal's questions have found an answer."""
+        """Return the number of the goal's questions that have an answer."""
         rows = self._database.query("SELECT COUNT(*) FROM questions WHERE goal = ? AND status = 'closed'", (goal,))
         return int(rows[0][0])
 
     def count_search(self, question_id: str) -> None:
-        """Count a search that brought nothing for this question."""
+        """Count a search that found nothing for this question."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE questions SET searches = searches + 1 WHERE id = ?", (question_id,))
 
     def end_question(self, question_id: str, now: datetime, answered: bool, items: Sequence[str] = ()) -> None:
-        """End an open question: closed when it was answered, by these knowledge items, else abandoned."""
+        """End an open question: closed if these knowledge items answer it, else abandoned."""
         status = "closed" if answered else "abandoned"
         with self._database.transaction() as connection:
             ended = connection.execute(
@@ -123,7 +123,7 @@ class Curiosity:
         return Question(**dict(rows[0])) if rows else None
 
     def _is_known(self, term: str) -> bool:
-        """Say whether a knowledge item is about this term."""
+        """Return whether a knowledge item is about this term."""
         sql = "SELECT 1 FROM knowledge WHERE title = ? COLLATE NOCASE LIMIT 1"
         return bool(self._database.query(sql, (clean_text(term),)))
 

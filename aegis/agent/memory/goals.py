@@ -1,4 +1,4 @@
-"""Goals: drawn from topics that can be read about, reached when enough of their questions are closed."""
+"""Goals: drawn from the topics on hand, reached when enough of their questions are closed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "self-improvement": ("See how {topic} could help the agent", ("When should {topic} be used?",)),
     "understanding": ("Understand how {topic} works", ("How does {topic} work?", "Why does {topic} exist?")),
 }
-"""The six kinds of goal: a title and the questions that such a goal starts with."""
+"""The six kinds of goal: a title and the first questions of such a goal."""
 WINDOW = 50
-"""Goals within which none on the same topic and of the same kind is drawn again, where there are enough of them."""
+"""A topic and kind drawn within this many goals is not drawn again, if there are enough others."""
 _DRAWS = 100
 
 
@@ -36,28 +36,28 @@ class Goal:
     title: str
     topic: str
     priority: float
-    """From 0 to 1; the highest active one is worked on."""
+    """From 0 to 1; the active goal with the highest priority is worked on."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoalView:
-    """A goal as it stands, for a person."""
+    """A goal and its progress, for a person."""
 
     goal: Goal
     status: str
     """`active`, `reached` or `exhausted`."""
     closed: int
-    """Its questions that have found an answer."""
+    """Its questions that have an answer."""
     open: int
     abandoned: int
 
     def progress(self, questions_per_goal: int) -> float:
-        """Return how far it is, from 0 to 1, as the agent itself sees it."""
+        """Return the progress from 0 to 1, as the agent itself sees it."""
         return 1.0 if self.status == "reached" else min(1.0, self.closed / questions_per_goal)
 
 
 class GoalBook:
-    """The goals of one workspace; raises `ConfigError` without a topic to draw them on."""
+    """A workspace's goals; raises `ConfigError` without a topic to draw them on."""
 
     def __init__(self, database: Database, topics: Sequence[str], rng: random.Random) -> None:
         if not topics:
@@ -68,13 +68,13 @@ class GoalBook:
 
     @property
     def window(self) -> int:
-        """How many goals must lie between two of the same kind and topic: `WINDOW`, or half of all there can be."""
+        """Goals that must lie between two of the same kind and topic: `WINDOW`, or half of all possible goals."""
         return min(WINDOW, len(KINDS) * len(self._topics) // 2)
 
     def draw(self, episode: str, now: datetime) -> tuple[Goal, tuple[str, ...]]:
-        """Take up a new goal, of a kind and on a topic drawn at random; return it with the questions it starts with.
+        """Take up a new goal, of a kind and on a topic drawn at random; return it with its first questions.
 
-        What was drawn within the last `window` goals of the workspace is not drawn again.
+        A kind and topic drawn within the workspace's last `window` goals is not drawn again.
         """
         with self._database.transaction() as connection:
             kind, topic = self._draw_new(self._recent())
@@ -89,7 +89,7 @@ class GoalBook:
         return goal, tuple(text.format(topic=topic) for text in questions)
 
     def active(self, episode: str) -> list[Goal]:
-        """Return the episode's goals that are not reached yet, the most important first."""
+        """Return the episode's active goals, the most important first."""
         rows = self._database.query(
             "SELECT id, episode, kind, title, topic, priority FROM goals WHERE episode = ? AND status = 'active'"
             " ORDER BY priority DESC, seq",
@@ -98,7 +98,7 @@ class GoalBook:
         return [Goal(**dict(row)) for row in rows]
 
     def close(self, goal: Goal, now: datetime, reached: bool) -> None:
-        """End a goal: reached, or exhausted when it has no question left to work on."""
+        """End a goal: reached, or exhausted when no question is left to work on."""
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE goals SET status = ?, closed_at = ? WHERE id = ?",
@@ -121,7 +121,7 @@ class GoalBook:
 
 
 def read_goals(database: Database, limit: int) -> list[GoalView]:
-    """Return the newest goals with what became of their questions, the newest first."""
+    """Return the newest goals with the state of their questions, the newest first."""
     rows = database.query(
         "SELECT id, episode, kind, title, topic, priority, status, "
         + ", ".join(
@@ -139,5 +139,5 @@ def read_goals(database: Database, limit: int) -> list[GoalView]:
 
 
 def questions_about(topic: str) -> list[str]:
-    """Return every question that a goal of any kind on this topic starts with."""
+    """Return the first questions of a goal on this topic, of every kind."""
     return [text.format(topic=topic) for _, questions in KINDS.values() for text in questions]

@@ -1,7 +1,4 @@
-"""The knowledge base: what the agent has read or been told, without duplicates, and searched by words.
-
-It fetches nothing itself.
-"""
+"""The knowledge base: what the agent has read or been told, without duplicates, with full-text search."""
 
 from __future__ import annotations
 
@@ -17,20 +14,20 @@ from aegis.rendering import clean_text
 from aegis.store import Database
 
 MAX_ITEM_CHARACTERS = 2000
-"""Text from the world is bounded: a longer passage is cut."""
+"""A longer passage is cut."""
 LEAST_RESEMBLANCE = 0.85
-"""The share of its word triples that an item has in common with one that it is a near duplicate of."""
+"""Two items are near duplicates if they share at least this share of their word triples."""
 _CANDIDATES = 8
 _BANDS_KEPT = 8192
-"""Simulated worlds find the same passages again and again"""
+"""Kept because simulated worlds find the same passages again and again"""
 _WEIGHTS = "bm25(knowledge_words, 4.0, 1.0, 2.0)"
-"""How much a word counts in the title, the text and the topic."""
+"""Weights of a word in the title, the text and the topic."""
 _FIELDS = "k.id, k.topic, k.title, k.text, k.source, k.goal, k.found_at"
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeItem:
-    """One thing learned, with where it comes from."""
+    """A piece of knowledge, with its source."""
 
     topic: str
     title: str
@@ -39,7 +36,7 @@ class KnowledgeItem:
 
     @property
     def id(self) -> str:
-        """A hash of the words as they are kept: the same passage with other spacing or case is one item."""
+        """A hash of the words as they are kept: a passage with other spacing or case is the same item."""
         words = f"{clean_text(self.title)} {clean_text(self.text, MAX_ITEM_CHARACTERS)}".lower()
         return hashlib.sha256(words.encode()).hexdigest()
 
@@ -51,18 +48,18 @@ class KnownItem:
     id: str
     item: KnowledgeItem
     goal: str
-    """The goal that it was found for; '' where none was known."""
+    """The goal that it was found for; '' if unknown."""
     found_at: datetime
 
 
 class KnowledgeBase:
-    """The knowledge items of one workspace."""
+    """A workspace's knowledge items."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def add(self, item: KnowledgeItem, goal: str, found_at: datetime) -> bool:
-        """Keep the item unless it, or one that reads nearly the same, is known already; return whether it was new."""
+        """Keep the item unless it, or a near duplicate, is already known; return whether it was new."""
         title, text = clean_text(item.title), clean_text(item.text, MAX_ITEM_CHARACTERS)
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM knowledge WHERE id = ?", (item.id,)).fetchone():
@@ -83,7 +80,7 @@ class KnowledgeBase:
             return True
 
     def search(self, query: str, limit: int) -> list[KnownItem]:
-        """Return at most `limit` items, best first: those with all words of the query, else those with some of them."""
+        """Return at most `limit` items, best first: with all words of the query, or else with some of them."""
         words = [f'"{word}"' for word in parse_query(query).words]
         for joint in (" AND ", " OR "):
             if words and (found := self._matching(joint.join(words), limit)):
@@ -91,17 +88,17 @@ class KnowledgeBase:
         return []
 
     def latest(self, limit: int) -> list[KnownItem]:
-        """Return the items found last, the newest first."""
+        """Return the newest items, the newest first."""
         rows = self.database.query(f"SELECT {_FIELDS} FROM knowledge AS k ORDER BY k.seq DESC LIMIT ?", (limit,))
         return [_known(row) for row in rows]
 
     def count(self, goal: str | None = None) -> int:
-        """Return how many items there are, of one goal or in all."""
+        """Return the number of items, of a goal or in all."""
         where, values = ("", ()) if goal is None else (" WHERE goal = ?", (goal,))
         return int(self.database.query(f"SELECT COUNT(*) FROM knowledge{where}", values)[0][0])
 
     def latest_title(self, goal: str) -> str | None:
-        """Return the title of the item found last for a goal, or None."""
+        """Return the title of the newest item for a goal, or None."""
         rows = self.database.query("SELECT title FROM knowledge WHERE goal = ? ORDER BY seq DESC LIMIT 1", (goal,))
         return str(rows[0]["title"]) if rows else None
 
@@ -114,7 +111,7 @@ class KnowledgeBase:
         return [_known(row) for row in rows]
 
     def _nearly_known(self, text: str, bands: list[int]) -> bool:
-        """Say whether an item reads nearly the same; those that share most bands are compared."""
+        """Return whether an item reads nearly the same, among those that share most bands."""
         rows = self.database.query(
             f"SELECT title, text FROM knowledge WHERE seq IN (SELECT item FROM knowledge_bands"
             f" WHERE band IN ({', '.join('?' * len(bands))}) GROUP BY item ORDER BY COUNT(*) DESC LIMIT {_CANDIDATES})",

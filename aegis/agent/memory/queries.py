@@ -1,4 +1,4 @@
-"""The queries that were asked in a workspace, and other words for one that was asked lately. It searches nothing."""
+"""The queries asked in a workspace, and other words for a query asked lately."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from aegis.rendering import clean_text
 from aegis.store import Database
 
 WINDOW = 50
-"""The same query within the workspace's last so many is a duplicate, and is not asked again."""
+"""A query among this many latest queries of the workspace is a duplicate, and is not asked again."""
 
 _WORDINGS = ("explained", "example", "reference", "guide", "overview", "introduction", "details")
 
 
 class QueryLog:
-    """Every query of one workspace, across agents and restarts."""
+    """A workspace's queries, across agents and restarts."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def recent(self) -> set[str]:
-        """Return the last `WINDOW` queries, each in the form in which queries are compared."""
+        """Return the last `WINDOW` queries, normalised for comparison."""
         rows = self._database.query(
             "SELECT key FROM searches WHERE seq > (SELECT MAX(seq) FROM searches) - ?", (WINDOW,)
         )
         return {row["key"] for row in rows}
 
     def claim(self, query: str, decision_id: str, now: datetime) -> bool:
-        """Note that a decision asks this query; return False, noting nothing, where it is a duplicate."""
+        """Record that a decision asks this query; return False, and record nothing, if it is a duplicate."""
         with self._database.transaction() as connection:
             if query_key(query) in self.recent():
                 return False
@@ -43,15 +43,15 @@ class QueryLog:
 
 
 def query_key(query: str) -> str:
-    """Return the form in which queries are compared: without regard to case and spaces."""
+    """Return a query normalised for comparison: without case and surplus spaces."""
     return title_key(clean_text(query))
 
 
 def choose_query(goal: Goal, open_questions: Sequence[Question], recent: set[str]) -> tuple[Question | None, str]:
-    """Return the question to search for, None for the goal itself, and the query for it.
+    """Return the question to search for (None: the goal itself) and the query for it.
 
-    The first open question that was not asked within the window, as it stands; else one in other words; else something
-    about the goal's topic. Only where all of that was asked within the window, a duplicate.
+    In order of preference: the first open question that was not asked within the window, as it stands; an open question
+    in other words; a query about the goal's topic. If all were asked within the window, the result is a duplicate.
     """
     candidates = _candidates(goal, open_questions)
     for question, query in candidates:

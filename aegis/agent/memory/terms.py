@@ -1,6 +1,6 @@
-"""The terms in a passage that are worth asking about: what makes new knowledge raise new questions.
+"""The terms of a passage that are worth a question: new knowledge raises new questions by them.
 
-A pure function over text. It asks nothing, and does not know what is known already.
+A pure function over text; it does not know which terms are already known.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SIGNATURE = re.compile(r"^\w+\((.*?)\): ")
 _ARGUMENT_USE = re.compile(
     r"`(\w+)` (?:arg|param|keyword|option|value|is (?:given|set|true|false|not|None|specified|omitted))"
 )
-_ASKED_FOR = re.compile(  # what a sentence sends its reader to is more than an argument's name
+_ASKED_FOR = re.compile(  # a reference that the reader should follow is more than an argument's name
     r"\b(?:use|uses|using|see|also|via|calls?|called|calling|prefer|function|method|module|decorator|alias for|wraps?)"
     r" `(\w+)`"
     r"|`(\w+)` (?:functions?|methods?|modules?|decorators?|fixtures?|commands?|instead)\b",
@@ -69,7 +69,7 @@ _INSTANCES = frozenset(_INSTANCES_TEXT.split())
 
 
 def new_terms(text: str, title: str) -> list[str]:
-    """Return at most `MAX_TERMS` terms of a passage in the order of their places, each once, without the title's own.
+    """Return at most `MAX_TERMS` terms of a passage in order, each once, without the title's own.
 
     Terms are names as in code (`asyncio.Queue`, `O_NONBLOCK`, `IPv6Address`), acronyms, and standards (`PEP 484`).
     """
@@ -95,7 +95,7 @@ def new_terms(text: str, title: str) -> list[str]:
 
 
 def _normalised(match: re.Match[str]) -> str:
-    """Return the term without its marks, or '' for one that means nothing alone."""
+    """Return the term without its marks, or '' if it means nothing alone."""
     if match.re is _STANDARD:
         return f"{match[1]} {match[2]}"
     if match.re is _NUMBERED:
@@ -127,12 +127,12 @@ def _means_something(term: str, named_as_code: bool) -> bool:
 
 
 def _is_loose(term: str) -> bool:
-    """Say whether a term may as well be an argument's name: small letters with underscores, as in `max_size`."""
+    """Return whether a term may be an argument's name: small letters with underscores, as in `max_size`."""
     return term.islower() and "_" in term.strip("_") and "." not in term and not term.startswith("__")
 
 
 def _own_names(title: str) -> set[str]:
-    """Return the names by which the title itself may be meant: `a.b.c`, `b.c`, `c`, and its words."""
+    """Return the names that may mean the title itself: `a.b.c`, `b.c`, `c`, and its words."""
     own = set(re.findall(r"[\w.]+", title.casefold()))
     for name in list(own):
         parts = name.split(".")
@@ -141,12 +141,12 @@ def _own_names(title: str) -> set[str]:
 
 
 def _argument_names(text: str) -> set[str]:
-    """Return the names that are arguments of the thing described: they mean nothing without it."""
+    """Return the names that are arguments of the described thing: they mean nothing without it."""
     signature = _SIGNATURE.match(text)
     names = re.findall(r"[A-Za-z_]\w*", signature[1]) if signature else []
     return {n.casefold() for n in (*names, *_ARGUMENT_USE.findall(text))}
 
 
 def _is_part_of(key: str, keys: Iterable[str]) -> bool:
-    """Say whether an earlier, longer term ends with this one: `Queue` after `asyncio.Queue`."""
+    """Return whether an earlier, longer term ends with this one: `Queue` after `asyncio.Queue`."""
     return any(known.endswith("." + key) for known in keys)

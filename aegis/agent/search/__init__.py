@@ -1,4 +1,4 @@
-"""Search for the agent: providers by name, alone or in order. Which query to ask is the agent's own matter."""
+"""Search for the agent: providers by name, alone or in order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 PROVIDERS = ("offline", "arxiv", "wikipedia", "ddgs", "searxng:URL")
-"""What may be named; `wikipedia:de` is Wikipedia in another language."""
+"""The providers' names; `wikipedia:de` is Wikipedia in another language."""
 
 
 def create_provider(
@@ -44,9 +44,9 @@ def create_provider(
     corpus: Corpus | None = None,
     progress: Progress = unheard,
 ) -> SearchProvider:
-    """Return the provider of this name; nothing is read, built or asked before its first search.
+    """Return the provider of this name, which reads, builds and asks nothing before its first search.
 
-    Raises `ConfigError` for a name that is none of `PROVIDERS`.
+    Raises `ConfigError` for a name that is not in `PROVIDERS`.
     """
     kind, _, detail = name.strip().partition(":")
     if kind == "searxng" and detail:
@@ -73,11 +73,11 @@ def create_search(
     progress: Progress = unheard,
     on_trouble: Callable[[str], None] = lambda line: None,
 ) -> SearchChain:
-    """Return the providers named, in order, as one search, e.g. `offline,arxiv`.
+    """Return the named providers, in order, as a single search, e.g. `offline,arxiv`.
 
-    `cache`: a file for the answers of online providers, by which processes that share it also keep their manners.
-    `corpus`: what `offline` searches; None: all documentation that is installed. `progress` hears of the offline
-    index's making, `on_trouble` one line per failure. Raises `ConfigError` for a name that is none, or given twice.
+    `cache`: a file for the answers of online providers; processes that share it also share the providers' rate limits.
+    `corpus`: what `offline` searches; None: all installed documentation. `progress` is called while the offline index
+    is built, `on_trouble` with a line per failure. Raises `ConfigError` for a name that is unknown or given twice.
     """
     labels = [name.strip() for name in names.split(",") if name.strip()]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):

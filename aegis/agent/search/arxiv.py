@@ -1,4 +1,4 @@
-"""Search of arXiv's papers by its API (an Atom feed): titles and abstracts, one request in three seconds at most."""
+"""Search of arXiv's papers by its API (an Atom feed): titles and abstracts, at most a request in three seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRIMARY_CATEGORY = "{http://arxiv.org/schemas/atom}primary_category"
 
 
 class ArxivSearch:
-    """Papers that have all of a question's words, those first that arXiv finds most relevant."""
+    """Papers that have all words of a question, the most relevant by arXiv's order first."""
 
     name = "arxiv"
 
@@ -27,7 +27,7 @@ class ArxivSearch:
         self.pace = self._source.pace
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` abstracts, best first. Raises `SearchError` when arXiv can't be asked."""
+        """Return at most `limit` abstracts, best first. Raises `SearchError` if arXiv can't be asked."""
         check_limit(limit)
         words = keywords(query)
         if not words:

@@ -1,8 +1,8 @@
-"""Answers of online providers, kept for some days in one SQLite file, so that nothing is asked twice for nothing.
+"""Answers of online providers, kept for some days in an SQLite file, so that no query is sent twice in vain.
 
-Processes that share the file also take turns by it.
+Processes that share the file also take turns at a provider by it.
 
-It can be deleted at any time, and one that is damaged or locked is as good as an empty one.
+The file may be deleted at any time. A damaged or locked file counts as empty.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SearchCache:
         self._kept = 0
 
     def get(self, provider: str, query: str, limit: int) -> list[SearchHit] | None:
-        """Return what was found, if that is not too long ago; None where it is not known."""
+        """Return the stored hits if they are recent enough, or None."""
         sql = 'SELECT hits FROM answer WHERE provider = ? AND query = ? AND "limit" = ? AND asked_at > ?'
         youngest = self._clock() - self._max_age_seconds
         rows = self._run(lambda c: c.execute(sql, (provider, _key(query), limit, youngest)).fetchall())
@@ -63,7 +63,7 @@ class SearchCache:
         return None
 
     def keep(self, provider: str, query: str, limit: int, hits: list[SearchHit]) -> None:
-        """Keep what was found now."""
+        """Store the hits of a query made now."""
         row = (provider, _key(query), limit, json.dumps([asdict(hit) for hit in hits]), self._clock())
         self._run(lambda c: c.execute("INSERT OR REPLACE INTO answer VALUES(?, ?, ?, ?, ?)", row).fetchall())
         self._kept += 1
@@ -71,7 +71,7 @@ class SearchCache:
             self.prune()
 
     def next_turn(self, provider: str, interval_seconds: float) -> float:
-        """Take the next turn to ask a provider among all processes; return the seconds until it comes."""
+        """Reserve the next turn at a provider among all processes; return the seconds until it comes."""
         now = self._clock()
         # A clock that was set back must not make anybody wait for long.
         latest = now + _LONGEST_QUEUE * interval_seconds
@@ -83,7 +83,7 @@ class SearchCache:
         return max(0.0, float(rows[0][0]) - interval_seconds - now) if rows else 0.0
 
     def prune(self) -> None:
-        """Remove what is too old, and the oldest above the most to keep."""
+        """Remove what is too old, and the oldest answers beyond the limit."""
         oldest = self._clock() - self._max_age_seconds
         above = "SELECT asked_at FROM answer ORDER BY asked_at DESC LIMIT 1 OFFSET ?"
         self._run(lambda c: c.execute("DELETE FROM answer WHERE asked_at <= ?", (oldest,)).fetchall())

@@ -1,7 +1,7 @@
-"""Several search providers as one: asked in order, the next where one fails or finds nothing. It asks nothing itself.
+"""Several search providers as one: the next is asked if one fails or finds nothing.
 
-A provider that fails is left alone for a while, longer each time, as a circuit breaker does. (The libraries for that
-hold a lock during the call, so that a provider that hangs would block the next search too.)
+A provider that fails is left alone for a while, longer each time, as by a circuit breaker. (The libraries for that
+hold a lock during the call, so a provider that hangs would block the next search too.)
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from aegis.rendering import clean_text
 FIRST_REST_SECONDS = 30.0
 LONGEST_REST_SECONDS = 1800.0
 PROVIDER_SECONDS = 25.0
-"""How long one provider may take with all its attempts; after that the next one is asked."""
+"""Time limit of a provider with all its attempts; after it the next provider is asked."""
 CHAIN_SECONDS = 50.0
 LEAST_PASSAGES = 3
-"""Passages that a topic of the offline documentation must have to be worth a goal."""
+"""Passages that a topic of the offline documentation needs to be worth a goal."""
 TOPICS = (
     "algorithm design", "artificial neural networks", "attention mechanisms", "Bayesian inference", "causal inference",
     "compilers", "computer vision", "cryptography", "databases", "distributed systems", "evolutionary computation",
@@ -34,17 +34,17 @@ TOPICS = (
     "quantum computing", "recommender systems", "reinforcement learning", "robotics", "self-supervised learning",
     "software testing", "speech recognition", "statistical learning theory", "time series", "transfer learning",
 )  # fmt: skip
-"""What goals are about where no documentation is at hand that could say what there is to read."""
+"""The goals' topics if no documentation is on hand to take topics from."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """How a provider has done since the order is as it is."""
+    """A provider's counts since the order last changed."""
 
     label: str
     asked: int
     failed: int
-    """Times that it failed, or was left alone for it."""
+    """Times that it failed, or was left alone after a failure."""
     empty: int
     """Times that it found nothing."""
 
@@ -56,7 +56,7 @@ class ProviderReport:
 
 @dataclass
 class _Link:
-    """One provider and how it has behaved."""
+    """A provider and its recent behaviour."""
 
     label: str
     provider: SearchProvider
@@ -70,7 +70,7 @@ class _Link:
 class SearchChain:
     """Providers in the order in which they are asked; itself a provider.
 
-    `on_trouble` hears one line about each failure. Close it to end its connections. Raises `ConfigError` for none.
+    `on_trouble` gets a line about each failure. Close it to end its connections. Raises `ConfigError` for no provider.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class SearchChain:
         return ",".join(link.label for link in self._links)
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return the hits of the first provider that has some; none when those that answered found nothing.
+        """Return the hits of the first provider that has some; none if those that answered found nothing.
 
-        `answered_by` then names it. Raises `SearchError` with each one's reason when none could be asked.
+        `answered_by` then names that provider. Raises `SearchError` with each provider's reason if none could be asked.
         """
         ends_at = self._clock() + self._chain_seconds
         reasons: list[str] = []
@@ -124,18 +124,18 @@ class SearchChain:
         return found
 
     def topics(self) -> list[str]:
-        """Return what there is to read about: the offline documentation's topics, or else some fields of research."""
+        """Return the topics to read about: the offline documentation's, or else some fields of research."""
         for link in self._links:
             if isinstance(link.provider, OfflineSearch):
                 return [topic for topic, passages in link.provider.topics() if passages >= LEAST_PASSAGES]
         return list(TOPICS)
 
     def reports(self) -> list[ProviderReport]:
-        """Return how each provider has done, in the order in which they are asked."""
+        """Return each provider's counts, in the order in which they are asked."""
         return [ProviderReport(link.label, link.asked, link.failed, link.empty) for link in self._links]
 
     def arrange(self, order: str) -> None:
-        """Ask the providers in this order from now on, where it names just these, with commas between."""
+        """Ask the providers in this order from now on, if it names just these, with commas between."""
         labels = order.split(",")
         if order == self.name or sorted(labels) != sorted(link.label for link in self._links):
             return
@@ -168,7 +168,7 @@ class SearchChain:
             raise self._failed(link, str(error)) from error
         except ConfigError:
             raise
-        except Exception as error:  # a provider may be anybody's
+        except Exception as error:  # a provider may be third-party code
             raise self._failed(link, f"{type(error).__name__}: {error}") from error
         link.failures = 0
         if cache is not None:

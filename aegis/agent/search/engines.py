@@ -1,4 +1,4 @@
-"""Search by general web engines through the package `ddgs`, which reads their result pages; an extra."""
+"""Search by general web engines through the package `ddgs`, which reads their result pages; needs an extra."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from aegis.rendering import clean_text
 
 INSTALL = install("search")
 INTERVAL_SECONDS = 2.0
-"""Least time between two searches: engines soon refuse who asks faster."""
+"""Least time between two searches: engines soon refuse a client that asks faster."""
 _QUERY_CHARACTERS = 300
 
 
 class EngineSearch:
-    """Web pages that the engines find, each as its title and the lines shown below it.
+    """Web pages found by the engines, each as its title and the lines shown below it.
 
-    `backend`: which of the package's engines, or `auto`. An engine that refuses looks to the package like one that
+    `backend`: one of the package's engines, or `auto`. To the package, an engine that refuses looks like an engine that
     found nothing; the statuses of its answers tell them apart.
     """
 
@@ -36,7 +36,7 @@ class EngineSearch:
         self.pace = Pace(interval_seconds)
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` pages, best first. Raises `SearchError` when no engine could be asked."""
+        """Return at most `limit` pages, best first. Raises `SearchError` if no engine could be asked."""
         check_limit(limit)
         asked = clean_text(query, _QUERY_CHARACTERS)
         if not asked:
@@ -55,17 +55,17 @@ class EngineSearch:
                 return []
             because = f"status {', '.join(map(str, refused))}" if refused else clean_text(str(error), 120)
             raise SearchError(f"ddgs: no engine answered: {because}") from error
-        except Exception as error:  # the package reads pages that were not made for it
+        except Exception as error:  # the package parses pages that were not made for it
             raise SearchError(f"ddgs: {type(error).__name__}: {clean_text(str(error), 120)}") from error
         hits = [_hit(result) for result in found if isinstance(result, dict)]
         return [hit for hit in hits if hit.title and hit.text][:limit]
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     def _engines(self, statuses: list[int]) -> Any:
         """Return the package's searcher, whose engines note the status of each answer."""
-        # Not `ddgs.DDGS`: until its first call that one stands for the class, and makes none of a class made of it.
+        # Not `ddgs.DDGS`: until its first call that name is a stand-in, which ignores subclasses.
         from ddgs.ddgs import DDGS
 
         class Watched(DDGS):  # type: ignore[misc,unused-ignore]
@@ -79,7 +79,7 @@ class EngineSearch:
 
 
 def _note_statuses(engine: Any, statuses: list[int]) -> None:
-    # The package's own inside, which may change: then statuses stay unknown, and nothing else is lost.
+    # The package's internals may change: then statuses stay unknown, and nothing else is lost.
     with contextlib.suppress(AttributeError):
         client, request = engine.http_client, engine.http_client.request
 

@@ -1,7 +1,7 @@
 """A search provider that needs no network: it answers from the documentation installed on this machine.
 
-The index is built at the first search, once per Python environment, into the user's cache folder, and anew when Python
-or an installed distribution changes. It decides which passages answer a question; what a passage is, `corpus` decides.
+The index is built at the first search, once per Python environment, in the user's cache folder, and again when Python
+or an installed distribution changes. `corpus` makes the passages; this module decides which of them answer a question.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aegis.errors import ConfigError, SearchError
 from aegis.types import Progress, unheard
 
 LEAST_COVERAGE = 0.6
-"""Where no passage has all of a question's words, the share of its information that a hit must have: rare words weigh
+"""If no passage has all of a question's words, the share of its information that a hit must have. Rare words weigh
 more, so that `zlib` counts and `object` alone does not."""
 CANDIDATES = 40
 
@@ -37,8 +37,8 @@ _Result = TypeVar("_Result")
 class OfflineSearch:
     """Search the documentation of Python and of the installed distributions.
 
-    `index_path`: the index's file; None for one in the cache folder, by corpus. `progress` hears how far an index is
-    that is built, or waited for. Safe to use from several threads.
+    `index_path`: the index's file; None: a file in the cache folder, by corpus. `progress` is called while an index is
+    built, or waited for. Safe to use from several threads.
     """
 
     name = "offline"
@@ -57,16 +57,17 @@ class OfflineSearch:
         self._connection: sqlite3.Connection | None = None
 
     def prepare(self) -> None:
-        """Build the index now if there is none that fits; a search does so itself. Raises `SearchError`."""
+        """Build the index now if none fits; a search also does so. Raises `SearchError`."""
         with self._lock:
             if self._connection is None:
                 self._connection = self._opened_or_built()
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` passages, best first; none when nothing is relevant.
+        """Return at most `limit` passages, best first; none if nothing is relevant.
 
-        Passages that are about a name in the query come first, then those with all of its words. Only where there are
-        neither, those with most of what it asks for. Raises `SearchError` when there is no index and none can be built.
+        Passages about a name in the query come first, then those with all of its words. If there are neither, passages
+        with most of the query's information are returned. Raises `SearchError` if there is no index and none can be
+        built.
         """
         if limit < 1:
             raise ConfigError(f"search limit {limit}: ask for at least one hit")
@@ -86,7 +87,7 @@ class OfflineSearch:
                 self._connection = None
 
     def _read(self, read: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run a reading; an index found to be damaged is built anew, once."""
+        """Run a reading; a damaged index is rebuilt, once."""
         with self._lock:
             self.prepare()
             assert self._connection is not None
@@ -139,7 +140,7 @@ def cache_folder() -> Path:
 
 
 def default_index_path(corpus: Corpus | None = None) -> Path:
-    """Return the index's file for a corpus in this environment, so that two don't rebuild each other's."""
+    """Return the index's file for a corpus in this environment, so that two environments don't rebuild each other's."""
     environment = hashlib.sha256(f"{sys.prefix}|{sys.version}".encode()).hexdigest()[:12]
     kind = "python" if corpus == PYTHON_CORPUS else "search"
     return cache_folder() / f"{kind}-{environment}.sqlite"

@@ -1,4 +1,4 @@
-"""What the online providers have in common: how they ask, and how what they answer becomes passages."""
+"""The online providers' common part: how they ask, and how their answers become passages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
 
 class OnlineSource:
-    """An HTTP service that a provider asks, with its manners; raises `SearchError` where it can't be asked."""
+    """An HTTP service that a provider asks, with its rate limits; raises `SearchError` if it can't be asked."""
 
     def __init__(self, name: str, url: str, manners: Manners) -> None:
         contact = clean_text(os.environ.get("AEGIS_CONTACT", "").encode("ascii", "ignore").decode())
@@ -54,7 +54,7 @@ class OnlineSource:
 
 
 def keywords(query: str) -> list[str]:
-    """Return a question's content words, letters and digits only: nothing in them is an operator of any service."""
+    """Return a question's content words, letters and digits only: none is an operator of any service."""
     return list(parse_query(query).words)
 
 
@@ -65,7 +65,7 @@ def check_limit(limit: int) -> None:
 
 
 def passage(text: Any) -> str:
-    """Return the start of a text as a passage: one line without markup, whole sentences where possible."""
+    """Return the start of a text as a passage: a single line without markup, whole sentences if possible."""
     line = clean_text(_without_markup(text) if isinstance(text, str) else "", 4 * PASSAGE_CHARACTERS)
     if len(line) <= PASSAGE_CHARACTERS:
         return line
@@ -74,7 +74,7 @@ def passage(text: Any) -> str:
 
 
 def title(text: Any) -> str:
-    """Return a title on one line without markup; '' for what is no text."""
+    """Return a title on a single line without markup; '' for anything but text."""
     return clean_text(_without_markup(text), TITLE_CHARACTERS) if isinstance(text, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a search gives back, and what it takes to be a search provider. No provider lives here."""
+"""A search's hit, and the contract of a search provider."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One passage of real documentation, and where it stands."""
+    """A passage of real documentation, and its source."""
 
     title: str
     """What the passage is about, e.g. `sqlite3.Connection.backup`."""
     text: str
-    """At most about 600 characters on one line, whole sentences where possible."""
+    """At most about 600 characters on a single line, whole sentences if possible."""
     source: str
     """Where it was read, e.g. `python 3.11 docs: sqlite3` or `tiktoken 0.14.0: README`."""
     topic: str
@@ -30,8 +30,8 @@ class SearchProvider(Protocol):
         ...
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` hits, best first; none when nothing is relevant.
+        """Return at most `limit` hits, best first; none if nothing is relevant.
 
-        Raises `SearchError` when the search could not be carried out, which is not the same as no hits.
+        Raises `SearchError` if the search could not be carried out, which is not the same as no hits.
         """
         ...

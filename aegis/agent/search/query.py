@@ -1,4 +1,4 @@
-"""A free-text question as what can be looked up: the names in it and its content words. It looks nothing up."""
+"""A free-text question as search terms: the names in it and its content words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MAX_QUERY_CHARACTERS = 1_000
 MAX_WORDS = 12
-"""Words beyond these add nothing to a search but time."""
+"""More words would only add time to a search."""
 
 _STOP_WORDS_TEXT = """
 a about after all also although am an and any anything are as at be because been before being best between both but
@@ -35,16 +35,16 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a question is about."""
+    """The search terms of a question."""
 
     names: tuple[str, ...]
-    """Names as in code, e.g. `sqlite3.Connection.backup`; the whole phrase, where that could be a title."""
+    """Names as in code, e.g. `sqlite3.Connection.backup`; also the whole phrase, if it could be a title."""
     words: tuple[str, ...]
     """Content words, each once, in small letters, letters and digits only."""
 
 
 def parse_query(text: str) -> Query:
-    """Return the names and the content words of a question in any words; both empty where it has none."""
+    """Return the names and the content words of a question; both are empty if it has none."""
     text = text[:MAX_QUERY_CHARACTERS]
     quoted = [m.group(1).strip() for m in _CODE_QUOTED.finditer(text)]
     kept = {w for phrase in quoted if " " not in phrase for w in _words(phrase)}
@@ -60,12 +60,12 @@ def parse_query(text: str) -> Query:
 
 
 def title_key(title: str) -> str:
-    """Return the form in which titles are compared."""
+    """Return a title normalised for comparison."""
     return " ".join(title.casefold().split())
 
 
 def _is_name(token: str, following: str) -> bool:
-    """Say whether a token is written as only code is: dotted, with an underscore, called or with an inner capital."""
+    """Return whether a token can only be code: dotted, with an underscore, called or with an inner capital."""
     return "." in token or "_" in token.strip("_") or following == "(" or any(c.isupper() for c in token[1:])
 
 

@@ -1,4 +1,4 @@
-"""Search by any SearXNG instance: a metasearch engine that one can run oneself."""
+"""Search by any SearXNG instance, a metasearch engine that users can run themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUERY_CHARACTERS = 300
 
 
 class SearxngSearch:
-    """Web pages that an instance finds, each as its title and the lines shown below it."""
+    """Web pages found by an instance, each as its title and the lines shown below it."""
 
     name = "searxng"
 
@@ -30,7 +30,7 @@ class SearxngSearch:
         self.pace = self._source.pace
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` pages, best first. Raises `SearchError` when the instance can't be asked."""
+        """Return at most `limit` pages, best first. Raises `SearchError` if the instance can't be asked."""
         check_limit(limit)
         asked = clean_text(query, _QUERY_CHARACTERS).lstrip("!:")  # `!name` and `:name` choose engines and languages
         if not asked:
@@ -61,7 +61,7 @@ def _hit(result: dict[str, Any]) -> SearchHit:
 
 
 def host_of(address: str) -> str:
-    """Return the host of a page's address, `www.` left out; '' for what is no address."""
+    """Return the host of a page's address, without `www.`; '' for an invalid address."""
     try:
         return title(urlsplit(address).hostname or "").removeprefix("www.")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Search of Wikipedia by MediaWiki's API: the introductions of the articles found, in any of its languages."""
+"""Search of Wikipedia by MediaWiki's API: the introductions of the articles found, in any language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis.http import Manners
 API_URL = "https://{language}.wikipedia.org/w/api.php"
 MANNERS = Manners(timeout_seconds=10.0, attempts=2, deadline_seconds=20.0, interval_seconds=0.5)
 MOST_EXTRACTS = 20
-"""MediaWiki gives introductions of no more articles in one answer."""
+"""MediaWiki gives at most this many introductions in an answer."""
 
 
 class WikipediaSearch:
@@ -29,7 +29,7 @@ class WikipediaSearch:
         self._site = f"https://{language}.wikipedia.org/wiki/"
 
     def search(self, query: str, limit: int) -> list[SearchHit]:
-        """Return at most `limit` introductions, best first. Raises `SearchError` when Wikipedia can't be asked."""
+        """Return at most `limit` introductions, best first. Raises `SearchError` if Wikipedia can't be asked."""
         check_limit(limit)
         words = keywords(query)
         if not words:
@@ -46,7 +46,7 @@ class WikipediaSearch:
         found = document.get("query", {})
         pages = found.get("pages", []) if isinstance(found, dict) else None
         if not isinstance(pages, list) or ("query" not in document and "batchcomplete" not in document):
-            raise SearchError("wikipedia: the answer is not one of MediaWiki's API")
+            raise SearchError("wikipedia: the answer does not have the form of MediaWiki's API")
         ranked = sorted((page for page in pages if isinstance(page, dict)), key=_rank)
         hits = [self._hit(page) for page in ranked]
         return [hit for hit in hits if hit.title and hit.text][:limit]

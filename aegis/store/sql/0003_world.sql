@@ -1,4 +1,4 @@
--- Knowledge: full-text search, near-duplicates by bands of MinHash signatures, and which questions an item closed.
+-- Knowledge: full-text search, near-duplicates by bands of MinHash signatures, and the questions that an item closed.
 CREATE VIRTUAL TABLE knowledge_words USING fts5 (
     title, text, topic, content = 'knowledge', content_rowid = 'seq', tokenize = 'porter unicode61'
 );
@@ -29,7 +29,7 @@ CREATE TABLE closings (
 ) WITHOUT ROWID;
 CREATE INDEX closings_by_item ON closings (item);
 
--- Terms that were met in what was read, are not known, and were not asked about at once.
+-- Terms that the agent met while reading, does not know, and has not yet asked about.
 CREATE TABLE gaps (
     seq    INTEGER PRIMARY KEY AUTOINCREMENT,
     id     TEXT NOT NULL UNIQUE CHECK (id <> ''),
@@ -41,7 +41,7 @@ CREATE TABLE gaps (
 );
 CREATE INDEX gaps_by_topic ON gaps (topic, status, seq);
 
--- Every query that was asked, so that none is asked again soon.
+-- Every query asked, so that it is not soon asked again.
 CREATE TABLE searches (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     key         TEXT NOT NULL,
@@ -56,7 +56,7 @@ INSERT INTO searches (key, query, decision_id, asked_at)
     WHERE action = 'web_search' AND typeof(json_extract(argument, '$.query')) = 'text'
     ORDER BY seq;
 
--- What is settled need not be looked at again at every decision.
+-- A settled row need not be looked at again at every decision.
 ALTER TABLE inbox ADD COLUMN settled INTEGER NOT NULL DEFAULT 0 CHECK (settled IN (0, 1));
 UPDATE inbox SET settled = 1
     WHERE status <> 'waiting' AND COALESCE((SELECT o.status FROM outcomes AS o

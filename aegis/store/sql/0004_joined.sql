@@ -1,3 +1,3 @@
--- What a rule decided is settled with the decision; a change on trial leaves in use what an earlier one has changed.
+-- A rule's decision about a proposal is settled at once. A change on trial keeps the value of an earlier change in use.
 UPDATE proposals SET settled = 1 WHERE status IN ('approved', 'rejected') AND decided_by = 'rule';
 ALTER TABLE settings ADD COLUMN kept TEXT CHECK (kept IS NULL OR json_valid(kept));

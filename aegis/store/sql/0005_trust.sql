@@ -1,11 +1,11 @@
--- Every HRM that was kept, with what it was trained on and its figures.
+-- Every HRM kept, with what it was trained on and its figures.
 CREATE TABLE models (
     name    TEXT PRIMARY KEY NOT NULL,
     figures TEXT NOT NULL CHECK (json_valid(figures)),
     made_at TEXT NOT NULL
 );
 
--- Who let which policy serve, and why; model, previous: NULL stands for the teacher.
+-- Who switched to which policy, and why; model, previous: NULL stands for the teacher.
 CREATE TABLE model_events (
     seq      INTEGER PRIMARY KEY AUTOINCREMENT,
     kind     TEXT NOT NULL CHECK (kind IN ('promoted', 'rolled_back', 'warned')),

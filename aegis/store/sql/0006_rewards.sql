@@ -1,4 +1,4 @@
--- What each reward is made of; questions that were asked while nobody was here, and what was asked or proposed lately.
+-- The parts of each reward; questions asked while nobody was present; indexes for what was asked or proposed lately.
 ALTER TABLE outcomes ADD COLUMN components TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(components));
 ALTER TABLE inbox ADD COLUMN asked_away INTEGER NOT NULL DEFAULT 0 CHECK (asked_away IN (0, 1));
 CREATE INDEX inbox_by_text ON inbox (question, id);

@@ -1,4 +1,4 @@
--- Steps before a switch are events, too (shadowed, canary, refused). SQLite can't change a check: a new table.
+-- The stages before a switch are events, too (shadowed, canary, refused). SQLite can't change a check: a new table.
 CREATE TABLE model_steps (
     seq      INTEGER PRIMARY KEY AUTOINCREMENT,
     kind     TEXT NOT NULL CHECK (kind <> ''),

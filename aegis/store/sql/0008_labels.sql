@@ -1,4 +1,4 @@
--- What the teacher answered to decisions that others had made.
+-- The teacher's answers to decisions that other policies made.
 CREATE TABLE labels (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     decision_id   TEXT NOT NULL UNIQUE REFERENCES decisions (id),

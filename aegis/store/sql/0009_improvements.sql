@@ -1,7 +1,7 @@
--- What an HRM that was improved from another one is kept as the difference to; NULL: it stands alone.
+-- An improved HRM is kept as its difference to this base; NULL: kept whole.
 ALTER TABLE models ADD COLUMN base TEXT;
 
--- Updates by policy gradient, the curve of phase 4. outcomes: up to which place they have been learned from.
+-- Updates by policy gradient, the curve of phase 4. outcomes: the place up to which outcomes are learned from.
 CREATE TABLE improvements (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     base        TEXT NOT NULL,

@@ -1,3 +1,3 @@
--- The probability with which the action was drawn; NULL where nothing was drawn, and before this was recorded.
+-- The probability with which the action was drawn; NULL if it was not drawn, or was recorded before this column.
 ALTER TABLE decisions ADD COLUMN propensity REAL
     CHECK (propensity IS NULL OR (typeof(propensity) = 'real' AND propensity > 0 AND propensity <= 1));

@@ -25,7 +25,7 @@ def test_any_text_has_an_id_that_its_kept_form_shares(title, text):
     assert len(kept.id) == 64
 
 
-def test_other_words_are_another_item_and_another_source_is_not(database, clock):
+def test_other_words_are_another_item_and_another_source_is_the_same_item(database, clock):
     base = KnowledgeBase(database)
     assert base.add(KnowledgeItem("t", "Title", "text", "a"), "g", clock())
     assert not base.add(KnowledgeItem("u", "Title", "text", "b"), "h", clock())
@@ -61,7 +61,7 @@ def test_a_passage_that_reads_nearly_the_same_is_known(base, clock, change):
     assert base.count() == 20
 
 
-def test_passages_that_share_half_their_words_are_two(base, clock):
+def test_passages_that_share_half_their_words_are_different_items(base, clock):
     for seed in range(20):
         half = text_of(seed, 30)
         assert base.add(KnowledgeItem("t", "Title", f"{half} {text_of(seed + 100, 30)}", "a"), "g", clock())

@@ -62,7 +62,7 @@ def test_a_question_asked_lately_is_searched_for_in_other_words():
     assert len({query_key(query) for _, query in seen}) == len(seen)
 
 
-def test_even_one_topic_has_more_to_ask_than_the_window_holds():
+def test_even_a_single_topic_has_more_to_ask_than_the_window_holds():
     recent, asked = set(), []
     for _ in range(WINDOW + 1):
         found, query = choose_query(GOAL, [], recent)

@@ -83,7 +83,7 @@ def test_a_damaged_file_is_as_good_as_an_empty_one(path, clock, content):
     cache.close()
 
 
-def test_an_answer_of_another_form_is_no_answer(cache, path):
+def test_an_answer_of_another_form_counts_as_missing(cache, path):
     cache.keep("arxiv", "x", 2, HITS)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE answer SET hits = '[{\"title\": 1}]'")

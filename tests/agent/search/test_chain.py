@@ -123,7 +123,7 @@ def test_a_provider_that_hangs_is_left_behind_and_the_next_provider_is_asked(lin
 
     def hear(line):
         lines.append(line)
-        search._provider_seconds = 60  # so short a time is for the one that hangs alone
+        search._provider_seconds = 60  # the short time is only for the provider that hangs
 
     search = SearchChain([("h", Hanging("h")), ("c", Provider("c", [HIT]))], on_trouble=hear, provider_seconds=0.05)
     try:
@@ -172,7 +172,7 @@ def test_a_search_is_made_of_names_in_order(tmp_path):
         ("arxiv:x", "'arxiv:x'"),
     ],
 )
-def test_a_name_that_is_none_is_an_error_that_lists_the_names(names, said):
+def test_an_unknown_name_is_an_error_that_lists_the_names(names, said):
     with pytest.raises(ConfigError, match=said):
         create_search(names)
 

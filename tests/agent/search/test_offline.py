@@ -1,4 +1,4 @@
-"""The offline provider: it finds what is asked for, nothing where there is nothing, and its index heals itself."""
+"""The offline provider finds what is asked for, nothing if nothing is relevant, and its index heals itself."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_nonsense_and_small_talk_find_nothing(python_search: OfflineSearch, ques
     assert python_search.search(question, 5) == []
 
 
-def test_a_passage_with_all_words_goes_before_one_with_some(search: OfflineSearch) -> None:
+def test_a_passage_with_all_words_goes_before_a_passage_with_some(search: OfflineSearch) -> None:
     assert titles(search, "litres poured over stones")[0] == "tinypkg.water"
 
 
@@ -83,7 +83,7 @@ def test_most_of_the_rare_words_are_enough_where_no_passage_has_all(search: Offl
     assert titles(search, "stone flurb zzqx") == []
 
 
-def test_a_word_in_the_title_counts_more_than_one_in_the_text(search: OfflineSearch) -> None:
+def test_a_word_in_the_title_counts_more_than_a_word_in_the_text(search: OfflineSearch) -> None:
     found = titles(search, "gauge", 10)
     assert found[0] == "tinypkg.Gauge"
     assert "tinypkg: Watering" in found
@@ -153,7 +153,7 @@ def test_the_index_is_built_at_the_first_search_and_only_once(corpus: Corpus, tm
     assert len(heard) == count
 
 
-def test_a_new_distribution_has_the_index_built_anew(search: OfflineSearch, corpus: Corpus, site_folder: Path) -> None:
+def test_a_new_distribution_rebuilds_the_index(search: OfflineSearch, corpus: Corpus, site_folder: Path) -> None:
     question = "sailing boats on lakes"
     assert search.search(question, 5) == []
     source = b'"""Go sailing with small boats on cold lakes, and come home before the evening wind."""\n'
@@ -187,7 +187,7 @@ def _other_file(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [_truncate, _overwrite_the_middle, _lose_a_table_which_only_a_search_notices, _empty, _other_file]
 )
-def test_a_damaged_index_is_built_anew(damage: Callable[[Path], None], search: OfflineSearch, corpus: Corpus) -> None:
+def test_a_damaged_index_is_rebuilt(damage: Callable[[Path], None], search: OfflineSearch, corpus: Corpus) -> None:
     expected = search.search("stone", 5)
     assert expected
     search.close()

@@ -61,7 +61,7 @@ def provider(kind, manners, httpserver, monkeypatch):
 
 @pytest.fixture
 def serve(httpserver, kind):
-    """Return what lets the server answer with a file written for this provider."""
+    """Return a function that makes the server answer with a file written for this provider."""
 
     def answer(variant=""):
         body = (ANSWERS / FILES[kind].format(variant)).read_bytes()
@@ -146,7 +146,7 @@ def test_a_server_that_hangs_is_an_error_in_time(provider, httpserver, kind):
 )
 def test_garbage_is_an_error_and_never_a_passage(provider, httpserver, kind, body):
     httpserver.expect_request("/search").respond_with_data(body)
-    if kind == "ddgs":  # result pages have no form of their own: what has no results in it may be one without any
+    if kind == "ddgs":  # a result page has no fixed form: a page without results may simply have none
         with contextlib.suppress(SearchError):
             assert provider.search("What is halting?", 5) == []
         return

@@ -1,8 +1,8 @@
-"""The documentation that is installed on this machine, as passages in an index. Searching it is `offline`'s part.
+"""The documentation installed on this machine, as passages in an index; `offline` searches it.
 
-corpus    what can be searched: Python's own documentation and that of the installed distributions
-library   passages out of a tree of modules; docstring, skeleton and compiled read one module
+corpus    what can be searched: the documentation of Python itself and of the installed distributions
+library   passages from a tree of modules; docstring, skeleton and compiled read a module
 prose     documentation markup as readable text
-reading   the sources read on all cores; reader is the process that reads
+reading   the sources, read on all cores; reader is the process that reads
 index     the full-text index of passages
 """

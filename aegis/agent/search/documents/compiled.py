@@ -1,6 +1,6 @@
 """Docstrings of the standard library's compiled modules, read from the live objects: they have no source to parse.
 
-Only modules of Python itself that are named here are imported, none of which acts on being imported.
+Only the modules named here are imported. All are Python's own, and none has an effect when it is imported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODULES = (
 
 
 def compiled_entries() -> Iterator[tuple[str, Entry]]:
-    """Yield (module name, entry) for each public documented name; modules missing on this system are passed over."""
+    """Yield (module name, entry) for each public documented name; modules missing on this system are skipped."""
     for name in MODULES:
         try:
             module = importlib.import_module(name)
@@ -51,7 +51,7 @@ def _member_entries(name: str, value: Any) -> Iterator[Entry]:
 
 
 def _belongs(value: Any, module: ModuleType) -> bool:
-    """Say whether the value is the module's own rather than something that it imported for itself."""
+    """Return whether the value is the module's own, not an import of the module."""
     if not (isinstance(value, type) or _is_compiled(value)):
         return False
     if module is builtins:
@@ -71,7 +71,7 @@ def _doc(value: Any) -> str:
 
 
 def _signature(name: str, value: Any) -> str:
-    """Return e.g. `backup(target, *, pages=-1)`; '' where the object does not tell."""
+    """Return e.g. `backup(target, *, pages=-1)`; '' if the object has no signature."""
     text = getattr(value, "__text_signature__", None)
     if not text:
         return ""

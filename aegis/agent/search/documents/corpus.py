@@ -1,6 +1,6 @@
-"""What can be searched: the documentation of Python itself and of the installed distributions, as passages.
+"""The searchable documentation, of Python itself and of the installed distributions, as passages.
 
-Real text, read where it is installed: no third-party code is imported or run, nothing is fetched. It keeps no index.
+Real text, read where it is installed: no third-party code is imported or run, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from aegis.rendering import canonical_json
 from aegis.types import Progress, unheard
 
 CORPUS_VERSION = 1
-"""Raise it when the passages made from the same installation change: indexes are then built anew."""
+"""Raise it when the passages from the same installation change: indexes are then built anew."""
 
 PASSAGES_PER_DISTRIBUTION = 500
 PASSAGES_PER_TOPIC_SECTION = 40
@@ -60,24 +60,24 @@ _READING = "Indexing the installed documentation, once"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Which documentation to read. The default is everything that this Python has."""
+    """The documentation to read. The default is everything that this Python has."""
 
     site_folders: tuple[str, ...] | None = None
-    """Folders with installed distributions; None for those of this Python's import path."""
+    """Folders with installed distributions; None: those of this Python's import path."""
     standard_library: Path | None = Path(sysconfig.get_path("stdlib"))
-    """Folder with the standard library's sources; None leaves it out."""
+    """Folder with the standard library's sources; None: without them."""
     python_itself: bool = True
     """Python's language topics, and the docstrings of its builtins and compiled modules."""
 
     def fingerprint(self) -> str:
-        """Return a digest that changes when Python, a distribution's version or the way of reading changes."""
-        installed = sorted({(one.name, one.version) for one in self._installed()})
+        """Return a digest that changes with Python, a distribution's version or the way of reading."""
+        installed = sorted({(package.name, package.version) for package in self._installed()})
         facts = [CORPUS_VERSION, platform.python_implementation(), platform.python_version(), self.python_itself]
         library = None if self.standard_library is None else str(self.standard_library)
         return hashlib.sha256(canonical_json([facts, library, installed]).encode()).hexdigest()
 
     def passages(self, progress: Progress = unheard) -> Iterator[SearchHit]:
-        """Yield each passage once, always in the same order; progress hears how many sources were read."""
+        """Yield each passage once, always in the same order; `progress` counts the sources read."""
         sources = self.sources()
         progress(_READING, 0, len(sources))
         seen: set[str] = set()
@@ -87,25 +87,25 @@ class Corpus:
             progress(_READING, done, len(sources))
 
     def fields(self) -> dict[str, Any]:
-        """Return what makes the same corpus in another process, whose import path may be another one."""
+        """Return the fields that make the same corpus in another process, whose import path may differ."""
         folders = tuple(sys.path) if self.site_folders is None else self.site_folders
         return asdict(self) | {"site_folders": folders}
 
     def sources(self) -> list[Source]:
-        """Return what there is to read, in order: the parts of Python's own documentation, then each distribution."""
+        """Return the sources in order: the parts of Python's own documentation, then each distribution."""
         found = [Source(f"python {_PYTHON}: language topics", language_passages)] if self.python_itself else []
         if self.standard_library is not None:
             read = partial(standard_library_passages, self.standard_library)
             found.append(Source(f"python {_PYTHON}: standard library", read))
         if self.python_itself:
             found.append(Source(f"python {_PYTHON}: compiled modules", compiled_passages))
-        for one in self._installed():
-            read = partial(distribution_passages, one.distribution)
-            found.append(Source(f"{one.name} {one.version}", read, PASSAGES_PER_DISTRIBUTION))
+        for package in self._installed():
+            read = partial(distribution_passages, package.distribution)
+            found.append(Source(f"{package.name} {package.version}", read, PASSAGES_PER_DISTRIBUTION))
         return found
 
     def _installed(self) -> list[_Installed]:
-        """Return the installed distributions by name; where a name occurs twice, the one that Python would import."""
+        """Return the installed distributions by name; if a name occurs twice, the one that Python would import."""
         if self.site_folders is None:
             found = importlib.metadata.distributions()
         else:
@@ -126,7 +126,7 @@ class _Installed:
 
 
 PYTHON_CORPUS = Corpus(site_folders=())
-"""Python's own documentation alone: the same wherever Python's version is, and read in a second or two."""
+"""Python's own documentation alone: the same for the same Python version, and read in a second or two."""
 
 
 def language_passages() -> Iterator[SearchHit]:
@@ -206,7 +206,7 @@ def _readme_passages(name: str, version: str, readme: str) -> Iterator[SearchHit
 
 
 def _definitions(heading: str, body: str) -> Iterator[tuple[str, str]]:
-    """Yield (title, text) of a topic's section: `str.count(sub)` with an indented text below it stands for itself."""
+    """Yield (title, text) of a topic's section; `str.count(sub)` with an indented text below it is its own entry."""
     title, depth, lines = heading, -1, list[str]()
     source = body.splitlines()
     for number, line in enumerate(source):
@@ -223,7 +223,7 @@ def _definitions(heading: str, body: str) -> Iterator[tuple[str, str]]:
 
 
 def _unseen(hits: Iterable[SearchHit], seen: set[str]) -> Iterator[SearchHit]:
-    """Yield the hits whose text, their signature aside, did not occur before."""
+    """Yield the hits whose text, apart from their signature, did not occur before."""
     for hit in hits:
         body = hit.text.split("): ", 1)[-1].casefold()
         if body not in seen:
@@ -232,7 +232,7 @@ def _unseen(hits: Iterable[SearchHit], seen: set[str]) -> Iterator[SearchHit]:
 
 
 def _literals_marked(text: str) -> str:
-    """Return a language topic's text with its literals in backquotes: the topics have them in double quotes."""
+    """Return a language topic's text with its literals in backquotes, not in the topics' double quotes."""
     return _QUOTED_LITERAL.sub(lambda m: f'`"{m[1]}"`' if m[1] else f"`{m[2]}`", text)
 
 
@@ -245,14 +245,14 @@ def _letters(text: str) -> str:
 
 
 def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Return what the metadata's headers say; to parse the README below them as well takes ten times as long."""
+    """Return the metadata's headers; parsing the README below them as well takes ten times as long."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or distribution.read_text("") or ""
     headers = HeaderParser().parsestr(text.partition("\n\n")[0])
     return str(headers["Name"] or "").strip(), str(headers["Version"] or "").strip()
 
 
 def _field(metadata: Any, name: str) -> str:
-    """Return a metadata field, or '' where it is missing, as all are where an uninstallation broke off."""
+    """Return a metadata field, or '' if it is missing, as all are after an interrupted uninstallation."""
     values = metadata.get_all(name) if metadata is not None else None
     return str(values[0]).strip() if values else ""
 

@@ -1,4 +1,4 @@
-"""The public docstrings of a Python source file, read from its syntax tree. Nothing is ever imported or run."""
+"""The public docstrings of a Python source file, read from its syntax tree; nothing is imported or run."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _FIELD_SECTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One documented name of a module; the module itself has the name ''."""
+    """A documented name of a module; the module itself has the name ''."""
 
     name: str
     """Dotted below the module, e.g. `Connection.backup`."""
     signature: str
-    """E.g. `backup(target, *, pages=-1)`; '' where it has none."""
+    """E.g. `backup(target, *, pages=-1)`; '' if it has none."""
     doc: str
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A name that a module takes from another one; `*` for all public ones."""
+    """A name that a module imports from another module; `*` for all public names."""
 
     module: str
     name: str
@@ -44,20 +44,20 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class ParsedModule:
-    """What a source file says in public."""
+    """The public documentation of a source file."""
 
     entries: tuple[Entry, ...]
     exports: tuple[Export, ...]
     listed: frozenset[str] | None
-    """Its `__all__`, where that is a plain list."""
+    """Its `__all__`, if that is a plain list."""
 
     def exposes(self, name: str) -> bool:
-        """Say whether `import *` brings the name."""
+        """Return whether `import *` brings the name."""
         return name in self.listed if self.listed is not None else not name.startswith("_")
 
 
 def parse_module(source: bytes, name: str, is_package: bool) -> ParsedModule | None:
-    """Return the module's public documentation; None where the source can't be parsed."""
+    """Return the module's public documentation; None if the source can't be parsed."""
     tree = _tree(skeleton(source)) or _tree(source)
     if tree is None:
         return None
@@ -73,13 +73,13 @@ def parse_module(source: bytes, name: str, is_package: bool) -> ParsedModule | N
 
 
 def describing_part(doc: str) -> str:
-    """Return what a docstring says before its lists of parameters, returns and examples."""
+    """Return the part of a docstring before its lists of parameters, returns and examples."""
     field = _FIELD_SECTION.search(doc)
     return doc[: field.start()] if field else doc
 
 
 def split_signature(doc: str) -> tuple[str, str]:
-    """Return (signature, rest) of a docstring whose first line is a call, as compiled functions have it."""
+    """Return (signature, rest) of a docstring whose first line is a call, as in compiled functions."""
     match = re.match(r"^\s*(?:\w+\.)*(\w+\([^\n]*?\))[ \t]*(-+>[^\n]*|:[ \t]*)?(?:\n|$)", doc)
     if not match:
         return "", doc
@@ -89,14 +89,14 @@ def split_signature(doc: str) -> tuple[str, str]:
 
 
 def shortened_signature(signature: str) -> str:
-    """Return the signature on one line; its arguments become `…` where it is too long to read."""
+    """Return the signature on a single line; its arguments become `…` if it is too long to read."""
     line = " ".join(signature.split())
     return line if len(line) <= MAX_SIGNATURE_CHARACTERS else line.partition("(")[0] + "(…)"
 
 
 def _tree(source: bytes) -> ast.Module | None:
     try:
-        with warnings.catch_warnings():  # an invalid escape in somebody's source is no concern of the user
+        with warnings.catch_warnings():  # an invalid escape in a third party's source is no concern of the user
             warnings.simplefilter("ignore")
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

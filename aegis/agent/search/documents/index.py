@@ -1,7 +1,7 @@
-"""A full-text index of passages in one SQLite file: built whole, put in place at once, then only read.
+"""A full-text index of passages in an SQLite file: built whole, put in place at once, then only read.
 
-It finds rows; which of them answer a question is for `offline`. Nothing ever writes to a finished index, and a damaged
-one is thrown away: everything in it can be read again from where it came.
+It finds rows; `offline` decides which of them answer a question. A finished index is never written. A damaged index is
+thrown away: its content can be read again from the sources.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from aegis.errors import SearchError
 
 SCHEMA_VERSION = 1
 TITLE_WEIGHT = 8.0
-"""How much more a word in a title counts than one in the text."""
+"""Weight of a word in a title, relative to the text."""
 BUILD_WAIT_SECONDS = 180.0
-"""How long to wait for another process that is building the same index before building it here too."""
+"""How long to wait for another process that builds the same index before building it here too."""
 LEFTOVER_SECONDS = 3600.0
-"""A half-built file older than this belongs to a process that is gone."""
+"""A half-built file older than this is left over from a process that has ended."""
 
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -41,12 +41,12 @@ _DOTTED = re.compile(r"\w+(?:\.\w+)+")
 def build_index(path: Path, passages: Iterable[SearchHit], fingerprint: str) -> None:
     """Write the index under a temporary name, sync it, and rename it to `path`.
 
-    Raises `SearchError` when the folder can't be written.
+    Raises `SearchError` if the folder can't be written.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.building")
     try:
         with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-            # No journal: a file that is not finished is never looked at.
+            # No journal: an unfinished file is never read.
             connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;" + _SCHEMA)
             _insert(connection, passages)
             connection.execute("CREATE INDEX passage_topic ON passage(topic)")
@@ -67,7 +67,7 @@ def build_index(path: Path, passages: Iterable[SearchHit], fingerprint: str) -> 
 
 
 def open_index(path: Path, fingerprint: str) -> sqlite3.Connection | None:
-    """Return a read-only connection, or None where there is no whole index of this fingerprint."""
+    """Return a read-only connection, or None if there is no whole index of this fingerprint."""
     try:
         size = path.stat().st_size
         connection = sqlite3.connect(
@@ -82,7 +82,7 @@ def open_index(path: Path, fingerprint: str) -> sqlite3.Connection | None:
         current = facts.get("fingerprint") == fingerprint and facts.get("schema") == str(SCHEMA_VERSION)
         if whole and current:
             return connection
-    except (sqlite3.Error, ValueError):  # ValueError: text in the file that is no text
+    except (sqlite3.Error, ValueError):  # ValueError: bytes in the file that are not text
         pass
     connection.close()
     return None
@@ -90,9 +90,9 @@ def open_index(path: Path, fingerprint: str) -> sqlite3.Connection | None:
 
 @contextlib.contextmanager
 def building_alone(path: Path, wait_seconds: float = BUILD_WAIT_SECONDS) -> Iterator[None]:
-    """Hold the right to build `path` while other processes wait; it ends with the process, however that ends.
+    """Hold the lock for building `path` while other processes wait; the lock ends with the process.
 
-    Past `wait_seconds` go on all the same: two builders cost time, never a wrong index.
+    After `wait_seconds`, continue without the lock: two builders cost time, never a wrong index.
     """
     lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=wait_seconds, isolation_level=None)
     with contextlib.closing(lock):
@@ -104,7 +104,7 @@ def building_alone(path: Path, wait_seconds: float = BUILD_WAIT_SECONDS) -> Iter
 
 def _insert(connection: sqlite3.Connection, passages: Iterable[SearchHit]) -> None:
     for number, hit in enumerate(passages, start=1):
-        # A lone surrogate in somebody's docstring can't be stored as text.
+        # A lone surrogate in a third party's docstring can't be stored as text.
         fields = [f.encode("utf-8", "replace").decode() for f in (hit.title, hit.text, hit.source, hit.topic)]
         connection.execute("INSERT INTO passage VALUES(?, ?, ?, ?, ?)", (number, *fields))
         keys = ((key, dropped, number) for dropped, key in enumerate(_title_keys(fields[0])))
@@ -112,7 +112,7 @@ def _insert(connection: sqlite3.Connection, passages: Iterable[SearchHit]) -> No
 
 
 def _title_keys(title: str) -> list[str]:
-    """Return the names by which a title may be asked for: `a.b.c`, then `b.c`, then `c`; `with` for its statement."""
+    """Return the names under which a title is found: `a.b.c`, then `b.c`, then `c`; `with` for its statement."""
     key = title_key(title)
     statement = re.fullmatch(r"the (\w+) statement", key)
     if statement:

@@ -1,7 +1,7 @@
-"""Passages out of a tree of Python modules, each under the name by which it is imported. It chooses no tree itself.
+"""Passages from a tree of Python modules, each under the name by which users import it.
 
 A class defined in `sklearn/linear_model/_ridge.py` is known as `sklearn.linear_model.Ridge`, and `asyncio/runners.py`'s
-`run` as `asyncio.run`: packages' own imports say so.
+`run` as `asyncio.run`: the packages' own imports tell.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MIN_BODY_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a tree is read, so that a huge one does not crowd out the others."""
+    """How much of a tree is read, so that a huge tree does not crowd out the others."""
 
     files: int = 100_000
     bytes_per_file: int = 1_000_000
@@ -70,7 +70,7 @@ def tree_passages(
 ) -> Iterator[SearchHit]:
     """Yield the passages of a tree's public modules. `files`: module name -> its source file.
 
-    Every sub-package gets its turn, shallow modules before deep ones, and first of all what a package re-exports.
+    Every sub-package has its turn: re-exported names first, then shallow modules before deep ones.
     `topic` and `source` give a hit's topic and source for a public module name. `known_as`: modules whose contents
     go by another module's name.
     """
@@ -90,7 +90,7 @@ def tree_passages(
 
 
 def fair_share(hits: Iterable[SearchHit], count: int) -> list[SearchHit]:
-    """Return at most `count` of the hits, in their order: evenly from all sub-packages, classes before methods."""
+    """Return at most `count` of the hits, in order: evenly from all sub-packages, classes before methods."""
     listed = list(hits)
     if len(listed) <= count:
         return listed
@@ -113,14 +113,14 @@ def entry_hits(title: str, entry: Entry, topic: str, source: str, bounds: Bounds
     count = bounds.passages_per_entry if entry.name else bounds.passages_per_module_docstring
     for number, body in enumerate(split_passages(describing_part(doc), count, MAX_PASSAGE_CHARACTERS - len(prefix))):
         before = prefix if number == 0 else ""
-        # A signature is no prose: what is said about it is judged, and may be short where the two together are not.
+        # A signature is no prose: only the text about it is judged, and may be short if the two together are not.
         least = max(MIN_BODY_CHARACTERS, MIN_PASSAGE_CHARACTERS - len(before))
         if is_worth_keeping(body, least):
             yield SearchHit(title, before + body, source, topic)
 
 
 def _group(title: str) -> str:
-    """Return the sub-package that a title belongs to; the package itself for what stands right below it."""
+    """Return the sub-package that a title belongs to; for the package's own names, the package."""
     parts = title.split(".")
     return ".".join(parts[:2]) if len(parts) > 2 else parts[0]
 
@@ -152,7 +152,7 @@ def _parse(name: str, path: Path, bounds: Bounds) -> ParsedModule | None:
 def _note_exports(
     name: str, parsed: ParsedModule, files: Mapping[str, Path], public_titles: dict[tuple[str, str], str]
 ) -> list[str]:
-    """Note under which public name each thing that this module re-exports is known; return the modules named."""
+    """Note the public name of each thing that this module re-exports; return the modules named."""
     named = []
     is_package = files[name].name == "__init__.py"
     for export in parsed.exports:
@@ -172,7 +172,7 @@ def _note_exports(
 def _exported_title(
     name: str, parsed: ParsedModule, export: Export, public_titles: Mapping[tuple[str, str], str]
 ) -> str | None:
-    """Return how the user imports what module `name` re-exports; None where only private modules pass it on."""
+    """Return how users import what module `name` re-exports; None if only private modules pass it on."""
     if export.name != "*" and (name, export.public_name) in public_titles:
         return public_titles[(name, export.public_name)]
     home = public_titles.get((name, "*"))
@@ -205,7 +205,7 @@ def _module_hits(
 def _public_title(
     name: str, entry: Entry, parsed: ParsedModule, public_titles: Mapping[tuple[str, str], str]
 ) -> str | None:
-    """Return the name by which a user would import the entry; None when there is none."""
+    """Return the name by which a user would import the entry; None if there is none."""
     if not entry.name:
         return None if _is_private(name) else name
     first, dot, rest = entry.name.partition(".")

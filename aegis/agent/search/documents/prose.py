@@ -1,7 +1,7 @@
-"""Documentation markup as readable prose: sections, paragraphs, passages. It reads no files and knows no Python.
+"""Documentation markup as readable prose: sections, paragraphs, passages.
 
 Understands as much of reStructuredText and Markdown as READMEs and docstrings use. Code, tables, badges and licence
-texts are left out: a passage is something to be read and known.
+texts are left out: a passage is meant to be read.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ _INLINE = (
     ("\\", re.compile(r"\\([*_`~#\[\]()<>-])"), r"\1"),
     ("", re.compile(r"[^\S\n]{2,}"), " "),
 )
-"""(a mark, a pattern that matches only where the mark is, what it becomes): most text has few of the marks."""
+"""(a mark, a pattern that matches only where the mark is, its replacement): most text has few of the marks."""
 _LICENCE = re.compile(
     r"permission is hereby granted|without warranty|warranties of|licen[sc]ed under|redistribution and use in source"
     r"|spdx-license|all rights reserved|copyright \(c\)|\(c\) copyright|copyright ©|©|terms of the .{0,30}licen[sc]e",
     re.IGNORECASE,
 )
 _LICENCE_MARKS = ("permission is", "warrant", "licen", "redistribution", "all rights", "copyright", "©")
-"""One of these is in whatever `_LICENCE` matches; looking for them takes a tenth of its time."""
+"""Each text that `_LICENCE` matches contains one of these; looking for them takes a tenth of its time."""
 _ASCII_READABLE = (string.ascii_letters + " ").encode()
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=[A-Z\"'`(•-])")
 
 
 def split_sections(text: str) -> list[tuple[str, str]]:
-    """Return (heading, body) pairs in order; what stands before the first heading has the heading ''."""
+    """Return (heading, body) pairs in order; text before the first heading has the heading ''."""
     lines = _without_fences(text).splitlines()
     sections: list[tuple[str, list[str]]] = [("", [])]
     position = 0
@@ -97,7 +97,7 @@ def split_sections(text: str) -> list[tuple[str, str]]:
 def split_passages(text: str, count: int, first_budget: int = MAX_PASSAGE_CHARACTERS) -> list[str]:
     """Return at most `count` passages of readable prose, cut at sentence ends.
 
-    `first_budget`: characters that the first may take, where something is to be put before it.
+    `first_budget`: characters that the first passage may take, if something is to be put before it.
     """
     passages: list[str] = []
     current = ""
@@ -116,20 +116,20 @@ def split_passages(text: str, count: int, first_budget: int = MAX_PASSAGE_CHARAC
 
 
 def _without_lead_in(passage: str) -> list[str]:
-    """Return the passage without a last sentence that leads to something left out; no passage where nothing remains."""
+    """Return the passage without a last sentence that introduces removed text; '' if nothing remains."""
     kept = passage if not passage.endswith(":") else " ".join(_SENTENCE_END.split(passage)[:-1])
     return [kept] if kept else []
 
 
 def is_worth_keeping(text: str, least_characters: int = MIN_PASSAGE_CHARACTERS) -> bool:
-    """Say whether a passage is long enough, prose rather than symbols, and no licence text."""
+    """Return whether a passage is long enough, prose rather than symbols, and no licence text."""
     if len(text) < least_characters or len(text.split()) < 4 or _is_licence(text):
         return False
     return _count_readable(text) / len(text) > 0.75 and text.count("\\") < 4 and text.count("http") * 60 < len(text)
 
 
 def _count_readable(text: str) -> int:
-    """Return how many characters are letters or spaces."""
+    """Return the number of characters that are letters or spaces."""
     if text.isascii():
         return len(text) - len(text.encode().translate(None, _ASCII_READABLE))
     return sum(map(str.isalpha, text)) + text.count(" ")
@@ -141,7 +141,7 @@ def _is_licence(text: str) -> bool:
 
 
 def clean_inline(text: str) -> str:
-    """Return text without inline markup; what was marked as code keeps single backquotes."""
+    """Return text without inline markup; code keeps single backquotes."""
     if "<" in text:
         text = _TAG.sub(" ", text)
     for mark, pattern, replacement in _INLINE:
@@ -151,7 +151,7 @@ def clean_inline(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield paragraphs; those too long for one passage, sentence by sentence."""
+    """Yield paragraphs; a paragraph too long for a passage is yielded sentence by sentence."""
     for paragraph in _paragraphs(text):
         if len(paragraph) <= MAX_PASSAGE_CHARACTERS // 2:
             yield paragraph
@@ -160,8 +160,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Yield each paragraph on one line: no code, tables, directives; a lead-in whose code is gone goes too."""
-    held = ""  # the last paragraph, kept back until it is known whether code follows it
+    """Yield each paragraph on a single line, without code, tables, directives and the lead-ins of removed code."""
+    held = ""  # the last paragraph, until it is known whether code follows it
     skipped_deeper_than: int | None = None
     for indent, lines in _blocks(_without_fences(text)):
         if skipped_deeper_than is not None and indent > skipped_deeper_than:
@@ -202,12 +202,12 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _without_fences(text: str) -> str:
-    """Return text with each fenced block as one line of code, so that its lead-in is still seen to lead to code."""
+    """Return text with each fenced block as a line of code, so that its lead-in still precedes code."""
     return _FENCE.sub("\n>>> code\n\n", _COMMENT.sub("", text))
 
 
 def _directive_text(lines: list[str]) -> list[str]:
-    """Return what a directive says to a reader; nothing for images, code, comments and the like."""
+    """Return a directive's text for readers; nothing for images, code, comments and the like."""
     directive = _DIRECTIVE.match(lines[0])
     if directive is None:
         return []

@@ -1,4 +1,4 @@
-"""The process that reads sources of a corpus for `reading`: names come in on standard input, passages go out."""
+"""The process that reads sources of a corpus for `reading`: names on standard input, passages on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aegis.agent.search.documents.corpus import Corpus
 
 
 def answer() -> None:
-    """Write the passages of each source that is named, a line each, until the input ends."""
+    """Write the passages of each named source, a line each, until the input ends."""
     given = json.loads(sys.argv[1])
     folders, library = given["site_folders"], given["standard_library"]
     corpus = Corpus(

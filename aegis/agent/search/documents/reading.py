@@ -1,4 +1,4 @@
-"""Reads the sources of a corpus on all cores, each in processes of their own. It knows no source and keeps nothing.
+"""Reads the sources of a corpus on all cores, in child processes.
 
 The processes are Python's own, started by command: `multiprocessing` would run the caller's main module again.
 """
@@ -21,18 +21,18 @@ from aegis.agent.search.provider import SearchHit
 
 MOST_READERS = 4
 _LEAST_SOURCES = 8
-"""For fewer, starting a process takes longer than it saves"""
+"""For fewer sources, starting a process takes longer than it saves"""
 _READER = "from aegis.agent.search.documents.reader import answer; answer()"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something that passages are read from."""
+    """A source of passages."""
 
     name: str
     read: Callable[[], Iterable[SearchHit]]
     most: int | None = None
-    """How many of its passages are kept at most; None: all"""
+    """Most passages kept of the source; None: all"""
 
 
 def read_sources(
@@ -40,7 +40,7 @@ def read_sources(
 ) -> Iterator[list[SearchHit]]:
     """Yield the passages of each source of a corpus, in their order.
 
-    corpus: its fields, by which another process makes it again. readers: None for one per core.
+    corpus: its fields, from which another process makes it again. readers: number of processes; None: one per core.
     """
     count = min(_cores(), MOST_READERS) if readers is None else readers
     if count < 2 or len(sources) < _LEAST_SOURCES or not sys.executable:
@@ -57,7 +57,7 @@ def read_sources(
 
 
 class _Readers:
-    """The processes of one reading, one for each thread that asks."""
+    """The processes of a reading, one for each thread that asks."""
 
     def __init__(self, corpus: Mapping[str, Any]) -> None:
         self._corpus = json.dumps(dict(corpus), default=str)
@@ -66,7 +66,7 @@ class _Readers:
         self._given_up = False
 
     def read(self, source: Source) -> list[SearchHit]:
-        """Return a source's passages, read by this thread's process; by this one where that fails."""
+        """Return a source's passages, read by this thread's child process; by this process if that fails."""
         try:
             process = self._process()
             assert process.stdin is not None
@@ -78,7 +78,7 @@ class _Readers:
             return [] if self._given_up else list(source.read())
 
     def give_up(self) -> None:
-        """Let every `read` that goes on end now: nobody wants its passages any more."""
+        """End every `read` in progress now: its passages are no longer wanted."""
         self._given_up = True
         for process in self._all:
             process.kill()
@@ -101,7 +101,7 @@ class _Readers:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 env=os.environ | {"PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for the process that started it, and ends it with its input
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends this process by closing its input
             )
             self._own.process = process
             self._all.append(process)

@@ -1,7 +1,7 @@
-"""Python source without the bodies of its functions, so that it parses several times as fast. It parses nothing itself.
+"""Python source without the bodies of its functions, which parses several times as fast.
 
-Signatures, docstrings, classes, imports and assignments stay as they are. Where it can't tell a body's end for sure, it
-leaves the function as it is.
+Signatures, docstrings, classes, imports and assignments stay as they are. If the end of a function's body is
+uncertain, the function stays as it is.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _INDENT = re.compile(rb"[ \t]*")
 
 
 def skeleton(source: bytes) -> bytes:
-    """Return the source with `pass`, or its docstring alone, for the body of each function that spans lines."""
+    """Return the source with `pass`, or only its docstring, as the body of each function that spans lines."""
     if b"\r" in source or b"\x0c" in source:
-        return source  # other ends of lines than those that are looked for
+        return source  # other line endings than the patterns look for
     kept: list[bytes] = []
     copied = position = 0
     while found := _NEXT.search(source, position):
@@ -40,7 +40,7 @@ def skeleton(source: bytes) -> bytes:
 
 
 def _body(source: bytes, position: int, indent: int) -> tuple[int, int, bytes] | None:
-    """Return where the removable body of a function starts and stops, and what stands in its place."""
+    """Return where the removable body of a function starts and stops, and its replacement."""
     colon = _header_end(source, position)
     lines = _BLANK_LINES.match(source, colon) if colon else None
     if lines is None:
@@ -53,13 +53,13 @@ def _body(source: bytes, position: int, indent: int) -> tuple[int, int, bytes] |
     if first["quote"]:
         doc = _DOCSTRING.match(source, start)
         if doc is None:
-            return None  # a string with something behind it
+            return None  # a string with something after it
         return doc.end(), _body_end(source, doc.end(), indent), b"\n"
     return start, _body_end(source, start, indent), source[start : own.end()] + b"pass\n"
 
 
 def _header_end(source: bytes, position: int) -> int:
-    """Return the place behind the colon that ends a function's header; 0 where there is none."""
+    """Return the place after the colon that ends a function's header; 0 if there is none."""
     depth = 0
     for part in _HEADER_PART.finditer(source, position):
         mark = part["mark"]
@@ -71,7 +71,7 @@ def _header_end(source: bytes, position: int) -> int:
 
 
 def _body_end(source: bytes, position: int, indent: int) -> int:
-    """Return the start of the first line that is indented no deeper and lies in no string; else the source's end."""
+    """Return the start of the first line that is indented no deeper and is not in a string; else the source's end."""
     ends = _shallow_line(indent)
     while line := ends.search(source, position):
         stop = line.start()
@@ -85,7 +85,7 @@ def _body_end(source: bytes, position: int, indent: int) -> int:
 
 
 def _crossing(source: bytes, position: int, place: int) -> int | None:
-    """Return the end of the string that begins after a position and goes on past a place; None where none does."""
+    """Return the end of the string that begins after a position and extends past a place; None if none does."""
     for opaque in _OPAQUE.finditer(source, position):
         if opaque.start() >= place:
             return None

@@ -37,7 +37,7 @@ def test_things_are_known_by_the_name_that_a_user_imports(site_folder: Path) -> 
     assert not any("_growth" in title or "unexported" in title or "_hidden" in title for title in titles)
 
 
-def test_a_passage_says_what_it_is_in_whole_and_where_it_was_read(site_folder: Path) -> None:
+def test_a_passage_names_its_subject_in_full_and_its_source(site_folder: Path) -> None:
     hit = by_title(read(site_folder))["tinypkg.Gauge.read"]
     assert hit.text == (
         "read(*, twice=False): Return the growth that the gauge shows, or the mean of two readings of a nervous stone."
@@ -60,7 +60,7 @@ def test_unreadable_files_are_passed_over_and_odd_encodings_understood(site_fold
 
 
 def test_no_third_party_module_is_imported_or_run(site_folder: Path) -> None:
-    assert "tinypkg.explodes" in by_title(read(site_folder))  # it would have ended this process
+    assert "tinypkg.explodes" in by_title(read(site_folder))  # importing it would have ended this process
     assert not any(name.startswith("tinypkg") for name in sys.modules)
 
 

@@ -61,7 +61,7 @@ def test_a_source_that_is_no_python_gives_nothing(source: bytes) -> None:
     assert parse_module(source, "bad", is_package=False) is None
 
 
-def test_a_doubtful_escape_in_somebodys_source_warns_nobody() -> None:
+def test_an_invalid_escape_in_a_third_partys_source_warns_nobody() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert parse_module(b'"""Match \\d+."""', "m", is_package=False) is not None

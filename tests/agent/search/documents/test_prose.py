@@ -88,7 +88,7 @@ def test_any_text_gives_bounded_passages_on_one_line(text: str, count: int) -> N
         st.sampled_from(["# h", "===", "---", "* a:", "::", ">>> x", ".. note::", "    i", "w w.", "", "|a|", "```"])
     )
 )
-def test_any_order_of_markup_is_survived(lines: list[str]) -> None:
+def test_markup_in_any_order_raises_nothing(lines: list[str]) -> None:
     text = "\n".join(lines)
     assert "".join(body for _, body in split_sections(text)).count("w w.") <= text.count("w w.")
     assert all(len(p) <= MAX_PASSAGE_CHARACTERS for p in split_passages(text, 9))

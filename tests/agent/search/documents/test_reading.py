@@ -20,15 +20,15 @@ def corpus(site_folder: Path) -> Corpus:
     return Corpus(site_folders=(str(site_folder),), standard_library=None, python_itself=False)
 
 
-def test_two_processes_read_what_one_reads(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_read_the_same_passages_as_one_process(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = corpus.sources()
     alone = list(reading.read_sources(corpus.fields(), sources, readers=1))
     assert sum(map(len, alone)) >= 17
-    monkeypatch.setattr(reading.Source, "read", None)  # this process must not be the one that reads
+    monkeypatch.setattr(reading.Source, "read", None)  # this process must not read
     assert list(reading.read_sources(corpus.fields(), sources, readers=2)) == alone
 
 
-def test_without_processes_it_reads_all_the_same(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_child_processes_this_process_reads(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = corpus.sources()
     alone = list(reading.read_sources(corpus.fields(), sources, readers=1))
     monkeypatch.setattr(reading, "_READER", "raise SystemExit(1)")

@@ -1,4 +1,4 @@
-"""Source without the bodies of functions: it says in public what the whole source says."""
+"""Source without the bodies of functions has the same public documentation as the whole source."""
 
 from __future__ import annotations
 
