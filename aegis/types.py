@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,7 +77,7 @@ class ActionList:
         if len(self.specs) < 2:
             raise ConfigError("an action list needs at least two actions to choose between")
         for kind, values in (("name", self.names), ("words", tuple(s.words for s in self.specs))):
-            twice = sorted({v for v in values if values.count(v) > 1})
+            twice = sorted(value for value, count in Counter(values).items() if count > 1)
             if twice:
                 raise ConfigError(f"action {kind} given twice: {', '.join(twice)}")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 from aegis.config import HRMConfig
 from aegis.hrm.fused import Bags, SummedRows
 from aegis.hrm.layers import Level
+from aegis.hrm.outputs import Outputs
 
 PARAMETERS = 29_138_898
 """Of the default configuration, exactly."""
@@ -48,7 +49,7 @@ class SegmentOutput:
     """What one segment of thinking comes to."""
 
     logits: Tensor
-    """(B, number of output tokens asked for), at position 0; at every position: (B, P, number)"""
+    """(B, number of answers asked for), at position 0; at every position: (B, P, number)"""
     halt_logits: Tensor
     """(B,): of the halting unit, whether the present answer is right and no close call"""
     summary: Tensor
@@ -119,15 +120,15 @@ class HRM(
         self,
         tokens: Tensor,
         mask: Tensor | None,
-        output_tokens: Tensor,
+        outputs: Outputs,
         carry: Carry | None = None,
         last: bool = False,
         everywhere: bool = False,
     ) -> SegmentOutput:
         """Think for one segment.
 
-        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
-        whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
+        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. outputs: the A answers
+        whose logits are wanted; only their rows of the output projection are computed.
         last: no segment follows, so there is no carry.
         everywhere: logits at every position, (B, P, A), instead of at position 0.
         Raises `ValueError` when there are more positions than `config.max_positions`.
@@ -166,8 +167,7 @@ class HRM(
             its_mask = None if attention_mask is None else attention_mask[chosen]
             return Carry(self.high_level.finish(thought[chosen], its_mask), low[chosen].detach())
 
-        rows = F.embedding(output_tokens, self.output.weight, sparse=self.sparse_gradients).mean(1)  # (A, D)
-        biases = self.output.bias[output_tokens].mean(1)
+        rows, biases = outputs.gather(self.output.weight, self.output.bias, self.sparse_gradients)
         return SegmentOutput(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
             # It listens and does not speak: its own loss, passed on, made the answers worse (docs/experiments.md).
@@ -181,7 +181,7 @@ class HRM(
         self,
         tokens: Tensor,
         mask: Tensor | None,
-        output_tokens: Tensor,
+        outputs: Outputs,
         to_the_end: bool = False,
         max_segments: int | None = None,
         represented: Tensor | None = None,
@@ -194,13 +194,13 @@ class HRM(
         """
         longest = max_segments or self.config.max_segments
         threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
-        logits = torch.empty(len(tokens), len(output_tokens), device=tokens.device)
+        logits = torch.empty(len(tokens), len(outputs), device=tokens.device)
         segments = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
         active = torch.arange(len(tokens), device=tokens.device)
         carry = None
         for segment in range(1, longest + 1):
             last = segment == longest
-            out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
+            out = self(tokens[active], None if mask is None else mask[active], outputs, carry, last)
             logits[active], segments[active] = out.logits, segment
             if represented is not None and segment == 1:
                 represented.copy_(out.summary)
@@ -301,9 +301,3 @@ def part_parameters(model: HRM) -> dict[str, int]:
         "halting unit": count(model.halting),
         "output projection": count(model.output),
     }
-
-
-def output_tokens(token_ids: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
-    """Return the (A, W) ids that `HRM.forward` takes, from each action's token ids; shorter ones repeat to fill."""
-    width = math.lcm(*(len(ids) for ids in token_ids))
-    return torch.tensor([list(ids) * (width // len(ids)) for ids in token_ids], device=device)

@@ -15,9 +15,10 @@ from torch import Tensor
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.base import BASE_FILE
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
-from aegis.hrm.codec import StateCodec, encode_actions, pad
+from aegis.hrm.codec import StateCodec, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
-from aegis.hrm.model import HRM, output_tokens
+from aegis.hrm.model import HRM
+from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, action_outputs
 from aegis.types import ActionList, ActionSpec, Choice, State
 
 POLICY_FILE = "policy.json"
@@ -30,8 +31,15 @@ class HRMPolicy:
     backend = "eager"
 
     def __init__(
-        self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
+        self,
+        model: HRM,
+        codec: StateCodec,
+        actions: ActionList,
+        name: str = "hrm",
+        device: str | torch.device = "cpu",
+        action_form: int = NEWEST_FORM,
     ) -> None:
+        """action_form: how the model was trained to tell actions apart (`aegis.hrm.outputs`)."""
         if codec.max_tokens > model.config.max_positions:
             raise ConfigError(
                 f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions:"
@@ -42,7 +50,8 @@ class HRMPolicy:
         self.codec = codec
         self.actions = actions
         self._name = name
-        self.output_tokens = output_tokens(encode_actions(actions), self.device)
+        self.action_form = action_form
+        self.outputs = action_outputs(actions, model.config.vocab_size, action_form, self.device)
 
     @property
     def name(self) -> str:
@@ -79,9 +88,7 @@ class HRMPolicy:
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
             summary = torch.empty(len(rows), self.model.config.high_width, device=self.device)
-            logits, used = self.model.think(
-                batch.tokens, batch.mask, self.output_tokens, to_the_end, represented=summary
-            )
+            logits, used = self.model.think(batch.tokens, batch.mask, self.outputs, to_the_end, represented=summary)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
             represented[rows] = summary.cpu()
         return probabilities, segments, represented
@@ -101,7 +108,12 @@ class HRMPolicy:
 
     def documents(self, name: str) -> dict[str, Any]:
         """Return the JSON documents of the policy's folder, by file name, under the name it is to have."""
-        policy = {"name": name, "max_tokens": self.codec.max_tokens, "actions": [asdict(spec) for spec in self.actions]}
+        policy = {
+            "name": name,
+            "max_tokens": self.codec.max_tokens,
+            "action_form": self.action_form,
+            "actions": [asdict(spec) for spec in self.actions],
+        }
         return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
@@ -123,7 +135,7 @@ class HRMPolicy:
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
             codec, name = StateCodec(document["max_tokens"]), str(document["name"])
-            return cls(model, codec, ActionList(specs), name, device)
+            return cls(model, codec, ActionList(specs), name, device, document.get("action_form", TOKENS_FORM))
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error
 

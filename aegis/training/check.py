@@ -13,9 +13,8 @@ from aegis.hrm import (
     HRM,
     PARAMETERS,
     StateCodec,
-    encode_actions,
+    action_outputs,
     load_vocabulary,
-    output_tokens,
     part_parameters,
 )
 from aegis.training.data.dataset import encode_decisions
@@ -58,7 +57,7 @@ def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM |
     data = encode_decisions(decisions[:_BATCH], actions, StateCodec())
     batch = data.batch(range(len(data)))
     started = time.perf_counter()
-    out = model(batch.tokens, batch.mask, output_tokens(encode_actions(actions)))
+    out = model(batch.tokens, batch.mask, action_outputs(actions, model.config.vocab_size))
     loss = F.cross_entropy(out.logits, batch.targets)
     forwarded = time.perf_counter()
     (loss + out.halt_logits.sigmoid().mean()).backward()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import CheckpointError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, has_bf16, output_tokens
+from aegis.hrm import HRM, NEWEST_FORM, TOKENS_FORM, HRMPolicy, Outputs, StateCodec, action_outputs, has_bf16
 from aegis.training.checkpoint import (
     TrainingCheckpoint,
     find_checkpoints,
@@ -122,8 +122,9 @@ class ImitationTrainer:
             epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
         else:
             remove_checkpoints(checkpoints)
+        identity["action_form"] = form = _action_form(resumed)
         self._on_start(model, len(epochs))
-        outputs = output_tokens(encode_actions(self.actions), self.device)
+        outputs = action_outputs(self.actions, model.config.vocab_size, form, self.device)
         positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
         with self._team() as team:
             shared = team if team.threads > 1 else None
@@ -145,7 +146,7 @@ class ImitationTrainer:
                     state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
                     write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
         optimizer.release()
-        policy = HRMPolicy(model, self.codec, self.actions, device=self.device)
+        policy = HRMPolicy(model, self.codec, self.actions, device=self.device, action_form=form)
         paths = [path for _, path in find_checkpoints(checkpoints)]
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
 
@@ -176,7 +177,7 @@ class ImitationTrainer:
         loss_sum, right = learner.take_totals()
         return loss_sum / len(data), right / len(data)
 
-    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int, team: Team) -> float:
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Outputs, epoch: int, team: Team) -> float:
         """Return the accuracy; after the last epoch exactly as the policy decides.
 
         Before it, to see the progress at little cost: of the first segment's answers, and of many decisions only some
@@ -247,3 +248,8 @@ class ImitationTrainer:
                 " and options, or leave --resume out to train anew"
             )
         return checkpoint
+
+
+def _action_form(resumed: TrainingCheckpoint | None) -> int:
+    """Return the form of a training's actions: a training that an earlier version of AEGIS began ends as it began."""
+    return NEWEST_FORM if resumed is None else int(resumed.document["identity"].get("action_form", TOKENS_FORM))

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aegis.config import TrainingConfig
-from aegis.hrm import HRM, Carry, SegmentOutput
+from aegis.hrm import HRM, Carry, Outputs, SegmentOutput
 from aegis.training.data.dataset import Examples
 from aegis.training.optimizer import HRMOptimizer
 from aegis.training.replica import Replica
@@ -64,7 +64,7 @@ class Learner:
         self,
         model: HRM,
         optimizer: HRMOptimizer,
-        outputs: Tensor,
+        outputs: Outputs,
         config: TrainingConfig,
         bf16: bool,
         on_notice: Callable[[str], None] = lambda line: None,
@@ -72,7 +72,7 @@ class Learner:
         positions: int | None = None,
     ) -> None:
         self.model = model
-        self._device = outputs.device
+        self._device = outputs.ids.device
         self.part_size = config.batch_size
         """Decisions that are computed together"""
         self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length

@@ -39,10 +39,9 @@ from torch import Tensor, nn
 
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, Batch, StateCodec, encode_actions, has_bf16, ngram_ids, output_tokens, pad
+from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, ngram_ids, pad
 from aegis.training.advantage import Transition, estimate_advantages
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
-from aegis.types import ActionList
 
 _VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
@@ -94,7 +93,7 @@ class ReinforceTrainer:
     """Updates an HRM by its own decisions. Where an update is at fault, the weights are as before it.
 
     model: is changed in place. imitation: the HRM that phase 2 made, which stays as it is. temperature: of the policy
-    that the decisions were drawn from. seed: of the value head's first weights.
+    that the decisions were drawn from. outputs: of its policy's actions. seed: of the value head's first weights.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class ReinforceTrainer:
         model: HRM,
         imitation: HRM,
         codec: StateCodec,
-        actions: ActionList,
+        outputs: Outputs,
         temperature: float,
         config: ReinforceConfig | None = None,
         seed: int = 0,
@@ -117,7 +116,7 @@ class ReinforceTrainer:
         self._codec = codec
         self._device = model.high_start.device
         self._bf16 = self.config.bf16 and has_bf16(self._device)
-        self._outputs = output_tokens(encode_actions(actions), self._device)
+        self._outputs = outputs.to(self._device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.value = ValueHead(model.config.high_width).to(self._device)
@@ -322,9 +321,9 @@ class _UpdateBatch:
 class _Snapshot:
     """The weights that an update may change, as they were: of the tables only the rows that it reads."""
 
-    def __init__(self, model: HRM, tokens: Tensor, outputs: Tensor) -> None:
+    def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
         ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
-        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.unique())
+        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.ids.unique())
         self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
         tables = [model.get_parameter(name).detach() for name in _TABLES]
         self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]
@@ -343,7 +342,7 @@ class _Snapshot:
             table[rows] = before if share == 1 else table[rows].lerp(before, share)
 
 
-def think(model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Think as `HRM.think` does, with gradients through each state's last segment.
 
     segments: (B,), for how many each state thinks; None: as the halting unit says. Returns the logits (B, A), the

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, PARAMETERS, ngram_ids, output_tokens, pad, part_parameters
+from aegis.hrm import HRM, PARAMETERS, ngram_ids, pad, part_parameters, token_outputs
 
 CONFIG = HRMConfig(
     vocab_size=300,
@@ -25,7 +25,7 @@ CONFIG = HRMConfig(
     max_segments=4,
     dropout=0.0,
 )
-ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
+ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
 def make_model(**fields: Any) -> HRM:
@@ -290,10 +290,6 @@ def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projec
     whole = torch.nn.functional.linear(high[-1][:, 0], model.output.weight, model.output.bias)
     mean = torch.stack([whole[:, 7], whole[:, [8, 9]].mean(1), whole[:, 10], whole[:, 11]], dim=1)
     torch.testing.assert_close(out.logits, mean)
-
-
-def test_actions_of_different_lengths_are_the_mean_over_their_tokens():
-    assert output_tokens([[1], [2, 3], [4, 5, 6]]).tolist() == [[1] * 6, [2, 3] * 3, [4, 5, 6] * 2]
 
 
 def test_input_longer_than_the_positions_is_refused():

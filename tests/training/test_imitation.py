@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
+from aegis.hrm import HRM, HRMPolicy, StateCodec, action_outputs
 from aegis.training import ImitationTrainer, encode_decisions
 from aegis.training.learner import Learner, choose_going_on, lead
 from aegis.training.optimizer import HRMOptimizer
@@ -246,7 +246,7 @@ def test_the_loss_told_is_each_decisions_last_segments_cross_entropy_with_the_mi
     config = replace(CONFIG, soft_target_weight=weight, batch_size=16)
     model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0)).initialise()
     data = encode_decisions(learnable[0][:16], actions, StateCodec(48))
-    outputs = output_tokens(encode_actions(actions))
+    outputs = action_outputs(actions, model.config.vocab_size)
     batch = data.batch(range(16))
     with torch.no_grad():
         first = model(batch.tokens, batch.mask, outputs)

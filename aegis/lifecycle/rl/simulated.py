@@ -187,7 +187,7 @@ def improve(
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
     simulated = Worlds(search, search.topics(), agent, lived=lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
-    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, seed)
+    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, seed)
     learning = SimulatedLearning(policy, trainer, simulated, config, seed)
     seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + worlds)
     past = _FIRST_MEASURED_SEED if pace.seconds is not None else None

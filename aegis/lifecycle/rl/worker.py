@@ -116,7 +116,7 @@ class Improver:
     def _make_trainer(self) -> ReinforceTrainer:
         temperature = self.config.temperature or exploring_temperature(self._workspace.models / self._base_name)
         policy, base = self._policy, self._base
-        return ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, self.config)
+        return ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, self.config)
 
     def _set_probe(self) -> None:
         """Choose fixed states, the newest ones, and note what the version that serves answers to them."""
