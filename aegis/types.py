@@ -102,6 +102,21 @@ class ActionList:
         return iter(self.specs)
 
 
+Offers = Sequence[Sequence[bool]]
+"""Which actions are on offer: a row for each state, in it True or False for each action, in the list's order."""
+
+
+def check_offers(on_offer: Offers, states: int, actions: int) -> None:
+    """Raise `DataError` unless there is a row for each state, with each action in it and at least one on offer."""
+    if len(on_offer) != states:
+        raise DataError(f"on_offer has {len(on_offer)} rows for {states} states: give one row for each state")
+    for place, row in enumerate(on_offer):
+        if len(row) != actions:
+            raise DataError(f"on_offer: row {place} has {len(row)} places for {actions} actions: give one for each")
+        if not any(row):
+            raise DataError(f"on_offer: row {place} offers no action: offer at least one")
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A chosen action with its argument, e.g. `Action("web_search", {"query": "what is WAL mode"})`."""

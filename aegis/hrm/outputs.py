@@ -3,8 +3,9 @@
 An action's row is a weighted sum of rows of the output table, its bias the same sum of biases. There are two forms:
 
 1. The mean over the action's tokens. Actions that share their tokens in another order have the same logit.
-2. The mean of up to three parts: the mean over the tokens; the mean over the hashed n-grams of the tokens, which know
-   their order; and a row for the whole of the action's words. The hashes pick rows of the same table, nearly all of
+2. An action of one token is this token's row, as in form 1. Any other is the mean of three parts: the mean over the
+   tokens; the mean over the hashed n-grams of the tokens, which know their order; and a row for the whole of the
+   action's words. The hashes pick rows of the same table, nearly all of
    which belong to tokens that no action has, so the model has no parameter more (hash embeddings: Svenstrup et al.
    2017, arXiv:1709.03933). An action's rows follow from its words alone: they stay when other actions come or go.
 
@@ -29,7 +30,7 @@ from aegis.types import ActionList
 TOKENS_FORM = 1
 """The mean over the tokens"""
 WORDS_FORM = 2
-"""Tokens, n-grams and the whole of the words"""
+"""Tokens, n-grams and the whole of the words; one token alone"""
 ACTION_FORMS = (TOKENS_FORM, WORDS_FORM)
 NEWEST_FORM = WORDS_FORM
 """What new trainings use"""
@@ -104,9 +105,10 @@ def action_outputs(
 
 
 def _words_bag(ids: Sequence[int], vocab_size: int) -> Bag:
+    if len(ids) == 1:  # a row of the hashes beside it taught nothing (docs/experiments.md)
+        return _mean(ids)
     ngrams = [tuple(ids[at : at + n]) for n in _NGRAMS for at in range(len(ids) - n + 1)]
     parts = [list(ids), [_hash(len(ngram), ngram, vocab_size) for ngram in ngrams], [_hash(_WHOLE, ids, vocab_size)]]
-    parts = [part for part in parts if part]
     return [(row, weight / len(parts)) for part in parts for row, weight in _mean(part)]
 
 

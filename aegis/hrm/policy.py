@@ -19,7 +19,7 @@ from aegis.hrm.codec import StateCodec, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
 from aegis.hrm.model import HRM
 from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, action_outputs
-from aegis.types import ActionList, ActionSpec, Choice, State
+from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
 
 POLICY_FILE = "policy.json"
 _BATCH_STATES = 64
@@ -61,14 +61,19 @@ class HRMPolicy:
     def parameters(self) -> int:
         return self.model.parameter_count
 
-    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
+        """Return one choice per state.
+
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
+        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        """
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
+        probabilities, _, _ = self._think(states, False, on_offer)
+        return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -77,7 +82,11 @@ class HRMPolicy:
         """
         return self._think(states, to_the_end)[:2]
 
-    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _think(
+        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if on_offer is not None:
+            check_offers(on_offer, len(states), len(self.actions))
         encoded = [self.codec.encode(state) for state in states]
         # States of like length side by side, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
@@ -89,6 +98,9 @@ class HRMPolicy:
             batch = pad([encoded[row] for row in rows], self.device)
             summary = torch.empty(len(rows), self.model.config.high_width, device=self.device)
             logits, used = self.model.think(batch.tokens, batch.mask, self.outputs, to_the_end, represented=summary)
+            if on_offer is not None:
+                offered = torch.tensor([list(on_offer[row]) for row in rows], dtype=torch.bool, device=self.device)
+                logits = logits.masked_fill(~offered, -torch.inf)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
             represented[rows] = summary.cpu()
         return probabilities, segments, represented

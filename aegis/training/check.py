@@ -49,7 +49,7 @@ class ModelCheck:
 def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM | None = None) -> ModelCheck:
     """Run one batch of decisions forward and backward through a new model, or through the one given.
 
-    Raises `DataError` for decisions among other actions, `ValueError` for none.
+    Raises `DataError` for decisions among actions that are not in the list, `ValueError` for none.
     """
     if not decisions:
         raise ValueError("no decisions to check the model on")
@@ -58,7 +58,7 @@ def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM |
     batch = data.batch(range(len(data)))
     started = time.perf_counter()
     out = model(batch.tokens, batch.mask, action_outputs(actions, model.config.vocab_size))
-    loss = F.cross_entropy(out.logits, batch.targets)
+    loss = F.cross_entropy(batch.mask_logits(out.logits), batch.targets)
     forwarded = time.perf_counter()
     (loss + out.halt_logits.sigmoid().mean()).backward()
     ended = time.perf_counter()

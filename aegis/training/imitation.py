@@ -108,8 +108,8 @@ class ImitationTrainer:
     ) -> TrainingRun:
         """Train from the start, or go on after the last checkpoint in the folder `checkpoints`.
 
-        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among other actions,
-        `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
+        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among actions that are not
+        in the list, `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
         """
         data, judged = self._encoded(train), self._encoded(heldout)
         identity = self._identity(data, judged)
@@ -197,7 +197,7 @@ class ImitationTrainer:
             batch = data.batch(rows[start : start + _EVALUATION_BATCH], PADDING_MULTIPLE).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16 and not exactly):
                 logits, _ = model.think(batch.tokens, batch.mask, outputs, max_segments=segments)
-            return (logits.argmax(-1) == batch.labels).sum()
+            return (batch.mask_logits(logits).argmax(-1) == batch.labels).sum()
 
         right = team.run([partial(count_right, start) for start in range(0, len(rows), _EVALUATION_BATCH)])
         return int(torch.stack(right).sum()) / len(rows)

@@ -1,8 +1,8 @@
 """One step of learning: the loss of every segment of thinking, in as many parts as the memory asks for.
 
-The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's (soft targets: Hinton et
-al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871) and no
-close call by the teacher's probabilities.
+The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's, among the actions on
+offer (soft targets: Hinton et al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right
+(TRM, arXiv:2510.04871) and no close call by the teacher's probabilities.
 Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
 whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
 something (adaptive computation: section 2 of the paper).
@@ -178,8 +178,9 @@ class Learner:
             carry = Carry(carry.high[rows, :positions], carry.low[rows, :positions])
         with self._precision():
             out = replica.model(part.tokens, part.mask, self._outputs, carry, last)
-        logits = out.logits.detach()
-        imitation = F.cross_entropy(out.logits, part.targets, reduction="none")
+        answers = part.mask_logits(out.logits)
+        logits = answers.detach()
+        imitation = F.cross_entropy(answers, part.targets, reduction="none")
         clear = lead(part.targets, logits) >= CLEAR_LEAD
         halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
         ((imitation + HALTING_WEIGHT * halting).sum() / count).backward()

@@ -131,6 +131,13 @@ def test_words_of_many_different_lengths_cost_no_more_than_their_tokens():
     assert peak < 5e6
 
 
+def test_actions_of_one_token_each_are_the_same_in_both_forms():
+    actions = make_actions("search", "ask", "propose", "idle")
+    one, other = (action_outputs(actions, VOCABULARY_SIZE, form) for form in (1, 2))
+    assert one.ids.tolist() == other.ids.tolist() == [ids[0] for ids in encode_actions(actions)]
+    assert one.weights.tolist() == other.weights.tolist() == [1.0] * 4
+
+
 def test_an_unknown_form_is_refused():
     with pytest.raises(ConfigError, match="form 3 of actions is unknown: update AEGIS"):
         action_outputs(make_actions("go", "stop"), VOCABULARY_SIZE, 3)

@@ -10,7 +10,7 @@ import pytest
 from aegis.config import TrainingConfig
 from aegis.hrm import HRMPolicy, StateCodec
 from aegis.training import ImitationTrainer, encode_decisions
-from aegis.types import Action, ActionList, ActionSpec
+from aegis.types import Action, ActionList, ActionSpec, Decision
 
 CONFIG = TrainingConfig(
     epochs=2, learning_rate=3e-3, batch_size=8, checkpoint_every_epochs=1, seed=7, bf16=False, warmup_share=0.1
@@ -20,7 +20,7 @@ CONFIG = TrainingConfig(
 def test_a_training_that_an_earlier_version_began_ends_in_its_form(actions, tiny_config, learnable, tmp_path):
     def train(resume=False):
         trainer = ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48))
-        return trainer.train(*learnable, tmp_path / "checkpoints", resume)
+        return trainer.train(learnable[0], learnable[1], tmp_path / "checkpoints", resume)
 
     assert train().policy.action_form == 2
     for path in (tmp_path / "checkpoints").glob("epoch-*/training.json"):
@@ -52,3 +52,26 @@ def test_a_training_among_any_number_of_actions_learns(count, tiny_config, make_
     run = ImitationTrainer(actions, config, tiny_config, StateCodec(48)).train(data, data, tmp_path)
     assert run.epochs[-1].heldout_accuracy > 0.9
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2e6  # kB
+
+
+def test_a_training_on_decisions_with_different_actions_on_offer_learns_among_these(
+    actions, tiny_config, make_decision, tmp_path
+):
+    def offer(number: int) -> Decision:
+        """Return a decision by its word alone where all is on offer, and by what is left where something is not."""
+        wanted, missing = number % 3, number % 4  # 3: nothing is missing
+        names = tuple(name for place, name in enumerate(actions.names) if place != missing)
+        chosen = actions.names[wanted] if wanted != missing else names[0]
+        return make_decision(number, wanted, actions=names, action=Action(chosen), probabilities=None)
+
+    decisions = [offer(number) for number in range(96)]
+    data = encode_decisions(decisions, actions, StateCodec(48))
+    assert data.offered.all(1).mean() == 0.25
+    config = TrainingConfig(epochs=20, learning_rate=1e-2, batch_size=8, seed=7, bf16=False)
+    run = ImitationTrainer(actions, config, tiny_config, StateCodec(48)).train(data, data, tmp_path)
+    assert run.epochs[-1].heldout_accuracy > 0.9
+    assert 0 < run.epochs[-1].loss < 0.7
+    on_offer = data.offered.tolist()
+    choices = run.policy.decide([decision.state for decision in decisions], actions, on_offer)
+    right = [choice.action == decision.action.name for choice, decision in zip(choices, decisions, strict=True)]
+    assert sum(right) / len(right) == run.epochs[-1].heldout_accuracy

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec
-from aegis.types import ActionList, ActionSpec, Choice, State
+from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
 
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
@@ -118,14 +118,19 @@ class OnnxPolicy:
     def parameters(self) -> int:
         return self._parameters
 
-    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
+        """Return one choice per state.
+
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
+        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        """
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
+        probabilities, _, _ = self._think(states, False, on_offer)
+        return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -143,7 +148,11 @@ class OnnxPolicy:
         probabilities, _, represented = self._think(states, False)
         return probabilities, represented
 
-    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
+    def _think(
+        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
+    ) -> tuple[Array, Array, Array]:
+        if on_offer is not None:
+            check_offers(on_offer, len(states), len(self.actions))
         encoded = [self.codec.encode(state) for state in states]
         positions = [self._reader.count_positions(len(sequence)) for sequence in encoded]
         order = sorted(range(len(encoded)), key=lambda index: positions[index])
@@ -160,6 +169,8 @@ class OnnxPolicy:
                 logits[rows], segments[rows] = found[:2]
                 for row, summary in zip(rows, found[2], strict=True):
                     represented[row] = summary
+        if on_offer is not None:
+            logits[~np.array(on_offer, dtype=bool).reshape(logits.shape)] = -np.inf
         powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(-1, keepdims=True), segments, np.array(represented)
 
