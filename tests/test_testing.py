@@ -98,7 +98,7 @@ class Masked(Broken):
 
 def test_a_policy_that_takes_masks_must_heed_them():
     check_policy(Masked(heeds=True))
-    with pytest.raises(ContractError, match="with on_offer .* a probability to an action that is not on offer"):
+    with pytest.raises(ContractError, match=r"with on_offer .* a probability to an action that is not on offer"):
         check_policy(Masked(heeds=False))
 
 

@@ -1,4 +1,4 @@
-"""The trained HRM as a policy: states in, choices out; and the folder it is kept in. It trains nothing."""
+"""The trained HRM as a policy: states in, choices out. Also reads and writes its folder."""
 
 from __future__ import annotations
 
@@ -106,11 +106,11 @@ class HRMPolicy:
         return probabilities, segments, represented
 
     def represent(self, states: Sequence[State]) -> NDArray[np.float32]:
-        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2].numpy()
 
     def answer(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities.numpy(), represented.numpy()
 
@@ -119,7 +119,7 @@ class HRMPolicy:
         write_folder(folder, tensors={WEIGHTS_FILE: self.model.state_dict()}, documents=self.documents(self.name))
 
     def documents(self, name: str) -> dict[str, Any]:
-        """Return the JSON documents of the policy's folder, by file name, under the name it is to have."""
+        """Return the JSON documents of the policy's folder, by file name, with this name in them."""
         policy = {
             "name": name,
             "max_tokens": self.codec.max_tokens,
@@ -129,13 +129,13 @@ class HRMPolicy:
         return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
-        """Take a name, as decisions will carry it, and save."""
+        """Take a name, which later decisions will record, and save."""
         self._name = name
         self.save(folder)
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
-        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or out of form."""
+        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or malformed."""
         document = read_document(folder / POLICY_FILE)
         return cls.from_document(read_version(folder), document, folder, device)
 
@@ -160,7 +160,7 @@ def write_delta(
     folder: Path,
     extra: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
-    """Write a version as a whole or not at all; extra: further files of tensors beside it, by name."""
+    """Write a version as a whole or not at all. extra: further files of tensors in its folder, by name."""
     write_folder(
         folder,
         tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},

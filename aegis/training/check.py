@@ -1,4 +1,4 @@
-"""Whether a model can be trained on some decisions: sizes, one forward and one backward pass. It keeps no weights."""
+"""Checks that a model can be trained on some decisions: sizes, one forward and one backward pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """What was found of a model on some decisions."""
+    """The findings about a model on some decisions."""
 
     vocabulary_tokens: int
     model_tokens: int

@@ -1,7 +1,6 @@
-"""Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
+"""Phase 2: the HRM learns to make its teacher's decisions. A killed training resumes from its last checkpoint.
 
-What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow
-from 1 over the epochs.
+`aegis.training.learner` defines one step. The segments of thinking grow from 1 over the epochs.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _EVALUATION_BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What one epoch came to."""
+    """The result of one epoch."""
 
     epoch: int
     """From 1"""
@@ -47,7 +46,7 @@ class EpochResult:
     train_accuracy: float
     """On the training decisions, as they were learned"""
     heldout_accuracy: float
-    """After the last epoch as the policy decides; before it of the first segment's answers"""
+    """After the last epoch by the policy's answers; before it by those of the first segment"""
     learning_rate: float
     """At its last step"""
 
@@ -60,14 +59,14 @@ class TrainingRun:
     epochs: list[EpochResult]
     checkpoints: list[Path]
     resumed_after: int
-    """The epoch of the checkpoint it went on from; 0 for a new run"""
+    """The epoch of the checkpoint that it resumed from; 0 for a new run"""
 
 
 class ImitationTrainer:
     """Trains an HRM on decisions. The same seed and decisions give the same weights, resumed or not.
 
-    `on_start(model, epochs already done)`, `on_batch(epoch, batch, batches)` and `on_epoch(result)` are told of the
-    progress, `on_notice(line)` of what a person should know: that the memory of the device did not suffice.
+    `on_start(model, epochs already done)`, `on_batch(epoch, batch, batches)` and `on_epoch(result)` hear the
+    progress. `on_notice(line)` hears what a person should know: that the device's memory was too small.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class ImitationTrainer:
         checkpoints: Path,
         resume: bool = False,
     ) -> TrainingRun:
-        """Train from the start, or go on after the last checkpoint in the folder `checkpoints`.
+        """Train from the start, or resume from the last checkpoint in the folder `checkpoints`.
 
         A new run removes the checkpoints of the one before. Raises `DataError` for decisions among actions that are not
         in the list, `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
@@ -151,7 +150,7 @@ class ImitationTrainer:
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
 
     def _team(self) -> Team:
-        """Return the threads that share a batch: one where the device shares its work itself, or dropout is drawn."""
+        """Return the threads that share a batch: one when the device shares its work itself, or dropout is drawn."""
         alone = self.device.type != "cpu" or self._model_config.dropout > 0
         return Team(1 if alone else min(PARTS, torch.get_num_threads()))
 
@@ -178,10 +177,10 @@ class ImitationTrainer:
         return loss_sum / len(data), right / len(data)
 
     def _accuracy(self, model: HRM, data: Dataset, outputs: Outputs, epoch: int, team: Team) -> float:
-        """Return the accuracy; after the last epoch exactly as the policy decides.
+        """Return the accuracy; after the last epoch, of exactly the policy's answers.
 
-        Before it, to see the progress at little cost: of the first segment's answers, and of many decisions only some
-        are asked, the same each time.
+        Before the last epoch the figure shows the progress at little cost: it is of the first segment's answers, on at
+        most `epoch_heldout_decisions` decisions, the same each time.
         """
         model.eval()
         exactly = epoch == self.config.epochs
@@ -206,8 +205,9 @@ class ImitationTrainer:
         return math.ceil(len(data) / self.config.batch_size)
 
     def _segments(self, epoch: int, longest: int) -> int:
-        """Return the most segments of an epoch: from 1, growing evenly. Thinking on from noise teaches nothing.
+        """Return the most segments of an epoch: from 1, growing evenly.
 
+        The later segments of an untrained model teach nothing.
         The last of several epochs has them all, as the policy will.
         """
         if 1 < epoch == self.config.epochs:
@@ -225,7 +225,7 @@ class ImitationTrainer:
         return self.config.learning_rate * (share + (1 - share) * cosine)
 
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
-        """Return what a checkpoint must have in common with the run that goes on from it."""
+        """Return what a checkpoint and the run that resumes from it must have in common."""
         return {
             "training": asdict(self.config),
             "model": asdict(self._model_config),

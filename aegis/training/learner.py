@@ -2,7 +2,7 @@
 
 The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's, among the actions on
 offer (soft targets: Hinton et al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right
-(TRM, arXiv:2510.04871) and no close call by the teacher's probabilities.
+(TRM, arXiv:2510.04871) and not a close call by the teacher's probabilities.
 Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
 whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
 something (adaptive computation: section 2 of the paper).
@@ -45,7 +45,7 @@ PADDING_MULTIPLE = 12
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a part of a batch came to in one segment."""
+    """The result of one segment on a part of a batch."""
 
     out: SegmentOutput
     losses: Tensor
@@ -53,7 +53,7 @@ class _Part:
 
 
 class Learner:
-    """Takes steps on batches, and adds up what they came to.
+    """Takes steps on batches, and sums their losses and right answers.
 
     team: computes each batch in `PARTS`, side by side; None: the device computes it at once. positions: the most of any
     input. When a device's memory does not suffice, a batch is computed in parts of half the size from then on, one

@@ -66,7 +66,7 @@ def test_no_states_have_no_probabilities(policy):
     assert policy.decide([], ACTIONS) == []
 
 
-def test_the_segments_of_thinking_are_told(policy):
+def test_thinking_returns_the_segments_of_each_state(policy):
     probabilities, segments = policy.think(STATES)
     assert probabilities.shape == (4, 3)
     assert segments.tolist() == [CONFIG.max_segments] * 4  # untrained, the halting unit never halts

@@ -216,7 +216,7 @@ def test_the_kl_penalty_holds_the_policy_near_the_imitation_and_loosens_with_evi
     assert held < free / 2 < loosened
 
 
-def test_going_on_from_what_was_kept_learns_the_same_to_the_last_bit(actions):
+def test_a_resumed_trainer_learns_the_same_to_the_last_bit(actions):
     one, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
     batches = [[make_transitions(one, actions, 8, rng)] for _ in range(3)]
     for batch in batches[:2]:
@@ -230,7 +230,7 @@ def test_going_on_from_what_was_kept_learns_the_same_to_the_last_bit(actions):
         other.load({"squares": torch.zeros(2)})
 
 
-def test_thinking_again_gives_what_the_model_thinks(actions):
+def test_think_with_gradients_returns_the_answers_of_the_model(actions):
     model = make_model()
     batch = pad([StateCodec().encode(make_state(n % 3, n)) for n in range(5)])
     outputs = action_outputs(actions, SMALL.vocab_size)

@@ -1,4 +1,4 @@
-"""An HRM as two ONNX graphs, for its first segment of thinking and for a later one. It writes and runs neither.
+"""An HRM as two ONNX graphs, one for its first segment of thinking and one for each later segment.
 
 The graphs compute what `HRM.forward` does, less of it: what is the same for every state is worked out here, once. The
 input meets the thought only through the projection to the low level, so the graphs hold the embeddings projected: half

@@ -79,7 +79,7 @@ class OnnxPolicy:
         runtime: Literal["onnxruntime", "openvino"] = "onnxruntime",
         threads: int = 1,
     ) -> OnnxPolicy:
-        """Read an exported policy, and make sure that it decides here as it did where it was exported.
+        """Read an exported policy, and check that it decides here as on the machine that exported it.
 
         Raises `CheckpointError` when a file is missing, torn or decides otherwise, `ConfigError` without the runtime.
         """
@@ -140,11 +140,11 @@ class OnnxPolicy:
         return self._think(states, to_the_end)[:2]
 
     def represent(self, states: Sequence[State]) -> Array:
-        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2]
 
     def answer(self, states: Sequence[State]) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities, represented
 

@@ -1,4 +1,4 @@
-"""Decisions as training data: encoded by rows in a few arrays, and the batches made of them. It trains nothing."""
+"""Decisions as training data: encoded by rows in a few arrays, and made into batches."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Dataset:
 
 
 class Encoder:
-    """Turns decisions into chunks of arrays, and keeps count of what all chunks have in common."""
+    """Turns decisions into chunks of arrays, and keeps the episodes and the fingerprint of all chunks."""
 
     def __init__(self, actions: ActionList, codec: StateCodec) -> None:
         self._actions = actions
