@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,7 +77,7 @@ class ActionList:
         if len(self.specs) < 2:
             raise ConfigError("an action list needs at least two actions to choose between")
         for kind, values in (("name", self.names), ("words", tuple(s.words for s in self.specs))):
-            twice = sorted({v for v in values if values.count(v) > 1})
+            twice = sorted(value for value, count in Counter(values).items() if count > 1)
             if twice:
                 raise ConfigError(f"action {kind} given twice: {', '.join(twice)}")
 
@@ -99,6 +100,21 @@ class ActionList:
 
     def __iter__(self) -> Iterator[ActionSpec]:
         return iter(self.specs)
+
+
+Offers = Sequence[Sequence[bool]]
+"""Which actions are on offer: a row for each state, in it True or False for each action, in the list's order."""
+
+
+def check_offers(on_offer: Offers, states: int, actions: int) -> None:
+    """Raise `DataError` unless there is a row for each state, with each action in it and at least one on offer."""
+    if len(on_offer) != states:
+        raise DataError(f"on_offer has {len(on_offer)} rows for {states} states: give one row for each state")
+    for place, row in enumerate(on_offer):
+        if len(row) != actions:
+            raise DataError(f"on_offer: row {place} has {len(row)} places for {actions} actions: give one for each")
+        if not any(row):
+            raise DataError(f"on_offer: row {place} offers no action: offer at least one")
 
 
 @dataclass(frozen=True, slots=True)

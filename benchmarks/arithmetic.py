@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aegis import lifecycle
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
-from aegis.hrm import StateCodec, encode_actions, has_bf16, output_tokens
+from aegis.hrm import StateCodec, action_outputs, has_bf16
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
 from aegis.training.data.dataset import shuffled_batches
 from aegis.training.learner import Learner
@@ -47,7 +47,7 @@ def measure_steps(data: Dataset, config: TrainingConfig, steps: int) -> dict[str
     """Return the milliseconds and operations of a step with one segment, and the arithmetic's share at the peak."""
     bf16 = config.bf16 and has_bf16(torch.device("cpu"))
     model = ImitationTrainer(RESEARCH_ACTIONS, config).initialise().train()
-    outputs = output_tokens(encode_actions(RESEARCH_ACTIONS))
+    outputs = action_outputs(RESEARCH_ACTIONS, model.config.vocab_size)
     learner = Learner(model, HRMOptimizer(model, config, bf16), outputs, config, bf16)
     batches = list(shuffled_batches(data.lengths, config.batch_size, torch.Generator().manual_seed(0)))
 

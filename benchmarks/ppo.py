@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
 
-from aegis.agent import RESEARCH_ACTIONS, Worlds
+from aegis.agent import Worlds
 from aegis.agent.environment import ResearchEnv
 from aegis.agent.search import create_search
 from aegis.cli.commands.evaluate import draw_curves
@@ -128,7 +128,7 @@ def improve(
     policy, base, base_name = load_pair(served.folder, "cpu")
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(
-        policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, training_seed
+        policy.model, base.model, policy.codec, policy.outputs, temperature, config, training_seed
     )
     search = create_search("offline")
     worlds = Worlds(search, search.topics(), lived=PHASE_1_DECISIONS)

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 import aegis
 from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
-from aegis.config import GateConfig, HRMConfig, TrainingConfig
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store, read_workspace_data
 from aegis.lifecycle.training.candidate import train_candidate
 from aegis.store import DecisionStore
@@ -122,9 +123,7 @@ def test_a_record_takes_the_hops_of_the_docs_to_a_gradient(workspace, documented
             train_candidate(
                 data,
                 workspace,
-                TrainingConfig(epochs=1),
-                GateConfig(),
-                model=TINY,
+                TrainingPlan(TrainingConfig(epochs=1), model=TINY),
                 progress=stop_after_the_first_batch,
             )
     finally:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
     from aegis.hrm.delta import read_version
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
-    from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, output_tokens, part_parameters
+    from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, part_parameters
     from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
     from aegis.hrm.onnx.policy import OnnxPolicy
+    from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, Outputs, action_outputs, token_outputs
     from aegis.hrm.policy import HRMPolicy, load_version, write_delta
     from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
 
@@ -31,8 +32,9 @@ _MODULES = {
     "delta": ("read_version",),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "onnx.export": ("Example", "ExportReport", "export_onnx"),
-    "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
+    "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "part_parameters"),
     "onnx.policy": ("OnnxPolicy",),
+    "outputs": ("NEWEST_FORM", "TOKENS_FORM", "Outputs", "action_outputs", "token_outputs"),
     "policy": ("HRMPolicy", "load_version", "write_delta"),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }
@@ -41,7 +43,9 @@ __all__ = [
     "BACKENDS",
     "END_OF_TEXT_ID",
     "HRM",
+    "NEWEST_FORM",
     "PARAMETERS",
+    "TOKENS_FORM",
     "VOCABULARY_SIZE",
     "Batch",
     "Carry",
@@ -49,8 +53,10 @@ __all__ = [
     "ExportReport",
     "HRMPolicy",
     "OnnxPolicy",
+    "Outputs",
     "SegmentOutput",
     "StateCodec",
+    "action_outputs",
     "base_of",
     "encode_actions",
     "export_onnx",
@@ -59,7 +65,6 @@ __all__ = [
     "load_version",
     "load_vocabulary",
     "ngram_ids",
-    "output_tokens",
     "pad",
     "part_parameters",
     "read_document",
@@ -67,6 +72,7 @@ __all__ = [
     "read_tensors",
     "read_version",
     "resolve_device",
+    "token_outputs",
     "use_threads",
     "write_delta",
     "write_folder",

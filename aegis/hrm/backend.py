@@ -1,6 +1,6 @@
-"""By which backend an HRM's folder decides: the fastest one that is equal to the eager model. It exports on the way.
+"""Chooses the backend that an HRM decides by: the fastest one that agrees with the eager model.
 
-An export lies in the model's folder, in `onnx`. It is made at the first use and again when it is torn.
+The exported graphs lie in the folder `onnx` within the model's. They are made at the first use, and again when torn.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def load_policy(
     threads: int = 1,
     progress: Progress = unheard,
 ) -> HRMPolicy | OnnxPolicy:
-    """Load an HRM to decide by a backend; `auto`: on the CPU the fastest that is equal, else eager.
+    """Load an HRM to decide by a backend. `auto`: on the CPU the fastest that agrees with the eager model, else eager.
 
-    examples: decisions that an export is checked with when it has to be made; without them `auto` is eager where there
-    is none. The exported backends compute on the CPU, whatever the device. `say` hears of an export and why `auto` is
-    eager. threads: those of an exported backend. progress hears what takes its time.
-    Raises `ConfigError` for an unknown backend or one whose package is missing, `CheckpointError` for a torn model.
+    examples: decisions that check a new export; without them and without an export, `auto` is eager. The exported
+    backends compute on the CPU, whatever the device. `say` hears when an export is made and why `auto` is eager.
+    threads: of an exported backend. progress: hears each slow step.
+    Raises `ConfigError` for an unknown backend or a missing package, `CheckpointError` for a torn model.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
-    # A version that will be followed by another one in a few decisions is not worth an export.
+    # Phase 4 replaces a version within a few decisions: an export would not pay.
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)
     if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
@@ -50,7 +50,7 @@ def load_policy(
     except AegisError as error:
         if backend != "auto":
             raise
-        policy = _load_eager(folder, device)  # raises where the model itself is at fault
+        policy = _load_eager(folder, device)  # raises when the model itself is broken
         say(f"Deciding by the eager model: {error}")
         return policy
 
@@ -70,7 +70,7 @@ def _load_exported(
     except CheckpointError:
         if examples is None:
             raise
-    # Missing, torn, or of another machine whose arithmetic is not this one's.
+    # The export is missing, torn, or from a machine with other arithmetic.
     from aegis.hrm import export_onnx
 
     say(f"Exporting {folder.name} to ONNX and checking it, once")
@@ -80,7 +80,7 @@ def _load_exported(
 
 
 def _load_eager(folder: Path, device: str) -> HRMPolicy:
-    from aegis.hrm import HRMPolicy  # torch with it, which an export does not need
+    from aegis.hrm import HRMPolicy  # imports torch, which an export does not need
 
     return HRMPolicy.load(folder, device)
 

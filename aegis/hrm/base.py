@@ -1,4 +1,4 @@
-"""Which version of an HRM another one is kept as the difference to. It reads no weights, and needs no torch."""
+"""Finds the base of a version: the HRM that it is stored as a difference to. It needs no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BASE_FILE = "base.json"
 
 
 def base_of(folder: Path) -> str | None:
-    """Return the name of a version's base, a folder beside it; None where it stands alone.
+    """Return the name of a version's base, a folder beside it; None for a version stored whole.
 
     Raises `CheckpointError` where that is out of form.
     """
@@ -20,7 +20,7 @@ def base_of(folder: Path) -> str | None:
         return None
     try:
         name = json.loads(path.read_text(encoding="utf-8"))["base"]
-        # Of somebody else's making it could name any folder of this machine.
+        # A file made by somebody else could name any folder of this machine.
         if not isinstance(name, str) or not name.startswith("hrm@") or not name.removeprefix("hrm@").isdecimal():
             raise ValueError(f"{name!r:.40} is no version")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Folders of weights, written so that a kill leaves the old one or the new one and never a torn one.
+"""Folders of weights: after a kill there is the old folder or the new one, never a torn one.
 
 Weights are safetensors with JSON beside them; nothing is ever unpickled.
 """
@@ -90,7 +90,7 @@ def read_model(folder: Path) -> HRM:
     try:
         fields = document.get("config", document)
         model = HRM(HRMConfig(**fields), start_weights=False)
-        # A field that the file lacks would be taken from today's defaults, and the weights would mean something else.
+        # Today's default for a missing field could change what the weights compute.
         missing = sorted(asdict(model.config).keys() - fields.keys())
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: not an HRM's configuration ({error})") from error
@@ -107,7 +107,7 @@ def read_model(folder: Path) -> HRM:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step, so that a kill leaves either; return False where only Linux could."""
+    """Exchange two folders in one step; return False on systems other than Linux, which can't."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     if rename is None:
         return False
@@ -115,7 +115,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _step_aside(new: Path, old: Path) -> None:
-    """Rename a folder to the name of another, which steps aside first and comes back when that fails."""
+    """Rename a folder to the name of another. The other one is moved away first, and moved back if that fails."""
     aside = old.parent / f".replaced-{uuid.uuid4().hex}"
     os.rename(old, aside)
     try:

@@ -48,15 +48,8 @@ class StateCodec:
 
 
 def encode_actions(actions: ActionList) -> list[list[int]]:
-    """Return each action's token ids, in order; raises `ConfigError` when two actions can't be told apart."""
-    ids = [load_vocabulary().encode_ordinary(" " + spec.words) for spec in actions]
-    for place, own in enumerate(ids):
-        for other in range(place):
-            # A logit is the mean over the tokens: their order and how often all of them repeat make no difference.
-            if sorted(ids[other] * len(own)) == sorted(own * len(ids[other])):
-                names = f"{actions.names[other]!r} and {actions.names[place]!r}"
-                raise ConfigError(f"actions {names} have the same tokens: choose other words for one of them")
-    return ids
+    """Return each action's token ids, in order."""
+    return [load_vocabulary().encode_ordinary(" " + spec.words) for spec in actions]
 
 
 def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None, multiple: int = 1) -> Batch:

@@ -1,6 +1,6 @@
-"""A version of an HRM kept as what differs from its base: the small tensors whole, of the two tables the changed rows.
+"""Stores a version of an HRM as its difference from a base: the small tensors whole, and the tables' changed rows.
 
-13 MB in place of 116. The folder names its base, a folder beside it; without that one it is nothing.
+This takes 13 MB in place of 116. The version's folder names its base, a folder beside it, and can't be read without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROWS, _VALUES = ".rows", ".values"
 
 @torch.no_grad()
 def delta_of(model: HRM, base: HRM) -> dict[str, Tensor]:
-    """Return what makes the model out of its base."""
+    """Return the tensors that turn the base into the model."""
     found: dict[str, Tensor] = {}
     old = base.state_dict()
     for name, tensor in model.state_dict().items():
@@ -38,7 +38,7 @@ def delta_of(model: HRM, base: HRM) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
-    """Return a new model, the base and what differs; raises `CheckpointError` where they do not belong together."""
+    """Return a new model: the base with a difference applied; raises `CheckpointError` when they do not match."""
     model = copy.deepcopy(base)
     state = model.state_dict()
     try:
@@ -54,7 +54,7 @@ def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
 
 
 def read_version(folder: Path, base: HRM | None = None) -> HRM:
-    """Read the model of a version; base: where it is loaded already, it is not read again.
+    """Read the model of a version. base: its base, when it is loaded already.
 
     Raises `CheckpointError` when something is missing, torn or does not fit.
     """

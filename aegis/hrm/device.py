@@ -1,4 +1,4 @@
-"""Which device computes, and what it can do; it moves nothing there."""
+"""Finds the device that computes, and what it supports."""
 
 from __future__ import annotations
 

@@ -7,21 +7,52 @@ of the arithmetic, are computed later by a `GradientSum`: in place, and by which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from aegis.hrm.script import script
 
 Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
 """A gradient for each parameter, None where it is the product of two matrices, (N, A) transposed and (N, B): all of the
 former, and all of the latter, in the parameters' order"""
 Bags = tuple[Tensor, Tensor, Tensor]
 """Which rows of a table were added up: ids (N, K), which of them count (N, K), and the gradient of each sum (N, D)"""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def script(function: Function) -> Function:
+    """Return the function as TorchScript, compiled at the first call; the function itself where torch has none.
+
+    Two Python threads that call torch's operations one by one hand Python's lock to and fro some hundred times in a
+    step of training. TorchScript takes the lock once a call. Torch calls it deprecated and has nothing in its place
+    that needs no C++ compiler.
+    """
+
+    lock = Lock()
+
+    @cache
+    def compiled() -> Callable[..., Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                scripted: Callable[..., Any] = torch.jit.script(function)
+            except (AttributeError, RuntimeError):  # a torch that no longer has it, or refuses this Python
+                return function
+        return scripted
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        with lock:
+            chosen = compiled()
+        return chosen(*arguments)
+
+    return call  # type: ignore[return-value]
 
 
 class GradientSum:

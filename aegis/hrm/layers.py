@@ -1,4 +1,4 @@
-"""The transformer block that both levels of the HRM are stacks of; it knows nothing of levels, cycles or tokens."""
+"""The transformer block. Both levels of the HRM are stacks of it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Level(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the level's new state, (B, T, D) as what it is given."""
+        """Return the level's new state: (B, T, D), the shape of its input."""
         return self.finish(self.prepare(state, incoming, mask), mask)
 
     def prepare(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:

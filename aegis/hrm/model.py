@@ -1,10 +1,10 @@
-"""The Hierarchical Reasoning Model (Wang et al. 2025, arXiv:2506.21734), whole; it knows nothing of states or actions.
+"""The Hierarchical Reasoning Model (Wang et al. 2025, arXiv:2506.21734), on token ids.
 
 Two levels think in turns. One segment runs N high-level cycles; in each, the low level updates T times from (itself,
 high state + input), then the high level once from (itself, low state). Gradients flow through the last low and the
 last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
 arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision), until the halting unit
-says that the present answer is right and no close call.
+says that the present answer is right and not a close call.
 
 A position holds the sum of a patch of tokens' embeddings, so T tokens are P = 1 + ceil((T - 1) / patch) positions: the
 first token stands alone at position 0, where the answer is read.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 from aegis.config import HRMConfig
 from aegis.hrm.fused import Bags, SummedRows
 from aegis.hrm.layers import Level
+from aegis.hrm.outputs import Outputs
 
 PARAMETERS = 29_138_898
 """Of the default configuration, exactly."""
@@ -35,7 +36,7 @@ NGRAM_MULTIPLIER = 31_337  # shares no factor with 50,257: two pairs with one en
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """The thought so far, detached: what one segment hands to the next."""
+    """The states of both levels after a segment, detached: the next segment starts from them."""
 
     high: Tensor
     """(B, P, high width)"""
@@ -45,16 +46,16 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class SegmentOutput:
-    """What one segment of thinking comes to."""
+    """The result of one segment of thinking."""
 
     logits: Tensor
-    """(B, number of output tokens asked for), at position 0; at every position: (B, P, number)"""
+    """(B, number of answers asked for), at position 0; at every position: (B, P, number)"""
     halt_logits: Tensor
-    """(B,): of the halting unit, whether the present answer is right and no close call"""
+    """(B,): the halting unit's logits that the present answer is right and not a close call"""
     summary: Tensor
-    """(B, high width): the high level's state at position 0, which the answer is read from"""
+    """(B, high width): the high level's state at position 0; the answer is computed from it"""
     finish: Callable[[Tensor | slice], Carry] | None
-    """Finishes the thought of the rows it is given, for their next segment; None after the last segment"""
+    """Computes the carry of the given rows, for their next segment; None after the last segment"""
 
     @property
     def carry(self) -> Carry | None:
@@ -76,7 +77,7 @@ class HRM(
     """
 
     def __init__(self, config: HRMConfig | None = None, start_weights: bool = True) -> None:
-        """start_weights: False leaves out drawing them, a second's work, where stored ones are loaded over them."""
+        """start_weights: False skips drawing them, which takes a second, when stored weights replace them."""
         super().__init__()
         self.config = config = config or HRMConfig()
         self._hub_mixin_config = config  # what `save_pretrained` writes, the default one too
@@ -92,9 +93,9 @@ class HRM(
             self.output = nn.Linear(high, config.vocab_size)
         self.dropout = nn.Dropout(config.dropout)
         self.sparse_gradients = False
-        """Whether the token embedding's and the output's gradients hold the rows that were read alone."""
+        """Whether the gradients of the token embedding and the output hold only the rows that were read."""
         self.row_sink: list[Bags] | None = None
-        """Takes the token embedding's gradients, which backward passes would leave in its `grad`"""
+        """Collects the token embedding's gradients in place of its `grad`"""
         self.register_buffer("high_start", torch.zeros(high))
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
@@ -119,15 +120,15 @@ class HRM(
         self,
         tokens: Tensor,
         mask: Tensor | None,
-        output_tokens: Tensor,
+        outputs: Outputs,
         carry: Carry | None = None,
         last: bool = False,
         everywhere: bool = False,
     ) -> SegmentOutput:
         """Think for one segment.
 
-        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. output_tokens: (A, W) ids
-        whose logits are wanted, the mean over W for each; only these rows of the output projection are computed.
+        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. outputs: the A answers
+        whose logits are wanted; only their rows of the output projection are computed.
         last: no segment follows, so there is no carry.
         everywhere: logits at every position, (B, P, A), instead of at position 0.
         Raises `ValueError` when there are more positions than `config.max_positions`.
@@ -166,11 +167,10 @@ class HRM(
             its_mask = None if attention_mask is None else attention_mask[chosen]
             return Carry(self.high_level.finish(thought[chosen], its_mask), low[chosen].detach())
 
-        rows = F.embedding(output_tokens, self.output.weight, sparse=self.sparse_gradients).mean(1)  # (A, D)
-        biases = self.output.bias[output_tokens].mean(1)
+        rows, biases = outputs.gather(self.output.weight, self.output.bias, self.sparse_gradients)
         return SegmentOutput(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
-            # It listens and does not speak: its own loss, passed on, made the answers worse (docs/experiments.md).
+            # Detached: the halting loss, passed on to the rest, made the answers worse (docs/experiments.md).
             halt_logits=self.halting(summary.detach()).squeeze(-1).float(),
             summary=summary,
             finish=None if last else finish,
@@ -181,7 +181,7 @@ class HRM(
         self,
         tokens: Tensor,
         mask: Tensor | None,
-        output_tokens: Tensor,
+        outputs: Outputs,
         to_the_end: bool = False,
         max_segments: int | None = None,
         represented: Tensor | None = None,
@@ -194,13 +194,13 @@ class HRM(
         """
         longest = max_segments or self.config.max_segments
         threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
-        logits = torch.empty(len(tokens), len(output_tokens), device=tokens.device)
+        logits = torch.empty(len(tokens), len(outputs), device=tokens.device)
         segments = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
         active = torch.arange(len(tokens), device=tokens.device)
         carry = None
         for segment in range(1, longest + 1):
             last = segment == longest
-            out = self(tokens[active], None if mask is None else mask[active], output_tokens, carry, last)
+            out = self(tokens[active], None if mask is None else mask[active], outputs, carry, last)
             logits[active], segments[active] = out.logits, segment
             if represented is not None and segment == 1:
                 represented.copy_(out.summary)
@@ -260,7 +260,7 @@ class HRM(
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves out the start weights that torch's own modules draw."""
+    """Skips drawing the start weights of torch's own modules."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -301,9 +301,3 @@ def part_parameters(model: HRM) -> dict[str, int]:
         "halting unit": count(model.halting),
         "output projection": count(model.output),
     }
-
-
-def output_tokens(token_ids: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
-    """Return the (A, W) ids that `HRM.forward` takes, from each action's token ids; shorter ones repeat to fill."""
-    width = math.lcm(*(len(ids) for ids in token_ids))
-    return torch.tensor([list(ids) * (width // len(ids)) for ids in token_ids], device=device)

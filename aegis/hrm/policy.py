@@ -1,4 +1,4 @@
-"""The trained HRM as a policy: states in, choices out; and the folder it is kept in. It trains nothing."""
+"""The trained HRM as a policy: states in, choices out. Also reads and writes its folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from torch import Tensor
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.base import BASE_FILE
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
-from aegis.hrm.codec import StateCodec, encode_actions, pad
+from aegis.hrm.codec import StateCodec, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
-from aegis.hrm.model import HRM, output_tokens
-from aegis.types import ActionList, ActionSpec, Choice, State
+from aegis.hrm.model import HRM
+from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, action_outputs
+from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
 
 POLICY_FILE = "policy.json"
 _BATCH_STATES = 64
@@ -30,8 +31,15 @@ class HRMPolicy:
     backend = "eager"
 
     def __init__(
-        self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
+        self,
+        model: HRM,
+        codec: StateCodec,
+        actions: ActionList,
+        name: str = "hrm",
+        device: str | torch.device = "cpu",
+        action_form: int = NEWEST_FORM,
     ) -> None:
+        """action_form: how the model was trained to tell actions apart (`aegis.hrm.outputs`)."""
         if codec.max_tokens > model.config.max_positions:
             raise ConfigError(
                 f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions:"
@@ -42,7 +50,8 @@ class HRMPolicy:
         self.codec = codec
         self.actions = actions
         self._name = name
-        self.output_tokens = output_tokens(encode_actions(actions), self.device)
+        self.action_form = action_form
+        self.outputs = action_outputs(actions, model.config.vocab_size, action_form, self.device)
 
     @property
     def name(self) -> str:
@@ -52,14 +61,19 @@ class HRMPolicy:
     def parameters(self) -> int:
         return self.model.parameter_count
 
-    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
+        """Return one choice per state.
+
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
+        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        """
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
+        probabilities, _, _ = self._think(states, False, on_offer)
+        return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -68,7 +82,11 @@ class HRMPolicy:
         """
         return self._think(states, to_the_end)[:2]
 
-    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _think(
+        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if on_offer is not None:
+            check_offers(on_offer, len(states), len(self.actions))
         encoded = [self.codec.encode(state) for state in states]
         # States of like length side by side, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
@@ -79,19 +97,20 @@ class HRMPolicy:
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
             summary = torch.empty(len(rows), self.model.config.high_width, device=self.device)
-            logits, used = self.model.think(
-                batch.tokens, batch.mask, self.output_tokens, to_the_end, represented=summary
-            )
+            logits, used = self.model.think(batch.tokens, batch.mask, self.outputs, to_the_end, represented=summary)
+            if on_offer is not None:
+                offered = torch.tensor([list(on_offer[row]) for row in rows], dtype=torch.bool, device=self.device)
+                logits = logits.masked_fill(~offered, -torch.inf)
             probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
             represented[rows] = summary.cpu()
         return probabilities, segments, represented
 
     def represent(self, states: Sequence[State]) -> NDArray[np.float32]:
-        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2].numpy()
 
     def answer(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities.numpy(), represented.numpy()
 
@@ -100,18 +119,23 @@ class HRMPolicy:
         write_folder(folder, tensors={WEIGHTS_FILE: self.model.state_dict()}, documents=self.documents(self.name))
 
     def documents(self, name: str) -> dict[str, Any]:
-        """Return the JSON documents of the policy's folder, by file name, under the name it is to have."""
-        policy = {"name": name, "max_tokens": self.codec.max_tokens, "actions": [asdict(spec) for spec in self.actions]}
+        """Return the JSON documents of the policy's folder, by file name, with this name in them."""
+        policy = {
+            "name": name,
+            "max_tokens": self.codec.max_tokens,
+            "action_form": self.action_form,
+            "actions": [asdict(spec) for spec in self.actions],
+        }
         return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
-        """Take a name, as decisions will carry it, and save."""
+        """Take a name, which later decisions will record, and save."""
         self._name = name
         self.save(folder)
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
-        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or out of form."""
+        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or malformed."""
         document = read_document(folder / POLICY_FILE)
         return cls.from_document(read_version(folder), document, folder, device)
 
@@ -123,7 +147,7 @@ class HRMPolicy:
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
             codec, name = StateCodec(document["max_tokens"]), str(document["name"])
-            return cls(model, codec, ActionList(specs), name, device)
+            return cls(model, codec, ActionList(specs), name, device, document.get("action_form", TOKENS_FORM))
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error
 
@@ -136,7 +160,7 @@ def write_delta(
     folder: Path,
     extra: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
-    """Write a version as a whole or not at all; extra: further files of tensors beside it, by name."""
+    """Write a version as a whole or not at all. extra: further files of tensors in its folder, by name."""
     write_folder(
         folder,
         tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},

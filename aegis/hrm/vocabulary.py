@@ -1,4 +1,4 @@
-"""GPT-2's byte-level BPE of 50,257 tokens, from the vendored file and with no network; it knows nothing of states."""
+"""GPT-2's byte-level BPE of 50,257 tokens, read from a file of this package, without a network."""
 
 from __future__ import annotations
 

@@ -234,8 +234,8 @@ def find_rare_actions(
 ) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
-    names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it. With
-    fewer decisions than a training needs, none is rare yet.
+    names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it.
+    With fewer decisions than a training needs, none is rare yet.
     """
     total = sum(actions.values())
     if total < MIN_TRAINING_DECISIONS:

@@ -16,17 +16,17 @@ from aegis.types import State
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A decision that was drawn from the policy, and what it brought."""
+    """A decision that was drawn from the policy, with its reward."""
 
     state: State
     action: int
     """Its place in the list"""
     probabilities: tuple[float, ...]
-    """Those it was drawn from, of all actions"""
+    """The probabilities of all actions that it was drawn from"""
     reward: float | None
     """None while it is not known"""
     learn: bool = True
-    """Whether the update learns from it; else it is there for the returns of those before it alone"""
+    """Whether the update learns from it; otherwise it only serves the returns of earlier decisions"""
 
 
 def estimate_advantages(

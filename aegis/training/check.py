@@ -1,4 +1,4 @@
-"""Whether a model can be trained on some decisions: sizes, one forward and one backward pass. It keeps no weights."""
+"""Checks that a model can be trained on some decisions: sizes, one forward and one backward pass."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from aegis.hrm import (
     HRM,
     PARAMETERS,
     StateCodec,
-    encode_actions,
+    action_outputs,
     load_vocabulary,
-    output_tokens,
     part_parameters,
 )
 from aegis.training.data.dataset import encode_decisions
@@ -26,7 +25,7 @@ _BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """What was found of a model on some decisions."""
+    """The findings about a model on some decisions."""
 
     vocabulary_tokens: int
     model_tokens: int
@@ -50,7 +49,7 @@ class ModelCheck:
 def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM | None = None) -> ModelCheck:
     """Run one batch of decisions forward and backward through a new model, or through the one given.
 
-    Raises `DataError` for decisions among other actions, `ValueError` for none.
+    Raises `DataError` for decisions among actions that are not in the list, `ValueError` for none.
     """
     if not decisions:
         raise ValueError("no decisions to check the model on")
@@ -58,8 +57,8 @@ def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM |
     data = encode_decisions(decisions[:_BATCH], actions, StateCodec())
     batch = data.batch(range(len(data)))
     started = time.perf_counter()
-    out = model(batch.tokens, batch.mask, output_tokens(encode_actions(actions)))
-    loss = F.cross_entropy(out.logits, batch.targets)
+    out = model(batch.tokens, batch.mask, action_outputs(actions, model.config.vocab_size))
+    loss = F.cross_entropy(batch.mask_logits(out.logits), batch.targets)
     forwarded = time.perf_counter()
     (loss + out.halt_logits.sigmoid().mean()).backward()
     ended = time.perf_counter()

@@ -1,7 +1,6 @@
-"""Phase 2: the HRM learns to make its teacher's decisions, with checkpoints it can go on from. It judges nothing.
+"""Phase 2: the HRM learns to make its teacher's decisions. A killed training resumes from its last checkpoint.
 
-What one step learns is the affair of `aegis.training.learner`. The segments of thinking grow
-from 1 over the epochs.
+`aegis.training.learner` defines one step. The segments of thinking grow from 1 over the epochs.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import CheckpointError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, has_bf16, output_tokens
+from aegis.hrm import HRM, NEWEST_FORM, TOKENS_FORM, HRMPolicy, Outputs, StateCodec, action_outputs, has_bf16
 from aegis.training.checkpoint import (
     TrainingCheckpoint,
     find_checkpoints,
@@ -38,7 +37,7 @@ _EVALUATION_BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What one epoch came to."""
+    """The result of one epoch."""
 
     epoch: int
     """From 1"""
@@ -47,7 +46,7 @@ class EpochResult:
     train_accuracy: float
     """On the training decisions, as they were learned"""
     heldout_accuracy: float
-    """After the last epoch as the policy decides; before it of the first segment's answers"""
+    """After the last epoch by the policy's answers; before it by those of the first segment"""
     learning_rate: float
     """At its last step"""
 
@@ -60,7 +59,7 @@ class TrainingRun:
     epochs: list[EpochResult]
     checkpoints: list[Path]
     resumed_after: int
-    """The epoch of the checkpoint it went on from; 0 for a new run"""
+    """The epoch of the checkpoint that it resumed from; 0 for a new run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class TrainingHooks:
     on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None
     on_epoch: Callable[[EpochResult], None] = lambda result: None
     on_notice: Callable[[str], None] = lambda line: None
-    """Hears what a person should know: that the memory of the device did not suffice"""
+    """Hears what a person should know: that the device's memory was too small"""
 
 
 class ImitationTrainer:
@@ -107,10 +106,10 @@ class ImitationTrainer:
         checkpoints: Path,
         resume: bool = False,
     ) -> TrainingRun:
-        """Train from the start, or go on after the last checkpoint in the folder `checkpoints`.
+        """Train from the start, or resume from the last checkpoint in the folder `checkpoints`.
 
-        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among other actions,
-        `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
+        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among actions that are not
+        in the list, `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
         """
         data, judged = self._encoded(train), self._encoded(heldout)
         identity = self._identity(data, judged)
@@ -123,8 +122,9 @@ class ImitationTrainer:
             epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
         else:
             remove_checkpoints(checkpoints)
+        identity["action_form"] = form = _action_form(resumed)
         self._hooks.on_start(model, len(epochs))
-        outputs = output_tokens(encode_actions(self.actions), self.device)
+        outputs = action_outputs(self.actions, model.config.vocab_size, form, self.device)
         positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
         with self._team() as team:
             shared = team if team.threads > 1 else None
@@ -147,12 +147,12 @@ class ImitationTrainer:
                     state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
                     write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
         optimizer.release()
-        policy = HRMPolicy(model, self.codec, self.actions, device=self.device)
+        policy = HRMPolicy(model, self.codec, self.actions, device=self.device, action_form=form)
         paths = [path for _, path in find_checkpoints(checkpoints)]
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
 
     def _team(self) -> Team:
-        """Return the threads that share a batch: one where the device shares its work itself, or dropout is drawn."""
+        """Return the threads that share a batch: one when the device shares its work itself, or dropout is drawn."""
         alone = self.device.type != "cpu" or self._model_config.dropout > 0
         return Team(1 if alone else min(PARTS, torch.get_num_threads()))
 
@@ -178,11 +178,11 @@ class ImitationTrainer:
         loss_sum, right = learner.take_totals()
         return loss_sum / len(data), right / len(data)
 
-    def _accuracy(self, model: HRM, data: Dataset, outputs: Tensor, epoch: int, team: Team) -> float:
-        """Return the accuracy; after the last epoch exactly as the policy decides.
+    def _accuracy(self, model: HRM, data: Dataset, outputs: Outputs, epoch: int, team: Team) -> float:
+        """Return the accuracy; after the last epoch, of exactly the policy's answers.
 
-        Before it, to see the progress at little cost: of the first segment's answers, and of many decisions only some
-        are asked, the same each time.
+        Before the last epoch the figure shows the progress at little cost: it is of the first segment's answers, on at
+        most `epoch_heldout_decisions` decisions, the same each time.
         """
         model.eval()
         exactly = epoch == self.config.epochs
@@ -198,7 +198,7 @@ class ImitationTrainer:
             batch = data.batch(rows[start : start + _EVALUATION_BATCH], PADDING_MULTIPLE).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16 and not exactly):
                 logits, _ = model.think(batch.tokens, batch.mask, outputs, max_segments=segments)
-            return (logits.argmax(-1) == batch.labels).sum()
+            return (batch.mask_logits(logits).argmax(-1) == batch.labels).sum()
 
         right = team.run([partial(count_right, start) for start in range(0, len(rows), _EVALUATION_BATCH)])
         return int(torch.stack(right).sum()) / len(rows)
@@ -207,8 +207,9 @@ class ImitationTrainer:
         return math.ceil(len(data) / self.config.batch_size)
 
     def _segments(self, epoch: int, longest: int) -> int:
-        """Return the most segments of an epoch: from 1, growing evenly. Thinking on from noise teaches nothing.
+        """Return the most segments of an epoch: from 1, growing evenly.
 
+        The later segments of an untrained model teach nothing.
         The last of several epochs has them all, as the policy will.
         """
         if 1 < epoch == self.config.epochs:
@@ -226,7 +227,7 @@ class ImitationTrainer:
         return self.config.learning_rate * (share + (1 - share) * cosine)
 
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
-        """Return what a checkpoint must have in common with the run that goes on from it."""
+        """Return what a checkpoint and the run that resumes from it must have in common."""
         return {
             "training": asdict(self.config),
             "model": asdict(self._model_config),
@@ -249,3 +250,8 @@ class ImitationTrainer:
                 " and options, or leave --resume out to train anew"
             )
         return checkpoint
+
+
+def _action_form(resumed: TrainingCheckpoint | None) -> int:
+    """Return the form of a training's actions: a training that an earlier version of AEGIS began ends as it began."""
+    return NEWEST_FORM if resumed is None else int(resumed.document["identity"].get("action_form", TOKENS_FORM))

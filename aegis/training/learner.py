@@ -1,8 +1,8 @@
 """One step of learning: the loss of every segment of thinking, in as many parts as the memory asks for.
 
-The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's (soft targets: Hinton et
-al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right (TRM, arXiv:2510.04871) and no
-close call by the teacher's probabilities.
+The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's, among the actions on
+offer (soft targets: Hinton et al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right
+(TRM, arXiv:2510.04871) and not a close call by the teacher's probabilities.
 Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
 whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
 something (adaptive computation: section 2 of the paper).
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aegis.config import TrainingConfig
-from aegis.hrm import HRM, Carry, SegmentOutput
+from aegis.hrm import HRM, Carry, Outputs, SegmentOutput
 from aegis.training.data.dataset import Examples
 from aegis.training.optimizer import HRMOptimizer
 from aegis.training.replica import Replica
@@ -45,7 +45,7 @@ PADDING_MULTIPLE = 12
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a part of a batch came to in one segment."""
+    """The result of one segment on a part of a batch."""
 
     out: SegmentOutput
     losses: Tensor
@@ -53,7 +53,7 @@ class _Part:
 
 
 class Learner:
-    """Takes steps on batches, and adds up what they came to.
+    """Takes steps on batches, and sums their losses and right answers.
 
     team: computes each batch in `PARTS`, side by side; None: the device computes it at once. positions: the most of any
     input. When a device's memory does not suffice, a batch is computed in parts of half the size from then on, one
@@ -64,7 +64,7 @@ class Learner:
         self,
         model: HRM,
         optimizer: HRMOptimizer,
-        outputs: Tensor,
+        outputs: Outputs,
         config: TrainingConfig,
         bf16: bool,
         on_notice: Callable[[str], None] = lambda line: None,
@@ -72,7 +72,7 @@ class Learner:
         positions: int | None = None,
     ) -> None:
         self.model = model
-        self._device = outputs.device
+        self._device = outputs.ids.device
         self.part_size = config.batch_size
         """Decisions that are computed together"""
         self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length
@@ -178,8 +178,9 @@ class Learner:
             carry = Carry(carry.high[rows, :positions], carry.low[rows, :positions])
         with self._precision():
             out = replica.model(part.tokens, part.mask, self._outputs, carry, last)
-        logits = out.logits.detach()
-        imitation = F.cross_entropy(out.logits, part.targets, reduction="none")
+        answers = part.mask_logits(out.logits)
+        logits = answers.detach()
+        imitation = F.cross_entropy(answers, part.targets, reduction="none")
         clear = lead(part.targets, logits) >= CLEAR_LEAD
         halting = F.binary_cross_entropy_with_logits(out.halt_logits, clear.float(), reduction="none")
         ((imitation + HALTING_WEIGHT * halting).sum() / count).backward()

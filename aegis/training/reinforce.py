@@ -1,6 +1,6 @@
-"""Phase 4: the HRM learns from what its own decisions brought, by policy gradient. It neither decides nor stores.
+"""Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient.
 
-The policy is the HRM's answer, sharpened, for it imitates flat probabilities:
+The policy is the HRM's answer, sharpened by a temperature, because the HRM imitates flat probabilities:
 
     pi(a|s) = softmax(logits(s) / T)_a                 T fixed
 
@@ -39,10 +39,9 @@ from torch import Tensor, nn
 
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, Batch, StateCodec, encode_actions, has_bf16, ngram_ids, output_tokens, pad
+from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, ngram_ids, pad
 from aegis.training.advantage import Transition, estimate_advantages
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
-from aegis.types import ActionList
 
 _VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
@@ -55,10 +54,10 @@ _TABLES = ("token_embedding.weight", "output.weight")
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What an update came to."""
+    """The result of an update."""
 
     decisions: int
-    """Learned from that no update had learned from before"""
+    """New decisions that it learned from"""
     loss: float
     """Of the first pass"""
     entropy: float
@@ -71,11 +70,11 @@ class UpdateResult:
     mean_reward: float
     passes: int
     fault: str
-    """Why it was undone; '' where it holds"""
+    """Why it was undone; '' when it was kept"""
 
 
 class ValueHead(nn.Module):
-    """What a state is worth: the discounted rewards expected from it on. No part of the HRM."""
+    """Estimates a state's value: the discounted rewards expected after it. It is no part of the HRM."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -91,10 +90,10 @@ class ValueHead(nn.Module):
 
 
 class ReinforceTrainer:
-    """Updates an HRM by its own decisions. Where an update is at fault, the weights are as before it.
+    """Updates an HRM by its own decisions. An update that fails a check is undone.
 
     model: is changed in place. imitation: the HRM that phase 2 made, which stays as it is. temperature: of the policy
-    that the decisions were drawn from. seed: of the value head's first weights.
+    that the decisions were drawn from. outputs: of its policy's actions. seed: of the value head's first weights.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class ReinforceTrainer:
         model: HRM,
         imitation: HRM,
         codec: StateCodec,
-        actions: ActionList,
+        outputs: Outputs,
         temperature: float,
         config: ReinforceConfig | None = None,
         seed: int = 0,
@@ -117,7 +116,7 @@ class ReinforceTrainer:
         self._codec = codec
         self._device = model.high_start.device
         self._bf16 = self.config.bf16 and has_bf16(self._device)
-        self._outputs = output_tokens(encode_actions(actions), self._device)
+        self._outputs = outputs.to(self._device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.value = ValueHead(model.config.high_width).to(self._device)
@@ -132,9 +131,9 @@ class ReinforceTrainer:
     ) -> UpdateResult:
         """Learn from decisions, in stretches of one episode each, in their order.
 
-        new: how many of those it learns from no update has learned from before; None: all. check: looks at the model
-        after it and returns what is at fault, '' where nothing is.
-        Raises `DataError` where a reward is not a finite number, or nothing is to be learned from.
+        new: how many of the decisions are new to it; None: all. check: returns what is wrong with the updated model, ''
+        when nothing is.
+        Raises `DataError` when a reward is not a finite number, or when there is nothing to learn from.
         """
         transitions = [one for trajectory in trajectories for one in trajectory]
         chosen = torch.tensor(
@@ -171,7 +170,7 @@ class ReinforceTrainer:
         check: Callable[[], str],
         new: int,
     ) -> UpdateResult:
-        """Pass over a batch until the KL bound is near; undo it all where something is not finite or too far."""
+        """Pass over a batch until the KL bound is near; undo it where a number is not finite or the KL too large."""
         snapshot = _Snapshot(self.model, update.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
@@ -265,7 +264,7 @@ class ReinforceTrainer:
         return advantages / max(scale, _LEAST_SCALE)
 
     def _expect_mean(self, transitions: Sequence[Transition]) -> None:
-        """Let every state be worth the first batch's mean, for ever: else all that it brought would look like merit."""
+        """Start the value of every state at the first batch's mean reward; else every reward would look like merit."""
         known = [one.reward for one in transitions if one.reward is not None]
         self.value.output.bias.fill_(sum(known) / len(known) / (1 - self.config.discount))
 
@@ -276,7 +275,7 @@ class ReinforceTrainer:
         self._value_group = ParameterGroup(self.value.parameters(), 0.0, bf16=False)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that a later start goes on from, beside the model's own weights."""
+        """Return all that resuming needs, beside the model's own weights."""
         return {
             **{f"policy.{name}": tensor for name, tensor in self._optimizer.tensors().items()},
             **{f"value.{name}": tensor.detach() for name, tensor in self.value.state_dict().items()},
@@ -286,7 +285,7 @@ class ReinforceTrainer:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` returned; raises `CheckpointError` when it does not fit the model."""
+        """Resume from what `tensors` returned; raises `CheckpointError` when it does not fit the model."""
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -322,28 +321,28 @@ class _UpdateBatch:
 class _Snapshot:
     """The weights that an update may change, as they were: of the tables only the rows that it reads."""
 
-    def __init__(self, model: HRM, tokens: Tensor, outputs: Tensor) -> None:
+    def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
         ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
-        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.unique())
+        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.ids.unique())
         self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
         tables = [model.get_parameter(name).detach() for name in _TABLES]
         self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]
 
     def is_finite(self) -> bool:
-        """Tell whether all that may have changed is made of finite numbers."""
+        """Return whether all weights that may have changed are finite."""
         now = [parameter for parameter, _ in self._small] + [table[rows] for table, rows, _ in self._rows]
         return all(bool(torch.isfinite(one).all()) for one in now)
 
     @torch.no_grad()
     def put_back(self, share: float = 1.0) -> None:
-        """Go this share of the way back."""
+        """Move the weights back by this share of the way."""
         for parameter, before in self._small:
             parameter.copy_(before if share == 1 else parameter.lerp(before, share))
         for table, rows, before in self._rows:
             table[rows] = before if share == 1 else table[rows].lerp(before, share)
 
 
-def think(model: HRM, batch: Batch, outputs: Tensor, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Think as `HRM.think` does, with gradients through each state's last segment.
 
     segments: (B,), for how many each state thinks; None: as the halting unit says. Returns the logits (B, A), the

@@ -1,4 +1,4 @@
-"""Threads that share work: whoever is free takes the next piece, and whoever waits leaves the processor to others.
+"""Threads that share work: a free thread takes the next piece, a waiting thread leaves the processor to others.
 
 Torch's own threads share each single operation and spin while they wait for each other, so a third process that wants
 a core makes all of them wait. Here a piece of work is large, and each thread computes its pieces alone.

@@ -1,4 +1,4 @@
-"""How long a trained HRM thinks about decisions, and what stopping early costs. It trains and judges nothing."""
+"""Measures how long a trained HRM thinks about decisions, and what stopping early costs."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from aegis.config import HRMConfig
+from aegis.hrm import HRM, Carry, token_outputs
 from aegis.hrm.layers import Level
-from aegis.hrm.model import HRM, Carry
 from benchmarks.reasoning.tasks import Task
 
 HIGH_WIDTH, HIGH_LAYERS, HIGH_HEADS = 64, 3, 4
@@ -70,7 +70,7 @@ class HierarchicalThinker(nn.Module):
                 whole_cycle_gradient=thinking.whole_cycle_gradient,
             )
         )
-        self.classes = torch.arange(task.classes)[:, None]  # (A, 1)
+        self.classes = token_outputs([[id] for id in range(task.classes)])
 
     def start(self, batch: int, length: int) -> States:
         """Return the high and the low state before the first segment."""

@@ -103,7 +103,7 @@ def test_a_folder_that_can_not_be_written_leaves_the_old_one(tmp_path, fault):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_file_in_the_place_of_the_parent_folder_is_said(tmp_path):
+def test_a_file_in_the_place_of_the_parent_folder_is_reported(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(CheckpointError, match="can't be written"):
         write(tmp_path / "file" / "folder", 1)

@@ -61,13 +61,6 @@ def test_actions_become_the_ids_of_their_words_after_a_space():
     ]
 
 
-@pytest.mark.parametrize("twin", ["back go", "go back go back"])
-def test_actions_whose_logits_would_be_the_same_are_refused(twin):
-    # The mean over a word's tokens knows neither their order nor how often all of them repeat.
-    with pytest.raises(ConfigError, match="'action_0' and 'action_2' have the same tokens"):
-        encode_actions(make_actions("go back", "stop", twin))
-
-
 def test_half_a_surrogate_pair_in_a_state_does_no_harm():
     assert StateCodec().encode({"a": "x\ud83dy"}) == StateCodec().encode({"a": "xy"})
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, PARAMETERS, ngram_ids, output_tokens, pad, part_parameters
+from aegis.hrm import HRM, PARAMETERS, ngram_ids, pad, part_parameters, token_outputs
 
 CONFIG = HRMConfig(
     vocab_size=300,
@@ -25,7 +25,7 @@ CONFIG = HRMConfig(
     max_segments=4,
     dropout=0.0,
 )
-ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
+ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
 def make_model(**fields: Any) -> HRM:
@@ -161,7 +161,7 @@ def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
     torch.testing.assert_close(again.logits, first.logits, rtol=0, atol=0)
 
 
-def test_padding_changes_no_answer_and_no_row_hears_of_another():
+def test_padding_and_other_rows_change_no_answer():
     model = make_model()
     ids = random_ids(3, 12, 7, 1)
     batch = pad(ids)
@@ -200,7 +200,7 @@ def test_an_answer_computes_position_0_alone_and_says_the_same_as_the_whole():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)
 
 
-def test_only_rows_that_think_on_have_their_thought_finished():
+def test_the_carry_is_computed_only_for_rows_that_think_on():
     model = make_model(high_cycles=1)
     batch = pad(random_ids(3, 12, 7))
     whole = model(batch.tokens, batch.mask, ACTIONS, everywhere=True).carry
@@ -228,7 +228,7 @@ def test_a_position_is_the_sum_of_its_patch_and_the_first_token_has_one_of_its_o
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_a_model_of_another_number_format_thinks_the_same(dtype):
+def test_a_model_in_another_number_format_gives_the_same_answers(dtype):
     model = make_model(patch_length=3, ngram_length=2)
     tokens = torch.tensor(random_ids(7))
     mask = torch.ones_like(tokens, dtype=torch.bool)
@@ -290,10 +290,6 @@ def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projec
     whole = torch.nn.functional.linear(high[-1][:, 0], model.output.weight, model.output.bias)
     mean = torch.stack([whole[:, 7], whole[:, [8, 9]].mean(1), whole[:, 10], whole[:, 11]], dim=1)
     torch.testing.assert_close(out.logits, mean)
-
-
-def test_actions_of_different_lengths_are_the_mean_over_their_tokens():
-    assert output_tokens([[1], [2, 3], [4, 5, 6]]).tolist() == [[1] * 6, [2, 3] * 3, [4, 5, 6] * 2]
 
 
 def test_input_longer_than_the_positions_is_refused():

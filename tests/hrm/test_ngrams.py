@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, ngram_ids, output_tokens
+from aegis.hrm import HRM, ngram_ids, token_outputs
 
 CONFIG = HRMConfig(
     vocab_size=300,
@@ -22,7 +22,7 @@ CONFIG = HRMConfig(
     patch_length=1,
     halt_threshold=0.5,
 )
-ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
+ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
 def test_an_ngrams_id_depends_on_its_tokens_in_their_order_and_on_nothing_else():

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import time
+from statistics import median
 
 import pytest
 import torch
 
 from aegis.config import HRMConfig
-from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.errors import CheckpointError, ConfigError, DataError
+from aegis.hrm import HRM, HRMPolicy, OnnxPolicy, StateCodec
+from aegis.hrm.onnx.export import compile_policy
 from aegis.testing import check_policy
 from aegis.types import ActionList, ActionSpec, Policy
 
@@ -63,7 +66,7 @@ def test_no_states_have_no_probabilities(policy):
     assert policy.decide([], ACTIONS) == []
 
 
-def test_the_segments_of_thinking_are_told(policy):
+def test_thinking_returns_the_segments_of_each_state(policy):
     probabilities, segments = policy.think(STATES)
     assert probabilities.shape == (4, 3)
     assert segments.tolist() == [CONFIG.max_segments] * 4  # untrained, the halting unit never halts
@@ -140,3 +143,58 @@ def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
 def test_a_codec_that_reads_more_than_the_model_has_positions_for_is_refused():
     with pytest.raises(ConfigError, match=r"max_tokens 65 .* 64 positions"):
         HRMPolicy(HRM(CONFIG), StateCodec(65), ACTIONS)
+
+
+MASKS = [[True, False, True], [False, True, False], [True, True, True], [False, True, True]]
+
+
+def check_masked(policy: HRMPolicy | OnnxPolicy) -> None:
+    """Assert that the actions on offer share out the probability as they would among all, and the others have none."""
+    for whole, choice, mask in zip(
+        policy.decide(STATES, ACTIONS), policy.decide(STATES, ACTIONS, MASKS), MASKS, strict=True
+    ):
+        kept = [p if offered else 0.0 for p, offered in zip(whole.probabilities, mask, strict=True)]
+        assert choice.probabilities == pytest.approx([p / sum(kept) for p in kept], abs=1e-6)
+        assert [p > 0 for p in choice.probabilities] == mask
+        assert mask[ACTIONS.index(choice.action)]
+
+
+def test_actions_that_are_not_on_offer_have_probability_0_and_the_others_share_it_out(policy):
+    check_masked(policy)
+    check_masked(compile_policy(policy))
+
+
+@pytest.mark.parametrize("on_offer", [MASKS[:3], [[True, True]] * 4, [*MASKS[:3], [False] * 3]])
+def test_a_mask_out_of_form_is_refused(policy, on_offer):
+    for one in (policy, compile_policy(policy)):
+        with pytest.raises(DataError, match="on_offer"):
+            one.decide(STATES, ACTIONS, on_offer)
+
+
+def test_an_exported_policy_decides_among_a_thousand_actions_as_the_model_does():
+    torch.manual_seed(0)
+    many = ActionList(tuple(ActionSpec(f"action_{n}", f"send letter {n} {n % 7}", "") for n in range(1000)))
+    own = HRMPolicy(HRM(CONFIG), StateCodec(48), many)
+    exported = compile_policy(own)
+    for one, other in zip(own.decide(STATES, many), exported.decide(STATES, many), strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    mask = [n == 700 for n in range(1000)]
+    assert exported.decide(STATES[:1], many, [mask])[0].action == "action_700"
+
+
+@pytest.mark.long
+def test_a_decision_among_1000_actions_takes_at_most_3_times_one_among_4():
+    model = HRM()
+    seconds: dict[tuple[str, int], list[float]] = {}
+    policies = []
+    for count in (4, 1000):
+        actions = ActionList(tuple(ActionSpec(f"action_{n}", f"send letter {n} {n % 7}", "") for n in range(count)))
+        own = HRMPolicy(model, StateCodec(), actions)
+        policies += [(one, actions) for one in (own, compile_policy(own))]
+    for _ in range(15):
+        for one, actions in policies:
+            began = time.process_time()
+            one.decide([{"ticket": "My parcel arrived broken."}], actions)
+            seconds.setdefault((one.backend, len(actions)), []).append(time.process_time() - began)
+    for backend in ("eager", "onnx"):
+        assert median(seconds[backend, 1000]) <= 3 * median(seconds[backend, 4])

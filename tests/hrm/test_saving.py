@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, output_tokens
+from aegis.hrm import HRM, token_outputs
 
 CONFIG = HRMConfig(
     vocab_size=300, max_positions=32, high_width=16, high_layers=2, high_heads=2, low_width=8, low_layers=1, low_heads=2
 )
-ACTIONS = output_tokens([[7], [8, 9], [10], [11]])
+ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
 def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from aegis.config import TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
+from aegis.hrm import HRM, HRMPolicy, StateCodec, action_outputs
 from aegis.training import ImitationTrainer, TrainingHooks, encode_decisions
 from aegis.training.learner import Learner, choose_going_on, lead
 from aegis.training.optimizer import HRMOptimizer
@@ -72,7 +72,7 @@ def kill_at(epoch):
     return stop
 
 
-def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_saw(train, learnable, actions):
+def test_the_hrm_learns_a_rule_and_applies_it_to_decisions_that_it_never_saw(train, learnable, actions):
     run = train(epochs=15, learning_rate=1e-2)
     assert [result.epoch for result in run.epochs] == list(range(1, 16))
     # It begins by guessing among three, and learns during the first epoch.
@@ -90,7 +90,7 @@ def test_the_hrm_learns_what_can_be_learned_and_holds_it_on_decisions_it_never_s
     assert sum(right) / len(right) == pytest.approx(run.epochs[-1].heldout_accuracy)
 
 
-def test_the_accuracy_before_the_last_epoch_is_of_some_first_answers_and_after_it_as_the_policy_decides(
+def test_the_accuracy_is_of_some_first_answers_before_the_last_epoch_and_of_the_policys_answers_after_it(
     train, learnable, monkeypatch
 ):
     asked = []
@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_losses_and_weights_whatever_was_drawn_befo
 
 
 @pytest.mark.parametrize(("killed_at", "resumed_after"), [(3, 2), (5, 4), (4, 2)])
-def test_a_killed_run_goes_on_after_its_last_checkpoint_to_the_same_weights(train, killed_at, resumed_after):
+def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(train, killed_at, resumed_after):
     unbroken = train("unbroken")
     assert unbroken.resumed_after == 0
     with pytest.raises(Killed):
@@ -199,7 +199,7 @@ def test_resuming_with_other_data_is_refused(train, learnable):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "training.json", "config.json"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_gone(
+def test_a_damaged_checkpoint_is_refused_and_the_training_resumes_from_the_former_once_it_is_deleted(
     train, killed_at_5, tmp_path, name, change
 ):
     shutil.copytree(killed_at_5, tmp_path / "checkpoints")
@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves_once_it_is_go
     assert train(resume=True).resumed_after == 2
 
 
-def test_a_new_run_removes_the_checkpoints_of_the_one_before_and_nothing_else(train, tmp_path):
+def test_a_new_training_removes_the_checkpoints_of_the_former_and_nothing_else(train, tmp_path):
     train(epochs=4)
     (tmp_path / "checkpoints" / "epoch-notes").mkdir()
     (tmp_path / "checkpoints" / "readme.txt").write_text("mine")
@@ -240,13 +240,13 @@ def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train,
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_the_loss_told_is_each_decisions_last_segments_cross_entropy_with_the_mixed_target(
+def test_the_reported_loss_is_the_cross_entropy_of_each_decisions_last_segment_with_the_mixed_target(
     actions, tiny_config, learnable, weight
 ):
     config = replace(CONFIG, soft_target_weight=weight, batch_size=16)
     model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0)).initialise()
     data = encode_decisions(learnable[0][:16], actions, StateCodec(48))
-    outputs = output_tokens(encode_actions(actions))
+    outputs = action_outputs(actions, model.config.vocab_size)
     batch = data.batch(range(16))
     with torch.no_grad():
         first = model(batch.tokens, batch.mask, outputs)
@@ -296,7 +296,7 @@ def test_wrong_answers_think_on_in_fours(right, thinking_on):
     assert len(choose_going_on(rows, another_segment=True, to_the_end=True)[0]) == len(right)
 
 
-def test_a_right_answer_leads_by_what_the_next_best_lacks_and_a_wrong_one_trails():
+def test_the_lead_of_a_right_answer_is_positive_and_that_of_a_wrong_answer_negative():
     targets = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.45, 0.1, 0.45], [0.0, 1.0, 0.0]])
     logits = torch.tensor([[2.0, 1, 0], [0, 2.0, 1], [0, 1, 2.0], [0, 3.0, 1]])
     torch.testing.assert_close(lead(targets, logits), torch.tensor([0.3, -0.3, 0.0, 1.0]))
@@ -358,7 +358,7 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine(actions):
     assert rates[20:] == sorted(rates[20:], reverse=True)
 
 
-def test_the_progress_is_told_batch_by_batch(actions, tiny_config, learnable, tmp_path):
+def test_on_batch_hears_the_progress_of_each_batch(actions, tiny_config, learnable, tmp_path):
     starts, batches = [], []
     trainer = ImitationTrainer(
         actions,

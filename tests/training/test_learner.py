@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aegis.config import TrainingConfig
-from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens
+from aegis.hrm import HRM, StateCodec, action_outputs
 from aegis.training import ImitationTrainer, encode_decisions
 from aegis.training.learner import Learner
 from aegis.training.optimizer import HRMOptimizer
@@ -23,7 +23,7 @@ def make_learner(actions, tiny_config):
         model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0, max_segments=3)).initialise()
         model.to(device)
         lines: list[str] = []
-        outputs = output_tokens(encode_actions(actions), torch.device(device))
+        outputs = action_outputs(actions, model.config.vocab_size, device=torch.device(device))
         return Learner(model, HRMOptimizer(model, config), outputs, config, False, lines.append, team), lines
 
     return make

@@ -10,7 +10,7 @@ import torch
 
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import CheckpointError
-from aegis.hrm import HRM, output_tokens
+from aegis.hrm import HRM, token_outputs
 from aegis.training.optimizer import HRMOptimizer
 
 SMALL = HRMConfig(
@@ -24,7 +24,7 @@ SMALL = HRMConfig(
     low_heads=2,
     ngram_length=1,
 )
-OUTPUTS = output_tokens([[7], [250, 251], [9]])
+OUTPUTS = token_outputs([[7], [250, 251], [9]])
 TOKENS = torch.tensor([[299, 20, 30, 20, 41], [299, 5, 30, 200, 7]])
 
 

@@ -10,7 +10,7 @@ import torch
 
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
-from aegis.hrm import HRM, StateCodec, encode_actions, output_tokens, pad
+from aegis.hrm import HRM, StateCodec, action_outputs, pad
 from aegis.training.advantage import Transition, estimate_advantages
 from aegis.training.reinforce import ReinforceTrainer, divergence, think
 from aegis.types import ActionList
@@ -35,7 +35,8 @@ def make_trainer(
     actions: ActionList, config: ReinforceConfig = EXACT, seed: int = 0, temperature: float = 1.0
 ) -> ReinforceTrainer:
     model = make_model(seed)
-    return ReinforceTrainer(model, copy.deepcopy(model), StateCodec(), actions, temperature, config, seed)
+    outputs = action_outputs(actions, SMALL.vocab_size)
+    return ReinforceTrainer(model, copy.deepcopy(model), StateCodec(), outputs, temperature, config, seed)
 
 
 def make_state(context: int, number: int) -> dict[str, object]:
@@ -45,7 +46,7 @@ def make_state(context: int, number: int) -> dict[str, object]:
 
 def answer(trainer: ReinforceTrainer, actions: ActionList, states) -> list[list[float]]:
     batch = pad([StateCodec().encode(state) for state in states])
-    outputs = output_tokens(encode_actions(actions), torch.device("cpu"))
+    outputs = action_outputs(actions, SMALL.vocab_size)
     with torch.no_grad():
         logits = think(trainer.model, batch, outputs)[0]
     return (logits / trainer.temperature).softmax(-1).tolist()
@@ -86,7 +87,7 @@ def test_a_gradient_reaches_every_part_that_decides_and_not_the_halting_unit(act
     trainer = make_trainer(actions)
     # A model that is drawn anew thinks to the end: one segment each, and one for two of them, gives both their part.
     batch = pad([StateCodec().encode(make_state(n % 3, n)) for n in range(6)])
-    outputs = output_tokens(encode_actions(actions), torch.device("cpu"))
+    outputs = action_outputs(actions, SMALL.vocab_size)
     logits, _, _ = think(trainer.model, batch, outputs, torch.tensor([1, 2, 1, 2, 1, 2]))
     logits.log_softmax(-1)[:, 0].sum().backward()
     still = {
@@ -215,7 +216,7 @@ def test_the_kl_penalty_holds_the_policy_near_the_imitation_and_loosens_with_evi
     assert held < free / 2 < loosened
 
 
-def test_going_on_from_what_was_kept_learns_the_same_to_the_last_bit(actions):
+def test_a_resumed_trainer_learns_the_same_to_the_last_bit(actions):
     one, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
     batches = [[make_transitions(one, actions, 8, rng)] for _ in range(3)]
     for batch in batches[:2]:
@@ -229,10 +230,10 @@ def test_going_on_from_what_was_kept_learns_the_same_to_the_last_bit(actions):
         other.load({"squares": torch.zeros(2)})
 
 
-def test_thinking_again_gives_what_the_model_thinks(actions):
+def test_think_with_gradients_returns_the_answers_of_the_model(actions):
     model = make_model()
     batch = pad([StateCodec().encode(make_state(n % 3, n)) for n in range(5)])
-    outputs = output_tokens(encode_actions(actions), torch.device("cpu"))
+    outputs = action_outputs(actions, SMALL.vocab_size)
     logits, segments = model.think(batch.tokens, batch.mask, outputs)
     with torch.no_grad():
         found, _, used = think(model, batch, outputs)

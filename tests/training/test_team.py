@@ -34,7 +34,7 @@ def test_tasks_that_tasks_add_end_before_run_does(threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_first_error_is_raised_and_the_team_works_on(threads):
+def test_the_first_error_is_raised_and_the_team_still_works(threads):
     def fail(message):
         raise ValueError(message)
 

@@ -22,7 +22,7 @@ def make_policy(actions, tiny_config, halt_bias) -> HRMPolicy:
 
 
 @pytest.mark.parametrize(("halt_bias", "segments"), [(-50.0, 3), (50.0, 1)])
-def test_the_halting_unit_decides_how_long_is_thought(actions, tiny_config, decisions, halt_bias, segments):
+def test_the_halting_unit_decides_how_long_the_model_thinks(actions, tiny_config, decisions, halt_bias, segments):
     measured = measure_thinking(make_policy(actions, tiny_config, halt_bias), decisions)
     assert measured.mean_segments == segments
     assert measured.max_segments == 3

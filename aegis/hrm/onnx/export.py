@@ -139,7 +139,7 @@ def compile_policy(policy: HRMPolicy) -> OnnxPolicy:
     Raises `CheckpointError` when a probability differs by more than 1e-3, `ConfigError` when the packages are missing.
     """
     _require_packages()
-    first, later = (graph.SerializeToString() for graph in build_graphs(policy.model, policy.output_tokens))
+    first, later = (graph.SerializeToString() for graph in build_graphs(policy.model, policy.outputs))
     compiled = OnnxPolicy(_describe(policy), (first, later), "onnx")
     difference = np.abs(compiled.think(_PROBES)[0] - policy.think(_PROBES)[0].float().cpu().numpy()).max()
     if not difference <= LARGEST_DIFFERENCE:
@@ -179,7 +179,7 @@ def _open(folder: Path, precision: Precision) -> OnnxPolicy:
 
 def _write_graphs(policy: HRMPolicy, states: Sequence[State]) -> dict[str, bytes]:
     _require_packages()
-    graphs = build_graphs(policy.model, policy.output_tokens)
+    graphs = build_graphs(policy.model, policy.outputs)
     spread = [*states[:: math.ceil(len(states) / _RANGE_STATES)], *_PROBES]
     document = _describe(policy)
     ranges = find_ranges(

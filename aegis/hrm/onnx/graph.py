@@ -1,4 +1,4 @@
-"""An HRM as two ONNX graphs, for its first segment of thinking and for a later one. It writes and runs neither.
+"""An HRM as two ONNX graphs, one for its first segment of thinking and one for each later segment.
 
 The graphs compute what `HRM.forward` does, less of it: what is the same for every state is worked out here, once. The
 input meets the thought only through the projection to the low level, so the graphs hold the embeddings projected: half
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aegis.hrm.layers import Block, Level
 from aegis.hrm.model import HRM
+from aegis.hrm.outputs import Outputs
 
 OPSET = 20
 """The first in which GELU is one operation."""
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 
 
 @torch.no_grad()
-def build_graphs(model: HRM, output_tokens: torch.Tensor) -> tuple[Any, Any]:
+def build_graphs(model: HRM, outputs: Outputs) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
     The first: ids (B, P, patch x n-grams), a row that holds nothing being `vocab_size`; bias (B, 1, 1, P), added to the
@@ -40,16 +41,16 @@ def build_graphs(model: HRM, output_tokens: torch.Tensor) -> tuple[Any, Any]:
     thought (B, P, high width); low (B, P, low width). A later one: base, thought, low, bias -> answers, thought, low.
     """
     if model.high_start.device.type != "cpu":
-        model, output_tokens = copy.deepcopy(model).cpu(), output_tokens.cpu()
-    return _Builder(model, output_tokens).first(), _Builder(model, output_tokens).later()
+        model, outputs = copy.deepcopy(model).cpu(), outputs.to("cpu")
+    return _Builder(model, outputs).first(), _Builder(model, outputs).later()
 
 
 class _Builder:
     """Collects the nodes and the constants of one graph."""
 
-    def __init__(self, model: HRM, output_tokens: torch.Tensor) -> None:
+    def __init__(self, model: HRM, outputs: Outputs) -> None:
         self._model = model
-        self._outputs = output_tokens
+        self._outputs = outputs
         self._nodes: list[Any] = []
         self._constants: dict[str, Array] = {}
 
@@ -102,8 +103,8 @@ class _Builder:
             if not last_cycle:
                 high = self._level_end(model.high_level, thought)
         summary = self._level_end(model.high_level, "thought", first_only=True)  # (B, 1, D)
-        rows = torch.cat([model.output.weight[self._outputs].mean(1), model.halting.weight])
-        biases = torch.cat([model.output.bias[self._outputs].mean(1), model.halting.bias])
+        rows, biases = self._outputs.gather(model.output.weight, model.output.bias)
+        rows, biases = torch.cat([rows, model.halting.weight]), torch.cat([biases, model.halting.bias])
         answers = self._matmul(summary, rows.T, biases, exact=True)
         self._add("Squeeze", answers, self._whole("one", [1]), name="answers")
         self._add("Squeeze", summary, self._whole("one", [1]), name="summary")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec
-from aegis.types import ActionList, ActionSpec, Choice, State
+from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
 
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
@@ -79,7 +79,7 @@ class OnnxPolicy:
         runtime: Literal["onnxruntime", "openvino"] = "onnxruntime",
         threads: int = 1,
     ) -> OnnxPolicy:
-        """Read an exported policy, and make sure that it decides here as it did where it was exported.
+        """Read an exported policy, and check that it decides here as on the machine that exported it.
 
         Raises `CheckpointError` when a file is missing, torn or decides otherwise, `ConfigError` without the runtime.
         """
@@ -118,14 +118,19 @@ class OnnxPolicy:
     def parameters(self) -> int:
         return self._parameters
 
-    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return one choice per state; raises `ConfigError` for other actions than it was trained on."""
+    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
+        """Return one choice per state.
+
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
+        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        """
         if actions.names != self.actions.names:
             raise ConfigError(
                 f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
                 f" not on {', '.join(actions.names)}: train it on decisions among these"
             )
-        return [Choice.best(row, actions, self.name, "hrm") for row in self.think(states)[0].tolist()]
+        probabilities, _, _ = self._think(states, False, on_offer)
+        return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
         """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
@@ -135,15 +140,19 @@ class OnnxPolicy:
         return self._think(states, to_the_end)[:2]
 
     def represent(self, states: Sequence[State]) -> Array:
-        """Return what the first segment's answers are read from, (B, high width): the high level at position 0."""
+        """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2]
 
     def answer(self, states: Sequence[State]) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and, from the same pass, what `represent` does (B, high width)."""
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
         probabilities, _, represented = self._think(states, False)
         return probabilities, represented
 
-    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
+    def _think(
+        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
+    ) -> tuple[Array, Array, Array]:
+        if on_offer is not None:
+            check_offers(on_offer, len(states), len(self.actions))
         encoded = [self.codec.encode(state) for state in states]
         positions = [self._reader.count_positions(len(sequence)) for sequence in encoded]
         order = sorted(range(len(encoded)), key=lambda index: positions[index])
@@ -160,6 +169,8 @@ class OnnxPolicy:
                 logits[rows], segments[rows] = found[:2]
                 for row, summary in zip(rows, found[2], strict=True):
                     represented[row] = summary
+        if on_offer is not None:
+            logits[~np.array(on_offer, dtype=bool).reshape(logits.shape)] = -np.inf
         powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(-1, keepdims=True), segments, np.array(represented)
 

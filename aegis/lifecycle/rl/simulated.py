@@ -202,7 +202,7 @@ def improve(
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
     simulated = Worlds(search, search.topics(), agent, lived=plan.lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
-    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, config, plan.seed)
+    trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
     learning = SimulatedLearning(policy, trainer, simulated, config, plan.seed)
     seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + plan.worlds)
     past = _FIRST_MEASURED_SEED if pace.seconds is not None else None

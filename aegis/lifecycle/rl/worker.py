@@ -119,7 +119,7 @@ class ImprovementWorker:
     def _make_trainer(self) -> ReinforceTrainer:
         temperature = self.config.temperature or exploring_temperature(self._workspace.models / self._base_name)
         policy, base = self._policy, self._base
-        return ReinforceTrainer(policy.model, base.model, policy.codec, RESEARCH_ACTIONS, temperature, self.config)
+        return ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, self.config)
 
     def _set_probe(self) -> None:
         """Take the newest states as the probe set, with the answers of the version that serves."""

@@ -1,11 +1,11 @@
-"""Decisions as training data: encoded by rows in a few arrays, and the batches made of them. It trains nothing."""
+"""Decisions as training data: encoded by rows in a few arrays, and made into batches."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -26,12 +26,16 @@ COLUMNS: dict[str, str] = {
     "tokens": "<u2",  # of all states, one after the other; the vocabulary has fewer than 65,536
     "lengths": "<i4",
     "targets": "<f4",
+    "offered": "|b1",
     "labels": "<i2",
     "episodes": "<i4",
     "states": "<u8",
     "moments": "<i8",
 }
 """The arrays of a dataset and the types they are kept in."""
+BY_ACTION = ("targets", "offered")
+"""The arrays that have a number for each action"""
+_NOT_OFFERED = -1e9  # finite: times a target of 0 it is no NaN
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -48,6 +52,8 @@ class Examples:
     """(B, A)"""
     labels: Tensor
     """(B,)"""
+    offered: Tensor | None = None
+    """(B, A), true at actions that were on offer; None when all were"""
 
     def to(self, device: torch.device) -> Examples:
         """Return the batch on a device. To a CUDA device it goes pinned and without waiting."""
@@ -58,19 +64,25 @@ class Examples:
             return tensor.pin_memory().to(device, non_blocking=True)
 
         mask = None if self.mask is None else move(self.mask)
-        return Examples(move(self.tokens), mask, move(self.targets), move(self.labels))
+        offered = None if self.offered is None else move(self.offered)
+        return Examples(move(self.tokens), mask, move(self.targets), move(self.labels), offered)
 
     def select(self, rows: slice | Tensor) -> Examples:
         """Return some of the rows, padded as before."""
         mask = None if self.mask is None else self.mask[rows]
-        return Examples(self.tokens[rows], mask, self.targets[rows], self.labels[rows])
+        offered = None if self.offered is None else self.offered[rows]
+        return Examples(self.tokens[rows], mask, self.targets[rows], self.labels[rows], offered)
 
     def trim(self, multiple: int) -> Examples:
         """Return the batch without the padding that it does not need, but padded to a multiple of `multiple`."""
         if self.mask is None:
             return self
         longest = math.ceil(int(self.mask.sum(1).max()) / multiple) * multiple
-        return Examples(self.tokens[:, :longest], self.mask[:, :longest], self.targets, self.labels)
+        return replace(self, tokens=self.tokens[:, :longest], mask=self.mask[:, :longest])
+
+    def mask_logits(self, logits: Tensor) -> Tensor:
+        """Return the logits (B, A), so low at actions that were not on offer that their probability is 0."""
+        return logits if self.offered is None else logits.masked_fill(~self.offered, _NOT_OFFERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,8 @@ class Dataset:
     """(n,): how many each state has"""
     targets: npt.NDArray[np.float32]
     """(n, A): the teacher's probabilities; where they are not recorded, 1 for the action chosen"""
+    offered: npt.NDArray[np.bool_]
+    """(n, A): true at the actions that were on offer"""
     labels: npt.NDArray[np.int16]
     """(n,): places of the actions chosen"""
     episodes: npt.NDArray[np.int32]
@@ -114,6 +128,7 @@ class Dataset:
             self.starts[rows],
             self.lengths[rows],
             self.targets[rows],
+            self.offered[rows],
             self.labels[rows],
             self.episodes[rows],
             self.states[rows],
@@ -130,20 +145,23 @@ class Dataset:
         for place, (start, length) in enumerate(zip(self.starts[rows].tolist(), lengths.tolist(), strict=True)):
             tokens[place, :length] = self.tokens[start : start + length]
         mask = None if int(lengths.min()) == longest else torch.from_numpy(np.arange(longest) < lengths[:, None])
+        offered = self.offered[rows]
         return Examples(
             torch.from_numpy(tokens),
             mask,
             torch.from_numpy(self.targets[rows]),
             torch.from_numpy(self.labels[rows].astype(np.int64)),
+            None if offered.all() else torch.from_numpy(offered),
         )
 
 
 class Encoder:
-    """Turns decisions into chunks of arrays, and keeps count of what all chunks have in common."""
+    """Turns decisions into chunks of arrays, and keeps the episodes and the fingerprint of all chunks."""
 
     def __init__(self, actions: ActionList, codec: StateCodec) -> None:
         self._actions = actions
         self._codec = codec
+        self._places = {name: place for place, name in enumerate(actions.names)}
         self._episodes: dict[str, int] = {}
         self._digest = hashlib.sha256()
 
@@ -160,7 +178,7 @@ class Encoder:
     def chunks(self, decisions: Iterable[Decision]) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
         """Yield the columns of some thousand decisions at a time.
 
-        Raises `DataError` when one was made among other actions.
+        Raises `DataError` when one was made among actions that are not in the list.
         """
         chunk: list[Decision] = []
         for decision in decisions:
@@ -173,19 +191,17 @@ class Encoder:
 
     def _encode(self, decisions: Sequence[Decision]) -> dict[str, npt.NDArray[np.generic]]:
         targets = np.zeros((len(decisions), len(self._actions)), dtype=np.float32)
+        offered = np.zeros((len(decisions), len(self._actions)), dtype=np.bool_)
         labels, lengths, episodes, states, moments = [], [], [], [], []
         tokens: list[int] = []
         for row, decision in enumerate(decisions):
-            if decision.actions != self._actions.names:
-                raise DataError(
-                    f"decision {decision.id} was made among {', '.join(decision.actions)}; training is on"
-                    f" {', '.join(self._actions.names)}: export decisions of one action list only"
-                )
-            labels.append(self._actions.index(decision.action.name))
+            places = self._find_places(decision)
+            offered[row, places] = True
+            labels.append(self._places[decision.action.name])
             if decision.probabilities is None:
                 targets[row, labels[-1]] = 1.0
             else:
-                targets[row] = decision.probabilities
+                targets[row, places] = decision.probabilities
                 targets[row] /= targets[row].sum()
             ids = self._codec.encode(decision.state)
             tokens += ids
@@ -194,11 +210,23 @@ class Encoder:
             text = render_state(decision.state).encode("utf-8", "surrogatepass")
             states.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
             moments.append(to_moment(decision.decided_at))
-        values = (tokens, lengths, targets, labels, episodes, states, moments)
+        values = (tokens, lengths, targets, offered, labels, episodes, states, moments)
         columns = {name: np.asarray(value, dtype=COLUMNS[name]) for name, value in zip(COLUMNS, values, strict=True)}
         for name in ("tokens", "lengths", "targets", "labels"):
             self._digest.update(columns[name].tobytes())
+        if not offered.all():  # else the fingerprint is that of earlier versions, whose trainings resume
+            self._digest.update(offered.tobytes())
         return columns
+
+    def _find_places(self, decision: Decision) -> list[int]:
+        """Return the places, in the list, of the actions that a decision was made among."""
+        try:
+            return [self._places[name] for name in decision.actions]
+        except KeyError:
+            raise DataError(
+                f"decision {decision.id} was made among {', '.join(decision.actions)}; training is on"
+                f" {', '.join(self._actions.names)}: export decisions among these only"
+            ) from None
 
 
 def to_moment(at: datetime) -> int:
@@ -212,11 +240,11 @@ def from_moment(moment: int) -> datetime:
 
 
 def encode_decisions(decisions: Iterable[Decision], actions: ActionList, codec: StateCodec) -> Dataset:
-    """Encode decisions in memory; raises `DataError` when one was made among other actions."""
+    """Encode decisions in memory; raises `DataError` when one was made among actions that are not in the list."""
     encoder = Encoder(actions, codec)
     chunks = list(encoder.chunks(decisions))
     empty = {
-        name: np.zeros((0, len(actions)) if name == "targets" else 0, dtype=kind) for name, kind in COLUMNS.items()
+        name: np.zeros((0, len(actions)) if name in BY_ACTION else 0, dtype=kind) for name, kind in COLUMNS.items()
     }
     columns = {name: np.concatenate([chunk[name] for chunk in [empty, *chunks]]) for name in COLUMNS}
     return make_dataset(columns, encoder.episode_names, encoder.fingerprint)

@@ -1,4 +1,4 @@
-"""What is trained on and what judges: whole episodes held out, of decisions or of a dataset's rows."""
+"""Splits decisions, or a dataset's rows, into a training part and whole held-out episodes."""
 
 from __future__ import annotations
 

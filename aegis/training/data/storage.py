@@ -23,14 +23,14 @@ from aegis.atomic import put_in_place
 from aegis.errors import DataError
 from aegis.hrm import StateCodec
 from aegis.rendering import canonical_json
-from aegis.training.data.dataset import COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
+from aegis.training.data.dataset import BY_ACTION, COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
 from aegis.types import ActionList, Decision, Progress, unheard
 
 _DOCUMENT_FILE = "dataset.json"
 _PARTIAL = ".partial-"
 _ENCODING = "Encoding the decisions"
 _STALE_SECONDS = 86400.0
-_FORM = 2
+_FORM = 3
 """Of the files and of the encoding; raise it when states are rendered or tokenised in another way."""
 
 
@@ -72,8 +72,8 @@ def open_dataset(
 ) -> Dataset:
     """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
 
-    Only the newest dataset is kept. Raises `DataError` when a decision was made among other actions, or the folder
-    can't be written.
+    Only the newest dataset is kept. Raises `DataError` when a decision was made among actions that are not in the list,
+    or the folder can't be written.
     """
     identity = [_FORM, decisions.key, len(decisions), codec.max_tokens, actions.names]
     path = folder / hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
@@ -134,7 +134,8 @@ def _read_dataset(path: Path, actions: int) -> Dataset | None:
         columns = {name: _mapped(path / name, kind) for name, kind in COLUMNS.items()}
     except (OSError, ValueError, KeyError):
         return None
-    columns["targets"] = columns["targets"].reshape(-1, actions)
+    for name in BY_ACTION:
+        columns[name] = columns[name].reshape(-1, actions)
     return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"])
 
 

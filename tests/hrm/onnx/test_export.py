@@ -60,7 +60,7 @@ def exported(policy, tmp_path_factory):
     return export_onnx(policy, folder, examples_of(policy))
 
 
-def test_an_export_tells_what_it_was_checked_on(exported):
+def test_an_export_reports_the_decisions_that_it_was_checked_on(exported):
     exact, int8 = exported.backends
     assert (exported.states, exported.accuracy) == (5, 1.0)
     assert (exact.backend, exact.differing, exact.accuracy) == ("onnx", 0, 1.0)
@@ -106,7 +106,7 @@ def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, chang
     assert used.tolist() == [3] * len(STATES)
 
 
-def test_some_states_of_these_tests_think_on(policy):
+def test_some_states_of_these_tests_think_for_several_segments(policy):
     assert len(set(policy.think(STATES)[1].tolist())) > 1
 
 
@@ -147,7 +147,7 @@ def test_graphs_that_decide_otherwise_are_not_written(policy, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_is_checked_on_something(policy, tmp_path):
+def test_an_export_without_decisions_to_check_it_is_refused(policy, tmp_path):
     with pytest.raises(ConfigError, match="at least one"):
         export_onnx(policy, tmp_path / "x", [])
 
@@ -233,7 +233,7 @@ def test_auto_exports_once_and_decides_by_it_and_a_torn_export_is_made_again(pol
     assert len(said) == 2
 
 
-def test_without_an_export_and_states_to_check_one_auto_is_eager_and_says_so(policy, tmp_path):
+def test_without_an_export_and_without_decisions_to_check_one_auto_is_eager_and_says_so(policy, tmp_path):
     policy.save(tmp_path / "m")
     said: list[str] = []
     assert load_policy(tmp_path / "m", say=said.append).backend == "eager"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,13 +34,33 @@ def test_decisions_become_tokens_targets_and_labels(make_decision, actions):
 
 def test_decisions_among_other_actions_are_refused_and_named(make_decision, actions):
     good = make_decision(1)
-    other = make_decision(2, actions=("idle", "web_search", "ask_human"), action=Action("idle"))
-    with pytest.raises(
-        DataError, match=rf"decision {other.id} was made among idle, web_search, ask_human; training is on"
-    ):
+    other = make_decision(2, actions=("idle", "web_search", "sleep"), action=Action("idle"))
+    with pytest.raises(DataError, match=rf"decision {other.id} was made among idle, web_search, sleep; training is on"):
         encode_decisions([good, other], actions, StateCodec())
     assert len(encode_decisions([good], actions, StateCodec())) == 1
     assert isinstance(actions, ActionList)
+
+
+def test_a_decision_among_some_of_the_actions_keeps_its_probabilities_and_what_was_on_offer(make_decision, actions):
+    decisions = [
+        make_decision(1),
+        make_decision(2, actions=("idle", "web_search"), action=Action("idle"), probabilities=(0.7, 0.3)),
+        make_decision(3, actions=("ask_human",), action=Action("ask_human"), probabilities=None),
+    ]
+    data = encode_decisions(decisions, actions, StateCodec())
+    assert data.offered.tolist() == [[True, True, True], [True, False, True], [False, True, False]]
+    np.testing.assert_allclose(data.targets[1:], np.array([[0.3, 0.0, 0.7], [0.0, 1.0, 0.0]]), rtol=1e-6)
+    batch = data.batch([0, 1, 2])
+    probabilities = batch.mask_logits(torch.zeros(3, 3)).softmax(-1)
+    torch.testing.assert_close(probabilities[1:], torch.tensor([[0.5, 0, 0.5], [0, 1, 0]]))
+    assert batch.select(slice(1, 2)).offered.tolist() == [[True, False, True]]
+    assert data.batch([0]).offered is None
+    fewer = make_decision(1, actions=("web_search", "ask_human"), probabilities=None)
+    prints = {
+        encode_decisions([one], actions, StateCodec()).fingerprint
+        for one in (fewer, replace(fewer, actions=actions.names))
+    }
+    assert len(prints) == 2
 
 
 def test_a_fingerprint_tells_states_actions_probabilities_and_order_apart(make_decision, actions):

@@ -47,7 +47,7 @@ def test_no_episode_and_no_state_is_on_both_sides_and_every_decision_is_accounte
     assert all(d in decisions for d in (*split.train, *split.heldout))
 
 
-def test_the_split_is_the_seeds():
+def test_the_seed_decides_the_split():
     decisions = [decision(episode, step) for episode in range(20) for step in range(5)]
     splits = [split_by_episode(decisions, 0.2, seed) for seed in (0, 0, 1)]
     assert splits[0] == splits[1]
@@ -77,7 +77,7 @@ def test_held_out_states_that_also_occur_in_training_are_dropped():
     assert sum(d.state == same for d in split.train) == 7
 
 
-def test_held_out_states_that_all_occur_in_training_judge_nothing():
+def test_a_split_whose_held_out_states_all_occur_in_training_is_refused():
     with pytest.raises(NotEnoughDataError, match="every held-out state also occurs in training: collect more varied"):
         split_by_episode([decision(episode, 0, {"the": "same"}) for episode in range(10)], 0.2, 0)
 

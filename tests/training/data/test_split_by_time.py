@@ -87,13 +87,13 @@ def test_of_episodes_beside_each_other_what_is_not_older_is_left_out_of_both_par
     assert split.too_new == 6
 
 
-def test_episodes_that_an_hrm_shared_are_trained_on_and_judge_nothing():
+def test_episodes_that_an_hrm_shared_are_trained_on_and_not_held_out():
     split = split_by_time(one_after_the_other(10, 10), 0.2, never_heldout={"9", "7"})
     assert {d.episode for d in split.heldout} == {"6", "8"}
     assert {"7", "9"} <= {d.episode for d in split.train}
 
 
-def test_states_that_were_trained_on_judge_nothing():
+def test_states_that_were_trained_on_are_not_held_out():
     decisions = [*one_after_the_other(5, 4), decision("new", 0, 100, {"e": "0", "n": 1}), decision("new", 1, 101)]
     split = split_by_time(decisions, 0.05)
     assert [d.id for d in split.heldout] == ["new-1"]
