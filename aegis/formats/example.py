@@ -29,7 +29,10 @@ _BESIDE = frozenset({*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIE
 
 
 def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
-    """Return the decision of `{"input": text or JSON, "label": ...}`; without `input`, the other fields are the state."""
+    """Return the decision of `{"input": text or JSON, "label": ...}`.
+
+    Without `input` the other fields are the state.
+    """
     if not isinstance(value, Mapping):
         raise DataError("expected an object with input and label")
     field = fields.label or next((name for name in LABEL_FIELDS if name in value), "label")

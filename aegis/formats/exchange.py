@@ -65,7 +65,10 @@ class Exchange:
 
 
 def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
-    """Return the decisions in an exchange; raises `NoDecision` for free text, `DataError` for what contradicts itself."""
+    """Return the decisions in an exchange.
+
+    Raises `NoDecision` for free text, `DataError` for an answer that contradicts its request.
+    """
     if exchange.forced:
         calls = [call for call in exchange.answer.calls if call.name == exchange.forced]
         if not calls:

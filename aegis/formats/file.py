@@ -19,8 +19,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from aegis.errors import DataError
-from aegis.formats import anthropic, example, openai, spans
+from aegis.formats.anthropic import is_anthropic
+from aegis.formats.anthropic import parse as parse_anthropic
+from aegis.formats.example import find_label, is_own, is_plain, parse_own, parse_plain, parse_row
+from aegis.formats.openai import halves, messages_in
+from aegis.formats.openai import parse as parse_openai
 from aegis.formats.record import Fields, LoggedDecision, NoDecision
+from aegis.formats.spans import is_spans, spans_of
+from aegis.formats.spans import parse as parse_span
 from aegis.types import Progress, unheard
 
 FORMATS = ("openai", "anthropic", "spans", "csv", "plain", "aegis")
@@ -33,11 +39,11 @@ _FIRST_LINES = 20
 _TOLD_LINES = 2000
 _DELIMITERS = ",;\t|"
 _PARSERS: dict[str, Callable[[Any, Fields], list[LoggedDecision]]] = {
-    "openai": openai.parse,
-    "anthropic": anthropic.parse,
-    "spans": spans.parse,
-    "plain": example.parse_plain,
-    "aegis": example.parse_own,
+    "openai": parse_openai,
+    "anthropic": parse_anthropic,
+    "spans": parse_span,
+    "plain": parse_plain,
+    "aegis": parse_own,
 }
 
 
@@ -86,8 +92,8 @@ def read_decisions(
 ) -> Reading:
     """Return a file's decisions, to be iterated over once.
 
-    form: one of `FORMATS`, or `auto`: recognised. The file may end in `.gz`. Raises `DataError` for a file that can't be
-    read or recognised, also while it is iterated over.
+    form: one of `FORMATS`, or `auto`: recognised. The file may end in `.gz`. Raises `DataError` for a file that
+    can't be read or recognised, also while it is iterated over.
     """
     path, fields = Path(path), fields or Fields()
     if form not in ("auto", *FORMATS):
@@ -119,7 +125,7 @@ def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iter
         if item.fault:
             reading.refuse(item.position, item.fault)
             continue
-        parts = spans.spans_of(item.value) if reading.format == "spans" else iter([("", item.value)])
+        parts = spans_of(item.value) if reading.format == "spans" else iter([("", item.value)])
         for where, value in parts:
             yield from _tried(lambda value=value: parse(value, fields), f"{item.position} {where}".strip(), reading)
 
@@ -150,19 +156,19 @@ def _recognise(path: Path, items: list[_Item], fields: Fields) -> str:
 
 
 def _shape(value: Any, fields: Fields) -> str:
-    if spans.is_spans(value):
+    if is_spans(value):
         return "spans"
-    if fields.label and example.is_plain(value, fields):
+    if fields.label and is_plain(value, fields):
         return "plain"
-    if example.is_own(value):
+    if is_own(value):
         return "aegis"
-    if anthropic.is_anthropic(value):
+    if is_anthropic(value):
         return "anthropic"
     try:
-        openai.messages_in(openai.halves(value)[0])
+        messages_in(halves(value)[0])
         return "openai"
     except DataError:
-        return "plain" if example.is_plain(value, fields) else ""
+        return "plain" if is_plain(value, fields) else ""
 
 
 def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, str]]:
@@ -206,7 +212,9 @@ def _is_whole(first: list[tuple[int, str]]) -> bool:
     """Tell whether a file is one JSON value over several lines, or one line with a list or with AEGIS's examples."""
     begin = _parse_line(*first[0])
     if begin.fault:
-        return first[0][1].lstrip()[:1] in ("{", "[") and all(_parse_line(*line).fault for line in first[:3])
+        start = first[0][1].strip()
+        objects = any(isinstance(_parse_line(*line).value, Mapping) for line in first)
+        return start == "[" or (start[:1] in ("{", "[") and not objects)
     return isinstance(begin.value, list) or (isinstance(begin.value, Mapping) and "examples" in begin.value)
 
 
@@ -238,7 +246,7 @@ def _read_table(path: Path, lines: Iterator[tuple[int, str]], first: list[tuple[
     rows = csv.reader((line for _, line in lines), delimiter=delimiter)
     columns = next(rows)
     try:
-        label = example.find_label(columns, fields)
+        label = find_label(columns, fields)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     reading = Reading(path, "csv", iter(()))
@@ -261,6 +269,4 @@ def _rows(rows: Any, columns: list[str], label: str, reading: Reading, fields: F
         if not row:
             continue
         reading.lines += 1
-        yield from _tried(
-            lambda row=row: example.parse_row(columns, row, label, fields), f"line {rows.line_num}", reading
-        )
+        yield from _tried(lambda row=row: parse_row(columns, row, label, fields), f"line {rows.line_num}", reading)

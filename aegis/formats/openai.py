@@ -110,7 +110,7 @@ def turn_of(message: Mapping[str, Any]) -> Turn:
         if not isinstance(name, str) or not name:
             raise DataError("tool_calls: expected a function with a name")
         calls.append(Call(name, parse_json(function.get("arguments"))))
-    role = str(message["role"] if "role" in message else "assistant")
+    role = str(message.get("role", "assistant"))
     return Turn(_ROLES.get(role, role), text_of(message.get("content")), tuple(calls))
 
 

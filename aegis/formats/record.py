@@ -105,4 +105,5 @@ def label_of(value: Any, where: str) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise DataError(f"{where}: expected the name of an action, found {'nothing' if value in (None, '') else value!r}")
+    found = repr(value) if value not in (None, "") else "nothing"
+    raise DataError(f"{where}: expected the name of an action, found {found}")

@@ -1,7 +1,7 @@
 """The share of the decisions to be had at a promised agreement, with bounds that no choice has touched.
 
-Episodes are split once. On the larger part models are compared and each level's threshold of confidence is chosen, out of
-fold. On the smaller part, which no model and no choice has seen, shares and agreements are counted and bounded.
+Episodes are split once. On the larger part models are compared and each level's threshold of confidence is chosen,
+out of fold. On the smaller part, which no model and no choice has seen, shares and agreements are counted and bounded.
 Decisions of one episode resemble each other: the bounds are Clopper and Pearson's at the effective number of decisions
 (Korn and Graubard 1998).
 """
@@ -9,7 +9,7 @@ Decisions of one episode resemble each other: the bounds are Clopper and Pearson
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ LEVELS = (0.90, 0.95, 0.99)
 BOUND_SHARE = 0.3
 """Of the decisions, the part that only the bounds see."""
 FOLDS = 5
+_MARGIN, _NOTHING = 0.02, 1e-9
 LEAST_CHOSEN = 20
 """The fewest decisions that a threshold may rest on."""
 LEAST_COUNTED = 10
@@ -55,7 +56,8 @@ class Level:
     lower: float | None
     """Its lower bound at 95% confidence, one-sided."""
     more: int
-    """How many more decisions would bring the lower bound to two points below the target; 0 where it is there."""
+    """How many more decisions would bring the lower bound to two points below the target; 0 where it is there, or
+    where the agreement itself is below the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,9 @@ def weigh_level(
     agreement, lower = float(right.mean()), interval_by_episode(right, where, confidence=0.90)[0]
     counted = effective_number(right, where)
     more = 0
-    if lower < target - 0.02 < agreement:
+    if lower < target - _MARGIN and agreement >= target:
         needed = counted
-        while clopper_pearson(agreement * needed, needed, 0.90)[0] < target - 0.02:
+        while clopper_pearson(agreement * needed, needed, 0.90)[0] < target - _MARGIN:
             needed *= 1.1
         # Of all decisions, bounds see a part, and of these the level takes a share.
         more = round((needed / counted - 1) * len(labels) / BOUND_SHARE)
@@ -172,7 +174,7 @@ def interval_by_episode(hits: NDArray[np.bool_], episodes: Sequence[int], confid
 
 
 def effective_number(hits: NDArray[np.bool_], episodes: Sequence[int]) -> float:
-    """Return how many independent decisions these are worth: their number by the design effect, where that is over 1."""
+    """Return how many independent decisions these are worth: their number, divided by a design effect over 1."""
     share, number = float(hits.mean()), len(hits)
     sums: dict[int, float] = defaultdict(float)
     for hit, episode in zip(hits, episodes, strict=True):
@@ -187,10 +189,13 @@ def effective_number(hits: NDArray[np.bool_], episodes: Sequence[int]) -> float:
 def clopper_pearson(count: float, total: float, confidence: float) -> Interval:
     """Return the interval of Clopper and Pearson; count and total need not be whole."""
     tail, missed = (1 - confidence) / 2, total - count
-    bound: Callable[[float, float], float] = lambda a, b: find_root(lambda x: beta_share(x, a, b) - tail, 0.0, 1.0)  # noqa: E731
-    low = bound(count, missed + 1) if count > 1e-9 else 0.0
-    high = 1 - bound(missed, count + 1) if missed > 1e-9 else 1.0
+    low = _beta_quantile(tail, count, missed + 1) if count > _NOTHING else 0.0
+    high = 1 - _beta_quantile(tail, missed, count + 1) if missed > _NOTHING else 1.0
     return low, high
+
+
+def _beta_quantile(share: float, a: float, b: float) -> float:
+    return find_root(lambda x: beta_share(x, a, b) - share, 0.0, 1.0)
 
 
 def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> tuple[float, float]:

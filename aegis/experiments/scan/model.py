@@ -9,6 +9,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,14 @@ Probabilities = NDArray[np.float64]
 Model = Callable[[Sequence[Row], Sequence[Row], Sequence[str]], Probabilities]
 """Learns from the first rows and returns probabilities (n, A) for the second, in the order of the actions."""
 
-_ITERATIONS = 200
+_ITERATIONS = 100
+_LOGISTIC_ACTIONS = 10
+"""Logistic regression takes minutes on a hundred actions, ridge regression seconds."""
+_RIDGE_PENALTY = 1.0
+"""Chosen on the shipped decisions among 0.1, 0.3 and 1: out of fold they share out 58, 59 and 71% at 95% agreement."""
+_RIDGE_SHARPNESS = 15.0
+"""Of the softmax over its scores; it orders confidences, and thresholds are chosen by what they bring."""
+_TREES = 100
 _COMMON_SHARE = 0.995
 """A word that more states have than this tells none of them apart."""
 _TABLE_FIELDS = 3
@@ -60,14 +68,24 @@ def field_table(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[st
 
 
 def words_regression(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
-    """Answer by logistic regression on TF-IDF of the words."""
-    return _regression(TfidfVectorizer(max_df=_COMMON_SHARE), 10.0, train, asked, actions)
+    """Answer by regression on TF-IDF of the words: logistic, or ridge where the actions are many."""
+    vectorizer = TfidfVectorizer(max_df=_COMMON_SHARE)
+    if len(actions) > _LOGISTIC_ACTIONS:
+        return _ridge(vectorizer, train, asked, actions)
+    features = _features(vectorizer, train, asked)
+    if features is None or len({row.action for row in train}) < 2:
+        return commonest_action(train, asked, actions)
+    model = LogisticRegression(C=10.0, max_iter=_ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough, in seconds
+        model.fit(features[0], [row.action for row in train])
+    return _spread(model.predict_proba(features[1]), model.classes_, actions)
 
 
 def pairs_regression(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
-    """Answer by logistic regression on TF-IDF of words as they stand with their marks, and pairs of them."""
+    """Answer by ridge regression on TF-IDF of words as they stand with their marks, and pairs of them."""
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", min_df=2, max_df=_COMMON_SHARE)
-    return _regression(vectorizer, 100.0, train, asked, actions)
+    return _ridge(vectorizer, train, asked, actions)
 
 
 def field_trees(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
@@ -77,7 +95,7 @@ def field_trees(train: Sequence[Row], asked: Sequence[Row], actions: Sequence[st
     useful = features.getnnz(axis=0) >= 2
     if not useful.any() or len({row.action for row in train}) < 2:
         return commonest_action(train, asked, actions)
-    model = ExtraTreesClassifier(200, min_samples_leaf=2, max_features=0.3, random_state=0)
+    model = ExtraTreesClassifier(_TREES, min_samples_leaf=2, max_features=0.3, random_state=0)
     model.fit(features[:, useful], [row.action for row in train])
     given = vectorizer.transform([row.fields for row in asked])[:, useful]
     return _spread(model.predict_proba(given), model.classes_, actions)
@@ -93,21 +111,30 @@ MODELS: Mapping[str, Model] = {
 """By the name that a report shows."""
 
 
-def _regression(
-    vectorizer: TfidfVectorizer, strength: float, train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]
+def _ridge(
+    vectorizer: TfidfVectorizer, train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]
 ) -> Probabilities:
-    """strength: the inverse of the regularisation."""
-    if len({row.action for row in train}) < 2:
+    """Return a softmax of ridge regression on the actions, solved by its dual: hundreds of actions at once."""
+    features = _features(vectorizer, train, asked)
+    if features is None:
         return commonest_action(train, asked, actions)
+    known, given = features
+    targets = np.array([[row.action == name for name in actions] for row in train], dtype=float)
+    shares = targets.mean(axis=0)
+    kernel = (known @ known.T).toarray()
+    kernel[np.diag_indices_from(kernel)] += _RIDGE_PENALTY
+    scores = (given @ known.T).toarray() @ np.linalg.solve(kernel, targets - shares) + shares
+    powers = np.exp(_RIDGE_SHARPNESS * (scores - scores.max(axis=1, keepdims=True)))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _features(vectorizer: TfidfVectorizer, train: Sequence[Row], asked: Sequence[Row]) -> tuple[Any, Any] | None:
+    """Return sparse features of both; None where no word tells states apart."""
     try:
-        features = vectorizer.fit_transform([row.text for row in train])
-    except ValueError:  # no word is left: all states are alike
-        return commonest_action(train, asked, actions)
-    model = LogisticRegression(C=strength, max_iter=_ITERATIONS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough, in seconds
-        model.fit(features, [row.action for row in train])
-    return _spread(model.predict_proba(vectorizer.transform([row.text for row in asked])), model.classes_, actions)
+        known = vectorizer.fit_transform([row.text for row in train])
+    except ValueError:
+        return None
+    return known, vectorizer.transform([row.text for row in asked])
 
 
 def _spread(found: Probabilities, classes: Sequence[str], actions: Sequence[str]) -> Probabilities:

@@ -41,8 +41,8 @@ class Repetition:
 def measure_repetition(rows: Sequence[Row], progress: Progress) -> Repetition:
     """Return how repetitive decisions are.
 
-    Ceiling: let p be the teacher's chances of its actions on a state. Two answers agree with probability sum(p^2), which
-    is at least max(p)^2, so that the best imitation's agreement, the mean of max(p), is at most the square root of theirs.
+    Ceiling: let p be the teacher's chances of its actions on a state. Two answers agree with probability sum(p^2),
+    which is at least max(p)^2. So the best imitation's agreement, the mean of max(p), is at most the root of theirs.
     """
     by_state: dict[str, list[str]] = defaultdict(list)
     for row in rows:
