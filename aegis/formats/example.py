@@ -110,7 +110,7 @@ def _cell(text: str) -> float | str:
 
 
 def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fields: Fields) -> LoggedDecision:
-    given = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
+    given: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
     offered = tuple(sorted({label_of(one, "actions") for one in given}))
     if offered and action not in offered:
         raise DataError(f"action {action!r} is not among those on offer: {', '.join(offered[:10])}")

@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -127,7 +128,7 @@ def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iter
             continue
         parts = spans_of(item.value) if reading.format == "spans" else iter([("", item.value)])
         for where, value in parts:
-            yield from _tried(lambda value=value: parse(value, fields), f"{item.position} {where}".strip(), reading)
+            yield from _tried(partial(parse, value, fields), f"{item.position} {where}".strip(), reading)
 
 
 def _tried(make: Callable[[], list[LoggedDecision]], position: str, reading: Reading) -> list[LoggedDecision]:
@@ -269,4 +270,4 @@ def _rows(rows: Any, columns: list[str], label: str, reading: Reading, fields: F
         if not row:
             continue
         reading.lines += 1
-        yield from _tried(lambda row=row: parse_row(columns, row, label, fields), f"line {rows.line_num}", reading)
+        yield from _tried(partial(parse_row, columns, row, label, fields), f"line {rows.line_num}", reading)

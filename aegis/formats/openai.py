@@ -106,10 +106,9 @@ def turn_of(message: Mapping[str, Any]) -> Turn:
     given = message.get("tool_calls") or ([{"function": one}] if (one := message.get("function_call")) else [])
     for call in given if isinstance(given, list) else ():
         function = call.get("function", call.get("custom")) if isinstance(call, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(name, str) or not name:
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise DataError("tool_calls: expected a function with a name")
-        calls.append(Call(name, parse_json(function.get("arguments"))))
+        calls.append(Call(function["name"], parse_json(function.get("arguments"))))
     role = str(message.get("role", "assistant"))
     return Turn(_ROLES.get(role, role), text_of(message.get("content")), tuple(calls))
 

@@ -13,28 +13,9 @@ from aegis.errors import DataError
 from aegis.formats import FORMATS, Fields, read_decisions
 from aegis.formats.file import _PARSERS
 
-KEYS = [
-    "request",
-    "response",
-    "messages",
-    "role",
-    "content",
-    "tools",
-    "function",
-    "name",
-    "choices",
-    "message",
-    "tool_calls",
-    "attributes",
-    "parts",
-    "type",
-    "input",
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "label",
-    "state",
-    "action",
-]
+KEYS = ["request", "response", "messages", "role", "content", "tools", "function", "name", "choices", "message"]
+KEYS += ["tool_calls", "attributes", "parts", "type", "gen_ai.input.messages", "gen_ai.output.messages", "input"]
+KEYS += ["label", "state", "action", "enum", "properties", "response_format", "json_schema", "schema", "resourceSpans"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (

@@ -124,7 +124,7 @@ def out_of_fold(model: Model, rows: Sequence[Row], actions: Sequence[str]) -> Pr
     for fold in range(folds):
         asked = np.flatnonzero(places == fold)
         train = [row for row, place in zip(rows, places, strict=True) if place != fold]
-        found[asked] = model(train, [rows[k] for k in asked], actions)
+        found[asked] = model(train, [rows[int(k)] for k in asked], actions)
     return found
 
 

@@ -31,6 +31,8 @@ def test_the_forecast_finds_the_share_that_can_be_had():
     level = found.levels[1]
     low, high = level.share_interval
     assert low < 0.6 < high
+    assert level.agreement is not None
+    assert level.lower is not None
     assert level.agreement > 0.95
     assert level.lower < level.agreement
     assert found.trained + found.bounded == 1500
@@ -126,10 +128,12 @@ def test_a_level_says_how_many_more_decisions_would_prove_it():
     episodes = list(range(100))
     level = forecast.weigh_level(0.95, 0.5, probabilities, labels, episodes)
     assert (level.share, level.agreement) == (1.0, 0.96)
+    assert level.lower is not None
     assert level.lower < 0.93
     assert 100 < level.more < 2000
     many = forecast.weigh_level(0.95, 0.5, np.tile(probabilities, (20, 1)), np.tile(labels, 20), list(range(2000)))
     assert many.more == 0
+    assert many.lower is not None
     assert many.lower > 0.93
     assert forecast.weigh_level(0.99, 0.5, probabilities, labels, episodes).more == 0
     none = forecast.weigh_level(0.95, None, probabilities, labels, episodes)

@@ -32,6 +32,7 @@ def test_the_ceiling_is_above_what_the_best_policy_reaches_on_a_teacher_that_wav
     rows = [Row(f"state {n // 2}", {}, "a" if rng.random() < 0.9 else "b", n) for n in range(4000)]
     found = measure_repetition(rows, unheard)
     assert found.interval is not None
+    assert found.ceiling is not None
     assert found.interval[0] < 0.9**2 + 0.1**2 < found.interval[1]
     assert 0.9 < found.ceiling < 0.94
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aegis.experiments.scan.sample import EVERYTHING, MOST_POINTS, OTHERS, collect, make_row
 from aegis.formats import LoggedDecision
 
 
-def decision(number: int, episode: str = "", **changes) -> LoggedDecision:
+def decision(number: int, episode: str = "", **changes: Any) -> LoggedDecision:
     """Return a decision of an example: no messages, so no menu of tools."""
-    given = {"state": {"n": number}, "action": "ab"[number % 2], "episode": episode, **changes}
+    given: dict[str, Any] = {"state": {"n": number}, "action": "ab"[number % 2], "episode": episode, **changes}
     return LoggedDecision(**given)
 
 
@@ -51,7 +53,7 @@ def test_decisions_without_an_episode_are_put_into_blocks_of_twenty():
     ],
 )
 def test_points_are_told_apart_by_name_menu_or_system_prompt(by, names):
-    chat = {"state": {"user": "hello"}}
+    chat: dict[str, Any] = {"state": {"user": "hello"}}
     decisions = [
         decision(0, offered=("a", "b"), system="You help.", **chat),
         decision(0, offered=("a", "c"), **chat),
