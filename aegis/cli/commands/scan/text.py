@@ -67,7 +67,7 @@ def _show_forecast(point: PointReport) -> None:
         more = f": at least {point.more:,} more" if point.more else ""
         say(f"  TOO LITTLE{more} ({point.too_little})")
         return
-    rows = [("agreement of", "held out", "95% interval")]
+    rows: list[tuple[str, ...]] = [("agreement of", "held out", "95% interval")]
     rows += [(model.name, f"{model.agreement:.1%}", _range(model.interval)) for model in forecast.models]
     _table(rows)
     rows = [("at", "share", "95% interval", "agreement", "lower bound", "")]
