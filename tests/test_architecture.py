@@ -20,7 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace", "child", "packages"}
         | {"atomic", "bfloat16"}
     ),
-    frozenset({"store", "hrm", "teachers"}),
+    frozenset({"store", "hrm", "teachers", "formats"}),
     frozenset({"training", "promotion", "agent"}),
     frozenset({"lifecycle"}),
     frozenset({"experiments", "door"}),

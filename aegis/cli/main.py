@@ -22,6 +22,7 @@ from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
 from aegis.cli.commands.models import models, promote, rollback
 from aegis.cli.commands.prompt import prompt
+from aegis.cli.commands.scan import scan
 from aegis.cli.commands.start import improve_next, start, train_next
 from aegis.cli.commands.train import train
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(scan)
 app.command()(start)
 app.command()(prompt)
 app.command()(collect)

@@ -1,5 +1,6 @@
 """Measurements that users run: the HRM beside other models and policies, and the time it takes.
 
+scan       what a file of decisions promises, before anything is trained
 comparison the HRM beside simple models, on the same splits
 evaluation policies beside each other by what they earn, in the same simulated worlds
 benchmark  the HRM's time beside GPT-2's, side by side in one run; timing/ measures it

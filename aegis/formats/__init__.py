@@ -1,0 +1,15 @@
+"""Decisions out of files that other programs wrote: logs of language models, spans, tables, examples.
+
+record     one decision as a file shows it
+exchange   one request to a language model and its answer, and the decisions in it
+openai     lines with OpenAI's chat completions
+anthropic  lines with Anthropic's messages
+spans      OpenTelemetry spans of language models
+example    `{"input": ..., "label": ...}`, AEGIS's own records, rows of a table
+file       a file opened, its format recognised, its decisions one after the other
+"""
+
+from aegis.formats.file import FORMATS, Reading, Refused, read_decisions
+from aegis.formats.record import ANSWER, Fields, LoggedDecision
+
+__all__ = ["ANSWER", "FORMATS", "Fields", "LoggedDecision", "Reading", "Refused", "read_decisions"]

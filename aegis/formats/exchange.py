@@ -1,0 +1,187 @@
+"""One request to a language model and its answer, in whoever's shape they were logged, and the decisions in them.
+
+A decision is which tool the model called, or that it called none; or the value of an enum, in a structured output or in
+the arguments of a tool that the request forced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aegis.errors import DataError
+from aegis.formats.record import ANSWER, LoggedDecision, NoDecision, bounded
+
+EARLIER_TURNS = 8
+"""How many turns before the last message of the user a state shows."""
+_EARLIER_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that the model called."""
+
+    name: str
+    arguments: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: `user`, `assistant` or `tool`, its text, and the tools that it calls."""
+
+    role: str
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer."""
+
+    turns: Sequence[Turn]
+    """The messages before the answer, without the system's."""
+    answer: Turn
+    system: str = ""
+    tools: Mapping[str, Any] | None = None
+    """By name the JSON schema of the arguments; None where the log does not say what was on offer."""
+    forced: str = ""
+    """The tool that the request demanded; '' where the model was free."""
+    may_answer: bool = True
+    """Whether the model might answer without a tool."""
+    schema: Any = None
+    """The JSON schema of a structured output."""
+    schema_name: str = ""
+    name: str = ""
+    episode: str = ""
+    at: datetime | None = None
+    teacher: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What else the state holds."""
+
+
+def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
+    """Return the decisions in an exchange.
+
+    Raises `NoDecision` for free text, `DataError` for an answer that contradicts its request.
+    """
+    if exchange.forced:
+        calls = [call for call in exchange.answer.calls if call.name == exchange.forced]
+        if not calls:
+            raise DataError(f"the request demands the tool {exchange.forced!r}, and the answer does not call it")
+        schema = (exchange.tools or {}).get(exchange.forced)
+        return _enum_decisions(exchange, schema, calls[0].arguments, exchange.forced)
+    if exchange.answer.calls or exchange.tools or exchange.tools is None:
+        return [_tool_decision(exchange)]
+    if exchange.schema is not None:
+        return _enum_decisions(exchange, exchange.schema, exchange.answer.text, exchange.schema_name or "output")
+    raise NoDecision("an answer in free text, with no tools on offer")
+
+
+def _tool_decision(exchange: Exchange) -> LoggedDecision:
+    called = list(dict.fromkeys(call.name for call in exchange.answer.calls))
+    offered: tuple[str, ...] = ()
+    if exchange.tools is not None:
+        if strange := [name for name in called if name not in exchange.tools]:
+            raise DataError(f"the answer calls the tool {strange[0]!r}, which the request does not offer")
+        offered = tuple(sorted([*exchange.tools, *([ANSWER] if exchange.may_answer or not called else [])]))
+    action = "+".join(sorted(called)) or ANSWER
+    return _logged(exchange, action, offered, exchange.name)
+
+
+def _enum_decisions(exchange: Exchange, schema: Any, answer: Any, name: str) -> list[LoggedDecision]:
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    enums = {
+        key: tuple(str(value) for value in inner["enum"])
+        for key, inner in (properties.items() if isinstance(properties, Mapping) else ())
+        if isinstance(inner, Mapping) and isinstance(inner.get("enum"), list)
+    }
+    if not enums:
+        raise NoDecision("a structured output in which no field is an enum")
+    values = parse_json(answer)
+    if not isinstance(values, Mapping):
+        raise DataError("the structured output is no JSON object (a refusal, or cut off)")
+    found = []
+    for key, offered in enums.items():
+        if key not in values:
+            continue
+        value = str(values[key])
+        if value not in offered:
+            raise DataError(f"{key}: {value!r} is not in the schema's enum ({', '.join(offered[:10])})")
+        where = f"{exchange.name or name}.{key}" if len(enums) > 1 or not exchange.name else exchange.name
+        found.append(_logged(exchange, value, tuple(sorted(set(offered))), where))
+    if not found:
+        raise NoDecision("a structured output without its enum fields")
+    return found
+
+
+def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str) -> LoggedDecision:
+    # Many lines repeat the same long system prompt: keep it once.
+    system = sys.intern(bounded(exchange.system))
+    return LoggedDecision(
+        state={**state_of(exchange.turns, system), **exchange.extra},
+        action=action,
+        offered=offered,
+        name=name,
+        system=system,
+        episode=exchange.episode or conversation_of(exchange.turns, system),
+        at=exchange.at,
+        teacher=exchange.teacher,
+    )
+
+
+def state_of(turns: Sequence[Turn], system: str) -> dict[str, Any]:
+    """Return what the model saw: the user's last message, what was called and found since, and the turns before."""
+    last = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    since, before = turns[last + 1 :], turns[: max(last, 0)]
+    state: dict[str, Any] = {"user": bounded(turns[last].text) if last >= 0 else ""}
+    if called := [call.name for turn in since for call in turn.calls]:
+        state["called"] = called
+    if results := [turn.text for turn in since if turn.role == "tool"]:
+        state["result"] = bounded(results[-1])
+    if earlier := [_line(turn) for turn in before[-EARLIER_TURNS:]]:
+        state["earlier"] = earlier
+    if system:
+        state["system"] = system
+    return state
+
+
+def _line(turn: Turn) -> str:
+    called = f" calls {', '.join(call.name for call in turn.calls)}" if turn.calls else ""
+    return bounded(f"{turn.role}{called}: {turn.text}", _EARLIER_CHARACTERS)
+
+
+def conversation_of(turns: Sequence[Turn], system: str) -> str:
+    """Return an id of the conversation: requests that begin with the same message of the user are taken for one."""
+    first = next((turn.text for turn in turns if turn.role == "user"), "")
+    return hashlib.blake2b(f"{system}\n{first}".encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def parse_json(value: Any) -> Any:
+    """Return JSON text as its value, None where it is none, and anything that is not text as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message's content: a string, or a list of parts of which some have text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Mapping):
+        content = [content]
+    parts = []
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(part, Mapping):
+            inner = next((part[key] for key in ("text", "content", "response", "result") if part.get(key)), None)
+            parts.append(inner if isinstance(inner, str) else "" if inner is None else text_of(inner) or str(inner))
+    return "\n".join(filter(None, parts))

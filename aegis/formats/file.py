@@ -1,0 +1,273 @@
+"""A file of decisions: opened, its format recognised by its first lines, its decisions one after the other.
+
+A line out of form is refused with its place and the reason, and the others are used. Lines are read one at a time; only
+a file that is one JSON value is read whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from aegis.errors import DataError
+from aegis.formats.anthropic import is_anthropic
+from aegis.formats.anthropic import parse as parse_anthropic
+from aegis.formats.example import find_label, is_own, is_plain, parse_own, parse_plain, parse_row
+from aegis.formats.openai import halves, messages_in
+from aegis.formats.openai import parse as parse_openai
+from aegis.formats.record import Fields, LoggedDecision, NoDecision
+from aegis.formats.spans import is_spans, spans_of
+from aegis.formats.spans import parse as parse_span
+from aegis.types import Progress, unheard
+
+FORMATS = ("openai", "anthropic", "spans", "csv", "plain", "aegis")
+KEPT_REFUSALS = 100
+"""How many refused lines are kept to be shown; all are counted."""
+BLOCK = 20
+"""How many consecutive decisions without an episode count as one: neighbours resemble each other."""
+WHOLE_BYTES = 500_000_000
+_FIRST_LINES = 20
+_TOLD_LINES = 2000
+_DELIMITERS = ",;\t|"
+_PARSERS: dict[str, Callable[[Any, Fields], list[LoggedDecision]]] = {
+    "openai": parse_openai,
+    "anthropic": parse_anthropic,
+    "spans": parse_span,
+    "plain": parse_plain,
+    "aegis": parse_own,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that was not used, and why."""
+
+    position: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a file holds. Iterate over `decisions` once; the rest fills up meanwhile."""
+
+    path: Path
+    format: str
+    """One of `FORMATS`."""
+    decisions: Iterator[LoggedDecision]
+    notes: list[str] = field(default_factory=list)
+    """What the reader found out by itself, for a person."""
+    lines: int = 0
+    refused: int = 0
+    first_refused: list[Refused] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
+    """What is in form and holds no decision, by what it is."""
+
+    def refuse(self, position: str, reason: str) -> None:
+        """Count a line out of form, and keep the first ones."""
+        self.refused += 1
+        if len(self.first_refused) < KEPT_REFUSALS:
+            self.first_refused.append(Refused(position, reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A parsed value and where it stood, or the reason why there is none."""
+
+    position: str
+    value: Any = None
+    fault: str = ""
+
+
+def read_decisions(
+    path: Path, form: str = "auto", fields: Fields | None = None, progress: Progress = unheard
+) -> Reading:
+    """Return a file's decisions, to be iterated over once.
+
+    form: one of `FORMATS`, or `auto`: recognised. The file may end in `.gz`. Raises `DataError` for a file that
+    can't be read or recognised, also while it is iterated over.
+    """
+    path, fields = Path(path), fields or Fields()
+    if form not in ("auto", *FORMATS):
+        raise DataError(f"format {form!r}: give auto, {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    lines = _lines(path, progress)
+    first = list(itertools.islice((one for one in lines if one[1].strip()), _FIRST_LINES))
+    if not first:
+        raise DataError(f"{path}: the file is empty: export or copy it again")
+    everything = itertools.chain(first, lines)
+    if form == "csv" or (form == "auto" and _is_table(path, first[0][1])):
+        return _read_table(path, everything, first, fields)
+    items: Iterator[_Item] = (_parse_line(*line) for line in everything)
+    if _is_whole(first):
+        items = _whole(path, progress)
+    begin = list(itertools.islice(items, _FIRST_LINES))
+    if form == "auto":
+        form = _recognise(path, begin, fields)
+    reading = Reading(path, form, iter(()))
+    reading.decisions = _decisions(itertools.chain(begin, items), reading, fields)
+    return reading
+
+
+def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
+    parse = _PARSERS[reading.format]
+    for item in items:
+        if reading.format == "aegis" and isinstance(item.value, Mapping) and "metadata" in item.value:
+            continue
+        reading.lines += 1
+        if item.fault:
+            reading.refuse(item.position, item.fault)
+            continue
+        parts = spans_of(item.value) if reading.format == "spans" else iter([("", item.value)])
+        for where, value in parts:
+            yield from _tried(partial(parse, value, fields), f"{item.position} {where}".strip(), reading)
+
+
+def _tried(make: Callable[[], list[LoggedDecision]], position: str, reading: Reading) -> list[LoggedDecision]:
+    """Return what a parser makes of a value; what it refuses or passes over is noted."""
+    try:
+        return make()
+    except NoDecision as nothing:
+        reading.passed[str(nothing)] += 1
+    except DataError as error:
+        reading.refuse(position, str(error))
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError, OverflowError) as error:
+        # A log by another program may hold anything anywhere: one odd line must not end the reading.
+        reading.refuse(position, f"out of form ({type(error).__name__}: {error})")
+    return []
+
+
+def _recognise(path: Path, items: list[_Item], fields: Fields) -> str:
+    values = [item.value for item in items if not item.fault]
+    found = Counter(form for value in values if (form := _shape(value, fields)))
+    if not found:
+        raise DataError(
+            f"{path}: of an unknown format: name it with --format ({', '.join(FORMATS)}); docs/scan.md shows each"
+        )
+    # One line with Anthropic's marks tells: most of its lines can't be told from OpenAI's.
+    return "anthropic" if found["anthropic"] else found.most_common(1)[0][0]
+
+
+def _shape(value: Any, fields: Fields) -> str:
+    if is_spans(value):
+        return "spans"
+    if fields.label and is_plain(value, fields):
+        return "plain"
+    if is_own(value):
+        return "aegis"
+    if is_anthropic(value):
+        return "anthropic"
+    try:
+        messages_in(halves(value)[0])
+        return "openai"
+    except DataError:
+        return "plain" if is_plain(value, fields) else ""
+
+
+def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number, from 1."""
+    try:
+        with _open(path) as file:
+            for number, line in enumerate(file, start=1):
+                if number % _TOLD_LINES == 0:
+                    progress(f"Reading {path.name}, line {number:,}", 0, 0)
+                yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}): convert the file to UTF-8") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path}: no such file: check the path")
+    return DataError(f"{path}: can't be read: {error.strerror or error}")
+
+
+def _parse_line(number: int, line: str) -> _Item:
+    try:
+        return _Item(f"line {number}", json.loads(line))
+    except RecursionError:
+        return _Item(f"line {number}", fault="nested too deeply to be read")
+    except ValueError as error:
+        return _Item(f"line {number}", fault=f"not JSON: {error}")
+
+
+def _is_whole(first: list[tuple[int, str]]) -> bool:
+    """Tell whether a file is one JSON value over several lines, or one line with a list or with AEGIS's examples."""
+    begin = _parse_line(*first[0])
+    if begin.fault:
+        start = first[0][1].strip()
+        objects = any(isinstance(_parse_line(*line).value, Mapping) for line in first)
+        return start == "[" or (start[:1] in ("{", "[") and not objects)
+    return isinstance(begin.value, list) or (isinstance(begin.value, Mapping) and "examples" in begin.value)
+
+
+def _whole(path: Path, progress: Progress) -> Iterator[_Item]:
+    if path.stat().st_size > WHOLE_BYTES:
+        raise DataError(f"{path}: one JSON value of over {WHOLE_BYTES // 10**6} MB: write one record a line (JSONL)")
+    progress(f"Reading {path.name}", 0, 0)
+    text = "".join(line for _, line in _lines(path, progress))
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise DataError(f"{path}: nested too deeply to be read") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}): correct it there; one record a line is read, too") from None
+    if isinstance(value, Mapping) and isinstance(value.get("examples"), list):
+        value = value["examples"]
+    if isinstance(value, list):
+        return (_Item(f"item {place}", one) for place, one in enumerate(value))
+    return iter([_Item("the file", value)])
+
+
+def _is_table(path: Path, line: str) -> bool:
+    names = [suffix.lower() for suffix in path.suffixes]
+    return ".csv" in names or ".tsv" in names or (line.lstrip()[:1] not in "{[" and any(d in line for d in _DELIMITERS))
+
+
+def _read_table(path: Path, lines: Iterator[tuple[int, str]], first: list[tuple[int, str]], fields: Fields) -> Reading:
+    delimiter = max(_DELIMITERS, key=first[0][1].count)
+    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
+    columns = next(rows)
+    try:
+        label = find_label(columns, fields)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    reading = Reading(path, "csv", iter(()))
+    if not fields.label:
+        reading.notes.append(f"column {label!r} is taken for the action (--label names another one)")
+    reading.decisions = _rows(rows, columns, label, reading, fields)
+    return reading
+
+
+def _rows(rows: Any, columns: list[str], label: str, reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reading.lines += 1
+            reading.refuse(f"line {rows.line_num}", f"not a row: {error}")
+            continue
+        if not row:
+            continue
+        reading.lines += 1
+        yield from _tried(partial(parse_row, columns, row, label, fields), f"line {rows.line_num}", reading)

@@ -1,0 +1,109 @@
+"""One decision as a file shows it, and what all readers share: names of fields, moments, bounded text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aegis.errors import DataError
+
+ANSWER = "answer_in_text"
+"""The action of a language model that had tools on offer and called none."""
+
+TEXT_CHARACTERS = 2000
+"""A longer text loses its middle: a scan reads states by the ten thousand."""
+EPISODE_FIELDS = ("episode", "conversation_id", "session_id", "thread_id", "conversation", "session", "trace_id")
+MOMENT_FIELDS = ("timestamp", "time", "created_at", "created", "decided_at", "date")
+TEACHER_FIELDS = ("teacher", "policy", "model")
+NAME_FIELDS = ("point", "decision_point", "name")
+_YEAR_3000 = 32_503_680_000
+
+
+class NoDecision(DataError):
+    """What a line holds is in form, and nothing in it is a decision; the message says what it is instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Names of fields that the owner of a file gives; '' where a reader looks for itself."""
+
+    label: str = ""
+    """The field or column with the action taken."""
+    episode: str = ""
+    """The field or column with the conversation, task or user that a decision belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """A state, the action taken in it, and what else the file says."""
+
+    state: Mapping[str, Any]
+    action: str
+    offered: tuple[str, ...] = ()
+    """Names on offer, sorted; empty where the file does not say."""
+    name: str = ""
+    """Of the decision point; '' where the file does not say."""
+    system: str = ""
+    """The system prompt; '' where there is none."""
+    episode: str = ""
+    """The conversation, task or user; '' where the file does not say."""
+    at: datetime | None = None
+    teacher: str = ""
+    """Who decided: a model's name, as a rule."""
+
+
+def first_text(sources: Iterable[Any], names: Iterable[str]) -> str:
+    """Return the first of these fields that holds text or a number, in the first source that has one; '' if none."""
+    names = tuple(names)
+    for source in sources:
+        for name in names if isinstance(source, Mapping) else ():
+            value = source.get(name)
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+                return str(value)
+    return ""
+
+
+def moment_of(sources: Iterable[Any]) -> datetime | None:
+    """Return the first moment that these sources name: ISO 8601, or seconds since 1970."""
+    for source in sources:
+        for name in MOMENT_FIELDS if isinstance(source, Mapping) else ():
+            if (moment := parse_moment(source.get(name))) is not None:
+                return moment
+    return None
+
+
+def parse_moment(value: Any) -> datetime | None:
+    """Return ISO 8601 text, or seconds, milliseconds or nanoseconds since 1970, as a moment; None for anything else."""
+    if isinstance(value, str) and not value.isdigit():
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not value:
+        return None
+    seconds = float(value)
+    while math.isfinite(seconds) and seconds > _YEAR_3000:
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds <= _YEAR_3000 else None
+
+
+def bounded(text: str, limit: int = TEXT_CHARACTERS) -> str:
+    """Return the text, without its middle where it is longer than the limit."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} … {text[-half:]}"
+
+
+def label_of(value: Any, where: str) -> str:
+    """Return the name of an action: text, a number, or true or false; raises `DataError` for anything else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    found = repr(value) if value not in (None, "") else "nothing"
+    raise DataError(f"{where}: expected the name of an action, found {found}")

@@ -1,0 +1,122 @@
+"""`aegis scan` from a file to what it prints, and to JSON."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Return what writes lines to a file and scans it."""
+
+    def run(*lines, options=(), name="log.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines), "utf-8")
+        return CliRunner().invoke(app, ["scan", str(path), *options])
+
+    return run
+
+
+def chats(count: int) -> list[dict]:
+    """Return a log of chat completions in which the first word of the user settles the tool, mostly."""
+    rng = random.Random(0)
+    tools = [{"type": "function", "function": {"name": name}} for name in ("refund", "status", "never")]
+    lines = []
+    for number in range(count):
+        word = rng.choice(["money", "where"])
+        tool = {"money": "refund", "where": "status"}[word] if rng.random() < 0.97 else "refund"
+        call = {"id": "c", "type": "function", "function": {"name": tool, "arguments": "{}"}}
+        asked = [{"role": "user", "content": f"{word} of order {number}"}]
+        answer = {"role": "assistant", "content": None, "tool_calls": [call]}
+        lines.append(
+            {
+                "request": {"model": "m", "messages": asked, "tools": tools, "tool_choice": "required"},
+                "response": {"choices": [{"message": answer}], "model": "m-1"},
+            }
+        )
+    return lines
+
+
+def test_a_log_of_chats_is_forecast_and_its_bad_lines_are_named(scan):
+    done = scan(*chats(300), '{"request": ')
+    assert done.exit_code == 0, done.output
+    assert "read as openai" in done.stdout
+    assert "300 decisions at 1 decision point, 1 line refused" in done.stdout
+    assert "never, refund, status" in done.stdout
+    assert "on offer and never taken: never" in done.stdout
+    assert "regression on words" in done.stdout
+    assert "FORECAST: " in done.stdout
+    assert "log.jsonl, line 301: not JSON" in done.stderr
+    assert "\x1b" not in done.stdout
+
+
+def test_json_has_the_same_figures_and_nothing_beside_them(scan):
+    done = scan(*chats(300), options=["--json"])
+    report = json.loads(done.stdout)
+    (point,) = report["points"]
+    assert (report["format"], report["decisions"], point["sampled"]) == ("openai", 300, 300)
+    level = point["forecast"]["levels"][1]
+    assert level["target"] == 0.95
+    assert level["share_interval"][0] <= level["share"] <= level["share_interval"][1]
+    assert level["share"] > 0.8
+
+
+def test_too_few_decisions_are_said_with_how_many_more_it_takes(scan):
+    done = scan(*chats(40))
+    assert done.exit_code == 0
+    assert "TOO LITTLE: at least 60 more (40 decisions, 100 are the least)" in done.stdout
+    assert "FORECAST" not in done.stdout
+
+
+def test_one_action_is_nothing_to_decide(scan):
+    done = scan(*({"input": f"text {n}", "label": "go"} for n in range(120)))
+    assert "TOO LITTLE (always go: there is nothing to decide)" in done.stdout
+
+
+def test_rare_others_are_too_little_and_scaled_by_their_pace(scan):
+    done = scan(*({"input": f"text {n}", "label": "ab"[n % 100 == 0]} for n in range(400)))
+    assert "TOO LITTLE: at least 600 more" in done.stdout
+
+
+def test_a_table_is_scanned_by_the_column_that_is_named(scan):
+    rows = [f"{'red' if n % 2 else 'green'},{n},{'stop' if n % 2 else 'go'}" for n in range(300)]
+    done = scan("colour,amount,verdict", *rows, name="t.csv", options=["--label", "verdict", "--episode", "amount"])
+    assert done.exit_code == 0, done.output
+    assert "300 decisions in 300 episodes" in done.stdout
+    assert "a table of fields" in done.stdout
+    assert "FORECAST: 100%" in done.stdout
+    refused = scan("colour,amount,verdict", *rows, name="t.csv")
+    assert refused.exit_code == 2
+    assert "name it with --label" in refused.stderr
+
+
+def test_a_sample_is_said(scan):
+    done = scan(*chats(400), options=["--sample", "200"])
+    assert "a sample of 200 decisions, in whole episodes (--sample)" in done.stdout
+    assert "400 decisions in 400 episodes" in done.stdout
+
+
+def test_points_can_be_put_together(scan):
+    lines = [{"input": f"{n}", "label": "ab"[n % 2], "point": f"p{n % 3}"} for n in range(30)]
+    assert "at 3 decision points" in scan(*lines).stdout
+    assert "at 1 decision point," in scan(*lines, options=["--by", "all"]).stdout
+
+
+def test_a_file_without_a_decision_ends_with_2_and_says_what_was_in_it(scan):
+    talk = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+    done = scan(talk)
+    assert done.exit_code == 2
+    assert "no decision in it, read as openai" in done.stderr
+    assert "1 time an answer in free text" in done.stderr
+
+
+def test_a_missing_file_ends_with_2(tmp_path):
+    done = CliRunner().invoke(app, ["scan", str(tmp_path / "none.jsonl")])
+    assert done.exit_code == 2
+    assert "no such file" in done.stderr

@@ -1,0 +1,140 @@
+"""The share to be had at a promised agreement: what it rests on, and that its bounds hold."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from aegis.experiments.scan import forecast, model
+from aegis.experiments.scan.sample import Row, make_row
+from aegis.promotion.judging.interval import share_interval
+from aegis.types import unheard
+
+
+def rows_of(count: int, noise: float, seed: int = 0, per_episode: int = 10) -> list[Row]:
+    """Return decisions that `colour` settles where `sure` is yes; elsewhere a share of them is drawn."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(count):
+        colour, sure = rng.choice(["red", "green"]), rng.random() < 0.6
+        right = sure or rng.random() >= noise
+        action = {"red": "stop", "green": "go"}[colour] if right else rng.choice(["stop", "go"])
+        state = {"colour": colour, "sure": "yes" if sure else "no", "note": rng.choice("abcdefgh") * 3}
+        rows.append(make_row(state, action, number // per_episode))
+    return rows
+
+
+def test_the_forecast_finds_the_share_that_can_be_had():
+    found = forecast.make_forecast(rows_of(1500, noise=1.0), unheard)
+    level = found.levels[1]
+    low, high = level.share_interval
+    assert low < 0.6 < high
+    assert level.agreement is not None
+    assert level.lower is not None
+    assert level.agreement > 0.95
+    assert level.lower < level.agreement
+    assert found.trained + found.bounded == 1500
+
+
+def test_where_all_is_noise_nothing_can_be_had():
+    rng = random.Random(1)
+    rows = [make_row({"note": rng.choice("abcdefgh")}, rng.choice("xy"), n // 10) for n in range(600)]
+    found = forecast.make_forecast(rows, unheard)
+    assert max(one.share for one in found.levels) < 0.1
+    assert found.levels[1].decided < 20
+
+
+@pytest.mark.parametrize("name", [name for name in model.MODELS if name != "the commonest action"])
+def test_each_model_learns_what_a_field_settles(name):
+    rows = rows_of(400, noise=0.0)
+    actions = ["go", "stop", "wait"]
+    found = model.MODELS[name](rows[:200], rows[200:], actions)
+    assert found.shape == (200, 3)
+    assert np.allclose(found.sum(axis=1), 1, atol=1e-6)
+    right = [actions[k] == row.action for k, row in zip(found.argmax(axis=1), rows[200:], strict=True)]
+    assert np.mean(right) > 0.99
+
+
+@pytest.mark.parametrize("name", model.MODELS)
+def test_each_model_answers_where_states_are_alike_and_where_one_action_is_known(name):
+    alike = [make_row({"user": "hi"}, "ab"[n % 3 == 0], n) for n in range(30)]
+    found = model.MODELS[name](alike, alike[:2], ["a", "b"])
+    assert found.argmax(axis=1).tolist() == [0, 0]
+    one = [make_row({"user": f"text {n}"}, "a", n) for n in range(30)]
+    assert model.MODELS[name](one, one[:1], ["a", "b"]).argmax() == 0
+
+
+def test_a_hundred_actions_are_learned_in_a_moment():
+    rng = random.Random(0)
+    rows = [make_row({"user": f"please do task{k} {rng.random()}"}, f"do{k}", k) for k in range(100) for _ in range(5)]
+    actions = sorted({row.action for row in rows})
+    found = model.words_regression(rows, rows[::5], actions)
+    assert np.mean([actions[k] == row.action for k, row in zip(found.argmax(1), rows[::5], strict=True)]) == 1
+
+
+def test_no_decision_is_judged_by_a_model_that_saw_its_episode():
+    rows = rows_of(200, noise=0.0)
+    seen = []
+
+    def spy(train, asked, actions):
+        seen.append(({row.episode for row in train}, {row.episode for row in asked}, len(asked)))
+        return np.full((len(asked), len(actions)), 0.5)
+
+    forecast.out_of_fold(spy, rows, ["go", "stop"])
+    assert len(seen) == forecast.FOLDS
+    assert sum(count for _, _, count in seen) == 200
+    assert all(not train & asked for train, asked, _ in seen)
+    larger, smaller = forecast.split(rows)
+    assert not {row.episode for row in larger} & {row.episode for row in smaller}
+    assert 0.2 <= len(smaller) / 200 <= 0.4
+
+
+def test_a_threshold_takes_all_decisions_of_one_confidence():
+    probabilities = np.array([[0.9, 0.1]] * 30 + [[0.6, 0.4]] * 30)
+    labels = np.array([0] * 30 + [0, 1] * 15)
+    assert forecast.threshold_for(probabilities, labels, 0.95) == 0.9
+    assert forecast.threshold_for(probabilities, labels, 0.75) == 0.6
+    assert forecast.threshold_for(probabilities, 1 - labels, 0.95) is None
+
+
+def test_bounds_are_clopper_and_pearsons_and_wider_where_episodes_agree_within():
+    assert forecast.clopper_pearson(45, 50, 0.95) == pytest.approx(share_interval(45, 50))
+    assert forecast.clopper_pearson(0, 50, 0.95)[0] == 0
+    assert forecast.clopper_pearson(50, 50, 0.95)[1] == 1
+    hits = np.repeat(np.arange(10) % 2 == 0, 10)
+    alone, together = list(range(100)), [n // 10 for n in range(100)]
+    assert forecast.effective_number(hits, alone) == pytest.approx(100, rel=0.02)
+    assert forecast.effective_number(hits, together) == pytest.approx(10, rel=0.2)
+    narrow, wide = (forecast.interval_by_episode(hits, one) for one in (alone, together))
+    assert wide[0] < narrow[0] < 0.5 < narrow[1] < wide[1]
+
+
+def test_the_lower_bound_holds_in_nearly_all_files():
+    broken = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        chances = np.repeat(rng.beta(18, 2, 30), 10)  # each of 30 episodes agrees in 90%, more or less
+        hits = rng.random(300) < chances
+        broken += forecast.interval_by_episode(hits, [n // 10 for n in range(300)], confidence=0.90)[0] > 0.9
+    assert broken <= 6  # 2 are expected
+
+
+def test_a_level_says_how_many_more_decisions_would_prove_it():
+    labels = np.zeros(100, dtype=int)
+    probabilities = np.tile([0.9, 0.1], (100, 1))
+    probabilities[:4] = [0.1, 0.9]
+    episodes = list(range(100))
+    level = forecast.weigh_level(0.95, 0.5, probabilities, labels, episodes)
+    assert (level.share, level.agreement) == (1.0, 0.96)
+    assert level.lower is not None
+    assert level.lower < 0.93
+    assert 100 < level.more < 2000
+    many = forecast.weigh_level(0.95, 0.5, np.tile(probabilities, (20, 1)), np.tile(labels, 20), list(range(2000)))
+    assert many.more == 0
+    assert many.lower is not None
+    assert many.lower > 0.93
+    assert forecast.weigh_level(0.99, 0.5, probabilities, labels, episodes).more == 0
+    none = forecast.weigh_level(0.95, None, probabilities, labels, episodes)
+    assert (none.share, none.agreement, none.lower) == (0, None, None)
