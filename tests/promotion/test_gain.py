@@ -12,7 +12,8 @@ from aegis.promotion.gain import Gain, read_gain
     ],
 )
 def test_a_gain_says_what_its_interval_shows(interval, verdict, is_loss):
-    gain = Gain(sum(interval) / 2, *interval, over="hrm@1")
+    low, high = interval
+    gain = Gain((low + high) / 2, low, high, "hrm@1")
     assert gain.describe().startswith("gain over hrm@1 ")
     assert gain.describe().endswith(f"(95% interval {interval[0]:+.3f} to {interval[1]:+.3f}): {verdict}")
     assert gain.is_loss is is_loss
