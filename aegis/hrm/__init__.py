@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
     from aegis.hrm.onnx.policy import OnnxPolicy
     from aegis.hrm.policy import HRMPolicy, load_version, write_delta
+    from aegis.hrm.reading.count import ReadingCount, ReadingReport
     from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
 
 _MODULES = {
@@ -34,6 +35,7 @@ _MODULES = {
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "output_tokens", "part_parameters"),
     "onnx.policy": ("OnnxPolicy",),
     "policy": ("HRMPolicy", "load_version", "write_delta"),
+    "reading.count": ("ReadingCount", "ReadingReport"),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }
 
@@ -49,6 +51,8 @@ __all__ = [
     "ExportReport",
     "HRMPolicy",
     "OnnxPolicy",
+    "ReadingCount",
+    "ReadingReport",
     "SegmentOutput",
     "StateCodec",
     "base_of",

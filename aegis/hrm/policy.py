@@ -32,11 +32,7 @@ class HRMPolicy:
     def __init__(
         self, model: HRM, codec: StateCodec, actions: ActionList, name: str = "hrm", device: str | torch.device = "cpu"
     ) -> None:
-        if codec.max_tokens > model.config.max_positions:
-            raise ConfigError(
-                f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions:"
-                " lower it"
-            )
+        model.config.check_tokens(codec.max_tokens)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.codec = codec
@@ -101,7 +97,11 @@ class HRMPolicy:
 
     def documents(self, name: str) -> dict[str, Any]:
         """Return the JSON documents of the policy's folder, by file name, under the name it is to have."""
-        policy = {"name": name, "max_tokens": self.codec.max_tokens, "actions": [asdict(spec) for spec in self.actions]}
+        policy = {
+            "name": name,
+            "codec": self.codec.to_document(),
+            "actions": [asdict(spec) for spec in self.actions],
+        }
         return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
@@ -122,7 +122,7 @@ class HRMPolicy:
         """Return the policy of a model and its folder's `policy.json`; raises `CheckpointError` out of form."""
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
-            codec, name = StateCodec(document["max_tokens"]), str(document["name"])
+            codec, name = StateCodec.from_document(document), str(document["name"])
             return cls(model, codec, ActionList(specs), name, device)
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error

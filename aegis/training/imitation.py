@@ -6,6 +6,7 @@ from 1 over the epochs.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from torch import Tensor
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, has_bf16, output_tokens
+from aegis.rendering import canonical_json
 from aegis.training.checkpoint import (
     TrainingCheckpoint,
     find_checkpoints,
@@ -84,9 +86,10 @@ class ImitationTrainer:
     ) -> None:
         self.actions = actions
         self.config = config or TrainingConfig()
-        self.codec = codec or StateCodec()
+        self.codec = codec or StateCodec.from_config(self.config)
         self.device = torch.device(device)
         self._model_config = model_config or HRMConfig()
+        self._model_config.check_tokens(self.codec.max_tokens)
         self._on_start = on_start
         self._on_batch = on_batch
         self._on_epoch = on_epoch
@@ -226,10 +229,10 @@ class ImitationTrainer:
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
         """Return what a checkpoint must have in common with the run that goes on from it."""
         return {
-            "training": asdict(self.config),
+            "training": json.loads(canonical_json(asdict(self.config))),  # as a checkpoint's file has it
             "model": asdict(self._model_config),
             "actions": list(self.actions.names),
-            "max_tokens": self.codec.max_tokens,
+            "codec": self.codec.to_document(),
             "train": train.fingerprint,
             "heldout": heldout.fingerprint,
         }

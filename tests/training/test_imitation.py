@@ -170,7 +170,7 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(train):
         ({"learning_rate": 1e-3}, "training"),
         ({"seed": 8}, "training"),
         ({"epochs": 8}, "training"),
-        ({"codec": StateCodec(32)}, "max_tokens"),
+        ({"codec": StateCodec(32)}, "codec"),
     ],
 )
 def test_resuming_with_other_options_is_refused(train, changes, named):

@@ -12,8 +12,14 @@ import typer
 from aegis.cli.admission import check_folder, describe_new
 from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, heading, say, show_rejected, show_source
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import JsonOption, WorkspaceOption
-from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS, TrainingConfig
+from aegis.cli.options import ExcludeOption, JsonOption, RenameOption, StateTokensOption, WorkspaceOption, parse_names
+from aegis.config import (
+    FULL_TRAINING_DECISIONS,
+    MIN_TRAINING_DECISIONS,
+    RARE_ACTION_DECISIONS,
+    HRMConfig,
+    TrainingConfig,
+)
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
 from aegis.rendering import counted
@@ -33,9 +39,14 @@ def check(
     workspace: Annotated[
         Path | None, typer.Option(help=f"Folder of the agent to train. Default: ./{DEFAULT_WORKSPACE}")
     ] = None,
+    max_tokens: StateTokensOption = _DEFAULTS.max_tokens,
+    exclude: ExcludeOption = None,
+    rename: RenameOption = None,
 ) -> None:
     """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
     with errors_explained():
+        training = TrainingConfig(max_tokens=max_tokens, exclude=tuple(exclude or ()), rename=parse_names(rename))
+        HRMConfig().check_tokens(max_tokens)
         from aegis import lifecycle
 
         folder = Workspace(workspace or DEFAULT_WORKSPACE)
@@ -47,7 +58,7 @@ def check(
         heading("HRM TRAINING CHECK")
         show_rejected(decisions.rejected)
         with waiting() as progress:
-            found = lifecycle.check_data(decisions.decisions, progress)
+            found = lifecycle.check_data(decisions.decisions, progress, training)
         problems = []
         try:
             lifecycle.check_owner(folder, decisions.teacher.name)
@@ -69,6 +80,10 @@ def check(
         say(f"{_mark(found.duplicates == 0, '⚠')} {counted(found.duplicates, 'duplicate')} (the same state and action)")
         say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
         say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
+        for line in found.reading.notes:
+            say(f"✓ {line}")
+        for line in found.reading.warnings:
+            say(f"⚠ {line}")
         with waiting() as progress:
             progress("Loading PyTorch, and trying the model", 0, 0)
             check_model = _find_model_check(problems)
