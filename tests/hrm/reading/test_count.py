@@ -16,7 +16,7 @@ def test_states_that_were_cut_are_counted_with_their_share():
     codec = StateCodec(101)
     report = count(codec, states)
     assert codec.read({"text": text}).tokens == 201
-    assert report == ReadingReport(3, 101, 1, 100 / 201, {})
+    assert report == ReadingReport(3, 101, 1, 1 - 101 / 201, {})
     assert report.notes == []
     assert report.warnings == [
         "1 of 3 states were cut to 101 tokens (on average 50% of their text): raise --max-tokens, or leave fields out"

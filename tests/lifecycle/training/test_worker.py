@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -150,3 +152,13 @@ def test_after_a_roll_back_nothing_takes_over_until_enough_was_decided(workspace
     assert "170 more decisions before another one may take over" in ended.reason
     with open_store(workspace) as store:
         assert ModelRegistry(store, workspace).serving() is None
+
+
+def test_a_training_beside_the_agent_reads_states_as_its_settings_say(workspace, fill):
+    fill(120)
+    begin(workspace, replace(LEARNS, max_tokens=12, exclude=("absent",), rename={"cue": "word"}))
+    ended = carry_out_training(workspace)
+    reading = ended.report["reading"]
+    assert (reading["states"], reading["max_tokens"], reading["left_out"]) == (120, 12, {"absent": 0})
+    document = json.loads((workspace.models / "hrm@1" / "policy.json").read_text())
+    assert document["codec"] == {"max_tokens": 12, "exclude": ["absent"], "rename": {"cue": "word"}, "version": 2}
