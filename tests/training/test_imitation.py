@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from aegis.config import TrainingConfig
-from aegis.errors import CheckpointError, ConfigError, DataError
+from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, encode_actions, output_tokens
 from aegis.training import ImitationTrainer, encode_decisions
 from aegis.training.learner import Learner, choose_going_on, lead
@@ -19,7 +19,14 @@ from aegis.training.optimizer import HRMOptimizer
 from aegis.types import Action, ActionList
 
 CONFIG = TrainingConfig(
-    epochs=6, learning_rate=3e-3, batch_size=8, checkpoint_every_epochs=2, seed=7, bf16=False, warmup_share=0.1
+    epochs=6,
+    learning_rate=3e-3,
+    batch_size=8,
+    checkpoint_every_epochs=2,
+    seed=7,
+    bf16=False,
+    warmup_share=0.1,
+    max_tokens=48,
 )
 
 
@@ -385,21 +392,3 @@ def test_bfloat16_learns_too(train):
     run = train(epochs=15, learning_rate=1e-2, bf16=True)
     assert run.epochs[-1].loss < run.epochs[0].loss - 0.2
     assert all(tensor.dtype == torch.float32 for tensor in weights(run).values())
-
-
-def test_a_trainer_reads_states_as_its_configuration_says(learnable, actions, tiny_config, tmp_path):
-    config = replace(CONFIG, epochs=1, max_tokens=24, exclude=["nothing"], rename={"number": "count"})
-    trainer = ImitationTrainer(actions, config, tiny_config)
-    assert trainer.codec == StateCodec(24, ("nothing",), {"number": "count"})
-    train, heldout = learnable
-    trainer.train(train, heldout, tmp_path)
-    again = ImitationTrainer(actions, config, tiny_config).train(train, heldout, tmp_path, resume=True)
-    assert again.resumed_after == 1
-    assert again.policy.codec == trainer.codec
-
-
-def test_more_tokens_than_the_model_has_room_for_are_refused_before_anything_is_encoded(actions, tiny_config):
-    most = tiny_config.max_tokens
-    ImitationTrainer(actions, replace(CONFIG, max_tokens=most), tiny_config)
-    with pytest.raises(ConfigError, match=f"--max-tokens must be at most {most}, not {most + 1}"):
-        ImitationTrainer(actions, replace(CONFIG, max_tokens=most + 1), tiny_config)
