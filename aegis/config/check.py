@@ -18,6 +18,8 @@ def check(condition: bool, message: str) -> None:
 
 def check_paths(exclude: Sequence[str], rename: Mapping[str, str]) -> None:
     """Raise `ConfigError` for a path of bad form, a new name that is none, or a path to be left out and renamed."""
+    if isinstance(exclude, str):
+        raise ConfigError(f"exclude is a list of paths, not the text {exclude!r}: write [{exclude!r}]")
     for path in (*exclude, *rename):
         steps = path.split(".") if isinstance(path, str) else []
         if not steps or not all(step.strip() for step in steps) or steps[0] == ANY_ITEM:

@@ -266,5 +266,5 @@ def test_the_simple_models_read_no_field_that_is_left_out(small_hrm, with_long_t
         place = ["--workspace", tmp_path / f"w{number}", "--report", report]
         run("train", "--data", with_long_text, *place, *exclude, *SHORT)
         reached.append(json.loads(report.read_text())["heldout"]["baseline_logreg"])
-    assert reached[0] == 1.0
-    assert reached[1] < 0.8
+    assert reached[0] > 0.9
+    assert reached[1] < 0.6

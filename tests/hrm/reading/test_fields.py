@@ -57,6 +57,11 @@ def test_a_path_out_of_form_is_refused(path, make):
             make(**fields)
 
 
+def test_one_path_that_is_no_list_is_refused():
+    with pytest.raises(ConfigError, match="exclude is a list of paths, not the text 'email': write \\['email'\\]"):
+        StateCodec(exclude="email")
+
+
 @pytest.mark.parametrize(("path", "name"), [("a", ""), ("a", "b.c"), ("a", "*"), ("a.*", "b"), ("a", None)])
 def test_a_new_name_out_of_form_is_refused(path, name):
     with pytest.raises(ConfigError, match="name a field, not an item, and give a new name without dots"):

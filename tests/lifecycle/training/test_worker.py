@@ -157,7 +157,9 @@ def test_after_a_roll_back_nothing_takes_over_until_enough_was_decided(workspace
 def test_a_training_beside_the_agent_reads_states_as_its_settings_say(workspace, fill):
     fill(120)
     begin(workspace, replace(LEARNS, max_tokens=12, exclude=("absent",), rename={"cue": "word"}))
-    ended = carry_out_training(workspace)
+    said = []
+    ended = carry_out_training(workspace, say=said.append)
+    assert "--exclude absent: none of 120 states has this field: check the path" in said
     reading = ended.report["reading"]
     assert (reading["states"], reading["max_tokens"], reading["left_out"]) == (120, 12, {"absent": 0})
     document = json.loads((workspace.models / "hrm@1" / "policy.json").read_text())
