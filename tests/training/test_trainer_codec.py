@@ -15,7 +15,7 @@ CONFIG = TrainingConfig(epochs=1, bf16=False)
 
 
 def test_a_trainer_reads_states_as_its_configuration_says(learnable, actions, tiny_config, tmp_path):
-    config = replace(CONFIG, max_tokens=24, exclude=["nothing"], rename={"number": "count"})
+    config = replace(CONFIG, max_tokens=24, exclude=("nothing",), rename={"number": "count"})
     trainer = ImitationTrainer(actions, config, tiny_config)
     assert trainer.codec == StateCodec(24, ("nothing",), {"number": "count"})
     train, heldout = learnable
