@@ -1,29 +1,84 @@
 """A state as text: in lines for teachers, in compact form for the HRM.
 
-Equal JSON objects give equal text. Underscores become spaces, and lists are joined with "; ". Text from the world
-is stripped of control characters and bounded in length.
+Equal JSON objects give equal text. Underscores become spaces, and lists are joined with "; ". Text and messages become
+states here too. Text from the world is stripped of control characters.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from aegis.errors import DataError
 from aegis.types import State
 
 MAX_VALUE_CHARACTERS = 160
-"""A longer string is cut, with an ellipsis: a single value must not crowd out the others."""
+"""A line for a person is cut at this length, with an ellipsis."""
 
 
-def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
-    """Return the text on one line, without control characters, at most `limit` characters long."""
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a state's values become words."""
+
+    longest_text: int | None
+    """Characters at which each string is cut; None: it is whole"""
+    number: Callable[[float], str]
+
+
+def write_number(number: float) -> str:
+    """Return a number that reads back as the same number: `1234.6`, `0.25`, and `3` for 3.0.
+
+    There is no exponent from 0.0001 to 1e16, so that digits of the same place stand at the same place.
+    """
+    return repr(number).removesuffix(".0")
+
+
+WHOLE = Wording(None, write_number)
+SHORTENED = Wording(MAX_VALUE_CHARACTERS, "{:.3g}".format)
+"""Three digits of each number, 160 characters of each string: what models read that were trained before codec 2."""
+
+
+def to_state(value: Any) -> dict[str, Any]:
+    """Return any JSON value as a state, which is an object.
+
+    An object stays as it is. A text becomes `{"text": ...}`. A list of chat messages (objects with a `role` and a
+    `content`) becomes `{"messages": [...]}`; of each message, parts of text are joined into one text, another part is
+    named by its type in brackets (`[image_url]`), and fields that are empty are left out. Anything else becomes
+    `{"value": ...}`. Raises `DataError` for a value that JSON has no form for.
+    """
+    try:
+        canonical_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"a state must be JSON: {error}") from None
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str):
+        return {"text": value}
+    if are_messages(value):
+        return {"messages": [_to_message(message) for message in value]}
+    return {"value": value}
+
+
+def are_messages(value: Any) -> bool:
+    """Tell whether this is a list of chat messages: one or more objects, each with a `role` and a `content`."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(isinstance(one, Mapping) and "role" in one and "content" in one for one in value)
+    )
+
+
+def clean_text(text: str, limit: int | None = MAX_VALUE_CHARACTERS) -> str:
+    """Return the text on one line, without control characters, at most `limit` characters long; None: all of it."""
     if text.isascii() and text.isprintable():  # nearly all text: nothing to replace
         kept = text
     else:
         kept = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
     line = " ".join(kept.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def counted(number: int, noun: str) -> str:
@@ -33,17 +88,40 @@ def counted(number: int, noun: str) -> str:
 
 def render_state(state: State) -> str:
     """Return the state as lines of `key: value`, sorted by key; items of nested objects are joined with ", "."""
-    return "\n".join(f"{_key(key)}: {_value(state[key], ', ')}" for key in sorted(state))
+    return "\n".join(f"{_key(key, WHOLE)}: {_value(state[key], ', ', WHOLE)}" for key in sorted(state))
 
 
-def render_compact(state: State) -> str:
+def render_compact(state: State, wording: Wording = WHOLE) -> str:
     """Return the same words on a single line, each after a space, with a quarter fewer tokens.
 
     Numbers and flags come first, then strings, then objects, then lists; each kind is sorted by key. So short values
-    stand at nearly the same place in every state, and long values, which are cut where room is short, come last.
+    stand at nearly the same place in every state.
     """
-    keys = sorted(state, key=lambda key: (_kind(state[key]), key))
-    return "".join(f" {_key(key)} {_value(state[key], ' ')}" for key in keys)
+    return "".join(field.text for field in compact_fields(state, wording))
+
+
+class Field(NamedTuple):
+    """One value of a state, no object, with the words of the keys that lead to it from the field before it."""
+
+    label: str
+    """Each word after a space"""
+    value: Any
+    wording: Wording
+
+    @property
+    def text(self) -> str:
+        """Its part of the state's compact text."""
+        return f"{self.label} {self.words(self.value)}"
+
+    def words(self, value: Any) -> str:
+        """Return the words of the value, or of an item of it."""
+        return _value(value, " ", self.wording)
+
+
+def compact_fields(state: State, wording: Wording = WHOLE) -> Iterator[Field]:
+    """Yield the fields of which `render_compact` joins the texts, in this order."""
+    for key in sorted(state, key=lambda key: (_kind(state[key]), key)):
+        yield from _fields(f" {_key(key, wording)}", state[key], wording)
 
 
 def canonical_json(value: Any) -> str:
@@ -51,8 +129,36 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _key(key: str) -> str:
-    return clean_text(str(key)).replace("_", " ")
+def _to_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in message.items() if value not in (None, "", [], {})}
+    return kept | {"role": message["role"], "content": _join_parts(message["content"])}
+
+
+def _join_parts(content: Any) -> Any:
+    """Return a message's content as one text where it is a list of parts, else as it is."""
+    if not isinstance(content, (list, tuple)):
+        return "" if content is None else content
+    return "\n".join(_part_text(part) for part in content)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, Mapping):
+        text = part.get("text")
+        return text if isinstance(text, str) else f"[{part.get('type', 'part')}]"
+    return str(part)
+
+
+def _fields(label: str, value: Any, wording: Wording) -> Iterator[Field]:
+    if not isinstance(value, dict) or not value:
+        yield Field(label, value, wording)
+        return
+    for key in sorted(value):
+        yield from _fields(f"{label} {_key(key, wording)}", value[key], wording)
+        label = ""  # the object's name stands before its first field alone
+
+
+def _key(key: str, wording: Wording) -> str:
+    return clean_text(str(key), wording.longest_text).replace("_", " ")
 
 
 def _kind(value: Any) -> int:
@@ -62,17 +168,18 @@ def _kind(value: Any) -> int:
     )
 
 
-def _value(value: Any, joint: str) -> str:
+def _value(value: Any, joint: str, wording: Wording) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return wording.number(value)
     if isinstance(value, str):
-        return clean_text(value) or "none"
+        return clean_text(value, wording.longest_text) or "none"
     if isinstance(value, dict):
-        return joint.join(f"{_key(k)} {_value(value[k], joint)}" for k in sorted(value)) or "none"
+        items = (f"{_key(key, wording)} {_value(value[key], joint, wording)}" for key in sorted(value))
+        return joint.join(items) or "none"
     if isinstance(value, (list, tuple)):
-        return "; ".join(_value(item, joint) for item in value) or "none"
-    return clean_text(str(value))
+        return "; ".join(_value(item, joint, wording) for item in value) or "none"
+    return clean_text(str(value), wording.longest_text)

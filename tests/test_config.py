@@ -93,6 +93,7 @@ OUT_OF_BOUNDS = [
     (TrainingConfig, "split", ("oldest",)),
     (TrainingConfig, "heldout_share", (0.0, 1.0)),
     (TrainingConfig, "seed", (-1, 2**63)),
+    (TrainingConfig, "max_tokens", (1, 0)),
     (EndpointConfig, "timeout_seconds", (0.0, -1.0)),
     (EndpointConfig, "attempts", (0,)),
     (EndpointConfig, "deadline_seconds", (0.0,)),

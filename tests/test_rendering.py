@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis.rendering import MAX_VALUE_CHARACTERS, canonical_json, clean_text, render_compact, render_state
+from aegis.errors import DataError
+from aegis.rendering import (
+    MAX_VALUE_CHARACTERS,
+    SHORTENED,
+    canonical_json,
+    clean_text,
+    compact_fields,
+    render_compact,
+    render_state,
+    to_state,
+    write_number,
+)
 
 any_text = st.text(st.characters(), max_size=200)  # halves of surrogate pairs among them
 json_values = st.recursive(
@@ -105,7 +116,88 @@ def test_a_long_value_is_cut_with_an_ellipsis():
     assert clean_text("x" * 1000) == "x" * (MAX_VALUE_CHARACTERS - 1) + "…"
     assert clean_text("x" * MAX_VALUE_CHARACTERS) == "x" * MAX_VALUE_CHARACTERS
     assert clean_text("word and more", 6) == "word…"
-    assert render_state({"a": ["y" * 500]}) == "a: " + clean_text("y" * 500)
+    assert clean_text("x" * 1000, None) == "x" * 1000
+
+
+def test_a_states_long_values_are_whole_and_cut_only_in_the_wording_of_older_models():
+    state = {"a": ["y" * 500], "k" * 200: "z" * 161}
+    assert "y" * 500 in render_state(state)
+    assert all(text in render_compact(state) for text in ("y" * 500, "k" * 200, "z" * 161))
+    assert (
+        render_compact(state, SHORTENED)
+        == f" {clean_text('k' * 200)} {clean_text('z' * 161)} a {clean_text('y' * 500)}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1234.6, "1234.6"),
+        (0.25, "0.25"),
+        (3.0, "3"),
+        (-0.5, "-0.5"),
+        (100000.0, "100000"),
+        (1e300, "1e+300"),
+        (0.001, "0.001"),
+    ],
+)
+def test_a_number_is_written_with_all_its_digits(number, text):
+    assert write_number(number) == text
+    assert render_state({"n": number}) == f"n: {text}"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_reads_back_as_the_same_number(number):
+    assert float(write_number(number)) == number
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-999, max_value=999))
+def test_a_number_that_three_digits_write_reads_as_it_always_did(number):
+    short = float(f"{number:.3g}")
+    if short == 0 or 1e-4 <= abs(short) < 1000:
+        assert write_number(short) == SHORTENED.number(short)
+
+
+@given(st.dictionaries(st.text(max_size=10), json_values, max_size=6))
+def test_the_compact_text_is_its_fields_one_after_the_other(state):
+    fields = list(compact_fields(state))
+    assert "".join(field.text for field in fields) == render_compact(state)
+    assert not any(isinstance(field.value, dict) and field.value for field in fields)
+
+
+def test_a_nested_object_is_a_field_for_each_of_its_values():
+    state = {"customer": {"tier": "gold", "plan": {"seats": 3}}, "n": 1}
+    assert [field.text for field in compact_fields(state)] == [" n 1", " customer plan seats 3", " tier gold"]
+
+
+def test_text_messages_and_any_json_become_a_state():
+    assert to_state({"a": 1}) == {"a": 1}
+    assert to_state("where is my order?") == {"text": "where is my order?"}
+    assert to_state([1, 2]) == {"value": [1, 2]}
+    assert to_state(None) == {"value": None}
+    messages = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi", "name": "", "id": 7}]
+    assert to_state(messages) == {"messages": [messages[0], {"role": "user", "content": "hi", "id": 7}]}
+
+
+def test_the_parts_of_a_message_are_joined_and_what_is_no_text_is_named():
+    parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    (message,) = to_state([{"role": "user", "content": parts}])["messages"]
+    assert message["content"] == "what is this?\n[image_url]"
+    called = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "find"}}]}
+    assert to_state([called])["messages"] == [called | {"content": ""}]
+
+
+@given(json_values)
+def test_any_json_becomes_an_object_that_is_a_state_itself(value):
+    state = to_state(value)
+    assert to_state(state) == state
+    render_compact(state)
+
+
+@pytest.mark.parametrize("value", [{"a": float("nan")}, {1, 2}, object()])
+def test_what_is_no_json_becomes_no_state(value):
+    with pytest.raises(DataError, match="a state must be JSON"):
+        to_state(value)
 
 
 @given(json_values)

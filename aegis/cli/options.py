@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from aegis.errors import ConfigError
 
 # What is worked on and where.
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
@@ -90,6 +93,26 @@ LivedOption = Annotated[
 EpochsOption = Annotated[int, typer.Option("--epochs", help="Passes over the training decisions.")]
 LearningRateOption = Annotated[float, typer.Option("--lr", help="AdamW's peak learning rate.")]
 BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one optimizer step.")]
+StateTokensOption = Annotated[
+    int,
+    typer.Option(
+        "--max-tokens", help="Tokens of a state that the HRM reads, up to 6,142; a longer state is cut, and counted."
+    ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATH",
+        help="A field of the state that the HRM doesn't read, e.g. customer.email or messages.*.name; may be repeated.",
+    ),
+]
+RenameOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename", metavar="PATH=NAME", help="A field of the state under another name for the HRM; may be repeated."
+    ),
+]
 ThresholdOption = Annotated[
     float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
 ]
@@ -167,3 +190,14 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether this 
 
 # What is written.
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
+
+
+def parse_names(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Return the fields that `--rename` renames, with their new names; raises `ConfigError` for one out of form."""
+    names = {}
+    for pair in pairs or ():
+        path, equals, name = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--rename {pair!r}: write PATH=NAME, e.g. customer.tier=plan")
+        names[path] = name
+    return names

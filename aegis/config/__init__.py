@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aegis.config.check import check
+from aegis.config.check import check, check_paths
 from aegis.config.reinforcement import ReinforceConfig
 
 __all__ = [
     "APPROVALS",
+    "DEFAULT_MAX_TOKENS",
     "FULL_TRAINING_DECISIONS",
     "MIN_TRAINING_DECISIONS",
     "PHASE_1_DECISIONS",
@@ -29,6 +30,8 @@ MIN_TRAINING_DECISIONS = 100
 """Training refuses fewer decisions than this: their held-out part would be too small to judge by."""
 FULL_TRAINING_DECISIONS = 1000
 """Training warns below this number of decisions; phase 1 collects 1,100."""
+DEFAULT_MAX_TOKENS = 256
+"""Tokens of a state that an HRM reads, unless the owner of the data says otherwise."""
 PHASE_1_DECISIONS = 1100
 """Decisions after which phase 2 starts."""
 
@@ -78,6 +81,19 @@ class HRMConfig:
             check(width % heads == 0, f"HRMConfig.{level}_width must be a multiple of {level}_heads, not {width}")
         check(0 < self.halt_threshold < 1, f"HRMConfig.halt_threshold must lie in (0, 1), not {self.halt_threshold}")
         check(0 <= self.dropout < 1, f"HRMConfig.dropout must lie in [0, 1), not {self.dropout}")
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest input in tokens: the first has a position of its own, the others share one by patches."""
+        return 1 + (self.max_positions - 1) * self.patch_length
+
+    def check_tokens(self, max_tokens: int) -> None:
+        """Raise `ConfigError` when a state of so many tokens has no room in the model."""
+        check(
+            max_tokens <= self.max_tokens,
+            f"--max-tokens must be at most {self.max_tokens}, not {max_tokens}: more has no room in the model's"
+            f" {self.max_positions} positions",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +246,12 @@ class TrainingConfig:
     seed: int = 0
     bf16: bool = True
     """Compute in bfloat16 where the processor does so in hardware; weights stay in float32."""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    """Tokens of a state that the HRM reads, at most `HRMConfig.max_tokens`; a longer state is cut."""
+    exclude: tuple[str, ...] = ()
+    """Fields of the state that the HRM doesn't read, by dotted paths with * for every item of a list."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """New names of the state's fields, by such paths."""
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
@@ -251,6 +273,9 @@ class TrainingConfig:
         check(self.split in SPLITS, f"--split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
+        check(self.max_tokens >= 2, f"--max-tokens must be at least 2, not {self.max_tokens}")
+        check_paths(self.exclude, self.rename)
+        object.__setattr__(self, "exclude", tuple(self.exclude))  # JSON has lists
 
 
 @dataclass(frozen=True, slots=True)

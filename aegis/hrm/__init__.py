@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aegis.hrm.onnx.policy import OnnxPolicy
     from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, Outputs, action_outputs, token_outputs
     from aegis.hrm.policy import HRMPolicy, load_version, write_delta
+    from aegis.hrm.reading.count import ReadingCount, ReadingReport
     from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE, load_vocabulary
 
 _MODULES = {
@@ -36,6 +37,7 @@ _MODULES = {
     "onnx.policy": ("OnnxPolicy",),
     "outputs": ("NEWEST_FORM", "TOKENS_FORM", "Outputs", "action_outputs", "token_outputs"),
     "policy": ("HRMPolicy", "load_version", "write_delta"),
+    "reading.count": ("ReadingCount", "ReadingReport"),
     "vocabulary": ("END_OF_TEXT_ID", "VOCABULARY_SIZE", "load_vocabulary"),
 }
 
@@ -54,6 +56,8 @@ __all__ = [
     "HRMPolicy",
     "OnnxPolicy",
     "Outputs",
+    "ReadingCount",
+    "ReadingReport",
     "SegmentOutput",
     "StateCodec",
     "action_outputs",

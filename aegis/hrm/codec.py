@@ -5,21 +5,31 @@ Torch is imported where a batch is made: an exported policy reads states without
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from aegis.config import DEFAULT_MAX_TOKENS, TrainingConfig
+from aegis.config.check import check_paths
 from aegis.errors import ConfigError
+from aegis.hrm.reading.budget import fit
+from aegis.hrm.reading.fields import leave_out, rename_field
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
-from aegis.rendering import render_compact
+from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact
 from aegis.types import ActionList, State
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-DEFAULT_MAX_TOKENS = 256
+CODEC_VERSION = 2
+"""Of how a state becomes tokens; a model reads states by the version that it was trained with.
+
+1: each string cut at 160 characters, numbers at three digits, and the last tokens cut. 2: numbers are exact, and what
+does not fit is cut as `aegis.hrm.reading.budget` says. A state that neither cuts has the same tokens by both, unless
+it has a number that three digits don't write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +43,108 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadState:
+    """A state as tokens, with what became of it on the way."""
+
+    ids: list[int]
+    tokens: int
+    """How many it would have had, uncut"""
+    left_out: tuple[str, ...]
+    """Paths of `exclude` that it had"""
+
+    @property
+    def cut(self) -> bool:
+        return len(self.ids) < self.tokens
+
+
+@dataclass(frozen=True, slots=True)
 class StateCodec:
-    """Turns states into token ids: `<|endoftext|>`, then the state's compact text, cut at `max_tokens`."""
+    """Turns states into token ids: `<|endoftext|>`, then the state's compact text.
+
+    A state of more than `max_tokens` tokens is cut as `aegis.hrm.reading.budget` says. Raises `ConfigError` for a
+    budget below 2, for a path out of form and for an unknown version.
+    """
 
     max_tokens: int = DEFAULT_MAX_TOKENS
+    exclude: tuple[str, ...] = ()
+    """Dotted paths of fields to leave out, with * for every item of a list"""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """New names of fields, by the dotted paths that they have in the state given"""
+    version: int = CODEC_VERSION
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2:
             raise ConfigError(f"max_tokens must be at least 2, not {self.max_tokens}")
+        if self.version not in range(1, CODEC_VERSION + 1):
+            raise ConfigError(
+                f"states are read by version {self.version} of the codec, which this AEGIS does not know: update it"
+            )
+        check_paths(self.exclude, self.rename)
+        object.__setattr__(self, "exclude", tuple(dict.fromkeys(self.exclude)))
+
+    @classmethod
+    def from_config(cls, config: TrainingConfig) -> StateCodec:
+        """Return the codec of a training."""
+        return cls(config.max_tokens, config.exclude, config.rename)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> StateCodec:
+        """Return the codec of a policy's file; raises `KeyError`, `TypeError` or `ConfigError` where it is out of form.
+
+        A file without a codec was written before there were versions, so its model reads states by the first one.
+        """
+        if "codec" not in document:
+            return cls(document["max_tokens"], version=1)
+        return cls(**document["codec"])
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the fields that `from_document` reads as `codec`."""
+        document: dict[str, Any] = json.loads(canonical_json(asdict(self)))
+        return document
 
     def encode(self, state: State) -> list[int]:
         """Return the state's ids. Text in it that looks like a special token stays text."""
-        return [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_compact(state))][: self.max_tokens]
+        return self.read(state).ids
+
+    def read(self, state: State) -> ReadState:
+        """Return the state's ids with what was cut and left out; raises as `select` does."""
+        selected, left_out = self._leave_out(state)
+        selected = self._rename(selected)
+        encode = load_vocabulary().encode_ordinary
+        if self.version == 1:
+            ids = [END_OF_TEXT_ID, *encode(render_compact(selected, SHORTENED))]
+            return ReadState(ids[: self.max_tokens], len(ids), left_out)
+        fields = list(compact_fields(selected))
+        ids = [END_OF_TEXT_ID, *encode("".join(one.text for one in fields))]
+        whole = len(ids)
+        if whole > self.max_tokens:
+            ids = [END_OF_TEXT_ID, *fit(fields, self.max_tokens - 1)]
+        return ReadState(ids, whole, left_out)
+
+    def select(self, state: State) -> State:
+        """Return the state as the HRM reads it: without the fields left out, the others under their new names.
+
+        Raises `DataError` where a new name is taken.
+        """
+        return self._rename(self.leave_out(state))
+
+    def leave_out(self, state: State) -> State:
+        """Return the state without the fields left out, all others under the names given."""
+        return self._leave_out(state)[0]
+
+    def _leave_out(self, state: State) -> tuple[State, tuple[str, ...]]:
+        found = []
+        for path in self.exclude:
+            state, had = leave_out(state, path)
+            if had:
+                found.append(path)
+        return state, tuple(found)
+
+    def _rename(self, state: State) -> State:
+        # The deepest first: its path holds the names that fields around it have in the state given.
+        for path in sorted(self.rename, key=lambda path: -path.count(".")):
+            state = rename_field(state, path, self.rename[path])
+        return state
 
 
 def encode_actions(actions: ActionList) -> list[list[int]]:

@@ -40,11 +40,7 @@ class HRMPolicy:
         action_form: int = NEWEST_FORM,
     ) -> None:
         """action_form: how the model was trained to tell actions apart (`aegis.hrm.outputs`)."""
-        if codec.max_tokens > model.config.max_positions:
-            raise ConfigError(
-                f"max_tokens {codec.max_tokens} is more than the model's {model.config.max_positions} positions:"
-                " lower it"
-            )
+        model.config.check_tokens(codec.max_tokens)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.codec = codec
@@ -122,7 +118,7 @@ class HRMPolicy:
         """Return the JSON documents of the policy's folder, by file name, with this name in them."""
         policy = {
             "name": name,
-            "max_tokens": self.codec.max_tokens,
+            "codec": self.codec.to_document(),
             "action_form": self.action_form,
             "actions": [asdict(spec) for spec in self.actions],
         }

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from aegis.errors import DataError
-from aegis.rendering import canonical_json
+from aegis.rendering import canonical_json, to_state
 from aegis.store.decisions import Example
 from aegis.types import Action, ActionList, Decision, Outcome, OutcomeStatus
 
@@ -41,6 +41,10 @@ def parse_timestamp(value: Any) -> datetime:
 
 
 _Timestamp = Annotated[datetime, BeforeValidator(parse_timestamp)]
+_State = Annotated[
+    dict[str, Any], BeforeValidator(lambda value: to_state(value) if isinstance(value, (str, list)) else value)
+]
+"""An object; a text or a list of chat messages is put into one."""
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Count = Annotated[int, Field(ge=0, le=_LARGEST_INTEGER)]
 
@@ -63,7 +67,7 @@ class ExampleRecord(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    state: dict[str, Any]
+    state: _State
     action: dict[str, Any]
     result: dict[str, Any] | None = None
     timestamp: _Timestamp

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from torch import Tensor
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, NEWEST_FORM, TOKENS_FORM, HRMPolicy, Outputs, StateCodec, action_outputs, has_bf16
+from aegis.rendering import canonical_json
 from aegis.training.checkpoint import (
     TrainingCheckpoint,
     find_checkpoints,
@@ -87,10 +89,11 @@ class ImitationTrainer:
     ) -> None:
         self.actions = actions
         self.config = config or TrainingConfig()
-        self.codec = codec or StateCodec()
+        self.codec = codec or StateCodec.from_config(self.config)
         self.device = torch.device(device)
         self._model_config = model_config or HRMConfig()
         self._hooks = hooks or TrainingHooks()
+        self._model_config.check_tokens(self.codec.max_tokens)
         self._bf16 = self.config.bf16 and has_bf16(self.device)
 
     def initialise(self) -> HRM:
@@ -229,10 +232,10 @@ class ImitationTrainer:
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
         """Return what a checkpoint and the run that resumes from it must have in common."""
         return {
-            "training": asdict(self.config),
+            "training": json.loads(canonical_json(asdict(self.config))),  # as a checkpoint's file has it
             "model": asdict(self._model_config),
             "actions": list(self.actions.names),
-            "max_tokens": self.codec.max_tokens,
+            "codec": self.codec.to_document(),
             "train": train.fingerprint,
             "heldout": heldout.fingerprint,
         }

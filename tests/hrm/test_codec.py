@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis.errors import ConfigError
 from aegis.hrm import END_OF_TEXT_ID, StateCodec, encode_actions, load_vocabulary, pad
+from aegis.lifecycle import read_training_data, shipped_data
 from aegis.rendering import render_compact
 from aegis.types import ActionList, ActionSpec
 
@@ -31,12 +34,62 @@ def test_a_special_token_spelled_out_in_a_state_stays_text():
     assert END_OF_TEXT_ID not in StateCodec().encode({"note": "<|endoftext|>"})[1:]
 
 
-def test_long_states_are_cut_at_max_tokens_and_short_ones_are_not():
+@given(st.dictionaries(st.text(max_size=10), json_values, max_size=5), st.integers(2, 60))
+def test_a_state_that_fits_is_whole_and_another_has_no_more_tokens_than_allowed(state, max_tokens):
+    read, whole = StateCodec(max_tokens).read(state), StateCodec(100_000).read(state)
+    assert whole.ids == [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_compact(state))]
+    assert read.tokens == whole.tokens == len(whole.ids)
+    assert read.cut == (len(whole.ids) > max_tokens)
+    assert len(read.ids) <= max_tokens
+    if not read.cut:
+        assert read.ids == whole.ids
+
+
+def test_the_first_version_cuts_the_end_and_writes_three_digits():
     state = {f"key_{n}": "many words of it" for n in range(100)}
-    whole = StateCodec(100_000).encode(state)
-    assert len(whole) > 500
-    assert StateCodec(64).encode(state) == whole[:64]
-    assert StateCodec(len(whole)).encode(state) == whole
+    whole = StateCodec(100_000, version=1).encode(state)
+    read = StateCodec(64, version=1).read(state)
+    assert read.ids == whole[:64]
+    assert (read.tokens, read.cut) == (len(whole), True)
+    assert load_vocabulary().decode(StateCodec(version=1).encode({"n": 1234.6})[1:]) == " n 1.23e+03"
+    assert load_vocabulary().decode(StateCodec().encode({"n": 1234.6})[1:]) == " n 1234.6"
+
+
+def test_the_shipped_decisions_read_the_same_by_both_versions():
+    shipped = read_training_data(shipped_data()).decisions
+    assert len(shipped) == 1100
+    assert [StateCodec().encode(one.state) for one in shipped] == [
+        StateCodec(version=1).encode(one.state) for one in shipped
+    ]
+
+
+def test_fields_are_left_out_and_renamed_and_it_is_told_which_were_there():
+    codec = StateCodec(exclude=("customer.email", "token"), rename={"customer": "person", "customer.tier": "plan"})
+    state = {"customer": {"email": "a@b.c", "tier": "gold"}, "n": 1}
+    read = codec.read(state)
+    assert load_vocabulary().decode(read.ids[1:]) == " n 1 person plan gold"
+    assert read.left_out == ("customer.email",)
+    assert codec.select(state) == {"person": {"plan": "gold"}, "n": 1}
+    assert codec.leave_out(state) == {"customer": {"tier": "gold"}, "n": 1}
+    assert state["customer"] == {"email": "a@b.c", "tier": "gold"}
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [StateCodec(99), StateCodec(64, ("a.*.b",), {"c.d": "e"}), StateCodec(64, version=1)],
+)
+def test_a_codec_comes_back_from_a_policys_file(codec):
+    document = json.loads(json.dumps({"codec": codec.to_document()}))
+    assert StateCodec.from_document(document) == codec
+
+
+def test_a_file_from_before_there_were_versions_has_the_first():
+    assert StateCodec.from_document({"max_tokens": 48}) == StateCodec(48, version=1)
+
+
+def test_a_version_that_is_not_known_is_refused():
+    with pytest.raises(ConfigError, match="version 3 of the codec, which this AEGIS does not know: update it"):
+        StateCodec(version=3)
 
 
 @given(st.dictionaries(st.text(max_size=10), json_values, max_size=5))

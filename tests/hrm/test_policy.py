@@ -128,8 +128,11 @@ def test_a_policy_with_a_missing_or_torn_file_is_refused_and_the_file_named(poli
         {"actions": []},
         {"actions": [{"name": "a"}, {"name": "b"}]},
         {"actions": [{"name": 5, "words": "a", "description": ""}, {"name": "b", "words": "b", "description": ""}]},
-        {"max_tokens": "many"},
-        {"max_tokens": 1},
+        {"codec": {"max_tokens": "many"}},
+        {"codec": {"max_tokens": 1}},
+        {"codec": {"version": 99}},
+        {"codec": {"exclude": ["a..b"]}},
+        {"codec": None},
     ],
 )
 def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
@@ -140,9 +143,32 @@ def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
         HRMPolicy.load(tmp_path / "p")
 
 
+def test_a_policy_from_before_the_codec_had_versions_reads_states_as_it_did(policy, tmp_path):
+    policy.save(tmp_path / "p")
+    path = tmp_path / "p" / "policy.json"
+    document = json.loads(path.read_text())
+    del document["codec"]
+    path.write_text(json.dumps(document | {"max_tokens": 32}))
+    again = HRMPolicy.load(tmp_path / "p")
+    assert again.codec == StateCodec(32, version=1)
+    again.save(tmp_path / "q")
+    assert HRMPolicy.load(tmp_path / "q").codec == again.codec
+
+
+def test_a_field_that_is_left_out_changes_no_decision(tmp_path):
+    HRMPolicy(HRM(CONFIG), StateCodec(48, ("customer.email",)), ACTIONS).save(tmp_path / "p")
+    policy = HRMPolicy.load(tmp_path / "p")
+    one, other = ({"n": 1, "customer": {"email": email}} for email in ("a@b.c", "someone.else@d.e"))
+    assert policy.decide([one], ACTIONS) == policy.decide([other], ACTIONS)
+    assert policy.decide([one], ACTIONS) != policy.decide([{"n": 2, "customer": {}}], ACTIONS)
+
+
 def test_a_codec_that_reads_more_than_the_model_has_positions_for_is_refused():
-    with pytest.raises(ConfigError, match=r"max_tokens 65 .* 64 positions"):
-        HRMPolicy(HRM(CONFIG), StateCodec(65), ACTIONS)
+    with pytest.raises(ConfigError, match=r"--max-tokens must be at most 190, not 191: .* 64 positions"):
+        HRMPolicy(HRM(CONFIG), StateCodec(191), ACTIONS)
+    policy = HRMPolicy(HRM(CONFIG), StateCodec(190), ACTIONS)
+    assert len(policy.codec.encode({"text": "word " * 500})) == 190
+    assert len(policy.decide([{"text": "word " * 500}], ACTIONS)) == 1
 
 
 MASKS = [[True, False, True], [False, True, False], [True, True, True], [False, True, True]]

@@ -89,7 +89,7 @@ BAD_RECORDS = [
     (record(action={"action": None}), "action.action: expected the name of an action, found null"),
     (record(action="web_search"), "action: expected an object, found text"),
     (record(action={"action": "web_search", "query": 5}), "action.query: expected text, found a number"),
-    (record(state=[1]), "state: expected an object, found a list"),
+    (record(state=5), "state: expected an object, found a number"),
     (record(state={"x": {"y": float("inf")}}), "state.x.y: inf is not a finite number"),
     (record(state={"x": json.loads(DEEP)}), "state: nested deeper than 64 levels"),
     (record(result="done"), "result: expected an object, found text"),
@@ -357,3 +357,12 @@ def test_a_file_from_before_the_propensity_was_recorded_is_read_and_has_none(tmp
     assert read_examples(tmp_path / name, actions).examples[0].decision.propensity == 0.5
     (tmp_path / name).write_text(text.replace('"propensity": 0.5, ', ""))
     assert read_examples(tmp_path / name, actions).examples[0].decision.propensity is None
+
+
+def test_a_text_and_messages_as_a_state_are_put_into_an_object(tmp_path, actions):
+    messages = [{"role": "user", "content": "hi"}]
+    records = [record(0) | {"state": "where is my order?"}, record(1) | {"state": messages}, record(2) | {"state": [1]}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"examples": records}))
+    states = [example.decision.state for example in read_examples(path, actions).examples]
+    assert states == [{"text": "where is my order?"}, {"messages": messages}, {"value": [1]}]

@@ -18,7 +18,14 @@ from aegis.training.optimizer import HRMOptimizer
 from aegis.types import Action, ActionList
 
 CONFIG = TrainingConfig(
-    epochs=6, learning_rate=3e-3, batch_size=8, checkpoint_every_epochs=2, seed=7, bf16=False, warmup_share=0.1
+    epochs=6,
+    learning_rate=3e-3,
+    batch_size=8,
+    checkpoint_every_epochs=2,
+    seed=7,
+    bf16=False,
+    warmup_share=0.1,
+    max_tokens=48,
 )
 
 
@@ -170,7 +177,7 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(train):
         ({"learning_rate": 1e-3}, "training"),
         ({"seed": 8}, "training"),
         ({"epochs": 8}, "training"),
-        ({"codec": StateCodec(32)}, "max_tokens"),
+        ({"codec": StateCodec(32)}, "codec"),
     ],
 )
 def test_resuming_with_other_options_is_refused(train, changes, named):

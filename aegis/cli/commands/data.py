@@ -21,8 +21,14 @@ from aegis.cli.display.output import (
     show_source,
 )
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import JsonOption, WorkspaceOption
-from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, RARE_ACTION_DECISIONS, TrainingConfig
+from aegis.cli.options import ExcludeOption, JsonOption, RenameOption, StateTokensOption, WorkspaceOption, parse_names
+from aegis.config import (
+    FULL_TRAINING_DECISIONS,
+    MIN_TRAINING_DECISIONS,
+    RARE_ACTION_DECISIONS,
+    HRMConfig,
+    TrainingConfig,
+)
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
 from aegis.rendering import clean_text, counted
@@ -42,9 +48,14 @@ def check(
     workspace: Annotated[
         Path | None, typer.Option(help=f"Folder of the agent to train. Default: ./{DEFAULT_WORKSPACE}")
     ] = None,
+    max_tokens: StateTokensOption = _DEFAULTS.max_tokens,
+    exclude: ExcludeOption = None,
+    rename: RenameOption = None,
 ) -> None:
     """Check data and model, and say whether training is ready. Exit code 0 when it is, else 2."""
     with errors_explained():
+        training = TrainingConfig(max_tokens=max_tokens, exclude=tuple(exclude or ()), rename=parse_names(rename))
+        HRMConfig().check_tokens(max_tokens)
         from aegis import lifecycle
 
         folder = Workspace(workspace or DEFAULT_WORKSPACE)
@@ -56,7 +67,7 @@ def check(
         heading("HRM TRAINING CHECK")
         show_rejected(decisions.rejected, len(decisions.decisions))
         with waiting() as progress:
-            found = lifecycle.check_data(decisions.decisions, progress)
+            found = lifecycle.check_data(decisions.decisions, progress, training)
         problems = []
         try:
             lifecycle.check_owner(folder, decisions.teacher.name)
@@ -81,6 +92,10 @@ def check(
         say(f"{_mark(not decisions.rejected, '⚠')} {counted(len(decisions.rejected), 'record')} out of form")
         if found.count:
             say(f"{_mark(found.without_probabilities == 0, '⚠')} {found.without_probabilities} without probabilities")
+        for line in found.reading.notes:
+            say(f"✓ {line}")
+        for line in found.reading.warnings:
+            say(f"⚠ {line}")
         with waiting() as progress:
             progress("Loading PyTorch, and trying the model", 0, 0)
             check_model = _find_model_check(problems)

@@ -21,8 +21,25 @@ from aegis.cli.display.output import (
     write_json,
 )
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import BatchOption, DeviceOption, EpochsOption, LearningRateOption, ThresholdOption
-from aegis.config import FULL_TRAINING_DECISIONS, PHASE_1_DECISIONS, GateConfig, ReinforceConfig, TrainingConfig
+from aegis.cli.options import (
+    BatchOption,
+    DeviceOption,
+    EpochsOption,
+    ExcludeOption,
+    LearningRateOption,
+    RenameOption,
+    StateTokensOption,
+    ThresholdOption,
+    parse_names,
+)
+from aegis.config import (
+    FULL_TRAINING_DECISIONS,
+    PHASE_1_DECISIONS,
+    GateConfig,
+    HRMConfig,
+    ReinforceConfig,
+    TrainingConfig,
+)
 from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
@@ -67,6 +84,9 @@ def train(
         ),
     ] = _DEFAULTS.split,
     seed: Annotated[int, typer.Option(help="Of the split, the first weights and the shuffling.")] = _DEFAULTS.seed,
+    max_tokens: StateTokensOption = _DEFAULTS.max_tokens,
+    exclude: ExcludeOption = None,
+    rename: RenameOption = None,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
@@ -89,7 +109,17 @@ def train(
         require("torch", "training")
         spin_longer_when_alone()
         began = time.monotonic()
-        training = TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size, split=split, seed=seed)
+        training = TrainingConfig(
+            epochs=epochs,
+            learning_rate=lr,
+            batch_size=batch_size,
+            split=split,
+            seed=seed,
+            max_tokens=max_tokens,
+            exclude=tuple(exclude or ()),
+            rename=parse_names(rename),
+        )
+        HRMConfig().check_tokens(max_tokens)
         gate = GateConfig(threshold=threshold)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
@@ -216,6 +246,8 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         say(f"  {name:<22} {precision:>9} {recall:>9} {metrics.count:>9}")
     if outcome.split.too_new:
         say(f"  ({counted(outcome.split.too_new, 'decision')} not trained on: no older than the held-out ones)")
+    for line in outcome.reading.notes:
+        say(f"  ({line})")
     if outcome.dropped:
         say(f"  ({outcome.dropped} held-out decisions left out: their state also occurs in training)")
     say("")

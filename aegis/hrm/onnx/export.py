@@ -126,7 +126,8 @@ def export_onnx(
         "eager_accuracy": report.accuracy,
         "best": report.best,
         "backends": {one.backend: asdict(one) | {"probabilities": kept[one.backend]} for one in report.backends},
-        "states": [state for state, _ in examples[:_KEPT_STATES]],
+        # Who left out a secret must not find it in the export.
+        "states": [policy.codec.leave_out(state) for state, _ in examples[:_KEPT_STATES]],
     }
     progress(f"Exporting {policy.name}, step 3 of 3: its files", 0, 0)
     write_folder(folder, tensors={}, documents={CHECK_FILE: check}, files=contents)
@@ -153,7 +154,7 @@ def _describe(policy: HRMPolicy) -> dict[str, Any]:
         "name": policy.name,
         "parameters": policy.parameters,
         "actions": [asdict(spec) for spec in policy.actions],
-        "max_tokens": policy.codec.max_tokens,
+        "codec": policy.codec.to_document(),
         "max_segments": config.max_segments,
         "halt_threshold": config.halt_threshold,
         "input": {

@@ -57,12 +57,12 @@ class OnnxPolicy:
         """document: of `policy.json`. graphs: of the first segment and of a later one, files or what these hold."""
         try:
             self.actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
-            self.codec = StateCodec(document["max_tokens"])
+            self.codec = StateCodec.from_document(document)
             self._name, self._parameters = str(document["name"]), int(document["parameters"])
             self._reader = PatchReader(**document["input"])
             self._max_segments = int(document["max_segments"])
             self._halt_logit = math.log(document["halt_threshold"] / (1 - document["halt_threshold"]))
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ConfigError) as error:
             raise CheckpointError(f"{POLICY_FILE} is out of form ({error}): export it again") from error
         self.backend = backend
         first, self._later_graph = graphs

@@ -12,7 +12,7 @@ from typing import Any
 
 from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
-from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.hrm import HRM, HRMPolicy, ReadingReport, StateCodec
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.owner import check_owner
@@ -99,6 +99,8 @@ class TrainingOutcome:
     source: str
     """Where the decisions came from: a file, or the workspace"""
     train_examples: int
+    reading: ReadingReport
+    """What was cut and left out of their states"""
     dropped: int
     split: SplitReport
     device: str
@@ -129,6 +131,7 @@ class TrainingOutcome:
             "examples": self.examples,
             "labelled": self.labelled,
             "train_examples": self.train_examples,
+            "reading": self.reading.to_record(),
             "device": self.device,
             "seconds": round(self.seconds, 3),
             "peak_rss_mb": round(self.peak_rss_mb, 1),
@@ -220,8 +223,11 @@ def train_candidate(
     with open_store(workspace) as store:
         judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
-    codec = StateCodec()
+    codec = StateCodec.from_config(plan.training)
+    plan.model.check_tokens(codec.max_tokens)
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
+    for warning in dataset.reading.warnings:
+        (hooks or TrainingHooks()).on_notice(warning)
     split = split_dataset(data, dataset, plan.training)
     started = time.perf_counter()
 
@@ -256,6 +262,8 @@ def train_candidate(
     progress(_JUDGING, 2, _PARTS)
     thinking = measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
     progress(_JUDGING, 3, _PARTS)
+    # The simple models read what the HRM reads: a field that gives the answer away would be theirs alone.
+    train, heldout = ([replace(one, state=codec.select(one.state)) for one in part] for part in (train, heldout))
     logreg = logistic_regression_accuracy(train, heldout)
     progress(_JUDGING, 4, _PARTS)
     ridge = ridge_accuracy(train, heldout)
@@ -273,6 +281,7 @@ def train_candidate(
         labelled=data.labelled,
         source=data.source,
         train_examples=len(split.train),
+        reading=dataset.reading,
         dropped=split.dropped,
         split=_describe_split(split, dataset, data.own, judged_until),
         device=device,

@@ -20,6 +20,7 @@ from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
+    from aegis.hrm import ReadingReport
     from aegis.training import Dataset, RowSplit, Split
 
 SHIPPED_DATA_NAME = "decisions.jsonl.gz"
@@ -62,6 +63,8 @@ class DataCheck:
     """Decisions whose state and action already occurred earlier in the data"""
     without_probabilities: int
     episodes: int
+    reading: ReadingReport
+    """What is cut and left out of the states"""
 
     @property
     def enough(self) -> bool:
@@ -186,15 +189,25 @@ def shipped_data() -> Path:
     return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
 
 
-def check_data(decisions: Sequence[Decision], progress: Progress = unheard) -> DataCheck:
-    """Count what matters for training; progress hears how many decisions are counted."""
+def check_data(
+    decisions: Sequence[Decision], progress: Progress = unheard, training: TrainingConfig | None = None
+) -> DataCheck:
+    """Count what matters for training; progress hears how many decisions are counted.
+
+    training: how states are read. Raises `ConfigError` for a path that is no field path.
+    """
+    from aegis.hrm import ReadingCount, StateCodec  # the tokeniser with it
+
+    codec = StateCodec.from_config(training or TrainingConfig())
+    reading = ReadingCount(codec)
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()
     without, episodes = 0, set()
     for done, decision in enumerate(decisions):  # once: those of a workspace are read from its database each time
         if done % _TOLD_DECISIONS == 0:
             progress("Looking through the decisions", done, len(decisions))
-        texts.add((render_state(decision.state), decision.action.name))
+        reading.add(codec.read(decision.state))
+        texts.add((render_state(codec.select(decision.state)), decision.action.name))
         actions[decision.action.name] += 1
         without += decision.probabilities is None
         episodes.add(decision.episode)
@@ -204,6 +217,7 @@ def check_data(decisions: Sequence[Decision], progress: Progress = unheard) -> D
         duplicates=len(decisions) - len(texts),
         without_probabilities=without,
         episodes=len(episodes),
+        reading=reading.report(),
     )
 
 

@@ -109,7 +109,7 @@ def carry_out_training(
             return None
         say(f"training {record.id} on {record.decisions} decisions")
         try:
-            outcome = _train(workspace, store, record, device)
+            outcome = _train(workspace, store, record, device, say)
         except CheckpointError:
             raise
         except AegisError as error:
@@ -138,7 +138,9 @@ def lower_priority() -> None:
         os.nice(NICENESS)
 
 
-def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str) -> TrainingOutcome:
+def _train(
+    workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str, say: Callable[[str], None]
+) -> TrainingOutcome:
     from aegis.lifecycle.training.candidate import train_candidate
     from aegis.lifecycle.training.data import read_workspace_data
     from aegis.training import TrainingHooks
@@ -151,7 +153,7 @@ def _train(workspace: Workspace, store: DecisionStore, record: TrainingRecord, d
             log.add_epoch(record.id, asdict(result), utc_now(), trial)
 
         def attempt(resume: bool) -> TrainingOutcome:
-            hooks = TrainingHooks(on_epoch=on_epoch)
+            hooks = TrainingHooks(on_epoch=on_epoch, on_notice=say)
             return train_candidate(data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks)
 
         try:

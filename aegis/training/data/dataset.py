@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aegis.errors import DataError
-from aegis.hrm import StateCodec
+from aegis.hrm import ReadingCount, ReadingReport, StateCodec
 from aegis.rendering import render_state
 from aegis.types import ActionList, Decision
 
@@ -104,12 +104,14 @@ class Dataset:
     episodes: npt.NDArray[np.int32]
     """(n,): places in `episode_names`"""
     states: npt.NDArray[np.uint64]
-    """(n,): hashes of the states' text, the same for states that read alike"""
+    """(n,): hashes of the states' text, the same for states that the HRM reads alike"""
     moments: npt.NDArray[np.int64]
     """(n,): when each decision was made, in microseconds; see `to_moment`"""
     episode_names: tuple[str, ...]
     fingerprint: str
     """Hash of what is learned from: a run may only be resumed on the same decisions in the same order"""
+    reading: ReadingReport
+    """What was cut and left out, of all the states that were encoded together: a selection has it of the whole"""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,6 +137,7 @@ class Dataset:
             self.moments[rows],
             self.episode_names,
             digest.hexdigest(),
+            self.reading,
         )
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64], multiple: int = 1) -> Examples:
@@ -164,6 +167,12 @@ class Encoder:
         self._places = {name: place for place, name in enumerate(actions.names)}
         self._episodes: dict[str, int] = {}
         self._digest = hashlib.sha256()
+        self._reading = ReadingCount(codec)
+
+    @property
+    def reading(self) -> ReadingReport:
+        """What was cut and left out so far."""
+        return self._reading.report()
 
     @property
     def episode_names(self) -> tuple[str, ...]:
@@ -203,11 +212,12 @@ class Encoder:
             else:
                 targets[row, places] = decision.probabilities
                 targets[row] /= targets[row].sum()
-            ids = self._codec.encode(decision.state)
-            tokens += ids
-            lengths.append(len(ids))
+            read = self._codec.read(decision.state)
+            self._reading.add(read)
+            tokens += read.ids
+            lengths.append(len(read.ids))
             episodes.append(self._episodes.setdefault(decision.episode, len(self._episodes)))
-            text = render_state(decision.state).encode("utf-8", "surrogatepass")
+            text = render_state(self._codec.select(decision.state)).encode("utf-8", "surrogatepass")
             states.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
             moments.append(to_moment(decision.decided_at))
         values = (tokens, lengths, targets, offered, labels, episodes, states, moments)
@@ -247,11 +257,14 @@ def encode_decisions(decisions: Iterable[Decision], actions: ActionList, codec: 
         name: np.zeros((0, len(actions)) if name in BY_ACTION else 0, dtype=kind) for name, kind in COLUMNS.items()
     }
     columns = {name: np.concatenate([chunk[name] for chunk in [empty, *chunks]]) for name in COLUMNS}
-    return make_dataset(columns, encoder.episode_names, encoder.fingerprint)
+    return make_dataset(columns, encoder.episode_names, encoder.fingerprint, encoder.reading)
 
 
 def make_dataset(
-    columns: dict[str, npt.NDArray[np.generic]], episode_names: tuple[str, ...], fingerprint: str
+    columns: dict[str, npt.NDArray[np.generic]],
+    episode_names: tuple[str, ...],
+    fingerprint: str,
+    reading: ReadingReport,
 ) -> Dataset:
     """Return the dataset of these columns, named as in `COLUMNS`."""
     lengths = columns["lengths"].astype(np.int64)
@@ -260,6 +273,7 @@ def make_dataset(
         starts=ends - lengths,
         episode_names=episode_names,
         fingerprint=fingerprint,
+        reading=reading,
         **columns,  # type: ignore[arg-type]
     )
 

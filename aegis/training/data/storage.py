@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from aegis.atomic import put_in_place
 from aegis.errors import DataError
-from aegis.hrm import StateCodec
+from aegis.hrm import ReadingReport, StateCodec
 from aegis.rendering import canonical_json
 from aegis.training.data.dataset import BY_ACTION, COLUMNS, Dataset, Encoder, encode_decisions, make_dataset
 from aegis.types import ActionList, Decision, Progress, unheard
@@ -31,7 +31,7 @@ _PARTIAL = ".partial-"
 _ENCODING = "Encoding the decisions"
 _STALE_SECONDS = 86400.0
 _FORM = 3
-"""Of the files and of the encoding; raise it when states are rendered or tokenised in another way."""
+"""Of the files; the codec has a version of its own."""
 
 
 @runtime_checkable
@@ -75,7 +75,7 @@ def open_dataset(
     Only the newest dataset is kept. Raises `DataError` when a decision was made among actions that are not in the list,
     or the folder can't be written.
     """
-    identity = [_FORM, decisions.key, len(decisions), codec.max_tokens, actions.names]
+    identity = [_FORM, decisions.key, len(decisions), codec.to_document(), actions.names]
     path = folder / hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
     known = _read_dataset(path, len(actions))
     if known is None:
@@ -107,6 +107,7 @@ def _write_dataset(
             "bytes": sizes,
             "fingerprint": encoder.fingerprint,
             "episodes": encoder.episode_names,
+            "reading": encoder.reading.to_record(),
         }
         (partial / _DOCUMENT_FILE).write_text(json.dumps(document), encoding="utf-8")
         _remove_others(partial)
@@ -132,11 +133,12 @@ def _read_dataset(path: Path, actions: int) -> Dataset | None:
         if any((path / name).stat().st_size != document["bytes"][name] for name in COLUMNS):
             return None
         columns = {name: _mapped(path / name, kind) for name, kind in COLUMNS.items()}
-    except (OSError, ValueError, KeyError):
+        reading = ReadingReport(**document["reading"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     for name in BY_ACTION:
         columns[name] = columns[name].reshape(-1, actions)
-    return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"])
+    return make_dataset(columns, tuple(document["episodes"]), document["fingerprint"], reading)
 
 
 def _mapped(path: Path, kind: str) -> npt.NDArray[np.generic]:

@@ -203,3 +203,68 @@ def test_threads_spin_longer_only_where_nothing_else_computes_and_nobody_said_ot
     monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
     spin_longer_when_alone()
     assert os.environ["GOMP_SPINCOUNT"] == spins
+
+
+@pytest.fixture
+def with_long_text(write_decisions):
+    """Write 120 decisions, ten of which have a long text; each has the answer in a field."""
+    data = write_decisions(120)
+    content = json.loads(data.read_text())
+    for number, one in enumerate(content["examples"]):
+        one["state"] |= {"answer": {"is": one["action"]["action"]}}
+        if number % 12 == 0:
+            one["state"]["text"] = "word " * 400
+    data.write_text(json.dumps(content))
+    return data
+
+
+SHORT = ["--epochs", "1", *NO_PHASE_4]
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_states_that_are_cut_and_fields_left_out_are_told(small_hrm, with_long_text, tmp_path, command):
+    paths = ["--exclude", "answer.is", "--exclude", "answr", "--rename", "number=count"]
+    report = ["--report", tmp_path / "report.json", *SHORT] if command == "train" else []
+    shown = run(command, "--data", with_long_text, "--workspace", tmp_path / "w", *paths, *report)
+    assert re.search(r"⚠ 10 of 120 states were cut to 256 tokens \(on average \d+% of their text\)", shown.output)
+    assert "answer.is: left out of 120 of 120 states" in shown.output
+    assert "⚠ --exclude answr: none of 120 states has this field: check the path" in shown.output
+    whole = run("check", "--data", with_long_text, "--max-tokens", "1000")
+    assert "cut to" not in whole.output
+    if report:
+        reading = json.loads(report[1].read_text())["reading"]
+        assert (reading["states"], reading["cut"], reading["max_tokens"]) == (120, 10, 256)
+        assert 0.3 < reading["cut_share"] < 0.5
+        assert reading["left_out"] == {"answer.is": 120, "answr": 0}
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-tokens", "6143"], "--max-tokens must be at most 6142, not 6143"),
+        (["--max-tokens", "1"], "--max-tokens must be at least 2, not 1"),
+        (["--exclude", "a..b"], "the path 'a..b' is out of form: write keys with dots between"),
+        (["--rename", "a"], "--rename 'a': write PATH=NAME"),
+    ],
+)
+def test_how_states_are_read_is_checked_first(with_long_text, tmp_path, command, options, said):
+    refused = run(command, "--data", with_long_text, "--workspace", tmp_path / "w", *options)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_simple_models_read_no_field_that_is_left_out(small_hrm, with_long_text, tmp_path):
+    content = json.loads(with_long_text.read_text())
+    for one in content["examples"]:
+        one["state"]["cue"] = "the same"  # nothing but the answer tells the actions apart
+    with_long_text.write_text(json.dumps(content))
+    reached = []
+    for number, exclude in enumerate(([], ["--exclude", "answer"])):
+        report = tmp_path / f"{number}.json"
+        place = ["--workspace", tmp_path / f"w{number}", "--report", report]
+        run("train", "--data", with_long_text, *place, *exclude, *SHORT)
+        reached.append(json.loads(report.read_text())["heldout"]["baseline_logreg"])
+    assert reached[0] > 0.9
+    assert reached[1] < 0.6

@@ -106,6 +106,26 @@ def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, chang
     assert used.tolist() == [3] * len(STATES)
 
 
+def test_an_export_leaves_out_and_renames_as_the_model_does_and_keeps_no_secret(tmp_path):
+    whole = make_policy()
+    codec = StateCodec(48, exclude=("customer.email",), rename={"customer": "person"})
+    policy = HRMPolicy(whole.model, codec, ACTIONS)
+    states = [{"customer": {"email": f"secret{n}@example.org", "n": n}} for n in range(5)]
+    folder = export_onnx(policy, tmp_path / "x", [(state, "idle") for state in states]).folder
+    again = OnnxPolicy.load(folder)
+    assert again.codec == codec
+    assert np.abs(again.think(states)[0] - policy.think(states)[0].numpy()).max() < FLOAT_ROUNDING
+    assert not any(b"secret" in path.read_bytes() for path in folder.iterdir())
+
+
+def test_an_export_from_before_the_codec_had_versions_reads_states_as_it_did(exported):
+    document = json.loads((exported.folder / "policy.json").read_text())
+    del document["codec"]
+    graphs = (exported.folder / "first.onnx", exported.folder / "later.onnx")
+    again = OnnxPolicy(document | {"max_tokens": 48}, graphs, "onnx")
+    assert again.codec == StateCodec(48, version=1)
+
+
 def test_some_states_of_these_tests_think_for_several_segments(policy):
     assert len(set(policy.think(STATES)[1].tolist())) > 1
 

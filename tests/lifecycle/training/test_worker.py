@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -176,3 +177,15 @@ def test_a_plan_that_can_not_be_read_is_a_failed_training_with_its_reason(worksp
     ended = carry_out_training(workspace)
     assert ended.status == "failed"
     assert "`gate` has fields that this version of AEGIS does not know (speed)" in ended.reason
+
+
+def test_a_training_beside_the_agent_reads_states_as_its_settings_say(workspace, fill):
+    fill(120)
+    begin(workspace, replace(LEARNS, max_tokens=12, exclude=("absent",), rename={"cue": "word"}))
+    said = []
+    ended = carry_out_training(workspace, say=said.append)
+    assert "--exclude absent: none of 120 states has this field: check the path" in said
+    reading = ended.report["reading"]
+    assert (reading["states"], reading["max_tokens"], reading["left_out"]) == (120, 12, {"absent": 0})
+    document = json.loads((workspace.models / "hrm@1" / "policy.json").read_text())
+    assert document["codec"] == {"max_tokens": 12, "exclude": ["absent"], "rename": {"cue": "word"}, "version": 2}

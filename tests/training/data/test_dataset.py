@@ -127,3 +127,21 @@ def test_batches_are_shuffled_by_the_generator_and_hold_like_lengths():
     assert sum(spread) / len(spread) < 10  # 33 were they drawn blindly
     means = [sum(lengths[row] for row in batch) / len(batch) for batch in draws[0]]
     assert means != sorted(means)
+
+
+def test_states_that_differ_in_a_field_left_out_alone_read_alike(make_decision, actions):
+    decisions = [
+        replace(make_decision(number, 0), state={"id": number, "text": text}) for number, text in enumerate("aab")
+    ]
+    whole = encode_decisions(decisions, actions, StateCodec())
+    assert len(set(whole.states.tolist())) == 3
+    read = encode_decisions(decisions, actions, StateCodec(exclude=("id",)))
+    assert read.states[0] == read.states[1] != read.states[2]
+    assert read.reading.left_out == {"id": 3}
+    assert read.select(np.array([0])).reading == read.reading
+
+
+def test_states_that_differ_after_160_characters_do_not_read_alike(make_decision, actions):
+    decisions = [replace(make_decision(number, 0), state={"text": "x" * 200 + end}) for number, end in enumerate("ab")]
+    data = encode_decisions(decisions, actions, StateCodec())
+    assert data.states[0] != data.states[1]

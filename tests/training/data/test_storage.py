@@ -111,3 +111,18 @@ def test_decisions_in_memory_are_encoded_there(keyed, actions, tmp_path):
     load_dataset(keyed, actions, CODEC, tmp_path)
     (folder,) = tmp_path.iterdir()
     assert json.loads((folder / "dataset.json").read_text())["decisions"] == 30
+
+
+def test_what_was_cut_and_left_out_is_known_without_reading_again(keyed, actions, tmp_path):
+    codec = StateCodec(4, exclude=("nothing",))
+    first = open_dataset(keyed, actions, codec, tmp_path).reading
+    assert (first.states, first.cut, first.left_out) == (30, 30, {"nothing": 0})
+    assert open_dataset(keyed, actions, codec, tmp_path).reading == first
+    assert keyed.readings == 1
+
+
+@pytest.mark.parametrize("codec", [StateCodec(48, ("note",)), StateCodec(48, (), {"note": "remark"})])
+def test_a_field_more_to_leave_out_or_rename_is_another_dataset(keyed, actions, tmp_path, codec):
+    open_dataset(keyed, actions, CODEC, tmp_path)
+    open_dataset(keyed, actions, codec, tmp_path)
+    assert keyed.readings == 2

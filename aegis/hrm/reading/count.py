@@ -1,0 +1,79 @@
+"""How many states were cut, by how much, and in how many a field was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from aegis.rendering import counted
+
+if TYPE_CHECKING:
+    from aegis.hrm.codec import ReadState, StateCodec
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingReport:
+    """What became of some states on their way to tokens."""
+
+    states: int
+    max_tokens: int
+    cut: int
+    """States with more tokens than `max_tokens`"""
+    cut_share: float
+    """Of the tokens of these, the share that was cut, on average; 0 where none was"""
+    left_out: Mapping[str, int]
+    """By path of a field to leave out, the states that had it"""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know, in sentences; none where all is well."""
+        lines = []
+        if self.cut:
+            lines.append(
+                f"{self.cut:,} of {counted(self.states, 'state')} were cut to {self.max_tokens:,} tokens (on average"
+                f" {self.cut_share:.0%} of their text): raise --max-tokens, or leave fields out with --exclude"
+            )
+        lines += [
+            f"--exclude {path}: none of {counted(self.states, 'state')} has this field: check the path"
+            for path, found in self.left_out.items()
+            if not found and self.states
+        ]
+        return lines
+
+    @property
+    def notes(self) -> list[str]:
+        """Which fields were left out, in sentences."""
+        return [
+            f"{path}: left out of {found:,} of {counted(self.states, 'state')}"
+            for path, found in self.left_out.items()
+            if found
+        ]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as one JSON object."""
+        return asdict(self)
+
+
+class ReadingCount:
+    """Counts states as they are read."""
+
+    def __init__(self, codec: StateCodec) -> None:
+        self._max_tokens = codec.max_tokens
+        self._states = self._cut = 0
+        self._cut_shares = 0.0
+        self._left_out = dict.fromkeys(codec.exclude, 0)
+
+    def add(self, read: ReadState) -> None:
+        """Count one state."""
+        self._states += 1
+        if read.cut:
+            self._cut += 1
+            self._cut_shares += 1 - len(read.ids) / read.tokens
+        for path in read.left_out:
+            self._left_out[path] += 1
+
+    def report(self) -> ReadingReport:
+        """Return what was counted so far."""
+        share = self._cut_shares / self._cut if self._cut else 0.0
+        return ReadingReport(self._states, self._max_tokens, self._cut, share, dict(self._left_out))
