@@ -73,7 +73,7 @@ def run_agent(agent: Agent, decisions: int, after: Callable[[Step], Policy | Non
 def existing(workspace: Workspace) -> Workspace:
     """Return the workspace if it has a database; raises `StoreError` where there is none, or an empty file."""
     if workspace.folder.is_file():
-        raise StoreError(f"--workspace {workspace.folder}: is a file: name a workspace's folder")
+        raise StoreError(f"--workspace {workspace.folder}: not a folder: name a workspace's folder")
     if not workspace.database.exists():
         raise StoreError(
             f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"

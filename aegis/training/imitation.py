@@ -137,15 +137,10 @@ class ImitationTrainer:
                 loss, train_accuracy = self._train_epoch(learner, data, epoch)
                 if epoch == self.config.epochs:
                     optimizer.release()
-                result = EpochResult(
-                    epoch=epoch,
-                    loss=loss,
-                    train_accuracy=train_accuracy,
-                    heldout_accuracy=self._accuracy(model, judged, outputs, epoch, team),
-                    learning_rate=self._learning_rate(epoch * self._steps(data) - 1, self._steps(data)),
-                )
-                epochs.append(result)
-                self._hooks.on_epoch(result)
+                accuracy = self._accuracy(model, judged, outputs, epoch, team)
+                rate = self._learning_rate(epoch * self._steps(data) - 1, self._steps(data))
+                epochs.append(EpochResult(epoch, loss, train_accuracy, accuracy, rate))
+                self._hooks.on_epoch(epochs[-1])
                 if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
                     state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
                     write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)

@@ -171,7 +171,7 @@ def test_a_file_in_place_of_a_workspace_and_an_empty_database_are_named(tmp_path
     Path("README.md").touch()
     result = run(*command, "--workspace", "README.md")
     assert result.exit_code == 2
-    assert result.stderr == "error: --workspace README.md: is a file: name a workspace's folder\n"
+    assert result.stderr == "error: --workspace README.md: not a folder: name a workspace's folder\n"
     Path("w").mkdir()
     Path("w/aegis.db").touch()
     result = run(*command, "--workspace", "w")

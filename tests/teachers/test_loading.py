@@ -296,7 +296,6 @@ def test_loading_reports_its_steps_and_its_progress(tiny_gguf, capfd):
         "Unpacking tiny.gguf once, step 3 of 4: the same model in bfloat16",
         "Unpacking tiny.gguf once, step 4 of 4: its files",
         "Loading tiny",
-        "Loading tiny",
     ]
     tensors = len(model.transformer.state_dict())
     for what in (steps[3], steps[-1]):

@@ -282,9 +282,9 @@ def test_decisions_without_probabilities_are_learned_from_the_choice(train, lear
     )
 
 
-def test_decisions_among_other_actions_are_refused(train, learnable, make_decision):
+def test_a_decision_with_an_action_that_is_not_in_the_list_is_refused(train, learnable, make_decision):
     decisions, heldout = learnable
-    odd = make_decision(99, actions=("idle", "ask_human", "web_search"), action=Action("idle"))
+    odd = make_decision(99, actions=("idle", "fly"), action=Action("idle"))
     with pytest.raises(DataError, match=odd.id):
         train(data=([*decisions, odd], heldout))
 
