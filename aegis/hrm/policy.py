@@ -142,7 +142,7 @@ class HRMPolicy:
         """Return the policy of a model and its folder's `policy.json`; raises `CheckpointError` out of form."""
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
-            codec, name = StateCodec(document["max_tokens"]), str(document["name"])
+            codec, name = StateCodec.from_document(document), str(document["name"])
             return cls(model, codec, ActionList(specs), name, device, document.get("action_form", TOKENS_FORM))
         except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise CheckpointError(f"{folder / POLICY_FILE}: out of form ({error}): train again") from error

@@ -284,7 +284,7 @@ def test_decisions_without_probabilities_are_learned_from_the_choice(train, lear
 
 def test_a_decision_with_an_action_that_is_not_in_the_list_is_refused(train, learnable, make_decision):
     decisions, heldout = learnable
-    odd = make_decision(99, actions=("idle", "fly"), action=Action("idle"))
+    odd = make_decision(99, actions=("idle", "ask_human", "fly"), action=Action("idle"))
     with pytest.raises(DataError, match=odd.id):
         train(data=([*decisions, odd], heldout))
 

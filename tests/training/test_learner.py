@@ -12,7 +12,7 @@ from aegis.training.learner import Learner
 from aegis.training.optimizer import HRMOptimizer
 from aegis.training.team import Team
 
-CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False)
+CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False, max_tokens=48)
 
 
 @pytest.fixture
