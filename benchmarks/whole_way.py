@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aegis.agent.search import SearchChain, SearchHit
-from aegis.cli.session import TRAINER_COMMAND
 from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import RunEvent, RunHooks, Runner, RunPlan, open_store
+from aegis.lifecycle.training.worker import TRAINER_COMMAND
 from aegis.promotion import ModelEvent, ModelRegistry
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher, follow_options

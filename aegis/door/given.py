@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aegis.errors import ConfigError, DataError, TeacherError
+from aegis.rendering import to_state
 from aegis.types import ActionList, ActionSpec, Choice, State, Teacher
 
 Actions = ActionList | Mapping[str, str] | Iterable[str | ActionSpec]
@@ -37,14 +38,15 @@ def _make_spec(name: str, description: str) -> ActionSpec:
     return ActionSpec(name, words or name, description or words or name)
 
 
-def make_state(given: State | str | Sequence[Mapping[str, Any]]) -> State:
-    """Return a state: an object as it is, a text as {"text": ...}, chat messages as {"messages": [...]}."""
+def make_state(given: State | str | Sequence[Any]) -> State:
+    """Return an object, a text, chat messages or another list as a state, as `aegis.rendering.to_state` does.
+
+    Raises `DataError` for a value of another kind, or that JSON has no form for.
+    """
     if isinstance(given, Mapping):
-        return given
-    if isinstance(given, str):
-        return {"text": given}
-    if isinstance(given, Sequence) and all(isinstance(one, Mapping) for one in given):
-        return {"messages": list(given)}
+        return to_state(dict(given))
+    if isinstance(given, (str, list, tuple)):
+        return to_state(list(given) if isinstance(given, tuple) else given)
     raise DataError(f"a state is an object, a text or a list of chat messages, not {type(given).__name__}")
 
 

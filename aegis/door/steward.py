@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import random
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -28,12 +27,11 @@ from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
-from aegis.lifecycle.training.worker import TrainerProcess
+from aegis.lifecycle.training.worker import TRAINER_COMMAND, TrainerProcess
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
-TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 _LOOK_SECONDS = 0.25
 _MOST_WAITING = 1000
 """Decisions that wait to be looked at; further ones are recorded, and not audited or compared"""
@@ -83,7 +81,7 @@ class Steward:
 
     def _run(self) -> None:
         lock = FileLock(self._workspace.agent_lock, timeout=0)
-        trainer = TrainerProcess(self._workspace, TRAINER_COMMAND)
+        trainer = TrainerProcess(self._workspace, (*TRAINER_COMMAND, "--device", self._config.device))
         with open_store(self._workspace) as store:
             duties = _Duties(self, store, trainer)
             try:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aegis.lifecycle.training.candidate import TrainingOutcome
     from aegis.training import EpochResult
 
+TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
+"""Starts a process that carries out a workspace's training, without the workspace's option"""
 NICENESS = 10
 LOG_FILE = "training.log"
 _STOP_SECONDS = 2.0
