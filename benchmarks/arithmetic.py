@@ -19,9 +19,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aegis import lifecycle
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
 from aegis.hrm import StateCodec, action_outputs, has_bf16
+from aegis.research import RESEARCH_ACTIONS
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
 from aegis.training.data.dataset import shuffled_batches
 from aegis.training.learner import Learner

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from aegis import lifecycle
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
 from aegis.errors import AegisError
 from aegis.experiments.timing import load_backends
+from aegis.research import RESEARCH_ACTIONS
 from aegis.training import split_by_episode
 from aegis.types import ActionList, Decision, Policy, State
 from aegis.workspace import Workspace

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.hrm import HRMPolicy
 from aegis.lifecycle import read_training_data
 from aegis.promotion.judging.interval import mean_interval
 from aegis.rendering import render_state
+from aegis.research import RESEARCH_ACTIONS
 from aegis.training import ImitationTrainer
 from aegis.types import Decision
 

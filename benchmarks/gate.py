@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import GateConfig
 from aegis.promotion import judge
 from aegis.promotion.judging.metrics import agreement_of
+from aegis.research import RESEARCH_ACTIONS
 
 SHIPPED_SHARES = (0.523, 0.123, 0.118, 0.236)
 """The shipped data's 220 decisions held out by seed 0, counted in the order of the action list"""

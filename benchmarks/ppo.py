@@ -20,9 +20,6 @@ import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
 
-from aegis.agent import Worlds
-from aegis.agent.environment import ResearchEnv
-from aegis.agent.search import create_search
 from aegis.cli.commands.evaluate import draw_curves
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.experiments.evaluation import ActionPolicy, CurvePoint, RulePolicy, evaluate, summarise
@@ -31,6 +28,9 @@ from aegis.lifecycle.policies.tempered import exploring_temperature
 from aegis.lifecycle.rl.simulated import SimulatedLearning, load_pair
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.interval import mean_interval
+from aegis.research import Worlds
+from aegis.research.environment import ResearchEnv
+from aegis.research.search import create_search
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import Policy
 from aegis.workspace import Workspace

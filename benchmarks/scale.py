@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import Database, DecisionStore, RecordedDecisions
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision, State

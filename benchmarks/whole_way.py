@@ -19,19 +19,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aegis.agent.search import SearchChain, SearchHit
-from aegis.config import AgentConfig, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import AgentConfig, GateConfig, HRMConfig, MonitorConfig, RolloutConfig, RunConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import RunEvent, RunHooks, Runner, RunPlan, open_store
 from aegis.lifecycle.training.worker import TRAINER_COMMAND
 from aegis.promotion import ModelEvent, ModelRegistry
+from aegis.research.search import SearchChain, SearchHit
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher, follow_options
 from aegis.types import ActionList, Choice, State, Teacher
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
-TOLD = ("training_started", "training_ended", "stage", "switched", "watch")
+TOLD = ("training_started", "training_ended", "stage", "switched", "monitor")
 _EPOCHS, _LEARNING_RATE = 6, 3e-3
 _LOOK_SECONDS = 0.05
 
@@ -114,7 +114,7 @@ class WholeWay:
                 TINY,
                 RolloutConfig(settings.shadow, settings.canary, settings.canary_decisions),
             ),
-            WatchConfig(audit_rate=settings.audit_rate),
+            MonitorConfig(audit_rate=settings.audit_rate),
             backend="eager",
             seed=seed,
         )

@@ -90,9 +90,9 @@ def search_index() -> None:
 
     The full index takes a minute to build. The small one replaces it in this process and in those that tests start.
     """
-    from aegis.agent.search import Corpus
-    from aegis.agent.search.documents.index import build_index
-    from aegis.agent.search.offline import default_index_path
+    from aegis.research.search import Corpus
+    from aegis.research.search.documents.index import build_index
+    from aegis.research.search.offline import default_index_path
 
     def make(folder: Path) -> None:
         passages = Corpus(site_folders=(), standard_library=None).passages()

@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         | {"atomic", "bfloat16"}
     ),
     frozenset({"store", "hrm", "teachers", "formats"}),
-    frozenset({"training", "promotion", "agent"}),
+    frozenset({"training", "promotion", "research"}),
     frozenset({"lifecycle"}),
     frozenset({"experiments", "door"}),
     frozenset({"cli"}),
@@ -34,7 +34,7 @@ TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
 """Rooms on the lowest floor whose functions import torch for `hrm` and `teachers`; importing the room does not."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
-NEVER = {("agent", "hrm"), ("agent", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
+NEVER = {("research", "hrm"), ("research", "teachers"), ("promotion", "hrm"), ("promotion", "teachers")}
 """Lower rooms that a room must not know even so: the agent and the gate see a `Policy`, never a model."""
 
 MOST_PARAMETERS = 8
@@ -201,18 +201,18 @@ def test_a_way_to_a_function_that_does_not_exist_is_found():
 @pytest.mark.parametrize(
     ("module", "source", "said"),
     [
-        ("aegis.store.x", "from aegis.agent import Agent", "not a floor below"),
+        ("aegis.store.x", "from aegis.research import Agent", "not a floor below"),
         ("aegis.store.x", "import aegis.lifecycle", "not a floor below"),
         ("aegis.store.x", "from aegis import lifecycle", "not a floor below"),
         ("aegis.hrm.x", "from aegis.store import Database", "not a floor below"),
         ("aegis.training.x", "def f():\n    from aegis.promotion.judging.gate import judge", "not a floor below"),
         ("aegis.types", "def f():\n    import aegis.store.database", "not a floor below"),
         ("aegis.lifecycle", "from .cli import main", "not a floor below"),
-        ("aegis.agent.search.x", "from ...training import dataset", "not a floor below"),
-        ("aegis.agent.x", "from aegis.hrm import HRM", "agent must not know hrm"),
-        ("aegis.agent.x", "if True:\n    import aegis.teachers.prompt", "agent must not know teachers"),
+        ("aegis.research.search.x", "from ...training import dataset", "not a floor below"),
+        ("aegis.research.x", "from aegis.hrm import HRM", "research must not know hrm"),
+        ("aegis.research.x", "if True:\n    import aegis.teachers.prompt", "research must not know teachers"),
         ("aegis.promotion.x", "from aegis.hrm import HRMPolicy", "promotion must not know hrm"),
-        ("aegis.agent.x", "import torch.nn.functional as F", "only hrm, teachers, training may"),
+        ("aegis.research.x", "import torch.nn.functional as F", "only hrm, teachers, training may"),
         ("aegis.types", "def f():\n    import torch", "only hrm, teachers, training may"),
         ("aegis.lifecycle", "def f():\n    from torch import Tensor", "only hrm, teachers, training may"),
         ("aegis.cli.x", "class A:\n    import transformers", "only hrm, teachers, training may"),
@@ -232,12 +232,12 @@ def test_a_forbidden_import_is_found(module, source, said):
         ("aegis.types", "from aegis.errors import DataError"),
         ("aegis.training.x", "import torch\nfrom aegis.hrm import HRM"),
         ("aegis.cli.x", "from aegis import __version__, lifecycle\nfrom aegis.store import Database"),
-        ("aegis.agent.search.x", "from .query import parse_query\nfrom aegis.store import Database"),
-        ("aegis.agent", "from .loop import Agent\nimport torchless"),
+        ("aegis.research.search.x", "from .query import parse_query\nfrom aegis.store import Database"),
+        ("aegis.research", "from .loop import Agent\nimport torchless"),
     ],
 )
 def test_an_allowed_import_is_no_violation(module, source):
-    assert find_violations({module: source, "aegis.agent.loop": "", "aegis.agent.search.query": ""}) == []
+    assert find_violations({module: source, "aegis.research.loop": "", "aegis.research.search.query": ""}) == []
 
 
 def test_a_ring_of_imports_is_found():
@@ -288,7 +288,7 @@ def test_the_rooms_that_decide_by_an_export_load_without_torch(module):
 
 MOST_LINES, MOST_MODULES, MOST_FUNCTION_LINES, MOST_HOPS = 400, 12, 50, 12
 LONG_FUNCTIONS = {
-    "aegis.agent.proposals.candidates": "one list of what may be proposed, with each one's condition beside it",
+    "aegis.research.proposals.candidates": "one list of what may be proposed, with each one's condition beside it",
     "aegis.experiments.benchmark.decide": "the turns of one run, in the order in which they are timed",
     "aegis.hrm.fused._backward": "one formula: parts of it would hand on a dozen tensors",
     "aegis.hrm.model.forward": "the model as the paper has it, read from the top",

@@ -14,11 +14,11 @@ from aegis.config import (
     EndpointConfig,
     GateConfig,
     HRMConfig,
+    MonitorConfig,
     ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
-    WatchConfig,
 )
 from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.errors import ConfigError
@@ -106,13 +106,13 @@ OUT_OF_BOUNDS = [
     (GateConfig, "confidence", (0.4, 1.0)),
     (GateConfig, "common_share", (0.0, 1.1)),
     (GateConfig, "cool_down_decisions", (-1,)),
-    (WatchConfig, "audit_rate", (-0.1, 1.1)),
-    (WatchConfig, "close_audit_rate", (-0.1, 1.1)),
-    (WatchConfig, "suspicion", (1.0,)),
-    (WatchConfig, "alpha", (0.0, 0.2)),
-    (WatchConfig, "warn_alpha", (0.05, 1.0)),
-    (WatchConfig, "drift_quantile", (-0.1, 1.0)),
-    (WatchConfig, "deep_fall", (0.0, 1.0)),
+    (MonitorConfig, "audit_rate", (-0.1, 1.1)),
+    (MonitorConfig, "close_audit_rate", (-0.1, 1.1)),
+    (MonitorConfig, "suspicion", (1.0,)),
+    (MonitorConfig, "alpha", (0.0, 0.2)),
+    (MonitorConfig, "warn_alpha", (0.05, 1.0)),
+    (MonitorConfig, "drift_quantile", (-0.1, 1.0)),
+    (MonitorConfig, "deep_fall", (0.0, 1.0)),
     (TrainingPlan, "last_label", (-1,)),
     (RolloutConfig, "shadow", (-1, 1, 19)),
     (RolloutConfig, "canary", (-0.1, 1.0)),
@@ -162,7 +162,7 @@ OPTIONS = {
 
 
 def test_the_configurations_are_really_found():
-    assert {HRMConfig, ReinforceConfig, WatchConfig} < set(CONFIGS)
+    assert {HRMConfig, ReinforceConfig, MonitorConfig} < set(CONFIGS)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

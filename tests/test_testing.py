@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import ContractError
+from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher, check_policy, check_teacher, follow_options
 from aegis.types import Choice, PolicyKind
 

@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import aegis
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store, read_workspace_data
 from aegis.lifecycle.training.candidate import train_candidate
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision

@@ -35,9 +35,9 @@ def check_agent(
 
     needs_teacher: also where an HRM serves, which can do without.
     """
-    from aegis.agent.search import create_search
     from aegis.cli.world import teacher_name
     from aegis.lifecycle.owner import check_teacher, read_owner
+    from aegis.research.search import create_search
 
     check_folder(workspace.folder)
     check_device(device)

@@ -1,4 +1,4 @@
-"""An agent by itself as it is watched: a live screen in a terminal, lines elsewhere, and the signals that stop it."""
+"""What a person sees of an agent that runs by itself: a live screen or lines, and the signals that stop it."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ class Signals:
             self.terminated = True
 
 
-def watch(session: Session, headless: bool, as_json: bool) -> int:
+def follow(session: Session, headless: bool, as_json: bool) -> int:
     """Run the agent and show it until it ends or is stopped; return the exit code."""
     set_deciding_threads()
     in_terminal = sys.stdout.isatty() and sys.stdin.isatty() and not headless
     signals = Signals()
     with signals.caught():
         live = in_terminal and not as_json
-        code = _watch_live(session, signals) if live else _watch_lines(session, signals, as_json)
+        code = _follow_live(session, signals) if live else _follow_lines(session, signals, as_json)
     session.raise_error()
     return code
 
 
-def _watch_lines(session: Session, signals: Signals, as_json: bool) -> int:
+def _follow_lines(session: Session, signals: Signals, as_json: bool) -> int:
     session.listen(_print_json if as_json else _print_line)
     # JSON lines are events alone.
     with session.shows(unheard) if as_json else session.shows(ProgressLines(_print_progress)):
@@ -87,7 +87,7 @@ def _wait_for_end(session: Session, signals: Signals) -> None:
             session.leave(INTERRUPTED)
 
 
-def _watch_live(session: Session, signals: Signals) -> int:
+def _follow_live(session: Session, signals: Signals) -> int:
     from aegis.cli.display.screen import LiveScreen
     from aegis.cli.prompt.repl import Repl
 

@@ -21,11 +21,11 @@ from aegis.config import (
     AgentConfig,
     GateConfig,
     HRMConfig,
+    MonitorConfig,
     ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
-    WatchConfig,
 )
 from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
@@ -37,10 +37,10 @@ from aegis.types import ActionList, Choice, Progress, State, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.agent.search import SearchChain
     from aegis.lifecycle import Runner
     from aegis.lifecycle.policies.resolver import PolicyResolver
     from aegis.lifecycle.tensorboard import TensorBoardLog
+    from aegis.research.search import SearchChain
 
 IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
 LEAVE_SECONDS = 3.0
@@ -62,7 +62,7 @@ class SessionOptions:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
-    watch: WatchConfig = field(default_factory=WatchConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     reinforce: ReinforceConfig | None = field(default_factory=ReinforceConfig)
     device: str = "auto"
@@ -166,7 +166,7 @@ class Session:
             run=options.run,
             agent=options.agent,
             training=TrainingPlan(options.training, options.gate, options.model, options.rollout),
-            watch=options.watch,
+            monitor=options.monitor,
             reinforce=options.reinforce,
             device=self._device(),
             backend=options.backend,
@@ -236,7 +236,7 @@ class Session:
             with open_store(self.workspace) as store:  # in the thread that loads, a connection of its own
                 return self.load_teacher(store)
 
-        options = ResolverOptions(self._device(), self.options.backend, self.options.watch.drift_quantile)
+        options = ResolverOptions(self._device(), self.options.backend, self.options.monitor.drift_quantile)
         return PolicyResolver(self.workspace, load_teacher, options, tell=tell, say=self._say, loads=self._loading)
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from aegis.types import unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.agent.search import Corpus, SearchChain
+    from aegis.research.search import Corpus, SearchChain
     from aegis.store import DecisionStore, TeacherClaim
     from aegis.types import Policy, Progress, Teacher
 
@@ -63,7 +63,7 @@ def make_search(
     The first search makes the offline index where there is none; progress hears how far that is. corpus: what `offline`
     searches; None: all documentation that is installed.
     """
-    from aegis.agent.search import create_search
+    from aegis.research.search import create_search
 
     return create_search(names, cache=workspace.search_cache, corpus=corpus, progress=progress, on_trouble=say)
 
@@ -130,6 +130,6 @@ def read_reward_changes(path: Path | None) -> dict[str, float]:
     """Return what a `--rewards` file sets; nothing without one."""
     if path is None:
         return {}
-    from aegis.agent.rewards import read_rewards
+    from aegis.research.rewards import read_rewards
 
     return read_rewards(path)

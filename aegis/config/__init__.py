@@ -19,11 +19,11 @@ __all__ = [
     "EndpointConfig",
     "GateConfig",
     "HRMConfig",
+    "MonitorConfig",
     "ReinforceConfig",
     "RolloutConfig",
     "RunConfig",
     "TrainingConfig",
-    "WatchConfig",
 ]
 
 MIN_TRAINING_DECISIONS = 100
@@ -302,7 +302,7 @@ class GateConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchConfig:
+class MonitorConfig:
     """After the switch: how often the teacher is asked as well, and what its answers lead to."""
 
     audit_rate: float = 0.02
@@ -325,15 +325,15 @@ class WatchConfig:
         check(0 <= self.audit_rate <= 1, f"--audit-rate must lie between 0 and 1, not {self.audit_rate}")
         check(
             0 <= self.close_audit_rate <= 1,
-            f"WatchConfig.close_audit_rate must lie in [0, 1], not {self.close_audit_rate}",
+            f"MonitorConfig.close_audit_rate must lie in [0, 1], not {self.close_audit_rate}",
         )
         check(
             0 <= self.drift_quantile < 1,
             f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}",
         )
-        check(self.suspicion > 1, f"WatchConfig.suspicion must be above 1, not {self.suspicion}")
-        check(0 < self.alpha < self.warn_alpha < 1, "WatchConfig: 0 < alpha < warn_alpha < 1")
-        check(0 < self.deep_fall < 1, f"WatchConfig.deep_fall must lie in (0, 1), not {self.deep_fall}")
+        check(self.suspicion > 1, f"MonitorConfig.suspicion must be above 1, not {self.suspicion}")
+        check(0 < self.alpha < self.warn_alpha < 1, "MonitorConfig: 0 < alpha < warn_alpha < 1")
+        check(0 < self.deep_fall < 1, f"MonitorConfig.deep_fall must lie in (0, 1), not {self.deep_fall}")
 
 
 @dataclass(frozen=True, slots=True)

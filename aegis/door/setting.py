@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aegis.config import PHASE_1_DECISIONS, GateConfig, HRMConfig, RolloutConfig, RunConfig, TrainingConfig, WatchConfig
+from aegis.config import (
+    PHASE_1_DECISIONS,
+    GateConfig,
+    HRMConfig,
+    MonitorConfig,
+    RolloutConfig,
+    RunConfig,
+    TrainingConfig,
+)
 from aegis.errors import ConfigError
 
 Mode = Literal["observe", "assist", "switch"]
@@ -28,7 +36,7 @@ class DeciderConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
-    watch: WatchConfig = field(default_factory=WatchConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     device: str = "cpu"
     backend: str = "auto"

@@ -60,8 +60,8 @@ class Steward:
         self._resolver = PolicyResolver(
             workspace,
             lambda: teacher,
-            ResolverOptions(config.device, config.backend, config.watch.drift_quantile, config.defer_below),
-            tell=lambda line: self._tell("watch", line),
+            ResolverOptions(config.device, config.backend, config.monitor.drift_quantile, config.defer_below),
+            tell=lambda line: self._tell("monitor", line),
         )
         with open_store(workspace) as store:
             if config.mode != "observe":
@@ -135,12 +135,12 @@ class _Duties:
             workspace,
             actions,
             lambda: teacher,
-            config.watch,
+            config.monitor,
             rng,
-            lambda line: steward._tell("watch", line),
+            lambda line: steward._tell("monitor", line),
             AsideTeacher(workspace, lambda store: teacher, actions),
         )
-        self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("watch", line))
+        self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
 
     def look(self, trains: bool) -> None:
         """Look after the training and the switch once. trains: whether this process does."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aegis.agent import RESEARCH_ACTIONS, choose_offered
 from aegis.errors import ConfigError
 from aegis.promotion.judging.interval import mean_interval
+from aegis.research import RESEARCH_ACTIONS, choose_offered
 from aegis.types import ActionList, Choice, Policy, State
 
 if TYPE_CHECKING:
-    from aegis.agent.environment import ResearchEnv
+    from aegis.research.environment import ResearchEnv
 
 RANDOM, RULE = "random", "rule"
 

@@ -10,7 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 from aegis import __version__
-from aegis.agent import (
+from aegis.config import AgentConfig
+from aegis.errors import StoreError
+from aegis.promotion import ModelRegistry, Serving
+from aegis.research import (
     RESEARCH_ACTIONS,
     Agent,
     AgentHooks,
@@ -19,10 +22,7 @@ from aegis.agent import (
     SettingBook,
     Step,
 )
-from aegis.agent.search import SearchChain
-from aegis.config import AgentConfig
-from aegis.errors import StoreError
-from aegis.promotion import ModelRegistry, Serving
+from aegis.research.search import SearchChain
 from aegis.store import Database, DecisionStore, StateKey
 from aegis.types import Policy, new_id, utc_now
 from aegis.workspace import Workspace

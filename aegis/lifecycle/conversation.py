@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aegis.agent.memory.curiosity import Curiosity
-from aegis.agent.memory.goals import GoalView, read_goals
-from aegis.agent.memory.knowledge import KnowledgeBase, KnowledgeItem, KnownItem
 from aegis.errors import ActionError
 from aegis.rendering import clean_text
+from aegis.research.memory.curiosity import Curiosity
+from aegis.research.memory.goals import GoalView, read_goals
+from aegis.research.memory.knowledge import KnowledgeBase, KnowledgeItem, KnownItem
 from aegis.store import Database
 from aegis.types import new_id
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import ConfigError, StoreError
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore, StateKey
 from aegis.types import ActionList, ActionSpec
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aegis.agent.search import SearchChain, create_search
-from aegis.config import AgentConfig, ReinforceConfig, RunConfig, WatchConfig
+from aegis.config import AgentConfig, MonitorConfig, ReinforceConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle.event import RunEvent
+from aegis.research.search import SearchChain, create_search
 from aegis.store import DecisionStore
 from aegis.types import Progress, Teacher, unheard
 
@@ -23,7 +23,7 @@ class RunPlan:
     agent: AgentConfig = field(default_factory=AgentConfig)
     training: TrainingPlan = field(default_factory=TrainingPlan)
     """Each training's, before what approved proposals change"""
-    watch: WatchConfig = field(default_factory=WatchConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     reinforce: ReinforceConfig | None = None
     """How phase 4 learns; None: it does not"""
     device: str = "cpu"

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from aegis.agent import Agent, Step
-from aegis.agent.search import SearchChain
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
 from aegis.lifecycle.conversation import adopt_goals
@@ -36,6 +34,8 @@ from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
+from aegis.research import Agent, Step
+from aegis.research.search import SearchChain
 from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy, Progress, Teacher, utc_now
 from aegis.workspace import Workspace
@@ -137,7 +137,7 @@ class Runner:
         rollout = self._make_rollout(store, agent, settings)
         look = partial(self._look, store, supervisor, resolver, rollout, guarded)
         monitor = self._make_monitor(store, agent)
-        drift = DriftMonitor(store, self.workspace, lambda line: self._tell("watch", line))
+        drift = DriftMonitor(store, self.workspace, lambda line: self._tell("monitor", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
         try:
@@ -191,9 +191,9 @@ class Runner:
             self.workspace,
             agent.actions,
             lambda: self._hooks.load_teacher(store),
-            self.plan.watch,
+            self.plan.monitor,
             random.Random(self.plan.seed),
-            lambda line: self._tell("watch", line),
+            lambda line: self._tell("monitor", line),
             AsideTeacher(self.workspace, self._hooks.load_teacher, agent.actions),
         )
 
@@ -201,9 +201,9 @@ class Runner:
         return PolicyResolver(
             self.workspace,
             lambda: self._hooks.load_teacher(store),
-            ResolverOptions(self.plan.device, self.plan.backend, self.plan.watch.drift_quantile),
+            ResolverOptions(self.plan.device, self.plan.backend, self.plan.monitor.drift_quantile),
             exploration=self._exploration,
-            tell=lambda line: self._tell("watch", line),
+            tell=lambda line: self._tell("monitor", line),
             loads=self._show_loading,
         )
 
@@ -246,7 +246,7 @@ class Runner:
         guarded: GuardedPolicy,
     ) -> None:
         """Take the next step of the training and of the switch, without making the next decision wait."""
-        if supervisor.watches and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
+        if supervisor.is_following and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import (
     MIN_TRAINING_DECISIONS,
     PHASE_1_DECISIONS,
@@ -30,6 +29,7 @@ from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import (
     DecisionStore,
     ImprovementLog,

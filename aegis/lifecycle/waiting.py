@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from aegis.agent import ApprovalQueue, Inbox
-from aegis.agent.actions import ASK_HUMAN, PROPOSE_IMPROVEMENT
 from aegis.rendering import clean_text
+from aegis.research import ApprovalQueue, Inbox
+from aegis.research.actions import ASK_HUMAN, PROPOSE_IMPROVEMENT
 from aegis.store import Database
 from aegis.types import Decision, utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace

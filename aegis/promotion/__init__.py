@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from aegis.promotion.judging.gate import Rule, Verdict, judge
     from aegis.promotion.judging.metrics import ActionMetrics, Agreement, measure_agreement
     from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
-    from aegis.promotion.monitoring.monitor import Watch, WatchLevel
+    from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
     from aegis.promotion.registry import ModelEvent, ModelRegistry, ModelVersion, Serving
 
 __all__ = [
     "ActionMetrics",
     "Agreement",
+    "AgreementMonitor",
     "CalibrationEstimate",
     "CurvePoint",
     "Expense",
@@ -45,11 +46,10 @@ __all__ = [
     "ModelEvent",
     "ModelRegistry",
     "ModelVersion",
+    "MonitorLevel",
     "Rule",
     "Serving",
     "Verdict",
-    "Watch",
-    "WatchLevel",
     "accuracy_of_surest",
     "bigram_regression_accuracy",
     "confidence_sequence",
@@ -111,8 +111,8 @@ _ROOMS = {
         "measure_agreement",
     ),
     "monitoring.monitor": (
-        "Watch",
-        "WatchLevel",
+        "AgreementMonitor",
+        "MonitorLevel",
     ),
     "registry": (
         "ModelEvent",

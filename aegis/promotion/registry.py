@@ -20,7 +20,7 @@ from aegis.workspace import Workspace
 
 GATE = "gate"
 """Who promotes what has passed."""
-WATCH = "watch"
+MONITOR = "monitor"
 """Who rolls back what has become worse."""
 MODEL_PREFIX = "hrm@"
 """Begins the name of every version."""

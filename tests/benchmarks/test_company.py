@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle import read_training_data, shipped_data
+from aegis.research import RESEARCH_ACTIONS
 from aegis.types import ActionList, ActionSpec, Choice
 from benchmarks.company import measure_company, report
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from aegis.agent.environment import ResearchEnv
-from aegis.agent.search import SearchHit
+from aegis.research.environment import ResearchEnv
+from aegis.research.search import SearchHit
 from benchmarks.ppo import RULE_SERIES, SEARCH_SERIES, SERIES, learn, read_points, references
 
 

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.hrm import StateCodec
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import RecordedDecisions
 from aegis.training import encode_decisions, open_dataset
 from aegis.workspace import Workspace

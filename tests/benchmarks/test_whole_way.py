@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
+from aegis.research import RESEARCH_ACTIONS
 from aegis.workspace import Workspace
 from benchmarks.whole_way import Settings, TurncoatTeacher, WholeWay
 
@@ -31,7 +31,7 @@ def test_shadow_canary_full_a_drop_a_roll_back_and_the_same_way_again(tmp_path):
     assert all(kind in left for kind in way)
     back = next(step for step in steps if step.kind == "rolled_back")
     served = [step.model for step in steps if step.kind == "promoted"]
-    assert (back.who, back.previous, back.model) == ("watch", served[0], None)
+    assert (back.who, back.previous, back.model) == ("monitor", served[0], None)
     assert back.evidence["audits"] > 0
     assert len(set(served)) == 2
     assert any("planted drop" in line for line in lines)

@@ -132,8 +132,8 @@ def test_import_then_export_gives_the_same_decisions_and_a_second_import_adds_no
 def test_a_question_is_answered_and_a_proposal_approved_from_the_command_line(tmp_path):
     from datetime import timedelta
 
-    from aegis.agent import ApprovalQueue, Inbox
-    from aegis.agent.proposals import Proposal
+    from aegis.research import ApprovalQueue, Inbox
+    from aegis.research.proposals import Proposal
     from aegis.types import utc_now
 
     now = utc_now()

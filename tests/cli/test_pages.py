@@ -15,9 +15,9 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from aegis.agent import ApprovalQueue, Inbox
-from aegis.agent.proposals import Proposal
 from aegis.cli.main import app
+from aegis.research import ApprovalQueue, Inbox
+from aegis.research.proposals import Proposal
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
 

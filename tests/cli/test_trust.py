@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis import lifecycle
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import Database, DecisionStore, TrainingLog
 from aegis.teachers.name import OFFLINE_NAME
 from aegis.types import utc_now
@@ -69,11 +69,11 @@ def test_models_shows_each_version_its_figures_and_who_promoted_it_and_why(works
     assert re.search(r"hrm@2 +yes", shown)
     assert "from decisions.jsonl.gz" in shown
     assert "hrm@1 promoted in place of the teacher by gate: accuracy 85.00% is at least the threshold" in shown
-    assert "Watch of hrm@2: no decision audited yet, at least 79.6% promised" in shown
+    assert "Monitor of hrm@2: no decision audited yet, at least 79.6% promised" in shown
     document = json.loads(run("models", "--workspace", workspace, "--json").output)
     assert [model["name"] for model in document["models"]] == ["hrm@1", "hrm@2"]
     assert document["events"][0]["kind"] == "promoted"
-    assert document["watch"]["audits"] == 0
+    assert document["monitor"]["audits"] == 0
 
 
 @pytest.mark.parametrize("command", ["models", "curve", "status"])
@@ -263,7 +263,7 @@ class NoSearch:
 
 @pytest.fixture(autouse=True)
 def no_search(monkeypatch):
-    monkeypatch.setattr("aegis.agent.search.create_search", lambda *arguments, **options: NoSearch())
+    monkeypatch.setattr("aegis.research.search.create_search", lambda *arguments, **options: NoSearch())
 
 
 def policies(workspace) -> set[str]:

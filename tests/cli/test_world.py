@@ -8,11 +8,11 @@ import math
 import pytest
 from typer.testing import CliRunner
 
-from aegis.agent.search import Corpus
 from aegis.cli.display.block import FALLING_REWARDS
 from aegis.cli.main import app
 from aegis.cli.session import Session, SessionOptions
 from aegis.cli.world import ready_search
+from aegis.research.search import Corpus
 from aegis.store import Database, DecisionStore, UsageLedger
 from aegis.workspace import Workspace
 
@@ -168,7 +168,7 @@ def test_a_search_provider_that_there_is_not_ends_a_start_with_the_choice(run):
 
 @pytest.mark.parametrize("command", ["collect", "run"])
 def test_questions_that_wait_for_a_person_are_announced_as_they_come(command, run, read_back, monkeypatch, tmp_path):
-    monkeypatch.setattr("aegis.agent.search.offline.OfflineSearch.search", lambda self, query, limit: [])
+    monkeypatch.setattr("aegis.research.search.offline.OfflineSearch.search", lambda self, query, limit: [])
     result = run(command, "--teacher", "scripted", "--decisions", 30, "--seed", 1)
     assert result.exit_code == 0, result.output
     waiting = [line for line in result.output.splitlines() if "waits for you" in line]
@@ -195,7 +195,7 @@ def test_the_making_of_an_index_is_shown_while_a_command_waits_for_it(told, tmp_
 
 def test_the_making_of_an_index_is_told_to_the_screen_of_an_agent_by_itself(monkeypatch, tmp_path):
     made = []
-    monkeypatch.setattr("aegis.agent.search.create_search", lambda names, **options: made.append(options))
+    monkeypatch.setattr("aegis.research.search.create_search", lambda names, **options: made.append(options))
     session, heard = Session(SessionOptions(Workspace(tmp_path / "w"))), []
     session.make_search()
     with session.shows(lambda *far: heard.append(far)):

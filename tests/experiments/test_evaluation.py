@@ -6,9 +6,6 @@ import math
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
-from aegis.agent.environment import ResearchEnv
-from aegis.agent.search import SearchHit
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
 from aegis.experiments.evaluation import (
@@ -18,6 +15,9 @@ from aegis.experiments.evaluation import (
     summarise,
     within_world,
 )
+from aegis.research import RESEARCH_ACTIONS
+from aegis.research.environment import ResearchEnv
+from aegis.research.search import SearchHit
 from aegis.testing import ScriptedTeacher, check_policy
 
 

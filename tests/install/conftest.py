@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS, ApprovalQueue, Inbox
-from aegis.agent.proposals import Proposal
 from aegis.config import HRMConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, export_onnx
 from aegis.hrm.backend import EXPORT_FOLDER
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.research import RESEARCH_ACTIONS, ApprovalQueue, Inbox
+from aegis.research.proposals import Proposal
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
 from aegis.workspace import Workspace

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from aegis.agent.search import SearchChain, SearchHit
-from aegis.config import HRMConfig, RolloutConfig, RunConfig, WatchConfig
+from aegis.config import HRMConfig, MonitorConfig, RolloutConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store
+from aegis.research.search import SearchChain, SearchHit
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
@@ -63,7 +63,7 @@ def make_runner(workspace, make_search, teacher):
         load=None,
         notify=lambda event: None,
         make_search=make_search,
-        watch=None,
+        monitor=None,
         rollout=None,
         **settings,
     ):
@@ -74,7 +74,7 @@ def make_runner(workspace, make_search, teacher):
             return teacher
 
         training = TrainingPlan(model=TINY, rollout=rollout or RolloutConfig())
-        plan = RunPlan(config, training=training, watch=watch or WatchConfig())
+        plan = RunPlan(config, training=training, monitor=monitor or MonitorConfig())
         hooks = RunHooks(load or load_teacher, make_search, notify)
         return Runner(workspace, plan, hooks, [sys.executable, "-c", trainer])
 

@@ -255,7 +255,7 @@ def stand_in(monkeypatch, action):
 def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(
     workspace, make_runner, monkeypatch, wait_for
 ):
-    from aegis.config import WatchConfig
+    from aegis.config import MonitorConfig
     from aegis.promotion import ModelRegistry
 
     stand_in(monkeypatch, "propose_improvement")
@@ -263,13 +263,13 @@ def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_aga
         store.claim_teacher("scripted", 0, "a rule")
         ModelRegistry(store, workspace).promote(save, FIGURES)
     events = []
-    runner = make_runner(notify=events.append, watch=WatchConfig(audit_rate=1.0), interval_seconds=0.002)
+    runner = make_runner(notify=events.append, monitor=MonitorConfig(audit_rate=1.0), interval_seconds=0.002)
     thread = run_aside(runner)
     wait_for(lambda: decided(events) and decided(events)[-1].fields["policy"] == "scripted")
     runner.stop()
     thread.join(120)
     assert decided(events)[0].fields["policy"] == "hrm@1"
-    assert any(e.kind == "watch" and "rolled back from hrm@1 to the teacher" in e.message for e in events)
+    assert any(e.kind == "monitor" and "rolled back from hrm@1 to the teacher" in e.message for e in events)
     (switched,) = [event for event in events if event.kind == "switched"]
     assert switched.message == "went back from hrm@1 to scripted"
     with open_store(workspace) as store:
@@ -313,7 +313,7 @@ def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspa
 
         @property
         def actions(self):
-            from aegis.agent import RESEARCH_ACTIONS
+            from aegis.research import RESEARCH_ACTIONS
 
             return RESEARCH_ACTIONS
 

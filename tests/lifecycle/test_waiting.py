@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aegis.agent import ApprovalQueue, Inbox
-from aegis.agent.proposals import Proposal
 from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.waiting import Herald, Waiting, read_waiting
+from aegis.research import ApprovalQueue, Inbox
+from aegis.research.proposals import Proposal
 from aegis.types import utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 

@@ -101,18 +101,18 @@ def test_a_roll_back_goes_to_the_last_good_version_and_from_there_to_the_teacher
     for _ in range(3):
         registry.promote(save)
     assert registry.last_good() == "hrm@2"
-    served = registry.roll_back("hrm@2", "watch", "it fell", {"audits": 40})
+    served = registry.roll_back("hrm@2", "monitor", "it fell", {"audits": 40})
     assert served is not None
     assert served.name == "hrm@2"
     assert [version.rolled_back for version in registry.models()] == [False, False, True]
     assert registry.events()[-1].evidence == {"audits": 40}
     assert registry.last_good() == "hrm@1"
-    registry.roll_back("hrm@1", "watch", "it fell, too")
+    registry.roll_back("hrm@1", "monitor", "it fell, too")
     assert registry.last_good() is None
-    assert registry.roll_back(None, "watch", "and it") is None
+    assert registry.roll_back(None, "monitor", "and it") is None
     assert registry.serving() is None
     with pytest.raises(StoreError, match="the teacher decides: there is nothing to roll back"):
-        registry.roll_back(None, "watch", "again")
+        registry.roll_back(None, "monitor", "again")
 
 
 def test_a_version_rolled_back_is_good_again_once_it_is_promoted_again(store, workspace):
@@ -144,12 +144,12 @@ def test_after_a_roll_back_the_gate_waits_and_a_person_does_not(store, workspace
     registry = ModelRegistry(store, workspace)
     registry.promote(save)
     assert registry.cooling_decisions(20) == 0
-    registry.roll_back(None, "watch", "it fell")
+    registry.roll_back(None, "monitor", "it fell")
     assert registry.cooling_decisions(20) == 20
     store.append_many(Decision("e", step, {}, ("a", "b"), Action("a"), None, "t") for step in range(15))
     assert registry.cooling_decisions(20) == 5
     assert registry.cooling_decisions(10) == 0
-    registry.warn("watch", "a warning ends nothing", {})
+    registry.warn("monitor", "a warning ends nothing", {})
     assert registry.cooling_decisions(20) == 5
     registry.promote_again("hrm@1", "ada", "I know better")
     assert registry.cooling_decisions(20) == 0

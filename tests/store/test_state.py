@@ -35,8 +35,8 @@ def test_a_malformed_record_is_refused(store, text):
 
 
 def test_no_module_but_state_reads_or_writes_a_key():
-    """A key elsewhere would be unknown to `StateKey`."""
+    """A key elsewhere would be unknown to `StateKey`. The search index is a database of its own."""
     folder = Path(aegis.__file__).parent
     sources = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
     found = {name for name, source in sources.items() if "FROM meta" in source or "INTO meta" in source}
-    assert found == {"agent/search/documents/index.py", "store/state.py"}  # the search index is a database of its own
+    assert found == {"research/search/documents/index.py", "store/state.py"}

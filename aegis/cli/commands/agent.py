@@ -43,12 +43,12 @@ from aegis.cli.world import (
     read_reward_changes,
     ready_search,
 )
-from aegis.config import PHASE_1_DECISIONS, AgentConfig, WatchConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, MonitorConfig
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.agent import Agent, Step
+    from aegis.research import Agent, Step
     from aegis.store import DecisionStore
     from aegis.types import Policy, Teacher
 
@@ -133,12 +133,12 @@ def run(
             help="The teacher decides where the HRM's calibrated confidence is below this; see `aegis curve`."
         ),
     ] = None,
-    audit_rate: AuditRateOption = WatchConfig().audit_rate,
-    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    audit_rate: AuditRateOption = MonitorConfig().audit_rate,
+    drift_quantile: DriftOption = MonitorConfig().drift_quantile,
 ) -> None:
     """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
 
-    What the HRM decides is watched: where it agrees surely less with its teacher than it promised, it is rolled back.
+    What the HRM decides is monitored: where it agrees surely less with its teacher than it promised, it is rolled back.
     """
     with errors_explained():
         config = AgentConfig(
@@ -148,7 +148,7 @@ def run(
             rewards=read_reward_changes(rewards),
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
-        watch = WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
+        monitor = MonitorConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
         check_share("--defer-below", defer_below)
         from aegis.lifecycle.collection import existing
 
@@ -183,19 +183,19 @@ def run(
 
             options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
             resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
-            watched = MonitoredRun(store, folder, resolver, watch, random.Random(seed), defer_below, tell)
-            policy = watched.policy
+            monitored = MonitoredRun(store, folder, resolver, monitor, random.Random(seed), defer_below, tell)
+            policy = monitored.policy
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             computed_by = getattr(policy, "backend", "")
             by = f" on {computed_by}" if computed_by else ""
             say(f"The agent decides by {policy.name}{size}{by}")
-            for line in watched.describe_watch():
+            for line in monitored.describe_monitor():
                 say(f"  {line}")
             agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
-            _run(store, folder, agent, decisions, watched.after)
-            for line in watched.describe_end():
+            _run(store, folder, agent, decisions, monitored.after)
+            for line in monitored.describe_end():
                 say(f"  {line}")
-            _show_total(store, watched.policy.name)
+            _show_total(store, monitored.policy.name)
 
 
 def status(

@@ -98,9 +98,9 @@ def _measure(workspace: Workspace, model: Path, count: int, progress: Progress) 
     """Return the median milliseconds of one decision by the HRM and by the workspace's teacher, on newest states."""
     progress("Loading the workspace's newest states", 0, 0)
     from aegis import lifecycle
-    from aegis.agent import RESEARCH_ACTIONS
     from aegis.hrm import load_policy
     from aegis.promotion import time_policy
+    from aegis.research import RESEARCH_ACTIONS
 
     with lifecycle.open_store(workspace) as store:
         states = [example.decision.state for example in store.recent(count)]

@@ -207,7 +207,7 @@ def import_(
     """Add decisions from a file to a workspace; those already there are left as they are."""
     with errors_explained():
         from aegis import lifecycle
-        from aegis.agent import RESEARCH_ACTIONS
+        from aegis.research import RESEARCH_ACTIONS
         from aegis.store import import_examples, read_examples
 
         check_folder(workspace)

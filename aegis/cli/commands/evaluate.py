@@ -69,8 +69,8 @@ def evaluate(
         tell = (lambda line: None) if as_json else say
         with waiting(on_stderr=as_json) as progress:
             progress("Loading what deciding needs", 0, 0)
-            from aegis.agent.environment import ResearchEnv
             from aegis.experiments import evaluation
+            from aegis.research.environment import ResearchEnv
 
             chosen = _choose(policies, Workspace(workspace), teacher, device, tell, progress)
         results: list[EpisodeResult] = []

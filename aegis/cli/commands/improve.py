@@ -96,10 +96,10 @@ def run_improvement(
     to go on.
     """
     from aegis import lifecycle
-    from aegis.agent.search import PYTHON_CORPUS
     from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.rl.pace import Pace
+    from aegis.research.search import PYTHON_CORPUS
 
     pace = Pace(seconds)
     corpus = None if seconds is None else PYTHON_CORPUS

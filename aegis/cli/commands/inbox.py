@@ -17,7 +17,7 @@ def inbox(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """Show the questions and proposals that wait for you; the agent then knows that you are here."""
     with errors_explained():
         from aegis import lifecycle
-        from aegis.agent import ApprovalQueue, Inbox
+        from aegis.research import ApprovalQueue, Inbox
 
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
             questions, proposals = Inbox(store.database), ApprovalQueue(store.database)
@@ -44,7 +44,7 @@ def answer(
     """Answer a question of the agent's."""
     with errors_explained():
         from aegis import lifecycle
-        from aegis.agent import Inbox
+        from aegis.research import Inbox
 
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
             Inbox(store.database).answer(number, text, utc_now())
@@ -64,7 +64,7 @@ def reject(number: NumberArgument, workspace: WorkspaceOption = DEFAULT_WORKSPAC
 def _decide(number: int, workspace: Path, approved: bool) -> None:
     with errors_explained():
         from aegis import lifecycle
-        from aegis.agent import ApprovalQueue, Inbox
+        from aegis.research import ApprovalQueue, Inbox
 
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store:
             now = utc_now()

@@ -40,7 +40,7 @@ def models(
             registry = ModelRegistry(store, folder)
             versions = [_with_calibration(version) for version in registry.models()]
             events, served = registry.events(), registry.serving()
-            watch = lifecycle.read_monitor(store, registry, served.name) if served else None
+            monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             progress = lifecycle.read_stage(store, registry)
             drift = lifecycle.read_drift_count(store, served.name) if served else None
             refusals = lifecycle.read_refusals(store)
@@ -49,7 +49,7 @@ def models(
                     "serving": served.name if served else None,
                     "models": [version.to_record() for version in versions],
                     "events": [_event_record(event) for event in events],
-                    "watch": watch.evidence() if watch else None,
+                    "monitor": monitor.evidence() if monitor else None,
                     "drift": drift._asdict() if drift else None,
                     "candidate": progress.to_record() if progress else None,
                     "refused": [refusal.to_record() for refusal in refusals],
@@ -66,8 +66,8 @@ def models(
                 _say_version(version)
                 if version.gain is not None:
                     say(f"{'':<8} {version.gain.describe()}")
-            if watch:
-                say(f"Watch of {served.name if served else ''}: {lifecycle.describe_monitor(watch)}")
+            if monitor:
+                say(f"Monitor of {served.name if served else ''}: {lifecycle.describe_monitor(monitor)}")
             if drift and drift.decisions:
                 say(f"Drift: {drift.describe()}")
             if progress:

@@ -46,11 +46,11 @@ from aegis.cli.world import (
 from aegis.config import (
     AgentConfig,
     GateConfig,
+    MonitorConfig,
     ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
-    WatchConfig,
 )
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -70,8 +70,8 @@ def prompt(
     lr: LearningRateOption = _TRAINING.learning_rate,
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
-    audit_rate: AuditRateOption = WatchConfig().audit_rate,
-    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    audit_rate: AuditRateOption = MonitorConfig().audit_rate,
+    drift_quantile: DriftOption = MonitorConfig().drift_quantile,
     shadow: ShadowOption = _ROLLOUT.shadow,
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
@@ -112,7 +112,7 @@ def prompt(
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
-            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+            monitor=MonitorConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
             reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),

@@ -48,11 +48,11 @@ from aegis.cli.world import (
 from aegis.config import (
     AgentConfig,
     GateConfig,
+    MonitorConfig,
     ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
-    WatchConfig,
 )
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -85,8 +85,8 @@ def start(
     lr: LearningRateOption = _TRAINING.learning_rate,
     batch_size: BatchOption = _TRAINING.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
-    audit_rate: AuditRateOption = WatchConfig().audit_rate,
-    drift_quantile: DriftOption = WatchConfig().drift_quantile,
+    audit_rate: AuditRateOption = MonitorConfig().audit_rate,
+    drift_quantile: DriftOption = MonitorConfig().drift_quantile,
     shadow: ShadowOption = _ROLLOUT.shadow,
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
@@ -134,7 +134,7 @@ def start(
             endpoint=EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices),
             training=TrainingConfig(epochs=epochs, learning_rate=lr, batch_size=batch_size),
             gate=GateConfig(threshold=threshold),
-            watch=WatchConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
+            monitor=MonitorConfig(audit_rate=audit_rate, drift_quantile=drift_quantile),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
             reinforce=ReinforceConfig(every=rl_every) if rl_every else None,
             model=read_model_config(model),
@@ -143,9 +143,9 @@ def start(
             seed=seed,
         )
         options.check()
-        from aegis.cli.follow import watch
+        from aegis.cli.follow import follow
 
-        code = watch(Session(options), headless=headless, as_json=log_format == "json")
+        code = follow(Session(options), headless=headless, as_json=log_format == "json")
     if code:
         raise typer.Exit(code)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from aegis import lifecycle
-from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
@@ -23,14 +22,15 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
+from aegis.research import ApprovalQueue, Inbox
 from aegis.store import DecisionStore
 from aegis.types import Action, Outcome, utc_now
 
 if TYPE_CHECKING:
-    from aegis.agent import Agent
-    from aegis.agent.memory.knowledge import KnownItem
-    from aegis.agent.search import SearchChain
     from aegis.cli.session import Session
+    from aegis.research import Agent
+    from aegis.research.memory.knowledge import KnownItem
+    from aegis.research.search import SearchChain
 
 _TEXT_CHARACTERS = 400
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
-from aegis.agent import ApprovalQueue, Inbox
 from aegis.cli.prompt.command import COMMANDS
 from aegis.errors import AegisError
 from aegis.lifecycle import open_store
 from aegis.rendering import clean_text
+from aegis.research import ApprovalQueue, Inbox
 from aegis.workspace import Workspace
 
 

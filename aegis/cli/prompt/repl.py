@@ -24,7 +24,7 @@ _TOLD = (
     "epoch",
     "training_ended",
     "switched",
-    "watch",
+    "monitor",
     "stage",
     "policy_failed",
     "policy_back",

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aegis.agent.memory.resemblance import bands_of, resemblance, shingles_of
 from aegis.experiments.scan.sample import Row
 from aegis.promotion.judging.interval import Interval, share_interval
+from aegis.research.memory.resemblance import bands_of, resemblance, shingles_of
 from aegis.types import Progress
 
 NEAR = 0.85

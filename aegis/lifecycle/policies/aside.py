@@ -32,7 +32,7 @@ class AsideTeacher:
     def ask(self, decision: Decision) -> None:
         """Ask what the teacher would have done; the question is dropped where too many wait already."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._answer_all, name="watch", daemon=True)
+            self._thread = threading.Thread(target=self._answer_all, name="monitor", daemon=True)
             self._thread.start()
         if not self._asked.full():
             self._asked.put_nowait(decision)

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
+from aegis.research import RESEARCH_ACTIONS
 from aegis.types import Policy
 
 if TYPE_CHECKING:

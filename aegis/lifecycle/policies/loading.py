@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
@@ -15,6 +14,7 @@ from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.point import read_actions
 from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
 from aegis.lifecycle.collection import find_serving
@@ -33,7 +33,7 @@ class ResolverOptions:
     device: str = "cpu"
     backend: str = "auto"
     """`load_policy`'s"""
-    drift_quantile: float = WatchConfig().drift_quantile
+    drift_quantile: float = MonitorConfig().drift_quantile
     """The teacher decides states that are farther from the training than this share of the held-out states; 0: none"""
     defer_below: float | None = None
     """Calibrated confidence below which the teacher decides; None: confidence plays no part"""

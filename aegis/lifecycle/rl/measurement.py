@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, World, Worlds
 from aegis.promotion.judging.interval import mean_interval
+from aegis.research import RESEARCH_ACTIONS, World, Worlds
 from aegis.types import Policy
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from aegis.agent import RESEARCH_ACTIONS, SettingBook, World, Worlds
-from aegis.agent.search import SearchChain
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
@@ -24,6 +22,8 @@ from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
+from aegis.research import RESEARCH_ACTIONS, SettingBook, World, Worlds
+from aegis.research.search import SearchChain
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import Policy, utc_now

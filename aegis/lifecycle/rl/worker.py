@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
@@ -23,6 +22,7 @@ from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import State, check_probabilities, utc_now

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aegis.promotion import FallDetector, ModelRegistry
-from aegis.promotion.registry import WATCH
+from aegis.promotion.registry import MONITOR
 from aegis.store import DecisionStore, StateKey
 from aegis.types import Choice
 from aegis.workspace import Workspace
@@ -65,7 +65,7 @@ class DriftMonitor:
             self._warned.add(name)
             reason = f"{name} meets more and more states that it does not know: {self._seen.describe()}"
             evidence = {"evidence": float(self._detector.evidence[0]), "evidence_needed": EVIDENCE_NEEDED}
-            self._registry.warn(WATCH, reason, self._seen._asdict() | evidence)
+            self._registry.warn(MONITOR, reason, self._seen._asdict() | evidence)
             self._tell(reason)
 
 

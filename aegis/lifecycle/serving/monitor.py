@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.lifecycle.policies.aside import AsideTeacher
-from aegis.promotion import ModelRegistry, Watch, WatchLevel
-from aegis.promotion.registry import WATCH
+from aegis.promotion import AgreementMonitor, ModelRegistry, MonitorLevel
+from aegis.promotion.registry import MONITOR
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, LabelBook, StateKey
 from aegis.types import ActionList, Choice, Decision, Policy, most_probable, utc_now
@@ -38,7 +38,7 @@ class ServingMonitor:
         workspace: Workspace,
         actions: ActionList,
         load_teacher: Callable[[], Policy],
-        config: WatchConfig | None = None,
+        config: MonitorConfig | None = None,
         rng: random.Random | None = None,
         tell: Callable[[str], None] = lambda line: None,
         aside: AsideTeacher | None = None,
@@ -47,7 +47,7 @@ class ServingMonitor:
         self._registry = ModelRegistry(store, workspace)
         self._actions = actions
         self._load_teacher = load_teacher
-        self._config = config or WatchConfig()
+        self._config = config or MonitorConfig()
         self._rng = rng or random.Random()
         self._tell = tell
         self._aside = aside
@@ -68,11 +68,11 @@ class ServingMonitor:
             return changed
         if self._registry.base_of(served.name) is not None:
             return changed  # an improved version may outgrow its teacher: `rl.worker` compares rewards instead
-        watch = read_monitor(self._store, self._registry, served.name, self._config)
-        if watch is None:
+        monitor = read_monitor(self._store, self._registry, served.name, self._config)
+        if monitor is None:
             self._tell_once(f"{served.name} is not monitored: its promise was not recorded; train again")
             return False
-        if self._rng.random() >= watch.audit_rate:
+        if self._rng.random() >= monitor.audit_rate:
             return False
         if self._aside is not None:
             self._aside.ask(decision)
@@ -122,30 +122,30 @@ class ServingMonitor:
         with self._store.database.transaction():
             keep_label(self._store, decision, answer.probabilities, "audit")
             served = self._registry.serving()
-            watch = read_monitor(self._store, self._registry, name, self._config)
-            if served is None or served.name != name or watch is None:
+            monitor = read_monitor(self._store, self._registry, name, self._config)
+            if served is None or served.name != name or monitor is None:
                 return served is None or served.name != name
             self.audited, self.agreed = self.audited + 1, self.agreed + agrees
-            level = watch.observe(agrees)
-            if level is WatchLevel.WARN and not watch.warned:
-                watch.warned = True
-                self._warn(name, watch)
-            self._store.state.keep(StateKey.MONITOR, watch.to_record(), name)
-            if level not in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER):
+            level = monitor.observe(agrees)
+            if level is MonitorLevel.WARN and not monitor.warned:
+                monitor.warned = True
+                self._warn(name, monitor)
+            self._store.state.keep(StateKey.MONITOR, monitor.to_record(), name)
+            if level not in (MonitorLevel.ROLL_BACK, MonitorLevel.TEACHER):
                 return False
-            self._roll_back(name, level, watch)
+            self._roll_back(name, level, monitor)
         return True
 
-    def _warn(self, name: str, watch: Watch) -> None:
-        reason = f"{name} may agree less with its teacher than it promised: {describe_monitor(watch)}"
-        self._registry.warn(WATCH, reason, watch.evidence())
+    def _warn(self, name: str, monitor: AgreementMonitor) -> None:
+        reason = f"{name} may agree less with its teacher than it promised: {describe_monitor(monitor)}"
+        self._registry.warn(MONITOR, reason, monitor.evidence())
         self._tell(reason)
 
-    def _roll_back(self, name: str, level: WatchLevel, watch: Watch) -> None:
-        target = self._registry.last_good() if level is WatchLevel.ROLL_BACK else None
-        depth = "far " if level is WatchLevel.TEACHER else ""
-        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_monitor(watch)}"
-        self._registry.roll_back(target, WATCH, reason, watch.evidence())
+    def _roll_back(self, name: str, level: MonitorLevel, monitor: AgreementMonitor) -> None:
+        target = self._registry.last_good() if level is MonitorLevel.ROLL_BACK else None
+        depth = "far " if level is MonitorLevel.TEACHER else ""
+        reason = f"{name} agrees {depth}less with its teacher than it promised: {describe_monitor(monitor)}"
+        self._registry.roll_back(target, MONITOR, reason, monitor.evidence())
         # If it serves again one day, its monitor begins anew.
         self._store.state.clear(StateKey.MONITOR, name)
         self._tell(f"rolled back from {name} to {target or 'the teacher'}: {reason}")
@@ -159,28 +159,28 @@ def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float]
 
 
 def read_monitor(
-    store: DecisionStore, registry: ModelRegistry, name: str, config: WatchConfig | None = None
-) -> Watch | None:
+    store: DecisionStore, registry: ModelRegistry, name: str, config: MonitorConfig | None = None
+) -> AgreementMonitor | None:
     """Return the monitor's state of a version, new before its first audit; None where the version promised nothing."""
     try:
         if fields := store.state.record(StateKey.MONITOR, name):
-            return Watch.from_record(fields, config)
+            return AgreementMonitor.from_record(fields, config)
     except (ValueError, KeyError, TypeError):
         pass  # it can't be read: the monitor begins anew
     figures = next((version.figures for version in registry.models() if version.name == name), {})
     promised = promise_of(figures)
-    return None if promised is None else Watch(promised, config)
+    return None if promised is None else AgreementMonitor(promised, config)
 
 
-def describe_monitor(watch: Watch) -> str:
+def describe_monitor(monitor: AgreementMonitor) -> str:
     """Return a monitor's state in a few words."""
-    fields = watch.evidence()
-    if not watch.audits:
-        return f"no decision audited yet, at least {watch.promised:.1%} promised"
+    fields = monitor.evidence()
+    if not monitor.audits:
+        return f"no decision audited yet, at least {monitor.promised:.1%} promised"
     low, high = fields["interval"]
     return (
-        f"{watch.agreed} of {watch.audits} audited decisions ({fields['agreement']:.1%}, anytime-valid"
-        f" {low:.1%} to {high:.1%}), at least {watch.promised:.1%} promised"
+        f"{monitor.agreed} of {monitor.audits} audited decisions ({fields['agreement']:.1%}, anytime-valid"
+        f" {low:.1%} to {high:.1%}), at least {monitor.promised:.1%} promised"
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from aegis.agent import RESEARCH_ACTIONS, Step
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.lifecycle.policies.division import Division
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.promotion import ModelRegistry
 from aegis.rendering import counted
+from aegis.research import RESEARCH_ACTIONS, Step
 from aegis.store import DecisionStore
 from aegis.types import Policy
 from aegis.workspace import Workspace
@@ -26,27 +26,27 @@ class MonitoredRun:
         store: DecisionStore,
         workspace: Workspace,
         resolver: PolicyResolver,
-        watch: WatchConfig,
+        monitor: MonitorConfig,
         rng: random.Random,
         defer_below: float | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._store = store
         self._resolver = resolver
-        self._audit_rate = watch.audit_rate
+        self._audit_rate = monitor.audit_rate
         self._registry = ModelRegistry(store, workspace)
-        self._monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, watch, rng, tell)
+        self._monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, monitor, rng, tell)
         self._drift = DriftMonitor(store, workspace, tell)
         self._division = Division(defer_below)
         self.policy = resolver.resolve(store)
 
     @property
     def _audits(self) -> bool:
-        """Whether the HRM that serves is audited: one that was improved from another is watched by its rewards."""
+        """Whether the HRM that serves is audited: one that was improved from another is monitored by its rewards."""
         name = self._resolver.serving
         return name is not None and self._audit_rate > 0 and self._registry.base_of(name) is None
 
-    def describe_watch(self) -> list[str]:
+    def describe_monitor(self) -> list[str]:
         """Return a line that says how often the teacher is asked beside the HRM that serves; none where it is not."""
         if not self._audits:
             return []

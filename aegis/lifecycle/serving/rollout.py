@@ -176,13 +176,13 @@ class Rollout:
                 return True
             if progress.candidate.stage == CANARY:
                 keep_label(self._store, decision, answer.probabilities, "canary")
-            progress.watch.observe(answer.action == decision.action.name)
+            progress.monitor.observe(answer.action == decision.action.name)
             keep_stage(self._store, progress)
             rewards = None
-            if progress.candidate.stage == CANARY and progress.watch.audits >= progress.wanted:
+            if progress.candidate.stage == CANARY and progress.monitor.audits >= progress.wanted:
                 found, claim = self._store.rewards_after(progress.candidate.began), self._store.teacher()
                 rewards = found.get(progress.candidate.name, []), found.get(claim.name if claim else "", [])
-            verdict = judge_stage(progress.watch, progress.wanted, self._plan().gate.threshold, rewards)
+            verdict = judge_stage(progress.monitor, progress.wanted, self._plan().gate.threshold, rewards)
             if verdict.over:
                 self._advance(progress, verdict)
         return verdict.over

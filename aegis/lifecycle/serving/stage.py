@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aegis.config import RolloutConfig, WatchConfig
+from aegis.config import MonitorConfig, RolloutConfig
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import CANARY, SHADOW, Candidate
 from aegis.store import DecisionStore, StateKey
 
 if TYPE_CHECKING:  # these rules need SciPy: a status without a candidate must not wait for it
-    from aegis.promotion import Watch
+    from aegis.promotion import AgreementMonitor
 
 _NO_PROMISE = 0.5
 """Agreement demanded of a candidate without recorded held-out figures"""
@@ -22,7 +22,7 @@ class StageProgress:
     """A candidate's stage so far."""
 
     candidate: Candidate
-    watch: Watch
+    monitor: AgreementMonitor
     wanted: int
     """Decisions to compare"""
     share: float
@@ -33,7 +33,7 @@ class StageProgress:
         from aegis.promotion.monitoring.stage import describe_stage
 
         stage = f"canary of {self.share:.0%}" if self.candidate.stage == CANARY else self.candidate.stage
-        return f"{self.candidate.name} in {stage}: {describe_stage(self.watch, self.wanted)}"
+        return f"{self.candidate.name} in {stage}: {describe_stage(self.monitor, self.wanted)}"
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object, for `aegis status`."""
@@ -42,7 +42,7 @@ class StageProgress:
             "stage": self.candidate.stage,
             "wanted": self.wanted,
             "share": self.share,
-            **self.watch.evidence(),
+            **self.monitor.evidence(),
         }
 
 
@@ -66,16 +66,16 @@ def read_stage(
     candidate = registry.candidate()
     if candidate is None:
         return None
-    from aegis.promotion import Watch
+    from aegis.promotion import AgreementMonitor
 
-    audited = WatchConfig(audit_rate=1.0)
+    audited = MonitorConfig(audit_rate=1.0)
     try:
         fields = store.state.record(StateKey.STAGE, _name(candidate)) or {}
-        watch = Watch.from_record(fields["watch"], audited) if "watch" in fields else None
-        progress = StageProgress(candidate, watch or _new_watch(registry, candidate), int(fields.get("wanted", 0)),
+        monitor = AgreementMonitor.from_record(fields["watch"], audited) if "watch" in fields else None
+        progress = StageProgress(candidate, monitor or _new_monitor(registry, candidate), int(fields.get("wanted", 0)),
                       float(fields.get("share", 0.0)))  # fmt: skip
     except (ValueError, KeyError, TypeError):  # it can't be read: the stage begins anew
-        progress = StageProgress(candidate, _new_watch(registry, candidate), 0, 0.0)
+        progress = StageProgress(candidate, _new_monitor(registry, candidate), 0, 0.0)
     if config is None:
         return progress
     if candidate.stage == SHADOW:
@@ -85,7 +85,7 @@ def read_stage(
 
 def keep_stage(store: DecisionStore, progress: StageProgress) -> None:
     """Keep how far a candidate is in its stage, for the next start."""
-    fields = {"watch": progress.watch.to_record(), "wanted": progress.wanted, "share": progress.share}
+    fields = {"watch": progress.monitor.to_record(), "wanted": progress.wanted, "share": progress.share}
     store.state.keep(StateKey.STAGE, fields, _name(progress.candidate))
 
 
@@ -93,10 +93,10 @@ def _name(candidate: Candidate) -> str:
     return f"{candidate.name}:{candidate.stage}:{candidate.began}"
 
 
-def _new_watch(registry: ModelRegistry, candidate: Candidate) -> Watch:
+def _new_monitor(registry: ModelRegistry, candidate: Candidate) -> AgreementMonitor:
     from aegis.lifecycle.serving.monitor import promise_of
-    from aegis.promotion import Watch
+    from aegis.promotion import AgreementMonitor
 
     figures = next((version.figures for version in registry.models() if version.name == candidate.name), {})
     promised = promise_of(figures)
-    return Watch(_NO_PROMISE if promised is None else promised, WatchConfig(audit_rate=1.0))
+    return AgreementMonitor(_NO_PROMISE if promised is None else promised, MonitorConfig(audit_rate=1.0))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aegis
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.point import read_actions
 from aegis.rendering import render_state
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace

@@ -61,26 +61,26 @@ class TrainingSupervisor:
         self._tell = tell
         self._say_training = say_training
         self._log = TrainingLog(store.database)
-        self._watched: TrainingRecord | None = None
+        self._followed: TrainingRecord | None = None
         self._epochs_told = 0
         self._attempts = 0
         self._epochs_at_start = 0
 
     @property
-    def watches(self) -> bool:
+    def is_following(self) -> bool:
         """Whether a training is being followed."""
-        return self._watched is not None
+        return self._followed is not None
 
     def tend(self, serves: bool) -> None:
         """Start or follow a training, in a moment. serves: whether an HRM serves already."""
         record = self._log.running()
-        if self._watched is not None and (record is None or record.id != self._watched.id):
-            self._tell_end(self._log.get(self._watched.id))
+        if self._followed is not None and (record is None or record.id != self._followed.id):
+            self._tell_end(self._log.get(self._followed.id))
         if record is None and not serves:
             record = self._begin_when_due()
         if record is None:
             return
-        if self._watched is None:
+        if self._followed is None:
             self._watch(record)
         self._tell_epochs(record)
         if not self._trainer.is_alive() and not is_held(self._workspace.training_lock):
@@ -100,7 +100,7 @@ class TrainingSupervisor:
             return self._log.begin(collected, self._store.newest(), plan, utc_now())
 
     def _watch(self, record: TrainingRecord) -> None:
-        self._watched, self._attempts = record, 0
+        self._followed, self._attempts = record, 0
         self._epochs_told = len(self._log.epochs(record.id))
         resumed = f", after epoch {self._epochs_told}" if self._epochs_told else ""
         self._say_training(self._store, record.id)
@@ -141,7 +141,7 @@ class TrainingSupervisor:
 
     def _tell_end(self, record: TrainingRecord) -> None:
         self._tell_epochs(record)
-        self._watched, self._epochs_told, self._epochs_at_start = None, 0, 0
+        self._followed, self._epochs_told, self._epochs_at_start = None, 0, 0
         self._say_training(self._store, None)
         accuracy = record.report.get("heldout", {}).get("accuracy")
         stage = record.report.get("stage")

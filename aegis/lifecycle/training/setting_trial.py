@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aegis.agent import SETTINGS, ApprovalQueue, Change, RewardTable, SettingBook
 from aegis.config import AgentConfig
 from aegis.config.plan import SettingTrial, TrainingPlan
+from aegis.research import SETTINGS, ApprovalQueue, Change, RewardTable, SettingBook
 from aegis.store import Database
 from aegis.types import utc_now
 

@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.agent import SETTINGS
 from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.serving.stage import first_stage
 from aegis.lifecycle.training.setting_trial import settle_trial
+from aegis.research import SETTINGS
 from aegis.store import DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
 from aegis.workspace import Workspace

@@ -1,4 +1,4 @@
-"""What watches a model on live decisions: a candidate in its stages, and the HRM that serves.
+"""What monitors a model on live decisions: a candidate in its stages, and the HRM that serves.
 
 stage    whether a candidate has proved itself in a stage
 monitor  whether the HRM still agrees with its teacher as it promised

@@ -1,4 +1,4 @@
-"""The watch after a switch: whether the HRM still agrees with its teacher as it promised. It asks and switches nothing.
+"""The monitor after a switch: whether the HRM still agrees with its teacher as it promised.
 
 The teacher is asked beside the HRM for a small share of the decisions, for more of them while the latest answers look
 like a fall. How the evidence is weighed says `evidence`.
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
 
 
-class WatchLevel(StrEnum):
+class MonitorLevel(StrEnum):
     """What the evidence asks for, in order of gravity."""
 
     GOOD = "good"
@@ -27,14 +27,14 @@ class WatchLevel(StrEnum):
     """Roll back to the teacher: the agreement lies far below what was promised"""
 
 
-class Watch:
+class AgreementMonitor:
     """Follows one version's agreement with its teacher, audit by audit.
 
     promised: the agreement that its held-out decisions vouch for, the lower bound of their interval.
     """
 
-    def __init__(self, promised: float, config: WatchConfig | None = None) -> None:
-        self.config = config or WatchConfig()
+    def __init__(self, promised: float, config: MonitorConfig | None = None) -> None:
+        self.config = config or MonitorConfig()
         self.promised = promised
         self.audits = 0
         self.agreed = 0
@@ -50,7 +50,7 @@ class Watch:
         suspicious = float(self._fall.suspicion[0]) >= config.suspicion
         return max(config.audit_rate, config.close_audit_rate) if suspicious else config.audit_rate
 
-    def observe(self, agrees: bool) -> WatchLevel:
+    def observe(self, agrees: bool) -> MonitorLevel:
         """Take the outcome of one audit and return what the evidence now asks for."""
         self.audits += 1
         self.agreed += agrees
@@ -60,14 +60,14 @@ class Watch:
         return self.level
 
     @property
-    def level(self) -> WatchLevel:
+    def level(self) -> MonitorLevel:
         fallen, deep = float(self._fall.evidence[0]), float(self._deep.evidence[0])
         for_fall, for_deep = thresholds(self.config)
         if deep >= for_deep:
-            return WatchLevel.TEACHER
+            return MonitorLevel.TEACHER
         if fallen >= for_fall:
-            return WatchLevel.ROLL_BACK
-        return WatchLevel.WARN if fallen >= 1 / self.config.warn_alpha else WatchLevel.GOOD
+            return MonitorLevel.ROLL_BACK
+        return MonitorLevel.WARN if fallen >= 1 / self.config.warn_alpha else MonitorLevel.GOOD
 
     def evidence(self) -> dict[str, Any]:
         """Return what the level rests on, as JSON; the interval holds at all times at once."""
@@ -93,20 +93,20 @@ class Watch:
         return {"promised": self.promised, "audits": self.audits, "agreed": self.agreed, "warned": self.warned, **bets}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], config: WatchConfig | None = None) -> Watch:
+    def from_record(cls, record: Mapping[str, Any], config: MonitorConfig | None = None) -> AgreementMonitor:
         """Go on from a state; raises `KeyError`, `TypeError` or `ValueError` for one out of form."""
-        watch = cls(float(record["promised"]), config)
-        watch.audits, watch.agreed = int(record["audits"]), int(record["agreed"])
-        watch.warned = bool(record["warned"])
-        for name, detector in (("fall", watch._fall), ("deep", watch._deep)):
+        monitor = cls(float(record["promised"]), config)
+        monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])
+        monitor.warned = bool(record["warned"])
+        for name, detector in (("fall", monitor._fall), ("deep", monitor._deep)):
             shape = detector.capital.shape
-            detector.looks[:] = watch.audits
+            detector.looks[:] = monitor.audits
             detector.capital = np.array(record[name]["capital"], dtype=float).reshape(shape)
             detector.recent = np.array(record[name]["recent"], dtype=float).reshape(shape)
-        return watch
+        return monitor
 
 
-def thresholds(config: WatchConfig) -> tuple[float, float]:
+def thresholds(config: MonitorConfig) -> tuple[float, float]:
     """Return the evidence at which one rolls back to the last good version, and to the teacher.
 
     Together they are reached without a fall with probability `alpha` at most: four fifths and one fifth of it.

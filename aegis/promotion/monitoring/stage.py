@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aegis.promotion.judging.interval import difference_interval, share_interval
-from aegis.promotion.monitoring.monitor import Watch, WatchLevel
+from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
 
 LEAST_REWARDS = 10
 """Fewer rewards than this of either are not compared"""
@@ -33,7 +33,7 @@ class StageVerdict:
 
 
 def judge_stage(
-    watch: Watch,
+    monitor: AgreementMonitor,
     wanted: int,
     threshold: float,
     rewards: tuple[Sequence[float], Sequence[float]] | None = None,
@@ -42,17 +42,17 @@ def judge_stage(
 
     threshold: least agreement. rewards: the candidate's and the teacher's, where both decided.
     """
-    evidence = watch.evidence() | {"wanted": wanted, "threshold": threshold}
-    fallen = watch.level in (WatchLevel.ROLL_BACK, WatchLevel.TEACHER)
-    if watch.audits < wanted and not fallen:
-        return StageVerdict(False, False, describe_stage(watch, wanted), evidence)
-    share = watch.agreed / max(1, watch.audits)
-    low, high = share_interval(watch.agreed, watch.audits)
+    evidence = monitor.evidence() | {"wanted": wanted, "threshold": threshold}
+    fallen = monitor.level in (MonitorLevel.ROLL_BACK, MonitorLevel.TEACHER)
+    if monitor.audits < wanted and not fallen:
+        return StageVerdict(False, False, describe_stage(monitor, wanted), evidence)
+    share = monitor.agreed / max(1, monitor.audits)
+    low, high = share_interval(monitor.agreed, monitor.audits)
     evidence |= {"interval": [low, high]}
-    counted = f"{watch.agreed} of {watch.audits} decisions ({share:.1%}, 95% {low:.1%} to {high:.1%})"
+    counted = f"{monitor.agreed} of {monitor.audits} decisions ({share:.1%}, 95% {low:.1%} to {high:.1%})"
     said = f"agreed with the teacher in {counted}"
-    if fallen or high < watch.promised:
-        return StageVerdict(True, False, f"{said}: surely less than the {watch.promised:.1%} promised", evidence)
+    if fallen or high < monitor.promised:
+        return StageVerdict(True, False, f"{said}: surely less than the {monitor.promised:.1%} promised", evidence)
     if share < threshold:
         return StageVerdict(True, False, f"{said}: below the threshold of {threshold:.0%}", evidence)
     compared = compare_rewards(*rewards) if rewards is not None else None
@@ -79,13 +79,13 @@ def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dic
     }
 
 
-def describe_stage(watch: Watch, wanted: int) -> str:
+def describe_stage(monitor: AgreementMonitor, wanted: int) -> str:
     """Return where a stage stands, in a few words."""
-    if not watch.audits:
-        return f"0 of {wanted} decisions compared, at least {watch.promised:.1%} promised"
-    low, high = share_interval(watch.agreed, watch.audits)
-    share = watch.agreed / watch.audits
+    if not monitor.audits:
+        return f"0 of {wanted} decisions compared, at least {monitor.promised:.1%} promised"
+    low, high = share_interval(monitor.agreed, monitor.audits)
+    share = monitor.agreed / monitor.audits
     return (
-        f"{watch.audits} of {wanted} decisions compared, agrees in {share:.1%} (95% {low:.1%} to {high:.1%}),"
-        f" at least {watch.promised:.1%} promised"
+        f"{monitor.audits} of {wanted} decisions compared, agrees in {share:.1%} (95% {low:.1%} to {high:.1%}),"
+        f" at least {monitor.promised:.1%} promised"
     )

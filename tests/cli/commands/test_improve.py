@@ -10,7 +10,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.commands import train as train_command
 from aegis.cli.commands.improve import run_improvement, show_improved
 from aegis.cli.main import app
@@ -20,6 +19,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.rl.measurement import Measured
 from aegis.lifecycle.rl.simulated import SimulationResult
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)

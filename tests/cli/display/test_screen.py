@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from aegis.agent import Inbox
 from aegis.cli.display.screen import LiveScreen
 from aegis.lifecycle import RunEvent, open_store
+from aegis.research import Inbox
 from aegis.types import Action, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
 
@@ -93,7 +93,7 @@ def test_the_screen_fills_the_terminal_and_leaves_the_last_row_free(screen, widt
     fill(screen)
     screen.add(RunEvent("training_ended", VERDICT))
     for number in range(9):
-        screen.add(RunEvent("watch", f"note {number} " + "of many words " * 20))
+        screen.add(RunEvent("monitor", f"note {number} " + "of many words " * 20))
     shown = drawn(screen, width, height)
     assert len(shown.splitlines()) == height - 1
     assert max(map(len, shown.splitlines())) == width
@@ -115,7 +115,7 @@ def test_a_refusal_is_shown_whole_until_the_next_training(screen, width):
     fill(screen)
     screen.add(RunEvent("training_ended", VERDICT))
     for number in range(9):
-        screen.add(RunEvent("watch", f"note {number}"))
+        screen.add(RunEvent("monitor", f"note {number}"))
     words = drawn(screen, width, 24).replace("│", " ").split()
     for word in VERDICT.replace(";", "").split():
         assert word in words

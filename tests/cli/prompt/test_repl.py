@@ -16,12 +16,12 @@ from typing import Any
 import pexpect
 import pytest
 
-from aegis.agent import ApprovalQueue, Inbox
-from aegis.agent.proposals import Proposal
 from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.start import start
 from aegis.cli.prompt.command import COMMANDS
 from aegis.lifecycle.lock import hold
+from aegis.research import ApprovalQueue, Inbox
+from aegis.research.proposals import Proposal
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
@@ -290,6 +290,6 @@ def test_the_prompts_options_reach_the_agent_as_those_of_start_do(tmp_path, monk
             command(workspace=tmp_path, **given)
         made.append(reached.value.args[0])
     assert made[0] == made[1]
-    assert (made[0].watch.audit_rate, made[0].watch.drift_quantile, made[0].backend) == (0.5, 0.0, "eager")
+    assert (made[0].monitor.audit_rate, made[0].monitor.drift_quantile, made[0].backend) == (0.5, 0.0, "eager")
     ending = {"max_decisions", "until", "headless", "log_format"}
     assert inspect.signature(start).parameters.keys() - inspect.signature(prompt).parameters.keys() == ending

@@ -10,12 +10,10 @@ import threading
 import numpy as np
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
-from aegis.agent.search import SearchChain, SearchHit
 from aegis.cli.prompt.command import PromptCommands
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.cli.session import Session, SessionOptions
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.errors import TeacherError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.loading import VersionLoader
@@ -23,6 +21,8 @@ from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, write_state
 from aegis.promotion import ModelRegistry
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.research import RESEARCH_ACTIONS
+from aegis.research.search import SearchChain, SearchHit
 from aegis.testing import ScriptedTeacher
 from aegis.types import Progress, unheard
 from aegis.workspace import Workspace
@@ -132,13 +132,13 @@ def preview(tmp_path, monkeypatch, asked):
     monkeypatch.setattr(VersionLoader, "_load", load)
     monkeypatch.setattr(Session, "load_teacher", lambda self, store: ScriptedTeacher(prefers("idle"), name="gpt2"))
 
-    def make(confirm=True, **watch):
+    def make(confirm=True, **monitor):
         workspace = Workspace(tmp_path / "w")
         with open_store(workspace) as store:
             store.claim_teacher("gpt2", 0, "a rule")
             if ModelRegistry(store, workspace).serving() is None:
                 ModelRegistry(store, workspace).promote(save_with_drift)
-        options = SessionOptions(workspace, device="cpu", backend="eager", watch=WatchConfig(**watch))
+        options = SessionOptions(workspace, device="cpu", backend="eager", monitor=MonitorConfig(**monitor))
         preview = DecisionPreview(Session(options), lambda question: confirm)
         preview.look()
         return preview

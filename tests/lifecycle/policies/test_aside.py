@@ -3,8 +3,8 @@ from __future__ import annotations
 import threading
 import time
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.lifecycle.policies.aside import MOST_WAITING, AsideTeacher
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import StateKey
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
@@ -25,12 +25,12 @@ def wait_for(aside: AsideTeacher, count: int, seconds: float = 120.0) -> list:
     return answers
 
 
-def watch_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "watch"]
+def monitor_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "monitor"]
 
 
 def test_the_policy_aside_answers_in_order_from_a_thread_and_a_store_of_its_own(workspace):
-    loaded_in, before = [], set(watch_threads())
+    loaded_in, before = [], set(monitor_threads())
 
     def load(store):
         store.state.keep(StateKey.AGENT, {})  # refused in any other thread than the one that opened the store
@@ -47,7 +47,7 @@ def test_the_policy_aside_answers_in_order_from_a_thread_and_a_store_of_its_own(
     assert loaded_in[0] is not threading.current_thread()
     aside.close()
     loaded_in[0].join(120)
-    assert set(watch_threads()) <= before
+    assert set(monitor_threads()) <= before
 
 
 def test_the_policy_aside_reports_a_failure_and_answers_again(workspace):

@@ -7,10 +7,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import ConfigError, TeacherError
 from aegis.lifecycle.policies.deferring import DeferringPolicy, DistributionCheckedPolicy, check_distribution
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher, check_policy
 from aegis.types import ActionList, ActionSpec, Choice
 

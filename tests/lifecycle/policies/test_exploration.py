@@ -8,13 +8,13 @@ import random
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, temper
 from aegis.promotion import Serving
+from aegis.research import RESEARCH_ACTIONS
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
 CONFIG = ReinforceConfig(temperature=0.5, control_every=2)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.errors import PolicyFailedError
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
+from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher, check_policy
 
 

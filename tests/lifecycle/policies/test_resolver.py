@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.cli.main import app
 from aegis.cli.prompt.thinking import DecisionPreview
 from aegis.cli.session import Session, SessionOptions
-from aegis.config import RunConfig, WatchConfig
+from aegis.config import MonitorConfig, RunConfig
 from aegis.errors import CheckpointError, ConfigError, TeacherError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.promotion import ModelRegistry
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher
 
 FAR = {"at": 50.0}
@@ -180,7 +180,7 @@ def think(workspace):
 
 def make_session(workspace, decisions=None):
     options = SessionOptions(
-        workspace, "scripted", device="cpu", backend="eager", watch=WatchConfig(0.0, drift_quantile=0.9),
+        workspace, "scripted", device="cpu", backend="eager", monitor=MonitorConfig(0.0, drift_quantile=0.9),
         run=RunConfig(max_decisions=decisions, interval_seconds=0.0), reinforce=None,
     )  # fmt: skip
     return Session(options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS, Worlds
 from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
@@ -13,6 +12,7 @@ from aegis.lifecycle import SimulationPlan, improve, open_store
 from aegis.lifecycle.rl.measurement import measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.store import ImprovementLog
 from aegis.types import Choice
 

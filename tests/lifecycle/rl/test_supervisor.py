@@ -9,14 +9,14 @@ import threading
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS
-from aegis.config import HRMConfig, ReinforceConfig, RunConfig, WatchConfig
+from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import read_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
 from aegis.types import most_probable
@@ -40,7 +40,7 @@ def make_learner(workspace, make_search):
         plan = RunPlan(
             RunConfig(interval_seconds=interval, max_decisions=decisions),
             training=TrainingPlan(model=TINY),
-            watch=WatchConfig(audit_rate=0.0),
+            monitor=MonitorConfig(audit_rate=0.0),
             reinforce=reinforce,
             backend="eager",
         )

@@ -12,8 +12,7 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from aegis.agent import RESEARCH_ACTIONS
-from aegis.config import HRMConfig, ReinforceConfig, WatchConfig
+from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
 from aegis.lifecycle import ServingMonitor, open_store, read_standing
@@ -23,6 +22,7 @@ from aegis.lifecycle.rl.simulated import LEARNER_FILE
 from aegis.lifecycle.rl.worker import ImprovementWorker, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.types import Action, Choice, Decision, Outcome
 from aegis.workspace import Workspace
@@ -308,8 +308,8 @@ def test_the_monitor_does_not_audit_improved_versions(life, improver):
     def ask() -> Any:
         asked.append(1)
 
-    watch = ServingMonitor(life.store, life.workspace, RESEARCH_ACTIONS, ask, WatchConfig(audit_rate=1.0))
-    assert not any(watch.after(decision) for decision in life.decide(20))
+    monitor = ServingMonitor(life.store, life.workspace, RESEARCH_ACTIONS, ask, MonitorConfig(audit_rate=1.0))
+    assert not any(monitor.after(decision) for decision in life.decide(20))
     assert asked == []
 
 

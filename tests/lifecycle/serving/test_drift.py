@@ -16,14 +16,14 @@ def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_sha
     told = []
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(lambda name, place: None)
-        watch = DriftMonitor(store, workspace, told.append)
+        monitor = DriftMonitor(store, workspace, told.append)
         for number in range(100):
-            watch.after(choice(number % 50 == 0), "hrm@1")
+            monitor.after(choice(number % 50 == 0), "hrm@1")
         assert told == []
         assert read_drift_count(store, "hrm@1") == (2, 100)
-        watch = DriftMonitor(store, workspace, told.append)
+        monitor = DriftMonitor(store, workspace, told.append)
         for number in range(60):
-            watch.after(choice(number % 3 == 0), "hrm@1")
+            monitor.after(choice(number % 3 == 0), "hrm@1")
         (line,) = told
         assert "meets more and more states that it does not know" in line
         assert ModelRegistry(store, workspace).events()[-1].kind == "warned"
@@ -32,7 +32,7 @@ def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_sha
 
 def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
     with open_store(workspace) as store:
-        watch = DriftMonitor(store, workspace)
+        monitor = DriftMonitor(store, workspace)
         for unlike in (None, True, None):
-            watch.after(choice(unlike), "hrm@1")
+            monitor.after(choice(unlike), "hrm@1")
         assert read_drift_count(store, "hrm@1") == (1, 1)

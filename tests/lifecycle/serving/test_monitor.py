@@ -4,18 +4,18 @@ import random
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
-from aegis.config import WatchConfig
+from aegis.config import MonitorConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import TeacherError
 from aegis.lifecycle import ServingMonitor, describe_monitor, open_store, read_monitor
 from aegis.lifecycle.standing import next_training_at
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import TrainingLog
 from aegis.types import Action, Choice, Decision, utc_now
 
 ACTIONS = RESEARCH_ACTIONS.names
-ALWAYS = WatchConfig(audit_rate=1.0)
+ALWAYS = MonitorConfig(audit_rate=1.0)
 FIGURES = {"interval": [0.796, 0.894], "accuracy": 0.85}
 
 
@@ -46,7 +46,7 @@ def store(workspace):
         yield opened
 
 
-def make_watch(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
+def make_monitor(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
     tell = (lambda line: None) if told is None else told.append
     return ServingMonitor(store, workspace, RESEARCH_ACTIONS, lambda: teacher, config, random.Random(seed), tell)
 
@@ -54,8 +54,8 @@ def make_watch(store, workspace, teacher, told=None, config=ALWAYS, seed=0):
 def test_an_hrm_that_agrees_continues_to_serve(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, FIGURES)
-    watch = make_watch(store, workspace, Scripted())
-    assert not any(watch.after(decided(n, "web_search")) for n in range(200))
+    monitor = make_monitor(store, workspace, Scripted())
+    assert not any(monitor.after(decided(n, "web_search")) for n in range(200))
     assert registry.serving().name == "hrm@1"
     found = read_monitor(store, registry, "hrm@1")
     assert found is not None
@@ -66,16 +66,16 @@ def test_an_hrm_that_stops_agreeing_leads_to_a_warning_and_a_roll_back_to_the_ve
     registry, told = ModelRegistry(store, workspace), []
     registry.promote(save, FIGURES)
     registry.promote(save, FIGURES)
-    watch = make_watch(store, workspace, Scripted(), told)
+    monitor = make_monitor(store, workspace, Scripted(), told)
     draw = random.Random(1)
     for number in range(500):
-        if watch.after(decided(number, "web_search" if draw.random() < 0.6 else "idle", "hrm@2")):
+        if monitor.after(decided(number, "web_search" if draw.random() < 0.6 else "idle", "hrm@2")):
             break
     assert registry.serving().name == "hrm@1"
     kinds = [event.kind for event in registry.events()]
     assert kinds == ["promoted", "promoted", "warned", "rolled_back"]
     last = registry.events()[-1]
-    assert (last.who, last.previous, last.model) == ("watch", "hrm@2", "hrm@1")
+    assert (last.who, last.previous, last.model) == ("monitor", "hrm@2", "hrm@1")
     assert last.evidence["evidence"] >= last.evidence["evidence_needed"]
     assert last.evidence["audits"] == number + 1
     assert "may agree less" in told[0]
@@ -85,8 +85,8 @@ def test_an_hrm_that_stops_agreeing_leads_to_a_warning_and_a_roll_back_to_the_ve
 def test_a_deep_fall_and_a_fall_of_the_first_version_end_at_the_teacher(store, workspace):
     registry, told = ModelRegistry(store, workspace), []
     registry.promote(save, FIGURES)
-    watch = make_watch(store, workspace, Scripted(), told)
-    assert any(watch.after(decided(n, "idle")) for n in range(60))
+    monitor = make_monitor(store, workspace, Scripted(), told)
+    assert any(monitor.after(decided(n, "idle")) for n in range(60))
     assert registry.serving() is None
     assert "to the teacher" in told[-1]
     assert registry.cooling_decisions(200) == 200
@@ -95,25 +95,25 @@ def test_a_deep_fall_and_a_fall_of_the_first_version_end_at_the_teacher(store, w
 def test_the_teacher_is_asked_only_about_the_drawn_share_of_the_decisions(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     teacher = Scripted()
-    watch = make_watch(store, workspace, teacher, config=WatchConfig(audit_rate=0.1))
+    monitor = make_monitor(store, workspace, teacher, config=MonitorConfig(audit_rate=0.1))
     for number in range(300):
-        watch.after(decided(number, "web_search"))
+        monitor.after(decided(number, "web_search"))
     assert 15 <= teacher.asked <= 50
 
 
 def test_decisions_of_other_policies_are_not_audited_and_a_rate_of_zero_audits_none(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     teacher = Scripted()
-    make_watch(store, workspace, teacher).after(decided(0, "idle", policy="scripted"))
-    make_watch(store, workspace, teacher, config=WatchConfig(audit_rate=0)).after(decided(1, "idle"))
+    make_monitor(store, workspace, teacher).after(decided(0, "idle", policy="scripted"))
+    make_monitor(store, workspace, teacher, config=MonitorConfig(audit_rate=0)).after(decided(1, "idle"))
     assert teacher.asked == 0
 
 
 def test_the_monitor_continues_after_a_restart(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, FIGURES)
-    for number in range(6):  # each time by a new watch
-        make_watch(store, workspace, Scripted()).after(decided(number, "web_search"))
+    for number in range(6):  # each time by a new monitor
+        make_monitor(store, workspace, Scripted()).after(decided(number, "web_search"))
     assert read_monitor(store, registry, "hrm@1").audits == 6
 
 
@@ -124,15 +124,15 @@ def test_a_teacher_that_can_not_be_asked_is_reported_once_and_the_hrm_continues(
     def fail():
         raise TeacherError("no such model here")
 
-    watch = ServingMonitor(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
-    assert not any(watch.after(decided(n, "idle")) for n in range(5))
+    monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, fail, ALWAYS, random.Random(0), told.append)
+    assert not any(monitor.after(decided(n, "idle")) for n in range(5))
     assert told == ["the HRM is not monitored, because its teacher can't be asked: no such model here"]
 
 
 def test_a_version_without_a_promise_is_not_monitored_and_the_monitor_says_so(store, workspace):
     ModelRegistry(store, workspace).promote(save)
     told = []
-    make_watch(store, workspace, Scripted(), told).after(decided(0, "idle"))
+    make_monitor(store, workspace, Scripted(), told).after(decided(0, "idle"))
     assert told == ["hrm@1 is not monitored: its promise was not recorded; train again"]
 
 
@@ -155,10 +155,10 @@ def test_the_teachers_answer_becomes_a_label_to_learn_from_and_never_judges(stor
         Decision(f"t{n // 10}", n % 10, {"own": n}, ACTIONS, search, None, "scripted") for n in range(100)
     )
     ModelRegistry(store, workspace).promote(save, FIGURES)
-    watch, audited = make_watch(store, workspace, Scripted()), [decided(n, "web_search") for n in range(10)]
+    monitor, audited = make_monitor(store, workspace, Scripted()), [decided(n, "web_search") for n in range(10)]
     for decision in audited:
         store.append(decision)
-        watch.after(decision)
+        monitor.after(decision)
     (first, *others) = LabelBook(store.database).decisions("scripted")
     assert (first.probabilities, len(others)) == ((0.97, 0.01, 0.01, 0.01), 9)
     data = read_workspace_data(workspace)

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import RolloutConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store, read_stage, read_standing
@@ -16,6 +15,7 @@ from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.promotion import ModelRegistry
+from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Choice, Decision, Outcome
 
@@ -160,10 +160,12 @@ def test_a_stage_continues_after_a_restart(store, workspace, make):
     registry.try_out(save, FIGURES, "shadow", "accuracy 85.00%")
     for count in (5, 10):
         rollout = make("idle")
-        Life(store, rollout, Rule("idle")).until(lambda count=count: read_stage(store, registry).watch.audits >= count)
+        Life(store, rollout, Rule("idle")).until(
+            lambda count=count: read_stage(store, registry).monitor.audits >= count
+        )
         rollout.close()
     progress = read_stage(store, registry)
-    assert progress.watch.audits < 20
+    assert progress.monitor.audits < 20
     assert (progress.candidate.stage, progress.wanted) == ("shadow", 20)
     assert progress.describe().startswith("hrm@1 in shadow: ")
     standing = read_standing(workspace)

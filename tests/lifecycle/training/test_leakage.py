@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from aegis.agent import RESEARCH_ACTIONS
 from aegis.config import TrainingConfig
 from aegis.lifecycle import TrainingData, check_leakage
+from aegis.research import RESEARCH_ACTIONS
 from aegis.store import TeacherClaim
 from aegis.types import Action, Decision
 

@@ -27,7 +27,7 @@ def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(works
         registry.promote(save)
         supervisor.tend(serves=True)
         assert log.running() is None
-        registry.roll_back(None, "watch", "it agrees less")
+        registry.roll_back(None, "monitor", "it agrees less")
         fill(29, seed=1)
         supervisor.tend(serves=False)
         assert log.running() is None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.agent import ApprovalQueue, RewardTable, SettingBook
-from aegis.agent.proposals import Proposal
-from aegis.agent.search import SearchChain
 from aegis.config import AgentConfig, HRMConfig, TrainingConfig
 from aegis.config.plan import SettingTrial, TrainingPlan
 from aegis.lifecycle import carry_out_training, make_agent, open_store
 from aegis.lifecycle.training.setting_trial import SettingSupervisor
+from aegis.research import ApprovalQueue, RewardTable, SettingBook
+from aegis.research.proposals import Proposal
+from aegis.research.search import SearchChain
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 

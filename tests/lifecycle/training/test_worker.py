@@ -145,7 +145,7 @@ def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(worksp
     begin(workspace)
     carry_out_training(workspace)
     with open_store(workspace) as store:
-        ModelRegistry(store, workspace).roll_back(None, "watch", "it fell")
+        ModelRegistry(store, workspace).roll_back(None, "monitor", "it fell")
     fill(30, seed=1)
     begin(workspace)
     ended = carry_out_training(workspace)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from aegis.config import WatchConfig
-from aegis.promotion import FallDetector, Watch, WatchLevel, confidence_sequence
-from benchmarks.watch import PROMISED, fall_at, simulate
+from aegis.config import MonitorConfig
+from aegis.promotion import AgreementMonitor, FallDetector, MonitorLevel, confidence_sequence
+from benchmarks.monitor import PROMISED, fall_at, simulate
 
 
 def test_without_a_fall_at_most_one_run_in_twenty_is_rolled_back():
@@ -29,8 +29,8 @@ def test_a_fall_from_85_to_60_percent_is_caught_within_2000_decisions(moment):
 
 
 def test_a_fall_could_not_be_caught_by_two_percent_of_audits_all_the_time():
-    """Why the watch looks closer: 40 audits can't tell 85 from 60% at these bounds."""
-    fixed = WatchConfig(close_audit_rate=0.02)
+    """Why the monitor looks closer: 40 audits can't tell 85 from 60% at these bounds."""
+    fixed = MonitorConfig(close_audit_rate=0.02)
     assert simulate(300, 12_000, fall_at(10_000), np.random.default_rng(3), fixed).share(after=10_000) < 0.5
 
 
@@ -56,50 +56,50 @@ def test_a_reference_that_is_no_share_is_refused(reference):
         FallDetector(reference)
 
 
-def observe_all(watch: Watch, outcomes) -> list[WatchLevel]:
-    return [watch.observe(bool(outcome)) for outcome in outcomes]
+def observe_all(monitor: AgreementMonitor, outcomes) -> list[MonitorLevel]:
+    return [monitor.observe(bool(outcome)) for outcome in outcomes]
 
 
 def test_levels_rise_in_order_and_a_deep_fall_goes_to_the_teacher():
-    levels = observe_all(Watch(0.8), [1] * 10 + [0] * 12)
-    order = list(WatchLevel)
+    levels = observe_all(AgreementMonitor(0.8), [1] * 10 + [0] * 12)
+    order = list(MonitorLevel)
     assert [order.index(level) for level in levels] == sorted(order.index(level) for level in levels)
-    assert levels[0] is WatchLevel.GOOD
-    assert levels[-1] is WatchLevel.TEACHER
-    assert WatchLevel.WARN in levels
-    assert WatchLevel.ROLL_BACK in levels
+    assert levels[0] is MonitorLevel.GOOD
+    assert levels[-1] is MonitorLevel.TEACHER
+    assert MonitorLevel.WARN in levels
+    assert MonitorLevel.ROLL_BACK in levels
 
 
-def test_the_watch_looks_closer_only_while_the_latest_answers_look_like_a_fall():
-    watch = Watch(0.8)
-    assert watch.audit_rate == 0.02
-    observe_all(watch, [0, 0])
-    assert watch.audit_rate == 0.2
-    observe_all(watch, [1] * 12)
-    assert watch.audit_rate == 0.02
-    assert watch.level is WatchLevel.GOOD
+def test_the_monitor_looks_closer_only_while_the_latest_answers_look_like_a_fall():
+    monitor = AgreementMonitor(0.8)
+    assert monitor.audit_rate == 0.02
+    observe_all(monitor, [0, 0])
+    assert monitor.audit_rate == 0.2
+    observe_all(monitor, [1] * 12)
+    assert monitor.audit_rate == 0.02
+    assert monitor.level is MonitorLevel.GOOD
 
 
-def test_a_watch_goes_on_from_its_record_as_if_nothing_had_happened():
+def test_a_monitor_goes_on_from_its_record_as_if_nothing_had_happened():
     outcomes = np.random.default_rng(0).random(60) < 0.7
-    whole, first = Watch(0.8), Watch(0.8)
+    whole, first = AgreementMonitor(0.8), AgreementMonitor(0.8)
     observe_all(whole, outcomes)
     observe_all(first, outcomes[:31])
-    second = Watch.from_record(json.loads(json.dumps(first.to_record())))
+    second = AgreementMonitor.from_record(json.loads(json.dumps(first.to_record())))
     observe_all(second, outcomes[31:])
     assert second.evidence() == whole.evidence()
 
 
 def test_a_record_out_of_form_is_an_error():
     with pytest.raises((KeyError, TypeError, ValueError)):
-        Watch.from_record({"promised": 0.8, "audits": 3, "agreed": 2, "fall": {"capital": [1]}})
+        AgreementMonitor.from_record({"promised": 0.8, "audits": 3, "agreed": 2, "fall": {"capital": [1]}})
 
 
 def test_the_evidence_says_what_a_person_would_ask():
-    watch = Watch(0.8)
-    assert watch.evidence()["agreement"] is None
-    observe_all(watch, [1, 1, 0, 1])
-    evidence = watch.evidence()
+    monitor = AgreementMonitor(0.8)
+    assert monitor.evidence()["agreement"] is None
+    observe_all(monitor, [1, 1, 0, 1])
+    evidence = monitor.evidence()
     assert (evidence["audits"], evidence["agreed"], evidence["agreement"]) == (4, 3, 0.75)
     low, high = evidence["interval"]
     assert low < 0.75 < high

@@ -1,0 +1,131 @@
+"""The knowledge base: what the agent has read or been told, without duplicates, with full-text search."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aegis.rendering import clean_text
+from aegis.research.memory.resemblance import bands_of, resemblance, shingles_of
+from aegis.research.search.query import parse_query
+from aegis.store import Database
+
+MAX_ITEM_CHARACTERS = 2000
+"""A longer passage is cut."""
+LEAST_RESEMBLANCE = 0.85
+"""Two items are near duplicates if they share at least this share of their word triples."""
+_CANDIDATES = 8
+_BANDS_KEPT = 8192
+"""Kept because simulated worlds find the same passages again and again"""
+_WEIGHTS = "bm25(knowledge_words, 4.0, 1.0, 2.0)"
+"""Weights of a word in the title, the text and the topic."""
+_FIELDS = "k.id, k.topic, k.title, k.text, k.source, k.goal, k.found_at"
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeItem:
+    """A piece of knowledge, with its source."""
+
+    topic: str
+    title: str
+    text: str
+    source: str
+
+    @property
+    def id(self) -> str:
+        """A hash of the words as they are kept: a passage with other spacing or case is the same item."""
+        words = f"{clean_text(self.title)} {clean_text(self.text, MAX_ITEM_CHARACTERS)}".lower()
+        return hashlib.sha256(words.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """An item as the knowledge base holds it."""
+
+    id: str
+    item: KnowledgeItem
+    goal: str
+    """The goal that it was found for; '' if unknown."""
+    found_at: datetime
+
+
+class KnowledgeBase:
+    """A workspace's knowledge items."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(self, item: KnowledgeItem, goal: str, found_at: datetime) -> bool:
+        """Keep the item unless it, or a near duplicate, is already known; return whether it was new."""
+        title, text = clean_text(item.title), clean_text(item.text, MAX_ITEM_CHARACTERS)
+        with self.database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM knowledge WHERE id = ?", (item.id,)).fetchone():
+                return False
+            bands = _bands(f"{title} {text}")
+            if self._nearly_known(f"{title} {text}", bands):
+                return False
+            row = connection.execute(
+                "INSERT INTO knowledge (id, topic, title, text, source, goal, found_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(item.id, clean_text(item.topic), title, text, clean_text(item.source)),
+                    *(goal, found_at.isoformat()),
+                ),
+            )
+            connection.executemany(
+                "INSERT INTO knowledge_bands (band, item) VALUES (?, ?)", [(band, row.lastrowid) for band in bands]
+            )
+            return True
+
+    def search(self, query: str, limit: int) -> list[KnownItem]:
+        """Return at most `limit` items, best first: with all words of the query, or else with some of them."""
+        words = [f'"{word}"' for word in parse_query(query).words]
+        for joint in (" AND ", " OR "):
+            if words and (found := self._matching(joint.join(words), limit)):
+                return found
+        return []
+
+    def latest(self, limit: int) -> list[KnownItem]:
+        """Return the newest items, the newest first."""
+        rows = self.database.query(f"SELECT {_FIELDS} FROM knowledge AS k ORDER BY k.seq DESC LIMIT ?", (limit,))
+        return [_known(row) for row in rows]
+
+    def count(self, goal: str | None = None) -> int:
+        """Return the number of items, of a goal or in all."""
+        where, values = ("", ()) if goal is None else (" WHERE goal = ?", (goal,))
+        return int(self.database.query(f"SELECT COUNT(*) FROM knowledge{where}", values)[0][0])
+
+    def latest_title(self, goal: str) -> str | None:
+        """Return the title of the newest item for a goal, or None."""
+        rows = self.database.query("SELECT title FROM knowledge WHERE goal = ? ORDER BY seq DESC LIMIT 1", (goal,))
+        return str(rows[0]["title"]) if rows else None
+
+    def _matching(self, words: str, limit: int) -> list[KnownItem]:
+        rows = self.database.query(
+            f"SELECT {_FIELDS} FROM knowledge_words JOIN knowledge AS k ON k.seq = knowledge_words.rowid"
+            f" WHERE knowledge_words MATCH ? ORDER BY {_WEIGHTS}, k.seq LIMIT ?",
+            (words, limit),
+        )
+        return [_known(row) for row in rows]
+
+    def _nearly_known(self, text: str, bands: list[int]) -> bool:
+        """Return whether an item reads nearly the same, among those that share most bands."""
+        rows = self.database.query(
+            f"SELECT title, text FROM knowledge WHERE seq IN (SELECT item FROM knowledge_bands"
+            f" WHERE band IN ({', '.join('?' * len(bands))}) GROUP BY item ORDER BY COUNT(*) DESC LIMIT {_CANDIDATES})",
+            bands,
+        )
+        own = shingles_of(text)
+        return any(resemblance(own, shingles_of(f"{r['title']} {r['text']}")) >= LEAST_RESEMBLANCE for r in rows)
+
+
+@functools.lru_cache(maxsize=_BANDS_KEPT)
+def _bands(text: str) -> list[int]:
+    return bands_of(shingles_of(text))
+
+
+def _known(row: Any) -> KnownItem:
+    item = KnowledgeItem(row["topic"], row["title"], row["text"], row["source"])
+    return KnownItem(row["id"], item, row["goal"] or "", datetime.fromisoformat(row["found_at"]))

@@ -1,0 +1,222 @@
+"""Worlds to try a policy in: the agent itself, offline, seeded, with a simulated clock, in memory.
+
+They are thrown away. A world may have a past: phase 4 begins where phase 1 has found what is easily found.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from aegis.config import AgentConfig
+from aegis.errors import ConfigError
+from aegis.research.actions import RESEARCH_ACTIONS
+from aegis.research.inbox import DrawnPresence
+from aegis.research.loop import Agent, AgentHooks, Situation, Step
+from aegis.research.search import SearchHit, SearchProvider
+from aegis.store import Database, DecisionStore
+from aegis.types import ActionList, Choice, Outcome, State
+
+SECONDS_PER_DECISION = 60.0
+"""Simulated time per decision: a question times out after 5 decisions, a proposal after 1,440."""
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+_ENDLESS = 2**31
+_QUERIES_KEPT = 50_000
+_LIVED_KEPT = 32
+"""Pasts kept in memory, some megabytes each: the next policy begins in the same world"""
+
+Person = Callable[[Database, datetime], None]
+"""What a person does after each decision: answer a waiting question, approve or reject a proposal."""
+
+
+def nobody(database: Database, now: datetime) -> None:
+    """Do nothing: questions and proposals time out."""
+
+
+def choose_offered(state: State) -> str:
+    """Return the action of an obvious rule: search for what is new, else propose, else idle."""
+    offered = [str(option).split(":")[0] for option in state.get("options", [])]
+    for spec in RESEARCH_ACTIONS:
+        if spec.words in ("search", "propose") and spec.words in offered:
+            return spec.name
+    return "idle"
+
+
+class World:
+    """A world, made by `Worlds`. The caller begins its episodes; the knowledge remains."""
+
+    def __init__(self, agent: Agent, store: DecisionStore, clock: _Clock, person: Person) -> None:
+        self.store = store
+        """Its decisions and outcomes."""
+        self._agent = agent
+        self._clock = clock
+        self._person = person
+
+    def begin_episode(self) -> None:
+        """Take up new goals."""
+        self._agent.start_episode()
+
+    def observe(self) -> Situation:
+        """Return the situation to decide in."""
+        return self._agent.observe()
+
+    def act(self, situation: Situation, choice: Choice) -> Step:
+        """Carry out a policy's choice; time passes."""
+        return self._pass_time(self._agent.act(situation, choice))
+
+    def act_as(self, situation: Situation, action: str, policy: str = "outside") -> Step:
+        """Carry out an action that an outsider of this name chose; time passes."""
+        return self._pass_time(self._agent.act_as(situation, action, policy))
+
+    def _pass_time(self, step: Step) -> Step:
+        self._person(self.store.database, self._clock.now)
+        self._clock.pass_decision()
+        return step
+
+    def wait_out(self) -> tuple[Outcome, ...]:
+        """Let time pass until all waiting questions time out; return their outcomes."""
+        self._clock.now += timedelta(seconds=self._agent.config.answer_timeout_seconds)
+        return self._agent.settle(self._clock.now)
+
+    def close(self) -> None:
+        """Remove the world."""
+        self.store.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Worlds:
+    """Makes worlds that differ only by their seed; the same seed gives the same world.
+
+    search: must give the same answer to the same query. lived: decisions in each world's past, by the rule of
+    `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: in half of the decisions the
+    policy sees that a person is present. on_lived is called with the number of a past's decisions made so far. Raises
+    `ConfigError` for times or numbers out of bounds.
+    """
+
+    def __init__(
+        self,
+        search: SearchProvider,
+        topics: Iterable[str],
+        config: AgentConfig | None = None,
+        *,
+        lived: int = 0,
+        person: Person = nobody,
+        vary_presence: bool = False,
+        seconds_per_decision: float = SECONDS_PER_DECISION,
+        on_lived: Callable[[int], None] = lambda made: None,
+    ) -> None:
+        if seconds_per_decision <= 0:
+            raise ConfigError(f"seconds_per_decision must be above 0, not {seconds_per_decision}")
+        if lived < 0:
+            raise ConfigError(f"lived must be at least 0, not {lived}")
+        self.config = config or AgentConfig()
+        self._search = _RememberedSearch(search)
+        self._topics = tuple(topics)
+        self._lived = lived
+        self._person = person
+        self._vary_presence = vary_presence
+        self._seconds = timedelta(seconds=seconds_per_decision)
+        self._on_lived = on_lived
+        self._kept: OrderedDict[int, tuple[bytes, datetime]] = OrderedDict()
+
+    def begin(self, seed: int, past: int | None = None) -> World:
+        """Return a world in which an episode has begun.
+
+        past: seed of the world whose past it shares, though not its future; None: its own seed.
+        """
+        if not self._lived:
+            return self._make(random.Random(seed), _BEGIN, None)
+        past = seed if past is None else past
+        self.prepare(past)
+        image, now = self._kept[past]
+        return self._make(random.Random(seed), now, image)
+
+    def prepare(self, seed: int) -> None:
+        """Live through the past of a world now, which takes some seconds, unless it is already kept."""
+        if not self._lived:
+            return
+        if seed not in self._kept:
+            self._kept[seed] = self._live(seed)
+        self._kept.move_to_end(seed)
+        if len(self._kept) > _LIVED_KEPT:
+            self._kept.popitem(last=False)
+
+    def _live(self, seed: int) -> tuple[bytes, datetime]:
+        """Return the database of a world with a past, and its time."""
+        with self._make(random.Random(f"{seed} before"), _BEGIN, None) as world:
+            for made in range(self._lived):
+                if made and made % self.config.episode_length == 0:
+                    world.begin_episode()
+                situation = world.observe()
+                world.act_as(situation, choose_offered(situation.state), "before")
+                self._on_lived(made + 1)
+            world.wait_out()
+            return world.store.database.connection.serialize(), world._clock.now
+
+    def _make(self, rng: random.Random, now: datetime, image: bytes | None) -> World:
+        names, database, clock = random.Random(rng.getrandbits(62)), Database(None), _Clock(now, self._seconds)
+        if image is not None:
+            database.connection.deserialize(image)
+        store = DecisionStore(database)
+        agent = Agent(
+            store,
+            _Outside(),
+            self._search,
+            self._topics,
+            rng,
+            replace(self.config, episode_length=_ENDLESS),  # the caller begins the episodes
+            hooks=AgentHooks(
+                presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
+                clock=lambda: clock.now,
+                make_id=lambda: f"{names.getrandbits(128):032x}",
+            ),
+        )
+        return World(agent, store, clock, self._person)
+
+
+class _RememberedSearch:
+    """A search that sends each query once: worlds repeat the same queries."""
+
+    never_hangs = True
+    """The provider has its own limits: a thread for each query would take longer than most answers"""
+
+    def __init__(self, search: SearchProvider) -> None:
+        self.name = search.name
+        self._search = search
+        self.search = functools.lru_cache(maxsize=_QUERIES_KEPT)(self._ask)
+
+    def _ask(self, query: str, limit: int) -> list[SearchHit]:
+        return self._search.search(query, limit)
+
+
+class _Clock:
+    """The time in a world, which passes when told to."""
+
+    def __init__(self, now: datetime, step: timedelta) -> None:
+        self.now = now
+        self._step = step
+
+    def pass_decision(self) -> None:
+        self.now += self._step
+
+
+class _Outside:
+    """Stands for the caller of `act`; the agent never asks it."""
+
+    name, parameters = "outside", 0
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        raise NotImplementedError("decisions come from outside, by act() or act_as()")
