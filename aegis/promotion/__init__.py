@@ -1,6 +1,6 @@
-"""Promotion: measuring a candidate, judging it, and which policy serves.
+"""Promotion: measure a candidate, judge it, and record which policy serves.
 
-Its rooms are imported when one of their names is first used: to read what serves takes no scikit-learn.
+Each room is imported on first access to one of its names, so that reading which policy serves needs no scikit-learn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What phase 4 measured of a version: its reward beside that of the version it was improved from."""
+"""The gain of a version of phase 4: its reward against that of the version it was improved from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Gain:
     low: float
     high: float
     over: str
-    """Name of the version that it is measured against; '' where that is not recorded"""
+    """The version that the gain is measured against; '' if it is not recorded"""
 
     @property
     def is_loss(self) -> bool:
@@ -28,14 +28,14 @@ class Gain:
         return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f})"
 
     def describe(self) -> str:
-        """Return the figures in one line, and whether they show a gain, a loss or neither."""
+        """Return one line with the figures and whether they show a gain, a loss or neither."""
         over = f" over {self.over}" if self.over else ""
         verdict = "measured worse" if self.is_loss else "measured better" if self.low > 0 else "no sure difference"
         return f"gain{over} {self.words}: {verdict}"
 
 
 def read_gain(figures: Mapping[str, Any]) -> Gain | None:
-    """Return the gain in a version's figures; None where phase 4 did not measure it."""
+    """Return the gain in a version's figures; None if phase 4 measured none."""
     measured = figures.get("improvement")
     if not measured:
         return None

@@ -1,6 +1,6 @@
-"""Which policy serves in a workspace, the trained policies kept there, and who let them serve. It loads none.
+"""The registry: which policy serves in a workspace, its trained versions, and who promoted each. It loads no model.
 
-Names are `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stands for the teacher.
+Versions are named `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stands for the teacher.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 GATE = "gate"
-"""Who promotes what has passed."""
+"""Promotes candidates that passed."""
 MONITOR = "monitor"
-"""Who rolls back what has become worse."""
+"""Rolls back a version whose agreement has fallen."""
 MODEL_PREFIX = "hrm@"
-"""Begins the name of every version."""
+"""The start of every version's name."""
 ROLLOUT = "rollout"
-"""Who moves a candidate from stage to stage, and refuses it."""
+"""Moves a candidate from stage to stage, or refuses it."""
 SHADOW, CANARY = "shadow", "canary"
 IMPROVEMENT = "improvement"
-"""Who lets serve what phase 4 has improved, and rolls back what earns less than its base."""
+"""Promotes versions that phase 4 improved, and rolls back a version that earns less than its base."""
 _SERVED = ("promoted", "rolled_back")
 _BEGUN = {SHADOW: "shadowed", CANARY: "canary"}
-"""Event by stage"""
+"""Kind of the event with which a stage begins, by stage"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,68 +39,68 @@ class Serving:
     """The trained policy that decides in a workspace."""
 
     name: str
-    """As in its decisions, e.g. `hrm@1`"""
+    """The policy's name in its decisions, e.g. `hrm@1`"""
     folder: Path
     promoted_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version that passed the gate and proves itself before it serves."""
+    """A version that passed the gate and is in a stage before it serves."""
 
     name: str
     folder: Path
     stage: str
-    """`shadow`: it decides silently beside the teacher; `canary`: it makes a share of the decisions"""
+    """`shadow`: the candidate decides silently beside the teacher; `canary`: it makes a share of the decisions"""
     began: int
-    """Place in the order of recording of the newest decision when the stage began"""
+    """Sequence number of the newest decision when the stage began"""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A trained policy that was kept."""
+    """A trained policy that is kept in the workspace."""
 
     name: str
     folder: Path
     made_at: str
-    """'' for one that was kept before AEGIS recorded it"""
+    """'' for a version that was kept before AEGIS recorded the time"""
     figures: Mapping[str, Any]
-    """What it was trained on, and what it reached on held-out decisions"""
+    """The version's training data and its results on held-out decisions"""
     serves: bool
     rolled_back: bool
-    """Whether it was rolled back from and has not been promoted since"""
+    """Whether the version was rolled back and not promoted since"""
     promoted_by: str
     reason: str
-    """Of its last promotion"""
+    """Reason of the last promotion"""
     stage: str = ""
-    """`shadow` or `canary` while it proves itself, `refused` where it did not; else ''"""
+    """`shadow` or `canary` during that stage, `refused` after a refusal; else ''"""
     base: str | None = None
-    """The version that this one was improved from and is kept as the difference to; None: it stands alone"""
+    """The version that this version was improved from; only the difference from it is kept. None: kept whole"""
 
     @property
     def gain(self) -> Gain | None:
-        """What phase 4 measured of it in worlds that it never learned in; None where nothing was measured."""
+        """The gain that phase 4 measured in worlds kept out of its training; None where it measured none."""
         return read_gain(self.figures)
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as one JSON object."""
+        """Return the version as a JSON object."""
         return asdict(self) | {"folder": str(self.folder)}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEvent:
-    """A step in what served."""
+    """A recorded change of which policy serves or stands as candidate, or a warning."""
 
     kind: str
-    """`promoted`, `rolled_back` (to `model`, from `previous`) or `warned` (of `model`); before a switch `shadowed`,
-    `canary` (`model` begins that stage) and `refused`"""
+    """`promoted`, `rolled_back` (to `model`, from `previous`) or `warned` (about `model`); before a switch `shadowed`,
+    `canary` (`model` begins that stage) or `refused`"""
     model: str | None
     previous: str | None
     who: str
     reason: str
     evidence: Mapping[str, Any]
     newest: int
-    """Place in the order of recording of the newest decision at that moment"""
+    """Sequence number of the newest decision at that moment"""
     at: str
 
 
@@ -112,7 +112,7 @@ class ModelRegistry:
         self._workspace = workspace
 
     def serving(self) -> Serving | None:
-        """Return the policy that serves, or None while the teacher does."""
+        """Return the policy that serves, or None for the teacher; raises `StoreError` for a malformed record."""
         try:
             fields = self._store.state.record(StateKey.SERVING)
             if fields is None:
@@ -128,9 +128,9 @@ class ModelRegistry:
         who: str = GATE,
         reason: str = "it passed the gate",
     ) -> Serving:
-        """Keep a policy under the next name and let it serve; `save` writes it, given its name and folder.
+        """Keep a policy under the next name and let it serve; `save(name, folder)` writes it.
 
-        It serves only once it is wholly written; a kill before that leaves the one before it serving.
+        The policy serves only once it is written completely. After a kill before that, the earlier policy still serves.
         """
         name, folder = self._write(save)
         with self._store.database.transaction():
@@ -139,7 +139,7 @@ class ModelRegistry:
         return Serving(name, folder, promoted_at)
 
     def keep(self, save: Callable[[str, Path], None], figures: Mapping[str, Any], base: str) -> str:
-        """Keep what was improved from a base under the next name, and return that; nothing else serves by it."""
+        """Keep a version that was improved from a base, without letting it serve; return its name."""
         name, folder = self._reserve()
         save(name, folder)
         with self._store.database.transaction() as connection:
@@ -150,30 +150,31 @@ class ModelRegistry:
         return name
 
     def advance(self, name: str) -> None:
-        """Let a version serve in place of the one that it was improved from: no event of its own, there are many."""
+        """Let an improved version serve in place of its predecessor, without an event: phase 4 makes many of them."""
         with self._store.database.transaction():
             self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": utc_now().isoformat()})
 
     def base_of(self, name: str) -> str | None:
-        """Return the version that this one was improved from, also where its folder is gone; None: it stands alone."""
+        """Return the version that `name` was improved from, even if its folder is gone; None for a whole version."""
         rows = self._store.database.query("SELECT base FROM models WHERE name = ?", (name,))
         return rows[0]["base"] if rows else None
 
     def family(self, name: str) -> frozenset[str]:
-        """Return the names of a version, of the one that it was improved from, and of all others improved from that."""
+        """Return the names of a version, of its base, and of all other versions of that base."""
         base = self.base_of(name) or name
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         return frozenset({name, base, *(str(row["name"]) for row in rows)})
 
     def unserved_trials(self, base: str) -> frozenset[str]:
-        """Return the versions that simulated worlds made of a base and that never served."""
+        """Return the versions that phase 4 made of a base in simulated worlds and that never served."""
         promoted = {event.model for event in self.events() if event.kind in _SERVED}
         sql = "SELECT name FROM models WHERE base = ? AND json_extract(figures, '$.improvement') IS NOT NULL"
         return frozenset(row["name"] for row in self._store.database.query(sql, (base,))) - promoted
 
     def prune(self, base: str, keep: int, spare: str) -> None:
-        """Remove the folders of all but the newest versions improved from a base; what serves or served by an event
-        stays, and one more that is named; all rows do.
+        """Remove the folders of all but the `keep` newest versions of a base; rows of the database stay.
+
+        The version that serves, every version with an event, and `spare` keep their folders, too.
         """
         served = self.serving()
         spared = {spare, *(event.model for event in self.events())} | ({served.name} if served else set())
@@ -184,7 +185,7 @@ class ModelRegistry:
                 shutil.rmtree(self._workspace.models / name, ignore_errors=True)
 
     def promote_again(self, name: str, who: str, reason: str, evidence: Mapping[str, Any] | None = None) -> Serving:
-        """Let a policy that was kept serve; raises `StoreError` where there is none of this name."""
+        """Let a kept version serve; raises `StoreError` for an unknown name."""
         version = self._existing(name)
         with self._store.database.transaction():
             promoted_at = self._serve("promoted", name, who, reason, evidence or {})
@@ -193,14 +194,14 @@ class ModelRegistry:
     def try_out(
         self, save: Callable[[str, Path], None], figures: Mapping[str, Any] | None, stage: str, reason: str
     ) -> Candidate:
-        """Keep a policy as `promote` does, and let it begin a stage instead of serving."""
+        """Keep a policy as `promote` does, but let it begin a stage instead of serving."""
         name, _ = self._write(save)
         with self._store.database.transaction():
             self._keep(name, figures)
             return self.begin_stage(name, stage, GATE, reason, {})
 
     def begin_stage(self, name: str, stage: str, who: str, reason: str, evidence: Mapping[str, Any]) -> Candidate:
-        """Let a version that was kept begin a stage, in place of whichever candidate there was."""
+        """Let a kept version begin a stage; it replaces any earlier candidate."""
         with self._store.database.transaction():
             began = self._store.newest()
             self._store.state.keep(StateKey.CANDIDATE, {"name": name, "stage": stage, "began": began})
@@ -208,7 +209,7 @@ class ModelRegistry:
         return Candidate(name, self._workspace.models / name, stage, began)
 
     def candidate(self) -> Candidate | None:
-        """Return the version that proves itself now, or None."""
+        """Return the version that is in a stage now, or None; raises `StoreError` for a malformed record."""
         try:
             fields = self._store.state.record(StateKey.CANDIDATE)
             if fields is None:
@@ -220,7 +221,7 @@ class ModelRegistry:
             raise StoreError(f"{self._workspace.database}: the candidate is recorded out of form ({error})") from error
 
     def refuse(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
-        """End the candidate's way; it stays kept. Raises `StoreError` where there is none."""
+        """Refuse the candidate; its folder stays. Raises `StoreError` without a candidate."""
         with self._store.database.transaction():
             candidate = self.candidate()
             if candidate is None:
@@ -233,7 +234,7 @@ class ModelRegistry:
     ) -> Serving | None:
         """Let an earlier policy serve in place of the present one: a version, or None for the teacher.
 
-        Raises `StoreError` where no trained policy serves, or there is none of this name.
+        Raises `StoreError` if no trained policy serves or the name is unknown.
         """
         if self.serving() is None:
             raise StoreError(f"{self._workspace.folder}: the teacher decides: there is nothing to roll back")
@@ -244,13 +245,13 @@ class ModelRegistry:
         return self.serving()
 
     def warn(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
-        """Record that the policy that serves gives cause for concern."""
+        """Record a warning about the policy that serves."""
         served = self.serving()
         with self._store.database.transaction():
             self._record("warned", served.name if served else None, None, who, reason, evidence)
 
     def last_good(self) -> str | None:
-        """Return the newest version made before the one that serves that was never rolled back from, or None."""
+        """Return the newest version older than the present one that served and is not rolled back; None without one."""
         served = self.serving()
         if served is None:
             return None
@@ -262,13 +263,13 @@ class ModelRegistry:
         return good[-1] if good else None
 
     def models(self) -> list[ModelVersion]:
-        """Return every version that was kept, the oldest first."""
+        """Return every kept version, the oldest first."""
         rows = {row["name"]: row for row in self._store.database.query("SELECT * FROM models")}
         served, events, candidate = self.serving(), self.events(), self.candidate()
         versions = []
         for folder in sorted(self._workspace.models.glob("hrm@[0-9]*"), key=lambda path: _number(path.name)):
             if not any(folder.iterdir()):
-                continue  # reserved for one that was never written
+                continue  # reserved for a version that was never written
             name, row = folder.name, rows.get(folder.name)
             promoted = [event for event in events if event.kind == "promoted" and event.model == name]
             steps = [e.kind for e in events if name == (e.previous if e.kind == "rolled_back" else e.model)]
@@ -291,7 +292,7 @@ class ModelRegistry:
         return versions
 
     def events(self) -> list[ModelEvent]:
-        """Return every step in what served, the oldest first."""
+        """Return every event, the oldest first."""
         rows = self._store.database.query("SELECT * FROM model_events ORDER BY seq")
         return [
             ModelEvent(**{key: json.loads(row[key]) if key == "evidence" else row[key] for key in ModelEvent.__slots__})
@@ -299,9 +300,9 @@ class ModelRegistry:
         ]
 
     def cooling_decisions(self, cool_down: int) -> int:
-        """Return how many more decisions must be recorded before the gate may promote; 0 when none.
+        """Return how many more decisions must be recorded before the gate may promote again.
 
-        cool_down: how many must follow a roll-back. A person's own promotion ends it.
+        cool_down: decisions that must follow a rollback. A promotion by a person ends the wait.
         """
         sql = (
             "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC LIMIT 1"
@@ -313,7 +314,7 @@ class ModelRegistry:
 
     def _write(self, save: Callable[[str, Path], None]) -> tuple[str, Path]:
         name, folder = self._reserve()
-        # Not within a transaction: the agent that decides meanwhile must not wait until the weights are written.
+        # Outside any transaction: the agent must be able to record decisions while the weights are written.
         save(name, folder)
         return name, folder
 
@@ -331,7 +332,7 @@ class ModelRegistry:
         else:
             self._store.state.clear(StateKey.SERVING)
         if kind == "promoted":
-            self._store.state.clear(StateKey.CANDIDATE)  # whoever was on the way: another one serves now, or it does
+            self._store.state.clear(StateKey.CANDIDATE)  # the candidate serves now, or another version does
         self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
         return now
 
@@ -364,7 +365,7 @@ class ModelRegistry:
         return known[name]
 
     def _reserve(self) -> tuple[str, Path]:
-        """Return the next name, taken by making its folder, so that no two promotions write into one."""
+        """Reserve the next name by making its folder, so that two promotions never share a folder; return both."""
         self._workspace.models.mkdir(parents=True, exist_ok=True)
         taken = [_number(path.name) for path in self._workspace.models.glob("hrm@[0-9]*")]
         taken += [_number(row["name"]) for row in self._store.database.query("SELECT name FROM models")]

@@ -1,10 +1,10 @@
-"""What judges a candidate before the switch, by its answers to held-out decisions.
+"""Judging a candidate before the switch, by its answers to held-out decisions.
 
-gate        the rule that lets a candidate take over, with its reasons
-baseline    what simple models reach on the same split
-metrics     accuracy, precision and recall beside the teacher
+gate        the rules that let a candidate take over, with reasons
+baseline    the accuracy of simple models on the same split
+metrics     agreement with the teacher: accuracy, precision, recall
 interval    intervals of shares, means and differences; numeric: the functions they need, without SciPy
-calibration whether probabilities mean what they say
+calibration the calibration error of probabilities, and the temperature that corrects it
 answers     the held-out answers, kept beside the weights
-deferral    where the HRM hands over to the teacher, and what each bound would bring
+deferral    accuracy and cost if the HRM defers to the teacher below a confidence
 """

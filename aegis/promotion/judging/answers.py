@@ -1,6 +1,6 @@
 """A policy's answers to its held-out decisions, kept beside its weights with the temperature fitted on them.
 
-From these the calibration and the deferral curve are read without the policy itself. It judges nothing.
+The calibration and the deferral curve are computed from these answers, without the model.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ from aegis.promotion.judging.calibration import (
 
 ANSWERS_FILE = "heldout.json"
 MOST_KEPT = 10_000
-"""Answers that are kept (about 1 MB), evenly drawn from more: what is read from them is known to a point by then"""
+"""Answers that are kept (about 1 MB), drawn evenly from more; they determine a share to about one point"""
 _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class HeldoutAnswers:
-    """What a policy answered to the decisions that judged it."""
+    """A policy's answers to the held-out decisions that judged it."""
 
     actions: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
-    """(n, A), as the policy gave them"""
+    """(n, A), before the temperature"""
     labels: tuple[int, ...]
     """The teacher's choices, as places in `actions`"""
     episodes: tuple[str, ...]
     temperature: float
-    """Fitted on all of them: what the policy's probabilities are calibrated by from now on"""
+    """Fitted on all answers; calibrates the policy's probabilities from now on"""
     milliseconds: float | None = None
-    """Median time of one decision, where it was measured"""
+    """Median time of one decision; None: not measured"""
     judged: int | None = None
-    """How many decisions judged it, of which these are kept; None: all"""
+    """Number of decisions that judged the policy, if more than are kept; None: all are kept"""
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the probabilities (n, A) and the labels (n,)."""
         return np.asarray(self.probabilities), np.asarray(self.labels)
 
     def calibrated(self) -> np.ndarray:
-        """Return calibrated probabilities (n, A), each by a temperature fitted on other episodes than its own."""
+        """Return calibrated probabilities (n, A); each row's temperature is fitted on other episodes than its own."""
         return cross_fitted(*self.arrays(), self.episodes)
 
     def errors(self) -> tuple[float, float]:
-        """Return the calibration error before and after; after: cross-fitted, never on what was fitted on."""
+        """Return the calibration errors without and with a temperature; the latter is cross-fitted by episode."""
         return calibration_error(*self.arrays()), calibration_error(self.calibrated(), self.arrays()[1])
 
     def estimate(self) -> CalibrationEstimate:
-        """Return the calibration error after (cross-fitted), with its interval and what chance alone would give."""
+        """Return the cross-fitted calibration error, with its interval and the error that chance alone would give."""
         return estimate_calibration(self.calibrated(), self.arrays()[1], self.episodes)
 
 
@@ -70,9 +70,9 @@ def keep_answers(
     actions: Sequence[str],
     milliseconds: float | None = None,
 ) -> HeldoutAnswers:
-    """Return a policy's answers to decisions, with the temperature that fits all of them; of many, some are kept.
+    """Return a policy's answers with the temperature fitted on all of them; at most `MOST_KEPT` are kept.
 
-    labels: the teacher's choices, as places in `actions`; episodes: the decisions' own.
+    labels: the teacher's choices, as places in `actions`; episodes: the episode of each decision.
     """
     count = len(labels)
     rows = range(count) if count <= MOST_KEPT else [place * count // MOST_KEPT for place in range(MOST_KEPT)]
@@ -88,7 +88,7 @@ def keep_answers(
 
 
 def write_answers(folder: Path, answers: HeldoutAnswers) -> None:
-    """Write answers into a policy's folder, as a whole or not at all; raises `CheckpointError` when it can't."""
+    """Write answers into a policy's folder atomically; raises `CheckpointError` if the disk refuses."""
     try:
         with replacing(folder / ANSWERS_FILE) as partial:
             partial.write_text(json.dumps(asdict(answers)), encoding="utf-8")
@@ -97,7 +97,7 @@ def write_answers(folder: Path, answers: HeldoutAnswers) -> None:
 
 
 def read_answers(folder: Path) -> HeldoutAnswers:
-    """Read a policy's held-out answers; raises `CheckpointError` when they are missing or out of form."""
+    """Read a policy's held-out answers; raises `CheckpointError` if they are missing or malformed."""
     path = folder / ANSWERS_FILE
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -111,11 +111,9 @@ def read_answers(folder: Path) -> HeldoutAnswers:
             judged=None if fields.get("judged") is None else int(fields["judged"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: missing or out of form ({error}): train again, the answers are kept then"
-        ) from error
+        raise CheckpointError(f"{path}: missing or out of form ({error}): train again to write the answers") from error
     shapes = {len(answers.probabilities), len(answers.labels), len(answers.episodes)}
     widths = {len(row) for row in answers.probabilities}
     if len(shapes) != 1 or widths != {len(answers.actions)} or answers.temperature <= 0:
-        raise CheckpointError(f"{path}: its answers do not belong together: train again")
+        raise CheckpointError(f"{path}: its answers, labels, episodes and actions do not match: train again")
     return answers

@@ -1,6 +1,6 @@
-"""Whether a policy's probabilities mean what they say, and the temperature that makes them. It judges nothing.
+"""The calibration error of a policy's probabilities, and the temperature that corrects them.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599); how well an error can be known: Kumar et
+Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599). Debiased error: Kumar et
 al. 2019, "Verified Uncertainty Calibration" (arXiv:1909.10155). Probabilities are (n, A), labels (n,).
 """
 
@@ -16,7 +16,7 @@ from aegis.promotion.judging.numeric import find_least
 
 BINS = 10
 EQUAL_BINS = 15
-"""Of equal numbers of decisions, for the debiased error"""
+"""Bins of the debiased error, each with equally many decisions"""
 FOLDS = 5
 _DRAWS = 400
 _LEAST_PROBABILITY = 1e-12
@@ -25,23 +25,23 @@ _COLDEST, _HOTTEST = 0.05, 20.0
 
 @dataclass(frozen=True, slots=True)
 class CalibrationEstimate:
-    """A calibration error with how well it is known."""
+    """A calibration error with its uncertainty."""
 
     decisions: int
     error: float
     """`calibration_error`"""
     interval: tuple[float, float]
-    """95% of it, by drawing whole episodes anew (basic bootstrap)"""
+    """95% interval of the error: a basic bootstrap over whole episodes"""
     floor: float
-    """What it would be on average, on as many decisions, did the probabilities mean exactly what they say"""
+    """Mean error that perfectly calibrated probabilities would show on as many decisions"""
     root_mean_square: float
-    """Of the gaps over bins of equal numbers, less what chance adds; 0 where chance would have added more"""
+    """Debiased root mean square of the bins' gaps; 0 where chance explains the gaps"""
 
 
 def estimate_calibration(
     probabilities: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int = 0
 ) -> CalibrationEstimate:
-    """Return the calibration error of the actions picked, its interval and floor; groups: as `cross_fitted`."""
+    """Return the calibration error of the actions picked, with its interval and floor; groups: as in `cross_fitted`."""
     rng = np.random.default_rng(seed)
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     _, own = np.unique(np.asarray(groups), return_inverse=True)
@@ -65,7 +65,7 @@ def estimate_calibration(
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the expected calibration error of the actions picked, over ten bins of equal width.
 
-    Measured on few decisions it is too high, by what chance puts into each bin.
+    On few decisions it is biased upwards, because chance alone leaves a gap in each bin.
     """
     return _error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
 
@@ -77,7 +77,7 @@ def _error(confidences: np.ndarray, right: np.ndarray) -> float:
 
 
 def _debiased_error(confidences: np.ndarray, right: np.ndarray) -> float:
-    """Return Kumar's debiased root mean square error: a bin's squared gap, less the variance of its share of right."""
+    """Return Kumar's debiased root mean square error: a bin's squared gap, less the variance of its accuracy."""
     order, total = np.argsort(confidences, kind="stable"), 0.0
     for rows in np.array_split(order, max(1, min(EQUAL_BINS, len(order) // 2))):
         share, gap = float(right[rows].mean()), float(confidences[rows].mean() - right[rows].mean())
@@ -86,7 +86,7 @@ def _debiased_error(confidences: np.ndarray, right: np.ndarray) -> float:
 
 
 def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the probabilities that a softmax at this temperature gives: above 1 less sure, the order the same."""
+    """Return the probabilities of a softmax at this temperature: above 1 less confident, in the same order."""
     logits = np.log(np.clip(probabilities, _LEAST_PROBABILITY, 1.0)) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
@@ -106,10 +106,10 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def cross_fitted(
     probabilities: np.ndarray, labels: np.ndarray, groups: Sequence[str], folds: int = FOLDS
 ) -> np.ndarray:
-    """Return calibrated probabilities, each by a temperature fitted on other groups' decisions than its own.
+    """Return calibrated probabilities; each decision's temperature is fitted on the decisions of other groups.
 
-    groups: one name for each decision (its episode), never on both sides. With a single group nothing can be fitted
-    elsewhere, and the probabilities come back as they are.
+    groups: the group (episode) of each decision; no group is on both sides. With a single group the probabilities are
+    returned unchanged.
     """
     names = list(dict.fromkeys(groups))
     fold_of = {name: place % folds for place, name in enumerate(names)}

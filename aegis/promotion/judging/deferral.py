@@ -1,6 +1,6 @@
-"""What deferring to the teacher would bring: accuracy and expense at each bound of the HRM's confidence.
+"""The deferral curve: accuracy and cost if the HRM defers to the teacher below each bound of its confidence.
 
-Selective classification: El-Yaniv and Wiener 2010; the confidence is the calibrated probability of the action picked.
+Selective classification (El-Yaniv and Wiener 2010). The confidence is the calibrated probability of the action picked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Expense:
-    """What one decision takes, in any currency and in milliseconds; None: not known."""
+    """The cost of one decision in any currency, and its time in milliseconds; None: unknown."""
 
     teacher_cost: float | None = None
     hrm_cost: float = 0.0
@@ -29,21 +29,21 @@ class Expense:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What deferring below one confidence comes to, on held-out decisions."""
+    """Accuracy and cost on held-out decisions if the HRM defers below one bound of the confidence."""
 
     defer_below: float
     share: float
-    """Of the decisions, that the HRM makes"""
+    """Share of the decisions that the HRM makes"""
     decided: int
-    """How many those are"""
+    """Number of decisions that the HRM makes"""
     accuracy: float | None
-    """On them; None where there are none"""
+    """Accuracy on the decisions that the HRM makes; None if it makes none"""
     interval: tuple[float, float] | None
-    """95%, Clopper-Pearson"""
+    """95% interval of the accuracy (Clopper-Pearson)"""
     cost: float | None
-    """Expected of one decision; the HRM is always asked first"""
+    """Expected cost of one decision; the HRM is always asked first"""
     cost_ratio: float | None
-    """To the teacher alone"""
+    """The cost divided by the cost of the teacher alone"""
     milliseconds: float | None
     milliseconds_ratio: float | None
 
@@ -51,7 +51,7 @@ class CurvePoint:
 def deferral_curve(
     probabilities: np.ndarray, labels: np.ndarray, expense: Expense, thresholds: Sequence[float] = THRESHOLDS
 ) -> list[CurvePoint]:
-    """Return a point for each bound of the confidence; probabilities (n, A) are calibrated, labels (n,)."""
+    """Return a point for each bound of the confidence; probabilities: calibrated, (n, A); labels: (n,)."""
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     points = []
     for bound in thresholds:
@@ -77,7 +77,7 @@ def deferral_curve(
 
 
 def accuracy_of_surest(probabilities: np.ndarray, labels: np.ndarray, share: float) -> float:
-    """Return the accuracy on the share of the decisions in which the confidence is highest."""
+    """Return the accuracy on that share of the decisions in which the confidence is highest."""
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     count = max(1, round(share * len(labels)))
     return float(right[np.argsort(-confidences, kind="stable")[:count]].mean())
@@ -89,9 +89,9 @@ def time_policy(
     actions: ActionList,
     on_state: Callable[[int], None] = lambda done: None,
 ) -> float:
-    """Return the median time of one decision, in milliseconds, each state asked alone after a first one unmeasured.
+    """Return the median time of one decision in milliseconds; each state is asked alone, after one unmeasured decision.
 
-    on_state: told how many are done, before each.
+    on_state: called before each state with the number of states done.
     """
     policy.decide(states[:1], actions)
     seconds = []

@@ -1,4 +1,4 @@
-"""The gate: whether a candidate has proved itself on held-out decisions, with its reasons. It switches nothing."""
+"""The gate: decide by held-out decisions whether a candidate may take over, with reasons."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import GateConfig
 
 if TYPE_CHECKING:
-    from aegis.promotion.judging.metrics import Agreement  # scikit-learn with it, which a verdict is read without
+    from aegis.promotion.judging.metrics import Agreement  # its room needs NumPy; reading a verdict does not
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One of the gate's rules, as it came out."""
+    """The result of one rule of the gate."""
 
     code: str
     """`threshold`, `commonest_action`, `chance`, `every_action`, `calibration` or `cooling_down`"""
     passed: bool
     text: str
-    """What was measured, in one sentence"""
+    """The measurement, in one sentence"""
     measured: float | None = None
     bound: float | None = None
-    """What it was held against; None where nothing is demanded"""
+    """The bound that `measured` is compared with; None for a rule that demands nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Verdict:
 
     rules: tuple[Rule, ...]
     advice: tuple[str, ...]
-    """What would help, when it did not pass"""
+    """What to do after a refusal; empty after a pass"""
 
     @property
     def passed(self) -> bool:
@@ -40,16 +40,16 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Every rule with what was measured, one sentence each, the broken ones first."""
+        """One sentence for each rule, broken rules first."""
         return tuple(rule.text for rule in _broken_first(self.rules))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The reasons as they are shown, each with a mark: ✓ for a rule that is kept, ✗ for a broken one."""
+        """The reasons with a mark each: ✓ for a rule that is kept, ✗ for a broken rule."""
         return mark_rules(self.to_record()["rules"])
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the verdict as a JSON object."""
         return {
             "passed": self.passed,
             "reasons": list(self.reasons),
@@ -59,7 +59,7 @@ class Verdict:
 
 
 def mark_rules(rules: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the rules of a verdict's record as `Verdict.lines` are; rules out of form are left out."""
+    """Return the lines (as `Verdict.lines`) of the rules in a verdict's record; malformed rules are left out."""
     known = [rule for rule in rules if {"passed", "text"} <= rule.keys()]
     return tuple(f"{'✓' if rule['passed'] else '✗'} {rule['text']}" for rule in sorted(known, key=_is_kept))
 
@@ -73,9 +73,9 @@ def _broken_first(rules: Sequence[Rule]) -> list[Rule]:
 
 
 def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) -> Verdict:
-    """Judge a candidate by all rules of the gate; it passes when none of them is broken.
+    """Judge a candidate by all rules of the gate; it passes if none is broken.
 
-    cooling_decisions: how many more must be recorded before another HRM may take over, after a roll-back.
+    cooling_decisions: decisions still to be recorded after a rollback before another HRM may take over.
     """
     rules = [
         _reaches_threshold(agreement, config),
@@ -94,7 +94,7 @@ def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) 
 
 
 def describe_calibration(error: float, raw: float | None) -> str:
-    """Return the sentence on the calibration error; raw: the error before the temperature, where it is known."""
+    """Return the sentence on the calibration error; raw: the error without the temperature, None if unknown."""
     before = "" if raw is None else f", {raw:.2%} without"
     return f"calibration error of {error:.2%} with its temperature{before} (reported, not judged)"
 

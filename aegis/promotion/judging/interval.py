@@ -1,4 +1,4 @@
-"""Intervals of shares, of means and of differences of means. They judge nothing."""
+"""Confidence intervals of shares, of means and of differences of means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNBOUNDED: Interval = (-math.inf, math.inf)
 
 @functools.lru_cache(maxsize=4096)
 def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of a share, Clopper and Pearson's (exact)."""
+    """Return the exact two-sided interval of a share (Clopper and Pearson 1934)."""
     tail, missed = (1 - confidence) / 2, total - count
     low = find_root(lambda share: beta_share(share, count, missed + 1) - tail, 0.0, 1.0) if count else 0.0
     high = find_root(lambda share: beta_share(share, missed, count + 1) - tail, 0.0, 1.0) if missed else 0.0
@@ -23,7 +23,7 @@ def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of a mean, by Student's t; unbounded below two values."""
+    """Return the two-sided interval of a mean, by Student's t; unbounded with fewer than two values."""
     if len(values) < 2:
         return UNBOUNDED
     half = _students_half(confidence, len(values) - 1) * stdev(values) / math.sqrt(len(values))
@@ -31,9 +31,9 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 
 def difference_interval(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of the difference of two means (Welch 1947); unbounded below two values of each.
+    """Return the two-sided interval of the difference of two means (Welch 1947).
 
-    Of values that are all the same it is the difference itself.
+    With fewer than two values on either side it is unbounded; if no side varies, both bounds are the difference.
     """
     if min(len(one), len(other)) < 2:
         return UNBOUNDED
@@ -47,13 +47,13 @@ def difference_interval(one: Sequence[float], other: Sequence[float], confidence
 
 
 def is_bounded(interval: Interval) -> bool:
-    """Tell whether an interval says anything."""
+    """Return whether both bounds are finite."""
     return all(map(math.isfinite, interval))
 
 
 @functools.lru_cache(maxsize=4096)
 def _students_half(confidence: float, degrees: float) -> float:
-    """Return the bound within which Student's t lies with this probability, on either side of 0."""
+    """Return the bound b with which Student's t lies between -b and b with this probability."""
     # t^2 / (degrees + t^2) has a beta distribution.
     share = find_root(lambda x: beta_share(x, 0.5, degrees / 2) - confidence, 0.0, 1.0)
     return math.sqrt(degrees * share / (1 - share))

@@ -1,4 +1,4 @@
-"""A policy's answers beside its teacher's: accuracy, its interval, precision and recall. It judges nothing."""
+"""Agreement of a policy with its teacher: accuracy with its interval, precision and recall."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aegis.promotion.judging.interval import share_interval
 
 @dataclass(frozen=True, slots=True)
 class ActionMetrics:
-    """One action: how often the policy is right when it picks it, and how many of the teacher's it finds."""
+    """Precision and recall of one action, the teacher's picks being right."""
 
     precision: float
     recall: float
     count: int
-    """Held-out decisions in which the teacher picked it; with none, recall is 0 and means nothing"""
+    """Held-out decisions in which the teacher picked the action; at 0, recall is 0 and means nothing"""
     predicted: int
-    """Held-out decisions in which the policy picked it; with none, precision is 0 and means nothing"""
+    """Held-out decisions in which the policy picked the action; at 0, precision is 0 and means nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,16 @@ class Agreement:
     n: int
     accuracy: float
     interval: tuple[float, float]
-    """Of the accuracy, two-sided, Clopper-Pearson (exact)"""
+    """Exact two-sided interval of the accuracy (Clopper-Pearson)"""
     majority: float
-    """Accuracy of always taking the action that is commonest in training"""
+    """Held-out accuracy of always taking the action that is commonest in training"""
     per_action: dict[str, ActionMetrics]
     chance: float = 0.0
-    """Accuracy expected of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
+    """Expected accuracy of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
     calibration_error: float | None = None
-    """Expected difference between the probability of the action picked and being right, with the fitted temperature;
-    None: not measured"""
+    """Expected calibration error of the actions picked, with the fitted temperature; None: not measured"""
     calibration_error_raw: float | None = None
-    """The same of the policy's own probabilities, without the temperature"""
+    """The same without the temperature"""
 
 
 def measure_agreement(
@@ -50,10 +49,10 @@ def measure_agreement(
     confidence: float = 0.95,
     calibration_errors: tuple[float | None, float | None] = (None, None),
 ) -> Agreement:
-    """Measure predictions against the teacher's choices, both as places in the action list.
+    """Measure predictions against the teacher's choices, both given as places in the action list.
 
-    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` when
-    there are no held-out labels or the lengths differ.
+    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` if there
+    are no held-out labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
@@ -70,7 +69,7 @@ def agreement_of(
     confidence: float = 0.95,
     calibration_errors: tuple[float | None, float | None] = (None, None),
 ) -> Agreement:
-    """Return the agreement of counted answers: (A, A), the teacher's actions in rows and the policy's in columns.
+    """Return the agreement by counts (A, A), with the teacher's actions in rows and the policy's in columns.
 
     commonest: place of the action that is commonest in training.
     """

@@ -1,6 +1,7 @@
-"""The few numerical functions that intervals and calibration need, so that what decides and records needs no SciPy.
+"""The numerical functions that intervals and calibration need, without SciPy.
 
-SciPy takes up 143 MB; the tests compare each function with its own.
+SciPy takes 143 MB of disk, and deciding and recording need no more than this. The tests compare each function with
+SciPy's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from collections.abc import Callable
 
 _LEAST = 1e-300
-"""What stands for zero in a denominator of the continued fraction"""
+"""Replaces zero in a denominator of the continued fraction"""
 _PRECISION = 1e-15
 _MOST_TERMS = 100_000
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -31,7 +32,7 @@ def beta_share(x: float, a: float, b: float) -> float:
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
-    """Return the continued fraction by Lentz's method; it converges in about the square root of a + b terms."""
+    """Return the continued fraction by Lentz's method; about sqrt(a + b) terms suffice."""
     numerator = 1.0
     denominator = 1 / _kept_from_zero(1 - (a + b) * x / (a + 1))
     fraction = denominator
@@ -52,7 +53,7 @@ def _kept_from_zero(value: float) -> float:
 
 
 def find_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function changes its sign between two places, by halving."""
+    """Return the place between `low` and `high` where a function changes its sign, by bisection."""
     rises = function(low) < 0
     while low < (middle := (low + high) / 2) < high:
         if (function(middle) < 0) == rises:
@@ -65,7 +66,7 @@ def find_root(function: Callable[[float], float], low: float, high: float) -> fl
 
 
 def find_least(function: Callable[[float], float], low: float, high: float, precision: float = 1e-6) -> float:
-    """Return where a function with a single minimum between two places is least, by golden sections."""
+    """Return the place of a function's single minimum between `low` and `high`, by golden-section search."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     while high - low > precision:

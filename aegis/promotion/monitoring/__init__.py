@@ -1,7 +1,7 @@
-"""What monitors a model on live decisions: a candidate in its stages, and the HRM that serves.
+"""Monitoring a model on live decisions: a candidate in its stages, and the HRM that serves.
 
-stage    whether a candidate has proved itself in a stage
-monitor  whether the HRM still agrees with its teacher as it promised
+stage    the verdict on a candidate in a stage before the switch
+monitor  the agreement of the serving HRM with its teacher, and when to warn or roll back
 evidence anytime-valid evidence that a share has fallen
-drift    whether a state is unlike those in training
+drift    the distance of a state from the training states
 """

@@ -1,8 +1,8 @@
-"""Whether a state is unlike those that an HRM was trained on, by the HRM's own representation. It decides nothing.
+"""The distance of a state from an HRM's training states, in the HRM's own representation.
 
-The distance is Mahalanobis', from the mean of the training states' representations (Lee et al. 2018, arXiv:1807.03888),
-with Ledoit and Wolf's covariance (2004), for there are hardly more states than dimensions. What counts as unlike is a
-quantile of the held-out states' distances, kept beside the weights.
+It is the Mahalanobis distance from the mean of the training states (Lee et al. 2018, arXiv:1807.03888). The covariance
+is Ledoit and Wolf's (2004), because there are hardly more states than dimensions. A state is out of distribution if its
+distance exceeds a quantile of the held-out states' distances, which are kept beside the weights.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from aegis.errors import CheckpointError
 
 DRIFT_FILE = "drift.safetensors"
 MOST_STATES = 2000
-"""Of more training or held-out states, so many are looked at, evenly drawn"""
+"""At most so many training and held-out states are used, drawn evenly"""
 _NAMES = {"mean", "whitening", "distances"}
 
 
 @dataclass(frozen=True, slots=True)
 class DriftDetector:
-    """What the states of a training look like to its HRM."""
+    """The distribution of the training states in their HRM's representation, of width D."""
 
     mean: NDArray[np.float32]
-    """(D,), of the training states' representations"""
+    """(D,): mean of the training states' representations"""
     whitening: NDArray[np.float32]
-    """(D, D): takes a difference from the mean to unit covariance"""
+    """(D, D): maps a difference from the mean to unit covariance"""
     distances: NDArray[np.float32]
-    """(n,), of the held-out states, rising"""
+    """(n,): distances of the held-out states, ascending"""
 
     def measure(self, represented: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the distance of each representation (B, D) from the training states, (B,)."""
+        """Return the distance (B,) of each representation (B, D) from the training states."""
         away = (np.asarray(represented, dtype=np.float32) - self.mean) @ self.whitening
         return np.asarray(np.sqrt(np.einsum("bd,bd->b", away, away)))
 
     def threshold(self, quantile: float) -> float:
-        """Return the distance above which states count as unlike: this quantile of the held-out ones'."""
+        """Return the distance above which a state is out of distribution: this quantile of the held-out distances."""
         return float(np.quantile(self.distances, quantile))
 
 
 def fit_drift(train: NDArray[np.float32], heldout: NDArray[np.float32]) -> DriftDetector:
-    """Return the detector of representations (n, D) of training and of held-out states."""
+    """Return the detector fitted on the representations of training and held-out states, (n, D) each."""
     from sklearn.covariance import LedoitWolf
 
     model = LedoitWolf().fit(train.astype(np.float64))
@@ -56,7 +56,7 @@ def fit_drift(train: NDArray[np.float32], heldout: NDArray[np.float32]) -> Drift
 
 
 def write_drift(folder: Path, detector: DriftDetector) -> None:
-    """Write a detector into its HRM's folder, as a whole or not at all; raises `CheckpointError` when it can't."""
+    """Write a detector into its HRM's folder atomically; raises `CheckpointError` if the disk refuses."""
     try:
         with replacing(folder / DRIFT_FILE) as partial:
             save_file({name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}, partial)
@@ -65,7 +65,7 @@ def write_drift(folder: Path, detector: DriftDetector) -> None:
 
 
 def read_drift(folder: Path) -> DriftDetector | None:
-    """Read an HRM's detector; None where it was kept without one, `CheckpointError` where it is out of form."""
+    """Read an HRM's detector; None if the HRM was kept without one. Raises `CheckpointError` for a malformed file."""
     path = folder / DRIFT_FILE
     if not path.exists():
         return None

@@ -1,10 +1,9 @@
-"""Evidence that a share has fallen, valid however often one looks: a bet against it. It decides and records nothing.
+"""Anytime-valid evidence that a share has fallen below its reference: the capital of a bet on the fall.
 
-Testing by betting as in Waudby-Smith and Ramdas 2023, "Estimating means of bounded random variables by betting"
-(arXiv:2010.09686): capital that can't be expected to grow while the share is at least its reference reaches 1/alpha
-with probability alpha at most, ever (Ville 1939). That a fall may begin at any time, and go to any depth, is met by
-dividing the first capital among bets that begin later and among depths (cf. e-detectors, Shin et al. 2022,
-arXiv:2203.03532).
+Testing by betting: Waudby-Smith and Ramdas 2023, "Estimating means of bounded random variables by betting"
+(arXiv:2010.09686). While the share is at least its reference, the bet's capital has no expected growth. So it ever
+reaches 1/alpha with probability alpha at most (Ville 1939). A fall may begin at any time and have any depth, so the
+first capital is divided among later beginnings and among depths (cf. e-detectors, Shin et al. 2022, arXiv:2203.03532).
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import numpy as np
 from aegis.promotion.judging.numeric import find_root, log_beta
 
 DROPS = (0.1, 0.2, 0.3, 0.45)
-"""Depths of a fall that are bet on, in equal parts"""
+"""Depths of a fall; each has an equal part of the capital"""
 _LATER = 50.0
-"""The larger, the more of the capital is kept for falls that begin after as many looks"""
+"""The larger this number of looks, the more capital is kept for falls that begin late"""
 _LEAST_SHARE = 0.02
 
 
 class FallDetector:
-    """Bets that a share has fallen below its reference, for any number of runs at once; every look is one outcome.
+    """Bets that a share has fallen below its reference, for any number of runs at once; a look takes an outcome.
 
-    reference: the share that is promised, in (0, 1).
+    reference: the promised share, in (0, 1); raises `ValueError` for any other. Arrays are (runs,) or (runs, depths).
     """
 
     def __init__(self, reference: float, runs: int = 1) -> None:
@@ -37,12 +36,12 @@ class FallDetector:
         self._if_wrong = (1 - fallen) / (1 - reference)
         self.looks = np.zeros(runs, dtype=int)
         self.capital = np.zeros((runs, len(DROPS)))
-        """Of the bets that have begun"""
+        """Capital of the bets that have begun"""
         self.recent = np.ones((runs, len(DROPS)))
-        """Growth since the moment from which it is largest (CUSUM): quick, and no proof"""
+        """Growth since the moment that makes it largest (CUSUM): quick, but no proof"""
 
     def look(self, right: np.ndarray, looking: np.ndarray | None = None) -> None:
-        """Take one outcome for each run; looking: the runs that have one, all by default."""
+        """Take one outcome for each run; looking: the runs that have an outcome now, by default all."""
         looking = np.ones(len(self.looks), dtype=bool) if looking is None else looking
         growth = np.where(np.asarray(right, dtype=bool)[:, None], self._if_right, self._if_wrong)
         begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1))
@@ -53,19 +52,19 @@ class FallDetector:
 
     @property
     def evidence(self) -> np.ndarray:
-        """The capital, 1 at first: its inverse bounds the probability of ever seeing so much without a fall. (runs,)"""
+        """The capital (runs,), 1 at first; without a fall it ever reaches c with probability 1/c at most."""
         return np.asarray(self.capital.sum(axis=1) + _LATER / (self.looks + _LATER))
 
     @property
     def suspicion(self) -> np.ndarray:
-        """How well a fall explains the latest looks: good for looking closer, not for a verdict. (runs,)"""
+        """How well a fall explains the latest looks, (runs,): a reason for more audits, not for a verdict."""
         return np.asarray(self.recent.max(axis=1))
 
 
 def confidence_sequence(right: int, looks: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Return bounds on a share that hold at all times at once, with probability 1 - alpha.
+    """Return anytime-valid bounds of a share, with probability 1 - alpha.
 
-    The shares against which a bet spread evenly over all alternatives (Robbins 1970) has not grown to 1/alpha.
+    They enclose the shares against which a bet spread evenly over all alternatives (Robbins 1970) stays below 1/alpha.
     """
     if not looks:
         return 0.0, 1.0

@@ -1,7 +1,7 @@
 """The monitor after a switch: whether the HRM still agrees with its teacher as it promised.
 
-The teacher is asked beside the HRM for a small share of the decisions, for more of them while the latest answers look
-like a fall. How the evidence is weighed says `evidence`.
+An audit asks the teacher beside the HRM. A small share of the decisions is audited, and a larger share while the latest
+audits look like a fall. `evidence` weighs the audits.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequenc
 
 
 class MonitorLevel(StrEnum):
-    """What the evidence asks for, in order of gravity."""
+    """What the evidence calls for, in order of gravity."""
 
     GOOD = "good"
     WARN = "warn"
     ROLL_BACK = "roll_back"
     """To the last good version"""
     TEACHER = "teacher"
-    """Roll back to the teacher: the agreement lies far below what was promised"""
+    """Roll back to the teacher: the agreement lies far below the promise"""
 
 
 class AgreementMonitor:
     """Follows one version's agreement with its teacher, audit by audit.
 
-    promised: the agreement that its held-out decisions vouch for, the lower bound of their interval.
+    promised: the promised agreement, which is the lower bound of the held-out accuracy's interval.
     """
 
     def __init__(self, promised: float, config: MonitorConfig | None = None) -> None:
@@ -39,7 +39,7 @@ class AgreementMonitor:
         self.audits = 0
         self.agreed = 0
         self.warned = False
-        """Whether someone was warned since the evidence was last below what it began with"""
+        """Whether a warning was given since the evidence last was below 1, where it began"""
         self._fall = FallDetector(promised)
         self._deep = FallDetector(max(promised - self.config.deep_fall, 0.01))
 
@@ -51,7 +51,7 @@ class AgreementMonitor:
         return max(config.audit_rate, config.close_audit_rate) if suspicious else config.audit_rate
 
     def observe(self, agrees: bool) -> MonitorLevel:
-        """Take the outcome of one audit and return what the evidence now asks for."""
+        """Take the outcome of one audit and return what the evidence now calls for."""
         self.audits += 1
         self.agreed += agrees
         for detector in (self._fall, self._deep):
@@ -70,7 +70,7 @@ class AgreementMonitor:
         return MonitorLevel.WARN if fallen >= 1 / self.config.warn_alpha else MonitorLevel.GOOD
 
     def evidence(self) -> dict[str, Any]:
-        """Return what the level rests on, as JSON; the interval holds at all times at once."""
+        """Return the figures behind the level as JSON; the interval is anytime-valid."""
         return {
             "audits": self.audits,
             "agreed": self.agreed,
@@ -85,7 +85,7 @@ class AgreementMonitor:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return the state as JSON, to go on from after a restart."""
+        """Return the state as JSON, from which `from_record` resumes after a restart."""
         bets = {
             name: {"capital": detector.capital[0].tolist(), "recent": detector.recent[0].tolist()}
             for name, detector in (("fall", self._fall), ("deep", self._deep))
@@ -94,7 +94,7 @@ class AgreementMonitor:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], config: MonitorConfig | None = None) -> AgreementMonitor:
-        """Go on from a state; raises `KeyError`, `TypeError` or `ValueError` for one out of form."""
+        """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record."""
         monitor = cls(float(record["promised"]), config)
         monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])
         monitor.warned = bool(record["warned"])
@@ -107,8 +107,8 @@ class AgreementMonitor:
 
 
 def thresholds(config: MonitorConfig) -> tuple[float, float]:
-    """Return the evidence at which one rolls back to the last good version, and to the teacher.
+    """Return the evidence needed to roll back to the last good version, and to the teacher.
 
-    Together they are reached without a fall with probability `alpha` at most: four fifths and one fifth of it.
+    Without a fall either is reached with probability `alpha` at most: four fifths for the first, one for the second.
     """
     return 1 / (0.8 * config.alpha), 1 / (0.2 * config.alpha)

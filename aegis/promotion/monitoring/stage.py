@@ -1,8 +1,8 @@
-"""Whether a candidate has proved itself in a stage before the switch, from its live decisions. It moves nothing.
+"""The verdict on a candidate in a stage before the switch, by its live decisions.
 
-Its agreement with the teacher is followed by the same bet as after the switch (`monitor`), so that a candidate that has
-fallen far below its promise is refused at any time; at the end of the stage it must reach the gate's threshold, and not
-lie surely below its promise. Rewards are compared where both decided, by the draw of a canary (Welch's 99% interval).
+The monitor of the time after the switch follows the candidate's agreement, too. It can refuse the candidate at any time
+for a fall below its promise. At the end of the stage the agreement must reach the gate's threshold, and its interval
+must not lie wholly below the promise. In a canary, where a draw determines who decides, rewards are compared as well.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from aegis.promotion.judging.interval import difference_interval, share_interval
 from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
 
 LEAST_REWARDS = 10
-"""Fewer rewards than this of either are not compared"""
+"""Rewards that both sides need for a comparison"""
 _REWARD_CONFIDENCE = 0.99
-"""Of the interval: beside the agreement, a second ground to refuse must seldom hold by chance"""
+"""Confidence of the interval; high, because a second ground for refusal must rarely hold by chance"""
 
 
 @dataclass(frozen=True, slots=True)
 class StageVerdict:
-    """What a stage's figures say so far."""
+    """The verdict on a stage so far, with its figures."""
 
     over: bool
     passed: bool
@@ -38,9 +38,9 @@ def judge_stage(
     threshold: float,
     rewards: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> StageVerdict:
-    """Judge a stage: over after `wanted` compared decisions, or at once where the candidate has surely fallen.
+    """Judge a stage, which is over after `wanted` compared decisions, or at once if the candidate has surely fallen.
 
-    threshold: least agreement. rewards: the candidate's and the teacher's, where both decided.
+    threshold: the least agreement. rewards: the candidate's and the teacher's in a canary.
     """
     evidence = monitor.evidence() | {"wanted": wanted, "threshold": threshold}
     fallen = monitor.level in (MonitorLevel.ROLL_BACK, MonitorLevel.TEACHER)
@@ -67,7 +67,7 @@ def judge_stage(
 
 
 def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dict[str, Any] | None:
-    """Return both means and the 99% interval of their difference (Welch 1947); None where there are too few."""
+    """Return both mean rewards and the 99% interval of their difference (Welch 1947); None if there are too few."""
     if min(len(candidate), len(teacher)) < LEAST_REWARDS:
         return None
     own, other = float(np.mean(candidate)), float(np.mean(teacher))
@@ -80,7 +80,7 @@ def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dic
 
 
 def describe_stage(monitor: AgreementMonitor, wanted: int) -> str:
-    """Return where a stage stands, in a few words."""
+    """Return the progress of a stage in one line."""
     if not monitor.audits:
         return f"0 of {wanted} decisions compared, at least {monitor.promised:.1%} promised"
     low, high = share_interval(monitor.agreed, monitor.audits)
