@@ -1,6 +1,7 @@
-"""The Hierarchical Reasoning Model: the model, its tokens, its folder, and the policies made of them.
+"""The Hierarchical Reasoning Model: the model, its tokens, its folder, and the policies built on them.
 
-A name is loaded when it is first asked for, so that an exported policy (`OnnxPolicy`) decides without torch.
+Each module is imported on first access to one of its names, so that an exported policy (`OnnxPolicy`) decides without
+torch.
 """
 
 from __future__ import annotations

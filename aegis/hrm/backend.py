@@ -1,6 +1,6 @@
 """Chooses the backend that an HRM decides by: the fastest one that agrees with the eager model.
 
-The exported graphs lie in the folder `onnx` within the model's. They are made at the first use, and again when torn.
+The exported graphs are in the subfolder `onnx` of the model's folder. They are made on first use, and again if torn.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def load_policy(
     threads: int = 1,
     progress: Progress = unheard,
 ) -> HRMPolicy | OnnxPolicy:
-    """Load an HRM to decide by a backend. `auto`: on the CPU the fastest that agrees with the eager model, else eager.
+    """Load an HRM with a backend. `auto`: on the CPU the fastest that agrees with the eager model, elsewhere eager.
 
-    examples: decisions that check a new export; without them and without an export, `auto` is eager. The exported
-    backends compute on the CPU, whatever the device. `say` hears when an export is made and why `auto` is eager.
-    threads: of an exported backend. progress: hears each slow step.
-    Raises `ConfigError` for an unknown backend or a missing package, `CheckpointError` for a torn model.
+    examples: decisions that check a new export; without them and without an export, `auto` is eager.
+    say: called with a line when an export is made and when `auto` falls back to eager.
+    threads: threads of an exported backend, which computes on the CPU whatever the device. progress: called at each
+    slow step. Raises `ConfigError` for an unknown backend or a missing package, `CheckpointError` for a torn model.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
-    # Phase 4 replaces a version within a few decisions: an export would not pay.
+    # Phase 4 replaces a version within a few decisions, so an export would not pay.
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)
     if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
@@ -70,7 +70,7 @@ def _load_exported(
     except CheckpointError:
         if examples is None:
             raise
-    # The export is missing, torn, or from a machine with other arithmetic.
+    # The export is missing or torn, or comes from a machine with other arithmetic.
     from aegis.hrm import export_onnx
 
     say(f"Exporting {folder.name} to ONNX and checking it, once")

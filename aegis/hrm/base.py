@@ -1,4 +1,4 @@
-"""Finds the base of a version: the HRM that it is stored as a difference to. It needs no torch."""
+"""Finds the base of a version that is stored as a difference. This needs no torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ BASE_FILE = "base.json"
 
 
 def base_of(folder: Path) -> str | None:
-    """Return the name of a version's base, a folder beside it; None for a version stored whole.
+    """Return the name of a version's base, which is a folder beside it; None for a version stored whole.
 
-    Raises `CheckpointError` where that is out of form.
+    Raises `CheckpointError` for a malformed record.
     """
     path = folder / BASE_FILE
     if not path.exists():
         return None
     try:
         name = json.loads(path.read_text(encoding="utf-8"))["base"]
-        # A file made by somebody else could name any folder of this machine.
+        # A file from somebody else could name any folder of this machine.
         if not isinstance(name, str) or not name.startswith("hrm@") or not name.removeprefix("hrm@").isdecimal():
-            raise ValueError(f"{name!r:.40} is no version")
+            raise ValueError(f"{name!r:.40} is not a version's name")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
     return name

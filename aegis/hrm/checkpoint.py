@@ -1,4 +1,4 @@
-"""Folders of weights: after a kill there is the old folder or the new one, never a torn one.
+"""Folders of weights. A kill leaves the old folder or the new folder, never a mixture.
 
 Weights are safetensors with JSON beside them; nothing is ever unpickled.
 """
@@ -36,9 +36,9 @@ def write_folder(
     documents: Mapping[str, Mapping[str, Any]],
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write a folder of safetensors, JSON and other files as one: under a temporary name, synced, then renamed.
+    """Write a folder of safetensors, JSON and other files atomically: under a temporary name, synced, then renamed.
 
-    tensors, documents, files: contents by file name. Raises `CheckpointError` when it can't be written.
+    tensors, documents, files: contents by file name. Raises `CheckpointError` if the folder can't be written.
     """
     partial = folder.parent / f".partial-{uuid.uuid4().hex}"
     try:
@@ -64,7 +64,7 @@ def write_folder(
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file; raises `CheckpointError` when it is missing or torn."""
+    """Read a safetensors file; raises `CheckpointError` if it is missing or torn."""
     try:
         return load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
@@ -72,7 +72,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises `CheckpointError` when it is missing or out of form."""
+    """Read a JSON object; raises `CheckpointError` if the file is missing or malformed."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -85,12 +85,12 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def read_model(folder: Path) -> HRM:
-    """Read an HRM from a folder; raises `CheckpointError` when a file is missing, torn or of another shape."""
+    """Read an HRM from a folder; raises `CheckpointError` if a file is missing or torn, or the weights do not fit."""
     document = read_document(folder / CONFIG_FILE)
     try:
         fields = document.get("config", document)
         model = HRM(HRMConfig(**fields), start_weights=False)
-        # Today's default for a missing field could change what the weights compute.
+        # A missing field must not get today's default, which could change what the weights compute.
         missing = sorted(asdict(model.config).keys() - fields.keys())
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: not an HRM's configuration ({error})") from error
@@ -107,7 +107,7 @@ def read_model(folder: Path) -> HRM:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; return False on systems other than Linux, which can't."""
+    """Exchange two folders in one step; return False where the system can't (it is not Linux)."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     if rename is None:
         return False
@@ -115,7 +115,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _step_aside(new: Path, old: Path) -> None:
-    """Rename a folder to the name of another. The other one is moved away first, and moved back if that fails."""
+    """Rename `new` to `old`. The folder `old` is moved away first, and moved back if the rename fails."""
     aside = old.parent / f".replaced-{uuid.uuid4().hex}"
     os.rename(old, aside)
     try:

@@ -1,6 +1,6 @@
-"""From states and actions to the HRM's token ids, and to padded batches; it knows nothing of the model's inside.
+"""Encodes states and actions as the HRM's token ids, and pads them into batches.
 
-Torch is imported where a batch is made: an exported policy reads states without it.
+Only `pad` imports torch, so that an exported policy reads states without it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CODEC_VERSION = 2
-"""Of how a state becomes tokens; a model reads states by the version that it was trained with.
+"""Version of the encoding of states. A model reads states by the version that it was trained with.
 
-1: each string cut at 160 characters, numbers at three digits, and the last tokens cut. 2: numbers are exact, and what
-does not fit is cut as `aegis.hrm.reading.budget` says. A state that neither cuts has the same tokens by both, unless
-it has a number that three digits don't write."""
+Version 1 cuts each string at 160 characters and numbers at three digits, and drops the tokens at the end. Version 2
+writes numbers exactly and cuts long states as `aegis.hrm.reading.budget` describes. Both give the same tokens for a
+state that neither cuts, unless a number needs more than three digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ class Batch:
     tokens: Tensor
     """(B, T) ids"""
     mask: Tensor | None
-    """(B, T), true at real tokens; None when nothing is padded"""
+    """(B, T), true at real tokens; None without padding"""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """A state as tokens, with what became of it on the way."""
+    """A state's tokens, and what was cut or left out."""
 
     ids: list[int]
     tokens: int
-    """How many it would have had, uncut"""
+    """Number of tokens before the cut"""
     left_out: tuple[str, ...]
-    """Paths of `exclude` that it had"""
+    """Paths of `exclude` that the state had"""
 
     @property
     def cut(self) -> bool:
@@ -59,17 +59,17 @@ class ReadState:
 
 @dataclass(frozen=True, slots=True)
 class StateCodec:
-    """Turns states into token ids: `<|endoftext|>`, then the state's compact text.
+    """Encodes states as token ids: `<|endoftext|>`, then the state's compact text.
 
-    A state of more than `max_tokens` tokens is cut as `aegis.hrm.reading.budget` says. Raises `ConfigError` for a
-    budget below 2, for a path out of form and for an unknown version.
+    `aegis.hrm.reading.budget` cuts a state of more than `max_tokens` tokens. Raises `ConfigError` for a budget below 2,
+    a malformed path and an unknown version.
     """
 
     max_tokens: int = DEFAULT_MAX_TOKENS
     exclude: tuple[str, ...] = ()
     """Dotted paths of fields to leave out, with * for every item of a list"""
     rename: Mapping[str, str] = field(default_factory=dict)
-    """New names of fields, by the dotted paths that they have in the state given"""
+    """New names of fields, by their dotted paths in the original state"""
     version: int = CODEC_VERSION
 
     def __post_init__(self) -> None:
@@ -89,9 +89,9 @@ class StateCodec:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> StateCodec:
-        """Return the codec of a policy's file; raises `KeyError`, `TypeError` or `ConfigError` where it is out of form.
+        """Return the codec of a policy's file; raises `KeyError`, `TypeError` or `ConfigError` if it is malformed.
 
-        A file without a codec was written before there were versions, so its model reads states by the first one.
+        A file without a codec is older than the versions, so its model reads states by version 1.
         """
         if "codec" not in document:
             return cls(document["max_tokens"], version=1)
@@ -103,11 +103,11 @@ class StateCodec:
         return document
 
     def encode(self, state: State) -> list[int]:
-        """Return the state's ids. Text in it that looks like a special token stays text."""
+        """Return the state's ids. Text that looks like a special token stays text."""
         return self.read(state).ids
 
     def read(self, state: State) -> ReadState:
-        """Return the state's ids with what was cut and left out; raises as `select` does."""
+        """Return the state's ids, and what was cut and left out; raises as `select` does."""
         selected, left_out = self._leave_out(state)
         selected = self._rename(selected)
         encode = load_vocabulary().encode_ordinary
@@ -122,14 +122,14 @@ class StateCodec:
         return ReadState(ids, whole, left_out)
 
     def select(self, state: State) -> State:
-        """Return the state as the HRM reads it: without the fields left out, the others under their new names.
+        """Return the state without the excluded fields and with the renamed fields, as the HRM reads it.
 
-        Raises `DataError` where a new name is taken.
+        Raises `DataError` if a new name is taken.
         """
         return self._rename(self.leave_out(state))
 
     def leave_out(self, state: State) -> State:
-        """Return the state without the fields left out, all others under the names given."""
+        """Return the state without the excluded fields; the others keep their original names."""
         return self._leave_out(state)[0]
 
     def _leave_out(self, state: State) -> tuple[State, tuple[str, ...]]:
@@ -141,7 +141,7 @@ class StateCodec:
         return state, tuple(found)
 
     def _rename(self, state: State) -> State:
-        # The deepest first: its path holds the names that fields around it have in the state given.
+        # The deepest field first: its path uses the original names of the fields around it.
         for path in sorted(self.rename, key=lambda path: -path.count(".")):
             state = rename_field(state, path, self.rename[path])
         return state
@@ -153,11 +153,11 @@ def encode_actions(actions: ActionList) -> list[list[int]]:
 
 
 def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None, multiple: int = 1) -> Batch:
-    """Return the sequences as one batch, padded on the right to a multiple of `multiple`, with a mask."""
+    """Return the sequences as one batch with a mask, padded on the right to a length divisible by `multiple`."""
     import torch
 
     longest = math.ceil(max(len(ids) for ids in sequences) / multiple) * multiple
-    tokens = torch.zeros((len(sequences), longest), dtype=torch.long)  # masked: any id serves
+    tokens = torch.zeros((len(sequences), longest), dtype=torch.long)  # padding is masked, so any id will do
     mask = torch.zeros((len(sequences), longest), dtype=torch.bool)
     for row, ids in enumerate(sequences):
         tokens[row, : len(ids)] = torch.tensor(ids)

@@ -1,6 +1,6 @@
 """Stores a version of an HRM as its difference from a base: the small tensors whole, and the tables' changed rows.
 
-This takes 13 MB in place of 116. The version's folder names its base, a folder beside it, and can't be read without it.
+This takes 13 MB instead of 116. The version's folder names its base, a folder beside it, and is unreadable without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROWS, _VALUES = ".rows", ".values"
 
 @torch.no_grad()
 def delta_of(model: HRM, base: HRM) -> dict[str, Tensor]:
-    """Return the tensors that turn the base into the model."""
+    """Return the tensors that `apply_delta` needs to turn the base into the model."""
     found: dict[str, Tensor] = {}
     old = base.state_dict()
     for name, tensor in model.state_dict().items():
@@ -38,7 +38,7 @@ def delta_of(model: HRM, base: HRM) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
-    """Return a new model: the base with a difference applied; raises `CheckpointError` when they do not match."""
+    """Return a copy of the base with the difference applied; raises `CheckpointError` if they do not match."""
     model = copy.deepcopy(base)
     state = model.state_dict()
     try:
@@ -54,9 +54,9 @@ def apply_delta(base: HRM, delta: Mapping[str, Tensor]) -> HRM:
 
 
 def read_version(folder: Path, base: HRM | None = None) -> HRM:
-    """Read the model of a version. base: its base, when it is loaded already.
+    """Read the model of a version. base: its base, if already loaded.
 
-    Raises `CheckpointError` when something is missing, torn or does not fit.
+    Raises `CheckpointError` if a file is missing or torn, or the version does not fit its base.
     """
     name = base_of(folder)
     if name is None:

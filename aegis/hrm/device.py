@@ -1,4 +1,4 @@
-"""Finds the device that computes, and what it supports."""
+"""Resolves the name of the device that computes, and sets the number of threads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["has_bf16", "resolve_device", "use_threads"]
 
 
 def resolve_device(name: str) -> str:
-    """Return a device's name for torch: `auto` is cuda where there is one, else cpu.
+    """Return torch's name of a device: `auto` is cuda if the machine has it, else cpu.
 
-    Raises `ConfigError` for an unknown one, or one that this machine lacks.
+    Raises `ConfigError` for an unknown device, or a device that this machine lacks.
     """
     if name == "cpu" or (name == "auto" and importlib.util.find_spec("torch") is None):
         return "cpu"
@@ -34,7 +34,7 @@ def resolve_device(name: str) -> str:
 
 
 def use_threads(count: int) -> None:
-    """Let torch compute on so many threads from now on."""
+    """Set the number of threads on which torch computes."""
     import torch
 
     torch.set_num_threads(count)

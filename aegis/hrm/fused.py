@@ -1,8 +1,8 @@
-"""A transformer block as one operation of autograd, for CPUs: the numbers of `Block.forward`, in fewer operations.
+"""A transformer block as one autograd operation for CPUs; it computes the same numbers as `Block.forward`.
 
-Autograd would keep some thirty operations for a block, and write each weight's gradient to new memory before it adds
-it to the one before. Here the backward pass is written out. Where the block has a sink, the weights' gradients, a third
-of the arithmetic, are computed later by a `GradientSum`: in place, and by whichever thread is free.
+Autograd would record some thirty operations for each block, and write each weight's gradient to new memory before it
+adds the gradient. Here the backward pass is written by hand. If the block has a sink, a `GradientSum` computes the
+weights' gradients (a third of the arithmetic) later: in place, on whichever thread is free.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
-"""A gradient for each parameter, None where it is the product of two matrices, (N, A) transposed and (N, B): all of the
-former, and all of the latter, in the parameters' order"""
+"""Gradients from one backward pass, in three lists in the parameters' order: each parameter's gradient, or None if it is
+a product of two matrices; then these products' left factors (N, A), to be transposed, and right factors (N, B)"""
 Bags = tuple[Tensor, Tensor, Tensor]
-"""Which rows of a table were added up: ids (N, K), which of them count (N, K), and the gradient of each sum (N, D)"""
+"""Sums of a table's rows: the rows' ids (N, K), whether each counts (N, K), and the gradient of each sum (N, D)"""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def script(function: Function) -> Function:
-    """Return the function as TorchScript, compiled at the first call; the function itself where torch has none.
+    """Return the function as TorchScript, compiled at the first call; the function itself if torch can't compile it.
 
-    Two Python threads that call torch's operations one by one hand Python's lock to and fro some hundred times in a
-    step of training. TorchScript takes the lock once a call. Torch calls it deprecated and has nothing in its place
-    that needs no C++ compiler.
+    Two Python threads that call torch's operations one by one exchange Python's lock some hundred times in a step of
+    training. TorchScript takes the lock once per call. Torch has deprecated TorchScript, but its successors need a C++
+    compiler.
     """
 
     lock = Lock()
@@ -42,7 +42,7 @@ def script(function: Function) -> Function:
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 scripted: Callable[..., Any] = torch.jit.script(function)
-            except (AttributeError, RuntimeError):  # a torch that no longer has it, or refuses this Python
+            except (AttributeError, RuntimeError):  # this torch has no TorchScript, or not for this Python
                 return function
         return scripted
 
@@ -56,11 +56,11 @@ def script(function: Function) -> Function:
 
 
 class GradientSum:
-    """The gradients of some parameters: sums of what backward passes contribute, added in the order of their turns.
+    """Sums the gradients that backward passes contribute to some parameters, in the order of their turns.
 
-    places: a float32 tensor for each parameter, where the sum belongs. What a place holds before the first `add_up`
-    after `clear` counts for nothing. Turns count from 0 after `clear`. Any thread may call `offer` and `add_up`: the
-    sums are the same to the last bit, whichever pass ends first.
+    places: a float32 tensor for each parameter, which receives the sum. The first `add_up` after `clear` overwrites it.
+    Turns count from 0 after `clear`. Any thread may call `offer` and `add_up`: the sums are equal to the last bit,
+    whichever pass ends first.
     """
 
     def __init__(self, places: Sequence[Tensor]) -> None:
@@ -72,16 +72,16 @@ class GradientSum:
 
     @property
     def filled(self) -> bool:
-        """Whether anything has been added since `clear`."""
+        """Whether a contribution was added since `clear`."""
         return self._filled
 
     def offer(self, turn: int, contributions: list[Contributions]) -> None:
-        """Keep what a backward pass contributes."""
+        """Keep the contributions of a backward pass until their turn."""
         self._waiting[turn] = contributions
 
     def add_up(self) -> None:
-        """Add the contributions whose turn has come, unless another thread is doing so."""
-        # The thread that adds looks once more after it lets go, so nothing offered in between is left behind.
+        """Add the contributions whose turn has come, unless another thread is adding."""
+        # A thread checks again after it releases the lock, so a contribution offered in between is not left behind.
         while self._turn in self._waiting and self._adding.acquire(blocking=False):
             try:
                 while self._turn in self._waiting:
@@ -93,7 +93,7 @@ class GradientSum:
                 self._adding.release()
 
     def clear(self) -> None:
-        """Forget all gradients; the next turn is 0."""
+        """Discard all gradients; the next turn is 0."""
         self._waiting.clear()
         self._turn = 0
         self._filled = False
@@ -103,7 +103,7 @@ class GradientSum:
 def _add_up(
     places: list[Tensor], whole: list[Tensor | None], left: list[Tensor], right: list[Tensor], filled: bool
 ) -> None:
-    at = 0  # the next product
+    at = 0  # index of the next product
     for i, place in enumerate(places):
         gradient = whole[i]
         if gradient is None:
@@ -123,7 +123,7 @@ def _add_up(
 
 
 def _split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
-    """Return (parts, B x heads, T, size) of (B, T, parts x heads x size), contiguous."""
+    """Rearrange (B, T, parts x heads x size) to a contiguous (parts, B x heads, T, size)."""
     batch, length, width = x.shape
     size = width // parts // heads
     apart = x.view(batch, length, parts, heads, size).permute(2, 0, 3, 1, 4)
@@ -131,16 +131,16 @@ def _split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
 
 
 def _merge_heads(x: Tensor, parts: int, heads: int) -> Tensor:
-    """Return (B x T, parts x heads x size) of (parts, B x heads, T, size): `_split_heads` undone."""
+    """Rearrange (parts, B x heads, T, size) to (B x T, parts x heads x size), the inverse of `_split_heads`."""
     length, size = x.size(-2), x.size(-1)
     apart = x.view(parts, -1, heads, length, size)
     return apart.permute(1, 3, 0, 2, 4).reshape(-1, parts * heads * size)
 
 
 class SummedRows(torch.autograd.Function):
-    """Sums of a table's rows, (N, D). table: (V, D); ids and given: (N, K), which rows, and which of them count.
+    """Sums rows of a table (V, D) into (N, D). ids: the rows, (N, K); given: whether each counts, (N, K).
 
-    The gradient goes to `sink` as it is; autograd would write it once for each row that was read.
+    `sink` receives the gradient of the sums; autograd would write it once for each row that was read.
     """
 
     @staticmethod
@@ -156,7 +156,7 @@ class SummedRows(torch.autograd.Function):
 
 
 class FusedBlock(torch.autograd.Function):
-    """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores, or None."""
+    """`Block.forward` without dropout. x: (B, T, D) float32; bias: (B x heads, 1, T), added to the scores; or None."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, first_only: bool, block: Any, *parameters: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def attend_plainly(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor 
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all positions (no causal mask: a state is read as a whole)."""
+    """Multi-head self-attention over all positions, without a causal mask: a state is read as a whole."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -27,16 +27,16 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
-        """Return what each position reads, (B, T, D), or what position 0 reads, (B, 1, D).
+        """Return the attention's output at every position, (B, T, D), or at position 0 alone, (B, 1, D).
 
-        x: (B, T, D). mask: (B, 1, 1, T), true where a position may be read.
+        x: (B, T, D). mask: (B, 1, 1, T), true where a position may be read; None: everywhere.
         """
         batch, length, width = x.shape
         split = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
         if first_only:
             query = query[:, :, :1]
-        # On CPUs the fused kernel takes longer, forward and backward, than these few lines (docs/experiments.md).
+        # On CPUs torch's fused kernel is slower than `attend_plainly`, forward and backward (docs/experiments.md).
         attend = F.scaled_dot_product_attention if x.is_cuda else attend_plainly
         read = attend(query, key, value, attn_mask=mask)
         return self.output(read.transpose(1, 2).reshape(batch, -1, width))
@@ -54,7 +54,7 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
         self.sink: list[Contributions] | None = None
-        """Takes the gradients that backward passes on a CPU would leave in the parameters' `grad`"""
+        """Receives the parameters' gradients from backward passes on a CPU, instead of their `grad`"""
 
     def forward(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
         """Return the new state of every position, (B, T, D), or of position 0 alone, (B, 1, D)."""
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class Level(nn.Module):
-    """One level of the hierarchy: a stack of blocks that turns (own state + what comes in) into the new state."""
+    """One level of the hierarchy: a stack of blocks that turns (own state + input) into the new state."""
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -88,12 +88,12 @@ class Level(nn.Module):
         return self.finish(self.prepare(state, incoming, mask), mask)
 
     def prepare(self, state: Tensor, incoming: Tensor, mask: Tensor | None) -> Tensor:
-        """Return what the last block reads, (B, T, D)."""
+        """Return the input of the last block, (B, T, D)."""
         x = state + incoming
         for block in self.blocks[:-1]:
             x = block(x, mask)
         return x
 
     def finish(self, x: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
-        """Return the new state after the last block, (B, T, D), or that of position 0 alone, (B, 1, D)."""
+        """Return the new state after the last block, at every position (B, T, D) or at position 0 alone (B, 1, D)."""
         return self.norm(self.blocks[-1](x, mask, first_only))

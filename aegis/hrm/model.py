@@ -1,13 +1,13 @@
 """The Hierarchical Reasoning Model (Wang et al. 2025, arXiv:2506.21734), on token ids.
 
-Two levels think in turns. One segment runs N high-level cycles; in each, the low level updates T times from (itself,
-high state + input), then the high level once from (itself, low state). Gradients flow through the last low and the
-last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
-arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision), until the halting unit
-says that the present answer is right and not a close call.
+Two levels think in turns. One segment runs N high-level cycles. In each cycle the low level updates T times from
+(itself, high state + input), then the high level once from (itself, low state). Gradients flow through the last low
+and the last high update only (the paper's one-step approximation, section 2), or through the whole last cycle (TRM:
+arXiv:2510.04871). The state carries over, detached, into the next segment (deep supervision). Thinking ends when the
+halting unit finds the present answer right and not a close call.
 
-A position holds the sum of a patch of tokens' embeddings, so T tokens are P = 1 + ceil((T - 1) / patch) positions: the
-first token stands alone at position 0, where the answer is read.
+A position holds the sum of a patch of tokens' embeddings, so T tokens take P = 1 + ceil((T - 1) / patch) positions. The
+first token is alone at position 0, where the answer is read.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from aegis.hrm.layers import Level
 from aegis.hrm.outputs import Outputs
 
 PARAMETERS = 29_138_898
-"""Of the default configuration, exactly."""
-NGRAM_MULTIPLIER = 31_337  # shares no factor with 50,257: two pairs with one end and two beginnings never meet
+"""Parameters of the default configuration, exactly."""
+NGRAM_MULTIPLIER = 31_337  # coprime to 50,257, so pairs that differ only in their first token never collide
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SegmentOutput:
     """The result of one segment of thinking."""
 
     logits: Tensor
-    """(B, number of answers asked for), at position 0; at every position: (B, P, number)"""
+    """(B, A) at position 0, for the A answers asked for; or (B, P, A) at every position"""
     halt_logits: Tensor
     """(B,): the halting unit's logits that the present answer is right and not a close call"""
     summary: Tensor
@@ -77,10 +77,10 @@ class HRM(
     """
 
     def __init__(self, config: HRMConfig | None = None, start_weights: bool = True) -> None:
-        """start_weights: False skips drawing them, which takes a second, when stored weights replace them."""
+        """start_weights: False skips drawing random weights (one second), if stored weights replace them anyway."""
         super().__init__()
         self.config = config = config or HRMConfig()
-        self._hub_mixin_config = config  # what `save_pretrained` writes, the default one too
+        self._hub_mixin_config = config  # `save_pretrained` writes it, even the default
         high, low = config.high_width, config.low_width
         with contextlib.nullcontext() if start_weights else _Undrawn():
             self.token_embedding = nn.Embedding(config.vocab_size, high)
@@ -93,9 +93,9 @@ class HRM(
             self.output = nn.Linear(high, config.vocab_size)
         self.dropout = nn.Dropout(config.dropout)
         self.sparse_gradients = False
-        """Whether the gradients of the token embedding and the output hold only the rows that were read."""
+        """Whether the gradients of the token embedding and the output projection hold only the rows that were read"""
         self.row_sink: list[Bags] | None = None
-        """Collects the token embedding's gradients in place of its `grad`"""
+        """Receives the token embedding's gradients, instead of its `grad`"""
         self.register_buffer("high_start", torch.zeros(high))
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
@@ -105,11 +105,11 @@ class HRM(
 
     @property
     def parameter_count(self) -> int:
-        """How many trainable numbers the model has."""
+        """The number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def positions(self, tokens: int) -> int:
-        """Return how many positions an input of so many tokens has."""
+        """Return the number of positions of an input of so many tokens."""
         return 1 + math.ceil((tokens - 1) / self.config.patch_length)
 
     def start(self, batch: int, length: int) -> Carry:
@@ -127,18 +127,18 @@ class HRM(
     ) -> SegmentOutput:
         """Think for one segment.
 
-        tokens: (B, T) ids. mask: (B, T), true at real tokens; None when there is no padding. outputs: the A answers
-        whose logits are wanted; only their rows of the output projection are computed.
+        tokens: (B, T) ids. mask: (B, T), true at real tokens; None without padding. outputs: the A answers whose logits
+        are wanted; only their rows of the output projection are computed.
         last: no segment follows, so there is no carry.
-        everywhere: logits at every position, (B, P, A), instead of at position 0.
-        Raises `ValueError` when there are more positions than `config.max_positions`.
+        everywhere: return logits at every position, (B, P, A), instead of at position 0.
+        Raises `ValueError` for more positions than `config.max_positions`.
         """
         embedded, mask = self._embed(tokens, mask)
         batch, length = embedded.shape[:2]
         if length > self.config.max_positions:
             raise ValueError(f"input of {length} positions: the model has {self.config.max_positions}")
         embedded = embedded + self.position_embedding.weight[:length]
-        # Unit scale, as the states have; the small stored numbers learn fast under Adam's bounded steps.
+        # Scaled to the states' unit scale. The stored numbers are small, so that Adam's bounded steps change them fast.
         inputs = self.dropout(embedded * self.config.high_width**0.5)  # (B, P, D)
         attention_mask = None if mask is None else mask[:, None, None, :]
         carry = carry or self.start(batch, length)
@@ -152,11 +152,11 @@ class HRM(
                 high = self._update_high(high, low, attention_mask)
             for _ in range(steps - learned_steps):
                 low = self._update_low(low, high, inputs, attention_mask)
-        # What has a gradient: the last steps of the last cycle.
+        # Only these last steps of the last cycle have a gradient.
         for _ in range(learned_steps):
             low = self._update_low(low, high, inputs, attention_mask)
         thought = self.high_level.prepare(high, self.low_to_high(low), attention_mask)
-        # The answer is read at position 0: the last block computes the others only for rows that think on.
+        # The answer is read at position 0. The last block computes other positions only for rows that think on.
         high = self.high_level.finish(thought, attention_mask, first_only=not everywhere)
         summary = high[:, 0]  # (B, D)
 
@@ -170,7 +170,7 @@ class HRM(
         rows, biases = outputs.gather(self.output.weight, self.output.bias, self.sparse_gradients)
         return SegmentOutput(
             logits=F.linear(high if everywhere else summary, rows, biases).float(),
-            # Detached: the halting loss, passed on to the rest, made the answers worse (docs/experiments.md).
+            # Detached: the halting loss's gradient made the answers worse (docs/experiments.md).
             halt_logits=self.halting(summary.detach()).squeeze(-1).float(),
             summary=summary,
             finish=None if last else finish,
@@ -186,11 +186,11 @@ class HRM(
         max_segments: int | None = None,
         represented: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Think until the halting unit is satisfied, row by row, or `config.max_segments` are over.
+        """Think until the halting unit stops each row, or for `config.max_segments` segments.
 
-        Shapes as in `forward`. to_the_end: don't ask the halting unit. max_segments: fewer than the configuration's.
-        represented: (B, high width), takes the first segment's `SegmentOutput.summary`.
-        Returns the logits (B, A) and the segments used (B,).
+        Shapes as in `forward`. to_the_end: ignore the halting unit. max_segments: fewer than the configuration's.
+        represented: (B, high width), receives the first segment's `SegmentOutput.summary`.
+        Returns the logits (B, A) and the number of segments used (B,).
         """
         longest = max_segments or self.config.max_segments
         threshold = torch.logit(torch.tensor(self.config.halt_threshold)).item()
@@ -212,18 +212,18 @@ class HRM(
 
     @classmethod
     def _from_pretrained(cls, *, config: Any = None, strict: bool = True, **options: Any) -> Self:
-        # The mixin can't read the annotation of `config`, and would let weights that are missing stay random.
+        # The mixin can't read the annotation of `config`, and would leave missing weights random.
         restored = HRMConfig(**config) if isinstance(config, dict) else config
         model: Self = super()._from_pretrained(config=restored, strict=strict, **options)
         return model
 
     def _embed(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return each position's input, (B, P, D), and which positions are real, (B, P) or None when all are."""
+        """Return each position's input, (B, P, D), and which positions are real, (B, P); None if all are real."""
         ids = torch.stack([tokens, *ngram_ids(tokens, self.config.ngram_length, self.config.vocab_size)], -1)
         patch = self.config.patch_length
-        # Before the first token stand as many empty places as leave it a patch of its own, position 0.
+        # Empty places fill up the first token's patch, so that the token is alone at position 0.
         before, after = patch - 1, -(tokens.shape[1] - 1) % patch
-        # An empty place holds a neighbour's ids and counts for nothing, so that no other row of the table is read.
+        # An empty place has a neighbour's ids and the weight 0, so no further row of the table is read.
         ids = torch.cat([ids[:, :1].expand(-1, before, -1), ids, ids[:, -1:].expand(-1, after, -1)], 1)
         given = F.pad(torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask, (before, after))
         bags = ids.view(-1, patch * ids.shape[-1])  # (B x P, patch x n-grams)
@@ -251,10 +251,10 @@ class HRM(
             elif isinstance(module, nn.Embedding):
                 nn.init.trunc_normal_(module.weight, std=self.config.high_width**-0.5)
         nn.init.trunc_normal_(self.output.weight, std=0.02)
-        # Fixed random vectors of the scale that a LayerNorm gives the states later on.
+        # Fixed random vectors, at the scale that LayerNorm gives later states.
         nn.init.trunc_normal_(self.high_start, std=1.0)
         nn.init.trunc_normal_(self.low_start, std=1.0)
-        # Thinking goes on until the halting unit has learned otherwise (as in the paper's code).
+        # Before the halting unit has learned, thinking does not stop early (as in the paper's code).
         nn.init.zeros_(self.halting.weight)
         nn.init.constant_(self.halting.bias, -3.0)
 
@@ -271,9 +271,9 @@ class _Undrawn(TorchFunctionMode):
 def ngram_ids(tokens: Tensor, length: int, vocab_size: int) -> list[Tensor]:
     """Return the ids of the n-grams that end at each position, for n from 2 to `length`: (B, T) each.
 
-    tokens: (B, T) ids. An n-gram's id is a hash of its tokens: it shares the row of the embedding with the token of
-    that id (hash embeddings: Svenstrup et al. 2017, arXiv:1709.03933; n-grams of the input beside its tokens: Huang et
-    al. 2025, arXiv:2501.16975). Before the first token stand zeros.
+    tokens: (B, T) ids; zeros precede the first token. An n-gram's id is a hash of its tokens. The n-gram shares the
+    embedding's row with the token of that id (hash embeddings: Svenstrup et al. 2017, arXiv:1709.03933; n-grams beside
+    tokens: Huang et al. 2025, arXiv:2501.16975).
     """
     ids, hashed = [], tokens
     for n in range(2, length + 1):
@@ -284,7 +284,7 @@ def ngram_ids(tokens: Tensor, length: int, vocab_size: int) -> list[Tensor]:
 
 
 def part_parameters(model: HRM) -> dict[str, int]:
-    """Return the parameters of each part, named as in the design's table."""
+    """Return the number of parameters of each part, named as in the design's table."""
 
     def count(*modules: nn.Module) -> int:
         return sum(parameter.numel() for module in modules for parameter in module.parameters())

@@ -1,15 +1,15 @@
-"""Which rows of the output table make up each action's logit, and with what weights.
+"""Composes each action's logit from weighted rows of the output table.
 
-An action's row is a weighted sum of rows of the output table, its bias the same sum of biases. There are two forms:
+An action's row is a weighted sum of the table's rows; its bias is the same sum of biases. There are two forms:
 
-1. The mean over the action's tokens. Actions that share their tokens in another order have the same logit.
-2. An action of one token is this token's row, as in form 1. Any other is the mean of three parts: the mean over the
-   tokens; the mean over the hashed n-grams of the tokens, which know their order; and a row for the whole of the
-   action's words. The hashes pick rows of the same table, nearly all of
-   which belong to tokens that no action has, so the model has no parameter more (hash embeddings: Svenstrup et al.
-   2017, arXiv:1709.03933). An action's rows follow from its words alone: they stay when other actions come or go.
+1. The mean over the action's tokens. Actions with the same tokens in another order have the same logit.
+2. An action of one token has this token's row, as in form 1. Any other action has the mean of three parts: the mean
+   over its tokens; the mean over the hashed n-grams of the tokens, which depend on their order; and a row for the whole
+   of its words. The hashes pick rows of the same table, nearly all of which belong to tokens that no action has, so the
+   model needs no further parameters (hash embeddings: Svenstrup et al. 2017, arXiv:1709.03933). An action's rows depend
+   on its words alone, so they stay the same when other actions are added or removed.
 
-A policy's file names the form it was trained with. A file of an earlier version names none and means form 1.
+A policy's file names the form that it was trained with. A file from an earlier version names no form and means form 1.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from aegis.hrm.codec import encode_actions
 from aegis.types import ActionList
 
 TOKENS_FORM = 1
-"""The mean over the tokens"""
+"""Form 1: the mean over the tokens"""
 WORDS_FORM = 2
-"""Tokens, n-grams and the whole of the words; one token alone"""
+"""Form 2: tokens, n-grams and the whole of the words; a single token alone"""
 ACTION_FORMS = (TOKENS_FORM, WORDS_FORM)
 NEWEST_FORM = WORDS_FORM
-"""What new trainings use"""
+"""The form of new trainings"""
 _NGRAMS = (2, 3)
 _WHOLE = 0  # no n-gram has this length
 
 Bag = list[tuple[int, float]]
-"""Rows of the output table, each with its weight; the weights' sum is 1"""
+"""Rows of the output table with their weights, which sum to 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The answers whose logits are wanted, each as a bag of weighted rows: memory grows with the rows, not the answers.
+    """The A answers whose logits are wanted, each a bag of weighted rows of the output table.
 
-    All bags stand one after the other.
+    The bags are stored one after the other, so memory grows with the N rows, not with the answers.
     """
 
     ids: Tensor
@@ -53,7 +53,7 @@ class Outputs:
     weights: Tensor
     """(N,)"""
     starts: Tensor
-    """(A,): where each answer's bag begins"""
+    """(A,): index at which each answer's bag begins"""
     owners: Tensor
     """(N,): the answer that each row belongs to"""
 
@@ -62,7 +62,7 @@ class Outputs:
 
     @classmethod
     def of_bags(cls, bags: Sequence[Bag], device: torch.device | None = None) -> Outputs:
-        """Return the outputs of these bags, on a device."""
+        """Return the outputs made of these bags."""
         sizes = torch.tensor([len(bag) for bag in bags], device=device)
         return cls(
             ids=torch.tensor([row for bag in bags for row, _ in bag], device=device),
@@ -85,16 +85,16 @@ class Outputs:
 
 
 def token_outputs(token_ids: Sequence[Sequence[int]], device: torch.device | None = None) -> Outputs:
-    """Return the outputs whose logits are the means over these tokens' logits."""
+    """Return outputs whose logit is the mean of its tokens' logits (form 1)."""
     return Outputs.of_bags([_mean(list(ids)) for ids in token_ids], device)
 
 
 def action_outputs(
     actions: ActionList, vocab_size: int, form: int = NEWEST_FORM, device: torch.device | None = None
 ) -> Outputs:
-    """Return the outputs of a list of actions, in a form.
+    """Return the outputs of a list of actions in the given form.
 
-    Raises `ConfigError` for an unknown form, and when two actions can't be told apart.
+    Raises `ConfigError` for an unknown form, and for two actions with the same rows.
     """
     if form not in ACTION_FORMS:
         raise ConfigError(f"form {form!r} of actions is unknown: update AEGIS, or train again")
@@ -105,7 +105,7 @@ def action_outputs(
 
 
 def _words_bag(ids: Sequence[int], vocab_size: int) -> Bag:
-    if len(ids) == 1:  # a row of the hashes beside it taught nothing (docs/experiments.md)
+    if len(ids) == 1:  # a hashed row in addition did not help (docs/experiments.md)
         return _mean(ids)
     ngrams = [tuple(ids[at : at + n]) for n in _NGRAMS for at in range(len(ids) - n + 1)]
     parts = [list(ids), [_hash(len(ngram), ngram, vocab_size) for ngram in ngrams], [_hash(_WHOLE, ids, vocab_size)]]

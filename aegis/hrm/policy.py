@@ -1,4 +1,4 @@
-"""The trained HRM as a policy: states in, choices out. Also reads and writes its folder."""
+"""The trained HRM as a policy: states in, choices out. This module also reads and writes the policy's folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class HRMPolicy:
         device: str | torch.device = "cpu",
         action_form: int = NEWEST_FORM,
     ) -> None:
-        """action_form: how the model was trained to tell actions apart (`aegis.hrm.outputs`)."""
+        """action_form: the form of actions that the model was trained with (`aegis.hrm.outputs`)."""
         model.config.check_tokens(codec.max_tokens)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
@@ -60,8 +60,8 @@ class HRMPolicy:
     def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
         """Return one choice per state.
 
-        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
-        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are on offer.
+        Raises `ConfigError` for actions that the HRM was not trained on, `DataError` for a malformed `on_offer`.
         """
         if actions.names != self.actions.names:
             raise ConfigError(
@@ -72,9 +72,9 @@ class HRMPolicy:
         return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
+        """Return the probabilities (B, A) and each state's number of segments of thinking (B,).
 
-        to_the_end: take all segments for every state, whatever the halting unit says.
+        to_the_end: think all segments for every state, and ignore the halting unit.
         """
         return self._think(states, to_the_end)[:2]
 
@@ -84,7 +84,7 @@ class HRMPolicy:
         if on_offer is not None:
             check_offers(on_offer, len(states), len(self.actions))
         encoded = [self.codec.encode(state) for state in states]
-        # States of like length side by side, so that little padding is computed.
+        # States of similar length share a batch, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
         probabilities = torch.empty(len(states), len(self.actions))
         segments = torch.empty(len(states), dtype=torch.long)
@@ -106,16 +106,16 @@ class HRMPolicy:
         return self._think(states, False)[2].numpy()
 
     def answer(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
+        """Return the probabilities (B, A) and the result of `represent` (B, high width), from one pass."""
         probabilities, _, represented = self._think(states, False)
         return probabilities.numpy(), represented.numpy()
 
     def save(self, folder: Path) -> None:
-        """Write the policy into a folder, as a whole or not at all."""
+        """Write the policy into a folder atomically; raises `CheckpointError` if the folder can't be written."""
         write_folder(folder, tensors={WEIGHTS_FILE: self.model.state_dict()}, documents=self.documents(self.name))
 
     def documents(self, name: str) -> dict[str, Any]:
-        """Return the JSON documents of the policy's folder, by file name, with this name in them."""
+        """Return the JSON documents of the policy's folder by file name; `name` is the policy's name in them."""
         policy = {
             "name": name,
             "codec": self.codec.to_document(),
@@ -125,13 +125,13 @@ class HRMPolicy:
         return {CONFIG_FILE: asdict(self.model.config), POLICY_FILE: policy}
 
     def save_as(self, name: str, folder: Path) -> None:
-        """Take a name, which later decisions will record, and save."""
+        """Take a name, which later decisions record, and save the policy."""
         self._name = name
         self.save(folder)
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> HRMPolicy:
-        """Read a policy from a folder; raises `CheckpointError` when it is missing, torn or malformed."""
+        """Read a policy from a folder; raises `CheckpointError` if a file is missing, torn or malformed."""
         document = read_document(folder / POLICY_FILE)
         return cls.from_document(read_version(folder), document, folder, device)
 
@@ -139,7 +139,7 @@ class HRMPolicy:
     def from_document(
         cls, model: HRM, document: Mapping[str, Any], folder: Path, device: str | torch.device = "cpu"
     ) -> HRMPolicy:
-        """Return the policy of a model and its folder's `policy.json`; raises `CheckpointError` out of form."""
+        """Return the policy of a model and its `policy.json`; raises `CheckpointError` if that is malformed."""
         try:
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
             codec, name = StateCodec.from_document(document), str(document["name"])
@@ -156,7 +156,7 @@ def write_delta(
     folder: Path,
     extra: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
-    """Write a version as a whole or not at all. extra: further files of tensors in its folder, by name."""
+    """Write a version atomically, as the difference from its base. extra: further files of tensors, by file name."""
     write_folder(
         folder,
         tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},
@@ -165,6 +165,6 @@ def write_delta(
 
 
 def load_version(folder: Path, base: HRMPolicy | None = None, device: str | torch.device = "cpu") -> HRMPolicy:
-    """Read a version as a policy, as `HRMPolicy.load` does; base: as in `read_version`."""
+    """Read a version as a policy. base: its base, if already loaded; raises as `HRMPolicy.load` does."""
     document: dict[str, Any] = read_document(folder / POLICY_FILE)
     return HRMPolicy.from_document(read_version(folder, base.model if base else None), document, folder, device)

@@ -18,7 +18,7 @@ _PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\
 
 @cache
 def load_vocabulary() -> tiktoken.Encoding:
-    """Return GPT-2's encoding; use `encode_ordinary` on text from the world, which never yields a special token."""
+    """Return GPT-2's encoding; encode text from outside with `encode_ordinary`, which never yields a special token."""
     with as_file(files("aegis.hrm") / "gpt2.tiktoken") as path:
         ranks = load_tiktoken_bpe(str(path))
     return tiktoken.Encoding(

@@ -1,7 +1,7 @@
-"""The HRM as ONNX graphs: made, checked against the model, and run without torch.
+"""The HRM as ONNX graphs: built, checked against the model, and run without torch.
 
-graph        the two graphs, for the first segment of thinking and for a later one
-export       the graphs written with all that deciding by them needs
+graph        builds the graphs of the first segment of thinking and of each later segment
+export       writes the graphs with everything that deciding needs
 quantisation int8 weights with fixed scales
-policy       states in, probabilities out, by ONNX Runtime or OpenVINO
+policy       states in, choices out, by ONNX Runtime or OpenVINO
 """

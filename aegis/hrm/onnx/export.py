@@ -1,7 +1,7 @@
-"""Writes an HRM as ONNX graphs, with all that deciding by them needs, and checks them against the model.
+"""Writes an HRM as ONNX graphs with everything that deciding needs, and checks the graphs against the model.
 
-The folder: two graphs in float32 and two with int8 weights, `policy.json` (actions, how states are read), GPT-2's
-vocabulary, and `check.json`: what the check found, some states with their probabilities, and each file's SHA-256.
+The folder holds two graphs in float32 and two with int8 weights, `policy.json` (actions, codec), GPT-2's vocabulary,
+and `check.json`: the results of the check, some states with their probabilities, and each file's SHA-256.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from aegis.types import Progress, State, unheard
 
 VOCABULARY_FILE = "gpt2.tiktoken"
 MAX_ACCURACY_LOSS = 0.005
-"""Of int8 against the eager model, on decisions that neither was trained on."""
+"""Accuracy that int8 may lose against the eager model, on decisions outside its training"""
 _KEPT_STATES = 8
 _PROBES: tuple[State, ...] = ({}, {"state": "nothing is known"}, {"steps": 3, "options": ["wait", "go on"]})
-_STATES_ALONE = 64  # asked one by one: for the time of a decision, and for the answer without company
-_RANGE_STATES = 64  # 300 gave no other accuracy
+_STATES_ALONE = 64  # states asked one at a time, for a decision's time and its answer outside a batch
+_RANGE_STATES = 64  # 300 states gave the same accuracy
 
 Example = tuple[State, str]
 """A state, and the action that its teacher chose."""
@@ -55,18 +55,18 @@ Example = tuple[State, str]
 
 @dataclass(frozen=True, slots=True)
 class BackendCheck:
-    """What a backend came to on the states that an export was checked with."""
+    """One backend's results on the states that checked an export."""
 
     backend: str
     max_difference: float
-    """Largest, of any probability from the eager model's"""
+    """Largest difference of a probability from the eager model's"""
     differing: int
-    """States whose most probable action is another one"""
+    """States whose most probable action differs from the eager model's"""
     accuracy: float
     company_difference: float
-    """Largest, of any probability asked alone from the same one asked beside other states"""
+    """Largest difference between a probability of a state asked alone and of the same state in a batch"""
     ms_p50: float
-    """One decision at a time, on one thread"""
+    """Median milliseconds per decision, asked one at a time on one thread"""
 
     @property
     def depends_on_company(self) -> bool:
@@ -75,17 +75,17 @@ class BackendCheck:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export was checked with and came to."""
+    """The results of checking an export."""
 
     folder: Path
     states: int
     accuracy: float
-    """The eager model's on the examples"""
+    """The eager model's accuracy on the examples"""
     backends: tuple[BackendCheck, ...]
 
     @property
     def best(self) -> str:
-        """The backend to decide by: int8 where it is faster, loses next to nothing and answers each state by itself."""
+        """The backend to use: int8 if it is faster, as accurate and independent of the batch; else float32."""
         exact, int8 = self.backends
         accurate = self.accuracy - int8.accuracy <= MAX_ACCURACY_LOSS
         good = accurate and not int8.depends_on_company and int8.ms_p50 < exact.ms_p50
@@ -98,11 +98,11 @@ def export_onnx(
     examples: Sequence[Example],
     progress: Progress = unheard,
 ) -> ExportReport:
-    """Write the policy into a folder as ONNX, as a whole or not at all, once it is equal to the eager model.
+    """Write the policy into a folder as ONNX, atomically, after the graphs prove equal to the eager model.
 
-    examples: decisions to check with, best ones that it was not trained on. Raises `CheckpointError` when a probability
-    of the float32 graphs differs by more than 1e-3, an action by anything, or an answer by who is asked beside it;
-    `ConfigError` when the packages are missing.
+    examples: decisions for the check, best outside the policy's training. Raises `CheckpointError` if the float32
+    graphs differ from the model by more than 1e-3 in a probability or choose another action, or if an answer depends on
+    the other states of its batch; `ConfigError` without examples or if the packages are missing.
     """
     if not examples:
         raise ConfigError("an export is checked on states: give at least one")
@@ -126,7 +126,7 @@ def export_onnx(
         "eager_accuracy": report.accuracy,
         "best": report.best,
         "backends": {one.backend: asdict(one) | {"probabilities": kept[one.backend]} for one in report.backends},
-        # Who left out a secret must not find it in the export.
+        # A field that the user left out may be a secret, so the export must not hold it.
         "states": [policy.codec.leave_out(state) for state, _ in examples[:_KEPT_STATES]],
     }
     progress(f"Exporting {policy.name}, step 3 of 3: its files", 0, 0)
@@ -135,9 +135,9 @@ def export_onnx(
 
 
 def compile_policy(policy: HRMPolicy) -> OnnxPolicy:
-    """Return what decides as the policy does, in float32 by ONNX Runtime, from memory; it takes a third of a second.
+    """Return the policy as float32 graphs in memory, run by ONNX Runtime; building them takes a third of a second.
 
-    Raises `CheckpointError` when a probability differs by more than 1e-3, `ConfigError` when the packages are missing.
+    Raises `CheckpointError` if a probability differs by more than 1e-3, `ConfigError` if the packages are missing.
     """
     _require_packages()
     first, later = (graph.SerializeToString() for graph in build_graphs(policy.model, policy.outputs))
@@ -199,7 +199,7 @@ def _write_graphs(policy: HRMPolicy, states: Sequence[State]) -> dict[str, bytes
 def _check(
     policy: HRMPolicy, scratch: Path, folder: Path, examples: Sequence[Example]
 ) -> tuple[ExportReport, dict[str, Any]]:
-    """Return how each backend decides, and its probabilities of the first states."""
+    """Return the report on each backend, and each backend's probabilities of the first states."""
     states = [state for state, _ in examples]
     labels = np.array([policy.actions.index(action) for _, action in examples])
     eager = policy.think(states)[0].numpy()
@@ -230,12 +230,12 @@ def _check(
     exact = checks[0]
     if exact.max_difference > LARGEST_DIFFERENCE or exact.differing:
         raise CheckpointError(
-            f"{folder}: the graphs decide otherwise than the model ({exact.differing} of {len(states)} actions, a"
+            f"{folder}: the graphs decide differently than the model ({exact.differing} of {len(states)} actions, a"
             f" probability by {exact.max_difference:.1e}): nothing was written; decide by --backend eager"
         )
     if exact.depends_on_company:
         raise CheckpointError(
-            f"{folder}: the graphs give a state another answer beside others than alone (a probability differs by"
+            f"{folder}: the graphs answer a state differently alone and in a batch (a probability differs by"
             f" {exact.company_difference:.1e}): nothing was written; decide by --backend eager"
         )
     accuracy = float((eager.argmax(-1) == labels).mean())

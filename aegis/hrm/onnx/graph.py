@@ -1,9 +1,9 @@
-"""An HRM as two ONNX graphs, one for its first segment of thinking and one for each later segment.
+"""An HRM as two ONNX graphs: one for its first segment of thinking, one for each later segment.
 
-The graphs compute what `HRM.forward` does, less of it: what is the same for every state is worked out here, once. The
-input meets the thought only through the projection to the low level, so the graphs hold the embeddings projected: half
-the table, and no product left for it. The first segment starts from constants, the answer is computed at position 0
-only, and of the output projection the actions' rows are all there is.
+The graphs compute the same as `HRM.forward`, with less work: everything that is the same for every state is computed
+here, once. The input meets the thought only through the projection to the low level, so the graphs hold the projected
+embeddings, a table of half the size without a product. The first segment starts from constants. The answer is computed
+at position 0 only, and the output projection has only the actions' rows.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from aegis.hrm.model import HRM
 from aegis.hrm.outputs import Outputs
 
 OPSET = 20
-"""The first in which GELU is one operation."""
+"""The first opset in which GELU is one operation"""
 _IR_VERSION = 10
 EXACT = "exact_"
-"""Begins the names of the products that are never stored in int8: the answer's, those from one level to the other and
-those of the high level's attention. They are a quarter of the arithmetic and made most of the error of int8."""
+"""Prefix of the products that are never stored in int8: the answer's, those between the levels, and those of the high
+level's attention. They are a quarter of the arithmetic and caused most of int8's error."""
 TABLE = "table"
 """Name of the constant that holds the embeddings."""
 
@@ -35,10 +35,10 @@ Array = NDArray[Any]
 def build_graphs(model: HRM, outputs: Outputs) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
-    The first: ids (B, P, patch x n-grams), a row that holds nothing being `vocab_size`; bias (B, 1, 1, P), added to the
-    attention's scores -> answers (B, A + 1): the actions' logits, then the halting unit's; summary (B, high width),
-    what they are read from; base (B, P, low width);
-    thought (B, P, high width); low (B, P, low width). A later one: base, thought, low, bias -> answers, thought, low.
+    The first takes ids (B, P, patch x n-grams), where `vocab_size` marks an empty place, and bias (B, 1, 1, P), which
+    is added to the attention's scores. It returns answers (B, A + 1), the actions' logits and the halting unit's; summary (B, high
+    width), from which these are computed; base (B, P, low width); thought (B, P, high width); low (B, P, low width).
+    The later graph takes base, given_thought, given_low and bias, and returns answers, thought and low.
     """
     if model.high_start.device.type != "cpu":
         model, outputs = copy.deepcopy(model).cpu(), outputs.to("cpu")
@@ -59,7 +59,7 @@ class _Builder:
         scale = config.high_width**0.5
         into_low = model.high_to_low.weight.T  # (D, d)
         table = torch.cat([model.token_embedding.weight @ into_low * scale, torch.zeros(1, config.low_width)])
-        # What the start of the high level and the projection's bias add is the same at every position.
+        # The high level's start and the projection's bias add the same vector at every position.
         places = model.position_embedding.weight @ into_low * scale + model.high_to_low(model.high_start)
         rows = self._add("Gather", self._constant(TABLE, table), "ids")
         total = self._add("ReduceSum", rows, self._whole("of_patch", [2]), keepdims=0)
@@ -86,7 +86,7 @@ class _Builder:
         for cycle in range(config.high_cycles):
             last_cycle = cycle == config.high_cycles - 1
             incoming = "base"
-            if high is not None:  # the base has the start's projection in it
+            if high is not None:  # the base includes the projection of the start
                 start = -model.high_to_low.weight @ model.high_start
                 change = self._matmul(high, model.high_to_low.weight.T, start, exact=True)
                 incoming = self._add("Add", "base", change)
@@ -132,9 +132,9 @@ class _Builder:
         width = projection.in_features
         size = width // heads
         exact = any(block is one for one in self._model.high_level.blocks)
-        # Of one row a product of floats adds up in another order than of several, a product of integers does not.
+        # Floats add up in another order in a product of one row than of several rows; integers give the same sum.
         whole = exact and not first_only
-        factors = torch.cat([torch.full((width,), size**-0.5), torch.ones(2 * width)])  # scales the query alone
+        factors = torch.cat([torch.full((width,), size**-0.5), torch.ones(2 * width)])  # only the query is scaled
         weight, bias = projection.weight.T * factors, projection.bias * factors
         if first_only:
             query = self._matmul(self._position_0(x), weight[:, :width], bias[:width])

@@ -1,6 +1,6 @@
 """An exported HRM as a policy: states in, choices out, by ONNX Runtime or OpenVINO. It never imports torch.
 
-The folder is one that `aegis export FOLDER --onnx` wrote.
+`aegis export FOLDER --onnx` writes its folder.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_off
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
 FORM = 3
-"""Of what the graphs compute; an export of another form is made again."""
+"""Form of the graphs; an export of another form is made again"""
 Precision = Literal["float32", "int8"]
 GRAPH_FILES: dict[Precision, tuple[str, str]] = {
     "float32": ("first.onnx", "later.onnx"),
     "int8": ("first.int8.onnx", "later.int8.onnx"),
 }
-"""The first segment's graph, then a later one's."""
+"""Files of the first segment's graph and of the later segments' graph"""
 LARGEST_DIFFERENCE = 1e-3
-"""Between a probability by an exported graph and the eager model's."""
+"""Largest difference allowed between a probability of an exported graph and of the eager model"""
 LARGEST_COMPANY_DIFFERENCE = 1e-4
-"""Between a probability asked alone and the same one asked beside other states."""
+"""Largest difference allowed between a probability of a state asked alone and of the same state in a batch"""
 _INT8_DIFFERENCE = 0.01
-"""Between two processors: the sums are equal, but a last bit in between can round an input otherwise. Of 24 states one
-differed by 0.001 between SSE and AVX2."""
+"""Largest difference allowed between two processors. Their sums are equal, but a last bit in between can round an input
+differently: 1 of 24 states differed by 0.001 between SSE and AVX2."""
 _BATCH_STATES = 32
 _MASKED = -1e9
 
@@ -54,7 +54,7 @@ class OnnxPolicy:
     def __init__(
         self, document: Mapping[str, Any], graphs: tuple[Path | bytes, Path | bytes], backend: str, threads: int = 1
     ) -> None:
-        """document: of `policy.json`. graphs: of the first segment and of a later one, files or what these hold."""
+        """document: the content of `policy.json`. graphs: of the first and the later segments, as files or bytes."""
         try:
             self.actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
             self.codec = StateCodec.from_document(document)
@@ -79,9 +79,9 @@ class OnnxPolicy:
         runtime: Literal["onnxruntime", "openvino"] = "onnxruntime",
         threads: int = 1,
     ) -> OnnxPolicy:
-        """Read an exported policy, and check that it decides here as on the machine that exported it.
+        """Read an exported policy, and check that it decides on this machine as on the machine that exported it.
 
-        Raises `CheckpointError` when a file is missing, torn or decides otherwise, `ConfigError` without the runtime.
+        Raises `CheckpointError` if a file is missing or torn or decisions differ, `ConfigError` without the runtime.
         """
         folder = Path(folder)
         if threads < 1:
@@ -98,15 +98,15 @@ class OnnxPolicy:
         found = policy.think(states)[0]
         alone = np.array([policy.think([state])[0][0] for state in states])
         limit = LARGEST_DIFFERENCE if precision == "float32" else _INT8_DIFFERENCE
-        # OpenVINO computes in bfloat16 where the processor has it, unless told otherwise.
+        # By default OpenVINO computes in bfloat16 if the processor has it.
         if found.shape != np.shape(wanted) or float(np.abs(found - np.array(wanted)).max(initial=0)) > limit:
             raise CheckpointError(
-                f"{folder}: {policy.backend} decides otherwise here than where it was exported: export it on this"
-                " machine, or use another backend"
+                f"{folder}: {policy.backend} decides differently on this machine than where it was exported: export it"
+                " here, or use another backend"
             )
         if float(np.abs(found - alone).max(initial=0)) > LARGEST_COMPANY_DIFFERENCE:
             raise CheckpointError(
-                f"{folder}: {policy.backend} gives a state another answer beside others than alone: use another backend"
+                f"{folder}: {policy.backend} answers a state differently alone and in a batch: use another backend"
             )
         return policy
 
@@ -121,8 +121,8 @@ class OnnxPolicy:
     def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
         """Return one choice per state.
 
-        on_offer: the actions on offer for each state; the others get the probability 0. None: all are.
-        Raises `ConfigError` for other actions than it was trained on, `DataError` for an `on_offer` out of form.
+        on_offer: the actions on offer for each state; the others get the probability 0. None: all are on offer.
+        Raises `ConfigError` for actions that the HRM was not trained on, `DataError` for a malformed `on_offer`.
         """
         if actions.names != self.actions.names:
             raise ConfigError(
@@ -133,9 +133,9 @@ class OnnxPolicy:
         return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and the segments of thinking that each state took (B,).
+        """Return the probabilities (B, A) and each state's number of segments of thinking (B,).
 
-        to_the_end: take all segments for every state, whatever the halting unit says.
+        to_the_end: think all segments for every state, and ignore the halting unit.
         """
         return self._think(states, to_the_end)[:2]
 
@@ -144,7 +144,7 @@ class OnnxPolicy:
         return self._think(states, False)[2]
 
     def answer(self, states: Sequence[State]) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width)."""
+        """Return the probabilities (B, A) and the result of `represent` (B, high width), from one pass."""
         probabilities, _, represented = self._think(states, False)
         return probabilities, represented
 
@@ -159,8 +159,8 @@ class OnnxPolicy:
         logits = np.empty((len(states), len(self.actions)), dtype=np.float32)
         segments = np.empty(len(states), dtype=np.int64)
         represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(states)
-        # Only states of one length share a batch. Padding changes the order of sums, thus the last bit of a number that
-        # int8 may then round otherwise: an answer would depend on its company.
+        # Only states of one length share a batch. Padding changes the order of sums and so the last bit of a number,
+        # which int8 may then round differently: an answer would depend on the other states of its batch.
         for _, same in groupby(order, key=lambda index: positions[index]):
             alike = list(same)
             for start in range(0, len(alike), _BATCH_STATES):
@@ -195,7 +195,7 @@ class OnnxPolicy:
 
 
 class PatchReader:
-    """Turns token ids into what the first graph reads: the rows of its table, by position."""
+    """Turns token ids into the input of the first graph: the rows of its table, by position."""
 
     def __init__(self, vocab_size: int, ngram_length: int, ngram_multiplier: int, patch_length: int) -> None:
         if min(vocab_size, ngram_length, ngram_multiplier, patch_length) < 1:
@@ -209,9 +209,9 @@ class PatchReader:
         return 1 + math.ceil((tokens - 1) / self._patch)
 
     def read(self, sequences: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-        """Return ids (B, P, patch x n-grams) int64, and what is added to attention's scores (B, 1, 1, P) float32.
+        """Return ids (B, P, patch x n-grams) int64, and the bias of the attention's scores (B, 1, 1, P) float32.
 
-        As `HRM._embed`: the first token stands alone, the others in patches, each with the n-grams that end at it.
+        As in `HRM._embed`: the first token is alone, the others are in patches, each with the n-grams that end at it.
         """
         patch, batch = self._patch, len(sequences)
         positions = self.count_positions(max(map(len, sequences)))
@@ -232,7 +232,7 @@ class PatchReader:
 
 
 def read_check(folder: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return what was checked at export; raises `CheckpointError` unless the files named are as they were then."""
+    """Return the record of the check at export; raises `CheckpointError` if one of the named files has changed."""
     check = _read(folder / CHECK_FILE)
     if check.get("form") != FORM:
         raise CheckpointError(f"{folder}: exported by another version of AEGIS: export it again")
@@ -265,13 +265,13 @@ def open_onnxruntime(graph: Path | bytes, threads: int) -> _Graph:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes its core from whatever else runs on the machine.
+    # A thread that spins while it waits takes its core from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         source = graph if isinstance(graph, bytes) else str(graph)
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise CheckpointError(
             f"{_where(graph)}: not a graph that ONNX Runtime reads ({error}): export it again"
         ) from error

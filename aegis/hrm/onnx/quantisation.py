@@ -1,8 +1,8 @@
-"""Stores an HRM's graphs with int8 weights and fixed scales, so that an answer depends on its own state alone.
+"""Quantises an HRM's graphs to int8 weights with fixed scales, so that an answer depends on its own state alone.
 
-A product's input is rounded to 8 bits by a scale that is found once, from states that are thought through in float32.
-Dynamic quantisation takes that scale from the whole tensor instead, so a state beside others gets another answer than
-alone. A processor without VNNI adds two products in 16 bits, which do not hold 255 x 127 twice: weights have 7 bits.
+A scale rounds each product's input to 8 bits. The scales are found once, from states that are decided in float32.
+Dynamic quantisation would take the scale from the whole batch, so a state's answer would depend on the other states.
+Weights have 7 bits: a processor without VNNI adds two products in 16 bits, which can't hold 2 x 255 x 127.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from aegis.hrm.onnx.graph import EXACT, TABLE
 from aegis.hrm.onnx.policy import PatchReader, open_onnxruntime
 
 LARGEST_WEIGHT = 64
-"""Of a weight as it is stored: 255 x 64 twice fits into 16 bits."""
+"""Largest stored weight: 2 x 255 x 64 fits into 16 bits"""
 _LARGEST_INPUT = 255
 _RUNTIME_DOMAIN = "com.microsoft"
-"""Of ONNX Runtime's product of integers that scales the sums and adds a bias; the standard has none."""
+"""Domain of ONNX Runtime's own integer product, which scales the sums and adds a bias; standard ONNX has none"""
 
 Array = NDArray[Any]
 Ranges = dict[str, tuple[float, float]]
-"""The least and the greatest number in each product's input."""
+"""The least and the greatest number in each product's input, by the input's name"""
 
 
 def find_ranges(
     graphs: Sequence[Any], sequences: Sequence[list[int]], reader: PatchReader, segments: int
 ) -> list[Ranges]:
-    """Return the ranges of both graphs over token sequences, each one thought about alone for all segments."""
+    """Return the ranges of both graphs over token sequences; each sequence is decided alone, with all segments."""
     first, later = (_Observed(graph) for graph in graphs)
     carried = ("base", "thought", "low")
     for sequence in sequences:
@@ -56,7 +56,7 @@ def quantise(graph: Any, ranges: Ranges) -> bytes:
 
 
 class _Observed:
-    """A graph that notes the range of every input of a product that is to be stored in int8."""
+    """A graph that records the range of the input of every product that will be stored in int8."""
 
     def __init__(self, graph: Any) -> None:
         import onnx
@@ -83,12 +83,12 @@ class _Observed:
         return found[: len(names)]
 
     def _note(self, name: str, value: Array) -> None:
-        low, high = self.ranges.get(name, (0.0, 0.0))  # zero is always within, or it could not be stored exactly
+        low, high = self.ranges.get(name, (0.0, 0.0))  # zero is always within, so that it is stored exactly
         self.ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
 
 
 class _Quantiser:
-    """Puts products of integers into a graph, in place of those of floats and of the additions of their biases."""
+    """Replaces a graph's float products, and the additions of their biases, with integer products."""
 
     def __init__(self, graph: Any, ranges: Ranges) -> None:
         self._graph = graph
@@ -96,7 +96,7 @@ class _Quantiser:
         self._names_stored = _names_stored(graph)
         self._nodes: list[Any] = []
         self._new: dict[str, Array] = {}
-        self._rounded: dict[str, tuple[str, str, str]] = {}  # by source: the integers, their scale, their zero
+        self._rounded: dict[str, tuple[str, str, str]] = {}  # by source: the integers, their scale, their zero point
         self._replaced: set[str] = set()
 
     def run(self) -> None:
@@ -150,7 +150,7 @@ class _Quantiser:
 
 
 def to_int8(weight: Array) -> tuple[Array, Array]:
-    """Return a product's weights (inputs, outputs) as integers, and the scale of each output (outputs,)."""
+    """Return a product's weights (inputs, outputs) as int8, and the scale of each output (outputs,)."""
     largest = np.abs(weight).max(0)
     scale = np.where(largest > 0, largest / LARGEST_WEIGHT, 1).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
@@ -165,7 +165,7 @@ def _is_stored_product(node: Any, names_stored: set[str]) -> bool:
 
 
 def _halve_table(graph: Any) -> None:
-    """Store the table in float16, and cast the rows that are read."""
+    """Store the table in float16, and cast the rows that are read back to float32."""
     from onnx import TensorProto, helper, numpy_helper
 
     for constant in graph.initializer:

@@ -1,1 +1,1 @@
-"""How a state becomes tokens: `fields` leaves out and renames, `budget` cuts, `count` counts what was cut."""
+"""Turning a state into tokens: `fields` leaves out and renames fields, `budget` cuts, `count` reports the cuts."""

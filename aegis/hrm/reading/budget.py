@@ -1,8 +1,8 @@
-"""What is kept of a state that has more tokens than a model may read.
+"""Cuts a state that has more tokens than a model may read.
 
-Every field gets a fair share of the tokens: short fields are whole, and what these leave over is divided among the long
-ones. Of a long field the head and the tail are kept, with an ellipsis between. Of a list of chat messages the newest
-ones are kept. Where there are too many fields for 8 tokens each, the head and the tail of the whole text are kept.
+Every field gets a fair share of the tokens. Short fields stay whole, and long fields divide the rest. A long field
+keeps its head and its tail, with an ellipsis between. A list of chat messages keeps the newest messages. If there are
+too many fields for 8 tokens each, the state keeps the head and the tail of its whole text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aegis.hrm.vocabulary import load_vocabulary
 from aegis.rendering import Field, are_messages
 
 LEAST_SHARE = 8
-"""Tokens; a field says little in fewer."""
+"""Tokens per field; fewer say little."""
 
 
 def fit(fields: Sequence[Field], room: int) -> list[int]:
@@ -31,7 +31,7 @@ def fit(fields: Sequence[Field], room: int) -> list[int]:
 
 
 def share_fairly(lengths: Sequence[int], room: int) -> list[int]:
-    """Return a share of the room for each length: what fits is whole, the others get equal shares of the rest."""
+    """Return each length's share of the room: short lengths whole, the others an equal share of the rest."""
     shares = [0] * len(lengths)
     for done, place in enumerate(sorted(range(len(lengths)), key=lengths.__getitem__)):
         shares[place] = min(lengths[place], room // (len(lengths) - done))
@@ -40,7 +40,7 @@ def share_fairly(lengths: Sequence[int], room: int) -> list[int]:
 
 
 def keep_ends(tokens: list[int], room: int) -> list[int]:
-    """Return the head and the tail with an ellipsis between, `room` tokens; all of them where they fit."""
+    """Return all tokens if they fit; else the head and the tail with an ellipsis between, `room` tokens in all."""
     if len(tokens) <= room:
         return tokens
     ellipsis = _ellipsis()
@@ -51,7 +51,7 @@ def keep_ends(tokens: list[int], room: int) -> list[int]:
 
 
 def keep_newest(field: Field, room: int) -> list[int]:
-    """Return the newest messages of a chat, `room` tokens at most: the last ones whole, the one before them cut."""
+    """Return the newest messages of a chat, at most `room` tokens: the last messages whole, the one before them cut."""
     encode = load_vocabulary().encode_ordinary
     label, ellipsis = encode(field.label), _ellipsis()
     left = room - len(label) - len(ellipsis)

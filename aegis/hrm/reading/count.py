@@ -1,4 +1,4 @@
-"""How many states were cut, by how much, and in how many a field was left out."""
+"""Counts the states that were cut, by how much, and the states without their excluded fields."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadingReport:
-    """What became of some states on their way to tokens."""
+    """Counts of cut states and left-out fields among some states."""
 
     states: int
     max_tokens: int
     cut: int
     """States with more tokens than `max_tokens`"""
     cut_share: float
-    """Of the tokens of these, the share that was cut, on average; 0 where none was"""
+    """Mean share of a cut state's tokens that was cut; 0 if no state was cut"""
     left_out: Mapping[str, int]
-    """By path of a field to leave out, the states that had it"""
+    """Number of states that had each field to leave out, by its path"""
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know, in sentences; none where all is well."""
+        """One sentence for each problem that a person should know."""
         lines = []
         if self.cut:
             lines.append(
@@ -43,7 +43,7 @@ class ReadingReport:
 
     @property
     def notes(self) -> list[str]:
-        """Which fields were left out, in sentences."""
+        """One sentence for each field that was left out."""
         return [
             f"{path}: left out of {found:,} of {counted(self.states, 'state')}"
             for path, found in self.left_out.items()
@@ -51,12 +51,12 @@ class ReadingReport:
         ]
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as one JSON object."""
+        """Return the report as a JSON object."""
         return asdict(self)
 
 
 class ReadingCount:
-    """Counts states as they are read."""
+    """Counts what the codec cuts and leaves out of each state."""
 
     def __init__(self, codec: StateCodec) -> None:
         self._max_tokens = codec.max_tokens
@@ -74,6 +74,6 @@ class ReadingCount:
             self._left_out[path] += 1
 
     def report(self) -> ReadingReport:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         share = self._cut_shares / self._cut if self._cut else 0.0
         return ReadingReport(self._states, self._max_tokens, self._cut, share, dict(self._left_out))

@@ -1,7 +1,7 @@
-"""Fields of a state, named by dotted paths: left out or renamed in a copy.
+"""Leaves out or renames fields of a state, named by dotted paths, in a copy.
 
 `customer.email` is the field `email` of the object `customer`; `messages.*.name` is the field `name` of every item of
-the list `messages`. A key that holds a dot can't be named. `aegis.config` refuses a path out of form.
+the list `messages`. A key that holds a dot can't be named. `aegis.config` refuses a malformed path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Edit = Callable[[Any, str], Any]
 
 
 def leave_out(state: State, path: str) -> tuple[State, bool]:
-    """Return the state without the fields of this path, and whether it had one."""
+    """Return the state without the fields of this path, and whether it had any."""
 
     def drop(container: Any, step: str) -> Any:
         if isinstance(container, Mapping):
@@ -32,7 +32,7 @@ def leave_out(state: State, path: str) -> tuple[State, bool]:
 def rename_field(state: State, path: str, name: str) -> State:
     """Return the state with the fields of this path under a new name.
 
-    Raises `DataError` where an object has a field of that name already.
+    Raises `DataError` if an object already has a field of that name.
     """
 
     def give_name(container: Any, step: str) -> Any:
@@ -45,7 +45,7 @@ def rename_field(state: State, path: str, name: str) -> State:
 
 
 def _edit(value: Any, steps: Sequence[str], edit: _Edit) -> Any:
-    """Return a copy with the edit made wherever the steps lead; None where they lead nowhere."""
+    """Return a copy with the edit made wherever the steps lead; None if they lead nowhere."""
     step, rest = steps[0], steps[1:]
     if isinstance(value, Mapping) and step in value:
         if not rest:

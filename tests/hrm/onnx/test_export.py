@@ -156,13 +156,13 @@ def test_deciding_by_an_export_needs_no_torch(exported):
     assert done.returncode == 0, done.stderr
 
 
-def test_graphs_that_decide_otherwise_are_not_written(policy, tmp_path, monkeypatch):
+def test_graphs_that_decide_differently_are_not_written(policy, tmp_path, monkeypatch):
     other = make_policy()
     torch.nn.init.normal_(other.model.low_to_high.weight)
     monkeypatch.setattr(export, "build_graphs", lambda model, outputs: build(other.model, outputs))
     from aegis.hrm.onnx.graph import build_graphs as build
 
-    with pytest.raises(CheckpointError, match=r"x: the graphs decide otherwise .* nothing was written"):
+    with pytest.raises(CheckpointError, match=r"x: the graphs decide differently .* nothing was written"):
         export_onnx(policy, tmp_path / "x", examples_of(policy))
     assert list(tmp_path.iterdir()) == []
 
@@ -185,13 +185,13 @@ def test_an_export_with_a_missing_or_torn_file_is_refused_and_the_file_named(exp
         OnnxPolicy.load(tmp_path / "x")
 
 
-def test_an_export_that_decides_otherwise_on_this_machine_is_refused(exported, tmp_path):
+def test_an_export_that_decides_differently_on_this_machine_is_refused(exported, tmp_path):
     shutil.copytree(exported.folder, tmp_path / "x")
     path = tmp_path / "x" / "check.json"
     check = json.loads(path.read_text())
     check["backends"]["onnx"]["probabilities"][0] = [0.2, 0.3, 0.5]
     path.write_text(json.dumps(check))
-    with pytest.raises(CheckpointError, match="decides otherwise here"):
+    with pytest.raises(CheckpointError, match="decides differently on this machine"):
         OnnxPolicy.load(tmp_path / "x")
 
 
@@ -209,7 +209,7 @@ def test_int8_that_loses_half_a_point_or_saves_no_time_or_depends_on_company_is_
 
 
 def _depend_on_company(monkeypatch, backend: str) -> None:
-    """Let a backend answer as dynamic quantisation does: otherwise where there is company."""
+    """Let a backend answer as dynamic quantisation does: differently in a batch than alone."""
     think = OnnxPolicy.think
 
     def swayed(self, states, to_the_end=False):
@@ -225,14 +225,14 @@ def test_int8_that_depends_on_company_is_refused_by_auto_and_by_name(policy, tmp
     report = export_onnx(policy, tmp_path / "m" / "onnx", examples_of(policy))
     assert report.backends[1].company_difference == pytest.approx(0.01, abs=1e-4)
     assert load_policy(tmp_path / "m").backend == "onnx"
-    with pytest.raises(CheckpointError, match="onnx-int8 gives a state another answer beside others than alone"):
+    with pytest.raises(CheckpointError, match="onnx-int8 answers a state differently alone and in a batch"):
         load_policy(tmp_path / "m", backend="onnx-int8")
 
 
 def test_float32_graphs_that_depend_on_company_are_not_written(policy, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LARGEST_DIFFERENCE", 1.0)  # the check before would refuse it too
     _depend_on_company(monkeypatch, "onnx")
-    with pytest.raises(CheckpointError, match=r"another answer beside others than alone .*nothing was written"):
+    with pytest.raises(CheckpointError, match=r"answer a state differently alone and in a batch .*nothing was written"):
         export_onnx(policy, tmp_path / "x", examples_of(policy))
     assert list(tmp_path.iterdir()) == []
 
