@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
-"""Gradients from one backward pass, in three lists in the parameters' order: each parameter's gradient, or None if it is
-a product of two matrices; then these products' left factors (N, A), to be transposed, and right factors (N, B)"""
+"""Gradients from one backward pass, in three lists in the parameters' order: each parameter's gradient, or None if it
+is a product of two matrices; then these products' left factors (N, A), to be transposed, and right factors (N, B)"""
 Bags = tuple[Tensor, Tensor, Tensor]
 """Sums of a table's rows: the rows' ids (N, K), whether each counts (N, K), and the gradient of each sum (N, D)"""
 

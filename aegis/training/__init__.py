@@ -1,4 +1,4 @@
-"""Training: decisions in, a trained HRM out. A name is loaded when it is first asked for."""
+"""Training: decisions in, a trained HRM out. Each module is imported on first access to one of its names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""AdamW's arithmetic, in one place for the parameters of a model and for the rows of a table.
+"""One step of AdamW, for the parameters of a model and for the rows of a table.
 
-torch's functional AdamW does it; torch's optimizer classes import torch._dynamo, which takes seconds and 70 MB.
+It calls torch's functional AdamW: torch's optimizer classes would import torch._dynamo, which takes seconds and 70 MB.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def take_step(
     decay: float,
     scale: Tensor | None,
 ) -> None:
-    """Move the weights in place, and the moments and the step that `state` holds.
+    """Update the weights in place, and the moments and the step count in `state`.
 
-    rate: the learning rate. scale: what the gradient is divided by first, None for 1.
+    rate: the learning rate. scale: the divisor of the gradient; None for 1.
     """
     adamw(
         [weights],

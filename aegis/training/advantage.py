@@ -1,6 +1,6 @@
-"""What a decision was worth beyond what was expected: generalised advantage estimation, over stretches of episodes.
+"""Generalised advantage estimation over stretches of episodes: how much better a decision was than expected.
 
-Schulman et al. 2016 (arXiv:1506.02438), equation 16; its terms stand in `aegis.training.reinforce`.
+Schulman et al. 2016 (arXiv:1506.02438), equation 16; `aegis.training.reinforce` explains the terms.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ class Transition:
 
     state: State
     action: int
-    """Its place in the list"""
+    """Place of the action in the action list"""
     probabilities: tuple[float, ...]
-    """The probabilities of all actions that it was drawn from"""
+    """The probabilities of all actions, from which the action was drawn"""
     reward: float | None
-    """None while it is not known"""
+    """None while the reward is not known"""
     learn: bool = True
-    """Whether the update learns from it; otherwise it only serves the returns of earlier decisions"""
+    """Whether the update learns from this decision, or only uses it for the returns of earlier decisions"""
 
 
 def estimate_advantages(
     trajectories: Sequence[Sequence[Transition]], values: Tensor, discount: float, trace_decay: float
 ) -> Tensor:
-    """Return each decision's advantage (B,), in points of reward; values: (B,), of all trajectories in their order."""
+    """Return each decision's advantage (B,), in units of reward; values: (B,), of all trajectories in order."""
     advantages, worth = [], values.tolist()
     at = len(worth)
     for trajectory in reversed(trajectories):

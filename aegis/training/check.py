@@ -1,4 +1,4 @@
-"""Checks that a model can be trained on some decisions: sizes, one forward and one backward pass."""
+"""Checks that a model can be trained on some decisions: its sizes, one forward pass and one backward pass."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """The findings about a model on some decisions."""
+    """The results of checking a model on some decisions."""
 
     vocabulary_tokens: int
     model_tokens: int
     parameters: int
     loss: float
-    """Of one batch by the untrained model, in nats"""
+    """Loss of the untrained model on one batch, in nats"""
     forward_seconds: float
     backward_seconds: float
     without_gradient: tuple[str, ...]
-    """Parts of the model that a backward pass does not reach; the position embedding counts by the positions used"""
+    """Parts of the model without a gradient; of the position embedding, only the positions used are checked"""
 
     @property
     def vocabulary_fits(self) -> bool:
@@ -47,9 +47,9 @@ class ModelCheck:
 
 
 def check_model(decisions: Sequence[Decision], actions: ActionList, model: HRM | None = None) -> ModelCheck:
-    """Run one batch of decisions forward and backward through a new model, or through the one given.
+    """Run one batch of decisions forward and backward through `model`, by default a new model.
 
-    Raises `DataError` for decisions among actions that are not in the list, `ValueError` for none.
+    Raises `DataError` if an action is not in the list, `ValueError` without decisions.
     """
     if not decisions:
         raise ValueError("no decisions to check the model on")

@@ -22,7 +22,7 @@ _PREFIX = "epoch-"
 
 @dataclass(frozen=True, slots=True)
 class TrainingCheckpoint:
-    """A training as it stood after an epoch."""
+    """The state of a training after an epoch."""
 
     epoch: int
     model: HRM
@@ -38,9 +38,9 @@ def write_checkpoint(
     optimizer: Mapping[str, torch.Tensor],
     document: Mapping[str, Any],
 ) -> Path:
-    """Write the checkpoint of an epoch, as a whole or not at all; return its folder.
+    """Write the checkpoint of an epoch atomically; return its folder.
 
-    weights, optimizer: the model's state and the optimizer's, by name.
+    weights, optimizer: the states of the model and the optimizer, by name.
     """
     path = folder / f"{_PREFIX}{epoch:03d}"
     write_folder(
@@ -62,7 +62,7 @@ def find_checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def read_checkpoint(path: Path) -> TrainingCheckpoint:
-    """Read a checkpoint; raises `CheckpointError` when it is missing, torn or out of form."""
+    """Read a checkpoint; raises `CheckpointError` if it is missing, torn or malformed."""
     document = read_document(path / TRAINING_FILE)
     if not isinstance(document.get("epoch"), int) or not {"epochs", "identity"} <= document.keys():
         raise CheckpointError(f"{path / TRAINING_FILE}: out of form: delete {path} and resume from the one before")
@@ -70,6 +70,6 @@ def read_checkpoint(path: Path) -> TrainingCheckpoint:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of an earlier run, and what a killed one left half-written."""
+    """Remove the checkpoints of an earlier run, and the half-written files of a killed run."""
     for path in [path for _, path in find_checkpoints(folder)] + list(folder.glob(".partial-*")):
         shutil.rmtree(path)

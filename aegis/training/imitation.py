@@ -42,15 +42,15 @@ class EpochResult:
     """The result of one epoch."""
 
     epoch: int
-    """From 1"""
+    """Number of the epoch, from 1"""
     loss: float
-    """Mean over the training decisions, of the cross-entropy with the soft targets in each one's last segment"""
+    """Mean cross-entropy with the soft targets over the training decisions, each in its last segment"""
     train_accuracy: float
-    """On the training decisions, as they were learned"""
+    """Accuracy on the training decisions, measured while they were learned"""
     heldout_accuracy: float
-    """After the last epoch by the policy's answers; before it by those of the first segment"""
+    """Held-out accuracy: of the policy's answers after the last epoch, of the first segment's answers before"""
     learning_rate: float
-    """At its last step"""
+    """Learning rate at the epoch's last step"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,18 @@ class TrainingRun:
     epochs: list[EpochResult]
     checkpoints: list[Path]
     resumed_after: int
-    """The epoch of the checkpoint that it resumed from; 0 for a new run"""
+    """Epoch of the checkpoint that the training resumed from; 0 for a new run"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingHooks:
-    """The functions that hear how a training goes, in the thread that trains."""
+    """Functions that a training calls as it advances, in the thread that trains."""
 
     on_start: Callable[[HRM, int], None] = lambda model, epochs_done: None
     on_batch: Callable[[int, int, int], None] = lambda epoch, batch, batches: None
     on_epoch: Callable[[EpochResult], None] = lambda result: None
     on_notice: Callable[[str], None] = lambda line: None
-    """Hears what a person should know: that the device's memory was too small"""
+    """Called with a line for a person, such as that the device's memory was too small"""
 
 
 class ImitationTrainer:
@@ -97,7 +97,7 @@ class ImitationTrainer:
         self._bf16 = self.config.bf16 and has_bf16(self.device)
 
     def initialise(self) -> HRM:
-        """Return a new model, its weights drawn by the configuration's seed."""
+        """Return a new model with weights drawn by the configuration's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             return HRM(self._model_config)
@@ -111,8 +111,8 @@ class ImitationTrainer:
     ) -> TrainingRun:
         """Train from the start, or resume from the last checkpoint in the folder `checkpoints`.
 
-        A new run removes the checkpoints of the one before. Raises `DataError` for decisions among actions that are not
-        in the list, `CheckpointError` when there is nothing to resume or it belongs to other data or settings.
+        A new run removes the checkpoints of the run before. Raises `DataError` if an action is not in the list,
+        `CheckpointError` if there is no checkpoint to resume from or it belongs to other data or settings.
         """
         data, judged = self._encoded(train), self._encoded(heldout)
         identity = self._identity(data, judged)
@@ -150,7 +150,7 @@ class ImitationTrainer:
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
 
     def _team(self) -> Team:
-        """Return the threads that share a batch: one when the device shares its work itself, or dropout is drawn."""
+        """Return the threads that share a batch: one on a GPU, or with dropout, whose draws depend on the order."""
         alone = self.device.type != "cpu" or self._model_config.dropout > 0
         return Team(1 if alone else min(PARTS, torch.get_num_threads()))
 
@@ -163,7 +163,7 @@ class ImitationTrainer:
         learner.model.train()
         segments = self._segments(epoch, learner.model.config.max_segments)
         steps = self._steps(data)
-        # Seeded by the epoch, so that a resumed run draws what the unbroken one would have drawn.
+        # Seeded by the epoch, so that a resumed run draws the same numbers as an unbroken run.
         epoch_seed = self.config.seed * 1_000_003 + epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(epoch_seed)
@@ -177,10 +177,10 @@ class ImitationTrainer:
         return loss_sum / len(data), right / len(data)
 
     def _accuracy(self, model: HRM, data: Dataset, outputs: Outputs, epoch: int, team: Team) -> float:
-        """Return the accuracy; after the last epoch, of exactly the policy's answers.
+        """Return the accuracy of the policy's answers after the last epoch, and an estimate before.
 
-        Before the last epoch the figure shows the progress at little cost: it is of the first segment's answers, on at
-        most `epoch_heldout_decisions` decisions, the same each time.
+        To save time, the estimate uses the first segment's answers to at most `epoch_heldout_decisions` decisions, the
+        same each time.
         """
         model.eval()
         exactly = epoch == self.config.epochs
@@ -188,7 +188,7 @@ class ImitationTrainer:
         rows = np.arange(len(data))
         if not exactly and len(rows) > self.config.epoch_heldout_decisions:
             rows = np.linspace(0, len(data) - 1, self.config.epoch_heldout_decisions).astype(np.int64)
-        # Like lengths together, for little padding; the longest first, so that no thread ends long after the others.
+        # Similar lengths together, for little padding; the longest first, so that all threads end at about one time.
         rows = rows[np.argsort(-data.lengths[rows].astype(np.int64), kind="stable")]
 
         @torch.no_grad()
@@ -205,10 +205,10 @@ class ImitationTrainer:
         return math.ceil(len(data) / self.config.batch_size)
 
     def _segments(self, epoch: int, longest: int) -> int:
-        """Return the most segments of an epoch: from 1, growing evenly.
+        """Return the most segments of thinking in an epoch, which grow evenly from 1.
 
-        The later segments of an untrained model teach nothing.
-        The last of several epochs has them all, as the policy will.
+        The later segments of an untrained model teach nothing. The last of several epochs has all segments, as the
+        policy has.
         """
         if 1 < epoch == self.config.epochs:
             return longest
@@ -225,9 +225,9 @@ class ImitationTrainer:
         return self.config.learning_rate * (share + (1 - share) * cosine)
 
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
-        """Return what a checkpoint and the run that resumes from it must have in common."""
+        """Return the fields that a checkpoint and the run that resumes from it must share."""
         return {
-            "training": json.loads(canonical_json(asdict(self.config))),  # as a checkpoint's file has it
+            "training": json.loads(canonical_json(asdict(self.config))),  # the form in a checkpoint's file
             "model": asdict(self._model_config),
             "actions": list(self.actions.names),
             "codec": self.codec.to_document(),
@@ -251,5 +251,5 @@ class ImitationTrainer:
 
 
 def _action_form(resumed: TrainingCheckpoint | None) -> int:
-    """Return the form of a training's actions: a training that an earlier version of AEGIS began ends as it began."""
+    """Return the form of a training's actions; a training that an earlier version of AEGIS began keeps its form."""
     return NEWEST_FORM if resumed is None else int(resumed.document["identity"].get("action_form", TOKENS_FORM))

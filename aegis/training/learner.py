@@ -1,11 +1,11 @@
-"""One step of learning: the loss of every segment of thinking, in as many parts as the memory asks for.
+"""One step of learning by imitation, with a loss for every segment of thinking.
 
-The loss of a segment is the cross-entropy between the teacher's probabilities and the HRM's, among the actions on
-offer (soft targets: Hinton et al. 2015, arXiv:1503.02531), plus the halting unit's: whether the present answer is right
-(TRM, arXiv:2510.04871) and not a close call by the teacher's probabilities.
-Every segment has its loss, and hands its state on detached (deep supervision: arXiv:2506.21734, section 2). A state
-whose answer is right needs no further segment, in training as in use: the time goes where thinking on can change
-something (adaptive computation: section 2 of the paper).
+A segment's loss is the cross-entropy between the teacher's probabilities and the HRM's, among the actions on offer
+(soft targets: Hinton et al. 2015, arXiv:1503.02531). To it is added the halting unit's loss: whether the present answer
+is right (TRM, arXiv:2510.04871) and not a close call by the teacher's probabilities.
+Every segment passes its state on detached (deep supervision: arXiv:2506.21734, section 2). A state whose answer is
+right needs no further segment, in training as in use, so time goes to the states that another segment can change
+(adaptive computation: section 2 of the paper).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ T = TypeVar("T")
 
 HALTING_WEIGHT = 0.5
 CLEAR_LEAD = 0.1
-"""By so much the teacher's probabilities put a right answer ahead of the next best one where it is no close call."""
+"""A right answer is a close call if its probability by the teacher exceeds the next action's by less than this"""
 ROWS_MULTIPLE = 4
-"""States that think on do so in multiples of this: few shapes again, and one state costs about as much as four."""
+"""The number of states that think on is a multiple of this: fewer shapes, and one state costs about as much as four"""
 
 
 PARTS = 2
-"""Parts of a batch that a team computes side by side. Their number does not depend on the threads, so neither do the
-weights. More parts cost more: each reads all weights, and packs them for its products."""
+"""Parts of a batch that a team computes side by side. Their number is independent of the threads, and so are the
+weights. More parts cost more, because each part reads all weights and packs them for its products."""
 PADDING_MULTIPLE = 12
-"""In bfloat16 oneDNN keeps code and buffers for each shape of input it has met: few shapes, less memory, no slower."""
+"""In bfloat16 oneDNN keeps code and buffers for each shape of input, so few shapes save memory, at no cost in time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class _Part:
 class Learner:
     """Takes steps on batches, and sums their losses and right answers.
 
-    team: computes each batch in `PARTS`, side by side; None: the device computes it at once. positions: the most of any
-    input. When a device's memory does not suffice, a batch is computed in parts of half the size from then on, one
-    after the other, and their gradients are added: the step is the same within rounding.
+    team: computes each batch in `PARTS` side by side; None: the device computes the batch at once. positions: the most
+    positions of any input. If the device's memory does not suffice, batches are from then on computed in parts of half
+    the size, one after the other, whose gradients are added. The step is the same within rounding.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Learner:
         self.model = model
         self._device = outputs.ids.device
         self.part_size = config.batch_size
-        """Decisions that are computed together"""
+        """Number of decisions that are computed together"""
         self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length
-        """Inputs are padded to a multiple of so many tokens"""
+        """Inputs are padded to a multiple of this number of tokens"""
         if team is not None:
             self.part_size = math.ceil(config.batch_size / PARTS)
         if team is not None or (self._device.type == "cpu" and not model.config.dropout):
-            # One replica, too, gains what its sinks save.
+            # Even a single replica is faster than the model, by its sinks.
             optimizer.replicate(1 if team is None else PARTS, positions or model.config.max_positions)
         self._team = team or Team()
         self._optimizer = optimizer
@@ -90,12 +90,12 @@ class Learner:
         self._on_notice = on_notice
         self._totals = self._no_totals()
         self._turn = 0
-        """Backward passes of this step before the present segment: the gradients' order in their sums"""
+        """Backward passes in this step before the present segment; they order the sums of gradients"""
 
     def step(self, batch: Examples, segments: int, to_the_end: bool, learning_rate: float) -> None:
         """Learn from a batch with one step of the optimizer.
 
-        segments: the most that a state thinks. to_the_end: all states think for all of them.
+        segments: the most segments that a state thinks. to_the_end: every state thinks all of them.
         """
         totals = self._learn(batch, segments, to_the_end)
         while totals is None:
@@ -104,11 +104,11 @@ class Learner:
         self._totals += totals
 
     def take_totals(self) -> tuple[float, int]:
-        """Return the sum of the decisions' losses and how many were right, since the last call.
+        """Return the sum of the decisions' losses and the number of right answers since the last call.
 
-        The loss of a decision is the cross-entropy with its soft target in its last segment.
+        A decision's loss is the cross-entropy with its soft target in its last segment.
         """
-        loss_sum, right = self._totals.tolist()  # the one place where a step's figures are waited for
+        loss_sum, right = self._totals.tolist()  # the only place that waits for a step's figures
         self._totals = self._no_totals()
         return loss_sum, int(right)
 
@@ -116,13 +116,13 @@ class Learner:
         return torch.zeros(2, dtype=torch.float64, device=self._device)
 
     def _learn(self, batch: Examples, segments: int, to_the_end: bool) -> Tensor | None:
-        """Compute a batch's gradients; return its totals, or None when the memory did not suffice."""
+        """Compute a batch's gradients; return its totals, or None if the memory did not suffice."""
         try:
             return self._think(batch.to(self._device), segments, to_the_end)
         except torch.OutOfMemoryError:
             if self.part_size == 1:
                 raise
-        # Out of the handler, so that the error no longer holds the tensors of the step that failed.
+        # Outside the handler, because the error holds the tensors of the failed step.
         self._optimizer.forget()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -151,13 +151,13 @@ class Learner:
             totals += torch.stack([loss[done].sum(), right[done].sum()])
             if not len(going_on):
                 break
-            going_on = going_on if len(parts) == 1 else going_on.sort().values  # as the parts are put together
+            going_on = going_on if len(parts) == 1 else going_on.sort().values  # the order of the joined parts
             carry = self._finish(parts, slices, going_on)
             batch = batch.select(going_on)
         return totals
 
     def _side_by_side(self, slices: list[slice], compute: Callable[[Replica, slice], T]) -> list[T]:
-        """Compute something for each part, by replicas that each compute one part at a time."""
+        """Return `compute(replica, part)` for each part; each replica computes one part at a time."""
         replicas = self._optimizer.replicas[: len(slices)]
 
         def carry_out(place: int) -> list[T]:
@@ -189,7 +189,7 @@ class Learner:
         return _Part(out, imitation.detach(), logits.argmax(-1) == part.labels)
 
     def _finish(self, parts: list[_Part], slices: list[slice], going_on: Tensor) -> Carry:
-        """Return the carry of the rows that think on, part after part."""
+        """Return the carry of the rows that think on, in the order of the parts."""
         outs = {rows.start: part.out for rows, part in zip(slices, parts, strict=True)}
 
         def finish(replica: Replica, rows: slice) -> Carry | None:
@@ -203,7 +203,7 @@ class Learner:
 
         carries = [carry for carry in self._side_by_side(slices, finish) if carry is not None]
         positions = max(carry.high.shape[1] for carry in carries)
-        # Parts of shorter states have fewer positions; what is added here is masked.
+        # Parts of shorter states have fewer positions; the padding added here is masked.
         high, low = (
             torch.cat([F.pad(state, (0, 0, 0, positions - state.shape[1])) for state in states])
             for states in ([carry.high for carry in carries], [carry.low for carry in carries])
@@ -218,19 +218,19 @@ class Learner:
 
 
 def lead(targets: Tensor, logits: Tensor) -> Tensor:
-    """Return by how much the targets put each row's answer ahead of all else, (B,); below 0 where it is wrong."""
+    """Return the target of each row's answer less the highest other target, (B,); negative for a wrong answer."""
     answers = logits.argmax(-1, keepdim=True)
     others = targets.scatter(-1, answers, float("-inf"))
     return targets.gather(-1, answers).squeeze(-1) - others.amax(-1)
 
 
 def choose_going_on(right: Tensor, another_segment: bool, to_the_end: bool) -> tuple[Tensor, Tensor]:
-    """Return the rows that think on, wrong ones as many as are worth a segment, and the rows that are done."""
+    """Return the rows that think on (wrong answers, in a multiple of `ROWS_MULTIPLE`) and the rows that are done."""
     if not another_segment:
         rows = torch.arange(len(right), device=right.device)
         return rows[:0], rows
-    order = right.int().argsort(stable=True)  # the wrong ones first
+    order = right.int().argsort(stable=True)  # wrong answers first
     together = min(ROWS_MULTIPLE, len(right))
-    # The one wait for the device in a step: how many think on decides what is computed next.
+    # The only wait for the device in a step: the count decides what is computed next.
     count = len(right) if to_the_end else int((~right).sum()) // together * together
     return order[:count], order[count:]

@@ -1,8 +1,8 @@
-"""The HRM's optimizer: AdamW, and for the two tables of which a step reads few rows, Adam on those rows alone.
+"""The HRM's optimizer: AdamW, and Adam by rows for the two tables of which a step reads few rows.
 
-All other parameters lie in a few flat tensors, so that a step is a few operations instead of some for each of 70
-parameters. With bfloat16, the model's matrices are bfloat16 copies of float32 weights that are kept here: converted
-once in a step, where autocast would convert them at each use.
+All other parameters are in a few flat tensors, so that a step is a few operations instead of several for each of 70
+parameters. With bfloat16, the optimizer keeps float32 weights, and the model's matrices are bfloat16 copies of them.
+They are converted once per step; autocast would convert them at each use.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from aegis.training.table import Table
 from aegis.training.team import Team
 
 _PIECE = 1 << 19
-"""Numbers of a flat tensor that are moved as one piece of work"""
+"""Numbers of a flat tensor that one piece of work updates"""
 
 
 class HRMOptimizer:
-    """Takes the steps of a training. From now on the model's tables have sparse gradients.
+    """Takes the steps of a training. It gives the model's tables sparse gradients.
 
     bf16: the model computes with bfloat16 copies of its matrices until `release`.
     """
@@ -42,7 +42,7 @@ class HRMOptimizer:
         factors = (config.embedding_rate_factor, 1.0)
         self._tables = [Table(model.get_parameter(name), factor) for name, factor in zip(TABLES, factors, strict=True)]
         linear = {p for module in model.modules() if isinstance(module, nn.Linear) for p in module.parameters()}
-        linear.discard(model.output.bias)  # read by rows, as its table is
+        linear.discard(model.output.bias)  # read by rows, like its table
         decayed: dict[str, nn.Parameter] = {}
         copied: dict[str, nn.Parameter] = {}
         kept: dict[str, nn.Parameter] = {}
@@ -54,12 +54,12 @@ class HRMOptimizer:
                 decayed[name] = parameter
             else:
                 (copied if parameter in linear else kept)[name] = parameter
-        # Untouched positions and outputs have no gradient; without decay they stay as they are.
+        # Positions and outputs that a step does not read have no gradient; without decay they do not change.
         self._groups = [
             ParameterGroup(decayed.values(), config.weight_decay, bf16),
             ParameterGroup(copied.values(), 0.0, bf16),
             ParameterGroup(kept.values(), 0.0, False),
-            # It only listens, so its pace is its own matter.
+            # The halting unit has no gradient into the rest, so it may have a learning rate of its own.
             ParameterGroup(halting.values(), 0.0, bf16, config.halting_rate_factor),
         ]
         names = [*decayed, *copied, *kept, *halting]
@@ -67,18 +67,18 @@ class HRMOptimizer:
         self._places = dict(zip(names, places, strict=True))
         self._sums: list[GradientSum] = []
         self.replicas: list[Replica] = []
-        """What computes gradients: the model itself, or the replicas in its place"""
+        """The models that compute gradients: the model itself, or the replicas in its place"""
         self._taken = 0
         self._set_replicas([model], fused=False)
 
     def replicate(self, count: int, positions: int) -> None:
-        """Let so many replicas compute gradients in place of the model, for inputs of at most so many positions."""
+        """Let `count` replicas compute the gradients in place of the model, for inputs of at most `positions`."""
         models = []
         for _ in range(count):
             shared: dict[int, Any] = {id(buffer): buffer for buffer in self._model.buffers()}
             shared |= {id(parameter): nn.Parameter(parameter.detach()) for parameter in self._model.parameters()}
             model = copy.deepcopy(self._model, shared)
-            # A replica holds the positions that are used alone: a gradient is as large as what it is of.
+            # A replica holds only the positions that are used, because a gradient is as large as its parameter.
             table = model.position_embedding.weight[:positions].detach()
             model.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
             models.append(model.train())
@@ -98,13 +98,13 @@ class HRMOptimizer:
         self.replicas = [Replica(model, blocks, (names, others), self._tables) for model in models]
 
     def collect(self) -> None:
-        """Take up the gradients of one backward pass of the model; those of several in one step add up in float32."""
+        """Add the gradients of one backward pass of the model, in float32, to those of the step's earlier passes."""
         for add_up in self.replicas[0].take(self._taken):
             add_up()
         self._taken += 1
 
     def forget(self) -> None:
-        """Drop all gradients since the last step."""
+        """Discard all gradients since the last step."""
         self._taken = 0
         for replica in self.replicas:
             replica.clear()
@@ -114,15 +114,15 @@ class HRMOptimizer:
             table.clear()
 
     def step(self, learning_rate: float, team: Team | None = None) -> None:
-        """Clip the gradients, move the weights and forget the gradients.
+        """Clip the gradients, update the weights and discard the gradients.
 
-        learning_rate: the rate of all but the token embedding and the halting unit, which have multiples of it.
+        learning_rate: the learning rate; the token embedding and the halting unit have multiples of it.
         """
         team = team or Team()
         if not any(one.filled for one in self._sums):
             self.collect()
         norm = self.merge(team)
-        # What the gradients are divided by. No number is waited for: on CUDA that would stop the queue.
+        # The divisor stays a tensor: on CUDA, waiting for a number would stop the queue.
         scale = (norm / self._clip).clamp(min=1.0)
         tasks = [piece for table in self._tables for piece in table.steps(learning_rate, scale)]
         tasks += [piece for group in self._groups for piece in group.steps(learning_rate, scale)]
@@ -130,13 +130,13 @@ class HRMOptimizer:
         self.forget()
 
     def merge(self, team: Team | None = None) -> Tensor:
-        """Add up the gradients of equal rows of the tables, and return the norm of all gradients."""
+        """Add up the tables' gradients row by row, and return the norm of all gradients."""
         tasks = [table.merge for table in self._tables]
         tasks += [square for group in self._groups for square in group.squares()]
         return torch.stack((team or Team()).run(tasks)).sum().sqrt()
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the model's state as a checkpoint keeps it, in float32."""
+        """Return the model's state for a checkpoint, in float32."""
         exact = {parameter: weight for group in self._groups for parameter, weight in group.weights()}
         parameters = dict(self._model.named_parameters())
         return {
@@ -145,14 +145,14 @@ class HRMOptimizer:
         }
 
     def release(self) -> None:
-        """Give the model its float32 weights back; no steps are taken after it."""
+        """Give the model its float32 weights back; no step may follow."""
         for group in self._groups:
             for parameter, weight in group.weights():
                 parameter.data = weight.clone()
         self.replicas = []
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state for a checkpoint, of the tables the rows that have moved alone."""
+        """Return the state for a checkpoint; of the tables, only the rows that have changed."""
         found: dict[str, Tensor] = {}
         for number, group in enumerate(self._groups):
             found |= {f"dense.{number}.{name}": tensor for name, tensor in group.state.items()}
@@ -161,7 +161,7 @@ class HRMOptimizer:
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state of a checkpoint; raises `CheckpointError` when it does not fit the model."""
+        """Load the state of a checkpoint; raises `CheckpointError` if it does not fit the model."""
         try:
             for number, group in enumerate(self._groups):
                 for name, value in group.state.items():
@@ -176,7 +176,7 @@ class HRMOptimizer:
 
 
 class ParameterGroup:
-    """Parameters of one decay and pace as one flat tensor: float32 weights, gradient and moments."""
+    """Parameters with the same weight decay and learning rate, as flat tensors: float32 weights, gradient, moments."""
 
     def __init__(
         self, parameters: Iterable[nn.Parameter], weight_decay: float, bf16: bool, rate_factor: float = 1.0
@@ -198,7 +198,7 @@ class ParameterGroup:
         return [piece.view(parameter.shape) for piece, parameter in zip(pieces, self._parameters, strict=True)]
 
     def places(self) -> list[Tensor]:
-        """Return where each parameter's gradient belongs."""
+        """Return the tensor that receives each parameter's gradient."""
         return self._split(self.gradient)
 
     def weights(self) -> Iterable[tuple[nn.Parameter, Tensor]]:
@@ -206,17 +206,17 @@ class ParameterGroup:
         return zip(self._parameters, self._split(self._flat), strict=True)
 
     def collect(self) -> None:
-        """Take up the parameters' gradients in place of those before, and forget them."""
+        """Move the parameters' gradients into the flat gradient, which they replace."""
         for parameter, place in zip(self._parameters, self.places(), strict=True):
             place.zero_() if parameter.grad is None else place.copy_(parameter.grad)
             parameter.grad = None
 
     def squares(self) -> list[Callable[[], Tensor]]:
-        """Return what computes the gradient's squared norm, in pieces that are to be added."""
+        """Return functions that each compute a piece of the gradient's squared norm; the sum is the whole."""
         return [partial(self._square, piece) for piece in self._pieces()]
 
     def steps(self, learning_rate: float, scale: Tensor | None = None) -> list[Callable[[], None]]:
-        """Return what takes a step with the gradient divided by `scale`, in pieces."""
+        """Return functions that each take a piece of a step, with the gradient divided by `scale`."""
         self.state["step"] += 1
         return [partial(self._step, learning_rate, scale, piece) for piece in self._pieces()]
 

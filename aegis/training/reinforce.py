@@ -1,32 +1,32 @@
 """Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient.
 
-The policy is the HRM's answer, sharpened by a temperature, because the HRM imitates flat probabilities:
+The policy is the HRM's answer, sharpened by a temperature because the HRM imitates flat probabilities:
 
     pi(a|s) = softmax(logits(s) / T)_a                 T fixed
 
-An update takes decisions that were drawn from it, with the probabilities they were drawn from, and passes over them a
-few times. It minimises, over the decisions whose reward is known,
+An update takes decisions that were drawn from the policy, with the probabilities of the draw, and passes over them a
+few times. Over the decisions whose reward is known, it minimises
 
     L =  - mean w min(r A, clip(r, 1 - e, 1 + e) A)    r = pi(a|s) / pi_before(a|s), w = pi_before(a|s) / pi_drawn(a|s)
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
 
-PPO's clipped ratio and entropy bonus: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9. pi_before is the
-policy before the update; decisions that another version drew are weighted by w, at most 2 (the decoupled objective of
-Hilton et al. 2022, arXiv:2110.00641, section 3): clipped around pi_drawn, older ones would teach nothing more as soon
-as the policy has moved by e. The KL penalty towards the imitation policy pi_0: Ziegler et al. 2019 (arXiv:1909.08593),
-equation 2, in the loss and exact, for there are few actions. It loosens as evidence grows: beta_n = kl * half / (half +
-n), n the decisions learned from.
+The clipped ratio and the entropy bonus are PPO's: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9.
+pi_before is the policy before the update. Decisions that another version drew have the weight w, at most 2 (the
+decoupled objective of Hilton et al. 2022, arXiv:2110.00641, section 3). If the ratio were clipped around pi_drawn,
+older decisions would teach nothing as soon as the policy has moved by e. The KL penalty towards the imitation policy
+pi_0 follows Ziegler et al. 2019 (arXiv:1909.08593), equation 2. It is in the loss, and exact because there are few
+actions. It loosens as evidence grows: beta_n = kl * half / (half + n), where n decisions were learned from.
 
-Advantages A: generalised advantage estimation (Schulman et al. 2016, arXiv:1506.02438, equation 16), from a value head
-V(s) of its own on the high level's state at position 0:
+The advantages A are generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, equation 16). They use a
+separate value head V(s) on the high level's state at position 0:
 
     d_t = r_t + gamma V(s_t+1) - V(s_t)                A_t = d_t + gamma lambda A_t+1
 
-A decision whose reward is not known is taken to have brought what was expected, d_t = 0, and teaches nothing itself;
-time passes over it in A. After the last decision of an episode, or the last that is known, V(s_t) stands for V(s_t+1).
-The head learns (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and hands no gradient on. Advantages are divided by the root of a
-running mean of their squares, not by the batch's: of ten, that is noise, and ten that are all bad must stay bad.
+A decision whose reward is not known counts as bringing what was expected, d_t = 0. It teaches nothing itself, but
+discounts A over time. After the last decision of an episode, or the last known one, V(s_t) replaces V(s_t+1). The head
+minimises (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by the root of a
+running mean of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must stay bad.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 _VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
 _LEAST_SCALE = 0.1
-"""Advantages are not blown up by more than 1 over this, in points of reward"""
+"""Least scale that advantages are divided by, in units of reward"""
 _SHORTENINGS = 8
 _LARGEST_WEIGHT = 2.0
 _TABLES = ("token_embedding.weight", "output.weight")
@@ -57,24 +57,24 @@ class UpdateResult:
     """The result of an update."""
 
     decisions: int
-    """New decisions that it learned from"""
+    """Number of new decisions that the update learned from"""
     loss: float
-    """Of the first pass"""
+    """Loss of the first pass"""
     entropy: float
-    """Of the policy before it, in nats, mean over the decisions"""
+    """Mean entropy of the policy before the update, in nats"""
     kl: float
-    """From the policy before it to the one after it, in nats"""
+    """KL divergence from the policy before the update to the policy after it, in nats"""
     kl_imitation: float
-    """From the policy before it to the imitation policy"""
+    """KL divergence from the policy before the update to the imitation policy, in nats"""
     value_loss: float
     mean_reward: float
     passes: int
     fault: str
-    """Why it was undone; '' when it was kept"""
+    """Why the update was undone; '' if it was kept"""
 
 
 class ValueHead(nn.Module):
-    """Estimates a state's value: the discounted rewards expected after it. It is no part of the HRM."""
+    """Estimates a state's value: the expected discounted rewards after it. The head is no part of the HRM."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -92,8 +92,8 @@ class ValueHead(nn.Module):
 class ReinforceTrainer:
     """Updates an HRM by its own decisions. An update that fails a check is undone.
 
-    model: is changed in place. imitation: the HRM that phase 2 made, which stays as it is. temperature: of the policy
-    that the decisions were drawn from. outputs: of its policy's actions. seed: of the value head's first weights.
+    model: changed in place. imitation: the HRM of phase 2, which does not change. temperature: the temperature of the
+    policy that drew the decisions. outputs: the outputs of its actions. seed: draws the value head's first weights.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ReinforceTrainer:
         self.model = model.eval()
         self.temperature = temperature
         self.learned = 0
-        """Decisions learned from: the evidence that the KL penalty loosens by"""
+        """Number of decisions learned from, with which the KL penalty loosens"""
         self.updates = 0
         self._imitation = imitation.eval().requires_grad_(False)
         self._codec = codec
@@ -120,7 +120,7 @@ class ReinforceTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.value = ValueHead(model.config.high_width).to(self._device)
-        self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares; its weight
+        self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares, its weight
         self._renew_optimizers()
 
     def update(
@@ -129,11 +129,11 @@ class ReinforceTrainer:
         check: Callable[[], str] = lambda: "",
         new: int | None = None,
     ) -> UpdateResult:
-        """Learn from decisions, in stretches of one episode each, in their order.
+        """Learn from decisions in their order; each trajectory is a stretch of one episode.
 
-        new: how many of the decisions are new to it; None: all. check: returns what is wrong with the updated model, ''
-        when nothing is.
-        Raises `DataError` when a reward is not a finite number, or when there is nothing to learn from.
+        check: returns what is wrong with the updated model, '' if nothing is. new: how many of the decisions are new to
+        the trainer; None: all.
+        Raises `DataError` if a reward is not a finite number, or no decision has a reward to learn from.
         """
         transitions = [one for trajectory in trajectories for one in trajectory]
         chosen = torch.tensor(
@@ -170,7 +170,7 @@ class ReinforceTrainer:
         check: Callable[[], str],
         new: int,
     ) -> UpdateResult:
-        """Pass over a batch until the KL bound is near; undo it where a number is not finite or the KL too large."""
+        """Pass over a batch until the KL bound is near; undo the update if a number is not finite or a check fails."""
         snapshot = _Snapshot(self.model, update.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
@@ -210,9 +210,9 @@ class ReinforceTrainer:
         )
 
     def _draw_back(self, update: _UpdateBatch, snapshot: _Snapshot) -> tuple[float, str]:
-        """Shorten a step that leads beyond the KL bound until it does not; return the KL, and what is at fault.
+        """Shorten the step until it is within the KL bound; return the KL, and the fault ('' if there is none).
 
-        A line search, as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
+        A line search as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
         """
         bound = self.config.kl_bound
         for _ in range(_SHORTENINGS):
@@ -224,7 +224,7 @@ class ReinforceTrainer:
             if kl <= bound:
                 return kl, ""
             snapshot.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
-        return kl, f"its policy lies {kl:.4f} nats from the one before it, at most {bound:g} may be"
+        return kl, f"its policy moved by {kl:.4f} nats, more than the bound of {bound:g}"
 
     def _loss(self, policy: Tensor, update: _UpdateBatch) -> Tensor:
         config = self.config
@@ -264,7 +264,7 @@ class ReinforceTrainer:
         return advantages / max(scale, _LEAST_SCALE)
 
     def _expect_mean(self, transitions: Sequence[Transition]) -> None:
-        """Start the value of every state at the first batch's mean reward; else every reward would look like merit."""
+        """Start every state's value at the first batch's mean reward; from 0, all rewards would look like merit."""
         known = [one.reward for one in transitions if one.reward is not None]
         self.value.output.bias.fill_(sum(known) / len(known) / (1 - self.config.discount))
 
@@ -275,7 +275,7 @@ class ReinforceTrainer:
         self._value_group = ParameterGroup(self.value.parameters(), 0.0, bf16=False)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that resuming needs, beside the model's own weights."""
+        """Return everything that resuming needs besides the model's weights."""
         return {
             **{f"policy.{name}": tensor for name, tensor in self._optimizer.tensors().items()},
             **{f"value.{name}": tensor.detach() for name, tensor in self.value.state_dict().items()},
@@ -285,7 +285,7 @@ class ReinforceTrainer:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Resume from what `tensors` returned; raises `CheckpointError` when it does not fit the model."""
+        """Resume from the result of `tensors`; raises `CheckpointError` if it does not fit the model."""
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -308,7 +308,7 @@ class _UpdateBatch:
 
     batch: Batch
     segments: Tensor
-    """(B,): each one thinks for as many as it did before the update"""
+    """(B,): each state thinks as many segments as before the update"""
     actions: Tensor
     """(B,)"""
     drawn: Tensor
@@ -319,7 +319,7 @@ class _UpdateBatch:
 
 
 class _Snapshot:
-    """The weights that an update may change, as they were: of the tables only the rows that it reads."""
+    """A copy of the weights that an update may change; of the tables, only the rows that it reads."""
 
     def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
         ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
@@ -335,7 +335,7 @@ class _Snapshot:
 
     @torch.no_grad()
     def put_back(self, share: float = 1.0) -> None:
-        """Move the weights back by this share of the way."""
+        """Move the weights this share of the way back to the copy."""
         for parameter, before in self._small:
             parameter.copy_(before if share == 1 else parameter.lerp(before, share))
         for table, rows, before in self._rows:
@@ -345,8 +345,8 @@ class _Snapshot:
 def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Think as `HRM.think` does, with gradients through each state's last segment.
 
-    segments: (B,), for how many each state thinks; None: as the halting unit says. Returns the logits (B, A), the
-    summaries (B, D) and the segments (B,).
+    segments: (B,), the number that each state thinks; None: the halting unit decides. Returns the logits (B, A), the
+    summaries (B, D) and the segments used (B,).
     """
     threshold = torch.logit(torch.tensor(model.config.halt_threshold)).item()
     longest = model.config.max_segments if segments is None else int(segments.max())
@@ -369,7 +369,7 @@ def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = 
 
 
 def divergence(one: Tensor, other: Tensor) -> float:
-    """Return the mean KL divergence, in nats, from policies to others; both log-probabilities (B, A)."""
+    """Return the mean KL divergence KL(one || other) in nats; both are log-probabilities (B, A)."""
     return float((one.exp() * (one - other)).sum(-1).mean())
 
 

@@ -1,4 +1,4 @@
-"""A model that computes gradients side by side with others like it, for one set of weights."""
+"""A replica computes gradients side by side with other replicas, for the same weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aegis.hrm.layers import Block
 from aegis.training.table import Table
 
 TABLES = ("token_embedding.weight", "output.weight")
-"""The parameters of which a step reads few rows"""
+"""Parameters of which a step reads few rows"""
 
 
 class Replica:
-    """A model that computes gradients with weights that it shares with the model that is trained."""
+    """A model that computes gradients, and shares its weights with the model that is trained."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Replica:
         others: tuple[Sequence[str], GradientSum],
         tables: Sequence[Table],
     ) -> None:
-        """blocks: takes the gradients of each fused block, by its name. others: takes those of the parameters named."""
+        """blocks: receive the gradients of each fused block, by its name. others: receives the named parameters'."""
         self._model = model
         self._blocks: list[tuple[list[Contributions], GradientSum]] = []
         for name, gradients in blocks.items():
@@ -42,11 +42,11 @@ class Replica:
 
     @property
     def model(self) -> HRM:
-        """The model that computes."""
+        """The model that computes the gradients."""
         return self._model
 
     def take(self, turn: int) -> list[Callable[[], None]]:
-        """Hand over the gradients of a backward pass; return the work that adds them up, for any thread to do.
+        """Hand over the gradients of a backward pass; return functions that add them up, on any thread.
 
         turn: the place of the pass in the sums of a step, counted from 0.
         """
@@ -66,7 +66,7 @@ class Replica:
         return [*work, self._sum_of_others.add_up]
 
     def clear(self) -> None:
-        """Forget what no one has taken."""
+        """Discard gradients that were not taken."""
         self._model.zero_grad(set_to_none=True)
         if self._model.row_sink is not None:
             self._model.row_sink.clear()

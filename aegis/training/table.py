@@ -1,7 +1,7 @@
-"""A table of which a step reads few rows: the sums of their gradients, and Adam on those rows alone.
+"""Adam for a table of which a step reads few rows: only these rows are updated.
 
-A row that a step does not read is left as it is, moments and all ("lazy" Adam, as `torch.optim.SparseAdam` has it): a
-step costs the same however many rows there are.
+Other rows and their moments do not change ("lazy" Adam, as in `torch.optim.SparseAdam`). So the cost of a step does not
+depend on the size of the table.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from aegis.hrm.fused import Bags
 from aegis.training.adam import MOMENTS, take_step
 
 _ROWS = 1 << 9
-"""Rows that are moved as one piece of work"""
+"""Rows that one piece of work updates"""
 
 
 class Table:
-    """A table of which a step reads few rows: the moments of all, of which only those touched take up memory."""
+    """Sums the gradients of a table's rows and updates them; only rows that were ever read take memory for moments."""
 
     def __init__(self, table: Tensor, factor: float) -> None:
         self._table = table
@@ -34,25 +34,25 @@ class Table:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all gradients."""
+        """Discard all gradients."""
         self._bags.clear()
         self.ids = torch.empty(0, dtype=torch.long, device=self._table.device)
         self.gradient = torch.empty(0, self._table.shape[1], device=self._table.device)
-        """Of the rows `ids`, each of them once"""
+        """The gradient of each of the rows `ids`, which are unique"""
 
     def offer(self, turn: int, bags: list[Bags]) -> None:
-        """Keep the gradients of one backward pass."""
+        """Keep the gradients of one backward pass until `merge`."""
         self._bags[turn] = bags
 
     def merge(self) -> Tensor:
-        """Add up the gradients of each row that was read, and return the squared norm of all."""
+        """Add up the gradients of each row that was read, and return the squared norm of the sums."""
         bags = [one for turn in sorted(self._bags) for one in self._bags[turn]]
         if not bags:
             return torch.zeros((), device=self._table.device)
         ids = torch.cat([one[given] for one, given, _ in bags])
         gradients = torch.cat([gradient for _, _, gradient in bags])
         sizes = torch.cat([given.sum(1) for _, given, _ in bags])
-        order = ids.argsort(stable=True)  # whose sums are the same each time
+        order = ids.argsort(stable=True)  # stable, so that the sums are the same each time
         read_by = torch.arange(len(sizes), device=ids.device).repeat_interleave(sizes)[order]
         self.ids, counts = ids[order].unique_consecutive(return_counts=True)
         self.gradient = F.embedding_bag(read_by, gradients, counts.cumsum(0) - counts, mode="sum")
@@ -60,7 +60,7 @@ class Table:
         return flat.dot(flat)
 
     def steps(self, learning_rate: float, scale: Tensor) -> list[Callable[[], None]]:
-        """Return what takes a step of the rows that were read, in pieces."""
+        """Return functions that each take a piece of a step on the rows that were read."""
         if not len(self.ids):
             return []
         self._step += 1
@@ -90,7 +90,7 @@ class Table:
 
 
 def _zeros_when_touched(table: Tensor) -> Tensor:
-    """Return zeros of a table's shape; on a CPU the system gives memory to the pages that are written alone."""
+    """Return zeros of a table's shape; on a CPU only pages that are written take memory."""
     if table.device.type != "cpu":
         return torch.zeros_like(table)
     return torch.frombuffer(mmap.mmap(-1, 4 * math.prod(table.shape)), dtype=torch.float32).view(table.shape)

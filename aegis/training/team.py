@@ -1,6 +1,6 @@
-"""Threads that share work: a free thread takes the next piece, a waiting thread leaves the processor to others.
+"""Threads that share work: a free thread takes the next piece, and a waiting thread leaves its core to other programs.
 
-Torch's own threads share each single operation and spin while they wait for each other, so a third process that wants
+Torch's own threads share each single operation and spin while they wait for each other. Then a third process that needs
 a core makes all of them wait. Here a piece of work is large, and each thread computes its pieces alone.
 """
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Team:
-    """Some threads, each of which computes on one core. While it is entered, torch uses no threads of its own."""
+    """Some threads that compute on one core each. Within the team's context, torch uses no threads of its own."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
@@ -29,7 +29,7 @@ class Team:
         self._torch_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         if self.threads > 1:
-            # What torch uses in a thread is set in that thread.
+            # Torch's number of threads is set for each thread separately.
             self._pool = ThreadPoolExecutor(self.threads, "aegis-team", torch.set_num_threads, (1,))
         return self
 
@@ -42,9 +42,9 @@ class Team:
         torch.set_num_threads(self._torch_threads)
 
     def run(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
-        """Carry out the tasks and those that they add; return what the former returned, in their order.
+        """Carry out the tasks and the pieces of work that they add; return the tasks' results in order.
 
-        Raises the error of the first task in this order that raised one, once all have ended.
+        After all have ended, raises the error of the first task that raised one.
         """
         if self._pool is None:
             return [task() for task in tasks]
@@ -57,7 +57,7 @@ class Team:
         return [future.result() for future in futures]
 
     def add(self, task: Callable[[], object]) -> None:
-        """Let a piece of work be done before `run` returns; for tasks that `run` carries out."""
+        """Add a piece of work that must be done before `run` returns; only the tasks of `run` call this."""
         if self._pool is None:
             task()
         else:

@@ -13,16 +13,16 @@ from aegis.types import Decision
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Segments of thinking that decisions took."""
+    """Segments of thinking that decisions took, and the accuracy with and without early stopping."""
 
     max_segments: int
     mean_segments: float
     counts: dict[int, int]
-    """Decisions by the number of segments they took, from 1 to the maximum"""
+    """Number of decisions by the number of segments they took, from 1 to the maximum"""
     accuracy: float
-    """Share of the teacher's choices, stopping when the halting unit says so"""
+    """Accuracy if the halting unit may stop thinking"""
     accuracy_to_the_end: float
-    """The same with all segments for every decision"""
+    """Accuracy with all segments for every decision"""
 
 
 def measure_thinking(policy: HRMPolicy, decisions: Sequence[Decision]) -> Thinking:

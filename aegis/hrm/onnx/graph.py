@@ -36,9 +36,10 @@ def build_graphs(model: HRM, outputs: Outputs) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
     The first takes ids (B, P, patch x n-grams), where `vocab_size` marks an empty place, and bias (B, 1, 1, P), which
-    is added to the attention's scores. It returns answers (B, A + 1), the actions' logits and the halting unit's; summary (B, high
-    width), from which these are computed; base (B, P, low width); thought (B, P, high width); low (B, P, low width).
-    The later graph takes base, given_thought, given_low and bias, and returns answers, thought and low.
+    is added to the attention's scores. It returns answers (B, A + 1), which are the actions' logits and the halting
+    unit's; summary (B, high width), from which the answers are computed; base (B, P, low width); thought (B, P, high
+    width); and low (B, P, low width). The later graph takes base, given_thought, given_low and bias, and returns
+    answers, thought and low.
     """
     if model.high_start.device.type != "cpu":
         model, outputs = copy.deepcopy(model).cpu(), outputs.to("cpu")

@@ -1,4 +1,4 @@
-"""Decisions as training data: encoded by rows in a few arrays, and made into batches."""
+"""Decisions as training data: one row each in a few arrays, and batches of these rows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from aegis.rendering import render_state
 from aegis.types import ActionList, Decision
 
 BUCKET_BATCHES = 8
-"""Batches whose sequences are sorted by length together, so that little padding is computed."""
+"""Number of batches whose sequences are sorted by length together, so that little padding is computed"""
 CHUNK_DECISIONS = 4096
-"""Decisions that are encoded, written and read together."""
+"""Number of decisions that are encoded, written and read together"""
 COLUMNS: dict[str, str] = {
-    "tokens": "<u2",  # of all states, one after the other; the vocabulary has fewer than 65,536
+    "tokens": "<u2",  # of all states, one after the other; the vocabulary has fewer than 65,536 tokens
     "lengths": "<i4",
     "targets": "<f4",
     "offered": "|b1",
@@ -32,10 +32,10 @@ COLUMNS: dict[str, str] = {
     "states": "<u8",
     "moments": "<i8",
 }
-"""The arrays of a dataset and the types they are kept in."""
+"""The arrays of a dataset and their types on disk"""
 BY_ACTION = ("targets", "offered")
 """The arrays that have a number for each action"""
-_NOT_OFFERED = -1e9  # finite: times a target of 0 it is no NaN
+_NOT_OFFERED = -1e9  # finite, because -inf times a target of 0 would be NaN
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -47,16 +47,16 @@ class Examples:
     tokens: Tensor
     """(B, T) ids"""
     mask: Tensor | None
-    """(B, T), true at real tokens; None when nothing is padded"""
+    """(B, T), true at real tokens; None without padding"""
     targets: Tensor
     """(B, A)"""
     labels: Tensor
     """(B,)"""
     offered: Tensor | None = None
-    """(B, A), true at actions that were on offer; None when all were"""
+    """(B, A), true at actions that were on offer; None if all were"""
 
     def to(self, device: torch.device) -> Examples:
-        """Return the batch on a device. To a CUDA device it goes pinned and without waiting."""
+        """Return the batch on a device. The copy to a CUDA device is pinned and asynchronous."""
         if device.type == "cpu":
             return self
 
@@ -68,35 +68,35 @@ class Examples:
         return Examples(move(self.tokens), mask, move(self.targets), move(self.labels), offered)
 
     def select(self, rows: slice | Tensor) -> Examples:
-        """Return some of the rows, padded as before."""
+        """Return some of the rows, with the same padding."""
         mask = None if self.mask is None else self.mask[rows]
         offered = None if self.offered is None else self.offered[rows]
         return Examples(self.tokens[rows], mask, self.targets[rows], self.labels[rows], offered)
 
     def trim(self, multiple: int) -> Examples:
-        """Return the batch without the padding that it does not need, but padded to a multiple of `multiple`."""
+        """Return the batch with only the padding that a length divisible by `multiple` needs."""
         if self.mask is None:
             return self
         longest = math.ceil(int(self.mask.sum(1).max()) / multiple) * multiple
         return replace(self, tokens=self.tokens[:, :longest], mask=self.mask[:, :longest])
 
     def mask_logits(self, logits: Tensor) -> Tensor:
-        """Return the logits (B, A), so low at actions that were not on offer that their probability is 0."""
+        """Return the logits (B, A), lowered so far at actions not on offer that their probability is 0."""
         return logits if self.offered is None else logits.masked_fill(~self.offered, _NOT_OFFERED)
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Encoded decisions by rows. The arrays lie in memory, or in files of which only what is touched is read."""
+    """Encoded decisions, one per row. The arrays are in memory or mapped from files, which are read only as needed."""
 
     tokens: npt.NDArray[np.uint16]
-    """Of all states, one after the other"""
+    """Tokens of all states, one after the other"""
     starts: npt.NDArray[np.int64]
-    """(n,): where each state's tokens begin"""
+    """(n,): index at which each state's tokens begin"""
     lengths: npt.NDArray[np.int32]
-    """(n,): how many each state has"""
+    """(n,): number of tokens of each state"""
     targets: npt.NDArray[np.float32]
-    """(n, A): the teacher's probabilities; where they are not recorded, 1 for the action chosen"""
+    """(n, A): the teacher's probabilities; if none are recorded, 1 for the action chosen"""
     offered: npt.NDArray[np.bool_]
     """(n, A): true at the actions that were on offer"""
     labels: npt.NDArray[np.int16]
@@ -104,14 +104,14 @@ class Dataset:
     episodes: npt.NDArray[np.int32]
     """(n,): places in `episode_names`"""
     states: npt.NDArray[np.uint64]
-    """(n,): hashes of the states' text, the same for states that the HRM reads alike"""
+    """(n,): hashes of the states' text, equal for states that the HRM reads alike"""
     moments: npt.NDArray[np.int64]
-    """(n,): when each decision was made, in microseconds; see `to_moment`"""
+    """(n,): time of each decision in microseconds; see `to_moment`"""
     episode_names: tuple[str, ...]
     fingerprint: str
-    """Hash of what is learned from: a run may only be resumed on the same decisions in the same order"""
+    """Hash of the content: a run may only resume on the same decisions in the same order"""
     reading: ReadingReport
-    """What was cut and left out, of all the states that were encoded together: a selection has it of the whole"""
+    """Report on cut states and left-out fields, over all states encoded together; a selection has the whole's report"""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,7 +123,7 @@ class Dataset:
         return ids
 
     def select(self, rows: npt.NDArray[np.int64]) -> Dataset:
-        """Return the dataset of these rows alone; the tokens are shared."""
+        """Return the dataset of these rows; it shares the tokens."""
         digest = hashlib.sha256(self.fingerprint.encode() + rows.astype("<i8").tobytes())
         return Dataset(
             self.tokens,
@@ -141,10 +141,10 @@ class Dataset:
         )
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64], multiple: int = 1) -> Examples:
-        """Return the rows as one batch, padded to a multiple of `multiple`."""
+        """Return the rows as one batch, padded to a length divisible by `multiple`."""
         lengths = self.lengths[rows]
         longest = math.ceil(int(lengths.max()) / multiple) * multiple
-        tokens = np.zeros((len(rows), longest), dtype=np.int64)  # masked: any id serves
+        tokens = np.zeros((len(rows), longest), dtype=np.int64)  # padding is masked, so any id will do
         for place, (start, length) in enumerate(zip(self.starts[rows].tolist(), lengths.tolist(), strict=True)):
             tokens[place, :length] = self.tokens[start : start + length]
         mask = None if int(lengths.min()) == longest else torch.from_numpy(np.arange(longest) < lengths[:, None])
@@ -159,7 +159,7 @@ class Dataset:
 
 
 class Encoder:
-    """Turns decisions into chunks of arrays, and keeps the episodes and the fingerprint of all chunks."""
+    """Encodes decisions in chunks, and keeps the episodes' names and the fingerprint of all chunks."""
 
     def __init__(self, actions: ActionList, codec: StateCodec) -> None:
         self._actions = actions
@@ -171,12 +171,12 @@ class Encoder:
 
     @property
     def reading(self) -> ReadingReport:
-        """What was cut and left out so far."""
+        """The report on cut states and left-out fields so far."""
         return self._reading.report()
 
     @property
     def episode_names(self) -> tuple[str, ...]:
-        """Names of the episodes met so far, in the order of their first decisions."""
+        """Names of the episodes so far, in the order of their first decisions."""
         return tuple(self._episodes)
 
     @property
@@ -185,9 +185,9 @@ class Encoder:
         return self._digest.hexdigest()
 
     def chunks(self, decisions: Iterable[Decision]) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
-        """Yield the columns of some thousand decisions at a time.
+        """Yield the columns of `CHUNK_DECISIONS` decisions at a time.
 
-        Raises `DataError` when one was made among actions that are not in the list.
+        Raises `DataError` if a decision has an action that is not in the list.
         """
         chunk: list[Decision] = []
         for decision in decisions:
@@ -224,12 +224,12 @@ class Encoder:
         columns = {name: np.asarray(value, dtype=COLUMNS[name]) for name, value in zip(COLUMNS, values, strict=True)}
         for name in ("tokens", "lengths", "targets", "labels"):
             self._digest.update(columns[name].tobytes())
-        if not offered.all():  # else the fingerprint is that of earlier versions, whose trainings resume
+        if not offered.all():  # if all are, the fingerprint stays that of earlier versions, whose trainings may resume
             self._digest.update(offered.tobytes())
         return columns
 
     def _find_places(self, decision: Decision) -> list[int]:
-        """Return the places, in the list, of the actions that a decision was made among."""
+        """Return the places in the list of the actions that were on offer in a decision."""
         try:
             return [self._places[name] for name in decision.actions]
         except KeyError:
@@ -250,7 +250,7 @@ def from_moment(moment: int) -> datetime:
 
 
 def encode_decisions(decisions: Iterable[Decision], actions: ActionList, codec: StateCodec) -> Dataset:
-    """Encode decisions in memory; raises `DataError` when one was made among actions that are not in the list."""
+    """Encode decisions in memory; raises `DataError` if a decision has an action that is not in the list."""
     encoder = Encoder(actions, codec)
     chunks = list(encoder.chunks(decisions))
     empty = {
@@ -281,7 +281,7 @@ def make_dataset(
 def shuffled_batches(
     lengths: npt.NDArray[np.int32] | Sequence[int], batch_size: int, generator: torch.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows of each batch of one epoch: shuffled, but with sequences of like length side by side."""
+    """Yield the rows of each batch of one epoch, shuffled, but with sequences of similar length in the same batch."""
     rows = torch.randperm(len(lengths), generator=generator).numpy()
     lengths = np.asarray(lengths)
     starts: list[int] = []

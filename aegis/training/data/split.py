@@ -1,4 +1,4 @@
-"""Splits decisions, or a dataset's rows, into a training part and whole held-out episodes."""
+"""Splits decisions, or the rows of a dataset, into a training part and whole held-out episodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aegis.types import Decision
 
 
 class Columns(Protocol):
-    """What a split looks at, by rows: a `Dataset` has it."""
+    """The columns that a split reads; a `Dataset` has them."""
 
     @property
     def episodes(self) -> npt.NDArray[np.int32]: ...
@@ -34,19 +34,19 @@ class Columns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Decisions to train on, and decisions of other episodes to judge by."""
+    """Decisions to train on, and held-out decisions of other episodes to judge by."""
 
     train: tuple[Decision, ...]
     heldout: tuple[Decision, ...]
     dropped: int
-    """Decisions left out of the held-out part because their state also occurs in the training part."""
+    """Number of decisions left out of the held-out part because their state also occurs in the training part"""
     too_new: int = 0
-    """Decisions left out of the training part because they are not older than all held-out ones."""
+    """Number of decisions left out of the training part because they are not older than all held-out decisions"""
 
 
 @dataclass(frozen=True, slots=True)
 class RowSplit:
-    """The same by rows of a dataset, in their order."""
+    """A `Split` given by rows of a dataset, in ascending order."""
 
     train: npt.NDArray[np.int64]
     heldout: npt.NDArray[np.int64]
@@ -57,8 +57,8 @@ class RowSplit:
 def split_by_episode(decisions: Iterable[Decision], heldout_share: float, seed: int) -> Split:
     """Hold out whole episodes, drawn by the seed, until they are `heldout_share` of the decisions.
 
-    A held-out decision whose state reads like one in training is dropped, for it would judge memory. Raises
-    `NotEnoughDataError` with fewer than two episodes.
+    A held-out decision whose state also occurs in training is dropped, because it would measure memory. Raises
+    `NotEnoughDataError` with fewer than two episodes, or if no held-out decision is left.
     """
     listed = list(decisions)
     return _picked(listed, split_rows(_columns(listed), heldout_share, seed))
@@ -67,11 +67,11 @@ def split_by_episode(decisions: Iterable[Decision], heldout_share: float, seed: 
 def split_by_time(
     decisions: Iterable[Decision], heldout_share: float, never_heldout: Collection[str] = frozenset()
 ) -> Split:
-    """Hold out the newest whole episodes, until they are `heldout_share` of the decisions; all is trained on before.
+    """Hold out the newest whole episodes, until they are `heldout_share` of the decisions; train on older decisions.
 
-    Of episodes that ran beside each other, what is not older than the oldest held-out decision is left out of both
-    parts. never_heldout: episodes that judge nothing and are trained on, however new. Decisions of one moment are in
-    the order given. Raises `NotEnoughDataError` as `split_by_episode` does, and where no episode may judge.
+    If episodes overlap in time, decisions newer than the oldest held-out decision are in neither part.
+    never_heldout: episodes that are in the training part, however new. Decisions of the same moment keep the order
+    given. Raises `NotEnoughDataError` as `split_by_episode` does, and if no episode may be held out.
     """
     listed = list(decisions)
     return _picked(listed, split_rows_by_time(_columns(listed), heldout_share, never_heldout))
@@ -91,20 +91,20 @@ def split_rows_by_time(data: Columns, heldout_share: float, never_heldout: Colle
     sizes = _episode_sizes(data)
     order = np.argsort(data.moments, kind="stable")
     places, begun = np.unique(data.episodes[order], return_index=True)
-    newest = [data.episode_names[place] for place in places[np.argsort(-begun)]]  # by their first decisions
+    newest = [data.episode_names[place] for place in places[np.argsort(-begun)]]  # by the time of their first decisions
     candidates = [name for name in newest[:-1] if name not in never_heldout]
     held = _rows_of(data, _first_episodes(candidates, sizes, heldout_share))
     if not held.any():
         raise NotEnoughDataError("no episode is the teacher's alone: nothing to judge by; collect with `aegis collect`")
     train = _rows_of(data, never_heldout)
-    train[order[: int(held[order].argmax())]] = True  # all before the oldest held-out decision
+    train[order[: int(held[order].argmax())]] = True  # every decision before the oldest held-out one
     return _without_known(data, train, held)
 
 
 def draw_rows(
     decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], most: int | None = None
 ) -> Iterator[Decision]:
-    """Yield the decisions of these rows, which rise; of more than `most`, so many, evenly drawn. It holds none."""
+    """Yield the decisions of these ascending rows, one at a time; of more than `most` rows, `most` drawn evenly."""
     chosen = [rows[place * len(rows) // most] for place in range(most)] if most and len(rows) > most else rows
     wanted = iter(chosen)
     row = next(wanted, None)
@@ -164,12 +164,12 @@ def _first_episodes(episodes: Sequence[str], sizes: Mapping[str, int], share: fl
 
 
 def _rows_of(data: Columns, episodes: Collection[str]) -> npt.NDArray[np.bool_]:
-    """Return for each row whether it is of one of these episodes."""
+    """Return whether each row belongs to one of these episodes, (n,)."""
     return np.array([name in episodes for name in data.episode_names], dtype=bool)[data.episodes]
 
 
 def _without_known(data: Columns, train: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> RowSplit:
-    """Return the split into these rows, less the held-out ones whose state also occurs in training."""
+    """Return the split into these rows, without held-out rows whose state also occurs in training."""
     known = held & np.isin(data.states, data.states[train])
     if not (held & ~known).any():
         raise NotEnoughDataError("every held-out state also occurs in training: collect more varied decisions")

@@ -1,7 +1,7 @@
-"""Datasets kept on disk: encoded once from decisions that are read as they come, then mapped, not read.
+"""Datasets kept on disk: decisions are encoded once, as a stream, then mapped into memory.
 
-A dataset is one folder: a file of numbers for each column, and `dataset.json`. It is written under a temporary name,
-synced and renamed, so that it is whole or not there.
+A dataset is a folder with a file of numbers for each column, and `dataset.json`. It is written atomically: under a
+temporary name, synced, then renamed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PARTIAL = ".partial-"
 _ENCODING = "Encoding the decisions"
 _STALE_SECONDS = 86400.0
 _FORM = 3
-"""Of the files; the codec has a version of its own."""
+"""Version of the files' form; the codec has its own version"""
 
 
 @runtime_checkable
 class KeyedDecisions(Protocol):
-    """Decisions that are read anew each time, with a name of their content that costs no reading."""
+    """Decisions that are read again at each iteration; `key` identifies their content without reading them."""
 
     @property
     def key(self) -> str: ...
@@ -53,9 +53,9 @@ def load_dataset(
     folder: Path,
     progress: Progress = unheard,
 ) -> Dataset:
-    """Return the decisions encoded: in memory when they lie there themselves, else from files in a folder.
+    """Return the encoded decisions: in memory if the decisions are in memory, else mapped from files in a folder.
 
-    progress: hears how many are encoded.
+    progress: called with the number of decisions encoded. Raises as `open_dataset` does.
     """
     progress(_ENCODING, 0, len(decisions))
     if isinstance(decisions, KeyedDecisions):
@@ -70,10 +70,10 @@ def open_dataset(
     folder: Path,
     progress: Progress = unheard,
 ) -> Dataset:
-    """Return the decisions encoded, mapped from a folder within `folder`; where they are not there yet, write them.
+    """Return the encoded decisions, mapped from a subfolder of `folder`, which is written first if it is missing.
 
-    Only the newest dataset is kept. Raises `DataError` when a decision was made among actions that are not in the list,
-    or the folder can't be written.
+    Only the newest dataset is kept. Raises `DataError` if a decision has an action that is not in the list, or if the
+    folder can't be written.
     """
     identity = [_FORM, decisions.key, len(decisions), codec.to_document(), actions.names]
     path = folder / hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
@@ -82,7 +82,7 @@ def open_dataset(
         _write_dataset(path, decisions, actions, codec, progress)
         known = _read_dataset(path, len(actions))
         if known is None:
-            raise DataError(f"{path}: what was written can't be read back: check the disk, delete {path}, try again")
+            raise DataError(f"{path}: can't be read after it was written: check the disk, delete {path}, try again")
     return known
 
 
@@ -119,7 +119,7 @@ def _write_dataset(
 
 
 def _remove_others(new: Path) -> None:
-    """Remove older datasets, and what a killed process left half-written long ago."""
+    """Remove older datasets, and old half-written folders of killed processes."""
     for other in new.parent.iterdir():
         half_written = other.name.startswith(_PARTIAL)
         if other != new and not (half_written and time.time() - other.stat().st_mtime < _STALE_SECONDS):
@@ -127,7 +127,7 @@ def _remove_others(new: Path) -> None:
 
 
 def _read_dataset(path: Path, actions: int) -> Dataset | None:
-    """Map a dataset; None where there is none, or not all of it."""
+    """Map a dataset; None if it is missing or incomplete."""
     try:
         document: dict[str, Any] = json.loads((path / _DOCUMENT_FILE).read_text(encoding="utf-8"))
         if any((path / name).stat().st_size != document["bytes"][name] for name in COLUMNS):
@@ -142,4 +142,4 @@ def _read_dataset(path: Path, actions: int) -> Dataset | None:
 
 
 def _mapped(path: Path, kind: str) -> npt.NDArray[np.generic]:
-    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)  # its own class costs time at each slice
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)  # slicing a memmap itself is slower
