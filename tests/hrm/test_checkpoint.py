@@ -56,7 +56,7 @@ def read(folder: Path) -> tuple[float, int]:
     return read_tensors(folder / "a.safetensors")["x"][0].item(), read_document(folder / "b.json")["number"]
 
 
-def test_a_folder_is_written_and_replaced_as_a_whole(tmp_path):
+def test_a_folder_is_written_and_replaced_atomically(tmp_path):
     folder = tmp_path / "deep" / "folder"
     write(folder, 1)
     assert read(folder) == (1.0, 1)
@@ -67,7 +67,7 @@ def test_a_folder_is_written_and_replaced_as_a_whole(tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["folder"]
 
 
-def test_a_folder_is_replaced_as_a_whole_where_the_system_can_not_exchange_names(tmp_path, monkeypatch):
+def test_a_folder_is_replaced_if_the_system_can_not_exchange_names(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "_exchange", lambda one, other: False)
     write(tmp_path / "folder", 1)
     write(tmp_path / "folder", 2)
@@ -75,7 +75,7 @@ def test_a_folder_is_replaced_as_a_whole_where_the_system_can_not_exchange_names
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_the_old_folder_comes_back_when_the_new_one_can_not_take_its_place(tmp_path, monkeypatch):
+def test_the_old_folder_comes_back_if_the_new_folder_can_not_take_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "_exchange", lambda one, other: False)
     write(tmp_path / "folder", 1)
     rename = os.rename
@@ -93,7 +93,7 @@ def test_the_old_folder_comes_back_when_the_new_one_can_not_take_its_place(tmp_p
 
 
 @pytest.mark.parametrize("fault", ["tensors", "document"])
-def test_a_folder_that_can_not_be_written_leaves_the_old_one(tmp_path, fault):
+def test_the_old_folder_stays_if_the_new_folder_can_not_be_written(tmp_path, fault):
     write(tmp_path / "folder", 1)
     tensors = {"missing/a.safetensors" if fault == "tensors" else "a.safetensors": {"x": torch.zeros(3)}}
     documents = {"missing/b.json" if fault == "document" else "b.json": {"number": 2}}
@@ -110,7 +110,7 @@ def test_a_file_in_the_place_of_the_parent_folder_is_reported(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are exchanged in one step on Linux only")
-def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(tmp_path):
+def test_a_kill_at_any_step_leaves_the_old_folder_or_the_new_folder(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(aegis.__file__).parents[1])}
     for step in range(1, 10):
         write(tmp_path / str(step) / "folder", 1)
@@ -123,7 +123,7 @@ def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(tmp_p
     assert left == [(1.0, 1)] * 5 + [(2.0, 2)] * 4
 
 
-def test_a_model_comes_back_from_its_folder(tmp_path):
+def test_a_model_is_read_back_from_its_folder(tmp_path):
     config = replace(CONFIG, high_cycles=3, halt_threshold=0.7)
     model = HRM(config)
     write_folder(tmp_path / "m", {"model.safetensors": model.state_dict()}, {"config.json": asdict(config)})
@@ -134,7 +134,7 @@ def test_a_model_comes_back_from_its_folder(tmp_path):
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_model_saved_in_the_hugging_face_manner_is_read_too_and_the_other_way_round(tmp_path):
+def test_hugging_face_reads_our_folder_and_we_read_its_folder(tmp_path):
     model = HRM(CONFIG)
     model.save_pretrained(tmp_path / "hf")
     assert torch.equal(read_model(tmp_path / "hf").high_start, model.high_start)
@@ -160,14 +160,14 @@ def damage(path: Path, change: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["missing", "torn", "empty", "not safetensors at all, but some text"])
-def test_missing_or_torn_weights_are_named_with_what_to_do(saved, change):
+def test_missing_or_torn_weights_are_an_error_with_a_remedy(saved, change):
     damage(saved / "model.safetensors", change)
     with pytest.raises(CheckpointError, match=r"model\.safetensors: missing or torn .*: train again, or use an older"):
         read_model(saved)
 
 
 @pytest.mark.parametrize("change", ["missing", "torn", "empty", "[1, 2]", "\udcff"])
-def test_a_missing_or_torn_configuration_is_named_with_what_to_do(saved, change):
+def test_a_missing_or_torn_configuration_is_an_error_with_a_remedy(saved, change):
     if change == "\udcff":
         (saved / "config.json").write_bytes(b'{"vocab_size": "\xff\xfe"}')
     else:
@@ -179,13 +179,13 @@ def test_a_missing_or_torn_configuration_is_named_with_what_to_do(saved, change)
 @pytest.mark.parametrize(
     "fields", [{"vocab_size": "many"}, {"high_width": 15}, {"unknown": 1}, {"low_layers": 0}, {"config": 3}]
 )
-def test_a_configuration_that_is_no_hrms_is_named(saved, fields):
+def test_a_file_that_is_not_an_hrms_configuration_is_an_error(saved, fields):
     (saved / "config.json").write_text(json.dumps({**asdict(CONFIG), **fields}))
     with pytest.raises(CheckpointError, match=r"config\.json: not an HRM's configuration"):
         read_model(saved)
 
 
-def test_a_configuration_of_a_version_that_knew_fewer_settings_is_refused(saved):
+def test_a_configuration_of_an_earlier_version_with_fewer_settings_is_refused(saved):
     fields = asdict(CONFIG)
     del fields["patch_length"]
     (saved / "config.json").write_text(json.dumps(fields))
@@ -193,13 +193,13 @@ def test_a_configuration_of_a_version_that_knew_fewer_settings_is_refused(saved)
         read_model(saved)
 
 
-def test_weights_of_another_shape_than_the_configuration_says_are_named(saved):
+def test_weights_that_do_not_fit_their_configuration_are_an_error(saved):
     (saved / "config.json").write_text(json.dumps(asdict(replace(CONFIG, low_width=4))))
     with pytest.raises(CheckpointError, match=r"model\.safetensors: does not fit its config\.json: .*size mismatch"):
         read_model(saved)
 
 
-def test_a_pickle_in_the_place_of_the_weights_is_not_opened(saved, tmp_path):
+def test_a_pickle_in_place_of_the_weights_is_not_opened(saved, tmp_path):
     class Trap:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "sprung"),))

@@ -35,7 +35,7 @@ def test_a_special_token_spelled_out_in_a_state_stays_text():
 
 
 @given(st.dictionaries(st.text(max_size=10), json_values, max_size=5), st.integers(2, 60))
-def test_a_state_that_fits_is_whole_and_another_has_no_more_tokens_than_allowed(state, max_tokens):
+def test_a_state_that_fits_is_whole_and_a_longer_state_is_cut_to_the_budget(state, max_tokens):
     read, whole = StateCodec(max_tokens).read(state), StateCodec(100_000).read(state)
     assert whole.ids == [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_compact(state))]
     assert read.tokens == whole.tokens == len(whole.ids)
@@ -63,7 +63,7 @@ def test_the_shipped_decisions_read_the_same_by_both_versions():
     ]
 
 
-def test_fields_are_left_out_and_renamed_and_it_is_told_which_were_there():
+def test_fields_are_left_out_and_renamed_and_the_fields_left_out_are_reported():
     codec = StateCodec(exclude=("customer.email", "token"), rename={"customer": "person", "customer.tier": "plan"})
     state = {"customer": {"email": "a@b.c", "tier": "gold"}, "n": 1}
     read = codec.read(state)
@@ -78,22 +78,22 @@ def test_fields_are_left_out_and_renamed_and_it_is_told_which_were_there():
     "codec",
     [StateCodec(99), StateCodec(64, ("a.*.b",), {"c.d": "e"}), StateCodec(64, version=1)],
 )
-def test_a_codec_comes_back_from_a_policys_file(codec):
+def test_a_codec_is_read_back_from_a_policys_file(codec):
     document = json.loads(json.dumps({"codec": codec.to_document()}))
     assert StateCodec.from_document(document) == codec
 
 
-def test_a_file_from_before_there_were_versions_has_the_first():
+def test_a_file_without_a_codec_version_means_version_1():
     assert StateCodec.from_document({"max_tokens": 48}) == StateCodec(48, version=1)
 
 
-def test_a_version_that_is_not_known_is_refused():
+def test_an_unknown_codec_version_is_refused():
     with pytest.raises(ConfigError, match="version 3 of the codec, which this AEGIS does not know: update it"):
         StateCodec(version=3)
 
 
 @given(st.dictionaries(st.text(max_size=10), json_values, max_size=5))
-def test_any_json_object_becomes_ids_of_the_vocabulary(state):
+def test_any_json_object_is_encoded_as_ids_of_the_vocabulary(state):
     ids = StateCodec(128).encode(state)
     assert 1 <= len(ids) <= 128
     assert ids[0] == END_OF_TEXT_ID
@@ -106,7 +106,7 @@ def test_a_codec_with_no_room_for_a_state_is_refused(max_tokens):
         StateCodec(max_tokens)
 
 
-def test_actions_become_the_ids_of_their_words_after_a_space():
+def test_actions_are_encoded_as_their_words_after_a_space():
     assert encode_actions(make_actions("search", "idle")) == [[2989], [21696]]
     assert [load_vocabulary().decode(ids) for ids in encode_actions(make_actions("go on", "stop"))] == [
         " go on",
@@ -114,11 +114,11 @@ def test_actions_become_the_ids_of_their_words_after_a_space():
     ]
 
 
-def test_half_a_surrogate_pair_in_a_state_does_no_harm():
+def test_a_state_with_half_a_surrogate_pair_is_encoded():
     assert StateCodec().encode({"a": "x\ud83dy"}) == StateCodec().encode({"a": "xy"})
 
 
-def test_padding_stands_on_the_right_behind_a_mask():
+def test_padding_is_on_the_right_and_masked():
     batch = pad([[5, 6, 7], [8]])
     assert batch.tokens.shape == (2, 3)
     assert batch.tokens[0].tolist() == [5, 6, 7]
@@ -127,7 +127,7 @@ def test_padding_stands_on_the_right_behind_a_mask():
 
 
 @pytest.mark.parametrize(("multiple", "width"), [(1, 3), (2, 4), (3, 3), (16, 16)])
-def test_a_batch_is_padded_to_a_multiple_of_what_is_asked_for(multiple, width):
+def test_a_batch_is_padded_to_the_multiple_asked_for(multiple, width):
     batch = pad([[5, 6, 7], [8]], multiple=multiple)
     assert batch.tokens.shape == (2, width)
     assert batch.mask.sum(1).tolist() == [3, 1]

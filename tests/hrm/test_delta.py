@@ -34,7 +34,7 @@ def improved(base) -> HRMPolicy:
     return policy
 
 
-def test_a_version_holds_the_changed_rows_alone_and_reads_back_the_same(tmp_path, base, improved):
+def test_a_version_stores_only_changed_rows_and_is_read_back_the_same(tmp_path, base, improved):
     write_delta(improved, base.model, "hrm@1", "hrm@2", tmp_path / "hrm@2", {"more.safetensors": {"x": torch.ones(2)}})
     delta = delta_of(improved.model, base.model)
     assert delta["token_embedding.weight.rows"].tolist() == [5, 700]
@@ -47,7 +47,7 @@ def test_a_version_holds_the_changed_rows_alone_and_reads_back_the_same(tmp_path
     assert (tmp_path / "hrm@2" / "more.safetensors").exists()
 
 
-def test_the_base_stays_as_it_is(base, improved):
+def test_reading_a_version_does_not_change_its_base(base, improved):
     before = copy.deepcopy(base.model.state_dict())
     apply_delta(base.model, delta_of(improved.model, base.model))
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
@@ -66,14 +66,14 @@ def test_a_delta_that_is_missing_torn_or_of_another_shape_is_refused(tmp_path, b
 
 
 @pytest.mark.parametrize("name", ["../hrm@1", "hrm@", "/etc", "", 3, None, "hrm@1/../hrm@1"])
-def test_a_base_that_is_no_version_beside_it_is_refused(tmp_path, base, improved, name):
+def test_a_base_that_is_not_a_version_beside_it_is_refused(tmp_path, base, improved, name):
     write_delta(improved, base.model, "hrm@1", "hrm@2", tmp_path / "hrm@2")
     (tmp_path / "hrm@2" / "base.json").write_text(json.dumps({"base": name}))
     with pytest.raises(CheckpointError, match="out of form"):
         HRMPolicy.load(tmp_path / "hrm@2")
 
 
-def test_by_itself_a_version_decides_eagerly_and_exports_nothing(tmp_path, base, improved):
+def test_a_version_with_a_base_decides_eagerly_and_is_not_exported(tmp_path, base, improved):
     write_delta(improved, base.model, "hrm@1", "hrm@2", tmp_path / "hrm@2")
     policy = load_policy(tmp_path / "hrm@2", examples=lambda: [({}, "a")])
     assert policy.backend == "eager"

@@ -19,14 +19,14 @@ def block():
 
 
 def make_mask(masked):
-    """The second state has 5 of 7 positions, the third 2."""
+    """Return a mask for three states of 7, 5 and 2 positions."""
     if not masked:
         return None
     return (torch.arange(7) < torch.tensor([7, 5, 2])[:, None])[:, None, None, :]
 
 
 def plain(block, x, mask, first_only):
-    """The block as autograd sees it, operation by operation."""
+    """Compute the block operation by operation, as autograd does."""
     read = block.attention(block.attention_norm(x), mask, first_only)
     x = (x[:, :1] if first_only else x) + read
     return x + block.contract(F.gelu(block.expand(block.feed_forward_norm(x))))
@@ -34,10 +34,10 @@ def plain(block, x, mask, first_only):
 
 @pytest.mark.parametrize("first_only", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_fused_block_has_the_answers_and_the_gradients_of_the_plain_one(block, masked, first_only):
+def test_a_fused_block_has_the_answers_and_gradients_of_the_plain_block(block, masked, first_only):
     x, mask = torch.randn(3, 7, 32, requires_grad=True), make_mask(masked)
     fused, expected = block(x, mask, first_only), plain(block, x, mask, first_only)
-    # float32 has 24 bits; sums of some hundred numbers near 1 in another order differ by some 1e-6.
+    # float32 has 24 bits; sums of some hundred numbers near 1 differ by some 1e-6 in another order.
     torch.testing.assert_close(fused, expected, rtol=1e-5, atol=1e-5)
     given = torch.randn_like(fused)
     inputs = [x, *block.parameters()]
@@ -48,14 +48,14 @@ def test_a_fused_block_has_the_answers_and_the_gradients_of_the_plain_one(block,
 
 
 def add_up(block, gradients, turn):
-    """Hand over what the block's sink holds, as the pass of this turn."""
+    """Hand over the contributions in the block's sink as the pass of this turn."""
     gradients.offer(turn, block.sink.copy())
     block.sink.clear()
     gradients.add_up()
 
 
 @pytest.mark.parametrize("first_only", [False, True])
-def test_gradients_are_summed_since_they_were_cleared_in_the_order_of_their_turns(block, first_only):
+def test_gradients_since_the_last_clear_are_summed_in_the_order_of_their_turns(block, first_only):
     parameters = list(block.parameters())
     places = [torch.full_like(parameter, 7.0) for parameter in parameters]
     expected = [torch.zeros_like(parameter) for parameter in parameters]
@@ -77,10 +77,10 @@ def test_gradients_are_summed_since_they_were_cleared_in_the_order_of_their_turn
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
     assert all(parameter.grad is None for parameter in parameters)
     for place, right in zip(places, expected, strict=True):
-        torch.testing.assert_close(place, right, rtol=1e-4, atol=1e-3)  # sums of squares: numbers of some hundreds
+        torch.testing.assert_close(place, right, rtol=1e-4, atol=1e-3)  # sums of squares are some hundreds
 
 
-def test_nothing_is_lost_when_two_threads_add_up_at_once():
+def test_no_gradient_is_lost_when_two_threads_add_up_at_once():
     place = torch.zeros(3)
     gradients = GradientSum([place])
     one = torch.ones(3)
@@ -95,7 +95,7 @@ def test_nothing_is_lost_when_two_threads_add_up_at_once():
     assert place.tolist() == [2000.0] * 3
 
 
-def test_summed_rows_are_those_of_an_embedding_bag_and_their_gradient_goes_to_the_sink():
+def test_summed_rows_equal_an_embedding_bag_and_their_gradient_goes_to_the_sink():
     table = torch.randn(9, 4, requires_grad=True)
     ids, given = torch.tensor([[1, 2, 2], [8, 0, 1]]), torch.tensor([[True, True, True], [False, True, True]])
     sink: list[Bags] = []
@@ -110,7 +110,7 @@ def test_summed_rows_are_those_of_an_embedding_bag_and_their_gradient_goes_to_th
     assert gradient.tolist() == [[1.0] * 4, [3.0] * 4]
 
 
-def test_in_bfloat16_gradients_differ_by_its_rounding_alone(block):
+def test_bfloat16_gradients_differ_only_by_rounding(block):
     x = torch.randn(3, 7, 32)
     expected = torch.autograd.grad(plain(block, x, None, False).sum(), block.expand.weight)[0]
     for linear in (block.attention.query_key_value, block.attention.output, block.expand, block.contract):
@@ -120,7 +120,7 @@ def test_in_bfloat16_gradients_differ_by_its_rounding_alone(block):
     block(x, None).sum().backward()
     add_up(block, GradientSum(places), 0)
     found = places[[name for name, _ in block.named_parameters()].index("expand.weight")]
-    # bfloat16 has 8 bits: each of the three products on the way is off by up to 1/256 of its size.
+    # bfloat16 has 8 bits: each of the three products is wrong by up to 1/256 of its size.
     assert (found - expected).norm() < 3 / 256 * expected.norm()
 
 
@@ -141,12 +141,12 @@ def test_each_function_that_runs_as_torchscript_compiles(function):
     assert isinstance(torch.jit.script(function.__wrapped__), torch.jit.ScriptFunction)
 
 
-def test_a_scripted_function_answers_as_the_function_does():
+def test_a_scripted_function_returns_the_functions_result():
     assert script(double)(torch.ones(2)).tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, AttributeError])
-def test_where_torch_has_no_torchscript_the_function_itself_runs(monkeypatch, error):
+def test_without_torchscript_the_function_itself_runs(monkeypatch, error):
     def refuse(function):
         raise error("no TorchScript")
 

@@ -15,7 +15,7 @@ def mask() -> torch.Tensor:
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("queries", [6, 1])
-def test_plain_attention_is_scaled_dot_product_attention(mask, masked, queries):
+def test_plain_attention_equals_torchs_scaled_dot_product_attention(mask, masked, queries):
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 4, 6, 8)
     query = query[:, :, :queries]
@@ -23,31 +23,31 @@ def test_plain_attention_is_scaled_dot_product_attention(mask, masked, queries):
     torch.testing.assert_close(own, F.scaled_dot_product_attention(query, key, value, mask if masked else None))
 
 
-def test_a_position_behind_the_mask_is_not_read(mask):
+def test_a_masked_position_is_not_read(mask):
     torch.manual_seed(0)
     level = Level(16, layers=2, heads=4, dropout=0.0).eval()
     state, incoming = torch.randn(2, 2, 6, 16)
     before = level(state, incoming, mask)
-    state[1, 4:] = torch.randn(2, 16)  # not a shift: LayerNorm would take it out
+    state[1, 4:] = torch.randn(2, 16)  # no constant shift, which LayerNorm would remove
     after = level(state, incoming, mask)
     torch.testing.assert_close(after[1, :4], before[1, :4])
     state[1, 3] = torch.randn(16)
-    # Rounding makes 1e-6.
+    # Rounding errors are 1e-6.
     assert (level(state, incoming, mask)[1, :3] - before[1, :3]).abs().max() > 1e-3
 
 
-def test_a_position_reads_the_positions_after_it_too():
+def test_a_position_reads_the_positions_after_it():
     torch.manual_seed(0)
     block = Block(16, heads=4, dropout=0.0).eval()
     x = torch.randn(1, 6, 16)
     before = block(x, None)
     x[:, 5] = torch.randn(16)
-    # Rounding makes 1e-6.
+    # Rounding errors are 1e-6.
     assert (block(x, None)[:, 0] - before[:, 0]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_position_0_alone_is_position_0_of_all(mask, layers):
+def test_position_0_computed_alone_equals_position_0_of_all(mask, layers):
     torch.manual_seed(0)
     level = Level(16, layers=layers, heads=4, dropout=0.0).eval()
     state, incoming = torch.randn(2, 2, 6, 16)

@@ -38,7 +38,7 @@ def random_ids(*lengths: int) -> list[list[int]]:
     return [torch.randint(20, 300, (length,), generator=generator).tolist() for length in lengths]
 
 
-def test_the_model_has_29138898_parameters_part_by_part_as_the_design_says():
+def test_the_model_has_29138898_parameters_in_the_parts_of_the_design():
     with torch.device("meta"):
         model = HRM()
     assert part_parameters(model) == {
@@ -61,7 +61,7 @@ def test_the_model_has_29138898_parameters_part_by_part_as_the_design_says():
 
 
 @pytest.mark.parametrize(("high_cycles", "low_cycles"), [(1, 1), (2, 2), (3, 2), (2, 4)])
-def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_has_a_gradient(high_cycles, low_cycles):
+def test_only_the_last_low_and_high_update_of_a_segment_have_a_gradient(high_cycles, low_cycles):
     model = make_model(high_cycles=high_cycles, low_cycles=low_cycles)
     updates = []
     model.low_level.norm.register_forward_hook(lambda *_: updates.append(("low", torch.is_grad_enabled())))
@@ -71,7 +71,7 @@ def test_a_segment_is_low_cycles_within_high_cycles_and_only_the_last_of_each_ha
     assert [grad for _, grad in updates] == [False] * (len(updates) - 2) + [True, True]
 
 
-def test_the_whole_last_cycle_has_a_gradient_where_that_is_asked_for():
+def test_the_whole_last_cycle_has_a_gradient_if_the_configuration_asks_for_it():
     model = make_model(low_cycles=3, whole_cycle_gradient=True)
     updates = []
     model.low_level.norm.register_forward_hook(lambda *_: updates.append(torch.is_grad_enabled()))
@@ -80,18 +80,18 @@ def test_the_whole_last_cycle_has_a_gradient_where_that_is_asked_for():
     assert updates == [False] * 4 + [True] * 4
 
 
-def test_logits_at_every_position_hold_those_of_position_0():
+def test_logits_at_every_position_include_the_logits_of_position_0():
     model = make_model()
     batch = pad(random_ids(3, 6))
     everywhere = model(batch.tokens, batch.mask, ACTIONS, last=True, everywhere=True)
     assert everywhere.logits.shape == (2, 6, 4)
     first = model(batch.tokens, batch.mask, ACTIONS, last=True)
     torch.testing.assert_close(everywhere.logits[:, 0], first.logits)
-    # A thousand times what rounding makes.
+    # A thousand times the rounding error.
     assert (everywhere.logits[:, 1] - first.logits).abs().max() > 1e-3
 
 
-def test_each_update_reads_its_own_state_and_the_other_levels():
+def test_each_update_reads_its_own_level_and_the_other_level():
     model = make_model(ngram_length=1)
     seen = []
     for name, level in (("low", model.low_level), ("high", model.high_level)):
@@ -112,7 +112,7 @@ def test_each_update_reads_its_own_state_and_the_other_levels():
     assert [name for name, _ in seen[::2]] == ["low", "low", "high"] * 2
 
 
-def test_the_one_step_gradient_reaches_all_that_decides_and_nothing_else():
+def test_the_one_step_gradient_reaches_every_part_that_decides_and_no_other():
     model = make_model()
     ids = random_ids(6)
     out = model(torch.tensor(ids), None, ACTIONS)
@@ -144,7 +144,7 @@ def test_the_halting_unit_learns_from_its_own_loss():
     assert model.output.weight.grad is None
 
 
-def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
+def test_the_carry_is_detached_and_a_second_segment_starts_from_it():
     model = make_model()
     tokens = torch.tensor(random_ids(6))
     first = model(tokens, None, ACTIONS)
@@ -154,14 +154,14 @@ def test_the_carry_is_detached_and_a_second_segment_goes_on_from_it():
     assert first.carry.high.shape == (1, 6, 16)
     assert first.carry.low.shape == (1, 6, 8)
     second = model(tokens, None, ACTIONS, first.carry)
-    # A thousand times what rounding makes.
+    # A thousand times the rounding error.
     assert (second.logits - first.logits).abs().max() > 1e-3
     again = model(tokens, None, ACTIONS, model.start(1, 6))
-    # The same numbers in the same shapes: no processor adds them up in another order.
+    # The same numbers in the same shapes are added in the same order on every processor.
     torch.testing.assert_close(again.logits, first.logits, rtol=0, atol=0)
 
 
-def test_padding_and_other_rows_change_no_answer():
+def test_an_answer_does_not_depend_on_padding_or_other_rows():
     model = make_model()
     ids = random_ids(3, 12, 7, 1)
     batch = pad(ids)
@@ -170,15 +170,15 @@ def test_padding_and_other_rows_change_no_answer():
     for row, own in enumerate(ids):
         alone = model(torch.tensor([own]), None, ACTIONS)
         alone = model(torch.tensor([own]), None, ACTIONS, alone.carry)
-        # Sums in another order make 1e-6. A row that hears of padding differs by 1e-3 and more (below).
+        # Sums in another order differ by 1e-6. A row that reads padding differs by 1e-3 or more (below).
         torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
         torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], rtol=0, atol=1e-4)
     without_mask = model(batch.tokens, None, ACTIONS)
-    # Without the mask the padding is read; a thousand times what rounding makes.
+    # Without the mask the padding is read; this is a thousand times the rounding error.
     assert (without_mask.logits[0] - model(torch.tensor([ids[0]]), None, ACTIONS).logits[0]).abs().max() > 1e-3
 
 
-def test_an_answer_computes_position_0_alone_and_says_the_same_as_the_whole():
+def test_an_answer_from_position_0_alone_equals_the_answer_from_all_positions():
     model = make_model(high_cycles=1)
     batch = pad(random_ids(3, 12, 7))
     carry = model(batch.tokens, batch.mask, ACTIONS).carry
@@ -196,7 +196,7 @@ def test_an_answer_computes_position_0_alone_and_says_the_same_as_the_whole():
     assert out.carry is None
     torch.testing.assert_close(*answers)
     for name, gradient in gradients[0].items():
-        # Sums over other shapes: some last digits of float32, on gradients of up to some units.
+        # Sums over other shapes differ in the last digits of float32; the gradients are at most some units.
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)
 
 
@@ -213,7 +213,7 @@ def test_the_carry_is_computed_only_for_rows_that_think_on():
     torch.testing.assert_close(carry.low, whole.low[[2, 0]])
 
 
-def test_a_position_is_the_sum_of_its_patch_and_the_first_token_has_one_of_its_own():
+def test_a_position_is_the_sum_of_its_patch_and_the_first_token_is_alone():
     model = make_model(patch_length=3, ngram_length=2)
     tokens = torch.tensor(random_ids(6))
     (pairs,) = ngram_ids(tokens, 2, CONFIG.vocab_size)
@@ -234,29 +234,29 @@ def test_a_model_in_another_number_format_gives_the_same_answers(dtype):
     mask = torch.ones_like(tokens, dtype=torch.bool)
     mask[0, 5:] = False
     expected = model(tokens, mask, ACTIONS).logits
-    # bfloat16 keeps 8 bits, so a step rounds by 0.4%, and some twenty steps follow one another.
+    # bfloat16 has 8 bits, so each of some twenty steps rounds by 0.4%.
     torch.testing.assert_close(model.to(dtype)(tokens, mask, ACTIONS).logits, expected, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.parametrize(("tokens", "positions"), [(1, 1), (2, 2), (4, 2), (5, 3), (94, 32)])
-def test_three_tokens_a_patch_are_a_third_of_the_positions(tokens, positions):
+def test_patches_of_three_tokens_need_a_third_of_the_positions(tokens, positions):
     carry = make_model(patch_length=3)(torch.tensor(random_ids(tokens)), None, ACTIONS).carry
     assert carry.high.shape == (1, positions, 16)
 
 
 @pytest.mark.parametrize("patch_length", [2, 3, 5])
-def test_padding_changes_no_answer_where_a_patch_is_padded_in_part(patch_length):
+def test_an_answer_does_not_depend_on_padding_within_a_patch(patch_length):
     model = make_model(patch_length=patch_length)
     ids = random_ids(3, 12, 7, 1, 2)
     batch = pad(ids)
     together = model(batch.tokens, batch.mask, ACTIONS)
     for row, own in enumerate(ids):
         alone = model(torch.tensor([own]), None, ACTIONS)
-        # As in the test of padding above: rounding makes 1e-6.
+        # As in the test of padding above, rounding errors are 1e-6.
         torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=0, atol=1e-4)
 
 
-def test_sparse_gradients_are_the_same_gradients():
+def test_sparse_gradients_equal_dense_gradients():
     whole, sparse = make_model(patch_length=3), make_model(patch_length=3)
     sparse.sparse_gradients = True
     batch = pad(random_ids(3, 12, 7))
@@ -274,11 +274,11 @@ def test_the_order_of_the_tokens_matters():
     model = make_model()
     ids = random_ids(6)[0]
     logits = [model(torch.tensor([order]), None, ACTIONS).logits for order in (ids, [ids[0], *ids[:0:-1]])]
-    # A hundred times what rounding makes.
+    # A hundred times the rounding error.
     assert (logits[0] - logits[1]).abs().max() > 1e-4
 
 
-def test_only_the_wanted_logits_are_computed_and_equal_those_of_the_whole_projection():
+def test_the_wanted_logits_alone_equal_the_logits_of_the_whole_projection():
     model = make_model()
     projected = []
     model.output.register_forward_hook(lambda *_: projected.append(True))
@@ -300,7 +300,7 @@ def test_input_longer_than_the_positions_is_refused():
 
 
 def spread_halting(model: HRM, tokens: torch.Tensor, mask: torch.Tensor | None) -> None:
-    """Set the halting unit so that the rows halt after different segments."""
+    """Set the halting unit so that rows halt after different numbers of segments."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         model.halting.weight.copy_(torch.randn(1, model.config.high_width, generator=generator))
@@ -314,7 +314,7 @@ def spread_halting(model: HRM, tokens: torch.Tensor, mask: torch.Tensor | None) 
         model.halting.bias.copy_(-(first.max() + first.sort().values[-2]) / 2)  # exactly one row halts at once
 
 
-def test_thinking_ends_row_by_row_as_the_halting_unit_says():
+def test_the_halting_unit_ends_thinking_row_by_row():
     model = make_model()
     ids = random_ids(4, 9, 6, 12, 5)
     batch = pad(ids)
@@ -325,12 +325,12 @@ def test_thinking_ends_row_by_row_as_the_halting_unit_says():
     for row, own in enumerate(ids):
         alone, used = model.think(torch.tensor([own]), None, ACTIONS)
         assert used.item() == segments[row].item()
-        # As in the test of padding above: rounding makes 1e-6, some more over several segments.
+        # As in the test of padding above, rounding errors are 1e-6, and more over several segments.
         torch.testing.assert_close(logits[row], alone[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("bias", "segments"), [(-30.0, 4), (30.0, 1)])
-def test_a_halting_unit_that_never_or_always_halts_thinks_for_all_segments_or_one(bias, segments):
+def test_thinking_takes_all_segments_if_the_unit_never_halts_and_one_if_it_always_does(bias, segments):
     model = make_model()
     torch.nn.init.constant_(model.halting.bias, bias)
     batch = pad(random_ids(4, 9))
@@ -356,7 +356,7 @@ def test_thinking_keeps_no_gradient():
     assert not logits.requires_grad
 
 
-def test_dropout_is_active_in_training_only():
+def test_dropout_is_active_only_in_training():
     model = make_model(dropout=0.5)
     ids = torch.tensor(random_ids(5))
     assert torch.equal(model(ids, None, ACTIONS).logits, model(ids, None, ACTIONS).logits)

@@ -1,4 +1,4 @@
-"""N-grams of tokens: their ids, and what the model knows by them."""
+"""N-grams of tokens: their ids, and what the model learns from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = HRMConfig(
 ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
-def test_an_ngrams_id_depends_on_its_tokens_in_their_order_and_on_nothing_else():
+def test_an_ngrams_id_depends_only_on_its_tokens_and_their_order():
     pairs, triples = ngram_ids(torch.tensor([[5, 6, 7, 5, 6, 7], [6, 5, 7, 6, 5, 7]]), 3, 50257)
     assert pairs[0, 1] == pairs[0, 4]
     assert pairs[0, 1] != pairs[1, 1], "the order counts"
@@ -34,7 +34,7 @@ def test_an_ngrams_id_depends_on_its_tokens_in_their_order_and_on_nothing_else()
     assert ngram_ids(torch.tensor([[5, 6]]), 1, 50257) == []
 
 
-def test_two_pairs_of_gpt2s_vocabulary_that_share_one_token_never_share_an_id():
+def test_two_pairs_of_gpt2s_tokens_that_share_one_token_never_share_an_id():
     tokens = torch.arange(50257)
     for sequence in (
         torch.stack([tokens, torch.full_like(tokens, 11)]),
@@ -44,12 +44,12 @@ def test_two_pairs_of_gpt2s_vocabulary_that_share_one_token_never_share_an_id():
         assert len(pairs[:, 1].unique()) == 50257
 
 
-def test_with_ngrams_the_model_tells_orders_apart_without_positions():
+def test_ngrams_let_the_model_tell_orders_apart_without_positions():
     for length, apart in ((1, False), (2, True)):
         torch.manual_seed(0)
         model = HRM(replace(CONFIG, ngram_length=length)).eval()
         with torch.no_grad():
             model.position_embedding.weight.zero_()
         one, other = (model(torch.tensor([ids]), None, ACTIONS).logits for ids in ([20, 30, 40, 50], [20, 50, 40, 30]))
-        # Sums in another order make 1e-6; torch adds 1e-5 of the value.
+        # Sums in another order differ by 1e-6; allclose also allows 1e-5 of the value.
         assert torch.allclose(one, other, atol=1e-5) != apart

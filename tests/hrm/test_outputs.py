@@ -1,4 +1,4 @@
-"""The rows of an action: how many, how they are told apart, and that a former model keeps its own."""
+"""The rows of an action: their number, how they tell actions apart, and that an earlier model keeps its rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rows_of(actions: ActionList) -> torch.Tensor:
     return action_outputs(actions, VOCABULARY_SIZE).gather(table, torch.zeros(VOCABULARY_SIZE))[0]
 
 
-def test_an_answer_of_several_tokens_is_the_mean_over_them():
+def test_the_logit_of_several_tokens_is_the_mean_over_them():
     table, bias = torch.randn(10, 4), torch.randn(10)
     means = [table[[1]].mean(0), table[2:4].mean(0), table[4:7].mean(0), table[7]]
     rows, biases = token_outputs([[1], [2, 3], [4, 5, 6], [7, 7]]).gather(table, bias)
@@ -86,18 +86,18 @@ def test_actions_that_share_words_are_told_apart_in_any_language(kind):
 
 
 @pytest.mark.parametrize("twin", ["back go", "go back go back"])
-def test_the_former_form_refuses_actions_whose_logits_would_be_the_same(twin):
+def test_form_1_refuses_actions_with_equal_logits(twin):
     with pytest.raises(ConfigError, match="'action_0' and 'action_2' have the same tokens"):
         action_outputs(make_actions("go back", "stop", twin), VOCABULARY_SIZE, TOKENS_FORM)
 
 
-def test_words_of_the_same_tokens_are_refused():
-    # Half a surrogate pair has no bytes: both become the same replacement character.
+def test_actions_with_the_same_tokens_are_refused():
+    # Half a surrogate pair has no bytes, so both words become the same replacement character.
     with pytest.raises(ConfigError, match="'action_0' and 'action_1' have the same tokens"):
         action_outputs(make_actions("a\ud83d", "a\ud83e"), VOCABULARY_SIZE)
 
 
-def test_an_action_keeps_its_rows_when_others_come_or_go():
+def test_an_action_keeps_its_rows_when_other_actions_are_added_or_removed():
     few, many = make_actions("go back", "stop"), make_actions("go back", "go on", "back go", "wait a moment", "stop")
     assert torch.equal(rows_of(few), rows_of(many)[[0, 4]])
 
@@ -109,18 +109,18 @@ def test_the_weights_of_an_action_sum_to_1():
         torch.testing.assert_close(sums, torch.ones(50))
 
 
-def test_a_thousand_actions_are_told_apart_and_take_memory_by_their_tokens_alone():
+def test_1000_actions_are_told_apart_and_memory_grows_only_with_their_tokens():
     actions = make_many(1000)
     lengths = [len(ids) for ids in encode_actions(actions)]
     outputs = action_outputs(actions, VOCABULARY_SIZE)
     assert len(outputs) == 1000
-    # Tokens, pairs and triples of them, and the whole.
+    # The tokens, their pairs and triples, and the whole.
     assert len(outputs.ids) == sum(n + max(0, n - 1) + max(0, n - 2) + 1 for n in lengths) <= 3 * sum(lengths)
     distances = torch.cdist(rows := rows_of(actions), rows) + torch.eye(1000) * 100
     assert distances.min() > 0.1
 
 
-def test_words_of_many_different_lengths_cost_no_more_than_their_tokens():
+def test_actions_of_many_different_lengths_cost_only_their_tokens():
     # Repeated to a common multiple of their lengths, these 30 actions would be 30 x 2,329,089,562,800 ids.
     actions = make_actions(*(" ".join(["go"] * length) for length in range(1, 31)))
     tracemalloc.start()
@@ -138,7 +138,7 @@ def test_actions_of_one_token_each_are_the_same_in_both_forms():
     assert one.weights.tolist() == other.weights.tolist() == [1.0] * 4
 
 
-def test_an_unknown_form_is_refused():
+def test_an_unknown_form_of_actions_is_refused():
     with pytest.raises(ConfigError, match="form 3 of actions is unknown: update AEGIS"):
         action_outputs(make_actions("go", "stop"), VOCABULARY_SIZE, 3)
 
@@ -163,15 +163,15 @@ def test_a_policy_saved_by_an_earlier_version_gives_the_same_answers(model, tmp_
     path = tmp_path / "p" / "policy.json"
     document = json.loads(path.read_text())
     assert document.pop("action_form") == TOKENS_FORM
-    path.write_text(json.dumps(document))  # as earlier versions wrote it
+    path.write_text(json.dumps(document))  # as earlier versions wrote the file
     policy = HRMPolicy.load(tmp_path / "p")
     assert policy.action_form == TOKENS_FORM
-    # What these versions computed: the tokens repeated to a common multiple of their lengths, and the mean over them.
+    # Those versions computed the mean over the tokens, repeated to a common multiple of their lengths.
     ids = encode_actions(ACTIONS)
     width = math.lcm(*map(len, ids))
     repeated = torch.tensor([own * (width // len(own)) for own in ids])
     rows, biases = F.embedding(repeated, model.output.weight).mean(1), model.output.bias[repeated].mean(1)
-    segments = CONFIG.max_segments  # untrained, the halting unit never halts
+    segments = CONFIG.max_segments  # an untrained halting unit never halts
     for state, choice in zip(STATES, policy.decide(STATES, ACTIONS), strict=True):
         tokens, carry = torch.tensor([StateCodec(48).encode(state)]), None
         for _ in range(segments):
@@ -182,7 +182,7 @@ def test_a_policy_saved_by_an_earlier_version_gives_the_same_answers(model, tmp_
         assert choice.probabilities == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_a_policy_comes_back_in_its_own_form(model, tmp_path):
+def test_a_policy_is_read_back_in_its_own_form(model, tmp_path):
     answers = []
     for form in (1, 2):
         policy = HRMPolicy(model, StateCodec(48), ACTIONS, action_form=form)
@@ -194,7 +194,7 @@ def test_a_policy_comes_back_in_its_own_form(model, tmp_path):
     assert (answers[0] - answers[1]).abs().max() > 1e-5
 
 
-def test_a_policy_of_a_form_to_come_is_refused(model, tmp_path):
+def test_a_policy_of_a_future_form_is_refused(model, tmp_path):
     HRMPolicy(model, StateCodec(48), ACTIONS).save(tmp_path / "p")
     path = tmp_path / "p" / "policy.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"action_form": 3}))
@@ -203,7 +203,7 @@ def test_a_policy_of_a_form_to_come_is_refused(model, tmp_path):
 
 
 @pytest.mark.parametrize("count", [2, 10, 100, 1000])
-def test_any_number_of_actions_is_decided_among(model, count):
+def test_a_policy_decides_among_any_number_of_actions(model, count):
     policy = HRMPolicy(model, StateCodec(48), actions := make_many(count))
     for choice in policy.decide(STATES, actions):
         assert len(choice.probabilities) == count

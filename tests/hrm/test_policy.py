@@ -14,7 +14,7 @@ from aegis.hrm.onnx.export import compile_policy
 from aegis.testing import check_policy
 from aegis.types import ActionList, ActionSpec, Policy
 
-# The codec speaks GPT-2's whole vocabulary; everything else is tiny.
+# The vocabulary is GPT-2's, like the codec's; everything else is tiny.
 CONFIG = HRMConfig(
     max_positions=64, high_width=8, high_layers=1, high_heads=2, low_width=4, low_layers=1, low_heads=2, dropout=0.3
 )
@@ -45,11 +45,11 @@ def test_an_hrm_is_a_policy(policy):
 def test_each_state_has_one_probability_per_action_in_order(policy):
     rows = [choice.probabilities for choice in policy.decide(STATES, ACTIONS)]
     assert [len(row) for row in rows] == [3] * 4
-    # Three float32 numbers of at most 1: 1e-7 each.
+    # Three float32 numbers of at most 1, each rounded by 1e-7.
     assert all(sum(row) == pytest.approx(1, abs=1e-6) and min(row) > 0 for row in rows)
     assert len({tuple(round(p, 5) for p in row) for row in rows}) == 4
     for state, row in zip(STATES, rows, strict=True):
-        # Another batch adds up in another order: 1e-7; the rows differ by 1e-5 at least (above).
+        # Another batch adds up in another order, which changes 1e-7; the rows differ by at least 1e-5 (above).
         assert policy.decide([state], ACTIONS)[0].probabilities == pytest.approx(row, abs=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_more_states_than_fit_into_one_batch_keep_their_order(policy):
         assert policy.decide([states[n]], ACTIONS)[0].probabilities == pytest.approx(rows[n], abs=1e-5)
 
 
-def test_no_states_have_no_probabilities(policy):
+def test_no_states_give_no_choices(policy):
     assert policy.decide([], ACTIONS) == []
 
 
@@ -72,7 +72,7 @@ def test_thinking_returns_the_segments_of_each_state(policy):
     assert segments.tolist() == [CONFIG.max_segments] * 4  # untrained, the halting unit never halts
 
 
-def test_deciding_does_not_depend_on_chance(policy):
+def test_deciding_is_deterministic(policy):
     assert policy.decide(STATES, ACTIONS) == policy.decide(STATES, ACTIONS)
 
 
@@ -84,7 +84,7 @@ def test_other_actions_than_it_was_trained_on_are_refused(policy):
         policy.decide(STATES, others)
 
 
-def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
+def test_a_saved_policy_is_read_back_the_same(policy, tmp_path):
     policy.save(tmp_path / "p")
     again = HRMPolicy.load(tmp_path / "p")
     assert again.name == "hrm@3"
@@ -95,14 +95,14 @@ def test_a_saved_policy_comes_back_the_same(policy, tmp_path):
     assert not again.model.training
 
 
-def test_a_policy_saved_under_another_name_decides_under_it(tmp_path):
+def test_a_policy_saved_under_another_name_decides_under_that_name(tmp_path):
     own = HRMPolicy(HRM(CONFIG), StateCodec(48), ACTIONS)
     assert own.name == "hrm"
     own.save_as("hrm@1", tmp_path / "p")
     assert own.name == HRMPolicy.load(tmp_path / "p").name == "hrm@1"
 
 
-def test_the_saved_model_alone_is_read_in_the_hugging_face_manner(policy, tmp_path):
+def test_hugging_face_reads_the_model_of_a_saved_policy(policy, tmp_path):
     policy.save(tmp_path / "p")
     model = HRM.from_pretrained(str(tmp_path / "p"))
     assert torch.equal(model.output.weight, policy.model.output.weight)
@@ -110,7 +110,7 @@ def test_the_saved_model_alone_is_read_in_the_hugging_face_manner(policy, tmp_pa
 
 @pytest.mark.parametrize("name", ["policy.json", "config.json", "model.safetensors"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_a_policy_with_a_missing_or_torn_file_is_refused_and_the_file_named(policy, tmp_path, name, change):
+def test_a_policy_with_a_missing_or_torn_file_is_refused_with_the_files_name(policy, tmp_path, name, change):
     policy.save(tmp_path / "p")
     path = tmp_path / "p" / name
     content = path.read_bytes()
@@ -135,7 +135,7 @@ def test_a_policy_with_a_missing_or_torn_file_is_refused_and_the_file_named(poli
         {"codec": None},
     ],
 )
-def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
+def test_a_malformed_policy_file_is_refused(policy, tmp_path, fields):
     policy.save(tmp_path / "p")
     path = tmp_path / "p" / "policy.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
@@ -143,7 +143,7 @@ def test_a_policy_file_out_of_form_is_refused(policy, tmp_path, fields):
         HRMPolicy.load(tmp_path / "p")
 
 
-def test_a_policy_from_before_the_codec_had_versions_reads_states_as_it_did(policy, tmp_path):
+def test_a_policy_without_a_codec_version_reads_states_as_it_did(policy, tmp_path):
     policy.save(tmp_path / "p")
     path = tmp_path / "p" / "policy.json"
     document = json.loads(path.read_text())
@@ -155,7 +155,7 @@ def test_a_policy_from_before_the_codec_had_versions_reads_states_as_it_did(poli
     assert HRMPolicy.load(tmp_path / "q").codec == again.codec
 
 
-def test_a_field_that_is_left_out_changes_no_decision(tmp_path):
+def test_an_excluded_field_changes_no_decision(tmp_path):
     HRMPolicy(HRM(CONFIG), StateCodec(48, ("customer.email",)), ACTIONS).save(tmp_path / "p")
     policy = HRMPolicy.load(tmp_path / "p")
     one, other = ({"n": 1, "customer": {"email": email}} for email in ("a@b.c", "someone.else@d.e"))
@@ -163,7 +163,7 @@ def test_a_field_that_is_left_out_changes_no_decision(tmp_path):
     assert policy.decide([one], ACTIONS) != policy.decide([{"n": 2, "customer": {}}], ACTIONS)
 
 
-def test_a_codec_that_reads_more_than_the_model_has_positions_for_is_refused():
+def test_a_codec_with_more_tokens_than_the_model_has_positions_for_is_refused():
     with pytest.raises(ConfigError, match=r"--max-tokens must be at most 190, not 191: .* 64 positions"):
         HRMPolicy(HRM(CONFIG), StateCodec(191), ACTIONS)
     policy = HRMPolicy(HRM(CONFIG), StateCodec(190), ACTIONS)
@@ -175,7 +175,7 @@ MASKS = [[True, False, True], [False, True, False], [True, True, True], [False, 
 
 
 def check_masked(policy: HRMPolicy | OnnxPolicy) -> None:
-    """Assert that the actions on offer share out the probability as they would among all, and the others have none."""
+    """Assert that the probabilities on offer keep their ratios and sum to 1, and that the others are 0."""
     for whole, choice, mask in zip(
         policy.decide(STATES, ACTIONS), policy.decide(STATES, ACTIONS, MASKS), MASKS, strict=True
     ):
@@ -185,13 +185,13 @@ def check_masked(policy: HRMPolicy | OnnxPolicy) -> None:
         assert mask[ACTIONS.index(choice.action)]
 
 
-def test_actions_that_are_not_on_offer_have_probability_0_and_the_others_share_it_out(policy):
+def test_actions_not_on_offer_have_probability_0_and_the_others_share_it(policy):
     check_masked(policy)
     check_masked(compile_policy(policy))
 
 
 @pytest.mark.parametrize("on_offer", [MASKS[:3], [[True, True]] * 4, [*MASKS[:3], [False] * 3]])
-def test_a_mask_out_of_form_is_refused(policy, on_offer):
+def test_a_malformed_mask_is_refused(policy, on_offer):
     for one in (policy, compile_policy(policy)):
         with pytest.raises(DataError, match="on_offer"):
             one.decide(STATES, ACTIONS, on_offer)
@@ -209,7 +209,7 @@ def test_an_exported_policy_decides_among_a_thousand_actions_as_the_model_does()
 
 
 @pytest.mark.long
-def test_a_decision_among_1000_actions_takes_at_most_3_times_one_among_4():
+def test_a_decision_among_1000_actions_takes_at_most_3_times_a_decision_among_4():
     model = HRM()
     seconds: dict[tuple[str, int], list[float]] = {}
     policies = []

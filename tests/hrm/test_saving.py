@@ -1,4 +1,4 @@
-"""A model that is written as the hub writes it comes back the same, or is refused."""
+"""A model that `save_pretrained` wrote is read back the same, or is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG = HRMConfig(
 ACTIONS = token_outputs([[7], [8, 9], [10], [11]])
 
 
-def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_path):
+def test_a_saved_model_is_read_back_with_its_configuration_weights_and_start(tmp_path):
     config = replace(CONFIG, high_cycles=3, halt_threshold=0.7, dropout=0.25)
     model = HRM(config).eval()
     model.save_pretrained(tmp_path)
@@ -34,13 +34,13 @@ def test_a_saved_model_comes_back_with_its_configuration_weights_and_start(tmp_p
     assert torch.equal(model(ids, None, ACTIONS).logits, again(ids, None, ACTIONS).logits)
 
 
-def test_the_configuration_is_written_where_none_was_given_too(tmp_path, monkeypatch):
+def test_the_default_configuration_is_written_too(tmp_path, monkeypatch):
     monkeypatch.setattr("aegis.hrm.model.HRMConfig", lambda **fields: replace(CONFIG, **fields))
     HRM().save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text()) == asdict(CONFIG)
 
 
-def test_weights_that_lack_a_tensor_are_refused_and_not_left_random(tmp_path):
+def test_weights_that_lack_a_tensor_are_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
     HRM(CONFIG).save_pretrained(tmp_path)

@@ -1,4 +1,4 @@
-"""The vocabulary against another implementation of GPT-2's: the tokenizers library, merges derived from the ranks."""
+"""The vocabulary against another implementation: the tokenizers library, with merges derived from the ranks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXTS = [
 
 @cache
 def reference() -> Tokenizer:
-    """Return GPT-2's tokenizer as the tokenizers library has it."""
+    """Return GPT-2's tokenizer, made with the tokenizers library."""
     ranks = {
         token: rank for rank in range(END_OF_TEXT_ID) if (token := load_vocabulary().decode_single_token_bytes(rank))
     }
@@ -50,7 +50,7 @@ def reference() -> Tokenizer:
 
 
 def split_as_merged(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """Return the two parts that a token was merged from: what the merges before it leave of its bytes."""
+    """Return the two parts that a token was merged from: its bytes after all earlier merges."""
     parts = [token[at : at + 1] for at in range(len(token))]
     while len(parts) > 2:
         joined = [ranks.get(left + right, ranks[token]) for left, right in itertools.pairwise(parts)]
@@ -60,7 +60,7 @@ def split_as_merged(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes
 
 
 def byte_letters() -> list[str]:
-    """Return the printable letter that stands for each byte in GPT-2's files (openai/gpt-2, src/encoder.py)."""
+    """Return the printable letter of each byte in GPT-2's files (openai/gpt-2, src/encoder.py)."""
     kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
     return [chr(byte) if byte in kept else chr(next(others)) for byte in range(256)]
@@ -91,7 +91,7 @@ def test_well_known_texts_have_gpt2s_ids(text, ids):
     assert load_vocabulary().encode_ordinary(text) == ids
 
 
-def test_end_of_text_in_a_text_is_not_the_special_token():
+def test_end_of_text_written_in_a_text_is_not_the_special_token():
     ids = load_vocabulary().encode_ordinary("a <|endoftext|> b")
     assert END_OF_TEXT_ID not in ids
     assert load_vocabulary().encode_ordinary("<|endoftext|>") == [27, 91, 437, 1659, 5239, 91, 29]
@@ -107,7 +107,7 @@ def test_texts_in_several_scripts_have_the_ids_of_the_reference(text):
     assert load_vocabulary().encode_ordinary(text) == reference().encode(text).ids
 
 
-# Characters that this Python does not know yet may be letters to one library and not to the other.
+# A character that this Python does not know may be a letter for one of the libraries only.
 known_characters = st.characters(exclude_categories=["Cs"]).filter(lambda c: unicodedata.category(c) != "Cn")
 
 

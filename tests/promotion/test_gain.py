@@ -11,7 +11,7 @@ from aegis.promotion.gain import Gain, read_gain
         ((0.01, 0.09), "measured better", False),
     ],
 )
-def test_a_gain_says_what_its_interval_shows(interval, verdict, is_loss):
+def test_a_gain_is_called_a_loss_only_if_its_whole_interval_lies_below_zero(interval, verdict, is_loss):
     low, high = interval
     gain = Gain((low + high) / 2, low, high, over="hrm@1")
     assert gain.describe().startswith("gain over hrm@1 ")
@@ -21,5 +21,7 @@ def test_a_gain_says_what_its_interval_shows(interval, verdict, is_loss):
 
 def test_figures_without_a_measurement_have_no_gain():
     assert read_gain({"accuracy": 0.8}) is None
-    figures = {"improvement": {"gain": -0.067, "gain_interval": [-0.113, -0.021]}}  # by a version that named no base
+    figures = {
+        "improvement": {"gain": -0.067, "gain_interval": [-0.113, -0.021]}
+    }  # an earlier version of AEGIS named no base
     assert read_gain(figures) == Gain(-0.067, -0.113, -0.021, "")

@@ -48,7 +48,7 @@ def test_another_process_sees_what_serves(store, workspace):
         assert ModelRegistry(DecisionStore(other), workspace).serving() == serving
 
 
-def test_a_policy_that_can_not_be_saved_leaves_the_one_before_serving(store, workspace):
+def test_the_earlier_policy_still_serves_after_a_failed_save(store, workspace):
     registry = ModelRegistry(store, workspace)
 
     def fail(name: str, folder: Path) -> None:
@@ -68,19 +68,19 @@ def test_a_policy_that_can_not_be_saved_leaves_the_one_before_serving(store, wor
     assert later.name != first.name
 
 
-def test_numbers_go_on_beyond_nine(store, workspace):
+def test_version_ten_follows_version_nine(store, workspace):
     registry = ModelRegistry(store, workspace)
     assert [registry.promote(save).name for _ in range(11)][-2:] == ["hrm@10", "hrm@11"]
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"name": "hrm@1"}', "null"])
-def test_a_record_of_what_serves_that_is_out_of_form_is_said(store, workspace, text):
+def test_a_malformed_record_of_the_serving_policy_is_an_error(store, workspace, text):
     store.state.keep_text(StateKey.SERVING, text)
     with pytest.raises(StoreError, match="what serves is recorded out of form"):
         ModelRegistry(store, workspace).serving()
 
 
-def test_each_version_is_kept_with_its_figures_and_who_promoted_it_and_why(store, workspace):
+def test_each_version_keeps_its_figures_its_promoter_and_the_reason(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save, {"accuracy": 0.8, "decisions": 1100}, reason="accuracy 80%")
     registry.promote(save, {"accuracy": 0.9}, who="ada", reason="looks better")
@@ -96,7 +96,7 @@ def test_each_version_is_kept_with_its_figures_and_who_promoted_it_and_why(store
     ]
 
 
-def test_a_roll_back_goes_to_the_last_good_version_and_from_there_to_the_teacher(store, workspace):
+def test_a_rollback_goes_to_the_last_good_version_and_the_next_rollback_to_the_teacher(store, workspace):
     registry = ModelRegistry(store, workspace)
     for _ in range(3):
         registry.promote(save)
@@ -115,7 +115,7 @@ def test_a_roll_back_goes_to_the_last_good_version_and_from_there_to_the_teacher
         registry.roll_back(None, "monitor", "again")
 
 
-def test_a_version_rolled_back_is_good_again_once_it_is_promoted_again(store, workspace):
+def test_a_rolled_back_version_is_good_again_after_a_new_promotion(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save)
     registry.promote(save)
@@ -125,7 +125,7 @@ def test_a_version_rolled_back_is_good_again_once_it_is_promoted_again(store, wo
     assert registry.serving().name == "hrm@2"
 
 
-def test_a_version_that_was_never_written_is_none(store, workspace):
+def test_a_version_whose_save_failed_is_not_listed_and_its_number_is_not_used_again(store, workspace):
     registry = ModelRegistry(store, workspace)
     registry.promote(save)
     with pytest.raises(OSError, match="disk full"):
@@ -138,7 +138,7 @@ def test_a_version_that_was_never_written_is_none(store, workspace):
             change("hrm@2", "ada", "why")
 
 
-def test_after_a_roll_back_the_gate_waits_and_a_person_does_not(store, workspace):
+def test_after_a_rollback_the_gate_must_wait_but_a_person_may_promote(store, workspace):
     from aegis.types import Action, Decision
 
     registry = ModelRegistry(store, workspace)
@@ -155,7 +155,7 @@ def test_after_a_roll_back_the_gate_waits_and_a_person_does_not(store, workspace
     assert registry.cooling_decisions(20) == 0
 
 
-def test_the_history_of_what_served_can_not_be_rewritten(store, workspace):
+def test_the_history_of_events_can_not_be_rewritten(store, workspace):
     ModelRegistry(store, workspace).promote(save)
     for sql in ("UPDATE model_events SET reason = 'x'", "DELETE FROM model_events"):
         with pytest.raises(StoreError, match="recorded for good"), store.database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Decisions that can be learned: the action follows from one word of the state."""
+"""Decisions that an HRM can learn: the action follows from one word of the state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aegis.types import Action, ActionList, ActionSpec, Decision
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Compute on one thread: small tensors gain nothing from more, and a busy machine slows them down badly."""
+    """Compute on one thread: small tensors gain nothing from more threads, which a busy machine slows down badly."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -35,7 +35,7 @@ def actions() -> ActionList:
 
 @pytest.fixture(scope="session")
 def tiny_config() -> HRMConfig:
-    """Return a small model; its vocabulary is GPT-2's, as the codec's is."""
+    """Return a small model's configuration; its vocabulary is GPT-2's, like the codec's."""
     return HRMConfig(
         max_positions=64,
         high_width=16,

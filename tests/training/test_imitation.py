@@ -35,7 +35,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
-    """Return the checkpoints of a training that was killed in its epoch 5; a test copies them."""
+    """Return the checkpoints of a training that was killed in its epoch 5. A test must copy them."""
     folder = tmp_path_factory.mktemp("killed") / "checkpoints"
     with pytest.raises(Killed):
         hooks = TrainingHooks(on_epoch=kill_at(5))
@@ -47,7 +47,7 @@ def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
 
 @pytest.fixture
 def train(actions, tiny_config, learnable, tmp_path):
-    """Return what trains with these changes of the configuration; `at` names the folder of the checkpoints."""
+    """Return a function that trains with changes of the configuration; `at` names the folder of the checkpoints."""
 
     def run(at="checkpoints", data=learnable, resume=False, on_epoch=None, codec=None, model_config=None, **changes):
         hooks = None if on_epoch is None else TrainingHooks(on_epoch=on_epoch)
@@ -79,15 +79,15 @@ def kill_at(epoch):
     return stop
 
 
-def test_the_hrm_learns_a_rule_and_applies_it_to_decisions_that_it_never_saw(train, learnable, actions):
+def test_the_hrm_learns_a_rule_and_applies_it_to_unseen_decisions(train, learnable, actions):
     run = train(epochs=15, learning_rate=1e-2)
     assert [result.epoch for result in run.epochs] == list(range(1, 16))
-    # It begins by guessing among three, and learns during the first epoch.
+    # The HRM begins by guessing among three actions, and learns during the first epoch.
     assert run.epochs[0].loss == pytest.approx(math.log(3), abs=0.25)
     floor = -(0.8 * math.log(0.8) + 0.2 * math.log(0.1))  # the entropy of the teacher's own probabilities
-    # It ends 0.001 above the floor by AVX2 and by SSE; guessing is 0.46 above.
+    # The loss ends 0.001 above the floor, with AVX2 and with SSE; guessing is 0.46 above it.
     assert floor < run.epochs[-1].loss < floor + 0.15
-    # Guessing is right in a third.
+    # Guessing would be right in a third of the decisions.
     assert run.epochs[-1].train_accuracy > 0.9
     assert run.epochs[-1].heldout_accuracy > 0.9
     heldout = learnable[1]
@@ -97,9 +97,7 @@ def test_the_hrm_learns_a_rule_and_applies_it_to_decisions_that_it_never_saw(tra
     assert sum(right) / len(right) == pytest.approx(run.epochs[-1].heldout_accuracy)
 
 
-def test_the_accuracy_is_of_some_first_answers_before_the_last_epoch_and_of_the_policys_answers_after_it(
-    train, learnable, monkeypatch
-):
+def test_the_held_out_accuracy_is_an_estimate_until_the_last_epoch(train, learnable, monkeypatch):
     asked = []
     think = HRM.think
 
@@ -114,7 +112,7 @@ def test_the_accuracy_is_of_some_first_answers_before_the_last_epoch_and_of_the_
     assert sum(count for count, _ in asked[1:]) == len(learnable[1])
 
 
-def test_the_same_seed_gives_the_same_losses_and_weights_whatever_was_drawn_before(train):
+def test_the_same_seed_gives_the_same_losses_and_weights_whatever_was_drawn_earlier(train):
     torch.manual_seed(1)
     one = train("one", epochs=3)
     torch.manual_seed(2)
@@ -140,7 +138,7 @@ def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(
     assert [path.name for path in resumed.checkpoints] == ["epoch-002", "epoch-004", "epoch-006"]
 
 
-def test_resuming_a_finished_run_trains_no_more_and_gives_its_policy(train):
+def test_resuming_a_finished_run_returns_its_policy_without_training(train):
     finished = train()
     again = train(resume=True, on_epoch=kill_at(1))
     assert again.resumed_after == 6
@@ -148,7 +146,7 @@ def test_resuming_a_finished_run_trains_no_more_and_gives_its_policy(train):
     assert same_weights(again, finished)
 
 
-def test_there_is_a_checkpoint_after_every_fifth_epoch_and_after_the_last(train):
+def test_a_checkpoint_is_written_after_every_fifth_epoch_and_after_the_last(train):
     run = train(epochs=11, checkpoint_every_epochs=5)
     assert [path.name for path in run.checkpoints] == ["epoch-005", "epoch-010", "epoch-011"]
     for path in run.checkpoints:
@@ -166,7 +164,7 @@ def test_there_is_a_checkpoint_after_every_fifth_epoch_and_after_the_last(train)
     assert document["epoch"] == len(document["epochs"]) == 5
 
 
-def test_there_is_nothing_to_resume_in_an_empty_folder(train):
+def test_a_training_can_not_resume_from_an_empty_folder(train):
     with pytest.raises(CheckpointError, match="no checkpoint to resume from: leave --resume out"):
         train(resume=True)
 
@@ -206,7 +204,7 @@ def test_resuming_with_other_data_is_refused(train, learnable):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "training.json", "config.json"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_a_damaged_checkpoint_is_refused_and_the_training_resumes_from_the_former_once_it_is_deleted(
+def test_after_a_damaged_checkpoint_is_deleted_the_training_resumes_from_the_checkpoint_before(
     train, killed_at_5, tmp_path, name, change
 ):
     shutil.copytree(killed_at_5, tmp_path / "checkpoints")
@@ -221,7 +219,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_training_resumes_from_the_forme
     assert train(resume=True).resumed_after == 2
 
 
-def test_a_new_training_removes_the_checkpoints_of_the_former_and_nothing_else(train, tmp_path):
+def test_a_new_training_removes_only_the_checkpoints_of_the_training_before(train, tmp_path):
     train(epochs=4)
     (tmp_path / "checkpoints" / "epoch-notes").mkdir()
     (tmp_path / "checkpoints" / "readme.txt").write_text("mine")
@@ -234,7 +232,7 @@ def test_a_new_training_removes_the_checkpoints_of_the_former_and_nothing_else(t
     ]
 
 
-def test_the_teachers_probabilities_are_learned_and_not_its_choices_alone(train, learnable):
+def test_the_hrm_learns_the_teachers_probabilities_not_only_its_choices(train, learnable):
     decisions, heldout = learnable
     flat = [replace(decision, probabilities=(0.34, 0.33, 0.33)) for decision in decisions]
     sharp = train("sharp", epochs=2)
@@ -268,13 +266,13 @@ def test_the_reported_loss_is_the_cross_entropy_of_each_decisions_last_segment_w
     learner = Learner(model, HRMOptimizer(model, config), outputs, config, bf16=False)
     learner.step(batch, segments=2, to_the_end=False, learning_rate=1e-3)
     loss, right = learner.take_totals()
-    # A mean of 16 losses of about 1, in float32.
+    # This is a mean of 16 losses of about 1, in float32.
     assert loss / 16 == pytest.approx(expected, abs=1e-5)
     assert right == (logits.argmax(-1) == batch.labels).sum().item()
     assert learner.take_totals() == (0.0, 0)
 
 
-def test_decisions_without_probabilities_are_learned_from_the_choice(train, learnable):
+def test_the_hrm_learns_from_the_choice_if_no_probabilities_are_recorded(train, learnable):
     decisions, heldout = learnable
     bare = [replace(decision, probabilities=None) for decision in decisions]
     assert losses(train("bare", data=(bare, heldout), epochs=2)) == losses(
@@ -282,7 +280,7 @@ def test_decisions_without_probabilities_are_learned_from_the_choice(train, lear
     )
 
 
-def test_a_decision_with_an_action_that_is_not_in_the_list_is_refused(train, learnable, make_decision):
+def test_a_decision_with_an_action_outside_the_list_is_refused(train, learnable, make_decision):
     decisions, heldout = learnable
     odd = make_decision(99, actions=("idle", "ask_human", "fly"), action=Action("idle"))
     with pytest.raises(DataError, match=odd.id):
@@ -293,7 +291,7 @@ def test_a_decision_with_an_action_that_is_not_in_the_list_is_refused(train, lea
     ("right", "thinking_on"),
     [("1111", 0), ("1101", 0), ("00001111", 4), ("100001111", 4), ("0000000011", 8), ("0", 1), ("00", 2), ("01", 0)],
 )
-def test_wrong_answers_think_on_in_fours(right, thinking_on):
+def test_wrong_answers_think_on_in_multiples_of_four(right, thinking_on):
     rows = torch.tensor([mark == "1" for mark in right])
     on, done = choose_going_on(rows, another_segment=True, to_the_end=False)
     assert len(on) == thinking_on
@@ -303,7 +301,7 @@ def test_wrong_answers_think_on_in_fours(right, thinking_on):
     assert len(choose_going_on(rows, another_segment=True, to_the_end=True)[0]) == len(right)
 
 
-def test_the_lead_of_a_right_answer_is_positive_and_that_of_a_wrong_answer_negative():
+def test_a_right_answer_has_a_positive_lead_and_a_wrong_answer_a_negative_lead():
     targets = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.45, 0.1, 0.45], [0.0, 1.0, 0.0]])
     logits = torch.tensor([[2.0, 1, 0], [0, 2.0, 1], [0, 1, 2.0], [0, 3.0, 1]])
     torch.testing.assert_close(lead(targets, logits), torch.tensor([0.3, -0.3, 0.0, 1.0]))
@@ -311,7 +309,7 @@ def test_the_lead_of_a_right_answer_is_positive_and_that_of_a_wrong_answer_negat
 
 def test_the_halting_unit_learns_which_states_are_close_calls(actions, learnable, tmp_path, tiny_config):
     def as_close_call(decision, close):
-        """Return the decision with a word that says what the teacher's probabilities say."""
+        """Return the decision with close or clear probabilities, and a word in its state that tells which."""
         place = actions.index(decision.action.name)
         other = (place + 1) % 3
         shares = [0.51 if n == place else 0.47 if n == other else 0.02 for n in range(3)]
@@ -329,7 +327,7 @@ def test_the_halting_unit_learns_which_states_are_close_calls(actions, learnable
     assert sure < 1.5
 
 
-def test_every_segment_has_its_loss_and_the_halting_unit_learns(train, tiny_config, monkeypatch, learnable):
+def test_every_segment_has_a_loss_and_the_halting_unit_learns(train, tiny_config, monkeypatch, learnable):
     calls, forward = [], HRM.forward
 
     def counted(self, *arguments, **options):
@@ -365,7 +363,7 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine(actions):
     assert rates[20:] == sorted(rates[20:], reverse=True)
 
 
-def test_on_batch_hears_the_progress_of_each_batch(actions, tiny_config, learnable, tmp_path):
+def test_on_batch_is_called_with_the_progress_after_each_batch(actions, tiny_config, learnable, tmp_path):
     starts, batches = [], []
     trainer = ImitationTrainer(
         actions,
@@ -382,7 +380,7 @@ def test_on_batch_hears_the_progress_of_each_batch(actions, tiny_config, learnab
     assert batches == [(epoch, batch, 8) for epoch in (1, 2) for batch in range(1, 9)]
 
 
-def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_path):
+def test_the_trained_policy_is_read_back_the_same(train, learnable, actions, tmp_path):
     run = train(epochs=2)
     run.policy.save_as("hrm@1", tmp_path / "model")
     states = [decision.state for decision in learnable[1]]
@@ -390,7 +388,7 @@ def test_the_trained_policy_survives_its_folder(train, learnable, actions, tmp_p
     assert isinstance(run.policy.actions, ActionList)
 
 
-def test_bfloat16_learns_too(train):
+def test_a_training_in_bfloat16_learns(train):
     run = train(epochs=15, learning_rate=1e-2, bf16=True)
     assert run.epochs[-1].loss < run.epochs[0].loss - 0.2
     assert all(tensor.dtype == torch.float32 for tensor in weights(run).values())

@@ -17,7 +17,7 @@ CONFIG = TrainingConfig(batch_size=16, learning_rate=3e-3, bf16=False, max_token
 
 @pytest.fixture
 def make_learner(actions, tiny_config):
-    """Return what makes a learner of a new model, the same each time, with the lines that it says."""
+    """Return a function that returns a learner, with the same new model each time, and the list of its notices."""
 
     def make(config=CONFIG, device="cpu", team=None):
         model = ImitationTrainer(actions, config, replace(tiny_config, dropout=0.0, max_segments=3)).initialise()
@@ -35,7 +35,7 @@ def data(learnable, actions):
 
 
 def refuse_more_than(most, monkeypatch):
-    """Let the model run out of memory on more rows than `most`; return the rows it was given each time."""
+    """Let the model run out of memory on more rows than `most`; return the list of its calls' numbers of rows."""
     asked, forward = [], HRM.forward
 
     def limited(self, tokens, *arguments, **options):
@@ -56,7 +56,7 @@ def take_steps(learner, data, to_the_end):
 
 @pytest.mark.parametrize("to_the_end", [False, True])
 @pytest.mark.parametrize(("most", "part"), [(8, 8), (7, 4), (1, 1)])
-def test_out_of_memory_a_step_is_taken_in_parts_and_comes_to_the_same(
+def test_a_step_in_parts_after_a_lack_of_memory_gives_the_same_weights(
     make_learner, data, monkeypatch, to_the_end, most, part
 ):
     whole, silent = make_learner()
@@ -69,7 +69,7 @@ def test_out_of_memory_a_step_is_taken_in_parts_and_comes_to_the_same(
     assert right == expected[1]
     for name, tensor in whole.model.state_dict().items():
         if name.endswith("query_key_value.bias"):
-            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+            continue  # the keys' gradient is only rounding, which Adam scales up like any other
         torch.testing.assert_close(tensor, learner.model.state_dict()[name], rtol=1e-2, atol=1e-4)
     assert learner.part_size == part
     refused = [rows for rows in asked if rows > most]
@@ -78,7 +78,7 @@ def test_out_of_memory_a_step_is_taken_in_parts_and_comes_to_the_same(
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])
-def test_a_team_comes_to_the_same_weights_to_the_last_bit_by_any_number_of_threads(make_learner, data, to_the_end):
+def test_a_team_of_any_number_of_threads_gives_the_same_weights_to_the_last_bit(make_learner, data, to_the_end):
     whole, _ = make_learner()
     expected = take_steps(whole, data, to_the_end)
     found = []
@@ -92,7 +92,7 @@ def test_a_team_comes_to_the_same_weights_to_the_last_bit_by_any_number_of_threa
     assert found[0][0] == (pytest.approx(expected[0], rel=1e-4), expected[1])
     for name, tensor in whole.model.state_dict().items():
         if name.endswith("query_key_value.bias"):
-            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+            continue  # the keys' gradient is only rounding, which Adam scales up like any other
         torch.testing.assert_close(tensor, found[0][1][name], rtol=1e-2, atol=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_the_notice_names_the_device_and_the_parts(make_learner, data, monkeypat
     assert line.startswith("not enough memory on cpu for 16 decisions at once: going on in parts of 8")
 
 
-def test_memory_that_does_not_suffice_for_one_decision_is_an_error(make_learner, data, monkeypatch):
+def test_too_little_memory_for_one_decision_is_an_error(make_learner, data, monkeypatch):
     learner, lines = make_learner()
     refuse_more_than(0, monkeypatch)
     with pytest.raises(torch.OutOfMemoryError):
@@ -112,7 +112,7 @@ def test_memory_that_does_not_suffice_for_one_decision_is_an_error(make_learner,
     assert len(lines) == 4  # 16, 8, 4, 2
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(make_learner, data, monkeypatch):
+def test_other_errors_are_not_treated_as_a_lack_of_memory(make_learner, data, monkeypatch):
     def broken(*arguments, **options):
         raise RuntimeError("shapes differ")
 
@@ -125,7 +125,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(make_learner, data, mon
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("to_the_end", [False, True])
-def test_a_step_on_cuda_comes_to_what_it_comes_to_on_the_cpu(make_learner, data, to_the_end):
+def test_a_step_on_cuda_gives_the_same_weights_as_on_the_cpu(make_learner, data, to_the_end):
     here, there = make_learner()[0], make_learner(device="cuda")[0]
     expected, found = take_steps(here, data, to_the_end), take_steps(there, data, to_the_end)
     assert found[0] == pytest.approx(expected[0], rel=1e-3)

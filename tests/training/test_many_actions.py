@@ -17,7 +17,7 @@ CONFIG = TrainingConfig(
 )
 
 
-def test_a_training_that_an_earlier_version_began_ends_in_its_form(actions, tiny_config, learnable, tmp_path):
+def test_a_training_that_an_earlier_version_began_keeps_its_form_of_actions(actions, tiny_config, learnable, tmp_path):
     def train(resume=False):
         trainer = ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48))
         return trainer.train(learnable[0], learnable[1], tmp_path / "checkpoints", resume)
@@ -54,12 +54,10 @@ def test_a_training_among_any_number_of_actions_learns(count, tiny_config, make_
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2e6  # kB
 
 
-def test_a_training_on_decisions_with_different_actions_on_offer_learns_among_these(
-    actions, tiny_config, make_decision, tmp_path
-):
+def test_the_hrm_learns_each_decision_among_the_actions_on_offer(actions, tiny_config, make_decision, tmp_path):
     def offer(number: int) -> Decision:
-        """Return a decision by its word alone where all is on offer, and by what is left where something is not."""
-        wanted, missing = number % 3, number % 4  # 3: nothing is missing
+        """Return a decision that its word determines, unless an action is missing, which changes the choice."""
+        wanted, missing = number % 3, number % 4  # 3: no action is missing
         names = tuple(name for place, name in enumerate(actions.names) if place != missing)
         chosen = actions.names[wanted] if wanted != missing else names[0]
         return make_decision(number, wanted, actions=names, action=Action(chosen), probabilities=None)

@@ -44,7 +44,7 @@ def moved(before: torch.Tensor, after: torch.Tensor) -> set[int]:
     return set((before != after).reshape(len(before), -1).any(1).nonzero().flatten().tolist())
 
 
-def test_rows_that_no_step_reads_stay_as_they_are_to_the_last_bit():
+def test_rows_that_no_step_reads_do_not_change_by_a_bit():
     start, model = make_model(), make_model()
     learn(model, HRMOptimizer(model, TrainingConfig()))
     assert moved(start.token_embedding.weight, model.token_embedding.weight) == set(TOKENS.flatten().tolist())
@@ -67,7 +67,7 @@ def test_the_token_embedding_and_the_halting_unit_learn_at_multiples_of_the_rate
         assert step == pytest.approx(rate, rel=1e-3), name
 
 
-def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
+def test_only_the_matrices_of_the_blocks_have_weight_decay():
     model = make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.3))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -79,8 +79,8 @@ def test_weight_decay_is_on_the_matrices_of_the_blocks_only():
 
 
 @pytest.mark.parametrize("clip", [1e9, 0.5])
-def test_steps_are_those_of_torchs_own_optimizers_with_all_gradients_clipped_together(clip, monkeypatch):
-    # SparseAdam adds its epsilon before the correction of the bias: with none, both move tiny gradients alike.
+def test_steps_equal_those_of_torchs_own_optimizers_with_all_gradients_clipped_together(clip, monkeypatch):
+    # SparseAdam adds its epsilon before the correction of the bias. Without epsilon, both treat tiny gradients alike.
     monkeypatch.setattr("aegis.training.adam.EPSILON", 1e-20)
     ours, theirs = make_model(), make_model()
     learn(ours, HRMOptimizer(ours, TrainingConfig(gradient_clip=clip)), steps=4, rate=1e-3)
@@ -124,11 +124,11 @@ def test_steps_are_those_of_torchs_own_optimizers_with_all_gradients_clipped_tog
             one.zero_grad()
     for name, tensor in ours.state_dict().items():
         if name.endswith("query_key_value.bias"):
-            continue  # the keys' part has no gradient but rounding, which Adam makes as large as any other
+            continue  # the keys' gradient is only rounding, which Adam scales up like any other
         torch.testing.assert_close(tensor, theirs.state_dict()[name], rtol=1e-4, atol=2e-5)
 
 
-def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float32():
+def test_in_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float32():
     start, model = make_model(), make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(), bf16=True)
     block = cast(Any, model.high_level.blocks[0])
@@ -136,7 +136,7 @@ def test_with_bfloat16_the_model_computes_with_copies_and_its_weights_stay_float
     assert block.attention_norm.weight.dtype == model.position_embedding.weight.dtype == torch.float32
     assert all(torch.equal(tensor, start.state_dict()[name]) for name, tensor in optimizer.weights().items())
     with torch.autocast("cpu", torch.bfloat16):
-        learn(model, optimizer, steps=3, rate=1e-5)  # steps far smaller than bfloat16 can tell apart
+        learn(model, optimizer, steps=3, rate=1e-5)  # steps far smaller than bfloat16 can represent
     exact = {name: tensor.clone() for name, tensor in optimizer.weights().items()}
     optimizer.release()
     assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
@@ -156,7 +156,7 @@ def test_gradients_of_several_backward_passes_add_up():
         (torch.nn.functional.cross_entropy(logits, labels[row : row + 1]) / 2).backward()
         other.collect()
     torch.testing.assert_close(one.merge(), other.merge(), rtol=1e-4, atol=1e-6)
-    for group, same in zip(one._groups[:-1], other._groups[:-1], strict=True):  # the halting unit was not asked
+    for group, same in zip(one._groups[:-1], other._groups[:-1], strict=True):  # the halting unit was not used
         assert group.gradient.abs().sum() > 0
         torch.testing.assert_close(group.gradient, same.gradient, rtol=1e-4, atol=1e-6)
     for table, other_table in zip(one._tables, other._tables, strict=True):
@@ -164,7 +164,7 @@ def test_gradients_of_several_backward_passes_add_up():
         torch.testing.assert_close(table.gradient, other_table.gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_forgotten_move_nothing():
+def test_discarded_gradients_change_no_weight():
     start, model = make_model(), make_model()
     optimizer = HRMOptimizer(model, TrainingConfig(weight_decay=0.0))
     model(TOKENS, None, OUTPUTS).logits.sum().backward()
@@ -175,7 +175,7 @@ def test_gradients_forgotten_move_nothing():
     assert all(torch.equal(tensor, start.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
-def test_the_state_comes_back_and_goes_on_to_the_same_weights():
+def test_an_optimizer_that_loads_a_state_takes_the_same_steps():
     one, other = make_model(), make_model()
     unbroken = HRMOptimizer(one, TrainingConfig())
     learn(one, unbroken, steps=5)
@@ -187,7 +187,7 @@ def test_the_state_comes_back_and_goes_on_to_the_same_weights():
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
 
 
-def test_the_state_holds_only_the_rows_that_moved():
+def test_the_optimizers_state_holds_only_the_rows_that_changed():
     model = make_model()
     optimizer = HRMOptimizer(model, TrainingConfig())
     learn(model, optimizer)
@@ -196,7 +196,7 @@ def test_the_state_holds_only_the_rows_that_moved():
     assert shapes["rows.1.exp_avg"] == (4, 16)
 
 
-def test_another_models_state_is_refused():
+def test_the_optimizer_refuses_the_state_of_another_model():
     model = make_model()
     optimizer = HRMOptimizer(model, TrainingConfig())
     learn(model, optimizer)

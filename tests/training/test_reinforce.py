@@ -22,7 +22,7 @@ SMALL = HRMConfig(
 EXACT = ReinforceConfig(bf16=False, passes=3)
 CONTEXTS = ("question", "person", "nothing")
 WORTH = ((1.0, 0.2, -0.5), (-0.3, 0.8, 0.1), (-0.5, -0.2, 0.4))
-"""Expected reward by context and action; the best policy earns the mean of the largest of each row."""
+"""Expected reward by context (row) and action (column); the best policy earns the mean of the rows' maxima."""
 
 
 def make_model(seed: int = 0) -> HRM:
@@ -70,7 +70,7 @@ def expected_share(trainer: ReinforceTrainer, actions: ActionList) -> float:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))])
-def test_reinforcement_earns_95_of_100_of_the_best_policys_reward_within_2000_decisions_of_a_bandit(actions, seed):
+def test_reinforcement_earns_95_percent_of_the_best_policys_reward_within_2000_decisions_of_a_bandit(actions, seed):
     config = replace(EXACT, learning_rate=1e-3, discount=0.0, kl=0.0)
     trainer, rng = make_trainer(actions, config, seed), random.Random(seed)
     share = start = expected_share(trainer, actions)
@@ -85,7 +85,7 @@ def test_reinforcement_earns_95_of_100_of_the_best_policys_reward_within_2000_de
 
 def test_a_gradient_reaches_every_part_that_decides_and_not_the_halting_unit(actions):
     trainer = make_trainer(actions)
-    # A model that is drawn anew thinks to the end: one segment each, and one for two of them, gives both their part.
+    # A new model would think to the end. States that think one segment and states that think two reach all parts.
     batch = pad([StateCodec().encode(make_state(n % 3, n)) for n in range(6)])
     outputs = action_outputs(actions, SMALL.vocab_size)
     logits, _, _ = think(trainer.model, batch, outputs, torch.tensor([1, 2, 1, 2, 1, 2]))
@@ -98,7 +98,7 @@ def test_a_gradient_reaches_every_part_that_decides_and_not_the_halting_unit(act
     assert still == {"halting.weight", "halting.bias"}
 
 
-def test_the_halting_unit_and_the_imitation_policy_stay_as_they_are(actions):
+def test_an_update_changes_neither_the_halting_unit_nor_the_imitation_policy(actions):
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
     imitation = copy.deepcopy(trainer._imitation.state_dict())
     halting, head = trainer.model.halting.weight.clone(), trainer.model.low_to_high.weight.clone()
@@ -108,28 +108,28 @@ def test_the_halting_unit_and_the_imitation_policy_stay_as_they_are(actions):
     assert all(torch.equal(tensor, trainer._imitation.state_dict()[name]) for name, tensor in imitation.items())
 
 
-def test_advantages_are_those_of_the_paper_written_out():
+def test_advantages_equal_the_papers_formula_by_hand():
     one = Transition({}, 0, (1.0,), 2.0)
     values = torch.tensor([0.5, 1.0, -1.0])
     found = estimate_advantages([[one, replace(one, reward=-1.0), replace(one, reward=0.0)]], values, 0.9, 0.8)
-    last = 0.0 + 0.9 * -1.0 - -1.0  # after the last its own value stands for what follows
+    last = 0.0 + 0.9 * -1.0 - -1.0  # after the last decision, its own value replaces the next value
     middle = -1.0 + 0.9 * -1.0 - 1.0 + 0.72 * last
     first = 2.0 + 0.9 * 1.0 - 0.5 + 0.72 * middle
     assert found.tolist() == pytest.approx([first, middle, last])
 
 
-def test_an_unknown_reward_counts_as_expected_and_time_passes_over_it():
+def test_an_unknown_reward_counts_as_expected_and_discounts_later_rewards():
     known, unknown = Transition({}, 0, (1.0,), 1.0), Transition({}, 0, (1.0,), None)
     values = torch.tensor([0.0, 0.0, 0.0])
     assert estimate_advantages([[known, unknown, known]], values, 0.5, 1.0).tolist() == pytest.approx([1.25, 0.5, 1.0])
 
 
-def test_a_stretch_knows_nothing_of_the_stretch_after_it():
+def test_advantages_of_a_stretch_do_not_depend_on_the_next_stretch():
     one = Transition({}, 0, (1.0,), 1.0)
     assert estimate_advantages([[one], [replace(one, reward=9.0)]], torch.zeros(2), 0.9, 0.9).tolist() == [1.0, 9.0]
 
 
-def test_decisions_whose_reward_is_unknown_teach_nothing(actions):
+def test_decisions_with_an_unknown_reward_teach_nothing(actions):
     trainer, rng = make_trainer(actions), random.Random(0)
     transitions = make_transitions(trainer, actions, 6, rng)
     unknown = [replace(one, reward=None) for one in transitions[3:]]
@@ -140,7 +140,7 @@ def test_decisions_whose_reward_is_unknown_teach_nothing(actions):
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
-def test_a_reward_that_is_no_finite_number_is_refused_and_changes_nothing(actions, reward):
+def test_a_reward_that_is_not_finite_is_refused_without_a_change(actions, reward):
     trainer, rng = make_trainer(actions), random.Random(0)
     before = copy.deepcopy(trainer.model.state_dict())
     transitions = make_transitions(trainer, actions, 4, rng)
@@ -162,7 +162,7 @@ def test_an_update_whose_loss_or_weights_are_not_finite_is_undone(actions, monke
 
     def spoiled(rate):
         step(rate)
-        trainer.model.position_embedding.weight.data[-1, 0] = math.nan  # where no state of these reads it
+        trainer.model.position_embedding.weight.data[-1, 0] = math.nan  # a position that none of these states reads
 
     monkeypatch.setattr(trainer._optimizer, "step", spoiled)
     assert "not finite" in trainer.update([transitions]).fault
@@ -170,7 +170,7 @@ def test_an_update_whose_loss_or_weights_are_not_finite_is_undone(actions, monke
     assert not trainer.update([make_transitions(trainer, actions, 8, rng)]).fault
 
 
-def test_a_step_beyond_the_kl_bound_is_shortened_to_it(actions):
+def test_a_step_beyond_the_kl_bound_is_shortened(actions):
     config = replace(EXACT, learning_rate=0.05, passes=1, kl_bound=0.01)
     trainer, rng = make_trainer(actions, config), random.Random(0)
     states = [make_state(n % 3, n) for n in range(9)]
@@ -196,7 +196,7 @@ def test_an_update_that_stays_beyond_the_kl_bound_is_undone(actions, monkeypatch
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.model.state_dict().items())
 
 
-def test_passes_end_when_the_kl_bound_is_near(actions):
+def test_an_update_makes_no_further_pass_near_the_kl_bound(actions):
     trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=2e-3, passes=20)), random.Random(0)
     result = trainer.update([make_transitions(trainer, actions, 10, rng)])
     assert 1 <= result.passes < 20
@@ -216,7 +216,7 @@ def test_the_kl_penalty_holds_the_policy_near_the_imitation_and_loosens_with_evi
     assert held < free / 2 < loosened
 
 
-def test_a_resumed_trainer_learns_the_same_to_the_last_bit(actions):
+def test_a_resumed_trainer_learns_the_same_weights_to_the_last_bit(actions):
     one, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
     batches = [[make_transitions(one, actions, 8, rng)] for _ in range(3)]
     for batch in batches[:2]:

@@ -10,19 +10,19 @@ from aegis.training.team import Team
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_results_come_in_the_order_of_the_tasks(threads):
+def test_a_team_returns_results_in_the_order_of_the_tasks(threads):
     with Team(threads) as team:
         assert team.run([partial(abs, -number) for number in range(20)]) == list(range(20))
 
 
 def test_two_threads_work_at_once():
-    both = threading.Barrier(2, timeout=60)  # passed only by two that wait at once
+    both = threading.Barrier(2, timeout=60)  # two threads must wait at the same time to pass
     with Team(2) as team:
         assert sorted(team.run([both.wait, both.wait])) == [0, 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_tasks_that_tasks_add_end_before_run_does(threads):
+def test_run_ends_after_the_work_that_its_tasks_add(threads):
     done = []
     with Team(threads) as team:
 
@@ -46,7 +46,7 @@ def test_the_first_error_is_raised_and_the_team_still_works(threads):
         assert team.run([lambda: 2]) == [2]
 
 
-def test_torch_uses_its_own_threads_again_afterwards():
+def test_torch_uses_its_own_threads_again_after_a_team():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -29,7 +29,7 @@ def test_the_halting_unit_decides_how_long_the_model_thinks(actions, tiny_config
     assert measured.counts == {number: len(decisions) * (number == segments) for number in (1, 2, 3)}
 
 
-def test_thinking_to_the_end_does_not_ask_the_halting_unit(actions, tiny_config, decisions):
+def test_thinking_to_the_end_ignores_the_halting_unit(actions, tiny_config, decisions):
     states = [decision.state for decision in decisions]
     to_the_end, segments = make_policy(actions, tiny_config, 50.0).think(states, to_the_end=True)
     assert segments.tolist() == [3] * len(states)
@@ -41,6 +41,6 @@ def test_thinking_to_the_end_does_not_ask_the_halting_unit(actions, tiny_config,
     assert measured.accuracy_to_the_end == pytest.approx(right / len(decisions))
 
 
-def test_nothing_can_be_measured_on_no_decisions(actions, tiny_config):
+def test_thinking_can_not_be_measured_without_decisions(actions, tiny_config):
     with pytest.raises(ValueError, match="no decisions"):
         measure_thinking(make_policy(actions, tiny_config, 0.0), [])

@@ -1,4 +1,4 @@
-"""How a training reads states: as its configuration says, and no longer ones than the model has room for."""
+"""A training reads states by its configuration's codec, and refuses a budget beyond the model's positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aegis.training import ImitationTrainer
 CONFIG = TrainingConfig(epochs=1, bf16=False)
 
 
-def test_a_trainer_reads_states_as_its_configuration_says(learnable, actions, tiny_config, tmp_path):
+def test_a_trainer_reads_states_by_the_codec_of_its_configuration(learnable, actions, tiny_config, tmp_path):
     config = replace(CONFIG, max_tokens=24, exclude=("nothing",), rename={"number": "count"})
     trainer = ImitationTrainer(actions, config, tiny_config)
     assert trainer.codec == StateCodec(24, ("nothing",), {"number": "count"})
@@ -25,7 +25,7 @@ def test_a_trainer_reads_states_as_its_configuration_says(learnable, actions, ti
     assert again.policy.codec == trainer.codec
 
 
-def test_more_tokens_than_the_model_has_room_for_are_refused_before_anything_is_encoded(actions, tiny_config):
+def test_a_budget_beyond_the_models_positions_is_refused_before_any_state_is_encoded(actions, tiny_config):
     most = tiny_config.max_tokens
     ImitationTrainer(actions, replace(CONFIG, max_tokens=most), tiny_config)
     with pytest.raises(ConfigError, match=f"--max-tokens must be at most {most}, not {most + 1}"):

@@ -30,14 +30,14 @@ ACTIONS = ActionList(
     )
 )
 FLOAT_ROUNDING = 1e-5
-"""Of probabilities by two float32 programs: 3e-7 was seen on a trained HRM (AVX2, SSE); 1e-5 would change no action."""
+"""Difference of probabilities by two float32 programs: a trained HRM had 3e-7 (AVX2, SSE); 1e-5 changes no action."""
 STATES = [{"goal": "a" * (3 * length), "open": list(range(length)), "n": length} for length in (1, 12, 3, 9, 0)]
 
 
 def make_policy(**changes) -> HRMPolicy:
     torch.manual_seed(0)
     model = HRM(HRMConfig(**SHAPE | changes))
-    with torch.no_grad():  # as if trained: some halt at once, some think on; answers that differ
+    with torch.no_grad():  # as if trained: some states halt at once, some think on, and the answers differ
         model.halting.weight.normal_(std=0.3)
         model.halting.bias.zero_()
         model.output.weight.mul_(20)
@@ -60,19 +60,19 @@ def exported(policy, tmp_path_factory):
     return export_onnx(policy, folder, examples_of(policy))
 
 
-def test_an_export_reports_the_decisions_that_it_was_checked_on(exported):
+def test_an_export_reports_the_results_on_the_decisions_that_checked_it(exported):
     exact, int8 = exported.backends
     assert (exported.states, exported.accuracy) == (5, 1.0)
     assert (exact.backend, exact.differing, exact.accuracy) == ("onnx", 0, 1.0)
     assert exact.max_difference < FLOAT_ROUNDING
     assert int8.backend == "onnx-int8"
-    # These random weights have made 0.03; 0 would be the float32 graphs. A wrong scale makes tenths.
+    # These random weights gave 0.03. The float32 graphs would give 0, and a wrong scale some tenths.
     assert 0 < int8.max_difference < 0.1
     assert [one.backend for one in exported.backends if one.depends_on_company] == []
     assert exact.ms_p50 > 0
 
 
-def test_an_int8_answer_is_the_same_alone_and_beside_states_of_other_lengths(exported):
+def test_an_int8_answer_is_the_same_alone_and_in_a_batch_of_other_lengths(exported):
     policy = OnnxPolicy.load(exported.folder, "int8")
     states = [{"goal": "word " * length, "n": [length] * (length % 7)} for length in range(40)]
     together = policy.think(states)[0]
@@ -91,7 +91,7 @@ def test_an_int8_answer_is_the_same_alone_and_beside_states_of_other_lengths(exp
         {"patch_length": 4, "ngram_length": 2, "whole_cycle_gradient": True},
     ],
 )
-def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, changes):
+def test_the_graphs_of_every_shape_of_model_decide_as_the_model_does(tmp_path, changes):
     policy = make_policy(**changes)
     export_onnx(policy, tmp_path / "x", examples_of(policy))
     again = OnnxPolicy.load(tmp_path / "x")
@@ -100,13 +100,13 @@ def test_every_shape_of_model_decides_by_its_graphs_as_by_itself(tmp_path, chang
         found, used = again.think(STATES, to_the_end)
         assert np.abs(found - wanted.numpy()).max() < FLOAT_ROUNDING
         assert used.tolist() == segments.tolist()
-    # A representation has numbers of 1 to 4, an order above probabilities, and rounds that much more coarsely.
+    # A representation has numbers of 1 to 4, ten times a probability, so it rounds ten times as coarsely.
     assert np.abs(again.represent(STATES) - policy.represent(STATES)).max() < 10 * FLOAT_ROUNDING
     assert np.abs(again.answer(STATES)[1] - policy.represent(STATES)).max() < 10 * FLOAT_ROUNDING
     assert used.tolist() == [3] * len(STATES)
 
 
-def test_an_export_leaves_out_and_renames_as_the_model_does_and_keeps_no_secret(tmp_path):
+def test_an_export_leaves_out_and_renames_fields_as_the_model_does_and_keeps_no_secret(tmp_path):
     whole = make_policy()
     codec = StateCodec(48, exclude=("customer.email",), rename={"customer": "person"})
     policy = HRMPolicy(whole.model, codec, ACTIONS)
@@ -118,7 +118,7 @@ def test_an_export_leaves_out_and_renames_as_the_model_does_and_keeps_no_secret(
     assert not any(b"secret" in path.read_bytes() for path in folder.iterdir())
 
 
-def test_an_export_from_before_the_codec_had_versions_reads_states_as_it_did(exported):
+def test_an_export_without_a_codec_version_reads_states_as_it_did(exported):
     document = json.loads((exported.folder / "policy.json").read_text())
     del document["codec"]
     graphs = (exported.folder / "first.onnx", exported.folder / "later.onnx")
@@ -174,7 +174,7 @@ def test_an_export_without_decisions_to_check_it_is_refused(policy, tmp_path):
 
 @pytest.mark.parametrize("name", ["policy.json", "check.json", "first.onnx", "later.onnx"])
 @pytest.mark.parametrize("change", ["missing", "torn"])
-def test_an_export_with_a_missing_or_torn_file_is_refused_and_the_file_named(exported, tmp_path, name, change):
+def test_an_export_with_a_missing_or_torn_file_is_refused_with_the_files_name(exported, tmp_path, name, change):
     shutil.copytree(exported.folder, tmp_path / "x")
     path = tmp_path / "x" / name
     content = path.read_bytes()
@@ -195,7 +195,7 @@ def test_an_export_that_decides_differently_on_this_machine_is_refused(exported,
         OnnxPolicy.load(tmp_path / "x")
 
 
-def test_int8_that_loses_half_a_point_or_saves_no_time_or_depends_on_company_is_not_the_best():
+def test_int8_is_not_the_best_backend_if_it_is_less_accurate_slower_or_depends_on_the_batch():
     def report(accuracy: float, ms: float, company: float = 0.0) -> str:
         exact = export.BackendCheck("onnx", 0.0, 0, 0.9, 0.0, 2.0)
         int8 = export.BackendCheck("onnx-int8", 0.01, 1, accuracy, company, ms)
@@ -219,7 +219,7 @@ def _depend_on_company(monkeypatch, backend: str) -> None:
     monkeypatch.setattr(OnnxPolicy, "think", swayed)
 
 
-def test_int8_that_depends_on_company_is_refused_by_auto_and_by_name(policy, tmp_path, monkeypatch):
+def test_int8_that_depends_on_the_batch_is_refused_by_auto_and_by_name(policy, tmp_path, monkeypatch):
     _depend_on_company(monkeypatch, "onnx-int8")
     policy.save(tmp_path / "m")
     report = export_onnx(policy, tmp_path / "m" / "onnx", examples_of(policy))
@@ -229,15 +229,15 @@ def test_int8_that_depends_on_company_is_refused_by_auto_and_by_name(policy, tmp
         load_policy(tmp_path / "m", backend="onnx-int8")
 
 
-def test_float32_graphs_that_depend_on_company_are_not_written(policy, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "LARGEST_DIFFERENCE", 1.0)  # the check before would refuse it too
+def test_float32_graphs_that_depend_on_the_batch_are_not_written(policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "LARGEST_DIFFERENCE", 1.0)  # otherwise the earlier check would refuse it, too
     _depend_on_company(monkeypatch, "onnx")
     with pytest.raises(CheckpointError, match=r"answer a state differently alone and in a batch .*nothing was written"):
         export_onnx(policy, tmp_path / "x", examples_of(policy))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_auto_exports_once_and_decides_by_it_and_a_torn_export_is_made_again(policy, tmp_path):
+def test_auto_exports_once_and_again_if_the_export_is_torn(policy, tmp_path):
     policy.save(tmp_path / "m")
     said: list[str] = []
 
@@ -253,7 +253,7 @@ def test_auto_exports_once_and_decides_by_it_and_a_torn_export_is_made_again(pol
     assert len(said) == 2
 
 
-def test_without_an_export_and_without_decisions_to_check_one_auto_is_eager_and_says_so(policy, tmp_path):
+def test_auto_is_eager_and_says_so_without_an_export_and_decisions_to_check_it(policy, tmp_path):
     policy.save(tmp_path / "m")
     said: list[str] = []
     assert load_policy(tmp_path / "m", say=said.append).backend == "eager"
@@ -262,7 +262,7 @@ def test_without_an_export_and_without_decisions_to_check_one_auto_is_eager_and_
         load_policy(tmp_path / "m", backend="onnx")
 
 
-def test_states_that_no_export_can_be_checked_on_leave_auto_eager(policy, tmp_path):
+def test_auto_is_eager_if_no_decision_can_check_an_export(policy, tmp_path):
     policy.save(tmp_path / "m")
     said: list[str] = []
     chosen = load_policy(tmp_path / "m", examples=lambda: [({}, "an action of another agent")], say=said.append)
@@ -270,12 +270,12 @@ def test_states_that_no_export_can_be_checked_on_leave_auto_eager(policy, tmp_pa
     assert "another agent" in said[-1]
 
 
-def test_an_unknown_backend_is_refused_and_the_known_ones_named(tmp_path):
+def test_an_unknown_backend_is_refused_with_the_names_of_the_known_backends(tmp_path):
     with pytest.raises(ConfigError, match="'tensorrt': use " + ", ".join(BACKENDS)):
         load_policy(tmp_path, backend="tensorrt")
 
 
-def test_openvino_decides_as_the_eager_model(exported, policy):
+def test_openvino_decides_as_the_eager_model_does(exported, policy):
     pytest.importorskip("openvino")
     again = OnnxPolicy.load(exported.folder, runtime="openvino")
     assert again.backend == "openvino"
@@ -294,7 +294,7 @@ def test_an_export_of_an_earlier_form_is_made_again(policy, tmp_path, form):
     assert load_policy(model, backend="onnx", examples=lambda: examples_of(policy)).backend == "onnx"
 
 
-def test_loading_says_that_it_exports_and_the_next_load_does_not(policy, tmp_path):
+def test_only_the_first_load_exports_and_says_so(policy, tmp_path):
     policy.save(tmp_path / "m")
 
     def load() -> list[str]:

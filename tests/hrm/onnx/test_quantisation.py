@@ -10,7 +10,7 @@ from aegis.hrm.onnx.quantisation import LARGEST_WEIGHT, quantise, to_int8
 
 
 def make_graph(weight: np.ndarray, bias: np.ndarray, name: str = "MatMul_0"):
-    """Return a graph of one product and its bias, as those of an HRM have them."""
+    """Return a graph of one product and its bias, in the form of an HRM's graphs."""
     nodes = [
         helper.make_node("MatMul", ["x", "weight"], ["product"], name=name),
         helper.make_node("Add", ["product", "bias"], ["y"], name="Add_1"),
@@ -27,8 +27,8 @@ def compute(content: bytes, x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 33])
-def test_the_largest_numbers_add_up_without_saturating_on_this_processor(rows):
-    # Every product is 255 x 64 or its negative: with 7 bits more than 16 bits hold would be cut off here.
+def test_the_largest_products_add_up_without_saturating_on_this_processor(rows):
+    # Every product is 255 x 64 or its negative. With larger weights, a sum of two would saturate 16 bits here.
     weight = np.ones((256, 48), dtype=np.float32)
     weight[:, 1] = -1
     x = np.ones((rows, 256), dtype=np.float32)
@@ -38,7 +38,7 @@ def test_the_largest_numbers_add_up_without_saturating_on_this_processor(rows):
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64])
-def test_a_product_is_that_of_its_integers_and_no_other_row_changes_it(rows):
+def test_a_product_equals_the_product_of_its_integers_whatever_the_other_rows_are(rows):
     rng = np.random.default_rng(rows)
     weight = rng.normal(size=(96, 40)).astype(np.float32)
     bias = rng.normal(size=40).astype(np.float32)
@@ -50,17 +50,17 @@ def test_a_product_is_that_of_its_integers_and_no_other_row_changes_it(rows):
     whole, scale = to_int8(weight)
     wanted = (integers.astype(np.int64) @ whole.astype(np.int64)) * (step * scale) + bias
     found = compute(content, x)
-    # The integers are equal; what is left is the last digits of float32 (sums of some tens).
+    # The integers are equal; only the last digits of float32 differ (the sums are some tens).
     assert np.abs(found - wanted).max() < 1e-4
     giant = np.concatenate([x, np.full((1, 96), 1e4, np.float32)])
     assert np.array_equal(compute(content, giant)[:-1], found)
 
 
-def test_weights_use_the_whole_range_of_each_output_and_no_more():
+def test_the_weights_of_each_output_use_the_whole_range():
     weight = np.array([[1.0, 0.0, 100.0], [-2.0, 0.0, 50.0], [0.5, 0.0, 0.0]], dtype=np.float32)
     whole, scale = to_int8(weight)
     assert np.abs(whole).max(0).tolist() == [LARGEST_WEIGHT, 0, LARGEST_WEIGHT]
-    # Rounding is half a step at most; float32 adds its last digit.
+    # Rounding errors are at most half a step; float32 adds its last digit.
     assert (np.abs(whole * scale - weight) <= 0.5001 * scale).all()
 
 
@@ -71,7 +71,7 @@ def test_a_product_marked_exact_stays_in_float32():
     assert np.allclose(found, x @ weight, atol=1e-5)  # int8 would be off by a hundredth
 
 
-def test_an_input_that_was_always_zero_is_no_division_by_zero():
+def test_an_input_that_was_always_zero_causes_no_division_by_zero():
     bias = np.array([1.0, -2.0], dtype=np.float32)
     found = compute(quantise(make_graph(np.ones((4, 2), np.float32), bias), {"x": (0.0, 0.0)}), np.zeros((1, 4), "f"))
     assert found.tolist() == [[1.0, -2.0]]

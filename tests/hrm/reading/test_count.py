@@ -24,19 +24,19 @@ def test_states_that_were_cut_are_counted_with_their_share():
     ]
 
 
-def test_states_that_fit_bring_no_words():
+def test_states_that_fit_give_no_warning():
     report = count(StateCodec(), [{"n": 1}])
     assert report.warnings == report.notes == []
     assert report.cut_share == 0
 
 
-def test_a_field_left_out_is_counted_and_one_that_no_state_has_is_warned_of():
+def test_fields_left_out_are_counted_and_a_field_that_no_state_has_is_warned_about():
     report = count(StateCodec(exclude=("a", "b.c")), [{"a": 1}, {"a": 2, "b": 3}, {}])
     assert report.left_out == {"a": 2, "b.c": 0}
     assert report.notes == ["a: left out of 2 of 3 states"]
     assert report.warnings == ["--exclude b.c: none of 3 states has this field: check the path"]
 
 
-def test_the_record_comes_back_as_the_same_report():
+def test_a_report_is_restored_from_its_record():
     report = count(StateCodec(4, exclude=("a",)), [{"a": 1, "text": "one two three four"}])
     assert ReadingReport(**report.to_record()) == report

@@ -51,19 +51,19 @@ def test_a_field_left_out_is_gone(state):
 
 @pytest.mark.parametrize("make", [lambda **fields: StateCodec(**fields), lambda **fields: TrainingConfig(**fields)])
 @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", "*", "*.a", "a. .b", 5])
-def test_a_path_out_of_form_is_refused(path, make):
+def test_a_malformed_path_is_refused(path, make):
     for fields in ({"exclude": (path,)}, {"rename": {path: "b"}}):
         with pytest.raises(ConfigError, match=r"the path .* is out of form: write keys with dots between"):
             make(**fields)
 
 
-def test_one_path_that_is_no_list_is_refused():
+def test_a_path_that_is_not_in_a_list_is_refused():
     with pytest.raises(ConfigError, match="exclude is a list of paths, not the text 'email': write \\['email'\\]"):
         StateCodec(exclude="email")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("path", "name"), [("a", ""), ("a", "b.c"), ("a", "*"), ("a.*", "b"), ("a", None)])
-def test_a_new_name_out_of_form_is_refused(path, name):
+def test_a_malformed_new_name_is_refused(path, name):
     with pytest.raises(ConfigError, match="name a field, not an item, and give a new name without dots"):
         StateCodec(rename={path: name})
 

@@ -19,7 +19,7 @@ from aegis.types import Action, Decision
 
 @pytest.fixture(autouse=True)
 def encoder(monkeypatch):
-    """Stand in for the sentence encoder with counted words; returns what it was asked to encode."""
+    """Replace the sentence encoder by counts of words; return the list of texts that it encodes."""
     words = ("question", "person", "nothing", "much")
     encoded = []
 
@@ -56,17 +56,17 @@ def decisions(start: int, count: int, **fields) -> list[Decision]:
 
 
 @pytest.mark.parametrize("accuracy", ALL)
-def test_a_choice_that_one_word_decides_is_learned(accuracy):
+def test_simple_models_learn_a_choice_that_depends_on_one_word(accuracy):
     assert accuracy(decisions(0, 120), decisions(120, 40)) == 1.0
 
 
 @pytest.mark.parametrize("accuracy", ALL)
-def test_a_choice_that_nothing_decides_is_not_learned(accuracy):
+def test_simple_models_do_not_learn_a_random_choice(accuracy):
     assert 0.05 < accuracy(decisions(0, 120, word="same"), decisions(120, 60, word="same")) < 0.65
 
 
-def test_ridge_learns_the_probabilities_where_they_are_recorded():
-    # The choices say `search`; the probabilities say that `idle` is right wherever nothing is to be done.
+def test_ridge_regression_learns_recorded_probabilities_not_choices():
+    # All choices are `search`, but by the probabilities `idle` is right wherever there is nothing to do.
     learned_from = [
         decision(n, 0, (0.1, 0.1, 0.8) if n % 2 else (0.8, 0.1, 0.1), "nothing" if n % 2 else "much") for n in range(60)
     ]
@@ -81,12 +81,12 @@ def test_a_single_action_in_training_is_always_taken():
         assert accuracy([decision(n, 0) for n in range(20)], heldout) == 0.5
 
 
-def test_certain_probabilities_are_no_infinite_targets():
+def test_probabilities_of_zero_and_one_give_finite_targets():
     certain = [decision(n, n % 3, tuple(float(place == n % 3) for place in range(3))) for n in range(60)]
     assert ridge_accuracy(certain, certain) == 1.0
 
 
-def test_trees_read_numbers_nested_fields_and_what_a_list_begins_with():
+def test_trees_read_numbers_nested_fields_and_the_first_words_of_list_items():
     def make(n: int, state: dict, place: int) -> Decision:
         return Decision(f"e{n // 10}", n % 10, state, NAMES, Action(NAMES[place]), None, "t")
 
@@ -96,18 +96,18 @@ def test_trees_read_numbers_nested_fields_and_what_a_list_begins_with():
     assert gradient_boosting_accuracy(kinds[:140], kinds[140:]) == 1.0
 
 
-def test_a_state_is_encoded_once_however_many_splits_it_is_in(encoder):
+def test_a_state_in_several_splits_is_encoded_once(encoder):
     sentence_ridge_accuracy(decisions(0, 60), decisions(60, 20))
     sentence_ridge_accuracy(decisions(20, 60), decisions(0, 20))
     assert len(encoder) == len(set(encoder))
 
 
-def test_the_commonest_action_of_training_is_what_counts():
+def test_the_majority_baseline_takes_the_commonest_action_of_training():
     train = [decision(number, 2 if number % 3 else 0) for number in range(30)]
     heldout = [decision(100, 0), decision(101, 0), decision(102, 0), decision(103, 2)]
     assert majority_accuracy(train, heldout) == 0.25
 
 
-def test_trees_leave_out_what_no_leaf_could_hold():
+def test_trees_leave_out_features_that_no_leaf_could_hold():
     train = [decision(number, int(number % 4 == 0)) for number in range(19)]
     assert gradient_boosting_accuracy(train, train) == majority_accuracy(train, train)

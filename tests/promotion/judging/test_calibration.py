@@ -20,7 +20,7 @@ NAMES = ("a", "b", "c")
 
 
 def draw(count: int, temperature: float, seed: int = 0):
-    """Return probabilities that are too sure (below 1) or too unsure (above 1), and labels drawn from the true ones."""
+    """Return labels, and probabilities that are overconfident (temperature below 1) or underconfident (above 1)."""
     rng = np.random.default_rng(seed)
     true = rng.dirichlet([0.5, 0.5, 0.5], count)
     labels = np.array([rng.choice(3, p=row) for row in true])
@@ -32,18 +32,18 @@ def keep(probabilities, labels, **fields):
     return keep_answers(probabilities.tolist(), labels.tolist(), episodes, NAMES, **fields)
 
 
-def test_the_calibration_error_is_that_of_hand():
+def test_the_calibration_error_equals_a_hand_calculation():
     #                      0.95: right, wrong              0.65: right
     probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.35, 0.65]])
     assert calibration_error(probabilities, np.array([0, 1, 1])) == pytest.approx((2 * 0.45 + 0.35) / 3)
 
 
-def test_certain_and_right_has_no_error():
+def test_certain_right_answers_have_no_calibration_error():
     assert calibration_error(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])) == 0
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
-def test_the_temperature_that_was_put_on_is_found_and_taken_off(temperature):
+def test_a_known_temperature_is_found_and_removed(temperature):
     probabilities, labels = draw(3000, temperature)
     assert fit_temperature(probabilities, labels) == pytest.approx(1 / temperature, rel=0.1)
     calibrated = cross_fitted(probabilities, labels, [str(n // 10) for n in range(len(labels))])
@@ -57,22 +57,22 @@ def test_no_decision_is_calibrated_by_its_own_episode():
     groups = [str(n // 40) for n in range(200)]
     before = cross_fitted(probabilities, labels, groups)
     others = labels.copy()
-    others[:40] = (labels[:40] + 1) % 3  # the first episode's labels, all otherwise
+    others[:40] = (labels[:40] + 1) % 3  # all labels of the first episode changed
     after = cross_fitted(probabilities, others, groups)
     assert (before[:40] == after[:40]).all()
     assert not np.allclose(before[40:], after[40:])
 
 
-def test_a_single_episode_is_left_as_it_is():
+def test_the_probabilities_of_a_single_episode_are_unchanged():
     probabilities, labels = draw(50, 0.5)
     assert (cross_fitted(probabilities, labels, ["only"] * 50) == probabilities).all()
 
 
-def test_certain_answers_survive_a_temperature():
+def test_a_temperature_keeps_certain_answers_finite():
     assert with_temperature(np.array([[1.0, 0.0]]), 2.0).sum() == pytest.approx(1)
 
 
-def test_answers_are_kept_and_read_back(tmp_path):
+def test_answers_are_written_and_read_back(tmp_path):
     probabilities, labels = draw(300, 0.4)
     answers = keep(probabilities, labels, milliseconds=2.5)
     write_answers(tmp_path, answers)
@@ -83,7 +83,7 @@ def test_answers_are_kept_and_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"labels": [0]}, {"temperature": 0}, {"actions": ["a"]}, {"probabilities": None}])
-def test_answers_out_of_form_are_said(tmp_path, change):
+def test_malformed_answers_are_an_error(tmp_path, change):
     probabilities, labels = draw(20, 1.0)
     write_answers(tmp_path, keep(probabilities, labels))
     path = tmp_path / "heldout.json"
@@ -92,12 +92,12 @@ def test_answers_out_of_form_are_said(tmp_path, change):
         read_answers(tmp_path)
 
 
-def test_missing_answers_are_said(tmp_path):
+def test_missing_answers_are_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="missing or out of form"):
         read_answers(tmp_path)
 
 
-def test_an_honest_policy_measures_the_floor_and_less_once_debiased():
+def test_a_calibrated_policy_has_the_floor_as_its_error_and_less_after_debiasing():
     episodes = [str(n // 20) for n in range(220)]
     drawn = [draw(220, 1.0, seed) for seed in range(20)]
     found = [estimate_calibration(probabilities, labels, episodes) for probabilities, labels in drawn]
@@ -107,7 +107,7 @@ def test_an_honest_policy_measures_the_floor_and_less_once_debiased():
     assert np.mean([one.interval[0] <= one.floor for one in found]) > 0.7
 
 
-def test_a_policy_that_is_too_sure_is_told_from_chance():
+def test_an_overconfident_policy_has_an_error_beyond_chance():
     probabilities, labels = draw(2000, 0.3)
     found = estimate_calibration(probabilities, labels, [str(n // 20) for n in range(2000)])
     assert found.interval[0] > 3 * found.floor
@@ -115,7 +115,7 @@ def test_a_policy_that_is_too_sure_is_told_from_chance():
     assert found.root_mean_square > found.error
 
 
-def test_of_many_answers_some_are_kept_and_the_temperature_is_that_of_all(tmp_path):
+def test_only_some_of_many_answers_are_kept_but_the_temperature_is_fitted_on_all(tmp_path):
     probabilities, labels = draw(MOST_KEPT + 5000, 0.5)
     answers = keep(probabilities, labels)
     assert (len(answers.labels), answers.judged) == (MOST_KEPT, MOST_KEPT + 5000)

@@ -10,7 +10,7 @@ ACTIONS = ActionList((ActionSpec("a", "a", "first"), ActionSpec("b", "b", "secon
 
 
 class Fixed:
-    """Answers with what the state says, or always alike."""
+    """Answers with the probability in the state, or always with the same."""
 
     parameters = 7
 
@@ -29,7 +29,7 @@ CALIBRATED = np.array([[0.95, 0.05], [0.9, 0.1], [0.4, 0.6], [0.55, 0.45]])
 LABELS = np.array([0, 0, 1, 1])
 
 
-def test_the_curve_is_that_of_hand():
+def test_the_deferral_curve_equals_a_hand_calculation():
     points = deferral_curve(CALIBRATED, LABELS, Expense(2.0, 0.5, 100.0, 4.0), (0.0, 0.58, 0.99))
     assert [(p.share, p.decided, p.accuracy) for p in points] == [(1.0, 4, 0.75), (0.75, 3, 1.0), (0.0, 0, None)]
     assert [p.cost for p in points] == [0.5, 1.0, 2.5]
@@ -39,17 +39,17 @@ def test_the_curve_is_that_of_hand():
     assert points[2].interval is None
 
 
-def test_costs_that_are_not_known_are_left_out_and_not_made_up():
+def test_unknown_costs_are_left_out_of_the_curve():
     (point,) = deferral_curve(CALIBRATED, LABELS, Expense(), (0.5,))
     assert (point.cost, point.cost_ratio, point.milliseconds, point.milliseconds_ratio) == (None,) * 4
 
 
-def test_the_surest_half_is_told_from_all():
+def test_the_accuracy_of_the_surest_half_differs_from_the_accuracy_of_all():
     assert accuracy_of_surest(CALIBRATED, LABELS, 0.5) == 1.0
     assert accuracy_of_surest(CALIBRATED, LABELS, 1.0) == 0.75
 
 
-def test_a_policys_time_is_measured_state_by_state():
+def test_a_policys_time_is_measured_one_state_at_a_time():
     policy = Fixed("hrm@1")
     assert time_policy(policy, [{}, {}, {}], ACTIONS) >= 0
-    assert policy.asked == 4  # the first pass is not measured
+    assert policy.asked == 4  # the first decision is not measured

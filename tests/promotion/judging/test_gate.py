@@ -27,7 +27,7 @@ def test_a_candidate_that_reaches_the_threshold_and_surely_beats_the_commonest_a
     )
 
 
-def test_a_candidate_below_the_threshold_is_refused_and_told_by_how_much_and_what_helps():
+def test_a_refused_candidate_gets_its_distance_from_the_threshold_and_advice():
     verdict = judge(agreement(0.6775, 0.62, 0.40), GateConfig(threshold=0.7))
     assert not verdict.passed
     assert verdict.reasons[:2] == (
@@ -50,16 +50,16 @@ def test_a_candidate_not_surely_better_than_the_commonest_action_is_refused(majo
     assert verdict.advice
 
 
-def test_exactly_the_threshold_is_enough():
+def test_an_accuracy_of_exactly_the_threshold_passes():
     assert judge(agreement(0.7, 0.6, 0.5), GateConfig(threshold=0.7)).passed
     assert not judge(agreement(0.6999, 0.6, 0.5), GateConfig(threshold=0.7)).passed
 
 
-def test_the_confidence_is_said_as_configured():
+def test_the_verdict_names_the_configured_confidence():
     assert "its 99% lower bound" in judge(agreement(0.8, 0.7, 0.5), GateConfig(confidence=0.99)).reasons[1]
 
 
-def test_few_held_out_decisions_prove_nothing():
+def test_a_candidate_is_refused_on_few_held_out_decisions():
     measured = [measure_agreement([0] * n, [0] * n, [1], ("a", "b")) for n in (2, 100)]
     few, many = (judge(Agreement(m.n, m.accuracy, m.interval, 0.5, {}), GateConfig()) for m in measured)
     assert not few.passed
@@ -72,7 +72,7 @@ def test_a_candidate_not_surely_better_than_its_picks_in_a_random_order_is_refus
     assert "is not above the 75.00% of the same picks in a random order" in " ".join(verdict.reasons)
 
 
-def test_a_common_action_that_is_never_found_is_a_reason_to_refuse_and_a_rare_one_is_not():
+def test_a_candidate_may_miss_a_rare_action_but_no_common_action():
     def found(name_count: int) -> Agreement:
         per_action = {
             "search": ActionMetrics(0.9, 1.0, 200 - name_count, 200),
@@ -86,7 +86,7 @@ def test_a_common_action_that_is_never_found_is_a_reason_to_refuse_and_a_rare_on
     assert judge(found(9), GateConfig()).passed
 
 
-def test_the_calibration_error_is_told_and_not_judged():
+def test_the_calibration_error_is_reported_but_not_judged():
     measured = agreement(0.9, 0.85, 0.5, calibration_error=0.3, calibration_error_raw=0.4)
     verdict = judge(measured, GateConfig())
     assert verdict.passed
@@ -95,20 +95,20 @@ def test_the_calibration_error_is_told_and_not_judged():
     assert "calibration error of 30.00% with its temperature, 40.00% without" in verdict.reasons[-1]
 
 
-def test_a_verdict_is_told_with_a_mark_for_each_rule_and_the_broken_rules_first():
+def test_a_verdicts_lines_mark_each_rule_and_begin_with_the_broken_rules():
     lines = judge(agreement(0.72, 0.6, 0.65), GateConfig()).lines
     assert lines[0].startswith("✗ its 95% lower bound of 60.00% is not above the 65.00% of always")
     assert [line[0] for line in lines] == ["✗", "✓", "✓", "✓"]
 
 
-def test_while_the_gate_cools_down_the_best_candidate_has_to_wait():
+def test_a_good_candidate_must_wait_while_the_gate_cools_down():
     verdict = judge(agreement(0.9, 0.85, 0.5), GateConfig(), cooling_decisions=120)
     assert broken(verdict) == ["cooling_down"]
     assert "120 more decisions" in verdict.reasons[0]
     assert "aegis start" in verdict.advice[0]
 
 
-def test_a_verdict_is_told_to_machines_by_code_figure_and_bound():
+def test_a_verdicts_record_has_each_rules_code_figure_and_bound():
     record = judge(agreement(0.6, 0.55, 0.5), GateConfig()).to_record()
     assert record["passed"] is False
     assert record["rules"][0] == {
@@ -122,5 +122,5 @@ def test_a_verdict_is_told_to_machines_by_code_figure_and_bound():
 
 
 @pytest.mark.parametrize(("accuracy", "least", "most"), [(0.60, 0.0, 0.01), (0.65, 0.0, 0.08), (0.78, 0.99, 1.0)])
-def test_of_220_decisions_a_bad_candidate_rarely_passes_and_a_good_one_hardly_ever_fails(accuracy, least, most):
+def test_on_220_decisions_a_bad_candidate_rarely_passes_and_a_good_candidate_hardly_ever_fails(accuracy, least, most):
     assert least <= simulate(accuracy, 2000, 220, np.random.default_rng(0)).switched <= most

@@ -10,7 +10,7 @@ from scipy import stats
 from aegis.promotion.judging.interval import UNBOUNDED, difference_interval, is_bounded, mean_interval, share_interval
 
 
-def test_a_mean_has_students_interval():
+def test_the_interval_of_a_mean_is_students():
     assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((-0.484, 4.484), abs=1e-3)
     assert mean_interval([1.0]) == (-math.inf, math.inf)
 
@@ -30,15 +30,15 @@ def test_students_quantile_is_scipys(count, confidence):
     assert (low, high) == pytest.approx(expected, rel=1e-8)
 
 
-def test_of_constants_the_interval_is_the_difference():
+def test_the_interval_of_constant_values_is_their_difference():
     assert difference_interval([3.0] * 4, [1.0] * 9) == (2.0, 2.0)
 
 
-def test_a_share_of_none_or_all_has_an_interval_too():
+def test_a_share_of_0_or_1_has_an_interval():
     assert share_interval(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
     assert share_interval(10, 10) == pytest.approx((0.6915, 1.0), abs=1e-4)
 
 
-def test_unbounded_says_nothing():
+def test_only_a_finite_interval_is_bounded():
     assert not is_bounded(UNBOUNDED)
     assert is_bounded((-1.0, 2.0))

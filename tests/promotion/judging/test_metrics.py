@@ -10,7 +10,7 @@ from aegis.promotion import measure_agreement
 NAMES = ("search", "ask", "idle")
 
 
-def test_accuracy_majority_precision_and_recall_are_those_of_hand():
+def test_accuracy_majority_precision_and_recall_equal_a_hand_calculation():
     #            right     search for ask   idle for ask   ask for search
     labels = [0, 0, 0, 0, 1, 1, 1, 2, 2, 0]
     predicted = [0, 0, 0, 0, 1, 0, 2, 2, 2, 1]
@@ -25,7 +25,7 @@ def test_accuracy_majority_precision_and_recall_are_those_of_hand():
     assert [per[name].recall for name in NAMES] == pytest.approx([4 / 5, 1 / 3, 1.0])
 
 
-def test_the_commonest_action_is_that_of_training_and_not_of_the_held_out_part():
+def test_the_commonest_action_comes_from_training_not_from_the_held_out_part():
     agreement = measure_agreement([0] * 4, [0, 0, 0, 1], train_labels=[1, 1, 0], names=NAMES)
     assert agreement.majority == pytest.approx(0.25)
 

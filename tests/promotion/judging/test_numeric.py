@@ -18,7 +18,7 @@ SHAPES = st.floats(0.5, 1e5)
 @given(st.floats(0, 1), SHAPES, SHAPES)
 @example(1 - 2**-53, 0.5, 0.5)
 def test_the_share_of_a_beta_distribution_is_scipys(x, a, b):
-    # Near 1, SciPy's own is wrong in the ninth place (0.99999999051 for the example: it is 1 - 2 asin(2**-26.5) / pi).
+    # Near 1, SciPy is wrong in the ninth digit (0.99999999051 for the example, which is 1 - 2 asin(2**-26.5) / pi).
     expected = special.betainc(a, b, x) if x <= 0.5 else 1 - special.betainc(b, a, 1 - x)
     assert beta_share(x, a, b) == pytest.approx(expected, abs=1e-9)
 
@@ -45,9 +45,9 @@ def test_a_root_is_found_whether_the_function_rises_or_falls(sign):
 
 
 @given(st.floats(-2.5, 2.5))
-def test_the_least_place_of_a_valley_is_found(place):
+def test_the_minimum_of_a_valley_is_found(place):
     assert find_least(lambda x: math.cosh(x - place), -3.0, 3.0) == pytest.approx(place, abs=1e-5)
 
 
-def test_a_function_that_only_falls_is_least_at_the_end():
+def test_a_falling_function_is_least_at_the_end():
     assert find_least(lambda x: -x, 0.0, 1.0) == pytest.approx(1.0, abs=1e-5)

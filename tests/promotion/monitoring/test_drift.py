@@ -14,14 +14,14 @@ def draw(count, seed, width=12, shift=0.0):
     return ((rng.normal(size=(count, width)) @ mixing) + shift).astype(np.float32)
 
 
-def test_states_like_those_of_the_training_stay_below_the_bound_and_unlike_states_lie_above():
+def test_states_like_the_training_states_stay_below_the_bound_and_other_states_exceed_it():
     detector = fit_drift(draw(800, 1), draw(400, 2))
     bound = detector.threshold(0.99)
     assert (detector.measure(draw(1000, 3)) > bound).mean() < 0.03
     assert (detector.measure(draw(200, 4, shift=30.0)) > bound).mean() > 0.9
 
 
-def test_the_distance_is_mahalanobis_and_does_not_depend_on_the_scale():
+def test_the_distance_is_mahalanobis_and_independent_of_scale():
     train = draw(5000, 1)
     away = draw(50, 2)
     inverse = np.linalg.inv(np.cov(train.T))
@@ -36,7 +36,7 @@ def test_fewer_states_than_dimensions_are_enough():
     assert np.isfinite(detector.measure(draw(5, 3, width=64))).all()
 
 
-def test_a_detector_is_kept_and_read_back(tmp_path):
+def test_a_drift_detector_is_written_and_read_back(tmp_path):
     detector = fit_drift(draw(100, 1), draw(50, 2))
     write_drift(tmp_path, detector)
     assert [path.name for path in tmp_path.iterdir()] == [DRIFT_FILE]
@@ -46,7 +46,7 @@ def test_a_detector_is_kept_and_read_back(tmp_path):
     assert (again.measure(draw(5, 3)) == detector.measure(draw(5, 3))).all()
 
 
-def test_a_version_may_lack_a_detector_and_a_torn_detector_is_said(tmp_path):
+def test_a_version_may_lack_a_drift_detector_but_a_torn_detector_is_an_error(tmp_path):
     assert read_drift(tmp_path) is None
     (tmp_path / DRIFT_FILE).write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="train again"):

@@ -10,14 +10,14 @@ from aegis.promotion import AgreementMonitor, FallDetector, MonitorLevel, confid
 from benchmarks.monitor import PROMISED, fall_at, simulate
 
 
-def test_without_a_fall_at_most_one_run_in_twenty_is_rolled_back():
+def test_without_a_fall_at_most_1_run_in_20_is_rolled_back():
     """1,000 runs of 20,000 decisions at the default audit rate."""
     steady = simulate(1000, 20_000, fall_at(0, 0.85, 0.85), np.random.default_rng(0))
     assert steady.share() <= 0.05
-    assert steady.audited < 0.03  # looking closer costs little where there is nothing to see
+    assert steady.audited < 0.03  # without a fall, the closer look costs few audits
 
 
-def test_even_at_just_what_was_promised_false_roll_backs_keep_their_bound():
+def test_false_rollbacks_keep_their_bound_even_if_the_agreement_equals_the_promise():
     borderline = simulate(1000, 20_000, fall_at(0, PROMISED, PROMISED), np.random.default_rng(1))
     assert 0 < borderline.share() <= 0.05
 
@@ -28,13 +28,13 @@ def test_a_fall_from_85_to_60_percent_is_caught_within_2000_decisions(moment):
     assert runs.share(after=moment) >= 0.95
 
 
-def test_a_fall_could_not_be_caught_by_two_percent_of_audits_all_the_time():
-    """Why the monitor looks closer: 40 audits can't tell 85 from 60% at these bounds."""
+def test_a_constant_audit_rate_of_2_percent_would_miss_the_fall():
+    """This is why the monitor audits more on suspicion: 40 audits can't tell 85 from 60% at these bounds."""
     fixed = MonitorConfig(close_audit_rate=0.02)
     assert simulate(300, 12_000, fall_at(10_000), np.random.default_rng(3), fixed).share(after=10_000) < 0.5
 
 
-def test_the_capital_can_not_be_expected_to_grow_without_a_fall():
+def test_the_capital_has_no_expected_growth_without_a_fall():
     detector = FallDetector(0.8, runs=20_000)
     rng = np.random.default_rng(0)
     for _ in range(30):
@@ -42,7 +42,7 @@ def test_the_capital_can_not_be_expected_to_grow_without_a_fall():
     assert detector.evidence.mean() == pytest.approx(1.0, abs=0.1)
 
 
-def test_runs_that_do_not_look_stay_as_they_are():
+def test_runs_without_an_outcome_do_not_change():
     detector = FallDetector(0.8, runs=2)
     detector.look(np.array([False, False]), np.array([True, False]))
     assert detector.looks.tolist() == [1, 0]
@@ -70,7 +70,7 @@ def test_levels_rise_in_order_and_a_deep_fall_goes_to_the_teacher():
     assert MonitorLevel.ROLL_BACK in levels
 
 
-def test_the_monitor_looks_closer_only_while_the_latest_answers_look_like_a_fall():
+def test_the_monitor_audits_more_only_while_the_latest_audits_look_like_a_fall():
     monitor = AgreementMonitor(0.8)
     assert monitor.audit_rate == 0.02
     observe_all(monitor, [0, 0])
@@ -80,7 +80,7 @@ def test_the_monitor_looks_closer_only_while_the_latest_answers_look_like_a_fall
     assert monitor.level is MonitorLevel.GOOD
 
 
-def test_a_monitor_goes_on_from_its_record_as_if_nothing_had_happened():
+def test_a_monitor_resumed_from_its_record_has_the_same_evidence():
     outcomes = np.random.default_rng(0).random(60) < 0.7
     whole, first = AgreementMonitor(0.8), AgreementMonitor(0.8)
     observe_all(whole, outcomes)
@@ -90,12 +90,12 @@ def test_a_monitor_goes_on_from_its_record_as_if_nothing_had_happened():
     assert second.evidence() == whole.evidence()
 
 
-def test_a_record_out_of_form_is_an_error():
+def test_a_malformed_record_of_the_monitor_is_an_error():
     with pytest.raises((KeyError, TypeError, ValueError)):
         AgreementMonitor.from_record({"promised": 0.8, "audits": 3, "agreed": 2, "fall": {"capital": [1]}})
 
 
-def test_the_evidence_says_what_a_person_would_ask():
+def test_the_evidence_names_audits_agreement_interval_and_bound():
     monitor = AgreementMonitor(0.8)
     assert monitor.evidence()["agreement"] is None
     observe_all(monitor, [1, 1, 0, 1])
@@ -106,7 +106,7 @@ def test_the_evidence_says_what_a_person_would_ask():
     assert evidence["evidence_needed"] == pytest.approx(25)
 
 
-def test_the_confidence_sequence_covers_at_all_times_at_once():
+def test_the_confidence_sequence_is_anytime_valid():
     rng = np.random.default_rng(0)
     missed = 0
     for _ in range(100):

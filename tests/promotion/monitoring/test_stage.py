@@ -18,7 +18,7 @@ def monitored(right: int, wrong: int, promised: float = 0.796) -> AgreementMonit
     return monitor
 
 
-def test_a_stage_goes_on_until_as_many_decisions_are_compared():
+def test_a_stage_continues_until_enough_decisions_are_compared():
     verdict = judge_stage(monitored(8, 2), 50, 0.7)
     assert not verdict.over
     assert "10 of 50 decisions compared, agrees in 80.0%" in verdict.reason
@@ -49,7 +49,7 @@ def test_a_candidate_that_has_fallen_is_refused_before_the_end():
     assert "0 of 25" in verdict.reason
 
 
-def test_a_candidate_whose_rewards_are_surely_less_is_refused_and_one_with_as_many_passes():
+def test_a_candidate_with_surely_lower_rewards_is_refused_and_a_candidate_with_equal_rewards_passes():
     draw = random.Random(0)
     teacher = [draw.gauss(1.0, 0.5) for _ in range(200)]
     less, same = ([draw.gauss(mean, 0.5) for _ in range(60)] for mean in (0.3, 1.0))
@@ -62,7 +62,7 @@ def test_a_candidate_whose_rewards_are_surely_less_is_refused_and_one_with_as_ma
     assert passed.evidence["rewards"]["decisions"] == [60, 200]
 
 
-def test_few_rewards_and_constant_ones_are_no_ground():
+def test_too_few_rewards_and_constant_rewards_do_not_refuse_a_candidate():
     assert compare_rewards([1.0] * 3, [1.0] * 100) is None
     same = compare_rewards([1.0] * 30, [1.0] * 100)
     assert same is not None
@@ -70,5 +70,5 @@ def test_few_rewards_and_constant_ones_are_no_ground():
 
 
 @pytest.mark.parametrize("wanted", [20, 100])
-def test_before_the_first_comparison_a_stage_says_how_many_are_wanted(wanted):
+def test_a_stage_without_comparisons_names_the_number_needed(wanted):
     assert describe_stage(monitored(0, 0), wanted) == f"0 of {wanted} decisions compared, at least 79.6% promised"

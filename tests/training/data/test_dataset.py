@@ -17,7 +17,7 @@ from aegis.training.data.dataset import shuffled_batches
 from aegis.types import Action, ActionList
 
 
-def test_decisions_become_tokens_targets_and_labels(make_decision, actions):
+def test_decisions_are_encoded_as_tokens_targets_and_labels(make_decision, actions):
     decisions = [
         make_decision(1, 0, probabilities=(0.5, 0.3, 0.2)),
         make_decision(2, 2, probabilities=None),
@@ -32,7 +32,7 @@ def test_decisions_become_tokens_targets_and_labels(make_decision, actions):
     assert [data.episode_names[place] for place in data.episodes] == [d.episode for d in decisions]
 
 
-def test_decisions_among_other_actions_are_refused_and_named(make_decision, actions):
+def test_a_decision_among_other_actions_is_refused_with_its_id(make_decision, actions):
     good = make_decision(1)
     other = make_decision(2, actions=("idle", "web_search", "sleep"), action=Action("idle"))
     with pytest.raises(DataError, match=rf"decision {other.id} was made among idle, web_search, sleep; training is on"):
@@ -41,7 +41,7 @@ def test_decisions_among_other_actions_are_refused_and_named(make_decision, acti
     assert isinstance(actions, ActionList)
 
 
-def test_a_decision_among_some_of_the_actions_keeps_its_probabilities_and_what_was_on_offer(make_decision, actions):
+def test_a_decision_among_some_of_the_actions_keeps_its_probabilities_and_its_offer(make_decision, actions):
     decisions = [
         make_decision(1),
         make_decision(2, actions=("idle", "web_search"), action=Action("idle"), probabilities=(0.7, 0.3)),
@@ -63,7 +63,7 @@ def test_a_decision_among_some_of_the_actions_keeps_its_probabilities_and_what_w
     assert len(prints) == 2
 
 
-def test_a_fingerprint_tells_states_actions_probabilities_and_order_apart(make_decision, actions):
+def test_a_fingerprint_depends_on_states_actions_probabilities_and_order(make_decision, actions):
     def fingerprint(decisions):
         return encode_decisions(decisions, actions, StateCodec()).fingerprint
 
@@ -97,7 +97,7 @@ def test_a_batch_is_padded_to_a_multiple_and_masked(make_decision, actions):
     assert data.batch([0, 0]).mask is None
 
 
-def test_rows_chosen_are_the_decisions_of_these_rows(make_decision, actions):
+def test_a_selection_holds_the_decisions_of_the_chosen_rows(make_decision, actions):
     decisions = [make_decision(number, number % 3) for number in range(25)]
     rows = np.array([3, 8, 21])
     chosen = encode_decisions(decisions, actions, StateCodec()).select(rows)
@@ -116,7 +116,7 @@ def test_batches_of_an_epoch_hold_each_row_once(lengths, batch_size, seed):
     assert max(map(len, batches)) <= batch_size
 
 
-def test_batches_are_shuffled_by_the_generator_and_hold_like_lengths():
+def test_batches_are_shuffled_by_the_generator_and_hold_similar_lengths():
     lengths = [n % 40 + 1 for n in range(400)]
     draws = [
         [rows.tolist() for rows in shuffled_batches(lengths, 10, torch.Generator().manual_seed(seed))]
@@ -129,7 +129,7 @@ def test_batches_are_shuffled_by_the_generator_and_hold_like_lengths():
     assert means != sorted(means)
 
 
-def test_states_that_differ_in_a_field_left_out_alone_read_alike(make_decision, actions):
+def test_states_that_differ_only_in_an_excluded_field_count_as_the_same(make_decision, actions):
     decisions = [
         replace(make_decision(number, 0), state={"id": number, "text": text}) for number, text in enumerate("aab")
     ]
@@ -141,7 +141,7 @@ def test_states_that_differ_in_a_field_left_out_alone_read_alike(make_decision, 
     assert read.select(np.array([0])).reading == read.reading
 
 
-def test_states_that_differ_after_160_characters_do_not_read_alike(make_decision, actions):
+def test_states_that_differ_after_160_characters_count_as_different(make_decision, actions):
     decisions = [replace(make_decision(number, 0), state={"text": "x" * 200 + end}) for number, end in enumerate("ab")]
     data = encode_decisions(decisions, actions, StateCodec())
     assert data.states[0] != data.states[1]

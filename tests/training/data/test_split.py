@@ -31,7 +31,7 @@ def decision(episode, number, state=None):
     st.floats(0.05, 0.9),
     st.integers(0, 100),
 )
-def test_no_episode_and_no_state_is_on_both_sides_and_every_decision_is_accounted_for(episodes, share, seed):
+def test_no_episode_or_state_is_in_both_parts_and_every_decision_is_counted(episodes, share, seed):
     decisions = [
         decision(name, step, {"value": value})
         for name, values in enumerate(episodes)
@@ -60,7 +60,7 @@ def test_the_split_does_not_depend_on_the_order_of_the_decisions():
     assert {d.id for d in forth.heldout} == {d.id for d in back.heldout}
 
 
-def test_the_held_out_share_is_reached_and_not_far_exceeded():
+def test_the_held_out_share_is_reached_but_not_far_exceeded():
     decisions = [decision(episode, step) for episode in range(50) for step in range(10)]
     for share in (0.1, 0.2, 0.5):
         split = split_by_episode(decisions, share, 3)
@@ -108,7 +108,7 @@ def test_rows_that_can_not_be_split_are_refused_as_decisions_are():
 
 
 @pytest.mark.parametrize(("most", "steps"), [(None, [1, 4, 5, 8]), (4, [1, 4, 5, 8]), (2, [1, 5]), (1, [1])])
-def test_decisions_are_drawn_by_their_rows_evenly(most, steps):
+def test_decisions_are_drawn_evenly_by_their_rows(most, steps):
     read = []
 
     def decisions():

@@ -39,7 +39,7 @@ def one_after_the_other(episodes: int, length: int) -> list[Decision]:
     ),
     st.floats(0.05, 0.9),
 )
-def test_held_out_decisions_are_whole_episodes_and_newer_than_all_decisions_trained_on(rows, share):
+def test_held_out_decisions_are_whole_episodes_newer_than_the_training_part(rows, share):
     decisions = [decision(episode, step, minute) for step, (episode, minute) in enumerate(rows)]
     split = split_by_time(decisions, share)
     assert split.heldout
@@ -64,7 +64,7 @@ def test_rows_are_split_by_time_exactly_as_decisions_are(never_heldout):
     assert list(by_row.heldout) == sorted(by_row.heldout)
 
 
-def test_the_newest_episodes_judge_whatever_the_order_of_the_decisions():
+def test_the_newest_episodes_are_held_out_whatever_the_order_of_the_decisions():
     decisions = one_after_the_other(10, 10)
     split = split_by_time(decisions[::-1], 0.2)
     assert {d.episode for d in split.heldout} == {"8", "9"}
@@ -72,12 +72,12 @@ def test_the_newest_episodes_judge_whatever_the_order_of_the_decisions():
     assert split.too_new == 0
 
 
-def test_decisions_of_one_moment_are_in_the_order_given():
+def test_decisions_of_the_same_moment_keep_the_order_given():
     decisions = [decision(e, s, 0) for e in range(10) for s in range(4)]
     assert {d.episode for d in split_by_time(decisions, 0.2).heldout} == {"8", "9"}
 
 
-def test_of_episodes_beside_each_other_what_is_not_older_is_left_out_of_both_parts():
+def test_decisions_newer_than_the_oldest_held_out_decision_are_in_neither_part():
     old = [decision("old", step, step) for step in range(10)]
     long = [decision("long", step, 5 + 2 * step) for step in range(10)]
     new = [decision("new", step, 12 + step) for step in range(5)]
@@ -87,20 +87,20 @@ def test_of_episodes_beside_each_other_what_is_not_older_is_left_out_of_both_par
     assert split.too_new == 6
 
 
-def test_episodes_that_an_hrm_shared_are_trained_on_and_not_held_out():
+def test_episodes_that_an_hrm_shared_are_in_the_training_part():
     split = split_by_time(one_after_the_other(10, 10), 0.2, never_heldout={"9", "7"})
     assert {d.episode for d in split.heldout} == {"6", "8"}
     assert {"7", "9"} <= {d.episode for d in split.train}
 
 
-def test_states_that_were_trained_on_are_not_held_out():
+def test_states_that_occur_in_training_are_not_held_out():
     decisions = [*one_after_the_other(5, 4), decision("new", 0, 100, {"e": "0", "n": 1}), decision("new", 1, 101)]
     split = split_by_time(decisions, 0.05)
     assert [d.id for d in split.heldout] == ["new-1"]
     assert split.dropped == 1
 
 
-def test_data_with_fewer_than_two_episodes_that_may_judge_can_not_be_split():
+def test_data_with_too_few_episodes_to_hold_out_can_not_be_split():
     with pytest.raises(NotEnoughDataError, match="1 episode in the data"):
         split_by_time(one_after_the_other(1, 10), 0.2)
     with pytest.raises(NotEnoughDataError, match="no episode is the teacher's alone"):

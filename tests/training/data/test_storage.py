@@ -15,7 +15,7 @@ CODEC = StateCodec(48)
 
 
 class Keyed:
-    """Decisions under a key, that count how often they are read."""
+    """Decisions with a key, which count how often they are read."""
 
     def __init__(self, decisions, key="one"):
         self.decisions, self.key, self.readings = decisions, key, 0
@@ -42,7 +42,7 @@ def same(one, other):
     )
 
 
-def test_a_dataset_on_disk_is_the_one_in_memory(keyed, actions, tmp_path, monkeypatch):
+def test_a_dataset_on_disk_equals_the_dataset_in_memory(keyed, actions, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_room, "CHUNK_DECISIONS", 7)
     mapped = open_dataset(keyed, actions, CODEC, tmp_path)
     assert isinstance(mapped.tokens.base, np.memmap)
@@ -58,7 +58,7 @@ def test_decisions_are_read_and_encoded_once(keyed, actions, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["key", "codec"])
-def test_other_decisions_or_another_encoding_are_written_anew_in_place_of_the_old(keyed, actions, tmp_path, change):
+def test_other_decisions_or_another_encoding_replace_the_dataset_on_disk(keyed, actions, tmp_path, change):
     open_dataset(keyed, actions, CODEC, tmp_path)
     (before,) = tmp_path.iterdir()
     other = Keyed(keyed.decisions[:20], "two") if change == "key" else keyed
@@ -70,7 +70,7 @@ def test_other_decisions_or_another_encoding_are_written_anew_in_place_of_the_ol
 
 
 @pytest.mark.parametrize("damage", ["shorter", "missing", "no document", "torn document"])
-def test_a_damaged_dataset_is_written_anew(keyed, actions, tmp_path, damage):
+def test_a_damaged_dataset_is_written_again(keyed, actions, tmp_path, damage):
     whole = encode_decisions(keyed.decisions, actions, CODEC)
     open_dataset(keyed, actions, CODEC, tmp_path)
     (folder,) = tmp_path.iterdir()
@@ -86,7 +86,7 @@ def test_a_damaged_dataset_is_written_anew(keyed, actions, tmp_path, damage):
     assert keyed.readings == 2
 
 
-def test_a_writing_that_fails_leaves_nothing(keyed, actions, tmp_path):
+def test_a_failed_write_leaves_no_files(keyed, actions, tmp_path):
     class Broken(Keyed):
         def __iter__(self):
             yield from self.decisions[:20]
@@ -97,13 +97,13 @@ def test_a_writing_that_fails_leaves_nothing(keyed, actions, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_can_not_be_written_is_named(keyed, actions, tmp_path):
+def test_a_folder_that_can_not_be_written_is_an_error_with_its_path(keyed, actions, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"can't be written .* check the disk's space and permissions"):
         open_dataset(keyed, actions, CODEC, tmp_path / "file")
 
 
-def test_decisions_in_memory_are_encoded_there(keyed, actions, tmp_path):
+def test_decisions_in_memory_are_encoded_in_memory(keyed, actions, tmp_path):
     assert same(
         load_dataset(keyed.decisions, actions, CODEC, tmp_path), encode_decisions(keyed.decisions, actions, CODEC)
     )
@@ -113,7 +113,7 @@ def test_decisions_in_memory_are_encoded_there(keyed, actions, tmp_path):
     assert json.loads((folder / "dataset.json").read_text())["decisions"] == 30
 
 
-def test_what_was_cut_and_left_out_is_known_without_reading_again(keyed, actions, tmp_path):
+def test_the_report_on_cuts_is_known_without_reading_the_decisions_again(keyed, actions, tmp_path):
     codec = StateCodec(4, exclude=("nothing",))
     first = open_dataset(keyed, actions, codec, tmp_path).reading
     assert (first.states, first.cut, first.left_out) == (30, 30, {"nothing": 0})
@@ -122,7 +122,7 @@ def test_what_was_cut_and_left_out_is_known_without_reading_again(keyed, actions
 
 
 @pytest.mark.parametrize("codec", [StateCodec(48, ("note",)), StateCodec(48, (), {"note": "remark"})])
-def test_a_field_more_to_leave_out_or_rename_is_another_dataset(keyed, actions, tmp_path, codec):
+def test_another_field_to_leave_out_or_rename_makes_another_dataset(keyed, actions, tmp_path, codec):
     open_dataset(keyed, actions, CODEC, tmp_path)
     open_dataset(keyed, actions, codec, tmp_path)
     assert keyed.readings == 2
