@@ -1,7 +1,7 @@
-"""The public way in: decisions of any agent recorded, learned and taken over, in a few lines.
+"""The public interface: record, learn and take over the decisions of any agent.
 
-`decider` makes decisions and takes their outcomes. `steward` trains and switches beside it, in a thread of its own.
-`given` turns what a caller has (names, functions, texts) into AEGIS's own words. `setting` holds the settings.
+`decider` makes decisions and takes their outcomes. `steward` trains and switches beside it, in its own thread.
+`given` converts a caller's names, functions and texts to AEGIS's types. `setting` holds the settings.
 """
 
 from aegis.door.decider import Decided, Decider

@@ -1,4 +1,4 @@
-"""Decisions of any agent: asked here, recorded before they are returned, and their outcomes reported later."""
+"""Decisions of any agent: each is recorded before it is returned, and its outcome is reported later."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision that is recorded. `Decider.report` takes it, or its id."""
+    """A recorded decision. `Decider.report` takes the decision or its id."""
 
     id: str
     action: str
     """The name of the action to carry out"""
     probabilities: Mapping[str, float]
-    """Of each action"""
+    """Probability of each action"""
     policy: str
     """Who decided, e.g. `my_llm` or `hrm@1`"""
     episode: str
     propensity: float | None = None
-    """The probability with which the action was drawn; None where nothing was drawn"""
+    """The probability with which the action was drawn; None if it was not drawn"""
     out_of_distribution: bool | None = None
-    """Whether the state is unlike those in the HRM's training; None where that is unknown"""
+    """Whether the state is unlike the HRM's training states; None if unknown"""
 
 
 class Decider:
-    """One decision point: decides by its teacher at first, by an HRM once one has proved itself.
+    """One decision point: its teacher decides at first, and an HRM once it has proved itself.
 
-    name: the point's, a folder of the workspace. actions: names, names with descriptions, or `ActionSpec`s. teacher:
-    a function of (state, action names) that returns a name or probabilities, or any `aegis.types.Teacher`. notify
-    hears what happens beside the decisions (`RunEvent`), in another thread.
+    name: the name of the point and of its folder in the workspace. actions: names, names with descriptions, or
+    `ActionSpec`s. teacher: a function of (state, action names) that returns a name or probabilities, or any
+    `aegis.types.Teacher`. notify: called with each event beside the decisions (`RunEvent`), in another thread.
 
-    Training runs beside the decisions, in a process of its own. Any thread may call any method; any number of processes
-    may each make a `Decider` of one name. Raises `ConfigError` for a name or actions that don't fit what is recorded,
-    `TeacherMismatchError` where the point belongs to another teacher.
+    Training runs beside the decisions, in its own process. Any thread may call any method, and any number of processes
+    may each make a `Decider` of the same name. Raises `ConfigError` for a name or actions that don't fit the recorded
+    decisions, `TeacherMismatchError` if the point belongs to another teacher.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Decider:
         self.workspace = Workspace(Path(workspace)).point(name)
         self._process = os.getpid()
         self._stack = ExitStack()
-        # SQLite's connections belong to one thread: this one records for all.
+        # A connection to SQLite belongs to one thread, so this thread records for all.
         self._recorder = ThreadPoolExecutor(1, f"aegis-{name}-recorder")
         self._closed = False
         try:
@@ -83,11 +83,11 @@ class Decider:
             raise
 
     def decide(self, state: State | str | Sequence[Mapping[str, Any]], *, episode: str | None = None) -> Decided:
-        """Return the action for a state, recorded on the disk.
+        """Return the action for a state; the decision is then recorded on disk.
 
         state: a JSON object, a text, or chat messages. episode: the conversation, task or user that the decision
         belongs to; by default the decision stands alone. Decisions of one episode are never split between training and
-        judgement. Raises `DataError` for a state that is no JSON, and whatever the teacher raises.
+        judgement. Raises `DataError` for a state that is not JSON, and the teacher's own exceptions.
         """
         self._check_open()
         given = make_state(state)
@@ -114,11 +114,11 @@ class Decider:
         detail: str = "",
         result: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record what came of a decision, on the disk when this returns; any time later, from any process.
+        """Record the outcome of a decision, at any later time and from any process; it is on disk on return.
 
-        reward: what the decision brought; it takes the place of an earlier report's. parts: named parts of a reward
-        that come one by one; they add to the parts reported before, and the reward is their sum. Raises `StoreError`
-        where no such decision is recorded here, `DataError` for a reward that is no finite number.
+        reward: replaces the reward of an earlier report. parts: named parts of a reward that come one by one; they add
+        to the parts reported before, and the reward is their sum. Raises `StoreError` if no such decision is recorded
+        here, `DataError` for a reward that is not a finite number, or for a reward together with parts.
         """
         self._check_open()
         if parts is not None and reward is not None:
@@ -127,7 +127,7 @@ class Decider:
         self._record(lambda: self._add_outcome(given, reward, status, parts, detail, result or {}))
 
     def close(self) -> None:
-        """End what runs beside the decisions. A training that runs is resumed by the next start."""
+        """Stop the steward and the training process. The next start resumes an unfinished training."""
         if self._closed:
             return
         self._closed = True
@@ -153,7 +153,7 @@ class Decider:
         return self._recorder.submit(work).result()
 
     def _append(self, state: State, choice: Choice, episode: str) -> Decision:
-        with self._store.database.transaction():  # the step and its decision: no other process comes between
+        with self._store.database.transaction():  # no other process may take the step in between
             last = self._store.last_step(episode)
             decision = Decision(
                 episode,

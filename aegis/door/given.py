@@ -1,4 +1,4 @@
-"""What a caller has, in AEGIS's words: action names as an action list, a function as a teacher, a text as a state."""
+"""Converts a caller's values to AEGIS's types: names to an action list, a function to a teacher, a text to a state."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aegis.rendering import to_state
 from aegis.types import ActionList, ActionSpec, Choice, State, Teacher
 
 Actions = ActionList | Mapping[str, str] | Iterable[str | ActionSpec]
-"""An action list; names; or each name with its description"""
+"""An action list, names, or each name with its description"""
 Answer = str | Mapping[str, float] | Sequence[float]
-"""The action's name; or probabilities, by name or in the actions' order"""
+"""An action's name, or probabilities by name or in the order of the actions"""
 Function = Callable[[State, tuple[str, ...]], Answer]
-"""Decides in a state among the names of the actions"""
+"""Decides by the state and the names of the actions"""
 
 
 def make_actions(given: Actions) -> ActionList:
-    """Return an action list of names, of names with descriptions, or of specs.
+    """Return the action list of some names, names with descriptions, or specs.
 
-    Raises `ConfigError` for fewer than two actions or a name given twice.
+    Raises `ConfigError` for fewer than two actions or a duplicate name.
     """
     if isinstance(given, ActionList):
         return given
@@ -41,7 +41,7 @@ def _make_spec(name: str, description: str) -> ActionSpec:
 def make_state(given: State | str | Sequence[Any]) -> State:
     """Return an object, a text, chat messages or another list as a state, as `aegis.rendering.to_state` does.
 
-    Raises `DataError` for a value of another kind, or that JSON has no form for.
+    Raises `DataError` for a value of another type, or that is not JSON.
     """
     if isinstance(given, Mapping):
         return to_state(dict(given))
@@ -51,7 +51,7 @@ def make_state(given: State | str | Sequence[Any]) -> State:
 
 
 def make_teacher(given: Teacher | Function, name: str | None = None) -> Teacher:
-    """Return the teacher itself, or a function as one. name: the function's own name by default."""
+    """Return the given teacher, or a teacher made of a function. name: by default the function's name."""
     if isinstance(given, Teacher):
         return given
     if callable(given):
@@ -60,7 +60,7 @@ def make_teacher(given: Teacher | Function, name: str | None = None) -> Teacher:
 
 
 class FunctionTeacher:
-    """A function of a state and the actions' names, as a teacher."""
+    """A teacher that asks a function of a state and the actions' names."""
 
     parameters = 0
 
@@ -70,7 +70,7 @@ class FunctionTeacher:
         self.source = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', name)}"
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Ask the function about each state; raises `TeacherError` for an answer that is none of the actions."""
+        """Ask the function about each state; raises `TeacherError` for an answer that names no action."""
         return [
             Choice.best(self._read(self._function(state, actions.names), actions), actions, self.name, "teacher")
             for state in states

@@ -1,4 +1,4 @@
-"""The settings of a decision point: its mode, when it trains, and what each phase is to do."""
+"""The settings of a decision point: its mode, when it trains, and the settings of each phase."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class DeciderConfig:
     """How one decision point moves from its teacher to an HRM. Raises `ConfigError` for values out of range."""
 
     mode: Mode = "switch"
-    """observe: the teacher decides everything. assist: the HRM decides what it is sure of, the teacher all else.
-    switch: the HRM decides everything once the gate has let it."""
+    """observe: the teacher decides everything. assist: the HRM decides with high confidence, the teacher otherwise.
+    switch: the HRM decides everything after it passed the gate."""
     collect: int = PHASE_1_DECISIONS
-    """The teacher's decisions after which the first training starts"""
+    """Number of the teacher's decisions after which the first training starts"""
     more_share: float = RunConfig().more_share
     """Further decisions, as a share of the last training's, after which a refused HRM trains again"""
     sure: float = 0.9
-    """In the mode assist: the calibrated confidence from which the HRM decides"""
+    """In the mode assist, the least calibrated confidence with which the HRM decides"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
@@ -40,16 +40,16 @@ class DeciderConfig:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     device: str = "cpu"
     backend: str = "auto"
-    """What computes the HRM: auto, eager, onnx, onnx-int8 or openvino"""
+    """The HRM's backend: auto, eager, onnx, onnx-int8 or openvino"""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         if not 0 <= self.sure <= 1:
             raise ConfigError(f"sure must lie between 0 and 1, not {self.sure}")
-        RunConfig(collect=self.collect, more_share=self.more_share)  # its bounds are these
+        RunConfig(collect=self.collect, more_share=self.more_share)  # checks their bounds
 
     @property
     def defer_below(self) -> float | None:
-        """The confidence below which the teacher decides; None outside of the mode assist."""
+        """The confidence below which the teacher decides; None except in the mode assist."""
         return self.sure if self.mode == "assist" else None

@@ -1,7 +1,7 @@
-"""Looks after a decision point beside its decisions: trains when it is due, switches, audits, takes back.
+"""Works for a decision point beside its decisions: trains when training is due, switches, audits and rolls back.
 
-All of it happens in one thread with a store of its own; training happens in a process of its own. Of several processes
-that decide at one point, the one that holds the point's lock trains; all of them follow what serves.
+The steward is a thread with its own store; training runs in its own process. If several processes decide at one point,
+only the process that holds the point's lock trains. All of them follow the version that serves.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from aegis.workspace import Workspace
 
 _LOOK_SECONDS = 0.25
 _MOST_WAITING = 1000
-"""Decisions that wait to be looked at; further ones are recorded, and not audited or compared"""
+"""Decisions that may wait for the steward; further decisions are recorded but not audited or compared"""
 
 
 class Steward:
-    """Keeps `policy`, the policy that decides now. notify hears every event, in the steward's thread."""
+    """Maintains `policy`, the policy that decides now. notify: called with every event, in the steward's thread."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Steward:
         notify: Callable[[RunEvent], None],
     ) -> None:
         self.policy: Policy = teacher
-        """Decides now; another thread may exchange it between two decisions"""
+        """The policy that decides now; another thread may exchange it between two decisions"""
         self._workspace = workspace
         self._actions = actions
         self._teacher = teacher
@@ -70,12 +70,12 @@ class Steward:
         self._thread.start()
 
     def after(self, decision: Decision, choice: Choice) -> None:
-        """Hear of a decision that is recorded."""
+        """Take a recorded decision, for the audit."""
         with contextlib.suppress(queue.Full):
             self._made.put_nowait((decision, choice))
 
     def close(self) -> None:
-        """End the thread, and the training process; the next start resumes the training."""
+        """End the thread and the training process; the next start resumes the training."""
         self._over.set()
         self._thread.join()
 
@@ -91,7 +91,7 @@ class Steward:
                             lock.acquire()
                     try:
                         duties.look(trains=lock.is_locked)
-                    except Exception as error:  # the decisions go on whatever happens here
+                    except Exception as error:  # decisions must go on whatever fails here
                         self._tell("failed", f"{type(error).__name__}: {error}")
             finally:
                 trainer.stop()
@@ -104,7 +104,7 @@ class Steward:
 
 
 class _Duties:
-    """What the steward's thread does with its store."""
+    """The work of the steward's thread, with its store."""
 
     def __init__(self, steward: Steward, store: DecisionStore, trainer: TrainerProcess) -> None:
         self._steward, self._store = steward, store
@@ -143,7 +143,7 @@ class _Duties:
         self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
 
     def look(self, trains: bool) -> None:
-        """Look after the training and the switch once. trains: whether this process does."""
+        """Do one round of training and switching. trains: whether this process may train."""
         steward = self._steward
         for decision, choice in self._take():
             self._monitor.after(decision)

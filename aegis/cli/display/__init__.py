@@ -1,1 +1,1 @@
-"""What commands show: text alike for all, progress, the block of a workspace's standing, the live screen."""
+"""What commands show: common output, progress, the block of a workspace's status, the live screen."""

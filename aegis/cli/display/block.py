@@ -1,4 +1,4 @@
-"""Where a workspace stands, as the block of lines that `aegis status` and the prompt's `training` show."""
+"""The status of a workspace, as the block of lines that `aegis status` and the prompt's `training` show."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from aegis.rendering import clean_text, counted
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
-"""Recent ones, before their results are said to explain the rewards"""
+"""Recent searches that are needed before their results explain falling rewards"""
 _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss": "loss"}
 _NO_TEACHER = "no teacher yet"
 
 
 def training_block(standing: Standing) -> list[str]:
-    """Return the block's lines, with the values of this moment."""
+    """Return the lines of the block."""
     lines = [rule(), "HRM TRAINING STATUS", rule(), *_head(standing), "", *_collection(standing)]
     if standing.training is not None:
         lines += ["", *_training(standing.training)]
@@ -43,27 +43,27 @@ def describe_phase(standing: Standing) -> str:
 
 
 def describe_agent(standing: Standing) -> str:
-    """Return what the agent does at this moment."""
+    """Return what the agent is doing now."""
     if not standing.running:
         return "not running"
     return clean_text(f"running (process {standing.process}): {standing.doing}", WHOLE_CHARACTERS)
 
 
 def describe_collected(standing: Standing) -> str:
-    """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
+    """Return the numbers of decisions collected and needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
     if standing.collected > standing.target:
         return f"{standing.collected}, more than the {standing.target} needed"
     return f"{standing.collected}/{standing.target}"
 
 
 def describe_updates(standing: Standing) -> str:
-    """Return the updates of the HRM that serves, and those of versions that were kept and never served."""
+    """Return the number of updates of the HRM that serves, and of kept versions that never served."""
     others = ", ".join(f"{name} has {count} and never served" for name, count in standing.unserved_updates.items())
     return f"{standing.rl_updates}" + (f" ({others})" if others else "")
 
 
 def explain_rewards(standing: Standing) -> str:
-    """Return why rewards fall where the search has little left that is new; '' where it has."""
+    """Return the reason for falling rewards if most recent searches found nothing new; else ''."""
     if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
         return ""
     return (
@@ -74,7 +74,7 @@ def explain_rewards(standing: Standing) -> str:
 
 def _head(standing: Standing) -> list[str]:
     using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
-    # What came beside a training is over the target: the bar is full, not longer than itself.
+    # Decisions made beside a training exceed the target; the bar stays at 100%.
     progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
     return [
         f"  Current Phase: {describe_phase(standing)}",

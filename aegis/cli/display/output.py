@@ -1,4 +1,4 @@
-"""What every command writes to the terminal alike: headings, errors, bad records. It runs no command."""
+"""Output that all commands share: headings, errors, bad records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WIDTH = 70
 SHOWN_RECORDS = 10
 WHOLE_CHARACTERS = 2000
-"""Of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets it on one line"""
+"""Characters of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets one line"""
 BAD_INPUT = 2
 
 console = Console(highlight=False, soft_wrap=True)
@@ -35,12 +35,12 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def terminal_columns() -> int | None:
-    """Return how many columns the terminal has; None where a file or a pipe gets what is printed."""
+    """Return the terminal's number of columns; None if standard output is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def rule() -> str:
-    """Return a rule, as wide as it fits a narrow terminal."""
+    """Return a horizontal rule, at most as wide as the terminal."""
     return "=" * min(WIDTH, terminal_columns() or WIDTH)
 
 
@@ -50,7 +50,7 @@ def heading(*lines: str) -> None:
 
 
 def say_row(head: str, parts: Sequence[str], line: str) -> None:
-    """Print a row of a table; in a terminal that the line does not fit, its head, and its parts folded below it."""
+    """Print a row of a table: `line`, or if that is too long for the terminal, the head with the parts folded below."""
     columns = terminal_columns()
     if columns is None or len(line) <= columns:
         say(line)
@@ -61,18 +61,18 @@ def say_row(head: str, parts: Sequence[str], line: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line and flush it, so that a pipe gets it at once."""
     print(line, flush=True)
 
 
 def fail(message: str) -> NoReturn:
-    """Print an error and leave with the exit code for bad input."""
+    """Print an error and exit with the code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
     raise typer.Exit(BAD_INPUT)
 
 
 def percentages(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return each count's share in whole percent; the shares add up to 100 (largest remainders)."""
+    """Return each count's share in whole percent; the shares sum to 100 (largest remainders)."""
     total = sum(counts.values())
     if not total:
         return dict.fromkeys(counts, 0)
@@ -84,12 +84,12 @@ def percentages(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def show_source(decisions: TrainingData) -> None:
-    """Say which decisions a command works on: the first line of what it prints."""
+    """Print the decisions that a command works on, as its first line."""
     say(f"Decisions: {decisions.describe()}")
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Fail before the work is done, not after it, where its result could not be written."""
+    """Fail before the work begins if its result could not be written."""
     if path.is_dir():
         fail(f"{option} {path}: is a folder: name a file in it")
     if not path.parent.is_dir():
@@ -97,14 +97,14 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a report as a whole or not at all."""
+    """Write a report atomically."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
 def errors_explained() -> Iterator[None]:
-    """Turn AEGIS's own errors into one line and exit code 2, and Ctrl-C into a short farewell."""
+    """Turn AEGIS's own errors into one line and exit code 2, and Ctrl-C into one line."""
     begin()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -124,12 +124,12 @@ def errors_explained() -> Iterator[None]:
 
 
 def say_stopped() -> None:
-    """Say that Ctrl-C ends a command."""
+    """Print that Ctrl-C ended a command."""
     print("\nStopped. Everything recorded so far is kept.", file=sys.stderr, flush=True)
 
 
 def show_rejected(rejected: Sequence[RejectedRecord], used: int) -> None:
-    """Name the records that were refused, the first ones by position and reason; used: how many others there are."""
+    """Print the refused records, the first ones with position and reason. used: the number of records that are used."""
     if not rejected:
         return
     others = f"the other {used:,} are used" if used else "no other is left"

@@ -1,4 +1,4 @@
-"""How far what takes its time is: a bar in a terminal, lines elsewhere. It runs nothing itself."""
+"""Progress of slow work: a bar in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aegis.cli.display import output
 
 
 def progress_bar() -> Progress:
-    """Return a bar that shows in a terminal and leaves nothing behind; elsewhere it prints nothing."""
+    """Return a progress bar that a terminal shows until it ends; elsewhere it prints nothing."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,16 +38,16 @@ def progress_bar() -> Progress:
 
 @contextlib.contextmanager
 def waiting(on_stderr: bool = False) -> Iterator[types.Progress]:
-    """Show what takes its time until the block ends: a bar in a terminal, lines elsewhere.
+    """Show the progress of slow work until the block ends: a bar in a terminal, lines elsewhere.
 
-    on_stderr: where what is printed is for machines, or has a first line of its own.
+    on_stderr: for commands whose output is for machines or must begin with a line of its own.
     """
     console = output.errors if on_stderr else output.console
     if console.is_terminal and not console.is_dumb_terminal:
-        # The time first: where a terminal is narrow, the bar is cut.
+        # The time comes first, because a narrow terminal cuts the end of the line.
         text = TextColumn("{task.description}", markup=False)
         columns = (SpinnerColumn(), TimeElapsedColumn(), text, BarColumn(bar_width=20))
-        # Four times a second: often enough to see, and little beside what is measured.
+        # Four times a second is often enough to see, and costs little beside the work.
         with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
             task = bar.add_task("", visible=False)
             shown = ""
@@ -67,11 +67,11 @@ def waiting(on_stderr: bool = False) -> Iterator[types.Progress]:
 
 
 class ProgressLines:
-    """Progress as lines: what goes on once it takes long, then how far it is, less and less often.
+    """Progress as lines: names work that takes long, then reports its progress less and less often.
 
-    Call it as `types.Progress`. write: gets each line, in a thread of its own. pauses: seconds before the first line,
-    the second one, and so on; the last one repeats. Where the block of one of these opens within the block of another,
-    the outer one is silent until the inner block ends: a model that is loaded between two decisions has the screen.
+    Call it as `types.Progress`. write: called with each line, in a separate thread. pauses: seconds before the first
+    line, the second, and so on; the last pause repeats. If one block opens within another, the outer block is silent
+    until the inner block ends, so that loading a model between two decisions has the screen.
     """
 
     _open: ClassVar[list[ProgressLines]] = []
@@ -100,7 +100,7 @@ class ProgressLines:
         self.close()
 
     def close(self) -> None:
-        """Say nothing from now on."""
+        """Write no further line."""
         if self in self._open:
             self._open.remove(self)
         with self._changed:
@@ -125,7 +125,7 @@ class ProgressLines:
 
 
 def describe_progress(what: str, done: int, total: int) -> str:
-    """Return it in words: `Loading gemma-3-270m, 120 of 236`, or `Training, batch 27 of 1100`."""
+    """Return the progress in words: `Loading gemma-3-270m, 120 of 236`, or `Training, batch 27 of 1100`."""
     if not total:
         return what
     return f"{what} {done} of {total}" if what.endswith(" batch") else f"{what}, {done} of {total}"

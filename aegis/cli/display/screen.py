@@ -1,6 +1,6 @@
-"""The live screen of an agent by itself: phase, progress, decisions, epochs and rewards as they come.
+"""The live screen of a running agent: phase, progress, decisions, epochs and rewards as they come.
 
-It fills the terminal: what must be read whole is wrapped, and the newest decisions take the rows that are left.
+The screen fills the terminal. Text that must be read whole is wrapped; the newest decisions take the remaining rows.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 _KEPT = 100
-"""Decisions and epochs at hand for a large terminal"""
+"""Decisions and epochs that are kept for a large terminal"""
 _LEAST_DECISIONS = 3
 _NARROW_COLUMNS = 80
-"""In a terminal with fewer, a decision has no policy and no status, and the bar has a line of its own"""
+"""With fewer columns, the table has no policy and no status, and the bar has a separate line"""
 _EPOCHS_SHOWN = 6
 _NOTES_SHOWN = 5
 _WAITING_SHOWN = 3
@@ -41,11 +41,11 @@ _REWARDS_KEPT = 100
 _NOTE_CHARACTERS = 400
 _COLOURS = {"ok": "green", "failed": "red", "unknown": "yellow"}
 _ELSEWHERE = ("asked", "proposed", "improved")
-"""Events that have lines of their own: what waits, and the line of rewards"""
+"""Events that other parts of the screen show: the waiting questions, and the line of rewards"""
 
 
 class LiveScreen:
-    """Draws what it is told of, and where the workspace stands."""
+    """Draws the events that it receives, and the status of the workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -63,7 +63,7 @@ class LiveScreen:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show it while the block runs; its last picture stays."""
+        """Show the screen while the block runs; the last picture stays."""
         with _unechoed(), Live(self, console=console, auto_refresh=False) as live:
             self._live = live
             yield
@@ -71,7 +71,7 @@ class LiveScreen:
         self._live = None
 
     def add(self, event: RunEvent) -> None:
-        """Take up something that happened."""
+        """Take an event for the next picture."""
         if event.kind == "decided":
             self._decisions.append(event)
             self._actions[event.fields["action"]] += 1
@@ -90,13 +90,13 @@ class LiveScreen:
             self._notes.append(event)
 
     def hear(self, what: str, done: int, total: int) -> None:
-        """Take up how far something is that takes its time; see `types.Progress`."""
+        """Take the progress of slow work; see `types.Progress`."""
         if what != self._progress[0]:
             self._progress_since = time.monotonic()
         self._progress = (what, done, total)
 
     def refresh(self, at_once: bool = False) -> None:
-        """Draw it again; the workspace is looked at once a second."""
+        """Draw the screen again; the workspace is read at most once a second, unless `at_once`."""
         if at_once or time.monotonic() - self._read_at >= _STANDING_EVERY_SECONDS:
             self._read_at = time.monotonic()
             self._standing = read_standing(self._workspace) if self._workspace.database.exists() else None
@@ -104,8 +104,8 @@ class LiveScreen:
             self._live.refresh()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw this moment into all rows of the terminal but the last one."""
-        # The console of the commands wraps nothing by itself: lines for a pipe stay whole.
+        """Draw the present moment into all rows of the terminal except the last."""
+        # The commands' console does not wrap, so that lines for a pipe stay whole.
         options = options.update(no_wrap=False, overflow="fold")
         yield from console.render(self._draw(console, options), options)
 
@@ -158,7 +158,7 @@ class LiveScreen:
         return Text("This run: " + (", ".join(shares) or "no decision yet"))
 
     def _waiting(self, standing: Standing) -> Iterator[RenderableType]:
-        """Draw what waits for a person, what expires first above, and how it is answered."""
+        """Draw the questions and proposals that wait for a person, the first to expire on top, and how to answer."""
         now = utc_now()
         waiting = sorted((one for one in standing.waiting if one.due_at > now), key=lambda one: one.due_at)
         if not waiting:
@@ -169,7 +169,7 @@ class LiveScreen:
             yield Text(f"  {one.kind} {one.number}, {one.left(now)} left: {one.text} -> {one.how()}")
 
     def _decision_table(self, narrow: bool, rows: int) -> Table:
-        """Draw the newest decisions; in a narrow terminal the frame names the policy, and a colour the status."""
+        """Draw the newest decisions; in a narrow terminal the frame shows the policy, and a colour the status."""
         table = Table(box=None, expand=True, show_header=False, pad_edge=False)
         table.add_column(width=8, no_wrap=True)
         if not narrow:
@@ -195,7 +195,7 @@ class LiveScreen:
             yield Text(clean_text(standing.trial, _NOTE_CHARACTERS))
 
     def _verdict_lines(self) -> Iterator[RenderableType]:
-        """Draw how the last training ended, whole: a rule of the gate on each line."""
+        """Draw the last training's verdict in full, with one rule of the gate per line."""
         if self._verdict is not None:
             for number, part in enumerate(clean_text(self._verdict.message, WHOLE_CHARACTERS).split("; ")):
                 yield Text(f"{'  ' if number else f'{self._verdict.at:%H:%M:%S} '}{part}")
@@ -230,7 +230,7 @@ def _line(event: RunEvent) -> RenderableType:
 
 @contextmanager
 def _unechoed() -> Iterator[None]:
-    """Keep the terminal from writing what is typed, `^C` too, into the picture: rows would shift by it."""
+    """Stop the terminal from echoing typed characters, even `^C`, which would shift the rows of the screen."""
     if not sys.stdin.isatty() or os.name != "posix":
         yield
         return

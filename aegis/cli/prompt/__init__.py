@@ -1,1 +1,2 @@
-"""The prompt, where a person talks to the agent: its lines read, its commands carried out, decisions shown."""
+"""The prompt, where a person talks to the agent: `repl` reads lines, `command` carries them out, `thinking` shows
+decisions, `completion` completes commands."""

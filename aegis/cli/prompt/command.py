@@ -1,4 +1,4 @@
-"""The commands of the prompt, carried out. How a line is read is not known here."""
+"""Carries out the commands of the prompt. `repl` reads the lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEXT_CHARACTERS = 400
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """A command as `help` shows it."""
+    """A command's entry in `help`."""
 
     name: str
     example: str
@@ -68,9 +68,9 @@ COMMANDS = (
 
 
 class PromptCommands:
-    """Carries out what a person types, on the workspace of one session.
+    """Carries out typed commands on the workspace of a session.
 
-    confirm: asks the person yes or no.
+    confirm: asks the person a question, and returns whether the answer is yes.
     """
 
     def __init__(self, session: Session, store: DecisionStore, confirm: Callable[[str], bool]) -> None:
@@ -84,7 +84,7 @@ class PromptCommands:
         self._settings = SettingSupervisor(store.database, session.options.agent, session.options.run.approve)
 
     def greeting(self, paused: bool) -> str:
-        """Return the first lines: where things stand."""
+        """Return the first lines of the prompt: the phase, the decisions, who decides."""
         standing = lifecycle.read_standing(self._session.workspace)
         lines = [
             f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
@@ -98,7 +98,7 @@ class PromptCommands:
         return "\n".join(lines)
 
     def carry_out(self, line: str) -> None:
-        """Carry out one line; what is wrong with it is told in one line."""
+        """Carry out one line; an error is printed as one line."""
         name, _, rest = line.strip().partition(" ")
         if not name:
             return
@@ -199,7 +199,7 @@ class PromptCommands:
             situation = thinker.observe()
             choice = self._preview.show(situation.state, thinker.actions)
             if choice.kind == "hrm" and lifecycle.is_learning(self._store):
-                # It was not drawn: phase 4 must not learn from its probabilities, so they are not recorded.
+                # The action was not drawn. Phase 4 must not learn from its probabilities, so they are not recorded.
                 step = thinker.act_as(situation, choice.action, choice.policy)
             else:
                 step = thinker.act(situation, choice)
@@ -212,7 +212,7 @@ class PromptCommands:
             print(f"✓ {clean_text(done, WHOLE_CHARACTERS)}")
 
     def _thinking_agent(self) -> Agent:
-        """Return the agent that `think` steps, a new one after settings have changed."""
+        """Return the agent that makes the steps of `think`; after a change of settings, a new agent."""
         if self._search is None:
             self._search = self._session.make_search()
         if self._settings.take_change() or self._thinker is None:
@@ -296,14 +296,14 @@ class PromptCommands:
 
 
 def _no_command(name: str) -> str:
-    """Return that there is no such command, with the one that was likely meant."""
+    """Return the message for an unknown command, with the command that was likely meant."""
     close = difflib.get_close_matches(name.lower(), [spec.name for spec in COMMANDS], n=1)
     meant = f"did you mean `{close[0]}`? " if close else ""
     return f"no command {clean_text(name, 40)!r}: {meant}`help` lists them"
 
 
 def _as_command(carry_out: Callable[[], None]) -> None:
-    """Carry out a command of the command line, which prints what is wrong and exits, without leaving the prompt."""
+    """Carry out a command of the command line without leaving the prompt when the command fails and exits."""
     with contextlib.suppress(typer.Exit, typer.Abort):
         carry_out()
 
@@ -313,7 +313,7 @@ def _describe(action: Action) -> str:
 
 
 def _reward(outcome: Outcome) -> str:
-    """Return an outcome's reward and what it is made of, where it has one."""
+    """Return an outcome's reward with its parts; '' without a reward."""
     if outcome.reward is None:
         return ""
     parts = ", ".join(f"{name.replace('_', ' ')} {value:+g}" for name, value in outcome.components.items())

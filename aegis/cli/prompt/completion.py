@@ -1,4 +1,4 @@
-"""Completion at the prompt: commands, and the numbers that wait for an answer. It carries nothing out."""
+"""Completion at the prompt: commands, and the numbers of waiting questions and proposals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aegis.workspace import Workspace
 
 
 class CommandCompleter(Completer):
-    """Completes a command's name, then its first argument where there is something to choose from."""
+    """Completes a command's name, then its first argument if there is a choice."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._paths = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield what the line may go on with."""
+        """Yield the possible completions of the line."""
         name, space, rest = document.text_before_cursor.lstrip().partition(" ")
         if not space:
             for spec in COMMANDS:

@@ -1,4 +1,4 @@
-"""The prompt: reads lines, and has their commands carried out until the person leaves."""
+"""The prompt: reads lines and passes them to `PromptCommands` until the person leaves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TOLD = (
     "setting",
     "broke",
 )
-"""Events that the prompt tells of while the agent runs behind it; single decisions are in `history`."""
+"""Events that the prompt shows while the agent runs behind it; `history` shows single decisions"""
 _TERMINATED = 128 + signal.SIGTERM
 _LAST_RESORT_SECONDS = 4.5
 _LOOK_SECONDS = 2.0
@@ -42,7 +42,7 @@ Ending = Literal["quit", "resume"]
 class Repl:
     """Reads commands and has them carried out until the person leaves.
 
-    returns_on_start: end with "resume" on `start`, for a command that shows the agent itself and was paused.
+    returns_on_start: end with "resume" on `start`, for a paused command that shows the agent itself.
     """
 
     def __init__(self, session: Any, returns_on_start: bool = False) -> None:
@@ -53,7 +53,7 @@ class Repl:
         self._left = threading.Event()
 
     def run(self) -> Ending:
-        """Read and carry out commands; return how it ended."""
+        """Read and carry out commands; return how the prompt ended."""
         from aegis import lifecycle
         from aegis.cli.prompt.command import PromptCommands
 
@@ -83,7 +83,7 @@ class Repl:
                 return self._quit()
             except KeyboardInterrupt:
                 interrupts += 1
-                # Where Ctrl-C opened the prompt, this is the second one already.
+                # If Ctrl-C opened the prompt, this is the second Ctrl-C.
                 if self._returns_on_start or interrupts > 1:
                     return self._quit()
                 print("Ctrl-C again, or quit, leaves")
@@ -100,7 +100,7 @@ class Repl:
                 return self._quit()
 
     def _announce(self, database: Any) -> None:
-        """Tell of what waits for the person, now and, in a terminal, as it comes: whichever process's agent asks."""
+        """Announce waiting questions and proposals, now and, in a terminal, as they come from any process's agent."""
         from aegis import lifecycle
         from aegis.lifecycle.waiting import Herald
 
@@ -109,7 +109,7 @@ class Repl:
 
         def look_on() -> None:
             while not self._left.wait(_LOOK_SECONDS):
-                # A database that is busy for once is looked at again.
+                # If the database is busy, the next look will do.
                 with contextlib.suppress(AegisError), lifecycle.open_store(self._session.workspace) as store:
                     herald.look(store.database)
 
@@ -134,7 +134,7 @@ class Repl:
             self._reader = self._make_reader()
         from prompt_toolkit.patch_stdout import patch_stdout
 
-        # Only while it waits: what comes meanwhile stands above the prompt, and what a command prints before the next.
+        # Only while the prompt waits: output of other threads goes above it. A command's own output is not redirected.
         with patch_stdout(raw=True):
             return str(self._reader.prompt(text))
 
@@ -152,7 +152,7 @@ class Repl:
         )
 
     def _confirm(self, question: str) -> bool:
-        """Ask a question that is answered with yes or no; anything but yes is no."""
+        """Ask a yes-or-no question; any answer but yes is no."""
         try:
             if sys.stdin.isatty():
                 from prompt_toolkit import PromptSession
@@ -174,7 +174,7 @@ class Repl:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Leave on SIGTERM, and at the latest after five seconds; Ctrl-C ends a command, whoever kept it before."""
+        """Leave on SIGTERM, after five seconds at the latest. Ctrl-C ends a command, whatever handled it before."""
         names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         before = {name: signal.signal(getattr(signal, name), self._terminate) for name in names}
         try:
@@ -193,4 +193,4 @@ class Repl:
         if app is not None and app.is_running and app.loop is not None:
             app.loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))
         elif not sys.stdin.isatty():
-            raise EOFError  # it waits for a line that need not come
+            raise EOFError  # ends the wait for a line

@@ -1,4 +1,4 @@
-"""A decision shown before it is carried out: what the teacher and the HRM give each action. It records nothing."""
+"""Shows a decision before it is carried out, with the teacher's and the HRM's probabilities of each action."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Declined(Exception):
-    """The person did not want the decision carried out."""
+    """The person refused to carry out the decision."""
 
 
 class DecisionPreview:
-    """Shows what the workspace's policy decides, beside what the others would, and asks before it is carried out."""
+    """Shows the decision of the workspace's policy beside the other policies', and asks whether to carry it out."""
 
     def __init__(self, session: Session, confirm: Callable[[str], bool]) -> None:
         self._session = session
@@ -36,16 +36,16 @@ class DecisionPreview:
 
     @property
     def policy(self) -> Policy:
-        """The policy that decides now, as `look` found it."""
+        """The policy that decided at the last `look`."""
         if self._policy is None:
             raise PolicyFailedError("no policy is loaded")
         return self._policy
 
     def look(self) -> None:
-        """Load the policies that there are now, and show how far that is; raises `AegisError` when none can decide.
+        """Load the present policies, and show the progress; raises `AegisError` if none can decide.
 
-        Ctrl-C ends the wait alone: what is half imported can't be imported again, so the loading goes on in its
-        thread, and the next call waits for it.
+        Ctrl-C ends only the wait: a half-done import can't be repeated, so loading continues in its thread, and the
+        next call waits for it.
         """
         try:
             with waiting() as progress, self._session.shows(progress):
@@ -62,7 +62,7 @@ class DecisionPreview:
         self._loading = None
 
     def show(self, state: State, actions: ActionList) -> Choice:
-        """Show the decision and return it; raises `Declined` unless the person wants it."""
+        """Show the decision and return it; raises `Declined` if the person refuses it."""
         with waiting() as progress:
             choice, answers = self._ask(state, actions, progress)
         for line in render_state(state).splitlines():
@@ -80,7 +80,7 @@ class DecisionPreview:
     def _ask(
         self, state: State, actions: ActionList, progress: Progress
     ) -> tuple[Choice, dict[str, tuple[float, ...]]]:
-        """Return the choice that counts, and the probabilities of every policy that can be asked, by its name."""
+        """Return the choice of the policy that decides, and each policy's probabilities by its name."""
         from aegis.lifecycle.policies.deferring import DeferringPolicy
 
         progress(f"{self.policy.name} decides", 0, 0)
@@ -90,7 +90,7 @@ class DecisionPreview:
             raise PolicyFailedError(f"{self.policy.name} can't decide: {error}") from error
         alone = self.policy.policy if isinstance(self.policy, DeferringPolicy) else self.policy
         answers: dict[str, tuple[float, ...]] = {}
-        for policy in (self._teacher, alone):  # in the order of the screen's columns
+        for policy in (self._teacher, alone):  # in the order of the columns
             if policy is None or policy.name == choice.policy:
                 answers[choice.policy] = choice.probabilities
                 continue
@@ -104,7 +104,7 @@ class DecisionPreview:
     def _load_aside(self, loading: Future[None]) -> None:
         try:
             self._load()
-        except BaseException as error:  # raised by the thread that waits for this one
+        except BaseException as error:  # the waiting thread raises it
             loading.set_exception(error)
         else:
             loading.set_result(None)
@@ -113,11 +113,11 @@ class DecisionPreview:
         self._lacking = ""
         if self._resolver is None:
             self._resolver = self._session.make_resolver(self._note)
-        with lifecycle.open_store(self._session.workspace) as store:  # a thread of its own, a connection of its own
+        with lifecycle.open_store(self._session.workspace) as store:  # each thread needs its own connection
             self._policy = self._resolver.resolve(store)
         try:
             self._teacher = self._resolver.teacher()
-        except AegisError as error:  # then an HRM decides
+        except AegisError as error:  # the HRM may decide without it
             self._note(f"the teacher can't be asked: {error}")
 
     def _note(self, line: str) -> None:

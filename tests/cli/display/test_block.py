@@ -43,7 +43,7 @@ TRAINING = TrainingProgress(
 )
 
 
-def test_phase_1_reads_as_it_was_asked_for():
+def test_phase_1_has_the_required_lines():
     assert "\n".join(training_block(COLLECTING)) == (
         """\
 ======================================================================
@@ -68,7 +68,7 @@ Data Collection Details:
     )
 
 
-def test_phase_2_shows_the_training_as_it_comes():
+def test_phase_2_shows_the_progress_of_the_training():
     lines = training_block(replace(COLLECTING, phase=2, collected=1180, training=TRAINING))
     for line in (
         "  Current Phase: Phase 2: HRM Training (Imitation Learning)",
@@ -84,13 +84,13 @@ def test_phase_2_shows_the_training_as_it_comes():
         assert line in lines
 
 
-def test_a_training_that_nobody_carries_out_is_called_interrupted():
+def test_a_training_without_a_process_is_called_interrupted():
     lines = training_block(replace(COLLECTING, phase=2, training=replace(TRAINING, active=False, loss=None)))
     assert "  Training: 1 (interrupted: the next start goes on with it), on 1100 examples" in lines
     assert "  Loss: unknown" in lines
 
 
-def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_before_it_began():
+def test_phase_4_shows_the_verdict_the_rewards_and_how_to_begin_learning():
     ended = replace(TRAINING, status="switched", active=False, epoch=20, verdict="good\x1b[31m enough")
     switched = replace(
         COLLECTING, phase=4, using_hrm=True, serving="hrm@1", training=ended, hrm_decisions=12, mean_reward=0.421,
@@ -110,12 +110,12 @@ def test_phase_4_shows_verdict_and_rewards_and_how_to_improve_before_it_began():
         assert line in lines
 
 
-def test_updates_of_a_version_that_never_served_are_not_those_of_the_one_that_serves():
+def test_updates_of_a_version_that_never_served_are_not_counted_for_the_serving_version():
     switched = replace(COLLECTING, phase=3, using_hrm=True, serving="hrm@1", unserved_updates={"hrm@2": 23})
     assert "  RL updates: 0 (hrm@2 has 23 and never served)" in training_block(switched)
 
 
-def test_decisions_that_the_teacher_labelled_are_counted_beside_its_own():
+def test_decisions_that_the_teacher_labelled_are_counted_beside_the_teachers_own():
     lines = training_block(replace(COLLECTING, labelled=3))
     assert "  Total examples: 347 by gpt2, and 3 of the HRM's that it labelled" in lines
 
@@ -130,7 +130,7 @@ def make_progress(**fields):
     return ImprovementProgress(**(given | {"baseline_decisions": 200, "pause": 0} | fields))
 
 
-def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_with():
+def test_phase_4_shows_the_rewards_of_improved_versions_against_their_reference():
     switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@9", rl_updates=8, improvement=make_progress())
     lines = training_block(switched)
     for line in (
@@ -144,7 +144,7 @@ def test_phase_4_shows_what_the_improved_versions_earn_against_what_they_began_w
         assert line in lines
 
 
-def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
+def test_phase_4_shows_its_next_milestone_and_why_an_update_was_undone():
     few = {"improved": None, "reference": 0.9, "improved_decisions": 0, "reference_decisions": 30, "difference": None}
     before = make_progress(rewards=few, last={})
     switched = replace(COLLECTING, phase=4, using_hrm=True, serving="hrm@1", improvement=before)
@@ -155,12 +155,12 @@ def test_phase_4_says_what_it_waits_for_and_why_an_update_was_undone():
     assert "    undone: its loss is nan" in training_block(paused)
 
 
-def test_an_agent_that_does_not_run_is_said():
+def test_an_agent_that_does_not_run_is_shown_as_not_running():
     assert describe_agent(COLLECTING) == "running (process 7): deciding"
     assert describe_agent(replace(COLLECTING, running=False)) == "not running"
 
 
-def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
+def test_more_decisions_than_needed_are_not_shown_as_a_share():
     assert describe_collected(COLLECTING) == "347/1100"
     assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
     assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172, more than the 170 needed"
@@ -168,7 +168,7 @@ def test_decisions_beyond_those_needed_are_not_shown_as_a_share():
     assert "  Training examples collected: 172, more than the 170 needed" in lines
 
 
-def test_rewards_are_explained_only_where_most_searches_find_nothing_new():
+def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
     assert explain_rewards(COLLECTING) == ""
     assert explain_rewards(replace(COLLECTING, searches=19, vain_searches=19)) == ""
     assert explain_rewards(replace(COLLECTING, searches=60, vain_searches=30)) == ""

@@ -1,4 +1,4 @@
-"""What takes its time says how far it is: a bar in a terminal, which leaves nothing behind, and lines elsewhere."""
+"""Slow work reports its progress: a bar in a terminal, which is removed in the end, and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aegis.cli.display.progress import ProgressLines, describe_progress, progres
 
 
 class Written:
-    """Takes lines, and lets a test wait for them."""
+    """Collects lines, and lets a test wait for them."""
 
     def __init__(self):
         self.lines = []
@@ -30,7 +30,7 @@ class Written:
             assert self._more.wait_for(lambda: len(self.lines) >= count, timeout=60)
 
 
-def test_work_that_lasts_is_told_again_and_again_with_how_far_it_is():
+def test_long_work_reports_its_progress_again_and_again():
     written = Written()
     with ProgressLines(written, pauses=(0.01,)) as tell:
         tell("Loading a teacher", 0, 0)
@@ -44,7 +44,7 @@ def test_work_that_lasts_is_told_again_and_again_with_how_far_it_is():
     assert len(written.lines) == told
 
 
-def test_work_that_is_over_at_once_is_not_told_of():
+def test_short_work_reports_no_progress():
     written = Written()
     with ProgressLines(written, pauses=(60,)) as tell:
         for step in range(3):
@@ -53,7 +53,7 @@ def test_work_that_is_over_at_once_is_not_told_of():
     assert written.lines == []
 
 
-def test_no_line_is_written_between_two_works():
+def test_no_line_is_written_between_two_pieces_of_work():
     written = Written()
     with ProgressLines(written, pauses=(0.01,)) as tell:
         tell("One", 0, 0)
@@ -65,13 +65,13 @@ def test_no_line_is_written_between_two_works():
     assert {line.split(" (")[0] for line in written.lines} == {"One", "Two"}
 
 
-def test_outer_work_writes_no_line_among_those_of_a_loading_within_it():
+def test_outer_work_writes_no_line_while_inner_work_reports_progress():
     written = Written()
     with ProgressLines(written, pauses=(0.01,)) as deciding:
         deciding("Deciding", 12, 30)
         written.wait_for(1)
         with ProgressLines(written, pauses=(0.01,)) as loading:
-            begun = len(written.lines) + 1  # a line may be on its way
+            begun = len(written.lines) + 1  # a line may be about to be written
             loading("Loading a teacher", 0, 0)
             deciding("Deciding", 13, 30)
             written.wait_for(begun + 5)
@@ -83,7 +83,7 @@ def test_outer_work_writes_no_line_among_those_of_a_loading_within_it():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_shows_a_bar_and_anything_else_gets_lines(terminal, monkeypatch, capsys):
+def test_a_terminal_shows_a_bar_and_a_file_gets_lines(terminal, monkeypatch, capsys):
     file = io.StringIO()
     monkeypatch.setattr(output, "console", Console(file=file, force_terminal=terminal, width=100))
     monkeypatch.setenv("TERM", "xterm")
@@ -92,11 +92,11 @@ def test_a_terminal_shows_a_bar_and_anything_else_gets_lines(terminal, monkeypat
         tell("Loading [bold] teacher", 3, 7)
     assert ("Loading [bold] teacher, 3 of 7" in file.getvalue()) is terminal
     if terminal:
-        assert file.getvalue().endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K", "\r"))  # nothing stays behind
+        assert file.getvalue().endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K", "\r"))  # the bar is removed
     assert capsys.readouterr().out == ""
 
 
-def test_a_bar_may_show_inside_another_one(monkeypatch):
+def test_a_bar_may_open_inside_another_bar(monkeypatch):
     file = io.StringIO()
     monkeypatch.setattr(output, "console", Console(file=file, force_terminal=True, width=100))
     monkeypatch.setenv("TERM", "xterm")
@@ -108,7 +108,7 @@ def test_a_bar_may_show_inside_another_one(monkeypatch):
     assert "Loading a teacher" in file.getvalue()
 
 
-def test_batches_are_not_taken_for_decisions():
+def test_batches_are_not_reported_as_decisions():
     assert describe_progress("Training the HRM, batch", 27, 1100) == "Training the HRM, batch 27 of 1100"
     assert describe_progress("Loading gemma", 3, 7) == "Loading gemma, 3 of 7"
 

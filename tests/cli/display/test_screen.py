@@ -1,4 +1,4 @@
-"""The live screen shows what happens, and takes text from the world as text."""
+"""The live screen shows events, and text from outside as plain text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def screen(tmp_path):
 
 
 def drawn(screen, width=120, height=40):
-    # As the commands' own console, which wraps nothing by itself.
+    # This console does not wrap, like the commands' own.
     console = Console(width=width, height=height, record=True, file=io.StringIO(), soft_wrap=True)
     console.print(screen)
     return console.export_text()
@@ -60,7 +60,7 @@ def test_the_screen_shows_phase_progress_shares_decisions_epochs_and_rewards(scr
         assert words in shown
 
 
-def test_markup_and_control_characters_of_the_world_are_not_obeyed(screen):
+def test_markup_and_control_characters_from_outside_are_shown_as_text(screen):
     screen.refresh(at_once=True)
     screen.add(decided("web_search [bold]\x1b[31m[/nonsense]: 0 new", status="failed"))
     screen.add(RunEvent("waiting", "[blink]\x07 teacher"))
@@ -111,7 +111,7 @@ def test_a_large_terminal_shows_more_decisions(screen):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_refusal_is_shown_whole_until_the_next_training(screen, width):
+def test_a_refusal_is_shown_in_full_until_the_next_training(screen, width):
     fill(screen)
     screen.add(RunEvent("training_ended", VERDICT))
     for number in range(9):
@@ -123,7 +123,7 @@ def test_a_refusal_is_shown_whole_until_the_next_training(screen, width):
     assert "refused" not in drawn(screen)
 
 
-def test_questions_that_wait_for_a_person_are_shown_with_their_end_and_how_to_answer(screen):
+def test_waiting_questions_are_shown_with_their_deadline_and_how_to_answer(screen):
     with open_store(screen._workspace) as store:
         (first, second, _) = (decision.id for decision in store.decisions())
         Inbox(store.database).ask(first, "What is [WAL]?", utc_now(), 250)
@@ -143,7 +143,7 @@ def test_long_work_is_shown_until_it_is_over(screen):
     assert "Loading" not in drawn(screen)
 
 
-def test_falling_rewards_are_explained_where_little_is_left_to_find(screen):
+def test_the_screen_explains_falling_rewards_if_little_is_left_to_find(screen):
     with open_store(screen._workspace) as store:
         for step in range(30):
             decision = Decision("f", step, {}, ("web_search", "x"), Action("web_search"), None, "gpt2")
@@ -153,7 +153,7 @@ def test_falling_rewards_are_explained_where_little_is_left_to_find(screen):
     assert "20 of the last 30 searches found nothing new" in drawn(screen)
 
 
-def test_epochs_and_notes_stand_in_the_order_of_their_time_and_a_pause_is_over_when_it_is_resumed(screen):
+def test_epochs_and_notes_are_in_order_of_time_and_a_resumed_run_no_longer_shows_its_pause(screen):
     began = utc_now()
     said = [
         ("started", "the agent decides by gpt2"),

@@ -31,7 +31,7 @@ OPTIONS = ["--teacher", "scripted", "--interval", "0.05", "--device", "cpu"]
 
 
 class Terminal:
-    """The prompt in a terminal, and what a person sees of it."""
+    """The prompt in a terminal, and the text that a person sees."""
 
     def __init__(self, workspace, *options):
         environment = os.environ | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"}
@@ -43,7 +43,7 @@ class Terminal:
         self.wait()
 
     def wait(self):
-        """Wait for the prompt, and until it reads keys itself: before that, Ctrl-C is a signal that may get lost."""
+        """Wait until the prompt is shown and reads keys; before that, Ctrl-C is a signal that may get lost."""
         self.child.expect("aegis> ")
         deadline = time.monotonic() + 120
         while termios.tcgetattr(self.child.child_fd)[3] & termios.ICANON:
@@ -51,7 +51,7 @@ class Terminal:
             time.sleep(0.01)
 
     def type(self, line):
-        """Type a line and return what is shown until the next prompt."""
+        """Type a line and return the text shown until the next prompt."""
         self.child.sendline(line)
         self.child.expect(re.escape(line) + r"[^\n]*\n")
         self.wait()
@@ -60,7 +60,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """A workspace with a question and two proposals that wait."""
+    """A workspace with a waiting question and two waiting proposals."""
     folder = tmp_path_factory.mktemp("repl") / "w"
     now = utc_now()
     with Database(folder / "aegis.db") as database:
@@ -100,7 +100,7 @@ def test_help_names_every_command_with_an_example(terminal):
     assert "e.g. ask What is WAL?" in terminal.type("help ask")
 
 
-def test_questions_and_proposals_that_wait_are_shown_and_settled(terminal):
+def test_waiting_questions_and_proposals_are_shown_and_settled(terminal):
     shown = terminal.type("pending")
     assert "1: What is WAL?]0;title" in shown
     assert "1: hits_per_search from 2 to 4" in shown
@@ -112,7 +112,7 @@ def test_questions_and_proposals_that_wait_are_shown_and_settled(terminal):
     assert "0 questions wait" in terminal.type("pending")
 
 
-def test_the_agent_knows_what_a_person_tells_and_a_persons_question_becomes_a_goal(terminal):
+def test_the_agent_keeps_a_persons_fact_and_makes_a_persons_question_a_goal(terminal):
     assert "now it knows" in terminal.type("tell Our database runs in WAL mode")
     assert "it knew that already" in terminal.type("tell Our database runs in WAL mode")
     assert "Our database runs in WAL mode" in terminal.type("knowledge database mode")
@@ -124,7 +124,7 @@ def test_the_agent_knows_what_a_person_tells_and_a_persons_question_becomes_a_go
     assert "Answer a person: Which mode" in terminal.type("goals")
 
 
-def test_a_decision_is_shown_and_carried_out_only_when_the_person_says_so(terminal, workspace):
+def test_a_decision_is_shown_and_carried_out_only_if_the_person_agrees(terminal, workspace):
     for answer, outcome in (("n", "not carried out, and not recorded"), ("y", "✓ ")):
         terminal.child.sendline("think")
         terminal.child.expect("goals: Answer a person: Which mode")
@@ -149,7 +149,7 @@ def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspac
     status = [sys.executable, "-m", "aegis.cli.main", "status", "--workspace", str(workspace)]
     outside = subprocess.run(status, capture_output=True, text=True, cwd=ROOT)
     assert "Agent:      running (process" in outside.stdout
-    # The answer is there within seconds; the agent may still be at a decision, on a slow machine.
+    # The answer comes within seconds, even if the agent is still at a decision on a slow machine.
     assert re.search("stopped: everything|it stops after the decision", terminal.type("stop"))
     wait_for(lambda: "no agent of this prompt runs" in terminal.type("stop"))
     assert "not running" in terminal.type("status")
@@ -158,7 +158,7 @@ def test_the_agent_runs_behind_the_prompt_until_it_is_stopped(terminal, workspac
     assert "Avg knowledge per example" in shown
 
 
-def test_history_and_export_show_what_is_recorded(terminal, tmp_path):
+def test_history_and_export_show_the_recorded_decisions(terminal, tmp_path):
     shown = terminal.type("history 2")
     assert shown.count("scripted: ") == 2
     assert re.search(r"(ok|failed), reward [-+][\d.]+ \([a-z]+ ", shown)
@@ -174,7 +174,7 @@ def test_an_export_makes_no_folder(terminal, tmp_path):
     assert "is a folder" in terminal.type(f"export {tmp_path}")
 
 
-def test_models_are_shown_and_a_roll_back_needs_a_reason(terminal):
+def test_models_are_listed_and_a_rollback_needs_a_reason(terminal):
     assert "no HRM was kept yet" in terminal.type("models")
     assert "say why" in terminal.type("rollback")
     assert "say why" in terminal.type("rollback teacher")
@@ -182,11 +182,11 @@ def test_models_are_shown_and_a_roll_back_needs_a_reason(terminal):
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("QUITT", "quit"), ("help histroy", "history")])
-def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(terminal, typed, meant):
+def test_a_mistyped_command_gets_a_suggestion(terminal, typed, meant):
     assert f"did you mean `{meant}`?" in terminal.type(typed)
 
 
-def test_a_question_that_comes_while_the_prompt_waits_is_announced_with_its_end(terminal, workspace):
+def test_a_new_question_is_announced_with_its_deadline_while_the_prompt_waits(terminal, workspace):
     with Database(workspace / "aegis.db") as database:
         number = Inbox(database).ask("d1", "Which mode is best?", utc_now(), 299)
     terminal.child.expect(
@@ -195,7 +195,7 @@ def test_a_question_that_comes_while_the_prompt_waits_is_announced_with_its_end(
     assert f"question {number} answered" in terminal.type(f"answer {number} WAL")
 
 
-def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
+def test_an_unknown_command_is_reported_and_one_ctrl_c_does_not_leave(terminal):
     for line in ("dance", "help dance"):
         shown = terminal.type(line)
         assert "no command 'dance'" in shown
@@ -207,12 +207,12 @@ def test_an_unknown_command_is_said_and_ctrl_c_once_does_not_leave(terminal):
     assert re.search(r"questions? waits? for an answer", terminal.type("pending"))
 
 
-def test_an_agent_of_another_process_is_left_alone(terminal, workspace):
+def test_an_agent_of_another_process_is_not_stopped(terminal, workspace):
     with hold(Workspace(workspace).agent_lock, "an agent"):
         assert "another process runs the agent" in terminal.type("start")
 
 
-def test_quit_leaves(terminal):
+def test_quit_leaves_the_prompt(terminal):
     terminal.child.sendline("quit")
     terminal.child.expect("Leaving. Everything recorded is kept.")
     terminal.child.expect(pexpect.EOF)
@@ -220,7 +220,7 @@ def test_quit_leaves(terminal):
     assert terminal.child.exitstatus == 0
 
 
-def test_sigterm_leaves_while_the_agent_runs(tmp_path):
+def test_sigterm_leaves_the_prompt_while_the_agent_runs(tmp_path):
     terminal = Terminal(tmp_path / "w")
     terminal.type("start")
     terminal.child.kill(signal.SIGTERM)
@@ -229,7 +229,7 @@ def test_sigterm_leaves_while_the_agent_runs(tmp_path):
     assert terminal.child.exitstatus == 143
 
 
-def test_an_agent_that_can_not_start_says_why(tmp_path):
+def test_the_prompt_shows_why_an_agent_can_not_start(tmp_path):
     torn = tmp_path / "torn.gguf"
     torn.write_bytes(b"no model")
     terminal = Terminal(tmp_path / "w", "--teacher", str(torn))
@@ -240,7 +240,7 @@ def test_an_agent_that_can_not_start_says_why(tmp_path):
     terminal.child.close()
 
 
-def test_lines_from_a_pipe_are_commands_too(tmp_path):
+def test_lines_from_a_pipe_are_carried_out(tmp_path):
     command = [sys.executable, str(ROOT / "demo.py"), "--workspace", str(tmp_path / "w"), *OPTIONS]
     done = subprocess.run(command, input="status\ntell It rains\nknowledge rains\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -248,7 +248,7 @@ def test_lines_from_a_pipe_are_commands_too(tmp_path):
     assert "Leaving" in done.stdout
 
 
-def test_the_first_prompt_waits_for_no_large_package(tmp_path):
+def test_the_first_prompt_imports_no_large_package(tmp_path):
     code = (
         "import sys\nfrom aegis.cli.prompt.repl import Repl\nfrom aegis.cli.session import Session, SessionOptions\n"
         "from pathlib import Path\nfrom aegis.workspace import Workspace\n"
@@ -260,7 +260,7 @@ def test_the_first_prompt_waits_for_no_large_package(tmp_path):
     assert done.stdout.endswith("quit\n[]\n")
 
 
-def test_questions_that_wait_are_announced_where_the_prompt_opens(workspace, tmp_path):
+def test_waiting_questions_are_announced_when_the_prompt_opens(workspace, tmp_path):
     with Database(workspace / "aegis.db") as database:
         number = Inbox(database).ask("d2", "Is it raining?", utc_now(), 7000)
     command = [sys.executable, str(ROOT / "demo.py"), "--workspace", str(workspace), *OPTIONS]
@@ -268,7 +268,7 @@ def test_questions_that_wait_are_announced_where_the_prompt_opens(workspace, tmp
     assert f'question {number} waits for you, 1 h left: Is it raining? -> answer {number} "..."' in done.stdout
 
 
-def test_the_prompts_options_reach_the_agent_as_those_of_start_do(tmp_path, monkeypatch):
+def test_the_prompts_options_reach_the_agent_like_the_options_of_start(tmp_path, monkeypatch):
     class Reached(Exception):
         pass
 

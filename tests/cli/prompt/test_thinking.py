@@ -1,4 +1,4 @@
-"""The prompt's `think`: loads aside, obeys the session's options, and shows who decides."""
+"""The prompt's `think`: loads in a thread, obeys the session's options, and shows who decides."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aegis.workspace import Workspace
 
 
 class SlowSession:
-    """Loads a teacher once it may, and keeps what hears of progress."""
+    """Loads a teacher when the test allows it, and keeps the progress function."""
 
     def __init__(self, folder, fault=None):
         self.workspace = Workspace(folder)
@@ -66,9 +66,9 @@ def session(tmp_path):
     session.may.set()
 
 
-def test_ctrl_c_ends_the_wait_and_the_next_one_gets_what_was_loaded(session, capsys):
+def test_ctrl_c_ends_the_wait_and_the_next_think_gets_the_loaded_policy(session, capsys):
     shown = DecisionPreview(session, lambda question: True)
-    # Only once it waits: an interrupt before that would be somebody else's.
+    # The interrupt comes only once `look` waits; earlier it would hit the test itself.
 
     def interrupt() -> None:
         if session.began.wait(60):
@@ -86,7 +86,7 @@ def test_ctrl_c_ends_the_wait_and_the_next_one_gets_what_was_loaded(session, cap
     assert session.loads == 1
 
 
-def test_a_teacher_that_can_not_be_loaded_is_said_and_tried_again(session):
+def test_a_teacher_that_can_not_be_loaded_is_reported_and_tried_again(session):
     session.may.set()
     session.fault = TeacherError("no such model")
     shown = DecisionPreview(session, lambda question: True)
@@ -97,7 +97,7 @@ def test_a_teacher_that_can_not_be_loaded_is_said_and_tried_again(session):
 
 
 class Seeing(ScriptedTeacher):
-    """An HRM that represents a state by the number in it."""
+    """An HRM whose representation of a state is the number in the state."""
 
     actions = RESEARCH_ACTIONS
     kind = "hrm"
@@ -114,13 +114,13 @@ def save_with_drift(name, folder):
 
 @pytest.fixture
 def asked():
-    """Return the devices and backends that HRMs were loaded with."""
+    """Return the list of devices and backends with which HRMs are loaded."""
     return []
 
 
 @pytest.fixture
 def preview(tmp_path, monkeypatch, asked):
-    """Return what previews the decisions of a workspace whose HRM searches and whose teacher idles."""
+    """Return a function that previews decisions of a workspace whose HRM searches and whose teacher idles."""
 
     def prefers(action):
         return lambda state, actions: [5.0 * (name == action) for name in actions.names]
@@ -146,14 +146,16 @@ def preview(tmp_path, monkeypatch, asked):
     return make
 
 
-def test_think_loads_the_hrm_as_the_session_says_and_once(preview, asked):
+def test_think_loads_the_hrm_once_with_the_sessions_options(preview, asked):
     shown = preview()
     shown.look()
     assert asked == [("cpu", "eager")]
 
 
 @pytest.mark.parametrize(("quantile", "decides"), [(0.999, "gpt2"), (0.0, "hrm@1")])
-def test_think_hands_a_state_out_of_distribution_to_the_teacher_as_the_agent_does(preview, capsys, quantile, decides):
+def test_think_lets_the_teacher_decide_a_state_out_of_distribution_as_the_agent_does(
+    preview, capsys, quantile, decides
+):
     shown = preview(drift_quantile=quantile)
     near = shown.show({"at": 0.0}, RESEARCH_ACTIONS)
     assert (near.policy, near.action) == ("hrm@1", "web_search")
@@ -165,7 +167,7 @@ def test_think_hands_a_state_out_of_distribution_to_the_teacher_as_the_agent_doe
     assert header.split() == ["gpt2", "hrm@1"]
 
 
-def test_what_the_person_does_not_want_is_declined(preview):
+def test_a_decision_that_the_person_refuses_is_declined(preview):
     with pytest.raises(Declined):
         preview(confirm=False).show({"at": 0.0}, RESEARCH_ACTIONS)
 
@@ -180,9 +182,7 @@ class OnePage:
 
 
 @pytest.mark.parametrize("learns", [False, True])
-def test_what_think_decides_while_phase_4_learns_has_no_probabilities_that_it_could_learn_from(
-    preview, monkeypatch, learns
-):
+def test_decisions_of_think_have_no_probabilities_while_phase_4_learns(preview, monkeypatch, learns):
     monkeypatch.setattr(Session, "make_search", lambda self: SearchChain([("fake", OnePage())]))
     session = preview()._session
     with open_store(session.workspace) as store:
