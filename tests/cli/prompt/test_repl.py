@@ -207,7 +207,7 @@ def test_an_unknown_command_is_reported_and_one_ctrl_c_does_not_leave(terminal):
     assert re.search(r"questions? waits? for an answer", terminal.type("pending"))
 
 
-def test_an_agent_of_another_process_is_not_stopped(terminal, workspace):
+def test_start_reports_an_agent_of_another_process(terminal, workspace):
     with hold(Workspace(workspace).agent_lock, "an agent"):
         assert "another process runs the agent" in terminal.type("start")
 
