@@ -1,4 +1,4 @@
-"""Chooses the backend that an HRM decides by: the fastest one that agrees with the eager model.
+"""Chooses an HRM's backend: the fastest that agrees with the eager model.
 
 The exported graphs are in the subfolder `onnx` of the model's folder. They are made on first use, and again if torn.
 """
@@ -31,7 +31,7 @@ def load_policy(
     threads: int = 1,
     progress: Progress = unheard,
 ) -> HRMPolicy | OnnxPolicy:
-    """Load an HRM with a backend. `auto`: on the CPU the fastest that agrees with the eager model, elsewhere eager.
+    """Load an HRM with a backend. `auto`: on the CPU the fastest that agrees with the eager model, otherwise eager.
 
     examples: decisions that check a new export; without them and without an export, `auto` is eager.
     say: called with a line when an export is made and when `auto` falls back to eager.

@@ -206,7 +206,7 @@ class ParameterGroup:
         return zip(self._parameters, self._split(self._flat), strict=True)
 
     def collect(self) -> None:
-        """Move the parameters' gradients into the flat gradient, which they replace."""
+        """Overwrite the flat gradient with the parameters' gradients, and clear these."""
         for parameter, place in zip(self._parameters, self.places(), strict=True):
             place.zero_() if parameter.grad is None else place.copy_(parameter.grad)
             parameter.grad = None

@@ -24,9 +24,10 @@ separate value head V(s) on the high level's state at position 0:
     d_t = r_t + gamma V(s_t+1) - V(s_t)                A_t = d_t + gamma lambda A_t+1
 
 A decision whose reward is not known counts as bringing what was expected, d_t = 0. It teaches nothing itself, but
-discounts A over time. After the last decision of an episode, or the last known one, V(s_t) replaces V(s_t+1). The head
-minimises (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by the root of a
-running mean of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must stay bad.
+passes later advantages on, discounted. After the last decision of an episode, or the last known one, V(s_t) replaces
+V(s_t+1). The head minimises (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by
+the root of a running mean of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must
+stay bad.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class ExportReport:
 
     @property
     def best(self) -> str:
-        """The backend to use: int8 if it is faster, as accurate and independent of the batch; else float32."""
+        """The backend to use: int8 if it is faster, hardly less accurate and independent of the batch."""
         exact, int8 = self.backends
         accurate = self.accuracy - int8.accuracy <= MAX_ACCURACY_LOSS
         good = accurate and not int8.depends_on_company and int8.ms_p50 < exact.ms_p50

@@ -1,6 +1,6 @@
 """Quantises an HRM's graphs to int8 weights with fixed scales, so that an answer depends on its own state alone.
 
-A scale rounds each product's input to 8 bits. The scales are found once, from states that are decided in float32.
+Each product's input is rounded to 8 bits by a scale, which is found once, from states that are decided in float32.
 Dynamic quantisation would take the scale from the whole batch, so a state's answer would depend on the other states.
 Weights have 7 bits: a processor without VNNI adds two products in 16 bits, which can't hold 2 x 255 x 127.
 """
@@ -165,7 +165,7 @@ def _is_stored_product(node: Any, names_stored: set[str]) -> bool:
 
 
 def _halve_table(graph: Any) -> None:
-    """Store the table in float16, and cast the rows that are read back to float32."""
+    """Store the table in float16, and cast each row that is read to float32."""
     from onnx import TensorProto, helper, numpy_helper
 
     for constant in graph.initializer:

@@ -1,4 +1,4 @@
-"""Counts the states that were cut, by how much, and the states without their excluded fields."""
+"""Counts the states that were cut, by how much, and the states from which each field was left out."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class HeldoutAnswers:
     milliseconds: float | None = None
     """Median time of one decision; None: not measured"""
     judged: int | None = None
-    """Number of decisions that judged the policy, if more than are kept; None: all are kept"""
+    """Number of decisions that judged the policy, of which these answers are kept; None: all are kept"""
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the probabilities (n, A) and the labels (n,)."""

@@ -12,7 +12,7 @@ from aegis.promotion.judging.interval import share_interval
 
 @dataclass(frozen=True, slots=True)
 class ActionMetrics:
-    """Precision and recall of one action, the teacher's picks being right."""
+    """Precision and recall of one action, measured against the teacher's picks."""
 
     precision: float
     recall: float

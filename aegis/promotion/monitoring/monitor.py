@@ -109,6 +109,6 @@ class AgreementMonitor:
 def thresholds(config: MonitorConfig) -> tuple[float, float]:
     """Return the evidence needed to roll back to the last good version, and to the teacher.
 
-    Without a fall either is reached with probability `alpha` at most: four fifths for the first, one for the second.
+    Without a fall, either is reached with probability `alpha` at most: four fifths of `alpha` and one fifth of it.
     """
     return 1 / (0.8 * config.alpha), 1 / (0.2 * config.alpha)
