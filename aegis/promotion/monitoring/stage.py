@@ -1,6 +1,6 @@
 """The verdict on a candidate in a stage before the switch, by its live decisions.
 
-The monitor of the time after the switch follows the candidate's agreement, too. It can refuse the candidate at any time
+The same monitor as after the switch follows the candidate's agreement. It can refuse the candidate at any time
 for a fall below its promise. At the end of the stage the agreement must reach the gate's threshold, and its interval
 must not lie wholly below the promise. In a canary, where a draw determines who decides, rewards are compared as well.
 """
