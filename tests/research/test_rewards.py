@@ -95,16 +95,16 @@ GAMES: dict[str, tuple[str, Callable[..., str], dict[str, Any]]] = {
     "proposing without a reason": ("much to read", always("propose_improvement"), {}),
     "proposing now and then, at every chance": ("much to read", propose_now_and_then, {}),
     "making up reasons to propose by searches in vain": ("all is known", PROPOSE_ELSE_SEARCH, {}),
-    "making up reasons where nothing is found": ("nothing is found", PROPOSE_ELSE_SEARCH, {}),
-    "proposing again what lapsed": ("all is known", PROPOSE_ELSE_SEARCH, LAPSING),
-    "proposing again, in other words, what was rejected": (
+    "making up reasons if nothing can be found": ("nothing is found", PROPOSE_ELSE_SEARCH, {}),
+    "repeating a proposal that lapsed": ("all is known", PROPOSE_ELSE_SEARCH, LAPSING),
+    "repeating a rejected proposal in other words": (
         "all is known",
         PROPOSE_ELSE_SEARCH,
         {"person": answer_nothing_reject_all},
     ),
-    "searching for what is known": ("all is known", always("web_search"), {}),
+    "searching for known items": ("all is known", always("web_search"), {}),
     "collecting near duplicates": ("near duplicates", always("web_search"), {}),
-    "searching what is down, for nothing has a reward": ("search is down", always("web_search"), {}),
+    "searching a provider that is down, if a failure had no reward": ("search is down", always("web_search"), {}),
     "asking nobody": ("much to read", always("ask_human"), {}),
     "asking somebody who never answers": ("much to read", always("ask_human"), TOLD),
     "asking what nobody can answer, after searching in vain": (
@@ -113,9 +113,9 @@ GAMES: dict[str, tuple[str, Callable[..., str], dict[str, Any]]] = {
         TOLD,
     ),
     "asking and idling until the question times out": ("much to read", ask_and_wait, {}),
-    "turning goals over": ("nothing is found", first_of("web_search", "idle"), {}),
-    "all of it, whatever is on offer": ("all is known", GREEDY, TOLD),
-    "all of it, where nothing is found": ("nothing is found", GREEDY, TOLD),
+    "ending goals to get new ones": ("nothing is found", first_of("web_search", "idle"), {}),
+    "all of these, whatever is on offer": ("all is known", GREEDY, TOLD),
+    "all of these, if nothing can be found": ("nothing is found", GREEDY, TOLD),
 }
 
 
