@@ -30,7 +30,7 @@ from aegis.config import (
 from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
-from aegis.lifecycle.training.worker import TRAINER_COMMAND
+from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND
 from aegis.packages import require
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Progress, State, Teacher, unheard
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from aegis.lifecycle.tensorboard import TensorBoardLog
     from aegis.research.search import SearchChain
 
-IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
 LEAVE_SECONDS = 3.0
 """After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
 

@@ -124,6 +124,13 @@ def test_an_unknown_reward_counts_as_expected_and_time_passes_over_it():
     assert estimate_advantages([[known, unknown, known]], values, 0.5, 1.0).tolist() == pytest.approx([1.25, 0.5, 1.0])
 
 
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9])
+def test_a_decision_that_stands_alone_is_worth_its_reward_beyond_the_expected_one_whatever_the_discount(discount):
+    alone = [[Transition({}, 0, (1.0,), reward)] for reward in (1.0, 0.0, 0.25)]
+    expected = torch.full((3,), 0.25 / (1 - discount))  # where the value head comes to rest
+    assert estimate_advantages(alone, expected, discount, 0.9).tolist() == pytest.approx([0.75, -0.25, 0.0])
+
+
 def test_a_stretch_knows_nothing_of_the_stretch_after_it():
     one = Transition({}, 0, (1.0,), 1.0)
     assert estimate_advantages([[one], [replace(one, reward=9.0)]], torch.zeros(2), 0.9, 0.9).tolist() == [1.0, 9.0]

@@ -67,6 +67,7 @@ class PolicyResolver:
         self._workspace = workspace
         self._load_teacher = load_teacher
         self._options = options = options or ResolverOptions()
+        self._exploration = exploration
         self._tell = tell
         self._loads = loads
         self._loader = VersionLoader(
@@ -136,6 +137,8 @@ class PolicyResolver:
         base = base_of(serving.folder)  # an improved version has its base's calibration
         folder = serving.folder if base is None else serving.folder.parent / base
         temperature = 1.0 if bound is None else read_answers(folder).temperature
+        if bound is not None and self._exploration is not None:
+            temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
         return DeferringPolicy(policy, self.teacher, bound or 0.0, temperature, self._tell_of_failure)
 
     def _tell_of_failure(self, why: str) -> None:

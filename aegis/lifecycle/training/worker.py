@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 """Starts a process that carries out a workspace's training, without the workspace's option"""
+IMPROVER_COMMAND = (*TRAINER_COMMAND[:-1], "improve-next")
+"""The same for phase 4, also without the settings' option"""
 NICENESS = 10
 LOG_FILE = "training.log"
 _STOP_SECONDS = 2.0
