@@ -14,7 +14,7 @@ from aegis.door import Decider, DeciderConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRMPolicy, load_version
 from aegis.lifecycle import find_serving, open_store
-from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.types import ActionList, ActionSpec
@@ -112,7 +112,7 @@ def test_the_hrm_of_a_point_outgrows_its_teacher_by_rewards_that_another_process
                 print(decision, "kept", reward / 2, file=reporter.stdin, flush=True)
             number += 1
             time.sleep(0.02)
-        compared = compare_rewards(store, read_state(store), LEARNS)
+        compared = compare_rewards(store, read_state(store) or ImprovementState("hrm@1", 0, 0), LEARNS)
         serving = find_serving(store, decider.workspace).name
         reporter.stdin.close()
         assert reporter.wait(60) == 0

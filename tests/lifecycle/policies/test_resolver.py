@@ -17,6 +17,7 @@ from aegis.config import MonitorConfig, ReinforceConfig, RunConfig
 from aegis.errors import CheckpointError, ConfigError, TeacherError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies import resolver as resolver_module
+from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
@@ -134,6 +135,7 @@ def test_while_phase_4_draws_the_hrm_is_as_sure_as_before(workspace, store, load
         options = ResolverOptions(defer_below=0.01)
         policy = PolicyResolver(workspace, ScriptedTeacher, options, exploration=explored).resolve(store)
         (choice,) = policy.decide([{"at": 0.0}], RESEARCH_ACTIONS)
+        assert isinstance(policy, DeferringPolicy)
         assert choice.drawn == (explored is not None)
         sure.append(with_temperature(np.array([choice.probabilities]), policy.temperature).tolist())
     assert sure[0] == [pytest.approx(row) for row in sure[1]]
