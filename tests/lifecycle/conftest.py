@@ -9,7 +9,8 @@ import pytest
 
 from aegis.config import HRMConfig, MonitorConfig, RolloutConfig, RunConfig
 from aegis.config.plan import TrainingPlan
-from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store
+from aegis.lifecycle import open_store
+from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.research.search import SearchChain, SearchHit
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision

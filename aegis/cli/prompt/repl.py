@@ -102,7 +102,7 @@ class Repl:
     def _announce(self, database: Any) -> None:
         """Tell of what waits for the person, now and, in a terminal, as it comes: whichever process's agent asks."""
         from aegis import lifecycle
-        from aegis.lifecycle.waiting import Herald
+        from aegis.research.run.waiting import Herald
 
         herald = Herald(lambda one, now: print(one.announce(now, one.how()), flush=True))
         herald.look(database)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from aegis.config import MonitorConfig
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
-from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
@@ -20,7 +20,7 @@ from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.promotion import Serving, read_answers
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import Policy, Progress, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher
 from aegis.workspace import Workspace
 
 _FAILURE_CHARACTERS = 300
@@ -37,6 +37,8 @@ class ResolverOptions:
     """The teacher decides states that are farther from the training than this share of the held-out states; 0: none"""
     defer_below: float | None = None
     """Calibrated confidence below which the teacher decides; None: confidence plays no part"""
+    otherwise: Callable[[], Sequence[Decision]] = tuple
+    """Returns decisions that check an export where the workspace has too few of its own"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_quantile < 1:
@@ -71,7 +73,13 @@ class PolicyResolver:
         self._tell = tell
         self._loads = loads
         self._loader = VersionLoader(
-            workspace, options.device, options.backend, options.drift_quantile, exploration, say
+            workspace,
+            options.device,
+            options.backend,
+            options.drift_quantile,
+            exploration,
+            say,
+            options.otherwise,
         )
         self._versions = BackgroundLoad(lambda serving: self._guard(self._loader.load(serving), serving))
         self._teacher: Teacher | None = None

@@ -14,8 +14,8 @@ from pathlib import Path
 from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
-from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature, temper
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair

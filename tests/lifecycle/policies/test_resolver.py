@@ -25,6 +25,7 @@ from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run.data import shipped_heldout
 from aegis.testing import ScriptedTeacher
 
 FAR = {"at": 50.0}
@@ -213,5 +214,5 @@ def test_all_three_doors_ask_the_resolver_with_the_device_the_backend_and_the_dr
 ):
     ModelRegistry(store, workspace).promote(save)
     door(workspace)
-    assert resolvers == [ResolverOptions("cpu", "eager", 0.9)]
+    assert resolvers == [ResolverOptions("cpu", "eager", 0.9, otherwise=shipped_heldout)]
     assert loaded == [("hrm@1", "cpu", "eager")]

@@ -12,11 +12,12 @@ import torch
 from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store, read_standing
+from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
 from aegis.types import most_probable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aegis.errors import ActionError
-from aegis.lifecycle import conversation, open_store
+from aegis.research.run import conversation, open_store
 from aegis.types import utc_now
 
 

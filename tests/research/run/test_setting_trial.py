@@ -6,10 +6,11 @@ import pytest
 
 from aegis.config import AgentConfig, HRMConfig, TrainingConfig
 from aegis.config.plan import SettingTrial, TrainingPlan
-from aegis.lifecycle import carry_out_training, make_agent, open_store
-from aegis.lifecycle.training.setting_trial import SettingSupervisor
+from aegis.lifecycle import carry_out_training, open_store
 from aegis.research import ApprovalQueue, RewardTable, SettingBook
 from aegis.research.proposals import Proposal
+from aegis.research.run import make_agent
+from aegis.research.run.setting_trial import SettingSupervisor
 from aegis.research.search import SearchChain
 from aegis.store import TrainingLog
 from aegis.types import utc_now

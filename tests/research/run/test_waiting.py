@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from aegis.lifecycle import open_store, read_standing
-from aegis.lifecycle.waiting import Herald, Waiting, read_waiting
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
+from aegis.research.run.waiting import Herald, Waiting, read_waiting
 from aegis.types import utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
