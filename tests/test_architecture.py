@@ -36,12 +36,8 @@ TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
 """Rooms on the lowest floor whose functions import torch for `hrm` and `teachers`; importing the room does not."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
-NEVER = {
-    ("research", "hrm"),
-    ("research", "teachers"),
-    ("research", "training"),
-    ("promotion", "hrm"),
-    ("promotion", "teachers"),
+NEVER = {("research", room) for room in ("hrm", "teachers", "training")} | {
+    ("promotion", room) for room in ("hrm", "teachers")
 }
 """Lower rooms that a room must not know even so: the agent and the gate see a `Policy`, never a model."""
 

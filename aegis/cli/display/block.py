@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aegis.cli.display.output import WHOLE_CHARACTERS, rule
-from aegis.lifecycle import TrainingProgress, describe_rare_actions
+from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
 from aegis.research.run.standing import AgentStanding, advise
@@ -17,7 +17,7 @@ _SHOWN = {"mean_reward": "mean reward", "entropy": "entropy", "kl": "KL", "loss"
 _NO_TEACHER = "no teacher yet"
 
 
-def training_block(standing: AgentStanding) -> list[str]:
+def training_block(standing: Standing) -> list[str]:
     """Return the block's lines, with the values of this moment."""
     lines = [rule(), "HRM TRAINING STATUS", rule(), *_head(standing), "", *_collection(standing)]
     if standing.training is not None:
@@ -29,7 +29,7 @@ def training_block(standing: AgentStanding) -> list[str]:
     return [*lines, "", f"  Next milestone: {_milestone(standing)}", rule()]
 
 
-def describe_phase(standing: AgentStanding) -> str:
+def describe_phase(standing: Standing) -> str:
     """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
     if standing.candidate:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
@@ -43,28 +43,30 @@ def describe_phase(standing: AgentStanding) -> str:
     }[standing.phase]
 
 
-def describe_agent(standing: AgentStanding) -> str:
+def describe_agent(standing: Standing) -> str:
     """Return what the agent does at this moment."""
     if not standing.running:
         return "not running"
     return clean_text(f"running (process {standing.process}): {standing.doing}", WHOLE_CHARACTERS)
 
 
-def describe_collected(standing: AgentStanding) -> str:
+def describe_collected(standing: Standing) -> str:
     """Return the teacher's decisions beside those needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
     if standing.collected > standing.target:
         return f"{standing.collected}, more than the {standing.target} needed"
     return f"{standing.collected}/{standing.target}"
 
 
-def describe_updates(standing: AgentStanding) -> str:
+def describe_updates(standing: Standing) -> str:
     """Return the updates of the HRM that serves, and those of versions that were kept and never served."""
     others = ", ".join(f"{name} has {count} and never served" for name, count in standing.unserved_updates.items())
     return f"{standing.rl_updates}" + (f" ({others})" if others else "")
 
 
-def explain_rewards(standing: AgentStanding) -> str:
+def explain_rewards(standing: Standing) -> str:
     """Return why rewards fall where the search has little left that is new; '' where it has."""
+    if not isinstance(standing, AgentStanding):
+        return ""  # no searches of the research agent
     if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
         return ""
     return (
@@ -73,7 +75,7 @@ def explain_rewards(standing: AgentStanding) -> str:
     )
 
 
-def _head(standing: AgentStanding) -> list[str]:
+def _head(standing: Standing) -> list[str]:
     using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
     # What came beside a training is over the target: the bar is full, not longer than itself.
     progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
@@ -85,7 +87,7 @@ def _head(standing: AgentStanding) -> list[str]:
     ]
 
 
-def _collection(standing: AgentStanding) -> list[str]:
+def _collection(standing: Standing) -> list[str]:
     gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
     return [
         "Data Collection Details:",
@@ -98,7 +100,7 @@ def _collection(standing: AgentStanding) -> list[str]:
     ]
 
 
-def _labelled(standing: AgentStanding) -> str:
+def _labelled(standing: Standing) -> str:
     if not standing.labelled:
         return ""
     return f" by {standing.teacher}, and {standing.labelled} of the HRM's that it labelled"
@@ -122,7 +124,7 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield from (f"           {clean_text(rule, WHOLE_CHARACTERS)}" for rule in others)
 
 
-def _after_switch(standing: AgentStanding) -> list[str]:
+def _after_switch(standing: Standing) -> list[str]:
     reward = "unknown" if standing.mean_reward is None else f"{standing.mean_reward:+.2f}"
     return [
         "HRM Details:",
@@ -136,7 +138,7 @@ def _after_switch(standing: AgentStanding) -> list[str]:
     ]
 
 
-def _why_rewards_fall(standing: AgentStanding, shown: bool = True) -> list[str]:
+def _why_rewards_fall(standing: Standing, shown: bool = True) -> list[str]:
     why = explain_rewards(standing)
     return [f"    {why}"] if why and shown else []
 
@@ -161,7 +163,7 @@ def _counts(actions: Mapping[str, int]) -> list[str]:
     return [f"    {name}: {count}" for name, count in actions.items()] or ["    none yet"]
 
 
-def _milestone(standing: AgentStanding) -> str:
+def _milestone(standing: Standing) -> str:
     if standing.phase == 1:
         if not standing.remaining:
             return "the training: `aegis start` begins it by itself, `aegis train` at once"

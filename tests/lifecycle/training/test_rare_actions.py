@@ -23,9 +23,8 @@ def test_an_action_with_few_examples_is_rare_and_the_rarest_action_comes_first()
 
 
 def test_an_action_without_examples_is_rare_and_without_rare_actions_there_is_no_message():
-    assert find_rare_actions({"web_search": 500, "idle": 300, "ask_human": 300}, 1100, NAMES) == {
-        "propose_improvement": 0
-    }
+    three = {"web_search": 500, "idle": 300, "ask_human": 300}
+    assert find_rare_actions(three, 1100, NAMES) == {"propose_improvement": 0}
     every = dict.fromkeys(("web_search", "idle", "ask_human", "propose_improvement"), RARE_ACTION_DECISIONS)
     assert find_rare_actions(every, 120, NAMES) == {}
     assert describe_rare_actions({}) == ""
