@@ -18,7 +18,7 @@ from aegis.types import Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.hrm import Example, HRMPolicy, OnnxPolicy
+    from aegis.hrm import Example
     from aegis.lifecycle.policies.exploration import Exploration
     from aegis.promotion import Serving
 
@@ -56,14 +56,14 @@ class VersionLoader:
         """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
-            policy = self._load(serving, progress)
-            policy.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
-            return check_distribution(policy, serving.folder, self._drift_quantile)
+            return check_distribution(self._load(serving, progress), serving.folder, self._drift_quantile)
 
         return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
 
-    def _load(self, serving: Serving, progress: Progress) -> HRMPolicy | OnnxPolicy:
-        return load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+    def _load(self, serving: Serving, progress: Progress) -> Policy:
+        policy = load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+        policy.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
+        return policy
 
     def _examples(self) -> list[Example]:
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
