@@ -25,6 +25,8 @@ class Transition:
     """The probabilities of all actions that it was drawn from"""
     reward: float | None
     """None while it is not known"""
+    offered: tuple[bool, ...] | None = None
+    """Which actions were on offer; None: all"""
     learn: bool = True
     """Whether the update learns from it; otherwise it only serves the returns of earlier decisions"""
 

@@ -108,6 +108,25 @@ def test_the_halting_unit_and_the_imitation_policy_stay_as_they_are(actions):
     assert all(torch.equal(tensor, trainer._imitation.state_dict()[name]) for name, tensor in imitation.items())
 
 
+def test_an_action_that_is_not_on_offer_plays_no_part_in_an_update(actions):
+    trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
+    for _ in range(8):
+        found = []
+        for _ in range(12):
+            state = make_state(0, rng.randrange(10_000))
+            (row,) = answer(trainer, actions, [state])
+            share = row[0] / (row[0] + row[1])
+            action = int(rng.random() >= share)
+            offered = (True, True, False)
+            found.append([Transition(state, action, (share, 1 - share, 0.0), float(action), offered)])
+        result = trainer.update(found)
+        assert result.fault == ""
+        assert result.entropy <= math.log(2) + 1e-6
+        assert math.isfinite(result.loss)
+    (row,) = answer(trainer, actions, [make_state(0, 1)])
+    assert row[1] / (row[0] + row[1]) > 0.6
+
+
 def test_advantages_are_those_of_the_paper_written_out():
     one = Transition({}, 0, (1.0,), 2.0)
     values = torch.tensor([0.5, 1.0, -1.0])
