@@ -46,8 +46,9 @@ def claim_actions(store: DecisionStore, actions: ActionList) -> None:
     probabilities stand in the recorded order.
     """
     with store.database.transaction():
-        names = read_names(store)
-        if names and names != actions.names:
+        names, recorded = read_names(store), store.state.record(StateKey.ACTIONS) is not None
+        # A decision may have been among some of the actions only.
+        if names != actions.names if recorded else not set(names) <= set(actions.names):
             raise ConfigError(
                 f"{store.database.path}: this decision point's actions are {', '.join(names)}, not"
                 f" {', '.join(actions.names)}: give the recorded ones in their order, or use another point name"
