@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aegis import lifecycle
 from aegis.config import TrainingConfig
 from aegis.hrm import StateCodec, action_outputs, has_bf16
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import read_shipped_data
 from aegis.training import Dataset, ImitationTrainer, encode_decisions
 from aegis.training.data.dataset import shuffled_batches
 from aegis.training.learner import Learner
@@ -88,7 +88,7 @@ def main() -> None:
     if options.steps < 1:
         parser.error("give at least 1 of --steps")
     torch.set_num_threads(1)
-    given = lifecycle.read_training_data(lifecycle.shipped_data())
+    given = read_shipped_data()
     data = encode_decisions(given.decisions, given.actions, StateCodec())
     figures = measure_steps(data, TrainingConfig(bf16=not options.float32), options.steps)
     if options.json:

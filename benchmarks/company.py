@@ -21,6 +21,7 @@ from aegis.config import TrainingConfig
 from aegis.errors import AegisError
 from aegis.experiments.timing import load_backends
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import read_shipped_data
 from aegis.training import split_by_episode
 from aegis.types import ActionList, Decision, Policy, State
 from aegis.workspace import Workspace
@@ -97,7 +98,7 @@ def main() -> None:
             serving = lifecycle.find_serving(store, workspace)
         if serving is None:
             parser.error(f"{options.workspace}: no HRM serves here yet: run `aegis train` first")
-        decisions = lifecycle.read_training_data(lifecycle.shipped_data()).decisions
+        decisions = read_shipped_data().decisions
         training = TrainingConfig()
         heldout = split_by_episode(decisions, training.heldout_share, training.seed).heldout
         policies, chosen = load_backends(serving.folder, heldout, 1, print)

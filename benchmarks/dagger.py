@@ -242,7 +242,7 @@ def main() -> None:
     rules = options.rules.split(",")
     if unknown := sorted(set(rules) - set(RULES)):
         parser.error(f"--rules: unknown {', '.join(unknown)}; there are {', '.join(RULES)}")
-    decisions = list(read_training_data(DATA).decisions)[:FIRST_RUN]
+    decisions = list(read_training_data(DATA, RESEARCH_ACTIONS).decisions)[:FIRST_RUN]
     for seed in map(int, options.seeds.split(",")):
         training = TrainingConfig(epochs=options.epochs, seed=seed, checkpoint_every_epochs=options.epochs)
         run_seed(decisions, seed, rules, training, options.file)

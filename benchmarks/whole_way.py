@@ -21,9 +21,10 @@ from pathlib import Path
 
 from aegis.config import AgentConfig, GateConfig, HRMConfig, MonitorConfig, RolloutConfig, RunConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
-from aegis.lifecycle import RunEvent, RunHooks, Runner, RunPlan, open_store
+from aegis.lifecycle import RunEvent, open_store
 from aegis.lifecycle.training.worker import TRAINER_COMMAND
 from aegis.promotion import ModelEvent, ModelRegistry
+from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.research.search import SearchChain, SearchHit
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher, follow_options

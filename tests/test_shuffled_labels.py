@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from aegis.config import GateConfig, HRMConfig, TrainingConfig
-from aegis.lifecycle import read_training_data, shipped_data
 from aegis.promotion import judge, measure_agreement
+from aegis.research.run import read_shipped_data
 from aegis.training import ImitationTrainer, split_by_episode
 from aegis.types import most_probable
 
@@ -19,7 +19,7 @@ SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_
 
 @pytest.fixture(scope="module")
 def shipped():
-    return read_training_data(shipped_data())
+    return read_shipped_data()
 
 
 def train_and_judge(data, decisions, seed, folder):

@@ -114,7 +114,7 @@ def test_a_record_takes_the_hops_of_the_docs_to_a_gradient(workspace, documented
         if done and what.startswith("Training"):
             raise ArrivedError
 
-    data = read_workspace_data(workspace)
+    data = read_workspace_data(workspace, default=RESEARCH_ACTIONS)
     before = sys.getprofile()
     threading.setprofile(note)  # the threads that share a batch
     sys.setprofile(note)

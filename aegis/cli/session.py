@@ -30,19 +30,18 @@ from aegis.config import (
 from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
-from aegis.lifecycle.training.worker import TRAINER_COMMAND
+from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND
 from aegis.packages import require
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Progress, State, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.lifecycle import Runner
     from aegis.lifecycle.policies.resolver import PolicyResolver
     from aegis.lifecycle.tensorboard import TensorBoardLog
+    from aegis.research.run import Runner
     from aegis.research.search import SearchChain
 
-IMPROVER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "improve-next")
 LEAVE_SECONDS = 3.0
 """After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
 
@@ -160,7 +159,7 @@ class Session:
     def _make_runner(self) -> Runner:
         options = self.options
         self._hear("Loading what an agent needs", 0, 0)
-        from aegis.lifecycle import RunHooks, Runner, RunPlan
+        from aegis.research.run import RunHooks, Runner, RunPlan
 
         plan = RunPlan(
             run=options.run,
@@ -231,12 +230,15 @@ class Session:
         """
         from aegis.lifecycle import open_store
         from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+        from aegis.research.run import shipped_heldout
 
         def load_teacher() -> SharedTeacher:
             with open_store(self.workspace) as store:  # in the thread that loads, a connection of its own
                 return self.load_teacher(store)
 
-        options = ResolverOptions(self._device(), self.options.backend, self.options.monitor.drift_quantile)
+        options = ResolverOptions(
+            self._device(), self.options.backend, self.options.monitor.drift_quantile, otherwise=shipped_heldout
+        )
         return PolicyResolver(self.workspace, load_teacher, options, tell=tell, say=self._say, loads=self._loading)
 
     @contextlib.contextmanager

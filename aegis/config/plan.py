@@ -19,7 +19,7 @@ class SettingTrial:
     """A change of one setting that a training tries, beside a run without it."""
 
     name: str
-    """A key of `agent.SETTINGS`"""
+    """A field of `TrainingConfig` or `HRMConfig`"""
     value: Any
 
 
@@ -50,6 +50,18 @@ class TrainingPlan:
         """
         changed: dict[str, Any] = {part: dataclasses.replace(getattr(self, part), **changes)}
         return dataclasses.replace(self, **changed)
+
+    def with_trial(self) -> TrainingPlan:
+        """Return the plan with the change that it is to try, in the part that has a setting of this name.
+
+        Raises `ConfigError` where neither the training nor the model has one.
+        """
+        if self.trial is None:
+            return self
+        for part in ("training", "model"):
+            if hasattr(getattr(self, part), self.trial.name):
+                return self.with_changes(part, {self.trial.name: self.trial.value})
+        raise ConfigError(f"the plan's `trial` names {self.trial.name!r}, which is no setting of a training or a model")
 
     def to_json(self) -> str:
         """Return the plan as JSON, which `from_json` reads."""

@@ -10,6 +10,7 @@ from aegis.config import (
     GateConfig,
     HRMConfig,
     MonitorConfig,
+    ReinforceConfig,
     RolloutConfig,
     RunConfig,
     TrainingConfig,
@@ -38,6 +39,9 @@ class DeciderConfig:
     model: HRMConfig = field(default_factory=HRMConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    reinforce: ReinforceConfig | None = None
+    """How the HRM that serves learns from reported rewards (phase 4); None: it does not. While it learns, it draws its
+    actions. All processes of a point should have the same."""
     device: str = "cpu"
     backend: str = "auto"
     """The HRM's backend: auto, eager, onnx, onnx-int8 or openvino"""
@@ -47,6 +51,8 @@ class DeciderConfig:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         if not 0 <= self.sure <= 1:
             raise ConfigError(f"sure must lie between 0 and 1, not {self.sure}")
+        if self.mode == "observe" and self.reinforce is not None:
+            raise ConfigError("reinforce: phase 4 learns from the HRM's decisions; in the mode observe it makes none")
         RunConfig(collect=self.collect, more_share=self.more_share)  # checks their bounds
 
     @property

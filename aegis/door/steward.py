@@ -1,4 +1,4 @@
-"""Works for a decision point beside its decisions: trains when training is due, switches, audits and rolls back.
+"""Works for a decision point beside its decisions: trains when training is due, switches, audits, improves, rolls back.
 
 The steward is a thread with its own store; training runs in its own process. If several processes decide at one point,
 only the process that holds the point's lock trains. All of them follow the version that serves.
@@ -21,13 +21,15 @@ from aegis.door.setting import DeciderConfig
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
-from aegis.lifecycle.training.worker import TRAINER_COMMAND, TrainerProcess
+from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
@@ -57,14 +59,24 @@ class Steward:
         self._notify = notify
         self._made: queue.Queue[tuple[Decision, Choice]] = queue.Queue(_MOST_WAITING)
         self._over = threading.Event()
+        exploration = None
+        if config.reinforce is not None:
+            exploration = Exploration(
+                config.reinforce, random.Random(), config.backend, lambda line: self._tell("waiting", line)
+            )
+        self._improvement = ImprovementSupervisor(
+            workspace, (*IMPROVER_COMMAND, "--device", config.device), config.reinforce, self._tell, exploration
+        )
         self._resolver = PolicyResolver(
             workspace,
             lambda: teacher,
             ResolverOptions(config.device, config.backend, config.monitor.drift_quantile, config.defer_below),
+            exploration=exploration,
             tell=lambda line: self._tell("monitor", line),
         )
         with open_store(workspace) as store:
             if config.mode != "observe":
+                self._improvement.tend(store, find_serving(store, workspace), improves=False)
                 self.policy = self._resolver.resolve_hrm(store) or teacher
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
         self._thread.start()
@@ -95,6 +107,7 @@ class Steward:
                         self._tell("failed", f"{type(error).__name__}: {error}")
             finally:
                 trainer.stop()
+                self._improvement.stop()
                 duties.close()
                 self._resolver.close()
                 lock.release()
@@ -155,6 +168,7 @@ class _Duties:
             self._scheduler.tend(serves=serving is not None or self._rollout.waits)
         if steward._config.mode == "observe":
             return
+        steward._improvement.tend(self._store, serving, improves=trains)
         if serving is None:
             previous = steward._resolver.resolve_teacher()
             if previous is not None:
@@ -164,7 +178,8 @@ class _Duties:
         loaded = steward._resolver.follow(serving)
         if loaded is not None and loaded is not steward.policy:
             previous, steward.policy = steward.policy.name, loaded
-            steward._tell("switched", f"{loaded.name} decides from now on, in place of {previous}")
+            fields = {"previous": previous, "policy": loaded.name}
+            steward._tell(*steward._improvement.describe_switch(self._store, previous, loaded.name), fields)
         if failure := steward._resolver.take_failure():
             steward._tell("waiting", f"{serving.name} can't take over yet: {failure}")
 

@@ -1,15 +1,14 @@
-"""The phases of a workspace: collect with the teacher, train, judge, switch, improve from rewards.
+"""The phases of a decision point: collect with the teacher, train, judge, switch, improve. It knows no agent.
 
 policies/    which policy decides now, loaded and wrapped
 training/    phase 2: data, leakage check, training beside the agent, the candidate judged
 serving/     a model before the switch (rollout) and after it (monitor, drift)
 rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
-collection   open a workspace, make its agent and run it
-runner       the agent that runs through all phases by itself; run_plan: its settings, and the functions that it calls
+opening      open a workspace's store
+point        the actions of a decision point
 standing     where a workspace stands, read from the workspace alone
-waiting      what waits for a person
-conversation what a person asks and tells the agent
-event        what the runner tells those who follow it; tensorboard draws it
+card         what an export says of its decisions
+event        what happens, for those who follow it; tensorboard draws it
 owner, lock  which teacher a workspace belongs to; which process works in it
 
 A module is imported when one of its names is first used: a status needs no torch.
@@ -22,22 +21,13 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.lifecycle.collection import (
-        describe_collection,
-        existing,
-        find_serving,
-        make_agent,
-        note_collection,
-        open_store,
-        run_agent,
-    )
+    from aegis.lifecycle.card import describe_collection
     from aegis.lifecycle.event import RunEvent
+    from aegis.lifecycle.opening import existing, find_serving, open_store
     from aegis.lifecycle.owner import check_owner
     from aegis.lifecycle.policies.loading import heldout_examples, load_teacher_for
     from aegis.lifecycle.rl.reward_comparison import is_learning
     from aegis.lifecycle.rl.simulated import SimulationPlan, SimulationResult, improve
-    from aegis.lifecycle.run_plan import RunHooks, RunPlan
-    from aegis.lifecycle.runner import Runner
     from aegis.lifecycle.serving.drift import DriftCount, DriftMonitor, read_drift_count
     from aegis.lifecycle.serving.monitor import ServingMonitor, describe_monitor, read_monitor
     from aegis.lifecycle.serving.stage import StageProgress, read_stage
@@ -54,11 +44,9 @@ if TYPE_CHECKING:
         TrainingData,
         check_data,
         check_enough,
-        choose_data,
         name_teacher,
         read_training_data,
         read_workspace_data,
-        shipped_data,
         split_data,
     )
     from aegis.lifecycle.training.leakage import LeakageCheck, check_leakage
@@ -68,13 +56,11 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "training.leakage": ("LeakageCheck", "check_leakage"),
-    "collection": (
-        *("describe_collection", "existing", "find_serving", "make_agent", "note_collection", "open_store"),
-        "run_agent",
-    ),
+    "card": ("describe_collection",),
+    "opening": ("existing", "find_serving", "open_store"),
     "training.data": (
-        *("DataCheck", "TrainingData", "check_data", "check_enough", "choose_data", "name_teacher"),
-        *("read_training_data", "read_workspace_data", "shipped_data", "split_data"),
+        *("DataCheck", "TrainingData", "check_data", "check_enough", "name_teacher", "read_training_data"),
+        *("read_workspace_data", "split_data"),
     ),
     "serving.drift": ("DriftCount", "DriftMonitor", "read_drift_count"),
     "rl.reward_comparison": ("is_learning",),
@@ -85,8 +71,6 @@ _ROOMS = {
     "owner": ("check_owner",),
     "policies.loading": ("heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
-    "run_plan": ("RunHooks", "RunPlan"),
-    "runner": ("Runner",),
     "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
@@ -100,9 +84,6 @@ __all__ = [
     "LeakageCheck",
     "Refusal",
     "RunEvent",
-    "RunHooks",
-    "RunPlan",
-    "Runner",
     "ServingMonitor",
     "SimulationPlan",
     "SimulationResult",
@@ -117,7 +98,6 @@ __all__ = [
     "check_enough",
     "check_leakage",
     "check_owner",
-    "choose_data",
     "describe_collection",
     "describe_monitor",
     "describe_rare_actions",
@@ -128,9 +108,7 @@ __all__ = [
     "improve",
     "is_learning",
     "load_teacher_for",
-    "make_agent",
     "name_teacher",
-    "note_collection",
     "open_store",
     "peak_rss_mb",
     "read_drift_count",
@@ -140,8 +118,6 @@ __all__ = [
     "read_standing",
     "read_training_data",
     "read_workspace_data",
-    "run_agent",
-    "shipped_data",
     "split_data",
     "train_and_judge",
     "verdict_lines",

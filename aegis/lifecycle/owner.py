@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis.errors import TeacherError, TeacherMismatchError
-from aegis.lifecycle.collection import find_serving, open_store
+from aegis.lifecycle.opening import find_serving, open_store
 from aegis.store import TeacherClaim
 from aegis.teachers.name import AUTO, check_available, loadable_name, recorded_name
 from aegis.workspace import Workspace

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,13 @@ from aegis.config import (
     RunConfig,
 )
 from aegis.errors import StoreError
-from aegis.lifecycle.collection import existing, open_store
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.point import read_actions
+from aegis.lifecycle.opening import existing, open_store
+from aegis.lifecycle.point import read_names
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
-from aegis.lifecycle.waiting import Waiting, read_waiting
 from aegis.promotion import ModelRegistry
-from aegis.research import RESEARCH_ACTIONS
 from aegis.store import (
     DecisionStore,
     ImprovementLog,
@@ -38,10 +36,8 @@ from aegis.store import (
     Tally,
     TrainingLog,
     TrainingRecord,
-    count_recent_searches,
     read_tallies,
 )
-from aegis.types import utc_now
 from aegis.workspace import Workspace
 
 
@@ -138,12 +134,6 @@ class Standing:
     """`shadow` or `canary`, '' without a candidate"""
     trial: str = ""
     """How far the candidate is in its stage, in one line"""
-    waiting: tuple[Waiting, ...] = ()
-    """Questions and proposals that wait for a person"""
-    searches: int = 0
-    """Among the newest 100 decisions"""
-    vain_searches: int = 0
-    """Of these, searches that found nothing new"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
 
@@ -154,9 +144,8 @@ class Standing:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
-        waiting = [one.to_record() for one in self.waiting]
         improvement = self.improvement.to_record() if self.improvement else None
-        return asdict(self) | {"remaining": self.remaining, "waiting": waiting, "improvement": improvement}
+        return asdict(self) | {"remaining": self.remaining, "improvement": improvement}
 
 
 def read_standing(workspace: Workspace) -> Standing:
@@ -178,7 +167,6 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     progress = read_stage(store, ModelRegistry(store, workspace))
-    recent = count_recent_searches(store.database)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
     updates, unserved = _count_updates(store, ModelRegistry(store, workspace), served.name if served else None)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
@@ -203,14 +191,11 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         candidate=progress.candidate.name if progress else None,
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
-        rare_actions=find_rare_actions(_by_action(own), target, read_actions(store).names),
+        rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
         rl_updates=updates,
         unserved_updates=unserved,
         labelled=LabelBook(store.database).count(teacher) if teacher else 0,
         improvement=_read_improvement(store, workspace),
-        waiting=tuple(read_waiting(store.database, utc_now())),
-        searches=recent.searches,
-        vain_searches=recent.vain,
     )
 
 
@@ -229,9 +214,7 @@ def next_training_at(
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
 
 
-def find_rare_actions(
-    actions: Mapping[str, int], target: int, names: Sequence[str] = RESEARCH_ACTIONS.names
-) -> dict[str, int]:
+def find_rare_actions(actions: Mapping[str, int], target: int, names: Sequence[str]) -> dict[str, int]:
     """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
 
     names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it.
@@ -246,18 +229,20 @@ def find_rare_actions(
     return dict(sorted(rare.items(), key=lambda item: item[1]))
 
 
-def describe_rare_actions(rare: Mapping[str, int]) -> str:
-    """Return in one line which actions an HRM can hardly learn, and what to do; '' without such actions."""
+def collect_more(rare: Mapping[str, int]) -> str:
+    """Return what helps with rare actions, whatever the agent."""
+    return "collect more"
+
+
+def describe_rare_actions(rare: Mapping[str, int], advise: Callable[[Mapping[str, int]], str] = collect_more) -> str:
+    """Return in one line which actions an HRM can hardly learn, and what to do; '' without such actions.
+
+    advise: returns what to do.
+    """
     if not rare:
         return ""
     shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
-    meets = sorted(rare.keys() & {"ask_human", "propose_improvement"})
-    advice = (
-        "look into `aegis inbox` while it collects (it then knows that you are here), or collect with --vary-presence"
-        if meets
-        else "collect more"
-    )
-    return f"An HRM can hardly learn {shown}: {RARE_ACTION_DECISIONS} examples of each are the least: {advice}"
+    return f"An HRM can hardly learn {shown}: {RARE_ACTION_DECISIONS} examples of each are the least: {advise(rare)}"
 
 
 def read_agent(store: DecisionStore) -> dict[str, Any]:

@@ -132,6 +132,11 @@ class Worlds:
         self._on_lived = on_lived
         self._kept: OrderedDict[int, tuple[bytes, datetime]] = OrderedDict()
 
+    @property
+    def episode_length(self) -> int:
+        """Decisions in an episode."""
+        return self.config.episode_length
+
     def begin(self, seed: int, past: int | None = None) -> World:
         """Return a world in which an episode has begun.
 

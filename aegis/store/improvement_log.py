@@ -51,7 +51,7 @@ class ImprovementLog:
         self._database = database
 
     def due(self, after: int, since: int) -> list[Rewarded]:
-        """Return the HRMs' decisions with a reward recorded after the place `after`, at most a thousand.
+        """Return the decisions that HRMs drew, with a reward recorded after the place `after`, at most a thousand.
 
         since: place, in the order of recording, after which decisions count. A decision whose reward has changed is
         returned again. Each decision is returned once, however many of its rewards were recorded after `after`.
@@ -60,13 +60,13 @@ class ImprovementLog:
             "SELECT MAX(o.seq) AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
             " JOIN decisions AS d ON d.id = o.decision_id"
             " WHERE o.seq > ? AND o.reward IS NOT NULL AND d.seq > ? AND d.policy GLOB 'hrm@*'"
-            " AND d.probabilities IS NOT NULL GROUP BY o.decision_id ORDER BY place DESC LIMIT 1000",
+            " AND d.propensity IS NOT NULL GROUP BY o.decision_id ORDER BY place DESC LIMIT 1000",
             (after, since),
         )
         return [Rewarded(**dict(row)) for row in reversed(rows)]
 
     def newest(self, count: int, since: int) -> list[Rewarded]:
-        """Return the HRMs' decisions with the newest rewards: this many, or fewer if a decision has several.
+        """Return the decisions that HRMs drew, with the newest rewards: this many, or fewer if a decision has several.
 
         since: as for `due`.
         """
@@ -74,7 +74,7 @@ class ImprovementLog:
             "SELECT MAX(place) AS place, decision_id, episode, step FROM"
             " (SELECT o.seq AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
             " JOIN decisions AS d ON d.id = o.decision_id WHERE o.reward IS NOT NULL AND d.seq > ?"
-            " AND d.policy GLOB 'hrm@*' AND d.probabilities IS NOT NULL ORDER BY o.seq DESC LIMIT ?)"
+            " AND d.policy GLOB 'hrm@*' AND d.propensity IS NOT NULL ORDER BY o.seq DESC LIMIT ?)"
             " GROUP BY decision_id ORDER BY place",
             (since, count),
         )
@@ -139,7 +139,7 @@ class ImprovementLog:
         return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))
 
     def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
-        """Return the rewards of the newest rewarded decisions of an HRM, the newest first.
+        """Return the rewards of the newest rewarded decisions that an HRM drew, the newest first.
 
         others: those of all other HRMs instead. since: place after which decisions count.
         """
@@ -147,7 +147,7 @@ class ImprovementLog:
         rows = self._database.query(
             "SELECT o.reward FROM decisions AS d"
             " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL AND d.probabilities IS NOT NULL"
+            f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL AND d.propensity IS NOT NULL"
             " ORDER BY d.seq DESC LIMIT ?",
             (since, policy, count),
         )

@@ -25,6 +25,8 @@ class Transition:
     """The probabilities of all actions, from which the action was drawn"""
     reward: float | None
     """None while the reward is not known"""
+    offered: tuple[bool, ...] | None = None
+    """Which actions were on offer; None: all"""
     learn: bool = True
     """Whether the update learns from this decision, or only uses it for the returns of earlier decisions"""
 

@@ -50,6 +50,8 @@ _LEAST_SCALE = 0.1
 """Least scale that advantages are divided by, in units of reward"""
 _SHORTENINGS = 8
 _LARGEST_WEIGHT = 2.0
+_NOT_OFFERED = -1e9
+"""The logit of an action that was not on offer; finite, so that its share of an entropy is 0"""
 _TABLES = ("token_embedding.weight", "output.weight")
 
 
@@ -150,13 +152,17 @@ class ReinforceTrainer:
             values = self.value(summaries)
         advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
+        everything = (True,) * drawn.shape[1]
+        offers = [one.offered or everything for one in transitions]
+        offered = torch.tensor(offers, dtype=torch.bool, device=self._device)[chosen]
         update = _UpdateBatch(
             batch=_select(batch, chosen),
             segments=segments[chosen],
             actions=torch.tensor([transitions[row].action for row in chosen.tolist()], device=self._device),
             drawn=drawn[chosen].clamp_min(1e-6).log(),
-            before=self._log_policy(logits[chosen]),
-            imitation=self._log_policy(imitation),
+            before=self._log_policy(logits[chosen], offered),
+            imitation=self._log_policy(imitation, offered),
+            offered=offered,
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
@@ -176,7 +182,7 @@ class ReinforceTrainer:
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
             logits, _, _ = self._think(self.model, update.batch, update.segments)
-            policy = self._log_policy(logits)
+            policy = self._log_policy(logits, update.offered)
             if passes and divergence(update.before, policy.detach()) > self.config.kl_bound / 2:
                 break
             loss = self._loss(policy, update)
@@ -221,7 +227,7 @@ class ReinforceTrainer:
                 return 0.0, "its weights are not finite"
             with torch.no_grad():
                 logits, _, _ = self._think(self.model, update.batch, update.segments)
-            kl = divergence(update.before, self._log_policy(logits))
+            kl = divergence(update.before, self._log_policy(logits, update.offered))
             if kl <= bound:
                 return kl, ""
             snapshot.put_back(share=1 - min(0.5, 0.8 * (bound / kl) ** 0.5))
@@ -255,8 +261,8 @@ class ReinforceTrainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             return think(model, batch, self._outputs, segments)
 
-    def _log_policy(self, logits: Tensor) -> Tensor:
-        return (logits / self.temperature).log_softmax(-1)
+    def _log_policy(self, logits: Tensor, offered: Tensor) -> Tensor:
+        return (logits / self.temperature).masked_fill(~offered, _NOT_OFFERED).log_softmax(-1)
 
     def _scale(self, advantages: Tensor) -> Tensor:
         self._squares *= _SQUARES_DECAY
@@ -315,6 +321,8 @@ class _UpdateBatch:
     drawn: Tensor
     before: Tensor
     imitation: Tensor
+    offered: Tensor
+    """Whether each action was on offer"""
     advantages: Tensor
     """(B,)"""
 

@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from aegis import lifecycle
 from aegis.config import HRMConfig
+from aegis.research.run import read_shipped_data
 from aegis.training import ImitationTrainer
 from benchmarks import arithmetic
 
@@ -16,9 +16,9 @@ TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_la
 
 
 def test_the_report_has_the_part_of_a_step_that_is_arithmetic(monkeypatch, tmp_path, capsys):
-    given = lifecycle.read_training_data(lifecycle.shipped_data())
+    given = read_shipped_data()
     few = replace(given, decisions=given.decisions[:40])
-    monkeypatch.setattr(lifecycle, "read_training_data", lambda path: few)
+    monkeypatch.setattr(arithmetic, "read_shipped_data", lambda: few)
     monkeypatch.setattr(arithmetic, "ImitationTrainer", partial(ImitationTrainer, model_config=TINY))
     monkeypatch.setattr(arithmetic, "_PEAK_SIZE", 256)
     monkeypatch.setattr(arithmetic, "_WARM_STEPS", 1)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.lifecycle import read_training_data, shipped_data
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import read_shipped_data
 from aegis.types import ActionList, ActionSpec, Choice
 from benchmarks.company import measure_company, report
 
@@ -35,7 +35,7 @@ def test_a_policy_that_answers_each_state_alone_differs_by_nothing():
 
 
 def test_the_report_has_a_line_for_each_backend_with_its_accuracy_and_times():
-    decisions = read_training_data(shipped_data()).decisions[:200]
+    decisions = read_shipped_data().decisions[:200]
     lines = report({"eager": Swayed(0), "onnx": Swayed(0)}, decisions, RESEARCH_ACTIONS)
     right = sum(decision.action.name == RESEARCH_ACTIONS.names[1] for decision in decisions) / len(decisions)
     assert len(lines) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aegis.lifecycle import read_training_data
+from aegis.research import RESEARCH_ACTIONS
 from benchmarks.dagger import FIRST_RUN
 
 DATA = Path(__file__).parents[2] / "benchmarks" / "comparison" / "decisions.jsonl.gz"
@@ -13,7 +14,7 @@ DATA = Path(__file__).parents[2] / "benchmarks" / "comparison" / "decisions.json
 
 @pytest.fixture(scope="module")
 def data():
-    return read_training_data(DATA)
+    return read_training_data(DATA, RESEARCH_ACTIONS)
 
 
 def test_every_decision_can_be_read_and_the_card_counts_them(data):

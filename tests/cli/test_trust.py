@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from aegis import lifecycle
 from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import read_shipped_data
 from aegis.store import Database, DecisionStore, TrainingLog
 from aegis.teachers.name import OFFLINE_NAME
 from aegis.types import utc_now
@@ -122,7 +122,7 @@ def test_without_an_hrm_the_next_command_that_works_is_named(tmp_path, teacher, 
 
 
 def test_the_shipped_decisions_are_the_offline_teachers():
-    data = lifecycle.read_training_data(lifecycle.shipped_data())
+    data = read_shipped_data()
     assert data.teacher.name == OFFLINE_NAME
 
 

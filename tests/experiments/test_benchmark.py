@@ -19,7 +19,7 @@ from aegis.experiments.timing import (
     describe_machine,
 )
 from aegis.hrm import HRMPolicy, load_vocabulary
-from aegis.lifecycle import read_training_data, shipped_data
+from aegis.research.run import read_shipped_data
 from aegis.teachers import time_product, untrained_gpt2
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
 from aegis.types import Action, Decision
@@ -203,7 +203,7 @@ def test_a_training_continues_while_its_pace_lets_it_end_within_100_seconds(seco
 
 @pytest.fixture(scope="module")
 def shipped():
-    data = read_training_data(shipped_data())
+    data = read_shipped_data()
     return Data(data.decisions[:120], data.decisions[120:160], data.actions)
 
 

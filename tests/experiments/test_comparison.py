@@ -19,14 +19,14 @@ from aegis.experiments.comparison import (
     lead,
     summarise,
 )
-from aegis.lifecycle import read_training_data, shipped_data
+from aegis.research.run import read_shipped_data
 
 SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return read_training_data(shipped_data())
+    return read_shipped_data()
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from aegis.errors import ConfigError
 from aegis.hrm import END_OF_TEXT_ID, StateCodec, encode_actions, load_vocabulary, pad
-from aegis.lifecycle import read_training_data, shipped_data
 from aegis.rendering import render_compact
+from aegis.research.run import read_shipped_data
 from aegis.types import ActionList, ActionSpec
 
 json_values = st.recursive(
@@ -56,7 +56,7 @@ def test_the_first_version_cuts_the_end_and_writes_three_digits():
 
 
 def test_the_shipped_decisions_read_the_same_by_both_versions():
-    shipped = read_training_data(shipped_data()).decisions
+    shipped = read_shipped_data().decisions
     assert len(shipped) == 1100
     assert [StateCodec().encode(one.state) for one in shipped] == [
         StateCodec(version=1).encode(one.state) for one in shipped

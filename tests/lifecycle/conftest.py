@@ -9,7 +9,10 @@ import pytest
 
 from aegis.config import HRMConfig, MonitorConfig, RolloutConfig, RunConfig
 from aegis.config.plan import TrainingPlan
-from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store
+from aegis.lifecycle import open_store
+from aegis.lifecycle.point import claim_actions
+from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.research.search import SearchChain, SearchHit
 from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
@@ -99,6 +102,7 @@ def fill(workspace):
             )
         with open_store(workspace) as store:
             store.claim_teacher("scripted", 0, "a rule, no model")
+            claim_actions(store, RESEARCH_ACTIONS)
             store.append_many(decisions)
         return decisions
 

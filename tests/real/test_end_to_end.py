@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
-from aegis.lifecycle import read_training_data, shipped_data
 from aegis.promotion import sentence_ridge_accuracy
+from aegis.research.run import read_shipped_data
 from aegis.store import Database, DecisionStore
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -54,6 +54,6 @@ def test_twenty_decisions_are_too_few_to_train_on_and_the_command_says_how_to_ge
 
 
 def test_sentence_embeddings_of_the_packaged_model_tell_states_apart():
-    decisions = read_training_data(shipped_data()).decisions[:200]
+    decisions = read_shipped_data().decisions[:200]
     assert sentence_ridge_accuracy(decisions[:160], decisions[160:]) > 0.5
     assert sentence_ridge_accuracy(decisions, decisions) > sentence_ridge_accuracy(decisions[:20], decisions)

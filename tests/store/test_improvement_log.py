@@ -17,20 +17,23 @@ def store(path):
         yield DecisionStore(database)
 
 
-def add(store, number, reward, policy="hrm@1", probabilities=(0.5, 0.5)):
+def add(store, number, reward, policy="hrm@1", drawn=True):
     episode, step = divmod(number, 4)
-    decision = Decision(f"e{episode}", step, {"n": number}, ("a", "b"), Action("a"), probabilities, policy)
+    propensity = 0.5 if drawn else None
+    decision = Decision(
+        f"e{episode}", step, {"n": number}, ("a", "b"), Action("a"), (0.5, 0.5), policy, propensity=propensity
+    )
     store.append(decision)
     store.record_outcome(Outcome(decision.id, "unknown" if reward is None else "ok", reward=reward))
     return decision
 
 
-def test_due_are_decisions_of_hrms_with_a_reward_in_the_order_of_the_rewards(store):
+def test_due_are_decisions_that_hrms_drew_with_a_reward_in_the_order_of_the_rewards(store):
     log = ImprovementLog(store.database)
     late = add(store, 0, None)
     first = add(store, 1, 1.0)
     add(store, 2, 1.0, policy="teacher")
-    add(store, 3, 1.0, probabilities=None)
+    add(store, 3, 1.0, drawn=False)
     store.record_outcome(Outcome(late.id, "failed", reward=-0.1))
     due = log.due(0, 0)
     assert [one.decision_id for one in due] == [first.id, late.id]

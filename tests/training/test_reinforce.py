@@ -108,6 +108,25 @@ def test_an_update_changes_neither_the_halting_unit_nor_the_imitation_policy(act
     assert all(torch.equal(tensor, trainer._imitation.state_dict()[name]) for name, tensor in imitation.items())
 
 
+def test_an_action_that_is_not_on_offer_plays_no_part_in_an_update(actions):
+    trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3)), random.Random(0)
+    for _ in range(8):
+        found = []
+        for _ in range(12):
+            state = make_state(0, rng.randrange(10_000))
+            (row,) = answer(trainer, actions, [state])
+            share = row[0] / (row[0] + row[1])
+            action = int(rng.random() >= share)
+            offered = (True, True, False)
+            found.append([Transition(state, action, (share, 1 - share, 0.0), float(action), offered)])
+        result = trainer.update(found)
+        assert result.fault == ""
+        assert result.entropy <= math.log(2) + 1e-6
+        assert math.isfinite(result.loss)
+    (row,) = answer(trainer, actions, [make_state(0, 1)])
+    assert row[1] / (row[0] + row[1]) > 0.6
+
+
 def test_advantages_equal_the_papers_formula_by_hand():
     one = Transition({}, 0, (1.0,), 2.0)
     values = torch.tensor([0.5, 1.0, -1.0])
@@ -122,6 +141,13 @@ def test_an_unknown_reward_counts_as_expected_and_discounts_later_rewards():
     known, unknown = Transition({}, 0, (1.0,), 1.0), Transition({}, 0, (1.0,), None)
     values = torch.tensor([0.0, 0.0, 0.0])
     assert estimate_advantages([[known, unknown, known]], values, 0.5, 1.0).tolist() == pytest.approx([1.25, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9])
+def test_a_decision_that_stands_alone_is_worth_its_reward_beyond_the_expected_one_whatever_the_discount(discount):
+    alone = [[Transition({}, 0, (1.0,), reward)] for reward in (1.0, 0.0, 0.25)]
+    expected = torch.full((3,), 0.25 / (1 - discount))  # where the value head comes to rest
+    assert estimate_advantages(alone, expected, discount, 0.9).tolist() == pytest.approx([0.75, -0.25, 0.0])
 
 
 def test_advantages_of_a_stretch_do_not_depend_on_the_next_stretch():

@@ -45,6 +45,7 @@ from aegis.cli.world import (
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, MonitorConfig
 from aegis.rendering import clean_text, counted
+from aegis.research import run as research_run
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -92,21 +93,23 @@ def collect(
         _say_new(folder)
         from aegis import lifecycle
         from aegis.hrm import resolve_device
+        from aegis.research.run.standing import advise
 
         with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
             seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-            lifecycle.note_collection(store, policy, searching.name, seed, vary_presence, config)
+            research_run.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
-                agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
+                agent = research_run.make_agent(store, policy, searching, seed, config, vary_presence)
                 _run(store, folder, agent, decisions)
             _show_total(store, policy.name)
-            rare = lifecycle.find_rare_actions(store.action_counts(policy.name), PHASE_1_DECISIONS)
+            counts = store.action_counts(policy.name)
+            rare = lifecycle.find_rare_actions(counts, PHASE_1_DECISIONS, agent.actions.names)
             if rare:
-                say(f"  ⚠ {lifecycle.describe_rare_actions(rare)}")
+                say(f"  ⚠ {lifecycle.describe_rare_actions(rare, advise)}")
 
 
 def run(
@@ -150,7 +153,7 @@ def run(
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         monitor = MonitorConfig(audit_rate=audit_rate, drift_quantile=drift_quantile)
         check_share("--defer-below", defer_below)
-        from aegis.lifecycle.collection import existing
+        from aegis.lifecycle.opening import existing
 
         folder = Workspace(workspace)
         if teacher == "auto" and not base_url and workspace != DEFAULT_WORKSPACE:
@@ -160,7 +163,6 @@ def run(
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-        from aegis.lifecycle.serving.monitored_run import MonitoredRun
 
         with (
             ready_search(search, folder, say) as searching,
@@ -181,9 +183,11 @@ def run(
             def tell(line: str) -> None:
                 say(f"⚠ {line}")
 
-            options = ResolverOptions(chosen, backend, drift_quantile, defer_below)
+            options = ResolverOptions(chosen, backend, drift_quantile, defer_below, research_run.shipped_heldout)
             resolver = PolicyResolver(folder, load, options, tell=tell, say=say, loads=waiting)
-            monitored = MonitoredRun(store, folder, resolver, monitor, random.Random(seed), defer_below, tell)
+            monitored = research_run.MonitoredRun(
+                store, folder, resolver, monitor, random.Random(seed), defer_below, tell
+            )
             policy = monitored.policy
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             computed_by = getattr(policy, "backend", "")
@@ -191,7 +195,7 @@ def run(
             say(f"The agent decides by {policy.name}{size}{by}")
             for line in monitored.describe_monitor():
                 say(f"  {line}")
-            agent = lifecycle.make_agent(store, policy, searching, seed, config, vary_presence)
+            agent = research_run.make_agent(store, policy, searching, seed, config, vary_presence)
             _run(store, folder, agent, decisions, monitored.after)
             for line in monitored.describe_end():
                 say(f"  {line}")
@@ -204,10 +208,9 @@ def status(
 ) -> None:
     """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
     with errors_explained():
-        from aegis import lifecycle
         from aegis.cli.display.block import describe_agent, training_block
 
-        standing = lifecycle.read_standing(Workspace(workspace))
+        standing = research_run.read_agent_standing(Workspace(workspace))
         if as_json:
             say(json.dumps(standing.to_record(), indent=2))
             return
@@ -234,10 +237,9 @@ def _run(
     after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
     """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
-    from aegis import lifecycle
     from aegis.cli.display.block import explain_rewards
-    from aegis.lifecycle.event import describe_step
-    from aegis.lifecycle.waiting import Herald
+    from aegis.research.run.step import describe_step
+    from aegis.research.run.waiting import Herald
 
     done = 0
     rewards: list[float] = []
@@ -265,11 +267,11 @@ def _run(
                     say(f"  {done}/{decisions}  last: {clean_text(made, WHOLE_CHARACTERS)}")
             return after(step)
 
-        lifecycle.run_agent(agent, decisions, follow)
+        research_run.run_agent(agent, decisions, follow)
     say(f"  this run: {_shares(actions)}")
     if rewards:
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
-        if why := explain_rewards(lifecycle.read_standing(workspace)):
+        if why := explain_rewards(research_run.read_agent_standing(workspace)):
             say(f"    {why}")
 
 

@@ -17,6 +17,7 @@ from aegis.cli.interrupt import INTERRUPTED, imports_spared
 from aegis.cli.options import WorkspaceOption
 from aegis.config import TrainingConfig
 from aegis.packages import require
+from aegis.research import run as research_run
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -94,14 +95,13 @@ def _measure(plan: Plan, began: float) -> tuple[Findings, bool]:
     """Return what was measured, and whether Ctrl-C ended it."""
     with waiting() as progress:
         progress("Reading the shipped decisions", 0, 0)
-        from aegis import lifecycle
         from aegis.experiments import benchmark
         from aegis.experiments.timing import Findings, describe_machine
         from aegis.training import split_by_episode
 
         findings = Findings(describe_machine(plan.threads), plan.training.epochs)
         try:
-            data = lifecycle.read_training_data(lifecycle.shipped_data())
+            data = research_run.read_shipped_data()
             heldout = split_by_episode(data.decisions, plan.training.heldout_share, plan.training.seed).heldout
             with imports_spared(), tempfile.TemporaryDirectory() as scratch:
                 benchmark.measure(

@@ -87,11 +87,13 @@ def compare(
 def _read(data: Path | None, workspace: Path | None, progress: Progress) -> TrainingData:
     from aegis import lifecycle
     from aegis.experiments import comparison
+    from aegis.research import RESEARCH_ACTIONS
+    from aegis.research.run import shipped_data
 
     if workspace is not None:
-        given = lifecycle.read_workspace_data(Workspace(workspace))
+        given = lifecycle.read_workspace_data(Workspace(workspace), default=RESEARCH_ACTIONS)
     else:
-        given = lifecycle.read_training_data(data or lifecycle.shipped_data(), progress)
+        given = lifecycle.read_training_data(data or shipped_data(), RESEARCH_ACTIONS, progress)
     show_rejected(given.rejected, len(given.decisions))
     if comparison.SENTENCE_NAME not in comparison.baselines():
         say(f"  Left out: {comparison.SENTENCE_NAME}, not installed: {install('compare')}")

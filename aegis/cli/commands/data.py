@@ -32,6 +32,7 @@ from aegis.config import (
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.packages import require
 from aegis.rendering import clean_text, counted
+from aegis.research import run as research_run
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -61,13 +62,13 @@ def check(
         folder = Workspace(workspace or DEFAULT_WORKSPACE)
         check_folder(folder.folder)
         with waiting(on_stderr=True) as progress:
-            decisions = lifecycle.choose_data(data, folder, progress)
+            decisions = research_run.choose_data(data, folder, progress)
         show_source(decisions)
 
         heading("HRM TRAINING CHECK")
         show_rejected(decisions.rejected, len(decisions.decisions))
         with waiting() as progress:
-            found = lifecycle.check_data(decisions.decisions, progress, training)
+            found = lifecycle.check_data(decisions, progress, training)
         problems = []
         try:
             lifecycle.check_owner(folder, decisions.teacher.name)
@@ -160,12 +161,13 @@ def export(
         from aegis.store import export_examples
 
         replaced = ", in place of the file that was there" if file.exists() else ""
+        from aegis.research import RESEARCH_ACTIONS
+
         with lifecycle.open_store(lifecycle.existing(Workspace(workspace))) as store, waiting() as progress:
+            card = lifecycle.describe_collection(store, RESEARCH_ACTIONS)
             teacher = store.teacher()
             policies = None if all_policies or teacher is None else [teacher.name]
-            number = export_examples(
-                store, file, policies=policies, metadata=lifecycle.describe_collection(store), progress=progress
-            )
+            number = export_examples(store, file, policies=policies, metadata=card, progress=progress)
             others = 0 if policies is None else store.count() - number
         say(f"{_mark(number > 0, '⚠')} {counted(number, 'decision')} written to {clean_text(str(file))}{replaced}")
         if others:
@@ -188,7 +190,7 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
                 fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train` first")
             from aegis.hrm import HRMPolicy, export_onnx
 
-            examples = lifecycle.heldout_examples(store)
+            examples = lifecycle.heldout_examples(store, research_run.shipped_heldout)
             report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
         say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
         say(f"  eager      accuracy {report.accuracy:.2%}")
@@ -262,7 +264,7 @@ def audit_data(
         from aegis import lifecycle
 
         with waiting(on_stderr=True) as progress:
-            given = lifecycle.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE), progress)
+            given = research_run.choose_data(data, Workspace(workspace or DEFAULT_WORKSPACE), progress)
         if not as_json:
             show_source(given)
         show_rejected(given.rejected, len(given.decisions))

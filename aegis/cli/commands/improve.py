@@ -99,6 +99,7 @@ def run_improvement(
     from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.rl.pace import Pace
+    from aegis.research.run import make_worlds
     from aegis.research.search import PYTHON_CORPUS
 
     pace = Pace(seconds)
@@ -109,15 +110,15 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
-        plan = lifecycle.SimulationPlan(
-            decisions, config, seed=seed, worlds=worlds, lived=lived, device=resolve_device(device)
-        )
+        plan = lifecycle.SimulationPlan(decisions, config, seed=seed, worlds=worlds, device=resolve_device(device))
+        tick = _Ticker(progress, decisions, worlds, lived, limited=seconds is not None)
+        simulated = make_worlds(store, search, lived=lived, on_lived=lambda made: tick("living", 1, None))
         improved = lifecycle.improve(
             store,
             workspace,
-            search,
+            simulated,
             plan,
-            tick=_Ticker(progress, decisions, worlds, lived, limited=seconds is not None),
+            tick=tick,
             pace=pace,
         )
     show_improved(improved, worlds, limited=seconds is not None)

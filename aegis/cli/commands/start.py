@@ -157,12 +157,14 @@ def train_next(workspace: WorkspaceOption = DEFAULT_WORKSPACE, device: DeviceOpt
         from aegis import lifecycle
         from aegis.hrm import resolve_device
         from aegis.lifecycle.training.worker import end_with_parent, lower_priority
+        from aegis.research.run.setting_trial import settle_trial
 
         if not Workspace(workspace).database.exists():
             fail(f"{workspace}: no workspace here")
         end_with_parent()
         lower_priority()
-        lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), lambda line: print(line, flush=True))
+        say = partial(print, flush=True)
+        lifecycle.carry_out_training(Workspace(workspace), resolve_device(device), say, settle_trial)
 
 
 def improve_next(

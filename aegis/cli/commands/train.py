@@ -43,6 +43,7 @@ from aegis.config import (
 from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
+from aegis.research import run as research_run
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _run(
     if resume and not any(folder.checkpoints.glob("epoch-*")):
         fail(f"--resume: no checkpoint to resume from in {folder.checkpoints}: leave --resume out")
     with waiting(on_stderr=True) as progress:
-        decisions = lifecycle.choose_data(data, folder, progress)
+        decisions = research_run.choose_data(data, folder, progress)
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)

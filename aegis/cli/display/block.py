@@ -8,6 +8,7 @@ from aegis.cli.display.output import WHOLE_CHARACTERS, rule
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
+from aegis.research.run.standing import AgentStanding, advise
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
@@ -64,6 +65,8 @@ def describe_updates(standing: Standing) -> str:
 
 def explain_rewards(standing: Standing) -> str:
     """Return the reason for falling rewards if most recent searches found nothing new; else ''."""
+    if not isinstance(standing, AgentStanding):
+        return ""  # only the research agent searches
     if standing.searches < _LEAST_SEARCHES or standing.vain_searches * 2 <= standing.searches:
         return ""
     return (
@@ -91,7 +94,7 @@ def _collection(standing: Standing) -> list[str]:
         f"  Total examples: {standing.collected}{_labelled(standing)}",
         "  Action distribution:",
         *_counts(standing.actions),
-        *([f"  ⚠ {describe_rare_actions(standing.rare_actions)}"] if standing.rare_actions else []),
+        *([f"  ⚠ {describe_rare_actions(standing.rare_actions, advise)}"] if standing.rare_actions else []),
         f"  Avg knowledge per example: {gained}",
         *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]

@@ -23,8 +23,9 @@ from rich.text import Text
 from aegis.cli.display.block import describe_collected, describe_phase, describe_updates, explain_rewards
 from aegis.cli.display.output import WHOLE_CHARACTERS, console, percentages
 from aegis.cli.display.progress import describe_progress
-from aegis.lifecycle import RunEvent, Standing, read_standing
+from aegis.lifecycle import RunEvent
 from aegis.rendering import clean_text
+from aegis.research.run import AgentStanding, read_agent_standing
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
@@ -57,7 +58,7 @@ class LiveScreen:
         self._actions: Counter[str] = Counter()
         self._progress = ("", 0, 0)
         self._progress_since = 0.0
-        self._standing: Standing | None = None
+        self._standing: AgentStanding | None = None
         self._read_at = 0.0
         self._live: Live | None = None
 
@@ -99,7 +100,7 @@ class LiveScreen:
         """Draw the screen again; the workspace is read at most once a second, unless `at_once`."""
         if at_once or time.monotonic() - self._read_at >= _STANDING_EVERY_SECONDS:
             self._read_at = time.monotonic()
-            self._standing = read_standing(self._workspace) if self._workspace.database.exists() else None
+            self._standing = read_agent_standing(self._workspace) if self._workspace.database.exists() else None
         if self._live is not None:
             self._live.refresh()
 
@@ -135,7 +136,7 @@ class LiveScreen:
         subtitle = Text(f"decides: {standing.serving or 'nobody yet'}")
         return Panel(Group(*above, *middle, *below), title=title, subtitle=subtitle, height=rows)
 
-    def _collected(self, standing: Standing, narrow: bool) -> Iterator[RenderableType]:
+    def _collected(self, standing: AgentStanding, narrow: bool) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 1))
         done = min(standing.collected, standing.target)
         bar = ProgressBar(total=max(1, standing.target), completed=done, width=None if narrow else 40)
@@ -157,7 +158,7 @@ class LiveScreen:
         shares = [f"{name} {percent[name]}%" for name, _ in self._actions.most_common()]
         return Text("This run: " + (", ".join(shares) or "no decision yet"))
 
-    def _waiting(self, standing: Standing) -> Iterator[RenderableType]:
+    def _waiting(self, standing: AgentStanding) -> Iterator[RenderableType]:
         """Draw the questions and proposals that wait for a person, the first to expire on top, and how to answer."""
         now = utc_now()
         waiting = sorted((one for one in standing.waiting if one.due_at > now), key=lambda one: one.due_at)
@@ -190,7 +191,7 @@ class LiveScreen:
             )
         return table
 
-    def _trial(self, standing: Standing) -> Iterator[RenderableType]:
+    def _trial(self, standing: AgentStanding) -> Iterator[RenderableType]:
         if standing.trial:
             yield Text(clean_text(standing.trial, _NOTE_CHARACTERS))
 
@@ -200,7 +201,7 @@ class LiveScreen:
             for number, part in enumerate(clean_text(self._verdict.message, WHOLE_CHARACTERS).split("; ")):
                 yield Text(f"{'  ' if number else f'{self._verdict.at:%H:%M:%S} '}{part}")
 
-    def _reward_lines(self, standing: Standing) -> Iterator[RenderableType]:
+    def _reward_lines(self, standing: AgentStanding) -> Iterator[RenderableType]:
         mean = sum(self._rewards) / max(1, len(self._rewards))
         text = f"Mean reward of the last {len(self._rewards)}: {mean:+.2f}" if self._rewards else "No reward known yet"
         if standing.mean_reward is not None:

@@ -17,12 +17,13 @@ from aegis.cli.display.block import describe_agent, describe_collected, describe
 from aegis.cli.display.output import WHOLE_CHARACTERS
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
-from aegis.lifecycle import conversation
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.research import ApprovalQueue, Inbox
+from aegis.research import run as research_run
+from aegis.research.run import conversation
+from aegis.research.run.setting_trial import SettingSupervisor
 from aegis.store import DecisionStore
 from aegis.types import Action, Outcome, utc_now
 
@@ -85,7 +86,7 @@ class PromptCommands:
 
     def greeting(self, paused: bool) -> str:
         """Return the first lines of the prompt: the phase, the decisions, who decides."""
-        standing = lifecycle.read_standing(self._session.workspace)
+        standing = research_run.read_agent_standing(self._session.workspace)
         lines = [
             f"AEGIS in {standing.workspace}: {describe_phase(standing)}",
             f"{counted(standing.decisions, 'decision')} recorded, by the teacher: {describe_collected(standing)};"
@@ -142,7 +143,7 @@ class PromptCommands:
             print("it stops after the decision that it is at")
 
     def _status(self, rest: str) -> None:
-        standing = lifecycle.read_standing(self._session.workspace)
+        standing = research_run.read_agent_standing(self._session.workspace)
         if self._session.paused and not standing.doing.startswith("paused"):
             standing = replace(standing, doing=f"paused after this: {standing.doing}")
         print(f"  Phase:     {describe_phase(standing)}")
@@ -155,7 +156,7 @@ class PromptCommands:
             print(clean_text(f"  It ended:  {self._session.error}", WHOLE_CHARACTERS))
 
     def _training(self, rest: str) -> None:
-        print("\n".join(training_block(lifecycle.read_standing(self._session.workspace))))
+        print("\n".join(training_block(research_run.read_agent_standing(self._session.workspace))))
 
     def _goals(self, rest: str) -> None:
         views = conversation.recent_goals(self._store.database)
@@ -217,7 +218,7 @@ class PromptCommands:
             self._search = self._session.make_search()
         if self._settings.take_change() or self._thinker is None:
             seed, config = random.SystemRandom().randrange(2**32), self._session.options.agent
-            self._thinker = lifecycle.make_agent(self._store, self._preview.policy, self._search, seed, config)
+            self._thinker = research_run.make_agent(self._store, self._preview.policy, self._search, seed, config)
         return self._thinker
 
     def _ask(self, rest: str) -> None:

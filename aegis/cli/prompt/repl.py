@@ -102,7 +102,7 @@ class Repl:
     def _announce(self, database: Any) -> None:
         """Announce waiting questions and proposals, now and, in a terminal, as they come from any process's agent."""
         from aegis import lifecycle
-        from aegis.lifecycle.waiting import Herald
+        from aegis.research.run.waiting import Herald
 
         herald = Herald(lambda one, now: print(one.announce(now, one.how()), flush=True))
         herald.look(database)

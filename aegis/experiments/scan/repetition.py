@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aegis.experiments.scan.sample import Row
 from aegis.promotion.judging.interval import Interval, share_interval
-from aegis.research.memory.resemblance import bands_of, resemblance, shingles_of
+from aegis.promotion.judging.resemblance import bands_of, resemblance, shingles_of
 from aegis.types import Progress
 
 NEAR = 0.85

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.opening import open_store
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Decision, Policy
 from aegis.workspace import Workspace

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
-from aegis.research import RESEARCH_ACTIONS
 from aegis.types import Policy
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Exploration:
         from aegis.hrm import HRMPolicy, base_of, load_version
 
         models, name = serving.folder.parent, base_of(serving.folder)
-        temperature = self._config.temperature or exploring_temperature(models / (name or serving.name))
+        temperature = self.temperature(models / (name or serving.name))
         if name is None:
             return self._sample(load_whole(serving), temperature)
         if self._base is None or self._base[0] != name:
@@ -66,6 +66,10 @@ class Exploration:
             whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
             self._loaded_reference = self._sample(self._quick(whole), temperature)
         return ControlledPolicy(policy, self._loaded_reference, self._turns)
+
+    def temperature(self, base: Path) -> float:
+        """Return the temperature at which versions of this base draw their actions."""
+        return self._config.temperature or exploring_temperature(base)
 
     def _sample(self, policy: Policy, temperature: float) -> SamplingPolicy:
         return SamplingPolicy(policy, temperature, self._rng)
@@ -80,5 +84,5 @@ class Exploration:
                 quick = compile_policy(policy)
             except AegisError as error:
                 self._say(f"{policy.name} decides by the eager model: {error}")
-        quick.decide([{}], RESEARCH_ACTIONS)  # the first pass takes longest: take it before a decision waits
+        quick.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
         return quick

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
-from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
-from aegis.lifecycle.point import read_actions
 from aegis.lifecycle.policies.deferring import check_distribution
-from aegis.lifecycle.training.data import read_training_data, shipped_data, split_data
-from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
+from aegis.types import Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +30,8 @@ class VersionLoader:
     """Loads versions of a workspace's HRM, in any thread.
 
     backend: `load_policy`'s. drift_quantile: `check_distribution`'s. exploration: loads the versions while phase 4
-    learns from their decisions. say hears of an export, and why the eager model decides.
+    learns from their decisions. say hears of an export, and why the eager model decides. otherwise: returns decisions
+    that check an export where the workspace has too few of its own.
     """
 
     def __init__(
@@ -44,6 +42,7 @@ class VersionLoader:
         drift_quantile: float = 0.0,
         exploration: Exploration | None = None,
         say: Callable[[str], None] = lambda line: None,
+        otherwise: Callable[[], Sequence[Decision]] = tuple,
     ) -> None:
         self._workspace = workspace
         self._device = device
@@ -51,31 +50,28 @@ class VersionLoader:
         self._drift_quantile = drift_quantile
         self._exploration = exploration
         self._say = say
+        self._otherwise = otherwise
 
     def load(self, serving: Serving, progress: Progress = unheard) -> Policy:
         """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
-            policy = self._load(serving, progress)
-            policy.decide([{}], self._actions())  # the first pass takes longest: take it before a decision waits
-            return check_distribution(policy, serving.folder, self._drift_quantile)
+            return check_distribution(self._load(serving, progress), serving.folder, self._drift_quantile)
 
         return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
 
     def _load(self, serving: Serving, progress: Progress) -> Policy:
-        return load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
-
-    def _actions(self) -> ActionList:
-        with open_store(self._workspace) as store:
-            return read_actions(store)
+        policy = load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+        policy.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
+        return policy
 
     def _examples(self) -> list[Example]:
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
-            return heldout_examples(store)
+            return heldout_examples(store, self._otherwise)
 
 
-def heldout_examples(store: DecisionStore) -> list[Example]:
-    """Return the held-out part of the teacher's newest decisions; of the shipped ones where these can't be split."""
+def heldout_examples(store: DecisionStore, otherwise: Callable[[], Sequence[Decision]] = tuple) -> list[Example]:
+    """Return the held-out part of the teacher's newest decisions; where they are too few, what `otherwise` returns."""
     teacher, training = store.teacher(), TrainingConfig()
     recent = store.recent(_EXAMPLES_READ, teacher.name) if teacher else []
     heldout: Sequence[Decision] = ()
@@ -85,8 +81,7 @@ def heldout_examples(store: DecisionStore) -> list[Example]:
 
         with contextlib.suppress(NotEnoughDataError):
             heldout = split_by_time(decisions, training.heldout_share, store.episodes_beside(teacher.name)).heldout
-    if not heldout and read_actions(store) is RESEARCH_ACTIONS:
-        heldout = split_data(read_training_data(shipped_data()), training).heldout
+    heldout = heldout or otherwise()
     return [(decision.state, decision.action.name) for decision in heldout]
 
 

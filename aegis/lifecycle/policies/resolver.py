@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from aegis.config import MonitorConfig
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
-from aegis.lifecycle.collection import find_serving
+from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
@@ -20,7 +20,7 @@ from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.promotion import Serving, read_answers
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.types import Policy, Progress, Teacher
+from aegis.types import Decision, Policy, Progress, Teacher
 from aegis.workspace import Workspace
 
 _FAILURE_CHARACTERS = 300
@@ -37,6 +37,8 @@ class ResolverOptions:
     """The teacher decides states that are farther from the training than this share of the held-out states; 0: none"""
     defer_below: float | None = None
     """Calibrated confidence below which the teacher decides; None: confidence plays no part"""
+    otherwise: Callable[[], Sequence[Decision]] = tuple
+    """Returns decisions that check an export where the workspace has too few of its own"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_quantile < 1:
@@ -67,10 +69,17 @@ class PolicyResolver:
         self._workspace = workspace
         self._load_teacher = load_teacher
         self._options = options = options or ResolverOptions()
+        self._exploration = exploration
         self._tell = tell
         self._loads = loads
         self._loader = VersionLoader(
-            workspace, options.device, options.backend, options.drift_quantile, exploration, say
+            workspace,
+            options.device,
+            options.backend,
+            options.drift_quantile,
+            exploration,
+            say,
+            options.otherwise,
         )
         self._versions = BackgroundLoad(lambda serving: self._guard(self._loader.load(serving), serving))
         self._teacher: Teacher | None = None
@@ -136,6 +145,8 @@ class PolicyResolver:
         base = base_of(serving.folder)  # an improved version has its base's calibration
         folder = serving.folder if base is None else serving.folder.parent / base
         temperature = 1.0 if bound is None else read_answers(folder).temperature
+        if bound is not None and self._exploration is not None:
+            temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
         return DeferringPolicy(policy, self.teacher, bound or 0.0, temperature, self._tell_of_failure)
 
     def _tell_of_failure(self, why: str) -> None:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion.judging.interval import mean_interval
-from aegis.research import RESEARCH_ACTIONS, World, Worlds
-from aegis.types import Policy
+from aegis.types import ActionList, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Measured:
 
 def measure(
     policy: Policy,
+    actions: ActionList,
     worlds: Worlds,
     seeds: Iterable[int],
     decisions: int,
@@ -56,29 +57,29 @@ def measure(
     """
     begun: list[World] = []
     earned: list[dict[str, float]] = []
-    actions: Counter[str] = Counter()
+    taken: Counter[str] = Counter()
     try:
         for seed in seeds:
             begun.append(worlds.begin(seed, past))
             earned.append({})
         for made in range(decisions):
-            if made and made % worlds.config.episode_length == 0:
+            if made and made % worlds.episode_length == 0:
                 if is_enough(made):
                     decisions = made
                     break
                 _end_episodes(begun, earned)
             situations = [world.observe() for world in begun]
-            choices = policy.decide([situation.state for situation in situations], RESEARCH_ACTIONS)
+            choices = policy.decide([situation.state for situation in situations], actions)
             for world, situation, choice, known in zip(begun, situations, choices, earned, strict=True):
                 step = world.act(situation, choice)
-                actions[step.decision.action.name] += 1
+                taken[step.decision.action.name] += 1
                 known |= {one.decision_id: one.reward for one in (step.outcome, *step.late) if one.reward is not None}
             tick(len(begun))
         _end_episodes(begun, earned)
     finally:
         for world in begun:
             world.close()
-    return Measured(tuple(sum(known.values()) / decisions for known in earned), dict(actions.most_common()))
+    return Measured(tuple(sum(known.values()) / decisions for known in earned), dict(taken.most_common()))
 
 
 def _end_episodes(worlds: Sequence[World], earned: Sequence[dict[str, float]]) -> None:

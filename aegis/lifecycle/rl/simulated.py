@@ -11,19 +11,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
+from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
 from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
+from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
-from aegis.research import RESEARCH_ACTIONS, SettingBook, World, Worlds
-from aegis.research.search import SearchChain
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import Policy, utc_now
@@ -52,15 +51,11 @@ class SimulationPlan:
     decisions: int
     """Decisions to learn from"""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
-    agent: AgentConfig = field(default_factory=AgentConfig)
-    """Settings of the agent in each world, before the changes of approved proposals"""
     seed: int = 0
     worlds: int = MEASURED_WORLDS
     """Worlds that measure before and after, and are never learned in"""
     world_decisions: int = MEASURED_DECISIONS
     """In each of them"""
-    lived: int = PHASE_1_DECISIONS
-    """Decisions made in each world before it is measured or learned in"""
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -119,6 +114,7 @@ class SimulatedLearning:
         self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
     ) -> None:
         self.updates: list[UpdateResult] = []
+        self._actions = policy.actions
         self._policy = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
         self._trainer = trainer
         self._worlds = worlds
@@ -160,13 +156,13 @@ class SimulatedLearning:
         log = ImprovementLog(world.store.database)
         learned_until, before = log.newest_outcome(), world.store.newest()
         for made in range(decisions):
-            if made and made % self._worlds.config.episode_length == 0:
+            if made and made % self._worlds.episode_length == 0:
                 world.wait_out()
                 world.begin_episode()
             situation = world.observe()
-            (choice,) = self._policy.decide([situation.state], RESEARCH_ACTIONS)
+            (choice,) = self._policy.decide([situation.state], self._actions)
             world.act(situation, replace(choice, policy="hrm@0"))
-            batch = gather(log, RESEARCH_ACTIONS, learned_until, before, self._config.every, self._config.window)
+            batch = gather(log, self._actions, learned_until, before, self._config.every, self._config.window)
             if batch is not None:
                 learned_until = batch.place
                 self.updates.append(self._trainer.update(batch.trajectories, new=batch.new))
@@ -179,7 +175,7 @@ class SimulatedLearning:
 def improve(
     store: DecisionStore,
     workspace: Workspace,
-    search: SearchChain,
+    worlds: Worlds,
     plan: SimulationPlan,
     *,
     tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
@@ -188,7 +184,7 @@ def improve(
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
     It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. tick hears
-    the stage (`living`, `before`, `learning`, `after`), how many decisions more were made, and each update. pace: with
+    the stage (`before`, `learning`, `after`), how many decisions more were made, and each update. pace: with
     a limit of seconds, phase 4 makes only the decisions that fit, the measured worlds share one past, and the result
     does not serve, because too little is known of it. Raises `ConfigError` where no HRM serves.
     """
@@ -197,28 +193,26 @@ def improve(
     if served is None:
         raise ConfigError(f"{workspace.folder}: no HRM serves here: run `aegis train` first, phase 4 improves its HRM")
     policy, base, base_name = load_pair(served.folder, plan.device)
-    book = SettingBook(store.database)
-    agent = book.agent_config(plan.agent)
-    agent = replace(agent, rewards=asdict(book.reward_table(agent)))
-    simulated = Worlds(search, search.topics(), agent, lived=plan.lived, on_lived=lambda made: tick("living", 1, None))
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
-    learning = SimulatedLearning(policy, trainer, simulated, config, plan.seed)
+    learning = SimulatedLearning(policy, trainer, worlds, config, plan.seed)
     seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + plan.worlds)
     past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
 
     def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
-        return measure(_quick(policy), simulated, seeds, length, lambda done: tick(stage, done, None), past, is_enough)
+        return measure(
+            _quick(policy), policy.actions, worlds, seeds, length, lambda done: tick(stage, done, None), past, is_enough
+        )
 
     pace.lap()
     learning.prepare()
     pace.lived_seconds = pace.lap()
     for world in list(seeds)[: _PREPARED if past is None else 1]:
-        simulated.prepare(world)
+        worlds.prepare(world)
     pace.begin_measuring()
     before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = _Best(policy, simulated)
+    best = _Best(policy, worlds)
     made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
@@ -271,7 +265,8 @@ class _Best:
     def compare(self) -> None:
         """Keep the weights as they are now, if they earn the most so far."""
         seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
-        mean = measure(_quick(self._policy), self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
+        policy, actions = _quick(self._policy), self._policy.actions
+        mean = measure(policy, actions, self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
         if mean > self._mean:
             self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
 

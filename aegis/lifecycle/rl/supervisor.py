@@ -63,13 +63,19 @@ class ImprovementSupervisor:
             return "improved", f"{name} decides, improved from {previous}"
         return "switched", f"switched from {previous} to {name}"
 
-    def tend(self, store: DecisionStore, serving: Serving | None) -> None:
-        """Keep the process running while an HRM serves; this takes a moment."""
+    def tend(self, store: DecisionStore, serving: Serving | None, improves: bool = True) -> None:
+        """Keep the process running while an HRM serves; this takes a moment.
+
+        improves: False where another process that decides here keeps it running; then the reference is read alone.
+        """
         now = time.monotonic()
         if now - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = now
         state = read_state(store)
+        if not improves:
+            self._compare(store, state)
+            return
         if self._config is None:
             if state is not None:
                 write_state(store, None)  # from now on no decision is drawn for phase 4
@@ -82,11 +88,14 @@ class ImprovementSupervisor:
             newest = store.newest()
             state = ImprovementState(serving.name, newest, newest)
             write_state(store, state)
-        if self._exploration is not None:
-            self._exploration.compare_with(state.reference, store.newest() - state.since)
+        self._compare(store, state)
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)
+
+    def _compare(self, store: DecisionStore, state: ImprovementState | None) -> None:
+        if self._exploration is not None and state is not None:
+            self._exploration.compare_with(state.reference, store.newest() - state.since)
 
     def _start(self, store: DecisionStore, now: float) -> None:
         updates = ImprovementLog(store.database).count()

@@ -43,14 +43,16 @@ def gather(
 def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Transition]:
     found = []
     for decision, outcome in stretch:
-        if decision.probabilities is None or decision.actions != actions.names:
+        if decision.probabilities is None or not set(decision.actions) <= set(actions.names):
             continue
+        likely = dict(zip(decision.actions, decision.probabilities, strict=True))
         found.append(
             Transition(
                 state=decision.state,
                 action=actions.index(decision.action.name),
-                probabilities=decision.probabilities,
+                probabilities=tuple(likely.get(name, 0.0) for name in actions.names),
                 reward=None if outcome is None else outcome.reward,
+                offered=tuple(name in likely for name in actions.names),
                 learn=decision.id in chosen,
             )
         )

@@ -14,15 +14,14 @@ from pathlib import Path
 from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
-from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature, temper
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
-from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import State, check_probabilities, utc_now
@@ -81,7 +80,7 @@ class ImprovementWorker:
         # Without the decisions of a version that was rolled back: another policy drew them.
         since = max(state.since, state.judged_since)
         count, window = self.config.every, self.config.window
-        batch = gather(self._log, RESEARCH_ACTIONS, self._learned_until, since, count, window)
+        batch = gather(self._log, self._policy.actions, self._learned_until, since, count, window)
         if batch is None:
             return False
         full = compared.improved_decisions >= self.config.watched_decisions
@@ -124,16 +123,16 @@ class ImprovementWorker:
     def _set_probe(self) -> None:
         """Take the newest states as the probe set, with the answers of the version that serves."""
         states = [example.decision.state for example in self._store.recent(_PROBED_STATES)]
-        choices = self._policy.decide(states, RESEARCH_ACTIONS)
+        choices = self._policy.decide(states, self._policy.actions)
         self._probe = [(state, one.probabilities) for state, one in zip(states, choices, strict=True)]
 
     def _check(self) -> str:
         """Return what is wrong with the present weights' answers to the probe set; '' where they are fine."""
-        choices = self._policy.decide([state for state, _ in self._probe], RESEARCH_ACTIONS)
+        choices = self._policy.decide([state for state, _ in self._probe], self._policy.actions)
         total = 0.0
         for (_, before), after in zip(self._probe, (one.probabilities for one in choices), strict=True):
             try:
-                check_probabilities(after, len(RESEARCH_ACTIONS))
+                check_probabilities(after, len(self._policy.actions))
             except DataError as error:
                 return f"on the probe set: {error}"
             total += divergence(*(temper(one, self._trainer.temperature) for one in (before, after)))

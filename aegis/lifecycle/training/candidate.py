@@ -13,8 +13,8 @@ from typing import Any
 from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, ReadingReport, StateCodec
-from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_owner
 from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.training.memory import peak_rss_mb

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aegis
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
-from aegis.lifecycle.collection import open_store
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.point import read_actions
 from aegis.rendering import render_state
-from aegis.research import RESEARCH_ACTIONS
 from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision, Progress, unheard
 from aegis.workspace import Workspace
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from aegis.hrm import ReadingReport
     from aegis.training import Dataset, RowSplit, Split
 
-SHIPPED_DATA_NAME = "decisions.jsonl.gz"
 _TOLD_DECISIONS = 500
 
 
@@ -35,7 +32,7 @@ class TrainingData:
     decisions: Sequence[Decision]
     rejected: list[RejectedRecord]
     teacher: TeacherClaim
-    actions: ActionList = RESEARCH_ACTIONS
+    actions: ActionList
     own: bool = False
     """Whether they are a workspace's own, recorded as they were made"""
     chosen_episodes: frozenset[str] = frozenset()
@@ -75,31 +72,6 @@ class DataCheck:
         return self.count >= FULL_TRAINING_DECISIONS
 
 
-def choose_data(data: Path | None, workspace: Workspace, progress: Progress = unheard) -> TrainingData:
-    """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
-    shipped ones.
-
-    A workspace's own come first where they are enough to train on; its `why` says what decided. Raises `DataError` when
-    the file as a whole can't be read.
-    """
-    if data is not None:
-        return read_training_data(data, progress)
-    try:
-        own = read_workspace_data(workspace)
-    except NotEnoughDataError:
-        own = None
-    if own is not None and len(own.decisions) >= MIN_TRAINING_DECISIONS:
-        return own
-    shipped = read_training_data(shipped_data())
-    if own is None or not len(own.decisions):
-        return replace(shipped, shipped=True)
-    why = (
-        f"{workspace.folder}/ has {len(own.decisions)} of its own and training needs {MIN_TRAINING_DECISIONS}:"
-        f" `aegis collect --workspace {workspace.folder}` adds to them"
-    )
-    return replace(shipped, shipped=True, why=why)
-
-
 def check_enough(data: TrainingData) -> None:
     """Raise `NotEnoughDataError` where there are too few decisions to train on."""
     if len(data.decisions) < MIN_TRAINING_DECISIONS:
@@ -109,11 +81,14 @@ def check_enough(data: TrainingData) -> None:
         )
 
 
-def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData:
-    """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
-    result = read_examples(path, RESEARCH_ACTIONS, progress)
+def read_training_data(path: Path, actions: ActionList, progress: Progress = unheard) -> TrainingData:
+    """Read decisions among these actions from a JSON or JSONL file.
+
+    Raises `DataError` when the file as a whole can't be read.
+    """
+    result = read_examples(path, actions, progress)
     decisions = [example.decision for example in result.examples]
-    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path))
+    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path), actions)
 
 
 def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
@@ -128,10 +103,13 @@ def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
     )
 
 
-def read_workspace_data(workspace: Workspace, until: int | None = None, until_label: int | None = None) -> TrainingData:
+def read_workspace_data(
+    workspace: Workspace, until: int | None = None, until_label: int | None = None, default: ActionList | None = None
+) -> TrainingData:
     """Read the decisions that a workspace's teacher made or labelled; raises `NotEnoughDataError` before there is one.
 
     until, until_label: the places of the last ones read (`DecisionStore.newest`, `LabelBook.newest`); all by default.
+    default: as for `read_actions`.
     """
     nothing_yet = NotEnoughDataError(
         f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
@@ -143,7 +121,7 @@ def read_workspace_data(workspace: Workspace, until: int | None = None, until_la
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-        actions = read_actions(store)
+        actions = read_actions(store, default)
         # These episodes were chosen by an HRM's doubts or the monitor's suspicion: they must not measure accuracy.
         chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
     decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label)
@@ -182,23 +160,14 @@ def split_dataset(data: TrainingData, dataset: Dataset, training: TrainingConfig
     return split_rows(dataset, training.heldout_share, training.seed)
 
 
-def shipped_data() -> Path:
-    """Return the file of the decisions that AEGIS ships: in the checkout, or in the installed package."""
-    package = Path(aegis.__file__).parent
-    packaged = package / "data" / SHIPPED_DATA_NAME
-    return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
-
-
-def check_data(
-    decisions: Sequence[Decision], progress: Progress = unheard, training: TrainingConfig | None = None
-) -> DataCheck:
+def check_data(data: TrainingData, progress: Progress = unheard, training: TrainingConfig | None = None) -> DataCheck:
     """Count what matters for training; progress hears how many decisions are counted.
 
     training: how states are read. Raises `ConfigError` for a path that is no field path.
     """
     from aegis.hrm import ReadingCount, StateCodec  # the tokeniser with it
 
-    codec = StateCodec.from_config(training or TrainingConfig())
+    codec, decisions = StateCodec.from_config(training or TrainingConfig()), data.decisions
     reading = ReadingCount(codec)
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()
@@ -213,7 +182,7 @@ def check_data(
         episodes.add(decision.episode)
     return DataCheck(
         count=len(decisions),
-        actions={name: actions[name] for name in RESEARCH_ACTIONS.names},
+        actions={name: actions[name] for name in data.actions.names},
         duplicates=len(decisions) - len(texts),
         without_probabilities=without,
         episodes=len(episodes),

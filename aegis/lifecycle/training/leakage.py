@@ -16,8 +16,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from aegis.config import TrainingConfig
 from aegis.lifecycle.training.data import TrainingData, holds_newest, split_data
 from aegis.promotion import bigram_regression_accuracy
+from aegis.promotion.judging.resemblance import shingles_of
 from aegis.rendering import render_state
-from aegis.research.memory.resemblance import shingles_of
 from aegis.training import draw_rows
 from aegis.types import Decision, Progress, unheard
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,8 @@ from aegis.config import RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError
 from aegis.lifecycle.lock import is_held
-from aegis.lifecycle.point import read_actions
-from aegis.lifecycle.standing import describe_rare_actions, find_rare_actions, next_training_at
+from aegis.lifecycle.point import read_names
+from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry
@@ -23,24 +23,25 @@ ATTEMPTS = 3
 """Times in a row that a training process may end without a further epoch before the training counts as failed."""
 
 Tell = Callable[[str, str, dict[str, Any]], None]
+Advise = Callable[[Mapping[str, int]], str]
 
 
-def tell_rare_actions(store: DecisionStore, target: int, tell: Callable[[str, str, dict[str, Any]], None]) -> None:
+def tell_rare_actions(store: DecisionStore, target: int, tell: Tell, advise: Advise = collect_more) -> None:
     """Tell which actions are too rare in the teacher's decisions so far for an HRM to learn, if any.
 
-    target: decisions at which the training starts.
+    target: decisions at which the training starts. advise: returns what to do.
     """
     claim = store.teacher()
     actions = {t.action: t.decisions for t in read_tallies(store.database) if claim and t.policy == claim.name}
-    rare = find_rare_actions(actions, target, read_actions(store).names)
+    rare = find_rare_actions(actions, target, read_names(store))
     if rare:
-        tell("rare_actions", describe_rare_actions(rare), {"actions": rare})
+        tell("rare_actions", describe_rare_actions(rare, advise), {"actions": rare})
 
 
 class TrainingSupervisor:
     """Starts and follows the trainings of one workspace, for the agent that runs in it.
 
-    make_plan: returns the plan of a training that begins now.
+    make_plan: returns the plan of a training that begins now. advise: returns what to do about rare actions.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TrainingSupervisor:
         config: RunConfig,
         tell: Tell,
         say_training: Callable[[DecisionStore, int | None], None],
+        advise: Advise = collect_more,
     ) -> None:
         self._store = store
         self._workspace = workspace
@@ -60,6 +62,7 @@ class TrainingSupervisor:
         self._config = config
         self._tell = tell
         self._say_training = say_training
+        self._advise = advise
         self._log = TrainingLog(store.database)
         self._followed: TrainingRecord | None = None
         self._epochs_told = 0
@@ -110,7 +113,7 @@ class TrainingSupervisor:
             f"training {record.id} on {record.decisions} decisions beside the agent{resumed}",
             fields,
         )
-        tell_rare_actions(self._store, record.decisions, self._tell)
+        tell_rare_actions(self._store, record.decisions, self._tell, self._advise)
 
     def _start(self, record: TrainingRecord) -> None:
         done = len(self._log.epochs(record.id))

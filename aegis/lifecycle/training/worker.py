@@ -15,14 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.config.plan import SettingTrial, TrainingPlan
+from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError, CheckpointError
-from aegis.lifecycle.collection import open_store
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.serving.stage import first_stage
-from aegis.lifecycle.training.setting_trial import settle_trial
-from aegis.research import SETTINGS
-from aegis.store import DecisionStore, TrainingLog, TrainingRecord
+from aegis.store import Database, DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
 from aegis.workspace import Workspace
 
@@ -32,9 +30,14 @@ if TYPE_CHECKING:
 
 TRAINER_COMMAND = (sys.executable, "-m", "aegis.cli.main", "train-next")
 """Starts a process that carries out a workspace's training, without the workspace's option"""
+IMPROVER_COMMAND = (*TRAINER_COMMAND[:-1], "improve-next")
+"""The same for phase 4, also without the settings' option"""
 NICENESS = 10
 LOG_FILE = "training.log"
 _STOP_SECONDS = 2.0
+
+Settle = Callable[[Database, str, float, float], bool]
+"""Whether a setting's change is kept after its trial: hears its name, and the accuracies with it and without"""
 
 
 class TrainerProcess:
@@ -96,13 +99,21 @@ class TrainerProcess:
         self._process = None
 
 
+def keep_better(database: Database, name: str, tried: float, before: float) -> bool:
+    """Return whether a setting's change did no worse in its trial."""
+    return tried >= before
+
+
 def carry_out_training(
-    workspace: Workspace, device: str = "cpu", say: Callable[[str], None] = lambda line: None
+    workspace: Workspace,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda line: None,
+    settle: Settle = keep_better,
 ) -> TrainingRecord | None:
     """Carry out or resume the training that is due by the workspace's log; return its record at the end.
 
-    Every epoch is recorded as it ends. Returns None when no training is due. Raises `StoreError` while another process
-    trains in this workspace.
+    Every epoch is recorded as it ends. settle: decides after a trial, and records it. Returns None when no training is
+    due. Raises `StoreError` while another process trains in this workspace.
     """
     with hold(workspace.training_lock, "a training"), open_store(workspace) as store:
         log = TrainingLog(store.database)
@@ -111,7 +122,7 @@ def carry_out_training(
             return None
         say(f"training {record.id} on {record.decisions} decisions")
         try:
-            outcome = _train(workspace, store, record, device, say)
+            outcome = _train(workspace, store, record, device, say, settle)
         except CheckpointError:
             raise
         except AegisError as error:
@@ -141,7 +152,12 @@ def lower_priority() -> None:
 
 
 def _train(
-    workspace: Workspace, store: DecisionStore, record: TrainingRecord, device: str, say: Callable[[str], None]
+    workspace: Workspace,
+    store: DecisionStore,
+    record: TrainingRecord,
+    device: str,
+    say: Callable[[str], None],
+    settle: Settle,
 ) -> TrainingOutcome:
     from aegis.lifecycle.training.candidate import train_candidate
     from aegis.lifecycle.training.data import read_workspace_data
@@ -167,13 +183,9 @@ def _train(
     usual = train(plan, "", workspace.checkpoints)
     if plan.trial is None:
         return usual
-    tried = train(_apply_trial(plan, plan.trial), "trial", workspace.checkpoints / "trial")
-    kept = settle_trial(store.database, plan.trial.name, tried.agreement.accuracy, usual.agreement.accuracy)
+    tried = train(plan.with_trial(), "trial", workspace.checkpoints / "trial")
+    kept = settle(store.database, plan.trial.name, tried.agreement.accuracy, usual.agreement.accuracy)
     return tried if kept else usual
-
-
-def _apply_trial(plan: TrainingPlan, trial: SettingTrial) -> TrainingPlan:
-    return plan.with_changes(SETTINGS[trial.name].kind, {trial.name: trial.value})
 
 
 def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, outcome: TrainingOutcome) -> None:

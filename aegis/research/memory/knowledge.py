@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aegis.promotion.judging.resemblance import bands_of, resemblance, shingles_of
 from aegis.rendering import clean_text
-from aegis.research.memory.resemblance import bands_of, resemblance, shingles_of
 from aegis.research.search.query import parse_query
 from aegis.store import Database
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from aegis.cli import spin_longer_when_alone
 from aegis.cli.main import app
 from aegis.config import HRMConfig
-from aegis.lifecycle import choose_data
+from aegis.research.run import choose_data
 from aegis.workspace import Workspace
 
 NO_PHASE_4 = ["--rl-decisions", "0"]
@@ -110,7 +110,7 @@ def test_the_accuracy_is_that_of_held_out_decisions(trained):
 def test_a_new_workspace_trains_on_the_shipped_decisions_and_what_is_below_the_threshold_is_refused_with_reasons(
     small_hrm, write_decisions, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("aegis.lifecycle.training.data.shipped_data", lambda: write_decisions(120, shuffled=True))
+    monkeypatch.setattr("aegis.research.run.data.shipped_data", lambda: write_decisions(120, shuffled=True))
     workspace = Workspace(tmp_path / "w")
     result = run("train", "--workspace", workspace.folder, "--epochs", "1")
     assert result.exit_code == 3, result.stderr

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from aegis.cli.display.block import FALLING_REWARDS, describe_agent, describe_collected, explain_rewards, training_block
 from aegis.lifecycle import Standing, TrainingProgress
 from aegis.lifecycle.standing import ImprovementProgress
+from aegis.research.run import AgentStanding
 
-COLLECTING = Standing(
+COLLECTING = AgentStanding(
     workspace="workspace",
     phase=1,
     running=True,
@@ -175,5 +176,7 @@ def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
     emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, phase=4)
     assert explain_rewards(emptied).startswith("31 of the last 60 searches found nothing new")
     assert FALLING_REWARDS in explain_rewards(emptied)
+    plain = Standing(**{one.name: getattr(emptied, one.name) for one in fields(Standing)})
+    assert explain_rewards(plain) == ""  # an agent that searches nothing
     for standing in (emptied, replace(emptied, using_hrm=False, phase=1)):
         assert training_block(standing).count(f"    {explain_rewards(emptied)}") == 1

@@ -69,7 +69,7 @@ def workspace(tmp_path_factory):
         for step in range(3):
             action = Action("idle")
             store.append(
-                Decision("e", step, {}, ("idle", "x"), action, None, "scripted", id=f"d{step}", decided_at=now)
+                Decision("e", step, {}, ("idle", "web_search"), action, None, "scripted", id=f"d{step}", decided_at=now)
             )
         parts = {"unanswered": -0.1, "nobody_here": -0.1}
         store.record_outcome(Outcome("d2", "failed", reward=-0.2, detail="nobody answered in time", components=parts))

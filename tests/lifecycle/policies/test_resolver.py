@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,14 +13,19 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 from aegis.cli.prompt.thinking import DecisionPreview
 from aegis.cli.session import Session, SessionOptions
-from aegis.config import MonitorConfig, RunConfig
+from aegis.config import MonitorConfig, ReinforceConfig, RunConfig
 from aegis.errors import CheckpointError, ConfigError, TeacherError
 from aegis.lifecycle import open_store
+from aegis.lifecycle.policies import resolver as resolver_module
+from aegis.lifecycle.policies.deferring import DeferringPolicy
+from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.promotion import ModelRegistry
+from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run.data import shipped_heldout
 from aegis.testing import ScriptedTeacher
 
 FAR = {"at": 50.0}
@@ -120,6 +127,21 @@ def test_a_version_that_fails_to_load_in_the_background_is_told_once_and_in_the_
         resolver.resolve(store)
 
 
+def test_while_phase_4_draws_the_hrm_is_as_sure_as_before(workspace, store, loaded, monkeypatch):
+    ModelRegistry(store, workspace).promote(save)
+    monkeypatch.setattr(resolver_module, "read_answers", lambda folder: SimpleNamespace(temperature=2.0))
+    exploration = Exploration(ReinforceConfig(temperature=0.25), random.Random(0), "eager")
+    sure = []
+    for explored in (None, exploration):
+        options = ResolverOptions(defer_below=0.01)
+        policy = PolicyResolver(workspace, ScriptedTeacher, options, exploration=explored).resolve(store)
+        (choice,) = policy.decide([{"at": 0.0}], RESEARCH_ACTIONS)
+        assert isinstance(policy, DeferringPolicy)
+        assert choice.drawn == (explored is not None)
+        sure.append(with_temperature(np.array([choice.probabilities]), policy.temperature).tolist())
+    assert sure[0] == [pytest.approx(row) for row in sure[1]]
+
+
 def test_a_state_out_of_distribution_goes_to_the_teacher_whose_failure_is_told_once(workspace, store, loaded):
     ModelRegistry(store, workspace).promote(save)
     policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
@@ -192,5 +214,5 @@ def test_all_three_doors_ask_the_resolver_with_the_device_the_backend_and_the_dr
 ):
     ModelRegistry(store, workspace).promote(save)
     door(workspace)
-    assert resolvers == [ResolverOptions("cpu", "eager", 0.9)]
+    assert resolvers == [ResolverOptions("cpu", "eager", 0.9, otherwise=shipped_heldout)]
     assert loaded == [("hrm@1", "cpu", "eager")]

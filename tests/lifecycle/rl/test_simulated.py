@@ -13,6 +13,7 @@ from aegis.lifecycle.rl.measurement import measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
+from aegis.research.run import make_worlds
 from aegis.store import ImprovementLog
 from aegis.types import Choice
 
@@ -35,9 +36,13 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
     workspace, serving, make_search
 ):
     stages = []
-    plan = SimulationPlan(150, FAST, IDLING_PAYS, worlds=4, world_decisions=15, lived=0)
+    plan = SimulationPlan(150, FAST, worlds=4, world_decisions=15)
     found = improve(
-        serving, workspace, make_search(), plan, tick=lambda stage, done, result: stages.append((stage, done))
+        serving,
+        workspace,
+        make_worlds(serving, make_search(), IDLING_PAYS, 0),
+        plan,
+        tick=lambda stage, done, result: stages.append((stage, done)),
     )
     assert found.measured_after.mean > found.measured_before.mean
     assert sum(done for stage, done in stages if stage == "learning") == 150
@@ -57,9 +62,8 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
 
 def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
     config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
-    found = improve(
-        serving, workspace, make_search(), SimulationPlan(20, config, worlds=2, world_decisions=4, lived=10)
-    )
+    worlds = make_worlds(serving, make_search(), lived=10)
+    found = improve(serving, workspace, worlds, SimulationPlan(20, config, worlds=2, world_decisions=4))
     registry = ModelRegistry(serving, workspace)
     assert found.serving is None
     assert registry.serving().name == "hrm@1"
@@ -69,7 +73,7 @@ def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serv
 
 def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
     with open_store(workspace) as store, pytest.raises(ConfigError, match="run `aegis train` first"):
-        improve(store, workspace, make_search(), SimulationPlan(100))
+        improve(store, workspace, make_worlds(store, make_search()), SimulationPlan(100))
     with pytest.raises(ConfigError, match="--decisions: at least --rl-every"):
         SimulationPlan(5)
 
@@ -95,7 +99,7 @@ def test_a_late_reward_is_counted_where_it_belongs(make_search):
         def decide(self, states, actions):
             return [Choice.best((0.0, 1.0, 0.0, 0.0), actions, self.name)] * len(states)
 
-    found = measure(Asks(), Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
+    found = measure(Asks(), RESEARCH_ACTIONS, Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
     assert found.mean < -0.05
     assert found.actions == {"ask_human": 60}
 
@@ -105,8 +109,8 @@ def test_with_a_limit_of_time_the_updates_that_fit_are_made_and_the_result_does_
 ):
     clock = iter(range(10**6))  # a second for each look at it
     pace = Pace(60.0, lambda: next(clock))
-    plan = SimulationPlan(150, FAST, IDLING_PAYS, worlds=4, world_decisions=200, lived=0)
-    found = improve(serving, workspace, make_search(), plan, pace=pace)
+    plan = SimulationPlan(150, FAST, worlds=4, world_decisions=200)
+    found = improve(serving, workspace, make_worlds(serving, make_search(), IDLING_PAYS, 0), plan, pace=pace)
     assert 10 <= found.decisions < 150
     assert found.updates >= 1
     assert found.measured_before.decisions == found.measured_after.decisions < 4 * 200

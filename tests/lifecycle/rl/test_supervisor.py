@@ -12,11 +12,12 @@ import torch
 from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.lifecycle import RunHooks, Runner, RunPlan, open_store, read_standing
-from aegis.lifecycle.rl.reward_comparison import read_state
+from aegis.lifecycle import open_store, read_standing
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run import RunHooks, Runner, RunPlan
 from aegis.store import ImprovementLog
 from aegis.testing import ScriptedTeacher
 from aegis.types import most_probable
@@ -128,6 +129,20 @@ def test_a_process_that_ends_again_and_again_is_not_restarted_and_this_is_report
     improvement.stop()
     assert len(told) == 3
     assert "stands still" in told[-1]
+
+
+def test_a_process_beside_the_one_that_improves_starts_nothing_and_leaves_the_state_alone(workspace, serving):
+    told = []
+    with open_store(workspace) as store:
+        served = ModelRegistry(store, workspace).serving()
+        write_state(store, ImprovementState("hrm@1", 0, 0))
+        for config in (CONFIG, None):
+            beside = ImprovementSupervisor(workspace, ("improve",), config, lambda *event: told.append(event))
+            beside.tend(store, served, improves=False)
+        assert read_state(store) == ImprovementState("hrm@1", 0, 0)
+        assert told == []
+        ImprovementSupervisor(workspace, ("improve",), None, lambda *event: None).tend(store, served)
+        assert read_state(store) is None
 
 
 def test_settings_reach_the_process_as_they_are(workspace):

@@ -161,7 +161,7 @@ def test_the_teachers_answer_becomes_a_label_to_learn_from_and_never_judges(stor
         monitor.after(decision)
     (first, *others) = LabelBook(store.database).decisions("scripted")
     assert (first.probabilities, len(others)) == ((0.97, 0.01, 0.01, 0.01), 9)
-    data = read_workspace_data(workspace)
+    data = read_workspace_data(workspace, default=RESEARCH_ACTIONS)
     assert (len(data.decisions), data.labelled) == (110, 10)
     split = split_data(data, TrainingConfig())
     ids = {decision.id for decision in audited}

@@ -31,7 +31,7 @@ def make(number: int, state: dict | None = None) -> Decision:
 
 
 def data(decisions: list[Decision]) -> TrainingData:
-    return TrainingData("here", decisions, [], TeacherClaim("t", 0, "s"), own=True)
+    return TrainingData("here", decisions, [], TeacherClaim("t", 0, "s"), RESEARCH_ACTIONS, own=True)
 
 
 NEWEST = TrainingConfig(split="newest")

@@ -6,27 +6,34 @@ from scipy.stats import binomtest
 
 from aegis.config import RARE_ACTION_DECISIONS, TrainingConfig
 from aegis.lifecycle import describe_rare_actions, find_rare_actions
+from aegis.research import RESEARCH_ACTIONS
+from aegis.research.run.standing import advise
+
+NAMES = RESEARCH_ACTIONS.names
 
 
 def test_an_action_with_few_examples_is_rare_and_the_rarest_action_comes_first():
     alone = {"web_search": 700, "idle": 443, "ask_human": 10, "propose_improvement": 2}
-    rare = find_rare_actions(alone, 1100)
+    rare = find_rare_actions(alone, 1100, NAMES)
     assert list(rare.items()) == [("propose_improvement", 2), ("ask_human", 10)]
-    assert "--vary-presence" in describe_rare_actions(rare)
-    assert "aegis inbox" in describe_rare_actions(rare)
+    assert describe_rare_actions(rare).endswith(": collect more")
+    assert "--vary-presence" in describe_rare_actions(rare, advise)
+    assert "aegis inbox" in describe_rare_actions(rare, advise)
+    assert describe_rare_actions({"idle": 1}, advise).endswith(": collect more")
 
 
 def test_an_action_without_examples_is_rare_and_without_rare_actions_there_is_no_message():
-    assert find_rare_actions({"web_search": 500, "idle": 300, "ask_human": 300}, 1100) == {"propose_improvement": 0}
+    three = {"web_search": 500, "idle": 300, "ask_human": 300}
+    assert find_rare_actions(three, 1100, NAMES) == {"propose_improvement": 0}
     every = dict.fromkeys(("web_search", "idle", "ask_human", "propose_improvement"), RARE_ACTION_DECISIONS)
-    assert find_rare_actions(every, 120) == {}
+    assert find_rare_actions(every, 120, NAMES) == {}
     assert describe_rare_actions({}) == ""
 
 
 def test_before_the_training_the_expected_examples_count_and_a_few_decisions_give_no_message():
     early = {"web_search": 60, "idle": 30, "ask_human": 9, "propose_improvement": 1}
-    assert find_rare_actions(early, 1100) == {"propose_improvement": 1}
-    assert find_rare_actions({"web_search": 50}, 1100) == {}
+    assert find_rare_actions(early, 1100, NAMES) == {"propose_improvement": 1}
+    assert find_rare_actions({"web_search": 50}, 1100, NAMES) == {}
 
 
 def test_the_least_number_is_where_a_flawless_recall_is_surely_above_half():

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aegis.promotion.judging.resemblance import BAND_ROWS, BANDS, bands_of, resemblance, shingles_of, signature
 from aegis.rendering import clean_text
 from aegis.research.memory.curiosity import Curiosity
 from aegis.research.memory.knowledge import KnowledgeBase, KnowledgeItem
-from aegis.research.memory.resemblance import BAND_ROWS, BANDS, bands_of, resemblance, shingles_of, signature
 
 any_text = st.text(st.characters(), max_size=100)  # halves of surrogate pairs among them
 WORDS = [f"word{number}" for number in range(2000)]

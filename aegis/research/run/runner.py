@@ -15,26 +15,30 @@ from functools import partial
 from typing import Any
 
 from aegis.errors import AegisError, PolicyFailedError
-from aegis.lifecycle.collection import find_serving, make_agent, note_collection, open_store
-from aegis.lifecycle.conversation import adopt_goals
-from aegis.lifecycle.event import RunEvent, describe_step, step_fields
+from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.lock import hold
+from aegis.lifecycle.opening import find_serving, open_store
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
-from aegis.lifecycle.run_plan import RunHooks, RunPlan
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
-from aegis.lifecycle.training.setting_trial import SettingSupervisor
 from aegis.lifecycle.training.worker import TrainerProcess
-from aegis.lifecycle.waiting import Herald
 from aegis.promotion import ModelRegistry
-from aegis.research import Agent, Step
+from aegis.research.loop import Agent, Step
+from aegis.research.run.collection import make_agent, note_collection
+from aegis.research.run.conversation import adopt_goals
+from aegis.research.run.data import shipped_heldout
+from aegis.research.run.plan import RunHooks, RunPlan
+from aegis.research.run.setting_trial import SettingSupervisor
+from aegis.research.run.standing import advise
+from aegis.research.run.step import describe_step, step_fields
+from aegis.research.run.waiting import Herald
 from aegis.research.search import SearchChain
 from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy, Progress, Teacher, utc_now
@@ -131,6 +135,7 @@ class Runner:
             self.plan.run,
             self._tell,
             self._say_training,
+            advise,
         )
         self._begin(store, policy, search, teaches=resolver.serving is None)
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
@@ -167,7 +172,7 @@ class Runner:
             monitor.close()
             rollout.close()
             resolver.close()
-            tell_rare_actions(store, self.plan.run.collect, self._tell)
+            tell_rare_actions(store, self.plan.run.collect, self._tell, advise)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
     def _make_agent(
@@ -201,7 +206,9 @@ class Runner:
         return PolicyResolver(
             self.workspace,
             lambda: self._hooks.load_teacher(store),
-            ResolverOptions(self.plan.device, self.plan.backend, self.plan.monitor.drift_quantile),
+            ResolverOptions(
+                self.plan.device, self.plan.backend, self.plan.monitor.drift_quantile, otherwise=shipped_heldout
+            ),
             exploration=self._exploration,
             tell=lambda line: self._tell("monitor", line),
             loads=self._show_loading,
@@ -218,7 +225,7 @@ class Runner:
             self.workspace,
             agent.actions,
             self._hooks.load_teacher,
-            VersionLoader(self.workspace, self.plan.device, self.plan.backend),
+            VersionLoader(self.workspace, self.plan.device, self.plan.backend, otherwise=shipped_heldout),
             lambda: settings.apply_to(self.plan.training),
             random.Random(self.plan.seed),
             lambda line: self._tell("stage", line),

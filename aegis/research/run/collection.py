@@ -1,18 +1,15 @@
-"""Open a workspace, make and run its agent, and describe how its decisions were collected. No model is loaded."""
+"""Make the agent of a workspace, run it, and note how its decisions were collected. No model is loaded."""
 
 from __future__ import annotations
 
 import platform
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
 from typing import Any
 
 from aegis import __version__
 from aegis.config import AgentConfig
-from aegis.errors import StoreError
-from aegis.promotion import ModelRegistry, Serving
+from aegis.lifecycle.point import claim_actions
 from aegis.research import (
     RESEARCH_ACTIONS,
     Agent,
@@ -23,16 +20,8 @@ from aegis.research import (
     Step,
 )
 from aegis.research.search import SearchChain
-from aegis.store import Database, DecisionStore, StateKey
+from aegis.store import DecisionStore, StateKey
 from aegis.types import Policy, new_id, utc_now
-from aegis.workspace import Workspace
-
-
-@contextmanager
-def open_store(workspace: Workspace) -> Iterator[DecisionStore]:
-    """Open a workspace's store while the block runs."""
-    with Database(workspace.database) as database:
-        yield DecisionStore(database)
 
 
 def make_agent(
@@ -46,10 +35,13 @@ def make_agent(
 ) -> Agent:
     """Return an agent in a workspace, with the settings that were changed there.
 
+    Raises `ConfigError` where the workspace holds decisions among other actions.
+
     search is put in the order that was approved for its providers, and stays open. vary_presence: in half of the
     decisions, tell the policy that a person is here, though nobody answers; otherwise a person counts as here while
     they use the inbox.
     """
+    claim_actions(store, RESEARCH_ACTIONS)
     rng = random.Random(seed)
     presence = (lambda inbox: DrawnPresence(rng)) if vary_presence else None
     book = SettingBook(store.database)
@@ -70,25 +62,6 @@ def run_agent(agent: Agent, decisions: int, after: Callable[[Step], Policy | Non
         agent.policy = after(agent.step()) or agent.policy
 
 
-def existing(workspace: Workspace) -> Workspace:
-    """Return the workspace if it has a database; raises `StoreError` where there is none, or an empty file."""
-    if workspace.folder.is_file():
-        raise StoreError(f"--workspace {workspace.folder}: not a folder: name a workspace's folder")
-    if not workspace.database.exists():
-        raise StoreError(
-            f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
-            f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"
-        )
-    if not workspace.database.stat().st_size:
-        raise StoreError(f"{workspace.database}: is empty: put a copy back in its place, or delete it to begin anew")
-    return workspace
-
-
-def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
-    """Return the trained policy that serves in a workspace, or None while its teacher does."""
-    return ModelRegistry(store, workspace).serving()
-
-
 def note_collection(
     store: DecisionStore, policy: Policy, search: str, seed: int, vary_presence: bool, config: AgentConfig
 ) -> None:
@@ -100,19 +73,3 @@ def note_collection(
         settings["rewards"] = dict(config.rewards)
     document = settings | {"aegis": __version__, "python": platform.python_version(), "at": utc_now().isoformat()}
     store.state.keep(StateKey.COLLECTION, document, new_id())
-
-
-def describe_collection(store: DecisionStore) -> dict[str, Any]:
-    """Return what an export says of its decisions: teacher, prompt, runs, episodes and action shares."""
-    from aegis.teachers.prompt import QUESTION, render_instructions
-
-    teacher = store.teacher()
-    runs = sorted(store.state.records(StateKey.COLLECTION), key=lambda run: str(run["at"]))
-    counts = store.action_counts(teacher.name if teacher else None)
-    return {
-        "teacher": asdict(teacher) if teacher else None,
-        "actions": [asdict(spec) for spec in RESEARCH_ACTIONS],
-        "prompt": render_instructions(RESEARCH_ACTIONS) + "{state}" + QUESTION,
-        "runs": runs,
-        "action_counts": counts,
-    }

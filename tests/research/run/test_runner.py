@@ -195,7 +195,7 @@ def test_a_stop_ends_the_training_process_too(workspace, make_runner, tmp_path, 
 
 
 def test_a_goal_of_a_person_stays_with_the_agent_in_its_next_episode(workspace, make_runner):
-    from aegis.lifecycle import conversation
+    from aegis.research.run import conversation
     from aegis.types import utc_now
 
     make_runner(max_decisions=3).run()

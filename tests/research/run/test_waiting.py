@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aegis.lifecycle import open_store, read_standing
-from aegis.lifecycle.waiting import Herald, Waiting, read_waiting
+from aegis.lifecycle import open_store
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
+from aegis.research.run import read_agent_standing
+from aegis.research.run.waiting import Herald, Waiting, read_waiting
 from aegis.types import utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -79,6 +80,6 @@ def test_an_agent_by_itself_announces_its_question_and_the_standing_has_it(
     actions = [event.fields["action"] for event in events if event.kind == "decided"]
     assert {"ask_human", "propose_improvement"} & set(actions)
     assert len(told) > 1
-    standing = read_standing(workspace)
+    standing = read_agent_standing(workspace)
     assert [one["text"] for one in standing.to_record()["waiting"]] == [one.text for one in standing.waiting]
     assert standing.waiting[0].text == "What is WAL?"

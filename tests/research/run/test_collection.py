@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aegis.config import AgentConfig
-from aegis.lifecycle import describe_collection, make_agent, note_collection, open_store, run_agent
+from aegis.lifecycle import describe_collection, open_store
+from aegis.research.run import make_agent, note_collection, run_agent
 from aegis.testing import ScriptedTeacher
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aegis.errors import ActionError
-from aegis.lifecycle import conversation, open_store
+from aegis.lifecycle import open_store
+from aegis.research.run import conversation
 from aegis.types import utc_now
 
 

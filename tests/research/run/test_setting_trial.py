@@ -6,10 +6,11 @@ import pytest
 
 from aegis.config import AgentConfig, HRMConfig, TrainingConfig
 from aegis.config.plan import SettingTrial, TrainingPlan
-from aegis.lifecycle import carry_out_training, make_agent, open_store
-from aegis.lifecycle.training.setting_trial import SettingSupervisor
+from aegis.lifecycle import carry_out_training, open_store
 from aegis.research import ApprovalQueue, RewardTable, SettingBook
 from aegis.research.proposals import Proposal
+from aegis.research.run import make_agent
+from aegis.research.run.setting_trial import SettingSupervisor, settle_trial
 from aegis.research.search import SearchChain
 from aegis.store import TrainingLog
 from aegis.types import utc_now
@@ -98,7 +99,7 @@ def test_a_change_is_judged_on_the_same_held_out_decisions(workspace, propose, u
     with open_store(workspace) as store:
         plan = SettingSupervisor(store.database, AgentConfig(), "ask").apply_to(usual)
         TrainingLog(store.database).begin(150, store.newest(), plan, utc_now())
-    ended = carry_out_training(workspace)
+    ended = carry_out_training(workspace, settle=settle_trial)
     assert ended.status == "switched"
     assert len(ended.report["epochs"]) == max(usual_epochs, tried_epochs)
     with open_store(workspace) as store:

@@ -1,0 +1,37 @@
+"""Open a workspace's store, and find what serves there. No model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aegis.errors import StoreError
+from aegis.promotion import ModelRegistry, Serving
+from aegis.store import Database, DecisionStore
+from aegis.workspace import Workspace
+
+
+@contextmanager
+def open_store(workspace: Workspace) -> Iterator[DecisionStore]:
+    """Open a workspace's store while the block runs."""
+    with Database(workspace.database) as database:
+        yield DecisionStore(database)
+
+
+def existing(workspace: Workspace) -> Workspace:
+    """Return the workspace if it has a database; raises `StoreError` where there is none, or an empty file."""
+    if workspace.folder.is_file():
+        raise StoreError(f"--workspace {workspace.folder}: not a folder: name a workspace's folder")
+    if not workspace.database.exists():
+        raise StoreError(
+            f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
+            f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"
+        )
+    if not workspace.database.stat().st_size:
+        raise StoreError(f"{workspace.database}: is empty: put a copy back in its place, or delete it to begin anew")
+    return workspace
+
+
+def find_serving(store: DecisionStore, workspace: Workspace) -> Serving | None:
+    """Return the trained policy that serves in a workspace, or None while its teacher does."""
+    return ModelRegistry(store, workspace).serving()

@@ -1,0 +1,29 @@
+"""Simulated worlds with the settings that a workspace's agent runs by, for phase 4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from aegis.config import PHASE_1_DECISIONS, AgentConfig
+from aegis.research.search import SearchChain
+from aegis.research.setting import SettingBook
+from aegis.research.world import Worlds
+from aegis.store import DecisionStore
+
+
+def make_worlds(
+    store: DecisionStore,
+    search: SearchChain,
+    config: AgentConfig | None = None,
+    lived: int = PHASE_1_DECISIONS,
+    on_lived: Callable[[int], None] = lambda made: None,
+) -> Worlds:
+    """Return worlds to improve a workspace's HRM in; config: before the changes of approved proposals.
+
+    lived, on_lived: as for `Worlds`.
+    """
+    book = SettingBook(store.database)
+    agent = book.agent_config(config or AgentConfig())
+    agent = replace(agent, rewards=asdict(book.reward_table(agent)))
+    return Worlds(search, search.topics(), agent, lived=lived, on_lived=on_lived)
