@@ -5,6 +5,7 @@ A bad value is refused in an instant, and no folder is left behind. Nothing here
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import os
 import re
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 from aegis.config import BACKENDS, MIN_TRAINING_DECISIONS
 from aegis.errors import ConfigError, StoreError
 from aegis.packages import require
-from aegis.workspace import Workspace
+from aegis.rendering import counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.cli.world import EndpointOptions
@@ -57,9 +59,33 @@ def check_folder(folder: Path) -> None:
         raise StoreError(f"--workspace {folder}: {there} can't be written: use a --workspace in a folder you may write")
 
 
+def find_place(workspace: Path | None, point: str | None, may_be_new: bool = False) -> Workspace:
+    """Return the workspace that `--workspace` (None: the default one) and `--point` name.
+
+    may_be_new: the command makes a point that is not there. Raises `ConfigError` for a point that is not there, with
+    those that are.
+    """
+    agent = Workspace(workspace or DEFAULT_WORKSPACE)
+    if point is None:
+        return agent
+    place, there = agent.point(point), agent.points()
+    if may_be_new or point in there:
+        return place
+    if not there:
+        raise ConfigError(
+            f"--point {point}: no decision points in {agent.folder}/: an aegis.Decider makes one, or `aegis import FILE"
+            f"{place.options}`"
+        )
+    near = difflib.get_close_matches(point, there, 1)
+    mean = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"--point {point}: no such decision point in {agent.folder}/: {mean}There are {', '.join(there)}")
+
+
 def describe_new(workspace: Workspace) -> str:
-    """Return that a workspace is made now, for whoever mistyped the name of one; '' where it is there."""
-    return "" if workspace.database.exists() else f"New workspace: {workspace.folder}/"
+    """Return that a workspace or a point is made now, for whoever mistyped its name; '' where it is there."""
+    if workspace.database.exists():
+        return ""
+    return f"New {'decision point' if workspace.point_name else 'workspace'}: {workspace.folder}/"
 
 
 def describe_way_to_hrm(workspace: Workspace) -> str:
@@ -68,6 +94,10 @@ def describe_way_to_hrm(workspace: Workspace) -> str:
     from aegis.teachers.name import OFFLINE_NAME
 
     standing = read_standing(workspace)
+    if workspace.point_name is not None:
+        missing = standing.remaining
+        after = counted(missing, "more decision")
+        return f"its `aegis.Decider` trains one after {after}; `aegis train{workspace.options}` does at once"
     own, missing = standing.teacher, MIN_TRAINING_DECISIONS - standing.collected - standing.labelled
     if own in (None, OFFLINE_NAME) or missing <= 0:  # AEGIS ships decisions of OFFLINE_NAME's
         return f"`aegis train --workspace {workspace.folder}` makes one"

@@ -9,9 +9,28 @@ from typing import Annotated, Literal
 import typer
 
 from aegis.errors import ConfigError
+from aegis.workspace import DEFAULT_WORKSPACE
 
 # What is worked on and where.
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+OwnWorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", help=f"Folder of the agent, with its HRMs. Default: ./{DEFAULT_WORKSPACE}"),
+]
+PointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--point", metavar="NAME", help="Decision point of the workspace. Default: the workspace's own research agent."
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those AEGIS"
+        " ships; with --point the point's own.",
+    ),
+]
 DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
@@ -181,6 +200,27 @@ CostOption = Annotated[
 PricesOption = Annotated[
     str,
     typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
+]
+
+# Files of decisions.
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="auto (recognised), openai, anthropic, spans, csv, plain or aegis."),
+]
+LabelOption = Annotated[
+    str, typer.Option("--label", help="Field or column with the action. Default: looked for, and said.")
+]
+EpisodeOption = Annotated[
+    str,
+    typer.Option("--episode", help="Field or column with the conversation, task or user. Default: looked for."),
+]
+ByOption = Annotated[
+    Literal["auto", "menu", "system", "all"],
+    typer.Option(
+        "--by",
+        help="What tells kinds of decisions apart: auto (their names, else the tools on offer), menu, system (the"
+        " system prompt) or all (one kind).",
+    ),
 ]
 
 # Persons and records.

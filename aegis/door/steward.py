@@ -7,6 +7,7 @@ that decide at one point, the one that holds the point's lock trains; all of the
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import random
 import threading
@@ -28,7 +29,7 @@ from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.lifecycle.training.worker import TRAINER_COMMAND, TrainerProcess
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
@@ -89,6 +90,7 @@ class Steward:
                     if not lock.is_locked:
                         with contextlib.suppress(Timeout):  # another process trains
                             lock.acquire()
+                            duties.sign()
                     try:
                         duties.look(trains=lock.is_locked)
                     except Exception as error:  # the decisions go on whatever happens here
@@ -141,6 +143,11 @@ class _Duties:
             AsideTeacher(workspace, lambda store: teacher, actions),
         )
         self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
+
+    def sign(self) -> None:
+        """Note for `aegis status` who trains here, and after how many decisions."""
+        fields = {"collect": self._steward._config.collect, "pid": os.getpid()}
+        self._store.state.keep(StateKey.AGENT, fields)
 
     def look(self, trains: bool) -> None:
         """Look after the training and the switch once. trains: whether this process does."""

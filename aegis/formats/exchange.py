@@ -10,12 +10,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.record import ANSWER, LoggedDecision, NoDecision, bounded
+from aegis.rendering import to_state
 
 EARLIER_TURNS = 8
 """How many turns before the last message of the user a state shows."""
@@ -60,8 +61,10 @@ class Exchange:
     episode: str = ""
     at: datetime | None = None
     teacher: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """What else the state holds."""
+    id: str = ""
+    reward: Any = None
+    messages: Sequence[Mapping[str, Any]] | None = None
+    """The messages before the answer, for a state that is whole; None for a digest of the turns."""
 
 
 def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
@@ -122,8 +125,9 @@ def _enum_decisions(exchange: Exchange, schema: Any, answer: Any, name: str) -> 
 def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str) -> LoggedDecision:
     # Many lines repeat the same long system prompt: keep it once.
     system = sys.intern(bounded(exchange.system))
+    whole = None if exchange.messages is None else {"messages": to_messages(exchange.messages)}
     return LoggedDecision(
-        state={**state_of(exchange.turns, system), **exchange.extra},
+        state=state_of(exchange.turns, system) if whole is None else whole,
         action=action,
         offered=offered,
         name=name,
@@ -131,7 +135,28 @@ def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str
         episode=exchange.episode or conversation_of(exchange.turns, system),
         at=exchange.at,
         teacher=exchange.teacher,
+        chat=True,
+        id=exchange.id,
+        reward=exchange.reward,
     )
+
+
+def to_messages(messages: Sequence[Mapping[str, Any]]) -> Any:
+    """Return messages as a state holds them that `Decider.decide` was given; one without a content has an empty one."""
+    return to_state([{"content": None, **message} for message in messages])["messages"]
+
+
+def messages_of(turns: Sequence[Turn], system: str) -> list[dict[str, Any]]:
+    """Return turns in the shape of OpenAI's messages, the system's first."""
+    first = [{"role": "system", "content": system}] if system else []
+    return first + [
+        {
+            "role": turn.role,
+            "content": turn.text,
+            "tool_calls": [{"function": {"name": call.name, "arguments": call.arguments}} for call in turn.calls],
+        }
+        for turn in turns
+    ]
 
 
 def state_of(turns: Sequence[Turn], system: str) -> dict[str, Any]:

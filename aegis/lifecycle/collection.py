@@ -12,6 +12,7 @@ from typing import Any
 from aegis import __version__
 from aegis.config import AgentConfig
 from aegis.errors import StoreError
+from aegis.lifecycle.point import read_actions
 from aegis.promotion import ModelRegistry, Serving
 from aegis.research import (
     RESEARCH_ACTIONS,
@@ -75,6 +76,10 @@ def existing(workspace: Workspace) -> Workspace:
     if workspace.folder.is_file():
         raise StoreError(f"--workspace {workspace.folder}: not a folder: name a workspace's folder")
     if not workspace.database.exists():
+        if points := workspace.points():
+            raise StoreError(
+                f"{workspace.folder}: no agent here, only decision points: name one with --point ({', '.join(points)})"
+            )
         raise StoreError(
             f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
             f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"
@@ -106,13 +111,13 @@ def describe_collection(store: DecisionStore) -> dict[str, Any]:
     """Return what an export says of its decisions: teacher, prompt, runs, episodes and action shares."""
     from aegis.teachers.prompt import QUESTION, render_instructions
 
-    teacher = store.teacher()
+    teacher, actions = store.teacher(), read_actions(store)
     runs = sorted(store.state.records(StateKey.COLLECTION), key=lambda run: str(run["at"]))
     counts = store.action_counts(teacher.name if teacher else None)
     return {
         "teacher": asdict(teacher) if teacher else None,
-        "actions": [asdict(spec) for spec in RESEARCH_ACTIONS],
-        "prompt": render_instructions(RESEARCH_ACTIONS) + "{state}" + QUESTION,
+        "actions": [asdict(spec) for spec in actions],
+        "prompt": render_instructions(actions) + "{state}" + QUESTION if actions is RESEARCH_ACTIONS else None,
         "runs": runs,
         "action_counts": counts,
     }

@@ -125,7 +125,7 @@ BAD_RECORDS = [
     (record(id=""), "id: "),
     ("a text", "expected an object with state, action, result and timestamp, found text"),
     (None, "expected an object with state, action, result and timestamp, found null"),
-    ({}, "state: is missing (and 2 more faults)"),
+    ({}, "state: is missing; action: is missing; timestamp: is missing"),
 ]
 
 

@@ -1,9 +1,8 @@
-"""`aegis collect`, `aegis run` and `aegis status`: the agent at work, by its teacher or by its HRM."""
+"""`aegis collect` and `aegis run`: the research agent at work, by its teacher or by its HRM."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +24,6 @@ from aegis.cli.options import (
     DecisionsOption,
     DeviceOption,
     DriftOption,
-    JsonOption,
     PresenceOption,
     PricesOption,
     RateOption,
@@ -196,29 +194,6 @@ def run(
             for line in monitored.describe_end():
                 say(f"  {line}")
             _show_total(store, monitored.policy.name)
-
-
-def status(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: JsonOption = False,
-) -> None:
-    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
-    with errors_explained():
-        from aegis import lifecycle
-        from aegis.cli.display.block import describe_agent, training_block
-
-        standing = lifecycle.read_standing(Workspace(workspace))
-        if as_json:
-            say(json.dumps(standing.to_record(), indent=2))
-            return
-        say(f"Workspace:  {workspace}")
-        say(f"Teacher:    {standing.teacher or 'none yet'}")
-        say(f"Serving:    {standing.serving or 'nothing yet'}")
-        say(f"Agent:      {describe_agent(standing)}")
-        if standing.using_hrm and not standing.collected:
-            say("            (the HRM was trained on decisions from a file)")
-        for line in training_block(standing):
-            say(line)
 
 
 def _say_new(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.admission import check_device, check_folder, describe_new
+from aegis.cli.admission import check_device, check_folder, describe_new, find_place
 from aegis.cli.display.output import (
     check_writable,
     errors_explained,
@@ -23,10 +23,13 @@ from aegis.cli.display.output import (
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import (
     BatchOption,
+    DataOption,
     DeviceOption,
     EpochsOption,
     ExcludeOption,
     LearningRateOption,
+    OwnWorkspaceOption,
+    PointOption,
     RenameOption,
     StateTokensOption,
     ThresholdOption,
@@ -43,7 +46,7 @@ from aegis.config import (
 from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.hrm import HRM
@@ -61,17 +64,9 @@ _DEFAULTS = TrainingConfig()
 
 
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
-            " AEGIS ships."
-        ),
-    ] = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(help=f"Folder of the agent; checkpoints and the HRM go there. Default: ./{DEFAULT_WORKSPACE}"),
-    ] = None,
+    data: DataOption = None,
+    workspace: OwnWorkspaceOption = None,
+    point: PointOption = None,
     epochs: EpochsOption = _DEFAULTS.epochs,
     lr: LearningRateOption = _DEFAULTS.learning_rate,
     batch_size: BatchOption = _DEFAULTS.batch_size,
@@ -93,8 +88,8 @@ def train(
     rl_decisions: Annotated[
         int | None,
         typer.Option(
-            help="After a switch, decisions of phase 4 in simulated worlds; 0: none. Default: so many as fit into a"
-            " fifth of the whole time. See `aegis improve`."
+            help="After a switch, decisions of phase 4 in simulated worlds; 0: none, as with --point. Default: so many"
+            " as fit into a fifth of the whole time. See `aegis improve`."
         ),
     ] = None,
 ) -> None:
@@ -123,16 +118,21 @@ def train(
         gate = GateConfig(threshold=threshold)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
-        outcome = _run(data, workspace, training, gate, device, resume, report)
-        if outcome.serving is not None and rl_decisions != 0:
-            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device, time.monotonic() - began)
+        if rl_decisions and point is not None:
+            fail("--rl-decisions: the simulated worlds are the research agent's: leave it out with --point")
+        folder = find_place(workspace, point)
+        is_default = workspace is None and point is None
+        outcome = _run(data, folder, is_default, training, gate, device, resume, report)
+        if outcome.serving is not None and rl_decisions != 0 and point is None:
+            _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
 
 
 def _run(
     data: Path | None,
-    workspace: Path | None,
+    folder: Workspace,
+    is_default: bool,
     training: TrainingConfig,
     gate: GateConfig,
     device: str,
@@ -141,7 +141,6 @@ def _run(
 ) -> TrainingOutcome:
     from aegis import lifecycle
 
-    folder = Workspace(workspace or DEFAULT_WORKSPACE)
     if report is not None:
         check_writable(report, "--report")
     check_folder(folder.folder)
@@ -153,7 +152,7 @@ def _run(
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)
-    if workspace is not None and (new := describe_new(folder)):
+    if not is_default and (new := describe_new(folder)):
         say(new)
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
     with waiting() as progress:
@@ -168,7 +167,7 @@ def _run(
             if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
                 say(
                     f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"
-                    " collect more with `aegis collect`"
+                    f" {lifecycle.describe_more(folder)}"
                 )
             say("")
             if epochs_done:

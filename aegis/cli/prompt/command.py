@@ -283,7 +283,7 @@ class PromptCommands:
             raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
         if not self._store.count():
             raise ActionError("export: no decisions yet: `start` lets the agent make some")
-        from aegis.cli.commands.data import export
+        from aegis.cli.commands.decisions.exporting import export
 
         _as_command(lambda: export(Path(rest).expanduser(), self._session.workspace.folder))
 

@@ -79,9 +79,13 @@ def choose_data(data: Path | None, workspace: Workspace, progress: Progress = un
     """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
     shipped ones.
 
-    A workspace's own come first where they are enough to train on; its `why` says what decided. Raises `DataError` when
-    the file as a whole can't be read.
+    A workspace's own come first where they are enough to train on; its `why` says what decided. A decision point has
+    its own alone. Raises `DataError` when the file as a whole can't be read.
     """
+    if workspace.point_name is not None:
+        with open_store(workspace) as store:
+            actions = read_actions(store)
+        return read_workspace_data(workspace) if data is None else read_training_data(data, progress, actions)
     if data is not None:
         return read_training_data(data, progress)
     try:
@@ -102,18 +106,29 @@ def choose_data(data: Path | None, workspace: Workspace, progress: Progress = un
 
 def check_enough(data: TrainingData) -> None:
     """Raise `NotEnoughDataError` where there are too few decisions to train on."""
-    if len(data.decisions) < MIN_TRAINING_DECISIONS:
+    missing = MIN_TRAINING_DECISIONS - len(data.decisions)
+    if missing > 0:
         raise NotEnoughDataError(
-            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
-            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
+            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS},"
+            f" so {missing} more: "
+            + (describe_more(Workspace(Path(data.source))) if data.own else f"`aegis collect --decisions {missing}`")
         )
 
 
-def read_training_data(path: Path, progress: Progress = unheard) -> TrainingData:
+def describe_more(workspace: Workspace) -> str:
+    """Return how a workspace or a decision point gets more decisions."""
+    if workspace.point_name is not None:
+        return f"let its `aegis.Decider` decide, or add some with `aegis import FILE{workspace.options}`"
+    return "collect more with `aegis collect`"
+
+
+def read_training_data(
+    path: Path, progress: Progress = unheard, actions: ActionList = RESEARCH_ACTIONS
+) -> TrainingData:
     """Read decisions from a JSON or JSONL file; raises `DataError` when the file as a whole can't be read."""
-    result = read_examples(path, RESEARCH_ACTIONS, progress)
+    result = read_examples(path, actions, progress)
     decisions = [example.decision for example in result.examples]
-    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path))
+    return TrainingData(str(path), decisions, result.rejected, name_teacher(result, path), actions)
 
 
 def name_teacher(result: ExchangeResult, path: Path) -> TeacherClaim:
@@ -133,10 +148,12 @@ def read_workspace_data(workspace: Workspace, until: int | None = None, until_la
 
     until, until_label: the places of the last ones read (`DecisionStore.newest`, `LabelBook.newest`); all by default.
     """
-    nothing_yet = NotEnoughDataError(
-        f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
-        " or name a file with --data"
+    first = (
+        f"run `aegis collect --workspace {workspace.folder}` first, or name a file with --data"
+        if workspace.point_name is None
+        else describe_more(workspace)
     )
+    nothing_yet = NotEnoughDataError(f"{workspace.folder}: no decisions yet: {first}")
     if not workspace.database.exists():
         raise nothing_yet
     with open_store(workspace) as store:
@@ -189,9 +206,7 @@ def shipped_data() -> Path:
     return packaged if packaged.exists() else package.parent / "data" / SHIPPED_DATA_NAME
 
 
-def check_data(
-    decisions: Sequence[Decision], progress: Progress = unheard, training: TrainingConfig | None = None
-) -> DataCheck:
+def check_data(data: TrainingData, progress: Progress = unheard, training: TrainingConfig | None = None) -> DataCheck:
     """Count what matters for training; progress hears how many decisions are counted.
 
     training: how states are read. Raises `ConfigError` for a path that is no field path.
@@ -202,7 +217,7 @@ def check_data(
     reading = ReadingCount(codec)
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()
-    without, episodes = 0, set()
+    without, episodes, decisions = 0, set(), data.decisions
     for done, decision in enumerate(decisions):  # once: those of a workspace are read from its database each time
         if done % _TOLD_DECISIONS == 0:
             progress("Looking through the decisions", done, len(decisions))
@@ -213,7 +228,7 @@ def check_data(
         episodes.add(decision.episode)
     return DataCheck(
         count=len(decisions),
-        actions={name: actions[name] for name in RESEARCH_ACTIONS.names},
+        actions={name: actions[name] for name in data.actions.names},
         duplicates=len(decisions) - len(texts),
         without_probabilities=without,
         episodes=len(episodes),
