@@ -265,7 +265,7 @@ class PromptCommands:
         if not reason:
             example = next(spec.example for spec in COMMANDS if spec.name == "rollback")
             raise ActionError(f"rollback: say why, it is kept in the record, e.g. {example}")
-        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason))
+        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason=reason))
 
     def _history(self, rest: str) -> None:
         count = self._number("history", rest)[0] if rest else 10

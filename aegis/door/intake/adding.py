@@ -25,13 +25,10 @@ class Adding:
     def __init__(self, store: DecisionStore, intake: Intake, teacher: str, written: datetime) -> None:
         self._store, self._intake, self._teacher, self._written = store, intake, teacher, written
         specs = intake.actions.specs
-        # By each word that stands for it; a name counts before a description.
-        self._names = {
-            word: spec.name
-            for attribute in ("description", "words", "name")
-            for spec in specs
-            for word in (getattr(spec, attribute),)
-        }
+        # By each word that stands for it. A description counts before a name: it may be a label as the file has it.
+        self._names: dict[str, str] = {}
+        for words in ("words", "name", "description"):
+            self._names |= {getattr(spec, words): spec.name for spec in specs}
         self._places = {name: place for place, name in enumerate(intake.actions.names)}
         self._contents: Counter[str] = Counter()
         self._first = ""

@@ -39,7 +39,8 @@ def import_file(
             actions = read_actions(store)
         else:
             actions = new_actions(path, kind.labels, options.actions, reading.metadata)
-        teacher = choose_teacher(path, store.teacher() if store else None, kind.teachers, options.teacher)
+        claim = store.teacher() if store else None
+        teacher = choose_teacher(path, claim, kind, reading.metadata, options.teacher)
         store = store or stack.enter_context(open_store(point))
         claim_actions(store, actions)
         store.claim_teacher(teacher.name, teacher.parameters, teacher.source)

@@ -72,10 +72,21 @@ def _choose_kind(path: Path, point: Workspace, wanted: str, found: Mapping[str, 
     raise DataError(f"{path}: --from {wanted!r}: no such kind of decisions: {mean}There are {shown}{more}")
 
 
-def choose_teacher(path: Path, claim: TeacherClaim | None, found: Counter[str], wanted: str) -> TeacherClaim:
-    named = wanted or (found.most_common(1)[0][0] if found else "")
+def choose_teacher(
+    path: Path, claim: TeacherClaim | None, kind: Kind, metadata: Mapping[str, Any], wanted: str
+) -> TeacherClaim:
+    """Return the teacher of a file's decisions: the one wanted, else as the file names it, else as most lines do.
+
+    claim: the point's teacher. Raises `TeacherMismatchError` where the file's is another one.
+    """
+    given = metadata.get("teacher")
+    fields = dict(given) if isinstance(given, Mapping) else {"name": given}
+    commonest = kind.teachers.most_common(1)[0][0] if kind.teachers else ""
+    named = wanted or str(fields.get("name") or "") or commonest
     if claim is None:
-        return TeacherClaim(named or POLICY_OF_IMPORTS, 0, str(path))
+        parameters, source = fields.get("parameters"), fields.get("source")
+        known = not wanted and isinstance(parameters, int)
+        return TeacherClaim(named or POLICY_OF_IMPORTS, parameters if known else 0, str(source or path))
     if named and named != claim.name:
         raise TeacherMismatchError(
             f"{path}: these decisions are {named}'s, and this decision point belongs to {claim.name}:"
