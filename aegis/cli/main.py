@@ -24,6 +24,7 @@ from aegis.cli.commands.decisions.reporting import report
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
+from aegis.cli.commands.init.command import init
 from aegis.cli.commands.models import models, promote, rollback
 from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.scan import scan
@@ -38,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(init)
 app.command()(scan)
 app.command()(start)
 app.command()(prompt)

@@ -85,8 +85,8 @@ def choose_teacher(
     named = wanted or str(fields.get("name") or "") or commonest
     if claim is None:
         parameters, source = fields.get("parameters"), fields.get("source")
-        known = not wanted and isinstance(parameters, int)
-        return TeacherClaim(named or POLICY_OF_IMPORTS, parameters if known else 0, str(source or path))
+        size = parameters if isinstance(parameters, int) and not wanted else 0
+        return TeacherClaim(named or POLICY_OF_IMPORTS, size, str(source or path))
     if named and named != claim.name:
         raise TeacherMismatchError(
             f"{path}: these decisions are {named}'s, and this decision point belongs to {claim.name}:"
