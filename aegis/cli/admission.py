@@ -1,4 +1,4 @@
-"""What a command checks before it loads or makes anything: options, addresses, its workspace and whose that is.
+"""What a command checks before it loads or makes anything: options, addresses, its workspace and the owner.
 
 A bad value is refused in an instant, and no folder is left behind. Nothing here needs torch, except for a CUDA device.
 """
@@ -33,9 +33,9 @@ def check_agent(
     backend: str = "auto",
     needs_teacher: bool = False,
 ) -> None:
-    """Raise an `AegisError` that names what an agent could not be started with.
+    """Raise an `AegisError` that names the option or the workspace with which no agent can start.
 
-    needs_teacher: also where an HRM serves, which can do without.
+    needs_teacher: ask for a teacher even where an HRM serves.
     """
     from aegis.cli.world import teacher_name
     from aegis.lifecycle.owner import check_teacher, read_owner
@@ -51,7 +51,7 @@ def check_agent(
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `StoreError` where no workspace can be opened or made."""
+    """Raise `StoreError` for a folder in which no workspace can be opened or made."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"--workspace {folder}: not a folder: name one that is, or a new one")
     there = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), folder)
@@ -89,7 +89,7 @@ def describe_new(workspace: Workspace) -> str:
 
 
 def describe_way_to_hrm(workspace: Workspace) -> str:
-    """Return the command to type next for an HRM in a workspace without one, and what comes of it."""
+    """Return what to type next for an HRM, in a workspace that has none."""
     from aegis.lifecycle.standing import read_standing
     from aegis.teachers.name import OFFLINE_NAME
 
@@ -108,7 +108,7 @@ def describe_way_to_hrm(workspace: Workspace) -> str:
 
 
 def check_device(name: str) -> None:
-    """Raise `ConfigError` for a device that is none, or that this machine lacks."""
+    """Raise `ConfigError` for a device with an unknown name, or that this machine lacks."""
     if not _DEVICE.fullmatch(name):
         raise ConfigError(f"--device {name!r}: use cpu, cuda, cuda:N or auto")
     if not name.startswith("cuda"):
@@ -122,19 +122,19 @@ def check_device(name: str) -> None:
 
 
 def check_backend(name: str) -> None:
-    """Raise `ConfigError` for a backend that is none."""
+    """Raise `ConfigError` for an unknown backend."""
     if name not in BACKENDS:
         raise ConfigError(f"--backend {name!r}: use {', '.join(BACKENDS)}")
 
 
 def check_share(option: str, value: float | None) -> None:
-    """Raise `ConfigError` for a share out of its bounds; None: the option was left out."""
+    """Raise `ConfigError` for a share that is not between 0 and 1; None: the option was left out."""
     if value is not None and not 0 <= value <= 1:
         raise ConfigError(f"{option} must lie between 0 and 1, not {value:g}")
 
 
 def check_improvement(workspace: Workspace, decisions: int, worlds: int, every: int) -> None:
-    """Raise `ConfigError` where phase 4 could not begin: numbers too small, or no HRM that serves."""
+    """Raise `ConfigError` where phase 4 can't begin: the numbers are too small, or no HRM serves."""
     from aegis.lifecycle.owner import read_owner
 
     if decisions < every or worlds < 2:

@@ -134,9 +134,9 @@ def run(
     audit_rate: AuditRateOption = MonitorConfig().audit_rate,
     drift_quantile: DriftOption = MonitorConfig().drift_quantile,
 ) -> None:
-    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
+    """Let the agent decide by the policy that serves: the HRM after the switch, else the teacher.
 
-    What the HRM decides is monitored: where it agrees surely less with its teacher than it promised, it is rolled back.
+    The HRM is monitored. It is rolled back when it surely agrees less with its teacher than it promised.
     """
     with errors_explained():
         config = AgentConfig(
@@ -208,7 +208,7 @@ def _run(
     decisions: int,
     after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
-    """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
+    """Make decisions. after: hears each step, and returns the policy that decides next, or None for the same."""
     from aegis import lifecycle
     from aegis.cli.display.block import explain_rewards
     from aegis.lifecycle.event import describe_step

@@ -155,7 +155,7 @@ def _show(measured: list[Measurement]) -> None:
 
 
 def check_plot(plot: Path) -> None:
-    """Fail where a plot could not be drawn: another kind of file, or no matplotlib."""
+    """Fail where no plot can be drawn: the file has another ending, or matplotlib is missing."""
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
     require("matplotlib", "--plot")

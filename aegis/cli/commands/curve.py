@@ -1,4 +1,4 @@
-"""`aegis curve`: what deferring to the teacher below each confidence would bring, from held-out decisions."""
+"""`aegis curve`: what the HRM gains when the teacher decides below a confidence, by held-out decisions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def curve(
     plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show for each bound P of `--defer-below`: what the HRM would decide, how well, and at which cost and delay."""
+    """Show, for each bound P of `--defer-below`, the HRM's share of the decisions, its accuracy, and cost and delay."""
     with errors_explained():
         if measure and point is not None:
             fail("--measure: a decision point's teacher lies in its own program: give --teacher-ms, as measured there")
@@ -167,7 +167,7 @@ def _of_teacher(value: float | None, ratio: float | None) -> str:
 
 
 def draw(points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Path) -> None:
-    """Draw the points of a curve, as `--json` writes them, from how many held-out decisions they are."""
+    """Draw the points of a curve, as `--json` writes them. heldout: the held-out decisions behind them."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""`aegis models`, `aegis promote` and `aegis rollback`: every version, and which one serves by whose word."""
+"""`aegis models`, `aegis promote` and `aegis rollback`: every version, which one serves, and who let it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def promote(
     reason: ReasonOption = "",
     yes: YesOption = False,
 ) -> None:
-    """Let an HRM that was kept decide from now on."""
+    """Let a kept HRM decide from now on."""
     with errors_explained():
         from aegis import lifecycle
         from aegis.promotion import ModelRegistry
@@ -143,7 +143,7 @@ def rollback(
 
 
 def _with_calibration(version: ModelVersion) -> ModelVersion:
-    """Return a version whose calibration error is the one with its temperature, also where an earlier AEGIS made it."""
+    """Return a version with the calibration error by its temperature, even if an earlier AEGIS made it."""
     from aegis.errors import CheckpointError
     from aegis.promotion import read_answers
 
@@ -157,7 +157,7 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
 
 
 def _show_refusals(refusals: Sequence[Refusal]) -> None:
-    """Print the candidates that the gate refused, of which nothing is kept but the verdict."""
+    """Print the candidates that the gate refused; only their verdicts are kept."""
     if not refusals:
         return
     say("")
@@ -177,7 +177,7 @@ def _find(registry: ModelRegistry, name: str) -> ModelVersion:
 
 
 def _settle(question: str, reason: str, yes: bool) -> str:
-    """Return the reason, asked for where a person is there to answer; a script must give it."""
+    """Return the reason; ask for it in a terminal, and fail in a script that gives none."""
     asks = sys.stdin.isatty()
     if not reason.strip():
         if not asks:

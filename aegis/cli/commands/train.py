@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 
 GATE_REFUSED = 3
 MOST_RL_DECISIONS = 300
-"""Of phase 4 at the end, where its time would suffice for more: more are for `aegis improve`, which measures longer"""
+"""Most decisions of phase 4 after a training; `aegis improve` makes more, and measures longer"""
 _RL_SHARE = 0.2
-"""Of the whole command's time, for phase 4"""
+"""The share of the whole command's time that phase 4 may take"""
 _RL_WORLDS = 5
 _DEFAULTS = TrainingConfig()
 
@@ -83,20 +83,22 @@ def train(
     exclude: ExcludeOption = None,
     rename: RenameOption = None,
     device: DeviceOption = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue after the last checkpoint of the same run.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
     rl_decisions: Annotated[
         int | None,
         typer.Option(
-            help="After a switch, decisions of phase 4 in simulated worlds; 0: none, as with --point. Default: so many"
-            " as fit into a fifth of the whole time. See `aegis improve`."
+            help="After a switch, decisions of phase 4 in simulated worlds; 0: none, as with --point. Default: as"
+            " many as fit into a fifth of the whole time. See `aegis improve`."
         ),
     ] = None,
 ) -> None:
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
-    After a switch the HRM learns from some decisions of its own (phase 4). Its own options alone say how: settings that
-    proposals have changed hold for the trainings of `aegis start`.
+    After a switch the HRM learns from some decisions of its own (phase 4). The options alone set how it trains:
+    settings that proposals have changed apply to `aegis start`.
 
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
@@ -204,7 +206,7 @@ def _run(
 
 
 def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str, seconds: float) -> None:
-    """Run phase 4; decisions: None for so many as fit into a fifth of the time with the seconds that training took."""
+    """Run phase 4. decisions: None for as many as fit into a fifth of the time; seconds: the training's."""
     from aegis.cli.commands.improve import run_improvement
 
     say("")

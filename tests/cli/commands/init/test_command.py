@@ -56,8 +56,9 @@ def carry_out(words: list[str], folder: Path) -> tuple[Path, str]:
 
 @pytest.mark.long
 def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tmp_path):
-    blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    commands = [line for language, block in blocks if not language for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for line in commands]
     lines = [words for words in lines if words[0] != "."]  # the environment is there
     folder, printed = tmp_path, {}
     for words in lines:
