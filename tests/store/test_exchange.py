@@ -146,6 +146,20 @@ def test_a_bad_record_is_named_by_position_and_reason_and_the_others_are_kept(tm
     assert as_lines.positions == ["line 2", "line 4"]
 
 
+def test_an_action_without_an_argument_may_be_its_name_alone(tmp_path, actions):
+    result = read_examples(write_json(tmp_path / "a.json", [record(action="idle")]), actions)
+    assert [example.decision.action.to_record() for example in result.examples] == [{"action": "idle"}]
+
+
+def test_of_many_faults_three_are_named_and_the_others_counted(tmp_path, actions):
+    bad = {"state": 1, "action": 2, "policy": 3, "step": "4", "episode": "e", "timestamp": "x"}
+    said = reasons(read_examples(write_json(tmp_path / "a.json", [bad]), actions))["examples[0]"]
+    assert said == (
+        "state: expected an object, found a number; action: expected an object, found a number; timestamp: expected"
+        " ISO-8601 like 2026-01-31T12:00:00Z, found 'x' (and 2 more faults)"
+    )
+
+
 def test_a_broken_line_is_one_rejected_record(tmp_path, actions):
     lines = [json.dumps(record(0)), '{"state": {', "", "[" * 200_000, "1" * 5000, json.dumps(record(1))]
     result = read_examples(write_lines(tmp_path / "a.jsonl", lines), actions)

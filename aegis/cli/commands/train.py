@@ -83,9 +83,7 @@ def train(
     exclude: ExcludeOption = None,
     rename: RenameOption = None,
     device: DeviceOption = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue after the last checkpoint of the same run.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after the same run's last checkpoint.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
     rl_decisions: Annotated[
         int | None,

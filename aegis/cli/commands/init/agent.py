@@ -1,7 +1,7 @@
 """A support desk whose decisions move from a language model to a small model of its own.
 
     python agent.py                          # some minutes: the real model, trained on 1,100 decisions
-    python agent.py --small --collect 200    # half a minute: a small model, to see the whole way
+    python agent.py --small --collect 200    # a minute: a small model, to see the whole way
 
 Change four things to make it yours: ACTIONS, `ask_llm`, `next_ticket` and `reward_of`.
 """

@@ -18,7 +18,7 @@ the language model that decides at first. AEGIS records its decisions, trains a 
 model decide once it has proved itself on decisions that it never saw.
 
     python agent.py                          # some minutes: the real model, trained on 1,100 decisions
-    python agent.py --small --collect 200    # half a minute: a small model, to see the whole way
+    python agent.py --small --collect 200    # a minute: a small model, to see the whole way
     aegis status --point support             # where it stands
     aegis models --point support             # its models, with their figures
 

@@ -44,25 +44,28 @@ def test_the_example_names_no_option_that_it_lacks(tmp_path, monkeypatch):
     assert all(option in shown.stdout for option in ("--small", "--collect"))
 
 
-def carry_out(words: list[str], folder: Path) -> tuple[Path, str]:
-    """Carry out a line of the page; return the folder to go on in, and what was printed."""
+def carry_out(words: list[str], patch: pytest.MonkeyPatch) -> str:
+    """Carry out a line of the page, and return what it printed."""
     if words[0] == "cd":
-        return folder / words[1], ""
-    python = [sys.executable] if words[0] == "python" else [sys.executable, "-m", "aegis"]
-    done = subprocess.run([*python, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout}{done.stderr}"
-    return folder, done.stdout
+        patch.chdir(words[1])
+        return ""
+    if words[0] == "python":
+        done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        return done.stdout
+    result = run(*words[1:])
+    assert result.exit_code == 0, f"{shlex.join(words)}: {result.output}"
+    return result.stdout
 
 
 @pytest.mark.long
-def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tmp_path):
+def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     commands = [line for language, block in blocks if not language for line in block.splitlines()]
     lines = [shlex.split(line, comments=True) for line in commands]
     lines = [words for words in lines if words[0] != "."]  # the environment is there
-    folder, printed = tmp_path, {}
-    for words in lines:
-        folder, printed[" ".join(words)] = carry_out(words, folder)
+    printed = {" ".join(words): carry_out(words, monkeypatch) for words in lines}
     assert "hrm@1 decides from now on, in place of ask_llm" in printed["python agent.py --small --collect 200"]
     assert "hrm@1 decides" in printed["aegis status"]
     assert "Using HRM: Yes (hrm@1)" in printed["aegis status --point support"]
