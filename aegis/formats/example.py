@@ -28,7 +28,8 @@ LABEL_FIELDS = ("label", "action", "decision", "class", "category", "intent", "r
 """What a field or a column with the action is called, the likeliest first."""
 _OFFERED_FIELDS = ("actions", "options", "labels")
 _BESIDE = frozenset(
-    {*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIELDS, *REWARD_FIELDS, *_OFFERED_FIELDS, "id", "step"}
+    {*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIELDS, *REWARD_FIELDS, *_OFFERED_FIELDS}
+    | {"id", "step", "probabilities"}
 )
 """Fields that are no part of a state where an example has no `input`"""
 
@@ -118,8 +119,8 @@ def _cell(text: str) -> float | str:
 
 
 def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fields: Fields) -> LoggedDecision:
-    given: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
-    offered = tuple(sorted({label_of(one, "actions") for one in given}))
+    listed: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
+    offered = tuple(sorted({label_of(one, "actions") for one in listed}))
     if offered and action not in offered:
         raise DataError(f"action {action!r} is not among those on offer: {', '.join(offered[:10])}")
     return LoggedDecision(
@@ -131,7 +132,8 @@ def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fie
         at=moment_of([value]),
         teacher=first_text([value], TEACHER_FIELDS),
         id=first_text([value], ("id",)),
-        reward=reward_of([value], fields),
+        reward=reward_of([value, value.get("outcome")], fields),
+        probabilities=given if isinstance(given := value.get("probabilities"), Mapping) else None,
     )
 
 

@@ -64,6 +64,8 @@ class LoggedDecision:
     """The file's own name of the decision; '' where it has none."""
     reward: Any = None
     """What the decision brought, as the file has it; None where the file does not say."""
+    probabilities: Mapping[str, Any] | None = None
+    """The teacher's probabilities by action, as the file has them."""
     position: str = field(default="", compare=False)
     """The line or item of the file."""
 

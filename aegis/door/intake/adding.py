@@ -63,7 +63,7 @@ class Adding:
             self._intake.rewards += add_outcome(self._store, id, Report(reward))
 
     def _append(self, logged: LoggedDecision, id: str, episode: str, action: str, place: int) -> None:
-        intake = self._intake
+        intake, offered = self._intake, self._offered(logged, action)
         last = self._store.last_step(episode)
         policy = self._teacher or logged.teacher or intake.teacher
         self._store.append(
@@ -71,9 +71,9 @@ class Adding:
                 episode=episode,
                 step=0 if last is None else last + 1,
                 state=logged.state,
-                actions=self._offered(logged, action),
+                actions=offered,
                 action=Action(action),
-                probabilities=None,
+                probabilities=self._probabilities(logged, offered),
                 policy=policy,
                 id=id,
                 # The file's order stands for the time that it does not say.
@@ -93,6 +93,16 @@ class Adding:
         if not offered:
             return self._intake.actions.names
         return tuple(sorted(offered | {action}, key=self._places.__getitem__))
+
+    def _probabilities(self, logged: LoggedDecision, offered: tuple[str, ...]) -> tuple[float, ...] | None:
+        if logged.probabilities is None:
+            return None
+        given = {self._name(label) or label: value for label, value in logged.probabilities.items()}
+        if odd := sorted(set(given) ^ set(offered)):
+            raise DataError(
+                f"probabilities: expected a number for each of {', '.join(offered)}; {odd[0]!r} doesn't fit"
+            )
+        return tuple(to_number(f"probabilities.{name}", given[name]) for name in offered)
 
     def _content(self, logged: LoggedDecision) -> str:
         """Return a digest of a decision; of equal ones, the second has another than the first."""

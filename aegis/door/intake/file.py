@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aegis.door.intake.adding import Adding
 from aegis.door.intake.result import KEPT_REFUSALS, Intake, IntakeOptions
-from aegis.door.intake.survey import choose_teacher, new_actions, survey
+from aegis.door.intake.survey import choose_teacher, make_specs, new_actions, survey
+from aegis.errors import ConfigError
 from aegis.formats import LoggedDecision, kinds, read_decisions
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import claim_actions, read_actions
 from aegis.store import DecisionStore, StateKey, import_examples, read_examples
-from aegis.types import Progress, unheard
+from aegis.types import ActionList, Progress, unheard
 from aegis.workspace import Workspace
 
 _ROWS = 500
@@ -37,6 +38,7 @@ def import_file(
         recorded = store is not None and store.state.record(StateKey.ACTIONS) is not None
         if store is not None and recorded:
             actions = read_actions(store)
+            _check_given(path, actions, options.actions)
         else:
             actions = new_actions(path, kind.labels, options.actions, reading.metadata)
         claim = store.teacher() if store else None
@@ -45,11 +47,19 @@ def import_file(
         claim_actions(store, actions)
         store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
         intake = Intake(reading.format, name, actions, teacher.name)
-        if reading.format == "aegis":
+        if reading.format == "aegis" and kind.dated:
             _add_records(store, path, options, intake, progress)
         else:
             _add_logged(store, path, options, intake, progress)
     return intake
+
+
+def _check_given(path: Path, actions: ActionList, given: Sequence[str]) -> None:
+    """Raise `ConfigError` where `--actions` are not those of a point that is there."""
+    if given and tuple(spec.name for spec in make_specs(given)) != actions.names:
+        raise ConfigError(
+            f"{path}: --actions is for a new decision point; this one has {', '.join(actions.names)}: leave it out"
+        )
 
 
 def _add_records(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
@@ -76,7 +86,7 @@ def _add_records(store: DecisionStore, path: Path, options: IntakeOptions, intak
 def _add_logged(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
     """Add the decisions of another program's file."""
     reading = read_decisions(path, options.form, options.fields, progress)
-    name_of = kinds(options.by)
+    name_of = kinds("all" if reading.format == "aegis" else options.by)
     adding = Adding(store, intake, options.teacher, datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
     def wanted() -> Iterator[LoggedDecision]:

@@ -31,17 +31,21 @@ class Kind:
     decisions: int = 0
     labels: set[str] = field(default_factory=set)
     teachers: Counter[str] = field(default_factory=Counter)
+    dated: bool = True
+    """Whether the file says of each decision when it was made"""
 
 
 def survey(path: Path, point: Workspace, options: IntakeOptions, progress: Progress) -> tuple[Reading, str, Kind]:
     """Read the file once for its kinds of decisions; return the reading, and the chosen kind."""
     reading = read_decisions(path, options.form, options.fields, progress)
     found: dict[str, Kind] = {}
-    name_of = kinds(options.by)
+    # AEGIS's own records lie in a file for each decision point.
+    name_of = kinds("all" if reading.format == "aegis" else options.by)
     for decision in reading.decisions:
         kind = found.setdefault(name_of(decision), Kind())
         kind.decisions += 1
         kind.labels.update((decision.action, *decision.offered))
+        kind.dated &= decision.at is not None
         if decision.teacher:
             kind.teachers[decision.teacher] += 1
     if not found:

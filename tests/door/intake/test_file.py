@@ -11,7 +11,7 @@ import pytest
 
 from aegis.door import Decider
 from aegis.door.intake import Intake, IntakeOptions, import_file
-from aegis.errors import DataError, TeacherMismatchError
+from aegis.errors import ConfigError, DataError, TeacherMismatchError
 from aegis.formats import Fields
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import read_actions
@@ -190,6 +190,24 @@ def test_records_with_actions_of_ones_own_keep_their_probabilities(bring, point)
     assert "probabilities: expected a number for each" in found.first_refused[0][1]
     (example,) = recorded(point)
     assert (example.decision.actions, example.decision.probabilities) == (("refund", "answer"), (0.75, 0.25))
+
+
+def test_records_without_a_time_are_taken_as_they_are(bring, point):
+    record = {"state": {"n": 1}, "action": "refund", "probabilities": {"refund": 0.75, "answer": 0.25}}
+    paid = {"state": {"n": 2}, "action": {"action": "answer"}, "outcome": {"status": "ok", "reward": 2.0}}
+    found = bring(record, paid, {**record, "probabilities": {"refund": 1.0}})
+    assert (found.format, found.added, found.undated, found.rewards) == ("aegis", 2, 2, 1)
+    assert (
+        "probabilities: expected a number for each of answer, refund; 'answer' doesn't fit" in found.first_refused[0][1]
+    )
+    assert [decision.probabilities for decision, _ in recorded(point)] == [(0.25, 0.75), None]
+
+
+def test_a_point_that_is_there_keeps_its_actions(bring):
+    bring(plain(0), plain(1))
+    with pytest.raises(ConfigError, match="--actions is for a new decision point; this one has answer, refund"):
+        bring(plain(2), actions=("refund", "answer"))
+    assert bring(plain(2), actions=("answer", "refund")).added == 1
 
 
 def test_a_table_without_times_episodes_and_names_stands_in_its_order(bring, point):
