@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, messages_of, text_of
+from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, text_of
 from aegis.formats.openai import episode_in, halves, messages_in, name_in, reward_in
 from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, moment_of
 
@@ -67,11 +67,10 @@ def _exchange(
     choice = given if isinstance(given, Mapping) else {}
     turns = [turn for message in messages for turn in turns_of(message)]
     (said,) = turns_of({**answer, "role": "assistant"})
-    system = text_of(request.get("system"))
     return Exchange(
         turns=turns,
         answer=said,
-        system=system,
+        system=text_of(request.get("system")),
         tools=_tools(request),
         forced=str(choice.get("name") or "") if choice.get("type") == "tool" else "",
         may_answer=choice.get("type") not in ("tool", "any"),
@@ -81,7 +80,7 @@ def _exchange(
         teacher=first_text(sources[::-1], ("model",)),
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
-        messages=messages_of(turns, system) if fields.whole else None,
+        whole=fields.whole,
     )
 
 

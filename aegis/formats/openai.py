@@ -76,7 +76,7 @@ def _exchange(
         teacher=first_text(sources[::-1], ("model",)),
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
-        messages=messages if fields.whole else None,
+        whole=fields.whole,
     )
 
 

@@ -38,7 +38,7 @@ class Fields:
     reward: str = ""
     """The field or column with what the decision brought."""
     whole: bool = False
-    """Whether states are whole: no text loses its middle, and a chat is its messages as they were sent."""
+    """Whether states are whole: no text loses its middle, and no turn of a chat is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, messages_of, parse_json, text_of
+from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
 from aegis.formats.openai import SYSTEM_ROLES
 from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
 
@@ -76,7 +76,7 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
             teacher=first_text([attributes], ("gen_ai.response.model", "gen_ai.request.model")),
             id=first_text([span, span.get("context")], ("spanId", "span_id")),
             reward=reward_of([attributes], fields),
-            messages=messages_of(said, system) if fields.whole else None,
+            whole=fields.whole,
         )
     )
 

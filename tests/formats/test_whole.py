@@ -1,4 +1,4 @@
-"""States that are whole, for an import: nothing is cut, and a chat is its messages as they were sent."""
+"""States that are whole, for an import: no text is cut, and no turn of a chat is left out."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ CALL = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name
 FOUND = {"role": "tool", "content": "nothing"}
 
 
-def test_an_example_keeps_its_whole_text_and_a_chat_its_messages(read):
+def test_an_example_keeps_its_whole_text_and_a_chat_every_turn(read):
     _, (example,) = read({"input": LONG, "label": "a"}, whole=True)
     assert example.state == {"input": LONG}
     tools = [{"function": {"name": name}} for name in ("search", "refund")]
     answer = {"choices": [{"message": {"role": "assistant", "content": "Sorry"}}]}
-    line = {"messages": [SYSTEM, USER, CALL, FOUND], "tools": tools, "model": "gpt-4o", **answer}
+    line = {"messages": [SYSTEM, *[USER] * 12, CALL, FOUND], "tools": tools, "model": "gpt-4o", **answer}
     _, (decision,) = read(line, whole=True)
-    messages = decision.state["messages"]
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool"]
-    assert (messages[1], messages[2]["content"]) == (USER, "")
-    assert messages[2]["tool_calls"] == CALL["tool_calls"]
-    _, (digest,) = read(line)
-    assert digest.state.keys() == {"user", "called", "result", "system"}
-    assert len(digest.state["user"]) < len(LONG)
-
-
-def test_chats_of_other_shapes_become_the_same_messages(read):
-    use = {"type": "tool_use", "name": "search", "input": {"to": "Oslo"}}
-    result = {"type": "tool_result", "content": [{"type": "text", "text": "nothing"}]}
-    anthropic: dict[str, Any] = {
+    earlier = [f"user: {LONG}"] * 11
+    assert decision.state == {
+        "user": LONG,
+        "called": ["search"],
+        "result": "nothing",
+        "earlier": earlier,
         "system": "You route.",
+    }
+    _, (digest,) = read(line)
+    assert digest.state.keys() == decision.state.keys()
+    assert len(digest.state["user"]) < len(LONG)
+    assert len(digest.state["earlier"]) == 8
+    assert max(map(len, digest.state["earlier"])) < 310
+
+
+def test_chats_of_other_shapes_become_the_same_state(read):
+    use = {"type": "tool_use", "name": "search", "input": {"to": "Oslo"}}
+    result = {"type": "tool_result", "content": [{"type": "text", "text": LONG}]}
+    anthropic: dict[str, Any] = {
+        "system": LONG,
         "messages": [USER, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}],
         "tools": [{"name": "search", "input_schema": {}}],
         "content": [{"type": "text", "text": "Sorry"}],
@@ -43,20 +49,19 @@ def test_chats_of_other_shapes_become_the_same_messages(read):
     }
     parts = [{"type": "tool_call", "name": "search", "arguments": {"to": "Oslo"}}]
     attributes = {
-        "gen_ai.system_instructions": [{"type": "text", "content": "You route."}],
+        "gen_ai.system_instructions": [{"type": "text", "content": LONG}],
         "gen_ai.input.messages": [
             {"role": "user", "parts": [{"type": "text", "content": LONG}]},
             {"role": "assistant", "parts": parts},
-            {"role": "tool", "parts": [{"type": "tool_call_response", "response": "nothing"}]},
+            {"role": "tool", "parts": [{"type": "tool_call_response", "response": LONG}]},
         ],
         "gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "Sorry"}]}],
         "reward": 0.5,
     }
     _, (from_anthropic,) = read(anthropic, whole=True)
     _, (from_span,) = read({"attributes": attributes, "span_id": "s1", "trace_id": "t1"}, whole=True)
-    call = {"function": {"name": "search", "arguments": {"to": "Oslo"}}}
-    expected = [SYSTEM, USER, {"role": "assistant", "content": "", "tool_calls": [call]}, FOUND]
-    assert from_anthropic.state == from_span.state == {"messages": expected}
+    expected = {"user": LONG, "called": ["search"], "result": LONG, "system": LONG}
+    assert from_anthropic.state == from_span.state == expected
     assert (from_span.id, from_span.reward) == ("s1", 0.5)
 
 

@@ -30,7 +30,7 @@ def chat(number: int, tool: str = "refund", **fields: Any) -> dict[str, Any]:
     return {
         "request": {
             "model": "gpt-4o",
-            "messages": [*MESSAGES, {"role": "assistant", "content": f"turn {number}"}],
+            "messages": [*MESSAGES],
             "tools": [{"function": {"name": name}} for name in ("refund", "look up")],
             "tool_choice": "required",
         },
@@ -61,11 +61,11 @@ def recorded(point: Workspace) -> list[Example]:
         return list(store.examples())
 
 
-def test_a_chat_log_becomes_the_points_actions_teacher_and_whole_messages(bring, point):
+def test_a_chat_log_becomes_the_points_actions_teacher_and_whole_states(bring, point):
     found = bring(chat(1, reward=0.5), chat(2, "look up"))
     assert (found.format, found.added, found.rewards, found.teacher) == ("openai", 2, 1, "gpt-4o")
     (first, second) = recorded(point)
-    assert first.decision.state == {"messages": [*MESSAGES, {"role": "assistant", "content": "turn 1"}]}
+    assert first.decision.state == {"user": MESSAGES[1]["content"], "system": "You route tickets."}
     assert (first.decision.id, first.decision.policy, first.decision.action.name) == ("chat-1", "gpt-4o", "refund")
     assert first.outcome is not None
     assert (first.outcome.status, first.outcome.reward) == ("ok", 0.5)
