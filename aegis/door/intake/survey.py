@@ -21,6 +21,8 @@ from aegis.store.exchange import POLICY_OF_IMPORTS
 from aegis.types import ActionList, ActionSpec, Progress
 from aegis.workspace import Workspace
 
+MOST_ACTIONS = 5000
+"""A file with more different actions has been misread: a text was taken for the action"""
 _SHOWN = 10
 
 
@@ -45,6 +47,10 @@ def survey(path: Path, point: Workspace, options: IntakeOptions, progress: Progr
         kind = found.setdefault(name_of(decision), Kind())
         kind.decisions += 1
         kind.labels.update((decision.action, *decision.offered))
+        if len(kind.labels) > MOST_ACTIONS:
+            raise DataError(
+                f"{path}: over {MOST_ACTIONS:,} different actions: name their field with --label"
+            )
         kind.dated &= decision.at is not None
         if decision.teacher:
             kind.teachers[decision.teacher] += 1
@@ -101,17 +107,17 @@ def choose_teacher(
 
 def new_actions(path: Path, labels: Iterable[str], given: Sequence[str], metadata: Mapping[str, Any]) -> ActionList:
     """Return the actions of a new point: those given, else as an export of AEGIS's describes them, else as shown."""
-    if given:
-        return ActionList(tuple(make_specs(given)))
-    labels = set(labels)
-    with contextlib.suppress(TypeError, KeyError, ConfigError):
-        described = ActionList(tuple(ActionSpec(**spec) for spec in metadata["actions"]))
-        if labels <= set(described.names):
-            return described
+    labels = set(given or labels)
     if len(labels) < 2:
         raise DataError(
             f"{path}: the only action is {', '.join(labels)}: a decision needs two or more; name all with --actions"
         )
+    if given:
+        return ActionList(tuple(make_specs(given)))
+    with contextlib.suppress(TypeError, KeyError, ConfigError):
+        described = ActionList(tuple(ActionSpec(**spec) for spec in metadata["actions"]))
+        if labels <= set(described.names):
+            return described
     return ActionList(tuple(make_specs(sorted(labels))))
 
 

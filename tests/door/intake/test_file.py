@@ -226,5 +226,9 @@ def test_a_file_without_a_decision_or_with_one_action_makes_no_point(bring, poin
         bring(plain(0), plain(2))
     with pytest.raises(DataError, match="no decision in it, read as openai"):
         bring({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}], "tools": []})
+    with pytest.raises(DataError, match="the only action is refund"):
+        bring(plain(0), plain(2), actions=("refund",))
+    with pytest.raises(DataError, match="over 5,000 different actions: name their field with --label"):
+        bring(*({"input": "x", "label": f"label {number}"} for number in range(5001)))
     assert not Path(point.folder).exists()
     assert bring(plain(0), plain(2), actions=("refund", "answer")).added == 2
