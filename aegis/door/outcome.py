@@ -1,4 +1,4 @@
-"""What came of a decision, recorded late: by a `Decider`, by a command, or out of a file of reports."""
+"""Late outcomes of decisions, reported by a `Decider`, by a command, or in a file."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.door import Decider, DeciderConfig
 
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
 POINT = ("--point", "router")
@@ -61,6 +63,14 @@ def test_a_point_says_where_it_stands(router):
     record = json.loads(run("status", "--json").stdout)
     assert [(one["name"], one["decisions"], one["serving"]) for one in record["points"]] == [("router", 240, "gpt-4o")]
     assert json.loads(run("status", *POINT, "--json").stdout)["actions"].keys() == set(WORDS)
+
+
+def test_a_decider_that_runs_is_shown_with_its_own_target(tmp_path, monkeypatch, wait_for):
+    monkeypatch.chdir(tmp_path)
+    with Decider("router", ["a", "b"], lambda state, actions: "a", config=DeciderConfig(collect=150)) as decider:
+        decider.decide("a text")
+        wait_for(lambda: f"Decider:    running (process {os.getpid()})\n" in run("status", *POINT).stdout)
+        assert "Training examples collected: 1/150" in run("status", *POINT).stdout
 
 
 def test_an_agent_and_points_in_one_workspace_are_shown_together(router):

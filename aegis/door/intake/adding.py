@@ -105,7 +105,7 @@ class Adding:
         return tuple(to_number(f"probabilities.{name}", given[name]) for name in offered)
 
     def _content(self, logged: LoggedDecision) -> str:
-        """Return a digest of a decision; of equal ones, the second has another than the first."""
+        """Return a digest of a decision's content. Decisions of equal content get digests of their own."""
         parts = [logged.state, logged.action, logged.offered, logged.episode, str(logged.at or ""), logged.teacher]
         digest = _digest(canonical_json(parts))
         self._contents[digest] += 1

@@ -1,4 +1,4 @@
-"""What an import takes as what, and what came of it."""
+"""The options of an import, and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REASON_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class IntakeOptions:
-    """What is imported, and as what."""
+    """How a file is imported."""
 
     form: str = "auto"
     """The file's format, one of `aegis.formats.FORMATS`"""
@@ -33,7 +33,7 @@ class IntakeOptions:
 
 @dataclass(slots=True)
 class Intake:
-    """What came of an import."""
+    """The result of an import."""
 
     format: str
     kind: str

@@ -48,9 +48,7 @@ def survey(path: Path, point: Workspace, options: IntakeOptions, progress: Progr
         kind.decisions += 1
         kind.labels.update((decision.action, *decision.offered))
         if len(kind.labels) > MOST_ACTIONS:
-            raise DataError(
-                f"{path}: over {MOST_ACTIONS:,} different actions: name their field with --label"
-            )
+            raise DataError(f"{path}: over {MOST_ACTIONS:,} different actions: name their field with --label")
         kind.dated &= decision.at is not None
         if decision.teacher:
             kind.teachers[decision.teacher] += 1
