@@ -31,6 +31,19 @@ class Workspace:
             )
         return Workspace(self.folder / POINTS / name)
 
+    @property
+    def point_name(self) -> str | None:
+        """The name of the decision point whose workspace this is; None for an agent's own."""
+        return self.folder.name if self.folder.parent.name == POINTS else None
+
+    @property
+    def options(self) -> str:
+        """The options by which a command finds it, e.g. ` --workspace mine --point router`, with a leading space."""
+        if self.point_name is None:
+            return f" --workspace {self.folder}"
+        agent = self.folder.parent.parent
+        return ("" if agent == DEFAULT_WORKSPACE else f" --workspace {agent}") + f" --point {self.point_name}"
+
     def points(self) -> list[str]:
         """Return the names of the decision points that have a database, sorted."""
         return sorted(path.parent.name for path in (self.folder / POINTS).glob("*/aegis.db"))

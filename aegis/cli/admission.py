@@ -1,10 +1,11 @@
-"""What a command checks before it loads or makes anything: options, addresses, its workspace and whose that is.
+"""What a command checks before it loads or makes anything: options, addresses, its workspace and the owner.
 
 A bad value is refused in an instant, and no folder is left behind. Nothing here needs torch, except for a CUDA device.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import os
 import re
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 from aegis.config import BACKENDS, MIN_TRAINING_DECISIONS
 from aegis.errors import ConfigError, StoreError
 from aegis.packages import require
-from aegis.workspace import Workspace
+from aegis.rendering import counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.cli.world import EndpointOptions
@@ -31,9 +33,9 @@ def check_agent(
     backend: str = "auto",
     needs_teacher: bool = False,
 ) -> None:
-    """Raise an `AegisError` that names what an agent could not be started with.
+    """Raise an `AegisError` that names the option or the workspace with which no agent can start.
 
-    needs_teacher: also where an HRM serves, which can do without.
+    needs_teacher: ask for a teacher even where an HRM serves.
     """
     from aegis.cli.world import teacher_name
     from aegis.lifecycle.owner import check_teacher, read_owner
@@ -49,7 +51,7 @@ def check_agent(
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `StoreError` where no workspace can be opened or made."""
+    """Raise `StoreError` for a folder in which no workspace can be opened or made."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"--workspace {folder}: not a folder: name one that is, or a new one")
     there = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), folder)
@@ -57,17 +59,45 @@ def check_folder(folder: Path) -> None:
         raise StoreError(f"--workspace {folder}: {there} can't be written: use a --workspace in a folder you may write")
 
 
+def find_place(workspace: Path | None, point: str | None, may_be_new: bool = False) -> Workspace:
+    """Return the workspace that `--workspace` (None: the default one) and `--point` name.
+
+    may_be_new: the command makes a point that is not there. Raises `ConfigError` for a point that is not there, with
+    those that are.
+    """
+    agent = Workspace(workspace or DEFAULT_WORKSPACE)
+    if point is None:
+        return agent
+    place, there = agent.point(point), agent.points()
+    if may_be_new or point in there:
+        return place
+    if not there:
+        raise ConfigError(
+            f"--point {point}: no decision points in {agent.folder}/: an aegis.Decider makes one, or `aegis import FILE"
+            f"{place.options}`"
+        )
+    near = difflib.get_close_matches(point, there, 1)
+    mean = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"--point {point}: no such decision point in {agent.folder}/: {mean}There are {', '.join(there)}")
+
+
 def describe_new(workspace: Workspace) -> str:
-    """Return that a workspace is made now, for whoever mistyped the name of one; '' where it is there."""
-    return "" if workspace.database.exists() else f"New workspace: {workspace.folder}/"
+    """Return that a workspace or a point is made now, for whoever mistyped its name; '' where it is there."""
+    if workspace.database.exists():
+        return ""
+    return f"New {'decision point' if workspace.point_name else 'workspace'}: {workspace.folder}/"
 
 
 def describe_way_to_hrm(workspace: Workspace) -> str:
-    """Return the command to type next for an HRM in a workspace without one, and what comes of it."""
+    """Return what to type next for an HRM, in a workspace that has none."""
     from aegis.lifecycle.standing import read_standing
     from aegis.teachers.name import OFFLINE_NAME
 
     standing = read_standing(workspace)
+    if workspace.point_name is not None:
+        missing = standing.remaining
+        after = counted(missing, "more decision")
+        return f"its `aegis.Decider` trains one after {after}; `aegis train{workspace.options}` does at once"
     own, missing = standing.teacher, MIN_TRAINING_DECISIONS - standing.collected - standing.labelled
     if own in (None, OFFLINE_NAME) or missing <= 0:  # AEGIS ships decisions of OFFLINE_NAME's
         return f"`aegis train --workspace {workspace.folder}` makes one"
@@ -78,7 +108,7 @@ def describe_way_to_hrm(workspace: Workspace) -> str:
 
 
 def check_device(name: str) -> None:
-    """Raise `ConfigError` for a device that is none, or that this machine lacks."""
+    """Raise `ConfigError` for a device with an unknown name, or that this machine lacks."""
     if not _DEVICE.fullmatch(name):
         raise ConfigError(f"--device {name!r}: use cpu, cuda, cuda:N or auto")
     if not name.startswith("cuda"):
@@ -92,19 +122,19 @@ def check_device(name: str) -> None:
 
 
 def check_backend(name: str) -> None:
-    """Raise `ConfigError` for a backend that is none."""
+    """Raise `ConfigError` for an unknown backend."""
     if name not in BACKENDS:
         raise ConfigError(f"--backend {name!r}: use {', '.join(BACKENDS)}")
 
 
 def check_share(option: str, value: float | None) -> None:
-    """Raise `ConfigError` for a share out of its bounds; None: the option was left out."""
+    """Raise `ConfigError` for a share that is not between 0 and 1; None: the option was left out."""
     if value is not None and not 0 <= value <= 1:
         raise ConfigError(f"{option} must lie between 0 and 1, not {value:g}")
 
 
 def check_improvement(workspace: Workspace, decisions: int, worlds: int, every: int) -> None:
-    """Raise `ConfigError` where phase 4 could not begin: numbers too small, or no HRM that serves."""
+    """Raise `ConfigError` where phase 4 can't begin: the numbers are too small, or no HRM serves."""
     from aegis.lifecycle.owner import read_owner
 
     if decisions < every or worlds < 2:

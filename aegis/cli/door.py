@@ -11,7 +11,7 @@ _COMMANDS = {
     "start": "aegis.cli.commands.start",
     "prompt": "aegis.cli.commands.prompt",
     "train": "aegis.cli.commands.train",
-    "check": "aegis.cli.commands.data",
+    "check": "aegis.cli.commands.decisions.check",
 }
 """Where each command that has a script of its own lies"""
 

@@ -12,18 +12,24 @@ from typing import Annotated
 import typer
 
 from aegis import __version__
-from aegis.cli.commands.agent import collect, run, status
+from aegis.cli.commands.agent import collect, run
 from aegis.cli.commands.bench import bench
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
-from aegis.cli.commands.data import audit_data, check, export, import_
+from aegis.cli.commands.decisions.audit import audit_data
+from aegis.cli.commands.decisions.check import check
+from aegis.cli.commands.decisions.exporting import export
+from aegis.cli.commands.decisions.importing import import_
+from aegis.cli.commands.decisions.reporting import report
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
+from aegis.cli.commands.init.command import init
 from aegis.cli.commands.models import models, promote, rollback
 from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.scan import scan
 from aegis.cli.commands.start import improve_next, start, train_next
+from aegis.cli.commands.status import status
 from aegis.cli.commands.train import train
 
 app = typer.Typer(
@@ -33,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(init)
 app.command()(scan)
 app.command()(start)
 app.command()(prompt)
@@ -52,6 +59,7 @@ app.command(name="audit-data")(audit_data)
 app.command()(check)
 app.command()(export)
 app.command(name="import")(import_)
+app.command()(report)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)

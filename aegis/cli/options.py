@@ -9,19 +9,38 @@ from typing import Annotated, Literal
 import typer
 
 from aegis.errors import ConfigError
+from aegis.workspace import DEFAULT_WORKSPACE
 
 # What is worked on and where.
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder of the agent.")]
+OwnWorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", help=f"Folder of the agent, with its HRMs. Default: ./{DEFAULT_WORKSPACE}"),
+]
+PointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--point", metavar="NAME", help="Decision point of the workspace. Default: the workspace's own research agent."
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those AEGIS"
+        " ships; with --point the point's own.",
+    ),
+]
 DecisionsOption = Annotated[int, typer.Option("--decisions", min=1, help="How many decisions to make.")]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Of the goals drawn; by default another one each time, and recorded.")
+    int | None, typer.Option("--seed", help="Seed of the goals that are drawn. Default: a new one, recorded.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda where there is one.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: cuda if there is a device.")]
 BackendOption = Annotated[
     str,
     typer.Option(
         "--backend",
-        help="What computes the HRM: auto (on the CPU the fastest that decides as the eager model), eager, onnx,"
+        help="What computes the HRM: auto (on the CPU the fastest one with the eager model's answers), eager, onnx,"
         " onnx-int8 or openvino.",
     ),
 ]
@@ -30,8 +49,8 @@ TeacherOption = Annotated[
     typer.Option(
         "--teacher",
         help="gpt2, gemma3-270m, a hub id, a model's folder, a .gguf file, openai:MODEL (see --base-url), scripted"
-        " (a rule, no model),"
-        " or auto: the workspace's own; in a new one gpt2 where it can be had, else the installed offline model.",
+        " (a rule, no model), or auto: the workspace's own. A new workspace gets gpt2 if it is available, else the"
+        " installed offline model.",
     ),
 ]
 
@@ -40,7 +59,7 @@ AnswerOption = Annotated[
     float, typer.Option("--answer-timeout", help="Seconds until a question in the inbox counts as unanswered.")
 ]
 ApprovalOption = Annotated[
-    float, typer.Option("--approval-timeout", help="Seconds until a proposal that nobody decided leaves the queue.")
+    float, typer.Option("--approval-timeout", help="Seconds until an undecided proposal leaves the queue.")
 ]
 RewardsOption = Annotated[
     Path | None,
@@ -50,8 +69,8 @@ PresenceOption = Annotated[
     bool,
     typer.Option(
         "--vary-presence",
-        help="Tell the policy in half of the decisions that a person is here, so that the"
-        " data shows both cases; nobody is made up who answers.",
+        help="Tell the policy in half of the decisions that a person is here, so that the data shows both cases."
+        " AEGIS makes up no answers.",
     ),
 ]
 SearchOption = Annotated[
@@ -59,25 +78,21 @@ SearchOption = Annotated[
     typer.Option(
         "--search",
         envvar="AEGIS_SEARCH",
-        help="Where to search, in order, the next where one fails or finds nothing: offline, arxiv, wikipedia (or"
-        " wikipedia:de), ddgs, searxng:URL; with commas between.",
+        help="Where to search: offline, arxiv, wikipedia (or wikipedia:de), ddgs, searxng:URL; with commas between. The"
+        " next one is asked where one fails or finds nothing.",
     ),
 ]
 ActionTimeoutOption = Annotated[
-    float, typer.Option("--action-timeout", help="Seconds after which an action that hangs has failed.")
+    float, typer.Option("--action-timeout", help="Seconds until an action that hangs counts as failed.")
 ]
-IntervalOption = Annotated[
-    float, typer.Option("--interval", help="Seconds from one decision to the next; 0: at full pace.")
-]
-CollectOption = Annotated[
-    int, typer.Option("--collect", help="Teacher's decisions after which the first training starts.")
-]
+IntervalOption = Annotated[float, typer.Option("--interval", help="Seconds between two decisions; 0: none.")]
+CollectOption = Annotated[int, typer.Option("--collect", help="The teacher's decisions before the first training.")]
 ApproveOption = Annotated[
     Literal["never", "ask", "bounded"],
     typer.Option(
         "--approve",
-        help="The agent's proposals: never approved; ask you; or bounded: approved at once within their bounds,"
-        " except changes of the gate and of rewards.",
+        help="What happens to the agent's proposals: never: refused; ask: you decide; bounded: approved at once within"
+        " their bounds, except changes of the gate and of rewards.",
     ),
 ]
 LivedOption = Annotated[
@@ -85,7 +100,7 @@ LivedOption = Annotated[
     typer.Option(
         "--lived",
         min=0,
-        help="Decisions made in each simulated world before, by a rule; 0: nothing is known there.",
+        help="Decisions that a rule makes first in each simulated world; 0: nothing is known there.",
     ),
 ]
 
@@ -96,7 +111,7 @@ BatchOption = Annotated[int, typer.Option("--batch-size", help="Decisions in one
 StateTokensOption = Annotated[
     int,
     typer.Option(
-        "--max-tokens", help="Tokens of a state that the HRM reads, up to 6,142; a longer state is cut, and counted."
+        "--max-tokens", help="Tokens of a state that the HRM reads, up to 6,142. A longer state is cut and counted."
     ),
 ]
 ExcludeOption = Annotated[
@@ -104,54 +119,51 @@ ExcludeOption = Annotated[
     typer.Option(
         "--exclude",
         metavar="PATH",
-        help="A field of the state that the HRM doesn't read, e.g. customer.email or messages.*.name; may be repeated.",
+        help="A field of the state that the HRM skips, e.g. customer.email or messages.*.name. May be repeated.",
     ),
 ]
 RenameOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--rename", metavar="PATH=NAME", help="A field of the state under another name for the HRM; may be repeated."
+        "--rename", metavar="PATH=NAME", help="Give a field of the state another name for the HRM. May be repeated."
     ),
 ]
 ThresholdOption = Annotated[
-    float, typer.Option("--threshold", help="Least held-out accuracy at which the HRM takes over.")
+    float, typer.Option("--threshold", help="Held-out accuracy that the HRM needs to take over.")
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option(
-        "--model", help="JSON file with fields of HRMConfig, for an HRM of another shape than the standard one."
-    ),
+    typer.Option("--model", help="JSON file with fields of HRMConfig, for an HRM of another shape."),
 ]
 ShadowOption = Annotated[
     int,
-    typer.Option(
-        "--shadow", help="Decisions that an HRM which passed the gate makes silently beside the teacher first; 0: none."
-    ),
+    typer.Option("--shadow", help="Decisions that an HRM makes silently beside the teacher after the gate; 0: none."),
 ]
 CanaryOption = Annotated[
     float,
-    typer.Option("--canary", help="Share of the decisions that it makes before it makes them all, e.g. 0.1; 0: none."),
+    typer.Option("--canary", help="Share of the decisions that an HRM makes before all, e.g. 0.1; 0: none."),
 ]
 CanaryDecisionsOption = Annotated[
     int,
     typer.Option(
-        "--canary-decisions", help="Decisions of its own, compared with the teacher's, that the canary takes."
+        "--canary-decisions", help="The HRM's own decisions that end the canary; each is compared with the teacher's."
     ),
 ]
 EveryOption = Annotated[
-    int, typer.Option("--rl-every", help="Decisions with a known reward in one update by policy gradient; 0: no RL.")
+    int, typer.Option("--rl-every", help="Rewards in one update by policy gradient; 0: the HRM does not learn on.")
 ]
 
 # The monitor.
 AuditRateOption = Annotated[
     float,
-    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about as well; 0: none."),
+    typer.Option("--audit-rate", help="Share of the HRM's decisions that the teacher is asked about, too; 0: none."),
 ]
 DriftOption = Annotated[
     float,
     typer.Option(
         "--drift-quantile",
-        help="States farther from the training's than this share of the held-out ones go to the teacher; 0: none does.",
+        help="A state goes to the teacher when it is farther from the training's states than this share of the held-out"
+        " ones; 0: none does.",
     ),
 ]
 
@@ -160,40 +172,61 @@ BaseUrlOption = Annotated[
     str | None,
     typer.Option(
         "--base-url",
-        help="Address of the endpoint of --teacher openai:MODEL, e.g. http://localhost:8000/v1; else AEGIS_BASE_URL,"
-        " OPENAI_BASE_URL, the workspace's own, or OpenAI's. The key is read from OPENAI_API_KEY.",
+        help="Address of the endpoint of --teacher openai:MODEL, e.g. http://localhost:8000/v1. Default:"
+        " AEGIS_BASE_URL, OPENAI_BASE_URL, the workspace's own, or OpenAI's. The key comes from OPENAI_API_KEY.",
     ),
 ]
 RateOption = Annotated[
     float | None,
     typer.Option(
-        "--requests-per-minute", envvar="AEGIS_REQUESTS_PER_MINUTE", help="Pace of the endpoint's requests at most."
+        "--requests-per-minute", envvar="AEGIS_REQUESTS_PER_MINUTE", help="Most requests to the endpoint in a minute."
     ),
 ]
 TokensOption = Annotated[
     int | None,
-    typer.Option("--max-tokens", envvar="AEGIS_MAX_TOKENS", help="Budget of the endpoint's tokens in this workspace."),
+    typer.Option("--max-tokens", envvar="AEGIS_MAX_TOKENS", help="Most tokens that this workspace may use."),
 ]
 CostOption = Annotated[
     float | None,
-    typer.Option("--max-cost", envvar="AEGIS_MAX_COST", help="Budget of the endpoint's cost; needs --prices."),
+    typer.Option("--max-cost", envvar="AEGIS_MAX_COST", help="Most that the endpoint may cost; needs --prices."),
 ]
 PricesOption = Annotated[
     str,
-    typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: what a million tokens read and written cost."),
+    typer.Option("--prices", envvar="AEGIS_PRICES", help="IN,OUT: the price of a million tokens, read and written."),
+]
+
+# Files of decisions.
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="auto (recognised), openai, anthropic, spans, csv, plain or aegis."),
+]
+LabelOption = Annotated[
+    str, typer.Option("--label", help="Field or column with the action. Default: looked for, and said.")
+]
+EpisodeOption = Annotated[
+    str,
+    typer.Option("--episode", help="Field or column with the conversation, task or user. Default: looked for."),
+]
+ByOption = Annotated[
+    Literal["auto", "menu", "system", "all"],
+    typer.Option(
+        "--by",
+        help="What tells kinds of decisions apart: auto (their names, else the tools on offer), menu, system (the"
+        " system prompt) or all (one kind).",
+    ),
 ]
 
 # Persons and records.
-NumberArgument = Annotated[int, typer.Argument(help="Its number in `aegis inbox`.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the record. Needed in scripts.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether this is meant.")]
+NumberArgument = Annotated[int, typer.Argument(help="The number in `aegis inbox`.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept in the record. Scripts must give it.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 # What is written.
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
 
 
 def parse_names(pairs: Sequence[str] | None) -> dict[str, str]:
-    """Return the fields that `--rename` renames, with their new names; raises `ConfigError` for one out of form."""
+    """Return the fields that `--rename` renames, with their new names; raises `ConfigError` for a malformed pair."""
     names = {}
     for pair in pairs or ():
         path, equals, name = pair.partition("=")

@@ -1,4 +1,4 @@
-"""One agent by itself, held by a command: its options, its thread, what it tells, its end. It shows nothing."""
+"""An agent that runs by itself in a thread of a command: its options, its events, its end. It prints nothing."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from aegis.research.search import SearchChain
 
 LEAVE_SECONDS = 3.0
-"""After this the process ends whatever the agent is at: all that it has recorded is on the disk."""
+"""The process then ends, whatever the agent does: all that it has recorded is on the disk."""
 
 Listener = Callable[[RunEvent], None]
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How an agent is to run by itself."""
+    """How an agent runs by itself."""
 
     workspace: Workspace
     teacher: str = "auto"
@@ -69,12 +69,12 @@ class SessionOptions:
     seed: int | None = None
 
     def check(self) -> None:
-        """Raise an `AegisError` for what the agent could not be started with, before anything is loaded or made."""
+        """Raise an `AegisError` for options with which no agent can start, before anything is loaded or made."""
         check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
 
 
 class SharedTeacher:
-    """A teacher that the agent and the prompt both ask, one at a time."""
+    """A teacher that the agent and the prompt share; it answers one at a time."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
@@ -93,18 +93,18 @@ class SharedTeacher:
         return self._teacher.source
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Ask the teacher, when nobody else does."""
+        """Ask the teacher once it is free."""
         with self._lock:
             return self._teacher.decide(states, actions)
 
 
 class Session:
-    """An agent by itself in a thread of this process, which may be started again after its end."""
+    """An agent in a thread of this process. After its end it can be started again."""
 
     def __init__(self, options: SessionOptions) -> None:
         self.options = options
         self.error: BaseException | None = None
-        """What ended the agent, where it did not end by itself"""
+        """The exception that ended the agent; None where it ended by itself"""
         self._listeners: list[Listener] = []
         self._progress: Progress = unheard
         self._going = True
@@ -129,12 +129,12 @@ class Session:
         return self.alive and not self._going
 
     def listen(self, listener: Listener) -> None:
-        """Let a function hear every event, in the agent's thread."""
+        """Call a function with every event, in the agent's thread."""
         self._listeners.append(listener)
 
     @contextlib.contextmanager
     def shows(self, progress: Progress) -> Iterator[None]:
-        """Tell this of what takes its time in any thread, in place of what heard it before, while the block runs."""
+        """Show slow work by this function while the block runs, in place of the function before."""
         before, self._progress = self._progress, progress
         try:
             yield
@@ -142,7 +142,7 @@ class Session:
             self._progress = before
 
     def start(self) -> None:
-        """Start the agent, or go on after a pause; what it needs is loaded in its own thread."""
+        """Start the agent, or resume it after a pause. It loads what it needs in its own thread."""
         self._going = True
         if self.alive:
             if self._runner is not None:
@@ -180,13 +180,13 @@ class Session:
         )
 
     def pause(self) -> None:
-        """Let the agent wait after the decision that it is at."""
+        """Let the agent wait after its present decision."""
         self._going = False
         if self._runner is not None:
             self._runner.pause()
 
     def wait(self, seconds: float) -> None:
-        """Wait for the agent's end, at most so long."""
+        """Wait for the agent's end, this long at most."""
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -199,9 +199,9 @@ class Session:
         return not self.alive
 
     def leave(self, code: int) -> NoReturn:
-        """End the agent, and then this process at once, with the exit code; also where it hangs in a decision.
+        """End the agent and then this process, with the exit code, even if a decision hangs.
 
-        All that it has recorded is on the disk, and a language model takes seconds to be taken apart in good order.
+        All that it has recorded is on the disk, so the process need not wait for a language model to end in good order.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it leaves already
         self.stop()
@@ -224,7 +224,7 @@ class Session:
             return self._teacher
 
     def make_resolver(self, tell: Callable[[str], None]) -> PolicyResolver:
-        """Return what resolves the policy that decides now, as the options say; tell hears what a person should know.
+        """Return the resolver of the policy that decides now. tell: is called with what a person should know.
 
         It may load in any thread.
         """
@@ -249,7 +249,7 @@ class Session:
             self._hear("", 0, 0)
 
     def make_search(self) -> SearchChain:
-        """Make the search that the options name; each thread needs one of its own."""
+        """Make the search that the options name. Each thread needs its own."""
         return make_search(self.options.search, self.workspace, self._say, self._hear)
 
     def _run(self) -> None:
@@ -291,13 +291,13 @@ class Session:
         return resolve_device(self.options.device)
 
     def raise_error(self) -> None:
-        """Raise what ended the agent, if anything did."""
+        """Raise the exception that ended the agent, if there is one."""
         if self.error is not None:
             raise self.error
 
 
 def read_model_config(path: Path | None) -> HRMConfig:
-    """Read an HRM's shape from a JSON file, or return the standard one; raises `ConfigError` naming what is wrong."""
+    """Return an HRM's shape, read from a JSON file; None: the standard shape. Raises `ConfigError` for a bad file."""
     if path is None:
         return HRMConfig()
     try:
@@ -315,6 +315,6 @@ def read_model_config(path: Path | None) -> HRMConfig:
 
 
 def set_deciding_threads() -> None:
-    """Decide on one thread that waits without spinning, unless the environment says otherwise; before torch loads."""
+    """Let torch use one thread that does not spin, unless the environment says otherwise. Call before torch loads."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

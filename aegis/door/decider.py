@@ -12,14 +12,15 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aegis.door.given import Actions, Function, make_actions, make_state, make_teacher
+from aegis.door.outcome import Report, add_outcome
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
-from aegis.errors import DataError, StoreError
+from aegis.errors import StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
-from aegis.types import Action, ActionList, Choice, Decision, Outcome, OutcomeStatus, State, Teacher, new_id
+from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 T = TypeVar("T")
@@ -121,10 +122,9 @@ class Decider:
         here, `DataError` for a reward that is not a finite number, or for a reward together with parts.
         """
         self._check_open()
-        if parts is not None and reward is not None:
-            raise DataError("report: give the whole reward or its parts, not both")
+        report = Report(reward, status, parts, detail, result or {})
         given = decision if isinstance(decision, str) else decision.id
-        self._record(lambda: self._add_outcome(given, reward, status, parts, detail, result or {}))
+        self._record(lambda: add_outcome(self._store, given, report))
 
     def close(self) -> None:
         """Stop the steward and the training process. The next start resumes an unfinished training."""
@@ -167,25 +167,6 @@ class Decider:
             )
             self._store.append(decision)
         return decision
-
-    def _add_outcome(
-        self,
-        decision: str,
-        reward: float | None,
-        status: OutcomeStatus,
-        parts: Mapping[str, float] | None,
-        detail: str,
-        result: Mapping[str, Any],
-    ) -> None:
-        with self._store.database.transaction():
-            components: dict[str, float] = {}
-            if parts is not None:
-                recorded = self._store.get(decision)
-                if recorded is not None and recorded.outcome is not None:
-                    components |= recorded.outcome.components
-                components |= parts
-                reward = sum(components.values())
-            self._store.record_outcome(Outcome(decision, status, 0, reward, detail, result, components=components))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -7,6 +7,7 @@ only the process that holds the point's lock trains. All of them follow the vers
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import random
 import threading
@@ -30,7 +31,7 @@ from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, StateKey
 from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
@@ -101,6 +102,7 @@ class Steward:
                     if not lock.is_locked:
                         with contextlib.suppress(Timeout):  # another process trains
                             lock.acquire()
+                            duties.sign()
                     try:
                         duties.look(trains=lock.is_locked)
                     except Exception as error:  # decisions must go on whatever fails here
@@ -154,6 +156,11 @@ class _Duties:
             AsideTeacher(workspace, lambda store: teacher, actions),
         )
         self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
+
+    def sign(self) -> None:
+        """Note for `aegis status` who trains here, and after how many decisions."""
+        fields = {"collect": self._steward._config.collect, "pid": os.getpid()}
+        self._store.state.keep(StateKey.AGENT, fields)
 
     def look(self, trains: bool) -> None:
         """Do one round of training and switching. trains: whether this process may train."""

@@ -1,6 +1,7 @@
 """Decisions out of files that other programs wrote: logs of language models, spans, tables, examples.
 
 record     one decision as a file shows it
+kind       the kinds of decisions in a file, told apart
 exchange   one request to a language model and its answer, and the decisions in it
 openai     lines with OpenAI's chat completions
 anthropic  lines with Anthropic's messages
@@ -10,6 +11,18 @@ file       a file opened, its format recognised, its decisions one after the oth
 """
 
 from aegis.formats.file import FORMATS, Reading, Refused, read_decisions
+from aegis.formats.kind import EVERYTHING, By, kinds
 from aegis.formats.record import ANSWER, Fields, LoggedDecision
 
-__all__ = ["ANSWER", "FORMATS", "Fields", "LoggedDecision", "Reading", "Refused", "read_decisions"]
+__all__ = [
+    "ANSWER",
+    "EVERYTHING",
+    "FORMATS",
+    "By",
+    "Fields",
+    "LoggedDecision",
+    "Reading",
+    "Refused",
+    "kinds",
+    "read_decisions",
+]

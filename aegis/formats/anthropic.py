@@ -11,7 +11,7 @@ from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, text_of
-from aegis.formats.openai import episode_in, halves, messages_in, name_in
+from aegis.formats.openai import episode_in, halves, messages_in, name_in, reward_in
 from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, moment_of
 
 
@@ -78,6 +78,9 @@ def _exchange(
         episode=episode_in(sources, fields),
         at=moment_of(sources[::-1]),
         teacher=first_text(sources[::-1], ("model",)),
+        id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
+        reward=reward_in(sources, fields),
+        whole=fields.whole,
     )
 
 

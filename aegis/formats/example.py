@@ -12,6 +12,7 @@ from aegis.formats.record import (
     EPISODE_FIELDS,
     MOMENT_FIELDS,
     NAME_FIELDS,
+    REWARD_FIELDS,
     TEACHER_FIELDS,
     Fields,
     LoggedDecision,
@@ -19,12 +20,17 @@ from aegis.formats.record import (
     first_text,
     label_of,
     moment_of,
+    reward_of,
 )
+from aegis.rendering import to_state
 
 LABEL_FIELDS = ("label", "action", "decision", "class", "category", "intent", "route", "target")
 """What a field or a column with the action is called, the likeliest first."""
 _OFFERED_FIELDS = ("actions", "options", "labels")
-_BESIDE = frozenset({*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIELDS, *_OFFERED_FIELDS, "id", "step"})
+_BESIDE = frozenset(
+    {*EPISODE_FIELDS, *MOMENT_FIELDS, *TEACHER_FIELDS, *NAME_FIELDS, *REWARD_FIELDS, *_OFFERED_FIELDS}
+    | {"id", "step", "probabilities"}
+)
 """Fields that are no part of a state where an example has no `input`"""
 
 
@@ -42,7 +48,7 @@ def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
         given = value["input"]
         state = dict(given) if isinstance(given, Mapping) else {"input": given}
     else:
-        beside = _BESIDE | {field, fields.episode}
+        beside = _BESIDE | {field, fields.episode, fields.reward}
         state = {key: inner for key, inner in value.items() if key not in beside}
     if not state:
         raise DataError("input: is missing")
@@ -54,16 +60,19 @@ def parse_own(value: Any, fields: Fields) -> list[LoggedDecision]:
     if not isinstance(value, Mapping):
         raise DataError("expected an object with state and action")
     state, action = value.get("state"), value.get("action")
-    if not isinstance(state, Mapping):
-        raise DataError("state: expected an object")
+    if not isinstance(state, (Mapping, str, list)):
+        raise DataError("state: expected an object, a text or a list")
     name = action.get("action") if isinstance(action, Mapping) else action
-    return [_logged(value, state, label_of(name, "action"), fields)]
+    whole = dict(state) if isinstance(state, Mapping) else to_state(state)
+    return [_logged(value, whole, label_of(name, "action"), fields)]
 
 
 def is_own(value: Any) -> bool:
     """Tell whether a parsed line is one of AEGIS's own records, or the metadata before them."""
     return isinstance(value, Mapping) and (
-        isinstance(value.get("state"), Mapping) or (isinstance(value.get("metadata"), Mapping) and len(value) == 1)
+        isinstance(value.get("state"), Mapping)
+        or ("state" in value and isinstance(value.get("action"), Mapping))
+        or (isinstance(value.get("metadata"), Mapping) and len(value) == 1)
     )
 
 
@@ -92,7 +101,7 @@ def parse_row(columns: Sequence[str], row: Sequence[str], label: str, fields: Fi
     if len(row) != len(columns):
         raise DataError(f"{len(row)} cells, and the head has {len(columns)}")
     value = dict(zip(columns, row, strict=True))
-    beside = _BESIDE | {label, fields.episode}
+    beside = _BESIDE | {label, fields.episode, fields.reward}
     state = {key: _cell(text) for key, text in value.items() if key not in beside}
     if not state:
         raise DataError("no column besides the action: nothing to decide by")
@@ -110,18 +119,21 @@ def _cell(text: str) -> float | str:
 
 
 def _logged(value: Mapping[str, Any], state: Mapping[str, Any], action: str, fields: Fields) -> LoggedDecision:
-    given: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
-    offered = tuple(sorted({label_of(one, "actions") for one in given}))
+    listed: list[Any] = next((value[name] for name in _OFFERED_FIELDS if isinstance(value.get(name), list)), [])
+    offered = tuple(sorted({label_of(one, "actions") for one in listed}))
     if offered and action not in offered:
         raise DataError(f"action {action!r} is not among those on offer: {', '.join(offered[:10])}")
     return LoggedDecision(
-        state={sys.intern(str(key)): _bounded(inner) for key, inner in state.items()},
+        state={sys.intern(str(key)): inner if fields.whole else _bounded(inner) for key, inner in state.items()},
         action=sys.intern(action),
         offered=offered,
         name=first_text([value], NAME_FIELDS) if "input" in value or "state" in value else "",
         episode=first_text([value], (fields.episode,) if fields.episode else EPISODE_FIELDS),
         at=moment_of([value]),
         teacher=first_text([value], TEACHER_FIELDS),
+        id=first_text([value], ("id",)),
+        reward=reward_of([value, value.get("outcome")], fields),
+        probabilities=given if isinstance(given := value.get("probabilities"), Mapping) else None,
     )
 
 

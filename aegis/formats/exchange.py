@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -60,8 +60,10 @@ class Exchange:
     episode: str = ""
     at: datetime | None = None
     teacher: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """What else the state holds."""
+    id: str = ""
+    reward: Any = None
+    whole: bool = False
+    """Whether the state is whole: every turn, and every text to its end."""
 
 
 def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
@@ -121,9 +123,9 @@ def _enum_decisions(exchange: Exchange, schema: Any, answer: Any, name: str) -> 
 
 def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str) -> LoggedDecision:
     # Many lines repeat the same long system prompt: keep it once.
-    system = sys.intern(bounded(exchange.system))
+    system = sys.intern(exchange.system if exchange.whole else bounded(exchange.system))
     return LoggedDecision(
-        state={**state_of(exchange.turns, system), **exchange.extra},
+        state=state_of(exchange.turns, system, exchange.whole),
         action=action,
         offered=offered,
         name=name,
@@ -131,20 +133,27 @@ def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str
         episode=exchange.episode or conversation_of(exchange.turns, system),
         at=exchange.at,
         teacher=exchange.teacher,
+        chat=True,
+        id=exchange.id,
+        reward=exchange.reward,
     )
 
 
-def state_of(turns: Sequence[Turn], system: str) -> dict[str, Any]:
-    """Return what the model saw: the user's last message, what was called and found since, and the turns before."""
+def state_of(turns: Sequence[Turn], system: str, whole: bool = False) -> dict[str, Any]:
+    """Return what the model saw: the user's last message, what was called and found since, and the turns before.
+
+    whole: no turn is left out, and no text is cut.
+    """
+    cut: Callable[..., str] = _uncut if whole else bounded
     last = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=-1)
     since, before = turns[last + 1 :], turns[: max(last, 0)]
-    state: dict[str, Any] = {"user": bounded(turns[last].text) if last >= 0 else ""}
+    state: dict[str, Any] = {"user": cut(turns[last].text) if last >= 0 else ""}
     if called := [call.name for turn in since for call in turn.calls]:
         state["called"] = called
     if results := [turn.text for turn in since if turn.role == "tool"]:
-        state["result"] = bounded(results[-1])
-    if earlier := [_line(turn) for turn in before[-EARLIER_TURNS:]]:
-        state["earlier"] = earlier
+        state["result"] = cut(results[-1])
+    if earlier := before if whole else before[-EARLIER_TURNS:]:
+        state["earlier"] = [cut(_line(turn), _EARLIER_CHARACTERS) for turn in earlier]
     if system:
         state["system"] = system
     return state
@@ -152,7 +161,11 @@ def state_of(turns: Sequence[Turn], system: str) -> dict[str, Any]:
 
 def _line(turn: Turn) -> str:
     called = f" calls {', '.join(call.name for call in turn.calls)}" if turn.calls else ""
-    return bounded(f"{turn.role}{called}: {turn.text}", _EARLIER_CHARACTERS)
+    return f"{turn.role}{called}: {turn.text}"
+
+
+def _uncut(text: str, limit: int = 0) -> str:
+    return text
 
 
 def conversation_of(turns: Sequence[Turn], system: str) -> str:

@@ -14,7 +14,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -71,6 +71,8 @@ class Reading:
     first_refused: list[Refused] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
     """What is in form and holds no decision, by what it is."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What a file of AEGIS's own says of all its records."""
 
     def refuse(self, position: str, reason: str) -> None:
         """Count a line out of form, and keep the first ones."""
@@ -120,7 +122,8 @@ def read_decisions(
 def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
     parse = _PARSERS[reading.format]
     for item in items:
-        if reading.format == "aegis" and isinstance(item.value, Mapping) and "metadata" in item.value:
+        if _is_metadata(item, reading.format):
+            reading.metadata = item.value["metadata"]
             continue
         reading.lines += 1
         if item.fault:
@@ -131,10 +134,18 @@ def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iter
             yield from _tried(partial(parse, value, fields), f"{item.position} {where}".strip(), reading)
 
 
+def _is_metadata(item: _Item, form: str) -> bool:
+    """Tell whether an item describes the records after it, and is none itself."""
+    value = item.value
+    if not isinstance(value, Mapping) or not isinstance(value.get("metadata"), Mapping):
+        return False
+    return len(value) == 1 or (form == "aegis" and "action" not in value)
+
+
 def _tried(make: Callable[[], list[LoggedDecision]], position: str, reading: Reading) -> list[LoggedDecision]:
     """Return what a parser makes of a value; what it refuses or passes over is noted."""
     try:
-        return make()
+        return _placed(make(), position)
     except NoDecision as nothing:
         reading.passed[str(nothing)] += 1
     except DataError as error:
@@ -143,6 +154,23 @@ def _tried(make: Callable[[], list[LoggedDecision]], position: str, reading: Rea
         # A log by another program may hold anything anywhere: one odd line must not end the reading.
         reading.refuse(position, f"out of form ({type(error).__name__}: {error})")
     return []
+
+
+def _placed(found: list[LoggedDecision], position: str) -> list[LoggedDecision]:
+    """Return the decisions of one value with their position.
+
+    Of several, each gets an id of its own, and the reward of the whole belongs to the last one.
+    """
+    last = len(found) - 1
+    return [
+        replace(
+            one,
+            position=position,
+            id=f"{one.id}#{place}" if one.id and last else one.id,
+            reward=one.reward if place == last else None,
+        )
+        for place, one in enumerate(found)
+    ]
 
 
 def _recognise(path: Path, items: list[_Item], fields: Fields) -> str:
@@ -230,10 +258,12 @@ def _whole(path: Path, progress: Progress) -> Iterator[_Item]:
         raise DataError(f"{path}: nested too deeply to be read") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}): correct it there; one record a line is read, too") from None
+    metadata: list[_Item] = []
     if isinstance(value, Mapping) and isinstance(value.get("examples"), list):
+        metadata = [_Item("metadata", {"metadata": value.get("metadata") or {}})]
         value = value["examples"]
     if isinstance(value, list):
-        return (_Item(f"item {place}", one) for place, one in enumerate(value))
+        return itertools.chain(metadata, (_Item(f"item {place}", one) for place, one in enumerate(value)))
     return iter([_Item("the file", value)])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
-from aegis.formats.record import EPISODE_FIELDS, Fields, LoggedDecision, NoDecision, first_text, moment_of
+from aegis.formats.record import EPISODE_FIELDS, Fields, LoggedDecision, NoDecision, first_text, moment_of, reward_of
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 _ROLES = {"function": "tool"}
@@ -74,6 +74,9 @@ def _exchange(
         episode=episode_in(sources, fields),
         at=moment_of(sources[::-1]),
         teacher=first_text(sources[::-1], ("model",)),
+        id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
+        reward=reward_in(sources, fields),
+        whole=fields.whole,
     )
 
 
@@ -123,6 +126,11 @@ def episode_in(sources: Sequence[Mapping[str, Any]], fields: Fields) -> str:
     """Return the conversation that the line or the request's metadata names."""
     names = (fields.episode,) if fields.episode else EPISODE_FIELDS
     return first_text([*sources, *(source.get("metadata") for source in sources)], names)
+
+
+def reward_in(sources: Sequence[Mapping[str, Any]], fields: Fields) -> Any:
+    """Return the reward that the line or the request's metadata names, or None."""
+    return reward_of([*sources, *(source.get("metadata") for source in sources)], fields)
 
 
 def _tools(request: Mapping[str, Any]) -> dict[str, Any] | None:

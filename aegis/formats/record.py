@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +14,12 @@ ANSWER = "answer_in_text"
 """The action of a language model that had tools on offer and called none."""
 
 TEXT_CHARACTERS = 2000
-"""A longer text loses its middle: a scan reads states by the ten thousand."""
+"""A longer text loses its middle where `Fields.whole` is off: a scan reads states by the ten thousand."""
 EPISODE_FIELDS = ("episode", "conversation_id", "session_id", "thread_id", "conversation", "session", "trace_id")
 MOMENT_FIELDS = ("timestamp", "time", "created_at", "created", "decided_at", "date")
 TEACHER_FIELDS = ("teacher", "policy", "model")
 NAME_FIELDS = ("point", "decision_point", "name")
+REWARD_FIELDS = ("reward",)
 _YEAR_3000 = 32_503_680_000
 
 
@@ -34,6 +35,10 @@ class Fields:
     """The field or column with the action taken."""
     episode: str = ""
     """The field or column with the conversation, task or user that a decision belongs to."""
+    reward: str = ""
+    """The field or column with what the decision brought."""
+    whole: bool = False
+    """Whether states are whole: no text loses its middle, and no turn of a chat is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,16 @@ class LoggedDecision:
     at: datetime | None = None
     teacher: str = ""
     """Who decided: a model's name, as a rule."""
+    chat: bool = False
+    """Whether it is an answer in a chat, whose tools on offer tell decision points apart."""
+    id: str = ""
+    """The file's own name of the decision; '' where it has none."""
+    reward: Any = None
+    """What the decision brought, as the file has it; None where the file does not say."""
+    probabilities: Mapping[str, Any] | None = None
+    """The teacher's probabilities by action, as the file has them."""
+    position: str = field(default="", compare=False)
+    """The line or item of the file."""
 
 
 def first_text(sources: Iterable[Any], names: Iterable[str]) -> str:
@@ -64,6 +79,16 @@ def first_text(sources: Iterable[Any], names: Iterable[str]) -> str:
             if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
                 return str(value)
     return ""
+
+
+def reward_of(sources: Iterable[Any], fields: Fields) -> Any:
+    """Return what the first source with a reward says of it, or None."""
+    names = (fields.reward,) if fields.reward else REWARD_FIELDS
+    for source in sources:
+        for name in names if isinstance(source, Mapping) else ():
+            if source.get(name) not in (None, ""):
+                return source[name]
+    return None
 
 
 def moment_of(sources: Iterable[Any]) -> datetime | None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
-from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, parse_moment
+from aegis.formats.openai import SYSTEM_ROLES
+from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
 
 _PREFIX = "gen_ai."
 _MODEL_OPERATIONS = frozenset({"", "chat", "generate_content", "text_completion"})
@@ -58,19 +59,24 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
     if len(sent) != 1:
         raise NoDecision(f"a span with {len(sent)} answers")
     turns = [turn for message in received for turn in _turns(message)]
-    system = [text_of(attributes.get("gen_ai.system_instructions"))]
-    system += [turn.text for turn in turns if turn.role in ("system", "developer")]
+    said = [turn for turn in turns if turn.role not in SYSTEM_ROLES]
+    instructions = [text_of(attributes.get("gen_ai.system_instructions"))]
+    instructions += [turn.text for turn in turns if turn.role in SYSTEM_ROLES]
+    system = "\n".join(filter(None, instructions))
     answers = _turns({**sent[0], "role": "assistant"})
     return decisions_of(
         Exchange(
-            turns=[turn for turn in turns if turn.role not in ("system", "developer")],
+            turns=said,
             answer=answers[-1],
-            system="\n".join(filter(None, system)),
+            system=system,
             tools=_tools(attributes),
             name=str(attributes.get("gen_ai.agent.name", "")),
             episode=_episode(span, attributes, fields),
             at=parse_moment(span.get("startTimeUnixNano", span.get("start_time", span.get("startTime")))),
             teacher=first_text([attributes], ("gen_ai.response.model", "gen_ai.request.model")),
+            id=first_text([span, span.get("context")], ("spanId", "span_id")),
+            reward=reward_of([attributes], fields),
+            whole=fields.whole,
         )
     )
 

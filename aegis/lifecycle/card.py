@@ -11,14 +11,17 @@ from aegis.types import ActionList
 
 
 def describe_collection(store: DecisionStore, default: ActionList | None = None) -> dict[str, Any]:
-    """Return an export's teacher, prompt, runs and counts of actions; default: as for `read_actions`."""
+    """Return an export's teacher, prompt, runs and counts of actions.
+
+    default: as for `read_actions`; the actions of an agent whose teacher was asked by the prompt.
+    """
     from aegis.teachers.prompt import QUESTION, render_instructions
 
     teacher, actions = store.teacher(), read_actions(store, default)
     return {
         "teacher": asdict(teacher) if teacher else None,
         "actions": [asdict(spec) for spec in actions],
-        "prompt": render_instructions(actions) + "{state}" + QUESTION,
+        "prompt": render_instructions(actions) + "{state}" + QUESTION if actions == default else None,
         "runs": sorted(store.state.records(StateKey.COLLECTION), key=lambda run: str(run["at"])),
         "action_counts": store.action_counts(teacher.name if teacher else None),
     }

@@ -23,6 +23,10 @@ def existing(workspace: Workspace) -> Workspace:
     if workspace.folder.is_file():
         raise StoreError(f"--workspace {workspace.folder}: not a folder: name a workspace's folder")
     if not workspace.database.exists():
+        if points := workspace.points():
+            raise StoreError(
+                f"{workspace.folder}: no agent here, only decision points: name one with --point ({', '.join(points)})"
+            )
         raise StoreError(
             f"{workspace.folder}: no workspace here: check the name, or make one: `aegis train --workspace"
             f" {workspace.folder}` (on the shipped decisions) or `aegis collect --workspace {workspace.folder}`"

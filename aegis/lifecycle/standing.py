@@ -138,6 +138,11 @@ class Standing:
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
 
     @property
+    def point(self) -> str | None:
+        """The decision point's name; None for an agent's workspace."""
+        return Workspace(Path(self.workspace)).point_name
+
+    @property
     def remaining(self) -> int:
         """Decisions until the next training."""
         return max(0, self.target - self.collected)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from aegis.config import AgentConfig
 from aegis.errors import ActionError
-from aegis.rendering import clean_text
+from aegis.rendering import clean_text, counted
 from aegis.research.rewards import RewardTable
 from aegis.research.setting import SETTINGS, Setting, SettingBook, Value
 from aegis.store import Database
@@ -230,7 +230,7 @@ class ApprovalQueue:
             if proposal.weight <= 0:
                 return Refusal("unfounded", f"the record does not speak for another {proposal.aspect}")
             if len(waiting) >= config.waiting_proposals_limit:
-                return Refusal("unfounded", f"{len(waiting)} proposals wait for a person already")
+                return Refusal("unfounded", f"{counted(len(waiting), 'proposal')} already waiting for a person")
             return None
 
         return [refuse(proposal) for proposal in proposals]

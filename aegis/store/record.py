@@ -2,6 +2,8 @@
 
     {"state": {...}, "action": {"action": "web_search", "query": "..."}, "result": {...}, "timestamp": "..."}
 
+An action without an argument may be its name alone: `"action": "refund"`.
+
 AEGIS's own records add `id`, `episode`, `step`, `actions` (names on offer), `probabilities` (by name), `policy`,
 `propensity` (the probability with which the action was drawn, null if it was not drawn) and `outcome` (`status`,
 `gained`, `reward`, `components`, `detail`, `recorded_at`; null if unknown).
@@ -18,7 +20,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from aegis.errors import DataError
-from aegis.rendering import canonical_json, to_state
+from aegis.rendering import canonical_json, counted, to_state
 from aegis.store.decisions import Example
 from aegis.types import Action, ActionList, Decision, Outcome, OutcomeStatus
 
@@ -26,6 +28,7 @@ MAX_NESTING_LEVELS = 64
 """Deeper states and results are refused: no honest state nests so deeply, and every reader recurses."""
 
 _ID_DIGITS = 32
+_NAMED_FAULTS = 3
 _LARGEST_INTEGER = 2**63 - 1
 
 
@@ -45,6 +48,9 @@ _State = Annotated[
     dict[str, Any], BeforeValidator(lambda value: to_state(value) if isinstance(value, (str, list)) else value)
 ]
 """An object; a text or a list of chat messages is put into one."""
+_Action = Annotated[
+    dict[str, Any], BeforeValidator(lambda value: {"action": value} if isinstance(value, str) else value)
+]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Count = Annotated[int, Field(ge=0, le=_LARGEST_INTEGER)]
 
@@ -68,7 +74,7 @@ class ExampleRecord(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     state: _State
-    action: dict[str, Any]
+    action: _Action
     result: dict[str, Any] | None = None
     timestamp: _Timestamp
     id: _Name | None = None
@@ -252,18 +258,24 @@ _EXPECTED = {
 
 
 def _reason(error: ValidationError) -> str:
+    """Return the faults of a record on one line, the first ones in words."""
     faults = error.errors(include_url=False)
-    first = faults[0]
-    field = _dotted(first["loc"])
-    if first["type"] == "missing":
+    more = len(faults) - _NAMED_FAULTS
+    return "; ".join(map(_describe_fault, faults[:_NAMED_FAULTS])) + (
+        f" (and {counted(more, 'more fault')})" if more > 0 else ""
+    )
+
+
+def _describe_fault(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "missing":
         said = "is missing"
-    elif first["type"] in _EXPECTED:
-        said = f"expected {_EXPECTED[first['type']]}, found {_kind(first['input'])}"
-    elif first["type"] == "value_error":
-        said = str(first["ctx"]["error"])
+    elif fault["type"] in _EXPECTED:
+        said = f"expected {_EXPECTED[fault['type']]}, found {_kind(fault['input'])}"
+    elif fault["type"] == "value_error":
+        said = str(fault["ctx"]["error"])
     else:
-        said = first["msg"][0].lower() + first["msg"][1:]
-    return f"{field}: {said}" + (f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else "")
+        said = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{_dotted(fault['loc'])}: {said}"
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -218,7 +218,7 @@ def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_pa
 
 
 def test_audit_data_says_what_rests_on_duplicates(write_decisions, told):
-    steps = told("commands.data")
+    steps = told("commands.decisions.audit")
     data = write_decisions(120)
     shown = run("audit-data", "--data", data)
     assert shown.exit_code == 0, shown.output

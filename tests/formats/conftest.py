@@ -29,7 +29,7 @@ def written(tmp_path) -> Callable[..., Path]:
 def read(written) -> Callable[..., tuple[Reading, list[LoggedDecision]]]:
     """Return what writes lines to a file and reads them."""
 
-    def both(*lines: Any, name: str = "log.jsonl", form: str = "auto", **fields: str) -> Any:
+    def both(*lines: Any, name: str = "log.jsonl", form: str = "auto", **fields: Any) -> Any:
         reading = read_decisions(written(*lines, name=name), form, Fields(**fields))
         decisions: Iterable[LoggedDecision] = reading.decisions
         return reading, list(decisions)

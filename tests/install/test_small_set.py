@@ -50,6 +50,9 @@ def results(served, tmp_path_factory):
     own, new = ["--workspace", str(served.workspace.folder)], ["--workspace", str(scratch / "new")]
     newer = ["--workspace", str(scratch / "newer")]
     scripted = ["--decisions", "4", "--teacher", "scripted"]
+    pointed = ["--point", "router", "--workspace", str(scratch / "points")]
+    log = scratch / "log.jsonl"
+    log.write_text("".join(json.dumps({"input": "x", "label": label, "id": label}) + "\n" for label in "ab"))
     commands = {
         "--help": ["--help"],
         "status": ["status", *own],
@@ -63,6 +66,10 @@ def results(served, tmp_path_factory):
         "reject": ["reject", "2", *own],
         "export": ["export", str(scratch / "decisions.jsonl.gz"), *own],
         "import": ["import", str(scratch / "decisions.jsonl.gz"), *new],
+        "import --point": ["import", str(log), *pointed],
+        "status --point": ["status", *pointed],
+        "report": ["report", "a", "--reward", "1", *pointed],
+        "init": ["init", str(scratch / "my-agent")],
         "collect --teacher scripted": ["collect", *scripted, *new],
         "prompt": ["prompt", *own],
         "rollback": ["rollback", "--reason", "worse", "--yes", *own],

@@ -237,7 +237,7 @@ def test_no_more_proposals_wait_at_once_than_the_limit(make_agent, database, pro
     agent.step()
     agent._executor.record = Record(asked=9, unanswered=9)
     step = agent.step()
-    assert (step.outcome.reward, step.outcome.detail) == (-2.0, "1 proposals wait for a person already")
+    assert (step.outcome.reward, step.outcome.detail) == (-2.0, "1 proposal already waiting for a person")
     assert not any(option.startswith("propose") for option in step.decision.state["options"])
 
 

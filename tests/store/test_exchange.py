@@ -87,7 +87,7 @@ BAD_RECORDS = [
     (record(action={"action": "web_serach", "query": "x"}), "action.action: unknown action 'web_serach': the list is"),
     (record(action={"query": "x"}), "action.action: expected the name of an action, found nothing"),
     (record(action={"action": None}), "action.action: expected the name of an action, found null"),
-    (record(action="web_search"), "action: expected an object, found text"),
+    (record(action=["web_search"]), "action: expected an object, found a list"),
     (record(action={"action": "web_search", "query": 5}), "action.query: expected text, found a number"),
     (record(state=5), "state: expected an object, found a number"),
     (record(state={"x": {"y": float("inf")}}), "state.x.y: inf is not a finite number"),
@@ -125,7 +125,7 @@ BAD_RECORDS = [
     (record(id=""), "id: "),
     ("a text", "expected an object with state, action, result and timestamp, found text"),
     (None, "expected an object with state, action, result and timestamp, found null"),
-    ({}, "state: is missing (and 2 more faults)"),
+    ({}, "state: is missing; action: is missing; timestamp: is missing"),
 ]
 
 
@@ -144,6 +144,20 @@ def test_a_bad_record_is_named_by_position_and_reason_and_the_others_are_kept(tm
         assert len(said) <= 300
     assert as_json.positions == ["examples[0]", "examples[2]"]
     assert as_lines.positions == ["line 2", "line 4"]
+
+
+def test_an_action_without_an_argument_may_be_its_name_alone(tmp_path, actions):
+    result = read_examples(write_json(tmp_path / "a.json", [record(action="idle")]), actions)
+    assert [example.decision.action.to_record() for example in result.examples] == [{"action": "idle"}]
+
+
+def test_of_many_faults_three_are_named_and_the_others_counted(tmp_path, actions):
+    bad = {"state": 1, "action": 2, "policy": 3, "step": "4", "episode": "e", "timestamp": "x"}
+    said = reasons(read_examples(write_json(tmp_path / "a.json", [bad]), actions))["examples[0]"]
+    assert said == (
+        "state: expected an object, found a number; action: expected an object, found a number; timestamp: expected"
+        " ISO-8601 like 2026-01-31T12:00:00Z, found 'x' (and 2 more faults)"
+    )
 
 
 def test_a_broken_line_is_one_rejected_record(tmp_path, actions):

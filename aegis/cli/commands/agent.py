@@ -1,9 +1,8 @@
-"""`aegis collect`, `aegis run` and `aegis status`: the agent at work, by its teacher or by its HRM."""
+"""`aegis collect` and `aegis run`: the research agent at work, by its teacher or by its HRM."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +24,6 @@ from aegis.cli.options import (
     DecisionsOption,
     DeviceOption,
     DriftOption,
-    JsonOption,
     PresenceOption,
     PricesOption,
     RateOption,
@@ -139,9 +137,9 @@ def run(
     audit_rate: AuditRateOption = MonitorConfig().audit_rate,
     drift_quantile: DriftOption = MonitorConfig().drift_quantile,
 ) -> None:
-    """Let the agent decide by whichever policy serves: the HRM after the switch, else the teacher.
+    """Let the agent decide by the policy that serves: the HRM after the switch, else the teacher.
 
-    What the HRM decides is monitored: where it agrees surely less with its teacher than it promised, it is rolled back.
+    The HRM is monitored. It is rolled back when it surely agrees less with its teacher than it promised.
     """
     with errors_explained():
         config = AgentConfig(
@@ -202,28 +200,6 @@ def run(
             _show_total(store, monitored.policy.name)
 
 
-def status(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    as_json: JsonOption = False,
-) -> None:
-    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves."""
-    with errors_explained():
-        from aegis.cli.display.block import describe_agent, training_block
-
-        standing = research_run.read_agent_standing(Workspace(workspace))
-        if as_json:
-            say(json.dumps(standing.to_record(), indent=2))
-            return
-        say(f"Workspace:  {workspace}")
-        say(f"Teacher:    {standing.teacher or 'none yet'}")
-        say(f"Serving:    {standing.serving or 'nothing yet'}")
-        say(f"Agent:      {describe_agent(standing)}")
-        if standing.using_hrm and not standing.collected:
-            say("            (the HRM was trained on decisions from a file)")
-        for line in training_block(standing):
-            say(line)
-
-
 def _say_new(workspace: Workspace) -> None:
     if new := describe_new(workspace):
         say(new)
@@ -236,7 +212,7 @@ def _run(
     decisions: int,
     after: Callable[[Step], Policy | None] = lambda step: None,
 ) -> None:
-    """Make decisions; after: hears each step, and returns the policy to go on by, or None for the same."""
+    """Make decisions. after: hears each step, and returns the policy that decides next, or None for the same."""
     from aegis.cli.display.block import explain_rewards
     from aegis.research.run.step import describe_step
     from aegis.research.run.waiting import Herald

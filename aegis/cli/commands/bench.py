@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _QUICK_EPOCHS = 3
 _RESERVE_SECONDS = 6.0
-"""For what comes after the measuring: the table, the file, the plot, and a process that is slow to end"""
+"""Time for what follows the measuring: the table, the file, the plot, and a process that is slow to end"""
 
 
 def bench(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.admission import check_device
+from aegis.cli.admission import check_device, find_place
 from aegis.cli.display.output import check_writable, errors_explained, fail, say, show_rejected, write_json
 from aegis.cli.display.progress import waiting
 from aegis.cli.interrupt import INTERRUPTED, imports_spared
-from aegis.cli.options import DeviceOption, LearningRateOption
+from aegis.cli.options import DeviceOption, LearningRateOption, PointOption
 from aegis.config import TrainingConfig
 from aegis.packages import install, require
 from aegis.workspace import Workspace
@@ -37,6 +37,7 @@ def compare(
     workspace: Annotated[
         Path | None, typer.Option(help="Folder of an agent: compare on the decisions that its teacher made.")
     ] = None,
+    point: PointOption = None,
     sizes: Annotated[
         str, typer.Option(help="Numbers of decisions to compare at, with commas. Default: 100, 300 and all.")
     ] = "",
@@ -58,14 +59,15 @@ def compare(
                 check_writable(path, option)
         if plot is not None:
             check_plot(plot)
-        if data is not None and workspace is not None:
-            fail("--data and --workspace each name decisions: give one of them")
+        if data is not None and (workspace or point):
+            fail(f"--data and {'--point' if point else '--workspace'} each name decisions: give one of them")
+        place = find_place(workspace, point) if workspace or point else None
         training = TrainingConfig(epochs=epochs, learning_rate=lr)
         check_device(device)
         _parse_sizes(sizes, 0)
         with waiting() as progress:
             progress("Loading PyTorch and the decisions", 0, 0)
-            given = _read(data, workspace, progress)
+            given = _read(data, place, progress)
             wanted = _parse_sizes(sizes, len(given.decisions))
             measured, stopped = _measure(given, wanted, splits, training, device, progress)
         if stopped and not measured:
@@ -84,14 +86,14 @@ def compare(
             raise typer.Exit(INTERRUPTED)
 
 
-def _read(data: Path | None, workspace: Path | None, progress: Progress) -> TrainingData:
+def _read(data: Path | None, place: Workspace | None, progress: Progress) -> TrainingData:
     from aegis import lifecycle
     from aegis.experiments import comparison
     from aegis.research import RESEARCH_ACTIONS
     from aegis.research.run import shipped_data
 
-    if workspace is not None:
-        given = lifecycle.read_workspace_data(Workspace(workspace), default=RESEARCH_ACTIONS)
+    if place is not None:
+        given = lifecycle.read_workspace_data(place, default=RESEARCH_ACTIONS)
     else:
         given = lifecycle.read_training_data(data or shipped_data(), RESEARCH_ACTIONS, progress)
     show_rejected(given.rejected, len(given.decisions))
@@ -155,7 +157,7 @@ def _show(measured: list[Measurement]) -> None:
 
 
 def check_plot(plot: Path) -> None:
-    """Fail where a plot could not be drawn: another kind of file, or no matplotlib."""
+    """Fail where no plot can be drawn: the file has another ending, or matplotlib is missing."""
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         fail(f"--plot {plot}: give a name that ends in .png, .svg or .pdf")
     require("matplotlib", "--plot")

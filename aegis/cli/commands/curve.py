@@ -1,4 +1,4 @@
-"""`aegis curve`: what deferring to the teacher below each confidence would bring, from held-out decisions."""
+"""`aegis curve`: what the HRM gains when the teacher decides below a confidence, by held-out decisions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.admission import describe_way_to_hrm
+from aegis.cli.admission import describe_way_to_hrm, find_place
 from aegis.cli.commands.compare import check_plot
 from aegis.cli.display.output import check_writable, errors_explained, fail, say, say_row
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import JsonOption, WorkspaceOption
+from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def curve(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
     model: Annotated[str | None, typer.Option(help="Version, e.g. hrm@2. Default: the one that serves.")] = None,
     teacher_cost: Annotated[float | None, typer.Option(min=0.0, help="Of one decision, in any currency.")] = None,
     hrm_cost: Annotated[float, typer.Option(min=0.0, help="The same, in the same currency.")] = 0.0,
@@ -39,15 +40,17 @@ def curve(
     plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show for each bound P of `--defer-below`: what the HRM would decide, how well, and at which cost and delay."""
+    """Show, for each bound P of `--defer-below`, the HRM's share of the decisions, its accuracy, and cost and delay."""
     with errors_explained():
+        if measure and point is not None:
+            fail("--measure: a decision point's teacher lies in its own program: give --teacher-ms, as measured there")
         from aegis import lifecycle
         from aegis.promotion import Expense, ModelRegistry, accuracy_of_surest, deferral_curve, read_answers
 
         if plot is not None:
             check_writable(plot, "--plot")
             check_plot(plot)
-        folder = lifecycle.existing(Workspace(workspace))
+        folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
             served = registry.serving()
@@ -56,8 +59,8 @@ def curve(
         name = model or (served.name if served else None)
         if name is None:
             last = f" ({refusals[-1].describe()})" if refusals else ""
-            way = f"name one with --model (see `aegis models --workspace {workspace}`)" if known else ""
-            fail(f"{workspace}: no HRM serves{last}: {way or describe_way_to_hrm(folder)}")
+            way = f"name one with --model (see `aegis models{folder.options}`)" if known else ""
+            fail(f"{folder.folder}: no HRM serves{last}: {way or describe_way_to_hrm(folder)}")
         if name not in known:
             fail(f"no model {name!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
         with waiting(on_stderr=as_json) as progress:
@@ -164,7 +167,7 @@ def _of_teacher(value: float | None, ratio: float | None) -> str:
 
 
 def draw(points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Path) -> None:
-    """Draw the points of a curve, as `--json` writes them, from how many held-out decisions they are."""
+    """Draw the points of a curve, as `--json` writes them. heldout: the held-out decisions behind them."""
     import matplotlib
 
     matplotlib.use("Agg")

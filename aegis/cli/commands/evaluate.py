@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEACHER, IMITATION = "teacher", "hrm"
 _UPDATES_TOGETHER = 10
-"""A point of a learning curve is the mean of so many updates"""
+"""Updates of which a point of a learning curve is the mean"""
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Compare policies by what they earn in the same simulated worlds: offline search, and nobody answers."""
+    """Compare policies by their rewards in the same simulated worlds: offline search, and nobody answers."""
     with errors_explained():
         require("gymnasium", "simulating worlds")
         for path, option in ((report, "--report"), (plot, "--plot")):
@@ -109,7 +109,7 @@ def evaluate(
 def _choose(
     names: str, folder: Workspace, teacher: str, device: str, tell: Any, progress: Progress
 ) -> dict[str, Policy]:
-    """Return the policies named, loaded; without names all that there are but the teacher."""
+    """Load and return the policies that are named; without names, all but the teacher."""
     from aegis import lifecycle
     from aegis.experiments import evaluation
     from aegis.lifecycle.owner import check_teacher, read_owner
@@ -168,7 +168,7 @@ def _show(rows: Sequence[Row], worlds: int, decisions: int, lived: int) -> None:
 
 
 def _learning_curves(folder: Workspace) -> list[CurvePoint]:
-    """Return what phase 4 earned while it learned in a workspace: means over the last ten updates."""
+    """Return the rewards of phase 4 while it learned in a workspace: means over ten updates each."""
     from aegis import lifecycle
     from aegis.experiments.evaluation import CurvePoint
     from aegis.store import ImprovementLog
@@ -192,7 +192,7 @@ def draw_curves(
     xlabel: str = "decisions learned from",
     learning: Sequence[CurvePoint] = (),
 ) -> None:
-    """Draw mean rewards against decisions, a line for each series, its interval as a band; learning: beside them."""
+    """Draw mean rewards against decisions: a line and a band for each series. learning: a second panel."""
     import matplotlib
 
     matplotlib.use("Agg")

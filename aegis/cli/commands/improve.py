@@ -31,7 +31,7 @@ _STAGES = {
     "after": "Measuring after",
 }
 SURE_DECISIONS = 3000
-"""With so many, every recorded run has gained surely (docs/reinforcement.md)"""
+"""Decisions with which every recorded run gained surely (docs/reinforcement.md)"""
 
 
 def improve(
@@ -54,9 +54,10 @@ def improve(
     device: DeviceOption = "auto",
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
 ) -> None:
-    """Let the HRM that serves learn from its own decisions in simulated worlds: offline search, nobody answering.
+    """Let the HRM that serves learn from its own decisions in simulated worlds.
 
-    The result is kept as the next version; it serves where it surely earns more in worlds that it never learned in.
+    The worlds search offline, and nobody answers there. The result is kept as the next version. It serves if it surely
+    earns more in worlds that it never learned in.
     Exit code 0: it serves; 3: it is kept and does not; 2: bad input.
     """
     with errors_explained():
@@ -90,10 +91,10 @@ def run_improvement(
     device: str,
     seconds: float | None = None,
 ) -> SimulationResult:
-    """Run phase 4 in simulated worlds with a progress bar, and show what it came to.
+    """Run phase 4 in simulated worlds with a progress bar, and show the result.
 
-    seconds: that it may take; it then searches Python's own documentation, makes so many decisions as fit, and says how
-    to go on.
+    seconds: a limit of time. Phase 4 then searches Python's own documentation, makes as many decisions as fit, and says
+    how to continue.
     """
     from aegis import lifecycle
     from aegis.cli.world import ready_search
@@ -128,7 +129,7 @@ def run_improvement(
 
 
 class _Ticker:
-    """Tells how far phase 4 is; limited: it makes so many decisions as fit into its time, not all."""
+    """Tells how far phase 4 is. limited: it makes as many decisions as fit into its time, not all."""
 
     def __init__(self, progress: Progress, decisions: int, worlds: int, lived: int, limited: bool) -> None:
         from aegis.lifecycle.rl.simulated import MEASURED_DECISIONS
@@ -156,7 +157,7 @@ class _Ticker:
 
 
 def show_improved(improved: SimulationResult, worlds: int, limited: bool = False) -> None:
-    """Print what phase 4 came to; limited: it made so many decisions as fit, and its worlds share one past."""
+    """Print the result of phase 4. limited: it made as many decisions as fit, and its worlds share one past."""
     from aegis.cli.display.block import FALLING_REWARDS
 
     gain = improved.gain

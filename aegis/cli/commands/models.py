@@ -1,4 +1,4 @@
-"""`aegis models`, `aegis promote` and `aegis rollback`: every version, and which one serves by whose word."""
+"""`aegis models`, `aegis promote` and `aegis rollback`: every version, which one serves, and who let it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aegis.cli.admission import describe_way_to_hrm
+from aegis.cli.admission import describe_way_to_hrm, find_place
 from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say, say_row
-from aegis.cli.options import JsonOption, ReasonOption, WorkspaceOption, YesOption
+from aegis.cli.options import JsonOption, PointOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from aegis.lifecycle import Refusal
@@ -28,6 +28,7 @@ TEACHER = "teacher"
 
 def models(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every HRM that was kept: what it was trained on, its figures, who let it serve and why."""
@@ -35,7 +36,7 @@ def models(
         from aegis import lifecycle
         from aegis.promotion import ModelRegistry
 
-        folder = lifecycle.existing(Workspace(workspace))
+        folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
             versions = [_with_calibration(version) for version in registry.models()]
@@ -57,7 +58,7 @@ def models(
                 say(json.dumps(document, indent=2))
                 return
             if not versions:
-                say(f"{workspace}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
+                say(f"{folder.folder}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
                 _show_refusals(refusals)
                 return
             head = f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made"
@@ -81,15 +82,16 @@ def models(
 def promote(
     model: Annotated[str, typer.Argument(help="Version to let serve, e.g. hrm@2 (see `aegis models`).")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
     reason: ReasonOption = "",
     yes: YesOption = False,
 ) -> None:
-    """Let an HRM that was kept decide from now on."""
+    """Let a kept HRM decide from now on."""
     with errors_explained():
         from aegis import lifecycle
         from aegis.promotion import ModelRegistry
 
-        folder = lifecycle.existing(Workspace(workspace))
+        folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
             version = _find(registry, model)
@@ -111,6 +113,7 @@ def rollback(
         typer.Argument(help="Version to go back to, or `teacher`. Default: the last good one, else the teacher."),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
     reason: ReasonOption = "",
     yes: YesOption = False,
 ) -> None:
@@ -119,7 +122,7 @@ def rollback(
         from aegis import lifecycle
         from aegis.promotion import ModelRegistry
 
-        folder = lifecycle.existing(Workspace(workspace))
+        folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
             served = registry.serving()
@@ -130,7 +133,7 @@ def rollback(
                 say(f"✓ {candidate.name} is refused, the teacher goes on deciding")
                 return
             if served is None:
-                fail(f"{workspace}: the teacher decides: there is nothing to roll back")
+                fail(f"{folder.folder}: the teacher decides: there is nothing to roll back")
             target = registry.last_good() if to is None else None if to == TEACHER else _find(registry, to).name
             if target == served.name:
                 fail(f"{target} serves now: name another version, or `teacher`")
@@ -140,7 +143,7 @@ def rollback(
 
 
 def _with_calibration(version: ModelVersion) -> ModelVersion:
-    """Return a version whose calibration error is the one with its temperature, also where an earlier AEGIS made it."""
+    """Return a version with the calibration error by its temperature, even if an earlier AEGIS made it."""
     from aegis.errors import CheckpointError
     from aegis.promotion import read_answers
 
@@ -154,7 +157,7 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
 
 
 def _show_refusals(refusals: Sequence[Refusal]) -> None:
-    """Print the candidates that the gate refused, of which nothing is kept but the verdict."""
+    """Print the candidates that the gate refused; only their verdicts are kept."""
     if not refusals:
         return
     say("")
@@ -174,7 +177,7 @@ def _find(registry: ModelRegistry, name: str) -> ModelVersion:
 
 
 def _settle(question: str, reason: str, yes: bool) -> str:
-    """Return the reason, asked for where a person is there to answer; a script must give it."""
+    """Return the reason; ask for it in a terminal, and fail in a script that gives none."""
     asks = sys.stdin.isatty()
     if not reason.strip():
         if not asks:

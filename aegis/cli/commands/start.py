@@ -105,8 +105,9 @@ def start(
     max_cost: CostOption = None,
     prices: PricesOption = "",
 ) -> None:
-    """Run the agent by itself: collect with the teacher, train beside it, switch, go on. Any start goes on where the
-    last stop left it.
+    """Run the agent by itself: collect with the teacher, train beside it, switch, improve.
+
+    Each start continues where the last stop left it.
 
     Ctrl-C pauses and opens the prompt; a second one, and SIGTERM, leave within five seconds.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli import spin_longer_when_alone
-from aegis.cli.admission import check_device, check_folder, describe_new
+from aegis.cli.admission import check_device, check_folder, describe_new, find_place
 from aegis.cli.display.output import (
     check_writable,
     errors_explained,
@@ -23,10 +23,13 @@ from aegis.cli.display.output import (
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import (
     BatchOption,
+    DataOption,
     DeviceOption,
     EpochsOption,
     ExcludeOption,
     LearningRateOption,
+    OwnWorkspaceOption,
+    PointOption,
     RenameOption,
     StateTokensOption,
     ThresholdOption,
@@ -44,7 +47,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
 from aegis.research import run as research_run
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
     from aegis.hrm import HRM
@@ -54,25 +57,17 @@ if TYPE_CHECKING:
 
 GATE_REFUSED = 3
 MOST_RL_DECISIONS = 300
-"""Of phase 4 at the end, where its time would suffice for more: more are for `aegis improve`, which measures longer"""
+"""Most decisions of phase 4 after a training; `aegis improve` makes more, and measures longer"""
 _RL_SHARE = 0.2
-"""Of the whole command's time, for phase 4"""
+"""The share of the whole command's time that phase 4 may take"""
 _RL_WORLDS = 5
 _DEFAULTS = TrainingConfig()
 
 
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON or JSONL file of decisions. Default: the workspace's own where it has 100 or more, else those"
-            " AEGIS ships."
-        ),
-    ] = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(help=f"Folder of the agent; checkpoints and the HRM go there. Default: ./{DEFAULT_WORKSPACE}"),
-    ] = None,
+    data: DataOption = None,
+    workspace: OwnWorkspaceOption = None,
+    point: PointOption = None,
     epochs: EpochsOption = _DEFAULTS.epochs,
     lr: LearningRateOption = _DEFAULTS.learning_rate,
     batch_size: BatchOption = _DEFAULTS.batch_size,
@@ -89,20 +84,20 @@ def train(
     exclude: ExcludeOption = None,
     rename: RenameOption = None,
     device: DeviceOption = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint of the same run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after the same run's last checkpoint.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
     rl_decisions: Annotated[
         int | None,
         typer.Option(
-            help="After a switch, decisions of phase 4 in simulated worlds; 0: none. Default: so many as fit into a"
-            " fifth of the whole time. See `aegis improve`."
+            help="After a switch, decisions of phase 4 in simulated worlds; 0: none, as with --point. Default: as"
+            " many as fit into a fifth of the whole time. See `aegis improve`."
         ),
     ] = None,
 ) -> None:
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
-    After a switch the HRM learns from some decisions of its own (phase 4). Its own options alone say how: settings that
-    proposals have changed hold for the trainings of `aegis start`.
+    After a switch the HRM learns from some decisions of its own (phase 4). The options alone set how it trains:
+    settings that proposals have changed apply to `aegis start`.
 
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
@@ -124,16 +119,21 @@ def train(
         gate = GateConfig(threshold=threshold)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
-        outcome = _run(data, workspace, training, gate, device, resume, report)
-        if outcome.serving is not None and rl_decisions != 0:
-            _improve(Workspace(workspace or DEFAULT_WORKSPACE), rl_decisions, seed, device, time.monotonic() - began)
+        if rl_decisions and point is not None:
+            fail("--rl-decisions: the simulated worlds are the research agent's: leave it out with --point")
+        folder = find_place(workspace, point)
+        is_default = workspace is None and point is None
+        outcome = _run(data, folder, is_default, training, gate, device, resume, report)
+        if outcome.serving is not None and rl_decisions != 0 and point is None:
+            _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
 
 
 def _run(
     data: Path | None,
-    workspace: Path | None,
+    folder: Workspace,
+    is_default: bool,
     training: TrainingConfig,
     gate: GateConfig,
     device: str,
@@ -142,7 +142,6 @@ def _run(
 ) -> TrainingOutcome:
     from aegis import lifecycle
 
-    folder = Workspace(workspace or DEFAULT_WORKSPACE)
     if report is not None:
         check_writable(report, "--report")
     check_folder(folder.folder)
@@ -154,7 +153,7 @@ def _run(
     show_source(decisions)
     lifecycle.check_enough(decisions)
     lifecycle.check_owner(folder, decisions.teacher.name)
-    if workspace is not None and (new := describe_new(folder)):
+    if not is_default and (new := describe_new(folder)):
         say(new)
     heading("PHASE 2: HRM TRAINING (Imitation Learning)")
     with waiting() as progress:
@@ -169,7 +168,7 @@ def _run(
             if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
                 say(
                     f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"
-                    " collect more with `aegis collect`"
+                    f" {lifecycle.describe_more(folder)}"
                 )
             say("")
             if epochs_done:
@@ -206,7 +205,7 @@ def _run(
 
 
 def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str, seconds: float) -> None:
-    """Run phase 4; decisions: None for so many as fit into a fifth of the time with the seconds that training took."""
+    """Run phase 4. decisions: None for as many as fit into a fifth of the time; seconds: the training's."""
     from aegis.cli.commands.improve import run_improvement
 
     say("")

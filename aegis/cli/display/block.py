@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from aegis.cli.display.output import WHOLE_CHARACTERS, rule
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text, counted
 from aegis.research.run.standing import AgentStanding, advise
+from aegis.workspace import Workspace
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
@@ -47,7 +49,8 @@ def describe_agent(standing: Standing) -> str:
     """Return what the agent is doing now."""
     if not standing.running:
         return "not running"
-    return clean_text(f"running (process {standing.process}): {standing.doing}", WHOLE_CHARACTERS)
+    process = f"running (process {standing.process})"
+    return clean_text(f"{process}: {standing.doing}", WHOLE_CHARACTERS) if standing.doing else process
 
 
 def describe_collected(standing: Standing) -> str:
@@ -89,15 +92,22 @@ def _head(standing: Standing) -> list[str]:
 
 def _collection(standing: Standing) -> list[str]:
     gained = "unknown" if standing.mean_gained is None else f"{standing.mean_gained:.2f}"
+    knowledge = [] if standing.point else [f"  Avg knowledge per example: {gained}"]
     return [
         "Data Collection Details:",
         f"  Total examples: {standing.collected}{_labelled(standing)}",
         "  Action distribution:",
         *_counts(standing.actions),
-        *([f"  ⚠ {describe_rare_actions(standing.rare_actions, advise)}"] if standing.rare_actions else []),
-        f"  Avg knowledge per example: {gained}",
+        *([f"  ⚠ {_describe_rare(standing)}"] if standing.rare_actions else []),
+        *knowledge,
         *_why_rewards_fall(standing, shown=not standing.using_hrm),
     ]
+
+
+def _describe_rare(standing: Standing) -> str:
+    if isinstance(standing, AgentStanding):
+        return describe_rare_actions(standing.rare_actions, advise)
+    return describe_rare_actions(standing.rare_actions)
 
 
 def _labelled(standing: Standing) -> str:
@@ -166,7 +176,9 @@ def _counts(actions: Mapping[str, int]) -> list[str]:
 def _milestone(standing: Standing) -> str:
     if standing.phase == 1:
         if not standing.remaining:
-            return "the training: `aegis start` begins it by itself, `aegis train` at once"
+            itself = "its `aegis.Decider`" if standing.point else "`aegis start`"
+            options = Workspace(Path(standing.workspace)).options if standing.point else ""
+            return f"the training: {itself} begins it by itself, `aegis train{options}` at once"
         return f"{counted(standing.remaining, 'example')} until training"
     if standing.phase == 2:
         return "the gate, after the last epoch"
@@ -175,6 +187,8 @@ def _milestone(standing: Standing) -> str:
     if standing.phase == 3:
         return "the HRM's first decision"
     progress = standing.improvement
+    if progress is None and standing.point:
+        return "none without phase 4: `aegis.DeciderConfig(reinforce=...)` lets the HRM learn from reported rewards"
     if progress is None:
         return (
             "the beginning of phase 4: `aegis start` learns beside its decisions, `aegis improve` in simulated worlds"

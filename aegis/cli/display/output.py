@@ -65,6 +65,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def mark(good: bool, otherwise: str = "❌") -> str:
+    """Return the sign before a line of a check."""
+    return "✓" if good else otherwise
+
+
 def fail(message: str) -> NoReturn:
     """Print an error and exit with the code for bad input."""
     print(f"error: {message}", file=sys.stderr, flush=True)
@@ -133,8 +138,18 @@ def show_rejected(rejected: Sequence[RejectedRecord], used: int) -> None:
     if not rejected:
         return
     others = f"the other {used:,} are used" if used else "no other is left"
-    print(f"⚠ {counted(len(rejected), 'record')} refused ({others}):", file=sys.stderr)
-    for record in rejected[:SHOWN_RECORDS]:
-        print(f"    {record.position}: {clean_text(record.reason, 300)}", file=sys.stderr)
-    if len(rejected) > SHOWN_RECORDS:
-        print(f"    ... and {len(rejected) - SHOWN_RECORDS} more", file=sys.stderr)
+    _show_faults([(record.position, record.reason) for record in rejected], len(rejected), others)
+
+
+def show_refused(file: Path, first: Sequence[tuple[str, str]], count: int) -> None:
+    """Name the lines of a file that were refused; first: the position and the reason of the first ones."""
+    if count:
+        _show_faults([(f"{file}, {position}", reason) for position, reason in first], count, "the others are used")
+
+
+def _show_faults(faults: Sequence[tuple[str, str]], count: int, others: str) -> None:
+    print(f"⚠ {counted(count, 'record')} refused ({others}):", file=sys.stderr)
+    for position, reason in faults[:SHOWN_RECORDS]:
+        print(f"    {position}: {clean_text(reason, 300)}", file=sys.stderr)
+    if count > SHOWN_RECORDS:
+        print(f"    ... and {count - SHOWN_RECORDS} more", file=sys.stderr)

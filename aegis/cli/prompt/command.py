@@ -266,7 +266,7 @@ class PromptCommands:
         if not reason:
             example = next(spec.example for spec in COMMANDS if spec.name == "rollback")
             raise ActionError(f"rollback: say why, it is kept in the record, e.g. {example}")
-        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason))
+        _as_command(lambda: rollback(first if named else None, self._session.workspace.folder, reason=reason))
 
     def _history(self, rest: str) -> None:
         count = self._number("history", rest)[0] if rest else 10
@@ -284,7 +284,7 @@ class PromptCommands:
             raise ActionError("export: name a file, e.g. export decisions.jsonl.gz")
         if not self._store.count():
             raise ActionError("export: no decisions yet: `start` lets the agent make some")
-        from aegis.cli.commands.data import export
+        from aegis.cli.commands.decisions.exporting import export
 
         _as_command(lambda: export(Path(rest).expanduser(), self._session.workspace.folder))
 

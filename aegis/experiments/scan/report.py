@@ -10,8 +10,8 @@ from typing import Any
 from aegis.config import MIN_TRAINING_DECISIONS
 from aegis.experiments.scan.forecast import Forecast, make_forecast
 from aegis.experiments.scan.repetition import Repetition, measure_repetition
-from aegis.experiments.scan.sample import By, Point, collect
-from aegis.formats import Reading
+from aegis.experiments.scan.sample import Point, collect
+from aegis.formats import By, Reading
 from aegis.types import Progress, unheard
 
 LEAST_DECISIONS = MIN_TRAINING_DECISIONS

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from aegis.formats import LoggedDecision
+from aegis.formats import By, LoggedDecision, kinds
 from aegis.formats.file import BLOCK
+from aegis.formats.kind import hash_text
 
-By = Literal["auto", "menu", "system", "all"]
 MOST_POINTS = 200
 """More decision points than these are counted together: their number in a file has no bound."""
 OTHERS = "all others"
-EVERYTHING = "all decisions"
 _EPISODE_SHARE = 20
 """An episode has at most this part of the sample: the rest of one that never ends is counted only."""
 _TEXT_CHARACTERS = 4000
 _VALUE_CHARACTERS = 60
 _ITEMS = 20
-_NAMED_TOOLS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +74,13 @@ def collect(decisions: Iterable[LoggedDecision], limit: int, by: By = "auto") ->
     kept: dict[int, list[tuple[str, Row]]] = defaultdict(list)
     heap: list[int] = []  # of negated hashes: the largest one comes first
     total = 0
-    name_of = _naming(by)
+    name_of = kinds(by)
     for decision in decisions:
         name = name_of(decision)
         if name not in points and len(points) >= MOST_POINTS:
             name = OTHERS
         point = points.setdefault(name, Point(name))
-        episode = _hash(decision.episode or f"{name}\n{point.decisions // BLOCK}")
+        episode = hash_text(decision.episode or f"{name}\n{point.decisions // BLOCK}")
         point.count(decision, episode)
         if (total >= limit and episode > -heap[0]) or len(kept.get(episode, ())) >= max(1, limit // _EPISODE_SHARE):
             continue
@@ -106,28 +103,6 @@ def make_row(state: Mapping[str, Any], action: str, episode: int) -> Row:
     if len(text) > _TEXT_CHARACTERS:
         text = f"{text[:half]} … {text[-half:]}"
     return Row(text, dict(_flat(state)), action, episode)
-
-
-def _naming(by: By) -> Callable[[LoggedDecision], str]:
-    def menu(decision: LoggedDecision) -> str:
-        shown = ", ".join(decision.offered[:_NAMED_TOOLS])
-        more = len(decision.offered) - _NAMED_TOOLS
-        # Two long menus may begin alike: a digest tells them apart.
-        tail = f" and {more} more ({_hash(' '.join(decision.offered)):016x}"[:24] + ")" if more > 0 else ""
-        return f"{shown}{tail}" if shown else EVERYTHING
-
-    def auto(decision: LoggedDecision) -> str:
-        # Examples and AEGIS's own records have no menu of their own: what is on offer there is a mask.
-        return decision.name or (menu(decision) if "user" in decision.state else EVERYTHING)
-
-    def system(decision: LoggedDecision) -> str:
-        return " ".join(decision.system.split())[:80] or EVERYTHING
-
-    return {"auto": auto, "menu": menu, "system": system, "all": lambda decision: EVERYTHING}[by]
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
 def _said(value: Any) -> str:

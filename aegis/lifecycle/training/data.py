@@ -74,11 +74,20 @@ class DataCheck:
 
 def check_enough(data: TrainingData) -> None:
     """Raise `NotEnoughDataError` where there are too few decisions to train on."""
-    if len(data.decisions) < MIN_TRAINING_DECISIONS:
+    missing = MIN_TRAINING_DECISIONS - len(data.decisions)
+    if missing > 0:
         raise NotEnoughDataError(
-            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS}:"
-            f" run `aegis collect --decisions {MIN_TRAINING_DECISIONS - len(data.decisions)}` or more"
+            f"{data.source}: {len(data.decisions)} usable decisions; training needs at least {MIN_TRAINING_DECISIONS},"
+            f" so {missing} more: "
+            + (describe_more(Workspace(Path(data.source))) if data.own else f"`aegis collect --decisions {missing}`")
         )
+
+
+def describe_more(workspace: Workspace) -> str:
+    """Return how a workspace or a decision point gets more decisions."""
+    if workspace.point_name is not None:
+        return f"let its `aegis.Decider` decide, or add some with `aegis import FILE{workspace.options}`"
+    return "collect more with `aegis collect`"
 
 
 def read_training_data(path: Path, actions: ActionList, progress: Progress = unheard) -> TrainingData:
@@ -111,10 +120,12 @@ def read_workspace_data(
     until, until_label: the places of the last ones read (`DecisionStore.newest`, `LabelBook.newest`); all by default.
     default: as for `read_actions`.
     """
-    nothing_yet = NotEnoughDataError(
-        f"{workspace.folder}: no decisions yet: run `aegis collect --workspace {workspace.folder}` first,"
-        " or name a file with --data"
+    first = (
+        f"run `aegis collect --workspace {workspace.folder}` first, or name a file with --data"
+        if workspace.point_name is None
+        else describe_more(workspace)
     )
+    nothing_yet = NotEnoughDataError(f"{workspace.folder}: no decisions yet: {first}")
     if not workspace.database.exists():
         raise nothing_yet
     with open_store(workspace) as store:
@@ -171,7 +182,7 @@ def check_data(data: TrainingData, progress: Progress = unheard, training: Train
     reading = ReadingCount(codec)
     texts: set[tuple[str, str]] = set()
     actions: Counter[str] = Counter()
-    without, episodes = 0, set()
+    without, episodes, decisions = 0, set(), data.decisions
     for done, decision in enumerate(decisions):  # once: those of a workspace are read from its database each time
         if done % _TOLD_DECISIONS == 0:
             progress("Looking through the decisions", done, len(decisions))

@@ -9,6 +9,8 @@ from pathlib import Path
 import aegis
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
+from aegis.lifecycle.opening import open_store
+from aegis.lifecycle.point import read_actions
 from aegis.lifecycle.training.data import TrainingData, read_training_data, read_workspace_data, split_data
 from aegis.research.actions import RESEARCH_ACTIONS
 from aegis.types import Decision, Progress, unheard
@@ -38,9 +40,14 @@ def choose_data(data: Path | None, workspace: Workspace, progress: Progress = un
     """Return the decisions to learn from: those of a file where one is named, else the workspace's own, else the
     shipped ones.
 
-    A workspace's own come first where they are enough to train on; its `why` says what decided. Raises `DataError` when
-    the file as a whole can't be read.
+    A workspace's own come first where they are enough to train on; its `why` says what decided. A decision point has
+    its own alone. Raises `DataError` when the file as a whole can't be read.
     """
+    if workspace.point_name is not None:
+        if data is None:
+            return read_workspace_data(workspace)
+        with open_store(workspace) as store:
+            return read_training_data(data, read_actions(store), progress)
     if data is not None:
         return read_training_data(data, RESEARCH_ACTIONS, progress)
     try:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aegis.experiments.scan.sample import EVERYTHING, MOST_POINTS, OTHERS, collect, make_row
-from aegis.formats import LoggedDecision
+from aegis.experiments.scan.sample import MOST_POINTS, OTHERS, collect, make_row
+from aegis.formats import EVERYTHING, LoggedDecision
 
 
 def decision(number: int, episode: str = "", **changes: Any) -> LoggedDecision:
@@ -53,7 +53,7 @@ def test_decisions_without_an_episode_are_put_into_blocks_of_twenty():
     ],
 )
 def test_points_are_told_apart_by_name_menu_or_system_prompt(by, names):
-    chat: dict[str, Any] = {"state": {"user": "hello"}}
+    chat: dict[str, Any] = {"state": {"user": "hello"}, "chat": True}
     decisions = [
         decision(0, offered=("a", "b"), system="You help.", **chat),
         decision(0, offered=("a", "c"), **chat),
@@ -64,7 +64,7 @@ def test_points_are_told_apart_by_name_menu_or_system_prompt(by, names):
 
 def test_long_menus_that_begin_alike_are_two_points():
     menus = [(*"abcd", "e"), (*"abcd", "f")]
-    points = collect([decision(0, offered=menu, state={"user": "x"}) for menu in menus], 100)
+    points = collect([decision(0, offered=menu, chat=True) for menu in menus], 100)
     assert len({point.name for point in points}) == 2
     assert all(point.name.startswith("a, b, c, d and 1 more") for point in points)
 

@@ -1,0 +1,79 @@
+"""`aegis export`: decisions into a file, or the HRM that serves into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aegis.cli.admission import find_place
+from aegis.cli.display.output import check_writable, errors_explained, fail, mark, say
+from aegis.cli.display.progress import waiting
+from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.packages import require
+from aegis.rendering import clean_text, counted
+from aegis.research import run as research_run
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
+    all_policies: Annotated[
+        bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
+    ] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write the HRM that serves, as ONNX, to decide with no PyTorch.")
+    ] = False,
+) -> None:
+    """Write the decisions and outcomes of a workspace or a decision point to a file, or its HRM to a folder."""
+    with errors_explained():
+        place = find_place(workspace, point)
+        if onnx:
+            _export_model(file, place)
+            return
+        if file.is_dir():
+            example = file / "decisions.jsonl.gz"
+            fail(f"export {file}: is a folder: name a file in it, e.g. {example}; --onnx writes the HRM to a folder")
+        check_writable(file, "export")
+        from aegis import lifecycle
+        from aegis.research import RESEARCH_ACTIONS
+        from aegis.store import export_examples
+
+        replaced = ", in place of the file that was there" if file.exists() else ""
+        with lifecycle.open_store(lifecycle.existing(place)) as store, waiting() as progress:
+            card = lifecycle.describe_collection(store, None if point else RESEARCH_ACTIONS)
+            teacher = store.teacher()
+            policies = None if all_policies or teacher is None else [teacher.name]
+            number = export_examples(store, file, policies=policies, metadata=card, progress=progress)
+            others = 0 if policies is None else store.count() - number
+        say(f"{mark(number > 0, '⚠')} {counted(number, 'decision')} written to {clean_text(str(file))}{replaced}")
+        if others:
+            say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
+
+
+def _export_model(folder: Path, workspace: Workspace) -> None:
+    require("torch", "exporting")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
+        fail(f"{folder}: holds something else already: name a new folder")
+    from aegis import lifecycle
+
+    with lifecycle.open_store(lifecycle.existing(workspace)) as store, waiting() as progress:
+        progress("Loading what an export needs", 0, 0)
+        serving = lifecycle.find_serving(store, workspace)
+        if serving is None:
+            fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train{workspace.options}` first")
+        from aegis.hrm import HRMPolicy, export_onnx
+
+        examples = lifecycle.heldout_examples(store, None if workspace.point_name else research_run.shipped_heldout)
+        report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
+    say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
+    say(f"  eager      accuracy {report.accuracy:.2%}")
+    for one in report.backends:
+        say(
+            f"  {one.backend:<10} accuracy {one.accuracy:.2%}, {one.differing} other actions, probabilities within"
+            f" {one.max_difference:.0e}, alone and beside others within {one.company_difference:.0e},"
+            f" {one.ms_p50:.2f} ms a decision"
+        )

@@ -1,0 +1,116 @@
+"""`aegis report`: what came of decisions at a decision point, reported late by hand or out of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.admission import find_place
+from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, say, show_refused
+from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.errors import AegisError, DataError, StoreError
+from aegis.rendering import counted
+from aegis.types import OutcomeStatus
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.door.outcome import Report
+    from aegis.store import DecisionStore
+
+
+def report(
+    decision: Annotated[str | None, typer.Argument(help="The decision's id, as `Decider.decide` returned it.")] = None,
+    reward: Annotated[float | None, typer.Option(help="What it brought, in place of an earlier report's.")] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A part of the reward; joins the parts reported before. May be repeated."
+        ),
+    ] = None,
+    status: Annotated[OutcomeStatus, typer.Option(help="Whether the action was carried out.")] = "ok",
+    detail: Annotated[str, typer.Option(help="A line for a person: what happened.")] = "",
+    file: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or CSV with many reports: decision (or id), reward, parts, status, detail."),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
+) -> None:
+    """Record what came of a decision, or of many out of a file. Without --point each point is looked through.
+
+    Exit code 2 where a report could not be recorded; the others of a file are recorded all the same.
+    """
+    with errors_explained():
+        if (decision is None) == (file is None):
+            fail("report: give the id of a decision, or --file")
+        from aegis.door.outcome import Report
+
+        with ExitStack() as stack:
+            stores = _open(stack, workspace, point)
+            if file is not None:
+                if reward is not None or part or detail or status != "ok":
+                    fail("--file: the file has the rewards: leave the other options out")
+                if _record_file(file, stores):
+                    raise typer.Exit(BAD_INPUT)
+                return
+            if reward is None and not part and status == "ok" and not detail:
+                fail("report: give --reward, --part, --status or --detail")
+            name, new = _record(stores, str(decision), Report(reward, status, _parse_parts(part), detail))
+            say(f"✓ recorded at {name}" if new else f"✓ known already at {name}")
+
+
+def _open(stack: ExitStack, workspace: Path, point: str | None) -> dict[str, DecisionStore]:
+    """Return the stores to look through, by the name of the point."""
+    from aegis import lifecycle
+
+    agent = Workspace(workspace)
+    places = [find_place(workspace, point)] if point else [agent.point(name) for name in agent.points()]
+    if not places:
+        raise StoreError(f"{workspace}: no decision points here: check the --workspace")
+    return {place.folder.name: stack.enter_context(lifecycle.open_store(place)) for place in places}
+
+
+def _record(stores: Mapping[str, DecisionStore], decision: str, report: Report) -> tuple[str, bool]:
+    """Record a report at the point that has the decision; return the point's name, and whether it changed anything."""
+    from aegis.door.outcome import add_outcome
+
+    name = next((name for name, store in stores.items() if store.get(decision) is not None), None)
+    if name is None:
+        raise StoreError(f"no decision {decision!r} at {', '.join(stores)}: check its id, and --workspace or --point")
+    return name, add_outcome(stores[name], decision, report)
+
+
+def _record_file(file: Path, stores: Mapping[str, DecisionStore]) -> int:
+    """Record a file's reports, say what came of it, and return how many could not be recorded."""
+    from aegis.door.outcome import read_reports
+
+    recorded, known = 0, 0
+    faults: list[tuple[str, str]] = []
+    for line in read_reports(file):
+        try:
+            if line.report is None:
+                raise DataError(line.fault)
+            new = _record(stores, line.decision, line.report)[1]
+        except AegisError as error:
+            faults.append((line.position, str(error)))
+        else:
+            recorded, known = recorded + new, known + (not new)
+    show_refused(file, faults, len(faults))
+    say(f"✓ {counted(recorded, 'report')} recorded, {known:,} known already, {len(faults):,} refused")
+    return len(faults)
+
+
+def _parse_parts(pairs: Sequence[str] | None) -> dict[str, float] | None:
+    from aegis.door.outcome import to_number
+
+    parts = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            fail(f"--part {pair!r}: write NAME=VALUE, e.g. solved=1.0")
+        parts[name] = to_number(f"--part {name}", value)
+    return parts or None

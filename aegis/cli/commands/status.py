@@ -1,0 +1,79 @@
+"""`aegis status`: where an agent and the decision points of a workspace stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aegis.cli.admission import find_place
+from aegis.cli.display.output import errors_explained, say
+from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
+from aegis.rendering import counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.lifecycle import Standing
+
+
+def status(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves.
+
+    A workspace with decision points lists them; --point shows one of them.
+    """
+    with errors_explained():
+        from aegis import lifecycle
+
+        place = find_place(workspace, point)
+        points = [lifecycle.read_standing(place.point(name)) for name in place.points()]
+        standing = _read(place, point, only_points=bool(points))
+        if as_json:
+            record = {"workspace": str(place.folder)} if standing is None else standing.to_record()
+            listed = {"points": [{"name": one.point, **one.to_record()} for one in points]} if points else {}
+            say(json.dumps(record | listed, indent=2))
+            return
+        if standing is not None:
+            _show(standing, place)
+        if points:
+            _list(points, place)
+
+
+def _read(place: Workspace, point: str | None, only_points: bool) -> Standing | None:
+    """Return where an agent or a decision point stands; None where the workspace has decision points alone."""
+    from aegis import lifecycle
+    from aegis.research.run import read_agent_standing
+
+    if point is not None:
+        return lifecycle.read_standing(place)
+    return None if only_points and not place.database.exists() else read_agent_standing(place)
+
+
+def _show(standing: Standing, place: Workspace) -> None:
+    from aegis.cli.display.block import describe_agent, training_block
+
+    say(f"Workspace:  {place.folder}")
+    if standing.point:
+        say(f"Point:      {standing.point}")
+    say(f"Teacher:    {standing.teacher or 'none yet'}")
+    say(f"Serving:    {standing.serving or 'nothing yet'}")
+    say(f"{'Decider:' if standing.point else 'Agent:':<12}{describe_agent(standing)}")
+    if standing.using_hrm and not standing.collected:
+        say("            (the HRM was trained on decisions from a file)")
+    for line in training_block(standing):
+        say(line)
+
+
+def _list(points: Sequence[Standing], place: Workspace) -> None:
+    """Print a line for each decision point."""
+    from aegis.cli.display.block import describe_phase
+
+    say(f"{counted(len(points), 'decision point')} in {place.folder} (--point NAME shows one):")
+    width = max(len(str(one.point)) for one in points)
+    for one in points:
+        decisions = counted(one.decisions, "decision")
+        decides = f"{one.serving} decides" if one.serving else "nobody decides yet"
+        say(f"  {one.point!s:<{width}}  {decisions:<16}  {decides:<24}  {describe_phase(one)}")

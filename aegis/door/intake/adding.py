@@ -1,0 +1,128 @@
+"""Decisions that another program logged, added to a decision point one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import datetime, timedelta
+
+from aegis.door.intake.result import Intake
+from aegis.door.outcome import Report, add_outcome, to_number
+from aegis.errors import DataError
+from aegis.formats import LoggedDecision
+from aegis.rendering import canonical_json
+from aegis.store import DecisionStore
+from aegis.store.exchange import EPISODE_RECORDS
+from aegis.store.record import find_fault
+from aegis.types import Action, Decision
+
+_SHOWN = 10
+
+
+class Adding:
+    """Adds logged decisions to a point, one after the other."""
+
+    def __init__(self, store: DecisionStore, intake: Intake, teacher: str, written: datetime) -> None:
+        self._store, self._intake, self._teacher, self._written = store, intake, teacher, written
+        specs = intake.actions.specs
+        # By each word that stands for it. A description counts before a name: it may be a label as the file has it.
+        self._names: dict[str, str] = {}
+        for words in ("words", "name", "description"):
+            self._names |= {getattr(spec, words): spec.name for spec in specs}
+        self._places = {name: place for place, name in enumerate(intake.actions.names)}
+        self._contents: Counter[str] = Counter()
+        self._first = ""
+        self._ordinal = 0
+
+    def add(self, logged: LoggedDecision) -> None:
+        """Add one decision, or count why not."""
+        try:
+            self._add(logged)
+        except DataError as error:
+            self._intake.refuse(logged.position, str(error))
+
+    def _add(self, logged: LoggedDecision) -> None:
+        place = self._ordinal
+        self._ordinal += 1
+        action = self._name(logged.action)
+        if action is None:
+            names = ", ".join(self._intake.actions.names[:_SHOWN])
+            raise DataError(f"action {logged.action!r} is none of this decision point's: {names}")
+        if fault := find_fault(dict(logged.state)):
+            raise DataError(f"state: {fault}")
+        reward = None if logged.reward is None else to_number("reward", logged.reward)
+        content = self._content(logged)
+        self._first = self._first or content[:12]
+        id, known = self._find_id(logged, content, action)
+        if known:
+            self._intake.already_there += 1
+        else:
+            episode = logged.episode or f"import-{self._first}-{place // EPISODE_RECORDS:05d}"
+            self._append(logged, id, episode, action, place)
+        if reward is not None and (current := self._store.get(id)) is not None and current.outcome is None:
+            self._intake.rewards += add_outcome(self._store, id, Report(reward))
+
+    def _append(self, logged: LoggedDecision, id: str, episode: str, action: str, place: int) -> None:
+        intake, offered = self._intake, self._offered(logged, action)
+        last = self._store.last_step(episode)
+        policy = self._teacher or logged.teacher or intake.teacher
+        self._store.append(
+            Decision(
+                episode=episode,
+                step=0 if last is None else last + 1,
+                state=logged.state,
+                actions=offered,
+                action=Action(action),
+                probabilities=self._probabilities(logged, offered),
+                policy=policy,
+                id=id,
+                # The file's order stands for the time that it does not say.
+                decided_at=logged.at or self._written + timedelta(microseconds=place),
+            )
+        )
+        intake.counts[action] += 1
+        intake.undated += logged.at is None
+        if policy != intake.teacher:
+            intake.other_teachers[policy] += 1
+
+    def _name(self, label: str) -> str | None:
+        return self._names.get(label) or self._names.get(" ".join(label.split()))
+
+    def _offered(self, logged: LoggedDecision, action: str) -> tuple[str, ...]:
+        offered = {name for label in logged.offered if (name := self._name(label))}
+        if not offered:
+            return self._intake.actions.names
+        return tuple(sorted(offered | {action}, key=self._places.__getitem__))
+
+    def _probabilities(self, logged: LoggedDecision, offered: tuple[str, ...]) -> tuple[float, ...] | None:
+        if logged.probabilities is None:
+            return None
+        given = {self._name(label) or label: value for label, value in logged.probabilities.items()}
+        if odd := sorted(set(given) ^ set(offered)):
+            raise DataError(
+                f"probabilities: expected a number for each of {', '.join(offered)}; {odd[0]!r} doesn't fit"
+            )
+        return tuple(to_number(f"probabilities.{name}", given[name]) for name in offered)
+
+    def _content(self, logged: LoggedDecision) -> str:
+        """Return a digest of a decision's content. Decisions of equal content get digests of their own."""
+        parts = [logged.state, logged.action, logged.offered, logged.episode, str(logged.at or ""), logged.teacher]
+        digest = _digest(canonical_json(parts))
+        self._contents[digest] += 1
+        return digest if self._contents[digest] == 1 else _digest(f"{digest} {self._contents[digest]}")
+
+    def _find_id(self, logged: LoggedDecision, content: str, action: str) -> tuple[str, bool]:
+        """Return a decision's id, the file's own or one of its content, and whether the decision is recorded."""
+        for id in filter(None, (logged.id, content)):
+            known = self._store.get(id)
+            if known is None:
+                self._intake.renamed += id != logged.id and bool(logged.id)
+                return id, False
+            same_moment = logged.at is None or known.decision.decided_at == logged.at
+            if same_moment and (known.decision.state, known.decision.action.name) == (logged.state, action):
+                return id, True
+        raise DataError(f"id: {logged.id or content!r} is another decision's here")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

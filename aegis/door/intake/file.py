@@ -1,0 +1,116 @@
+"""A file imported into a decision point, from its first line to its last."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aegis.door.intake.adding import Adding
+from aegis.door.intake.result import KEPT_REFUSALS, Intake, IntakeOptions
+from aegis.door.intake.survey import choose_teacher, make_specs, new_actions, survey
+from aegis.errors import ConfigError
+from aegis.formats import LoggedDecision, kinds, read_decisions
+from aegis.lifecycle import open_store
+from aegis.lifecycle.point import claim_actions, read_actions
+from aegis.store import DecisionStore, StateKey, import_examples, read_examples
+from aegis.types import ActionList, Progress, unheard
+from aegis.workspace import Workspace
+
+_ROWS = 500
+
+
+def import_file(
+    path: Path, point: Workspace, options: IntakeOptions | None = None, progress: Progress = unheard
+) -> Intake:
+    """Add a file's decisions to a decision point, which is made where it is not there.
+
+    Raises `DataError` for a file without a usable decision, or with several kinds of which none is named;
+    `TeacherMismatchError` where the point belongs to another teacher.
+    """
+    options = options or IntakeOptions()
+    options = replace(options, fields=replace(options.fields, whole=True))
+    reading, name, kind = survey(path, point, options, progress)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_store(point)) if point.database.exists() else None
+        recorded = store is not None and store.state.record(StateKey.ACTIONS) is not None
+        if store is not None and recorded:
+            actions = read_actions(store)
+            _check_given(path, actions, options.actions)
+        else:
+            actions = new_actions(path, kind.labels, options.actions, reading.metadata)
+        claim = store.teacher() if store else None
+        teacher = choose_teacher(path, claim, kind, reading.metadata, options.teacher)
+        store = store or stack.enter_context(open_store(point))
+        claim_actions(store, actions)
+        store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
+        intake = Intake(reading.format, name, actions, teacher.name)
+        if reading.format == "aegis" and kind.dated:
+            _add_records(store, path, options, intake, progress)
+        else:
+            _add_logged(store, path, options, intake, progress)
+    return intake
+
+
+def _check_given(path: Path, actions: ActionList, given: Sequence[str]) -> None:
+    """Raise `ConfigError` where `--actions` are not those of a point that is there."""
+    if given and tuple(spec.name for spec in make_specs(given)) != actions.names:
+        raise ConfigError(
+            f"{path}: --actions is for a new decision point; this one has {', '.join(actions.names)}: leave it out"
+        )
+
+
+def _add_records(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
+    """Add AEGIS's own records, with all that they hold."""
+    found = read_examples(path, intake.actions, progress)
+    if options.teacher:
+        examples = [one._replace(decision=replace(one.decision, policy=options.teacher)) for one in found.examples]
+        found = replace(found, examples=examples)
+    known = {one.decision.id for one in found.examples if store.get(one.decision.id) is not None}
+    report = import_examples(store, found, progress)
+    refused = {one.position for one in report.rejected}
+    for position, (decision, outcome) in zip(found.positions, found.examples, strict=True):
+        if position in refused or decision.id in known:
+            continue
+        intake.counts[decision.action.name] += 1
+        intake.rewards += outcome is not None and outcome.reward is not None
+        if decision.policy != intake.teacher:
+            intake.other_teachers[decision.policy] += 1
+    intake.already_there = report.already_there
+    for one in report.rejected:
+        intake.refuse(one.position, one.reason)
+
+
+def _add_logged(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
+    """Add the decisions of another program's file."""
+    reading = read_decisions(path, options.form, options.fields, progress)
+    name_of = kinds("all" if reading.format == "aegis" else options.by)
+    adding = Adding(store, intake, options.teacher, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+
+    def wanted() -> Iterator[LoggedDecision]:
+        for decision in reading.decisions:
+            if name_of(decision) == intake.kind:
+                yield decision
+            else:
+                intake.other_kinds += 1
+
+    for rows in _pages(wanted()):
+        with store.database.transaction():  # several, so that other processes can append between them
+            for decision in rows:
+                adding.add(decision)
+    intake.passed = reading.passed
+    kept = intake.first_refused
+    intake.refused += reading.refused
+    intake.first_refused = [*((one.position, one.reason) for one in reading.first_refused), *kept][:KEPT_REFUSALS]
+
+
+def _pages(decisions: Iterator[LoggedDecision]) -> Iterator[list[LoggedDecision]]:
+    page: list[LoggedDecision] = []
+    for decision in decisions:
+        page.append(decision)
+        if len(page) == _ROWS:
+            yield page
+            page = []
+    yield page

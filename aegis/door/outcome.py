@@ -1,0 +1,154 @@
+"""Late outcomes of decisions, reported by a `Decider`, by a command, or in a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aegis.errors import DataError, StoreError
+from aegis.store import DecisionStore
+from aegis.types import OUTCOME_STATUSES, Outcome, OutcomeStatus
+
+_DECISION_FIELDS = ("decision", "id", "decision_id")
+_PART_COLUMN = "parts."
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report on a decision: the whole reward, or named parts of it; raises `DataError` for both."""
+
+    reward: float | None = None
+    """What the decision brought; it takes the place of an earlier report's"""
+    status: OutcomeStatus = "ok"
+    parts: Mapping[str, float] | None = None
+    """Parts of the reward; they join the parts reported before, and the reward is their sum"""
+    detail: str = ""
+    """A line for a person: what happened"""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What the action returned, as JSON"""
+
+    def __post_init__(self) -> None:
+        if self.parts is not None and self.reward is not None:
+            raise DataError("report: give the whole reward or its parts, not both")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """A line of a file of reports."""
+
+    position: str
+    decision: str
+    report: Report | None
+    """None for a line out of form"""
+    fault: str = ""
+    """Why the line is out of form"""
+
+
+def add_outcome(store: DecisionStore, decision: str, report: Report) -> bool:
+    """Record a report as its decision's current outcome; return False where it changes nothing.
+
+    Raises `StoreError` where no such decision is recorded, `DataError` for a reward that is no finite number.
+    """
+    with store.database.transaction():
+        recorded = store.get(decision)
+        if recorded is None:
+            raise StoreError(f"{store.database.path}: no decision {decision!r} to report on: check its id")
+        components, reward = dict[str, float](), report.reward
+        if report.parts is not None:
+            components = {**(recorded.outcome.components if recorded.outcome else {}), **report.parts}
+            reward = sum(components.values())
+        outcome = Outcome(decision, report.status, 0, reward, report.detail, report.result, components=components)
+        if recorded.outcome is not None and _content(recorded.outcome) == _content(outcome):
+            return False
+        store.record_outcome(outcome)
+        return True
+
+
+def read_reports(path: Path) -> Iterator[ReportLine]:
+    """Yield the reports of a file: JSONL, or CSV with a head; raises `DataError` for a file that can't be read.
+
+    Fields: `decision` (or `id`), `reward`, `parts` (an object; in CSV a column `parts.NAME` for each), `status`,
+    `detail`.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = _table(file) if path.suffix.lower() == ".csv" else _lines(file)
+            for number, value, fault in rows:
+                yield _parse(f"line {number}", value, fault)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file: check the path") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}): convert the file to UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _content(outcome: Outcome) -> tuple[Any, ...]:
+    return (outcome.status, outcome.reward, outcome.detail, dict(outcome.result), dict(outcome.components))
+
+
+def _lines(file: Any) -> Iterator[tuple[int, Any, str]]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line), ""
+            except (ValueError, RecursionError) as error:
+                yield number, None, f"not JSON: {error}"
+
+
+def _table(file: Any) -> Iterator[tuple[int, Any, str]]:
+    rows = csv.DictReader(file)
+    for row in rows:
+        if None in row or None in row.values():
+            yield rows.line_num, None, "another number of cells than the head has"
+            continue
+        value: dict[str, Any] = {name: cell for name, cell in row.items() if cell != ""}
+        parts = {name.removeprefix(_PART_COLUMN): value.pop(name) for name in [*value] if name.startswith(_PART_COLUMN)}
+        yield rows.line_num, value | ({"parts": parts} if parts else {}), ""
+
+
+def _parse(position: str, value: Any, fault: str) -> ReportLine:
+    if fault:
+        return ReportLine(position, "", None, fault)
+    if not isinstance(value, Mapping):
+        return ReportLine(position, "", None, "expected an object with decision and reward")
+    decision = next((value[name] for name in _DECISION_FIELDS if value.get(name) is not None), None)
+    try:
+        if not isinstance(decision, str):
+            raise DataError("decision: expected the id of a decision")
+        return ReportLine(position, decision, _to_report(value))
+    except DataError as error:
+        return ReportLine(position, str(decision or ""), None, str(error))
+
+
+def _to_report(value: Mapping[str, Any]) -> Report:
+    status = value.get("status", "ok")
+    if status not in OUTCOME_STATUSES:
+        raise DataError(f"status {status!r}: must be one of {', '.join(OUTCOME_STATUSES)}")
+    parts = value.get("parts")
+    if parts is not None and not isinstance(parts, Mapping):
+        raise DataError("parts: expected an object with a number for each name")
+    if value.get("reward") is None and parts is None and "status" not in value:
+        raise DataError("expected a reward, parts or a status")
+    return Report(
+        reward=None if value.get("reward") is None else to_number("reward", value["reward"]),
+        status=status,
+        parts=None if parts is None else {str(name): to_number(f"parts.{name}", one) for name, one in parts.items()},
+        detail=str(value.get("detail", "")),
+    )
+
+
+def to_number(where: str, given: Any) -> float:
+    """Return a number, a number in text, or true or false (1 or 0) as a float; raises `DataError` for anything else."""
+    try:
+        number = float(given)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{where}: expected a number, found {given!r}") from None
+    if not math.isfinite(number):
+        raise DataError(f"{where}: {given!r} is not a finite number")
+    return number

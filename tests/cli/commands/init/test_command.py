@@ -1,0 +1,75 @@
+"""`aegis init` and its tutorial: from an empty folder to a switched agent, by the commands of the page."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+
+PAGE = Path(__file__).parents[4] / "docs" / "tutorial-agent.md"
+
+
+def run(*words: str):
+    return CliRunner().invoke(app, list(words))
+
+
+def test_an_example_is_written_over_nothing_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = run("init", "mine")
+    assert written.stdout == "✓ mine/agent.py\n✓ mine/README.md\nnext: cd mine, then: python agent.py\n"
+    Path("mine/agent.py").write_text("my work")
+    Path("mine/README.md").unlink()
+    again = run("init", "mine")
+    assert (again.exit_code, "agent.py there already: name another folder" in again.stderr) == (2, True)
+    assert Path("mine/agent.py").read_text() == "my work"
+    assert not Path("mine/README.md").exists()
+    Path("file").touch()
+    assert "can't be written" in run("init", "file").stderr
+
+
+def test_the_example_names_no_option_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("init").exit_code == 0
+    shown = subprocess.run([sys.executable, "my-agent/agent.py", "--help"], capture_output=True, text=True, check=True)
+    readme = Path("my-agent/README.md").read_text("utf-8") + Path("my-agent/agent.py").read_text("utf-8")
+    named = set(re.findall(r"python agent\.py.*?(--\w+).*?(--\w+)", readme))
+    assert named == {("--small", "--collect")}
+    assert all(option in shown.stdout for option in ("--small", "--collect"))
+
+
+def carry_out(words: list[str], patch: pytest.MonkeyPatch) -> str:
+    """Carry out a line of the page, and return what it printed."""
+    if words[0] == "cd":
+        patch.chdir(words[1])
+        return ""
+    if words[0] == "python":
+        done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        return done.stdout
+    result = run(*words[1:])
+    assert result.exit_code == 0, f"{shlex.join(words)}: {result.output}"
+    return result.stdout
+
+
+@pytest.mark.long
+def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    commands = [line for language, block in blocks if not language for line in block.splitlines()]
+    lines = [shlex.split(line, comments=True) for line in commands]
+    lines = [words for words in lines if words[0] != "."]  # the environment is there
+    printed = {" ".join(words): carry_out(words, monkeypatch) for words in lines}
+    assert "hrm@1 decides from now on, in place of ask_llm" in printed["python agent.py --small --collect 200"]
+    assert "hrm@1 decides" in printed["aegis status"]
+    assert "Using HRM: Yes (hrm@1)" in printed["aegis status --point support"]
+    assert "✓ the teacher serves" in printed["aegis rollback teacher --point support --reason a try"]
+    assert "✓ hrm@1 serves" in printed["aegis promote hrm@1 --point support --reason it was right"]
+    assert "0 refused" in printed["aegis import decisions.jsonl --point again"]
+    assert "✅ Training is ready: aegis train --point again" in printed["aegis check --point again"]

@@ -1,0 +1,125 @@
+"""`--point` beside `--workspace`: a decision point's own actions, data, models and standing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.door import Decider, DeciderConfig
+
+WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
+POINT = ("--point", "router")
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def router(tmp_path, monkeypatch):
+    """Work in a folder whose workspace has a decision point with 240 decisions of a file."""
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(0)
+    with Path("log.jsonl").open("w") as log:
+        for number in range(240):
+            name = draw.choice(list(WORDS))
+            line = {"input": {"ticket": f"{WORDS[name]} {number}"}, "label": name, "model": "gpt-4o"}
+            log.write(json.dumps(line) + "\n")
+    run("import", "log.jsonl", *POINT)
+
+
+def test_a_point_is_checked_trained_and_taken_back_with_its_own_actions(router, small_hrm):
+    checked = run("check", *POINT, code=2).stdout  # the small HRM has not the parameters that it should
+    assert checked.startswith("Decisions: 240 of workspace/points/router/\n")
+    assert "✓   escalate" in checked
+    assert "web_search" not in checked
+    trained = run("train", *POINT, "--epochs", 8, "--lr", "1e-2", "--batch-size", 8).stdout
+    assert "✓ Agent now using trained HRM!" in trained
+    assert "PHASE 4" not in trained
+    assert "  escalate " in trained
+    assert run("models", *POINT).stdout.splitlines()[1].startswith("hrm@1    yes")
+    assert "hrm@1 on 60 held-out decisions" in run("curve", *POINT).stdout
+    listed = run("status").stdout
+    assert listed.startswith("1 decision point in workspace (--point NAME shows one):\n  router  240 decisions")
+    assert "hrm@1 decides" in listed
+    assert "✓ the teacher serves" in run("rollback", *POINT, "--reason", "a test").stdout
+    assert "✓ hrm@1 serves" in run("promote", "hrm@1", *POINT, "--reason", "a test").stdout
+
+
+def test_a_point_says_where_it_stands(router):
+    shown = run("status", *POINT).stdout
+    assert shown.startswith("Workspace:  workspace/points/router\nPoint:      router\nTeacher:    gpt-4o\n")
+    assert "Decider:    not running" in shown
+    assert "860 examples until training" in shown
+    assert "knowledge" not in shown
+    record = json.loads(run("status", "--json").stdout)
+    assert [(one["name"], one["decisions"], one["serving"]) for one in record["points"]] == [("router", 240, "gpt-4o")]
+    assert json.loads(run("status", *POINT, "--json").stdout)["actions"].keys() == set(WORDS)
+
+
+def test_a_decider_that_runs_is_shown_with_its_own_target(tmp_path, monkeypatch, wait_for):
+    monkeypatch.chdir(tmp_path)
+    with Decider("router", ["a", "b"], lambda state, actions: "a", config=DeciderConfig(collect=150)) as decider:
+        decider.decide("a text")
+        wait_for(lambda: f"Decider:    running (process {os.getpid()})\n" in run("status", *POINT).stdout)
+        assert "Training examples collected: 1/150" in run("status", *POINT).stdout
+
+
+def test_an_agent_and_points_in_one_workspace_are_shown_together(router):
+    run("collect", "--teacher", "scripted", "--decisions", 3)
+    shown = run("status").stdout
+    assert "Teacher:    scripted" in shown
+    assert "1 decision point in workspace" in shown
+
+
+@pytest.mark.parametrize("command", ["status", "models", "check", "train", "curve", "compare", "audit-data"])
+def test_a_wrong_name_says_which_points_there_are(router, command):
+    said = run(command, "--point", "ruter", code=2).stderr
+    assert "--point ruter: no such decision point in workspace/: did you mean router? There are router" in said
+    assert not Path("workspace/points/ruter").exists()
+
+
+def test_where_there_are_no_points_it_is_said_what_makes_one(tmp_path):
+    said = run("models", *POINT, "--workspace", tmp_path, code=2).stderr
+    assert f"no decision points in {tmp_path}/: an aegis.Decider makes one, or `aegis import FILE" in said
+
+
+def test_a_command_on_a_workspace_with_points_alone_names_them(router):
+    said = run("models", code=2).stderr
+    assert "workspace: no agent here, only decision points: name one with --point (router)" in said
+
+
+@pytest.mark.parametrize("command", ["start", "prompt", "run", "collect", "inbox", "improve", "evaluate"])
+def test_commands_of_the_research_agent_have_no_point(command):
+    assert "No such option: --point" in run(command, *POINT, code=2).stderr
+
+
+def test_what_is_the_research_agents_alone_is_refused_at_a_point(router):
+    assert "the simulated worlds are the research agent's" in run("train", *POINT, "--rl-decisions", 20, code=2).stderr
+    assert "give --teacher-ms" in run("curve", *POINT, "--measure", 3, code=2).stderr
+    assert "--data and --point each name decisions" in run("compare", *POINT, "--data", "log.jsonl", code=2).stderr
+
+
+def test_a_training_on_too_few_decisions_says_how_many_are_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text("n,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(30)))
+    run("import", "log.csv", *POINT)
+    said = run("train", *POINT, code=2).stderr
+    assert "30 usable decisions; training needs at least 100, so 70 more: let its `aegis.Decider` decide, or" in said
+
+
+def test_a_points_export_names_its_own_actions_and_is_ready_to_be_trained_on(router):
+    run("export", "out.jsonl", *POINT)
+    metadata = json.loads(Path("out.jsonl").read_text().splitlines()[0])["metadata"]
+    assert [spec["name"] for spec in metadata["actions"]] == sorted(WORDS)
+    checked = run("check", *POINT, "--data", "out.jsonl").stdout
+    assert checked.startswith("Decisions: 240 of out.jsonl\n")
+    assert "✅ Training is ready: aegis train --data out.jsonl --point router" in checked
