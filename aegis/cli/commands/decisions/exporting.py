@@ -67,7 +67,7 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
             fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train{workspace.options}` first")
         from aegis.hrm import HRMPolicy, export_onnx
 
-        examples = lifecycle.heldout_examples(store, None if workspace.point_name else research_run.shipped_heldout)
+        examples = lifecycle.heldout_examples(store, tuple if workspace.point_name else research_run.shipped_heldout)
         report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
     say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
     say(f"  eager      accuracy {report.accuracy:.2%}")
