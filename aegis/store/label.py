@@ -1,4 +1,4 @@
-"""Labels: what another policy answers to a decision: the teacher, for later training; an HRM, silently beside its teacher.
+"""Labels: what another policy answers to a decision. The teacher does for later training, an HRM silently.
 
 Labels are only ever appended, at most one for each decision. The decision itself stays as it was made.
 """
@@ -41,8 +41,8 @@ class LabelBook:
     ) -> None:
         """Keep a policy's answer to a decision of another policy; an earlier answer stays.
 
-        teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`. Raises `DataError` if the answer is not a distribution over the
-        decision's actions, and `StoreError` if the decision is not recorded.
+        teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`. Raises `DataError` if
+        the answer is not a distribution over the decision's actions, and `StoreError` if the decision is not recorded.
         """
         check_probabilities(probabilities, len(decision.actions))
         with self._database.transaction() as connection:
