@@ -136,11 +136,12 @@ class Observer:
         with open_store(self.workspace) as store:
             return read_savings(store, self.workspace)
 
-    def flush(self, wait_seconds: float = CLOSE_SECONDS) -> bool:
-        """Wait until every decision so far is on the disk; return whether it is."""
-        return self._recorder is None or self._recorder.flush(wait_seconds)
+    def flush(self, wait_seconds: float | None = None) -> bool:
+        """Wait, ten seconds by default, until every decision so far is on the disk; return whether it is."""
+        wait = CLOSE_SECONDS if wait_seconds is None else wait_seconds
+        return self._recorder is None or self._recorder.flush(wait)
 
-    def close(self, wait_seconds: float = CLOSE_SECONDS) -> None:
+    def close(self, wait_seconds: float | None = None) -> None:
         """Record what waits and end the threads; happens by itself at the end of the process.
 
         Who is observed goes on, unobserved. A training that runs is resumed by the next start.
@@ -149,7 +150,7 @@ class Observer:
             recorder, self._recorder, self._closed = self._recorder, None, True
         if recorder is not None:
             try:
-                recorder.close(wait_seconds)
+                recorder.close(CLOSE_SECONDS if wait_seconds is None else wait_seconds)
             except Exception as error:
                 self.fault("close", error)
 

@@ -45,9 +45,9 @@ def observe_openai(
     """Observe a client of OpenAI's, sync or async, and return it: it answers as before, and has `observer`.
 
     Recorded are `create` and `parse` of `chat.completions` and `responses`, where the answer is a decision: a value of
-    an enum in a structured output, at the decision point named after the schema; or a tool among those on offer, at
-    the point `name`. A `point` in the request's metadata names another one. Everything else, and every stream, passes
-    through unrecorded. The model is the teacher: answers of another model at the same point are refused.
+    an enum in a structured output, at the point `SCHEMA-FIELD`; or a tool among those on offer, at the point `name`. A
+    `point` in the request's metadata names another one. Everything else, and every stream, passes through unrecorded.
+    The model is the teacher: answers of another model at the same point are not recorded.
 
     actions: of a point by its name, where its first request does not offer all of them. prices: dollars for a million
     tokens read and written. settings: `cost_per_call`, in dollars or a function of the response, in place of prices;

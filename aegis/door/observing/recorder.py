@@ -93,7 +93,7 @@ class Recorder:
             self._waiting.put(written, timeout=wait_seconds)
         except queue.Full:
             return False
-        return written.wait(wait_seconds) and not self._refused and self._lost == lost
+        return not self._refused and written.wait(wait_seconds) and not self._refused and self._lost == lost
 
     def close(self, wait_seconds: float) -> None:
         """Record what waits, and end the threads; what can't be recorded in time is counted as lost."""
@@ -116,7 +116,8 @@ class Recorder:
             store = self._open(stack)
             if store is None:
                 self._refused = True
-                self._lose(sum(isinstance(one, Noted) for one in self._take(MOST_WAITING)))
+                if waiting := sum(isinstance(one, Noted) for one in self._take(MOST_WAITING)):
+                    self._faults.note("point", "not recorded", waiting)
                 return
             try:
                 self.steward = self._make_steward()
@@ -209,7 +210,10 @@ class Recorder:
         for (noted, _), decision in zip(made, decisions, strict=True):
             choice = noted.choice or Choice(decision.probabilities or (), noted.action, decision.policy, "teacher")
             if self.steward is not None:
-                self.steward.after(decision, choice, noted.shadowed)
+                try:
+                    self.steward.after(decision, choice, noted.shadowed)
+                except Exception as error:  # the decision is recorded all the same
+                    self._faults.note("steward", error)
 
 
 def _record_all(store: DecisionStore, made: list[tuple[Noted, Decision]]) -> list[Decision]:
