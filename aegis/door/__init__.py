@@ -3,7 +3,7 @@
 `decider` makes decisions and takes their outcomes. `steward` trains and switches beside it, in a thread of its own;
 `shadow` lets the HRM answer silently, `savings` tells what that would save. `observing` is for agents whose code is to
 stay as it is: `observe` for a function, `observe_openai` for a client. `given` turns what a caller has (names,
-functions, texts) into AEGIS's own words. `setting` holds the settings.
+functions, texts) into AEGIS's own words, `teacher` what it gives as the teacher. `setting` holds the settings.
 """
 
 from aegis.door.decider import Decided, Decider

@@ -96,7 +96,7 @@ class Shadow:
 
 def _among(probabilities: tuple[float, ...], actions: ActionList, offered: tuple[str, ...]) -> tuple[float, ...]:
     """Return the probabilities of the actions that were on offer; they sum to one."""
-    if offered == actions.names:
+    if len(offered) == len(probabilities):  # an answer among these already
         return probabilities
     row = [probabilities[actions.index(name)] for name in offered]
     if not (total := sum(row)):

@@ -16,6 +16,7 @@ from aegis.door.given import Actions, make_actions
 from aegis.door.observing.observer import Observer, Place, make_config
 from aegis.door.observing.recorder import Noted
 from aegis.door.savings import Savings
+from aegis.door.teacher import is_async
 from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
 from aegis.types import utc_now
@@ -104,7 +105,7 @@ class FunctionObserver:
             except (TypeError, ValueError):
                 raise ConfigError(f"{source} has no signature to read: give state=") from None
         observer = self._observer = Observer(self.name, self.actions, called, source, self._place)
-        wrapped = self._wrap_async(function, observer) if _is_async(function) else self._wrap(function, observer)
+        wrapped = self._wrap_async(function, observer) if is_async(function) else self._wrap(function, observer)
         wrapped.observer = self
         return wrapped
 
@@ -222,7 +223,3 @@ def price_of(cost: Cost | None, response: Any) -> float | None:
     if not math.isfinite(dollars) or dollars < 0:
         raise ValueError(f"a call cost {dollars} dollars: must be a number from 0 on")
     return dollars
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
