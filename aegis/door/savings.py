@@ -16,10 +16,11 @@ import numpy as np
 
 from aegis.errors import CheckpointError
 from aegis.hrm import base_of
+from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry, read_answers
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import counted
-from aegis.store import Comparison, DecisionStore, LabelBook, read_tallies
+from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -124,6 +125,15 @@ def read_savings(
         ),
         recorded=recorded,
     )
+
+
+def describe_savings(workspace: Workspace) -> str:
+    """Return the savings of a decision point in one line; '' for a workspace that is the research agent's.
+
+    Raises `StoreError` where it can't be read.
+    """
+    with open_store(workspace) as store:
+        return str(read_savings(store, workspace)) if store.state.record(StateKey.ACTIONS) else ""
 
 
 class _Weighed(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,10 @@ def point(tmp_path):
         yield store, workspace
 
 
+def read(point, **given) -> Any:
+    return read_savings(*point, **given)
+
+
 def live(store, count, dollars=None, right=0.97, policy="route"):
     rng = random.Random(2)
     for number in range(count):
@@ -62,7 +67,7 @@ def test_before_an_hrm_serves_it_says_how_many_decisions_there_are(tmp_path):
 
 
 def test_at_first_half_of_the_held_out_decisions_choose_and_the_other_half_counts(point):
-    savings = read_savings(*point)
+    savings = read(point)
     assert (savings.hrm, savings.live, savings.calls, savings.dollars) == ("hrm@1", False, 0, None)
     assert 180 <= savings.decisions <= 220
     assert 0.5 < savings.share < 0.7
@@ -73,9 +78,9 @@ def test_at_first_half_of_the_held_out_decisions_choose_and_the_other_half_count
 def test_live_answers_count_as_soon_as_there_are_enough_with_what_they_cost(point):
     store, _ = point
     live(store, LEAST_LIVE - 1, dollars=0.01)
-    assert not read_savings(*point).live
+    assert not read(point).live
     live(store, 401, dollars=0.01, policy="route too")
-    savings = read_savings(*point)
+    savings = read(point)
     assert (savings.live, savings.decisions) == (True, 500)
     assert savings.share == pytest.approx(0.602)
     assert savings.calls == 301
@@ -94,7 +99,7 @@ def test_without_a_price_there_are_no_dollars_and_a_price_given_later_counts(poi
     live(store, 200)
     assert read_savings(store, workspace).dollars is None
     assert "$" not in str(read_savings(store, workspace))
-    assert read_savings(store, workspace, cost_per_call=0.5).dollars == pytest.approx(60)
+    assert read((store, workspace), cost_per_call=0.5).dollars == pytest.approx(60)
 
 
 def test_calls_that_the_hrm_made_itself_are_counted_at_the_teachers_mean_price(point):
@@ -102,7 +107,7 @@ def test_calls_that_the_hrm_made_itself_are_counted_at_the_teachers_mean_price(p
     live(store, 100, dollars=0.02)
     for number in range(50):
         store.append(Decision(f"own-{number}", 0, {}, ACTIONS, Action("refund"), None, "hrm@1"))
-    savings = read_savings(store, workspace)
+    savings = read((store, workspace))
     assert (savings.calls, savings.made) == (110, 50)
     assert savings.dollars == pytest.approx(110 * 0.02)
     assert str(savings).endswith("so far; it made 50 of them")
@@ -111,13 +116,13 @@ def test_calls_that_the_hrm_made_itself_are_counted_at_the_teachers_mean_price(p
 def test_a_live_drop_shows_in_the_figures_that_held_out_decisions_promised_otherwise(point):
     store, workspace = point
     live(store, 300, right=0.7)
-    savings = read_savings(store, workspace)
+    savings = read((store, workspace))
     assert savings.agreement < 0.8
     assert savings.lower < 0.75
 
 
 def test_an_hrm_that_is_never_sure_promises_nothing(point):
-    savings = read_savings(*point, target=1.0)
+    savings = read(point, target=1.0)
     assert (savings.share, savings.agreement, savings.calls) == (None, None, 0)
     assert str(savings) == "hrm@1 is sure enough of too few decisions to promise 100% agreement"
 

@@ -206,6 +206,7 @@ def status(
     with errors_explained():
         from aegis import lifecycle
         from aegis.cli.display.block import describe_agent, training_block
+        from aegis.door.savings import describe_savings
 
         standing = lifecycle.read_standing(Workspace(workspace))
         if as_json:
@@ -215,6 +216,8 @@ def status(
         say(f"Teacher:    {standing.teacher or 'none yet'}")
         say(f"Serving:    {standing.serving or 'nothing yet'}")
         say(f"Agent:      {describe_agent(standing)}")
+        if savings := describe_savings(Workspace(workspace)):
+            say(f"Savings:    {savings}")
         if standing.using_hrm and not standing.collected:
             say("            (the HRM was trained on decisions from a file)")
         for line in training_block(standing):

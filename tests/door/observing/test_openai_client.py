@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-from typing import Literal
+from typing import Any, Literal
 
 import openai
 import pydantic
@@ -22,7 +22,7 @@ SCHEMA = {
     "properties": {"why": {"type": "string"}, "route": {"enum": ["refund", "ask a person"], "type": "string"}},
 }
 FORMAT = {"type": "json_schema", "json_schema": {"name": "routing", "schema": SCHEMA, "strict": True}}
-TOOLS = [
+TOOLS: list[Any] = [
     {"type": "function", "function": {"name": "search", "description": "Look it up.", "parameters": {}}},
     {"type": "function", "function": {"name": "book_room", "parameters": {"type": "object"}}},
 ]
@@ -74,7 +74,7 @@ def test_an_enum_in_a_structured_output_is_a_decision(make_client, answers, tmp_
     client = make_client(prices=(2.0, 10.0))
     response = client.chat.completions.create(model="gpt-9", messages=MESSAGES, response_format=FORMAT)
     assert isinstance(response, openai.types.chat.ChatCompletion)
-    assert json.loads(response.choices[0].message.content)["route"] == "ask a person"
+    assert json.loads(str(response.choices[0].message.content))["route"] == "ask a person"
     assert client.observer.flush()
     (decision,) = read(tmp_path, "routing-route")
     assert (decision.action.name, decision.policy) == ("ask-a-person", "gpt-9")

@@ -10,7 +10,9 @@ import time
 from collections import Counter
 
 import pytest
+from typer.testing import CliRunner
 
+from aegis.cli.main import app
 from aegis.config import MonitorConfig, RolloutConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import open_store
@@ -241,3 +243,13 @@ def test_an_observer_has_one_function(observing, rule):
     observer(rule)
     with pytest.raises(ConfigError, match="has a function already"):
         observer(lambda ticket: "refund")
+
+
+def test_a_status_of_the_point_tells_the_savings_in_one_line(observing, rule):
+    observed = observing()(rule)
+    observed("how")
+    observed.observer.close()
+    folder = str(observed.observer._observer.workspace.folder)
+    shown = CliRunner().invoke(app, ["status", "--workspace", folder])
+    assert shown.exit_code == 0, shown.output
+    assert "Savings:    no HRM has passed the gate yet: 1 decision recorded\n" in shown.output
