@@ -1,6 +1,7 @@
 """AEGIS: an agent moves off a large language model onto a small Hierarchical Reasoning Model of its own.
 
-`aegis.Decider` is the way in for an agent of your own; it is imported when it is first asked for.
+`aegis.Decider` is the way in for an agent of your own, `aegis.observe` for one whose code is to stay as it is. Both are
+imported when they are first asked for.
 """
 
 from importlib import import_module
@@ -8,7 +9,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_DOOR = ("Decided", "Decider", "DeciderConfig")
+_DOOR = ("Decided", "Decider", "DeciderConfig", "Savings", "observe", "observe_openai")
 
 
 def __getattr__(name: str) -> Any:

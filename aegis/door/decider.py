@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aegis.door.given import Actions, Function, make_actions, make_state, make_teacher
+from aegis.door.given import Actions, Function, make_actions, make_state
 from aegis.door.outcome import Report, add_outcome
+from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
+from aegis.door.teacher import Asker, AsyncFunction, choose_teacher
 from aegis.errors import StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
@@ -48,8 +51,9 @@ class Decider:
     """One decision point: its teacher decides at first, and an HRM once it has proved itself.
 
     name: the name of the point and of its folder in the workspace. actions: names, names with descriptions, or
-    `ActionSpec`s. teacher: a function of (state, action names) that returns a name or probabilities, or any
-    `aegis.types.Teacher`. notify: called with each event beside the decisions (`RunEvent`), in another thread.
+    `ActionSpec`s. teacher: a function of (state, action names), sync or async, that returns a name or
+    probabilities; any `aegis.types.Teacher`; or a name that `--teacher` takes, such as `gpt2`, which is loaded when it
+    is first asked. notify: called with each event beside the decisions (`RunEvent`), in another thread.
 
     Training runs beside the decisions, in its own process. Any thread may call any method, and any number of processes
     may each make a `Decider` of the same name. Raises `ConfigError` for a name or actions that don't fit the recorded
@@ -60,7 +64,7 @@ class Decider:
         self,
         name: str,
         actions: Actions,
-        teacher: Teacher | Function,
+        teacher: Teacher | Function | AsyncFunction | str,
         *,
         workspace: str | os.PathLike[str] = DEFAULT_WORKSPACE,
         config: DeciderConfig | None = None,
@@ -68,12 +72,13 @@ class Decider:
     ) -> None:
         self.name = name
         self.actions: ActionList = make_actions(actions)
-        self.teacher = make_teacher(teacher)
+        self.teacher = choose_teacher(teacher, (config or DeciderConfig()).device)
         self.workspace = Workspace(Path(workspace)).point(name)
         self._process = os.getpid()
         self._stack = ExitStack()
         # A connection to SQLite belongs to one thread, so this thread records for all.
         self._recorder = ThreadPoolExecutor(1, f"aegis-{name}-recorder")
+        self._asker = Asker(name)
         self._closed = False
         try:
             self._store: DecisionStore = self._recorder.submit(self._open).result()
@@ -126,11 +131,41 @@ class Decider:
         given = decision if isinstance(decision, str) else decision.id
         self._record(lambda: add_outcome(self._store, given, report))
 
+    async def adecide(self, state: State | str | Sequence[Mapping[str, Any]], *, episode: str | None = None) -> Decided:
+        """Decide as `decide` does, while the event loop goes on; an async teacher runs in it. At most 128 at once."""
+        self._check_open()
+        return await self._asker.run(self.decide, state, episode=episode)
+
+    async def areport(
+        self,
+        decision: Decided | str,
+        reward: float | None = None,
+        *,
+        status: OutcomeStatus = "ok",
+        parts: Mapping[str, float] | None = None,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Report as `report` does, while the event loop goes on."""
+        self._check_open()
+        given = functools.partial(self.report, status=status, parts=parts, detail=detail, result=result)
+        await self._asker.run(given, decision, reward)
+
+    def report_savings(self, cost_per_call: float | None = None) -> Savings:
+        """Return what could be the HRM's by now: in the mode observe by its silent answers, else by held-out decisions.
+
+        cost_per_call: what a call of the teacher costs, in dollars; None: no dollars are told.
+        """
+        self._check_open()
+        with open_store(self.workspace) as store:
+            return read_savings(store, self.workspace, cost_per_call)
+
     def close(self) -> None:
         """Stop the steward and the training process. The next start resumes an unfinished training."""
         if self._closed:
             return
         self._closed = True
+        self._asker.close()
         self._steward.close()
         self._recorder.submit(self._stack.close).result()
         self._recorder.shutdown()

@@ -11,7 +11,7 @@ from aegis.types import utc_now
 
 KINDS = (
     *("started", "decided", "training_started", "training_process", "epoch", "training_ended", "switched", "setting"),
-    *("workspace", "monitor", "stage", "improving", "improved", "asked", "proposed", "rare_actions"),
+    *("workspace", "monitor", "stage", "improving", "improved", "asked", "proposed", "rare_actions", "savings"),
     *("policy_failed", "policy_back", "waiting", "paused", "resumed", "left", "broke"),
 )
 """`decided` comes once for each decision, after the decision and its outcome are on the disk."""

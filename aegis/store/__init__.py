@@ -2,7 +2,7 @@
 
 Database            opens the workspace's one SQLite database; transactions
 DecisionStore       appends decisions and outcomes and reads them back; claims the workspace for its teacher
-LabelBook           the teacher's answers to decisions that other policies made
+LabelBook           what another policy answers to a decision
 RecordedDecisions   the decisions of a workspace as a sequence, read page by page
 WorkspaceState      the values beside the tables, under the keys of `StateKey`
 UsageLedger         counts the tokens that an endpoint charged for
@@ -26,13 +26,14 @@ from aegis.store.exchange import (
     write_examples,
 )
 from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
-from aegis.store.label import LabelBook
+from aegis.store.label import Comparison, LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.state import StateKey, UsageLedger, WorkspaceState
 from aegis.store.tally import RecentSearches, Tally, count_recent_searches, read_tallies
 from aegis.store.training_log import TrainingLog, TrainingRecord
 
 __all__ = [
+    "Comparison",
     "Database",
     "DecisionStore",
     "Example",

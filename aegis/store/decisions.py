@@ -101,6 +101,17 @@ class DecisionStore:
                 )
             connection.execute(_INSERT_OUTCOME, row)
 
+    def record_cost(self, decision_id: str, dollars: float) -> None:
+        """Record what a recorded decision cost; raises `StoreError` for one that is not there or has a cost already."""
+        with self.database.transaction() as connection:
+            connection.execute("INSERT INTO costs (decision_id, dollars) VALUES (?, ?)", (decision_id, float(dollars)))
+
+    def mean_cost(self, policy: str) -> float | None:
+        """Return the mean cost of this policy's decisions, in dollars; None where none is recorded."""
+        sql = "SELECT AVG(c.dollars) FROM costs AS c JOIN decisions AS d ON d.id = c.decision_id WHERE d.policy = ?"
+        mean = self.database.query(sql, (policy,))[0][0]
+        return None if mean is None else float(mean)
+
     def get(self, decision_id: str) -> Example | None:
         """Return a decision with its current outcome, or None if it is not recorded."""
         rows = self.database.query(f"{_SELECT_EXAMPLES} WHERE d.id = ?", (decision_id,))

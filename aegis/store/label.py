@@ -1,4 +1,4 @@
-"""Labels: the teacher's answers to decisions that other policies made, kept for later training.
+"""Labels: what another policy answers to a decision. The teacher does for later training, an HRM silently.
 
 Labels are only ever appended, at most one for each decision. The decision itself stays as it was made.
 """
@@ -9,12 +9,25 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore
 from aegis.types import Action, Decision, check_probabilities, most_probable
 
 _PAGE_ROWS = 500
+
+
+class Comparison(NamedTuple):
+    """A decision, and what another policy answered to it."""
+
+    probabilities: tuple[float, ...]
+    """The other policy's, of each action on offer"""
+    taken: int
+    """Place of the action taken among those on offer"""
+    episode: str
+    dollars: float | None
+    """What the decision cost; None where that is not recorded"""
 
 
 class LabelBook:
@@ -26,10 +39,10 @@ class LabelBook:
     def append(
         self, decision: Decision, teacher: str, probabilities: Sequence[float], reason: str, now: datetime
     ) -> None:
-        """Keep a teacher's answer to a decision; an earlier answer stays.
+        """Keep a policy's answer to a decision of another policy; an earlier answer stays.
 
-        reason: why the teacher was asked, e.g. `audit`. Raises `DataError` if the answer is not a distribution over the
-        decision's actions, and `StoreError` if the decision is not recorded.
+        teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`. Raises `DataError` if
+        the answer is not a distribution over the decision's actions, and `StoreError` if the decision is not recorded.
         """
         check_probabilities(probabilities, len(decision.actions))
         with self._database.transaction() as connection:
@@ -47,6 +60,23 @@ class LabelBook:
         """Return the number of decisions that this teacher has labelled, up to a place (see `newest`)."""
         sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (?2 IS NULL OR seq <= ?2)"
         return int(self._database.query(sql, (teacher, until))[0]["n"])
+
+    def comparisons(self, policy: str, limit: int) -> list[Comparison]:
+        """Return this policy's newest answers beside the decisions, the newest first."""
+        sql = (
+            "SELECT l.probabilities, d.actions, d.action, d.episode, c.dollars FROM labels AS l"
+            " JOIN decisions AS d ON d.id = l.decision_id LEFT JOIN costs AS c ON c.decision_id = l.decision_id"
+            " WHERE l.teacher = ? ORDER BY l.seq DESC LIMIT ?"
+        )
+        return [
+            Comparison(
+                tuple(json.loads(row["probabilities"])),
+                json.loads(row["actions"]).index(row["action"]),
+                str(row["episode"]),
+                row["dollars"],
+            )
+            for row in self._database.query(sql, (policy, limit))
+        ]
 
     def episodes(self, teacher: str) -> frozenset[str]:
         """Return the episodes of the decisions that this teacher has labelled."""

@@ -64,3 +64,33 @@ def test_labels_come_after_the_teachers_own_decisions_up_to_a_place_and_change_t
     assert [one.id for one in after] == [one.id for one in (*own, *others)]
     assert [after[place] for place in range(7)] == list(after)
     assert len(list(some)) == 5
+
+
+def test_a_silent_answer_is_compared_with_the_decision_and_is_no_teachers_label(store):
+    book = LabelBook(store.database)
+    for number in range(3):
+        decision = made(number, "gpt2")
+        store.append(decision)
+        book.append(decision, "hrm@1", (0.3, 0.7), "shadow", utc_now())
+    store.record_cost(decision.id, 0.25)
+    newest, older = book.comparisons("hrm@1", 2)
+    assert newest == ((0.3, 0.7), 1, "gpt2-e", 0.25)
+    assert older.dollars is None
+    assert book.comparisons("gpt2", 9) == []
+    assert book.count("gpt2") == 0
+    assert len(RecordedDecisions(store.database.path, "gpt2")) == 3  # a training reads each decision once
+
+
+def test_what_a_decision_cost_is_recorded_once(store):
+    store.append_many([decision := made(0, "gpt2"), made(1, "gpt2")])
+    assert store.mean_cost("gpt2") is None
+    store.record_cost(decision.id, 0.5)
+    assert store.mean_cost("gpt2") == 0.5
+    for wrong, dollars in ((decision.id, 0.5), ("nobody", 0.5)):
+        with pytest.raises(StoreError):
+            store.record_cost(wrong, dollars)
+    with pytest.raises(StoreError):
+        store.record_cost(made(1, "gpt2").id, -1.0)
+    for sql in ("UPDATE costs SET dollars = 0", "DELETE FROM costs"):
+        with pytest.raises(StoreError, match="append-only"), store.database.transaction() as connection:
+            connection.execute(sql)

@@ -54,6 +54,7 @@ def _read(place: Workspace, point: str | None, only_points: bool) -> Standing | 
 
 def _show(standing: Standing, place: Workspace) -> None:
     from aegis.cli.display.block import describe_agent, training_block
+    from aegis.door.savings import describe_savings
 
     say(f"Workspace:  {place.folder}")
     if standing.point:
@@ -61,6 +62,8 @@ def _show(standing: Standing, place: Workspace) -> None:
     say(f"Teacher:    {standing.teacher or 'none yet'}")
     say(f"Serving:    {standing.serving or 'nothing yet'}")
     say(f"{'Decider:' if standing.point else 'Agent:':<12}{describe_agent(standing)}")
+    if savings := describe_savings(place):
+        say(f"Savings:    {savings}")
     if standing.using_hrm and not standing.collected:
         say("            (the HRM was trained on decisions from a file)")
     for line in training_block(standing):

@@ -41,13 +41,14 @@ class AsideTeacher:
         """Return the answers that have come since the last call."""
         return [self._answered.get() for _ in range(self._answered.qsize())]
 
-    def close(self) -> None:
+    def close(self, wait_seconds: float = 0.0) -> None:
         """End the thread after the present answer; waiting questions stay unanswered."""
         if self._thread is not None:
             with contextlib.suppress(queue.Empty):
                 while True:
                     self._asked.get_nowait()
             self._asked.put(None)
+            self._thread.join(wait_seconds)
             self._thread = None
 
     def _answer_all(self) -> None:

@@ -117,10 +117,17 @@ class ServingMonitor:
         own = decision.action.name
         if decision.probabilities is not None:
             own = decision.actions[most_probable(decision.probabilities)]
-        name, agrees = decision.policy, answer.action == own
         # One transaction: another process of this workspace may audit, and roll back, at the same moment.
         with self._store.database.transaction():
             keep_label(self._store, decision, answer.probabilities, "audit")
+            return self.compare(decision.policy, answer.action == own)
+
+    def compare(self, name: str, agrees: bool) -> bool:
+        """Count whether a version and its teacher agree on a decision that was drawn without regard to their answers.
+
+        Return whether another policy serves from now on.
+        """
+        with self._store.database.transaction():
             served = self._registry.serving()
             monitor = read_monitor(self._store, self._registry, name, self._config)
             if served is None or served.name != name or monitor is None:

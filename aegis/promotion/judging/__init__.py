@@ -6,5 +6,6 @@ metrics     agreement with the teacher: accuracy, precision, recall
 interval    intervals of shares, means and differences; numeric: the functions they need, without SciPy
 calibration the calibration error of probabilities, and the temperature that corrects it
 answers     the held-out answers, kept beside the weights
+coverage    the share of decisions to be had at a promised agreement, with bounds
 deferral    accuracy and cost if the HRM defers to the teacher below a confidence
 """

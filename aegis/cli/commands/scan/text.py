@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from aegis.experiments.scan import PointReport, ScanReport
-    from aegis.experiments.scan.forecast import Level
+    from aegis.promotion.judging.coverage import Level
 
 SHOWN_POINTS, SHOWN_ACTIONS = 10, 8
 

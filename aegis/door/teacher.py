@@ -1,0 +1,129 @@
+"""A decision point's teacher out of what its owner gives: a function, sync or async, a teacher, or a teacher's name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ParamSpec, TypeVar
+
+from aegis.door.given import Answer, Function, FunctionTeacher, make_teacher
+from aegis.teachers import load_teacher, recorded_name
+from aegis.types import ActionList, Choice, State, Teacher
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AsyncFunction = Callable[[State, tuple[str, ...]], Awaitable[Answer]]
+"""Decides in a state among the names of the actions, in an event loop"""
+
+MOST_AT_ONCE = 128
+"""Calls that a decider takes at once in event loops; further ones wait"""
+_ENDPOINT = "openai:"
+_CALLERS_LOOP: contextvars.ContextVar[asyncio.AbstractEventLoop | None] = contextvars.ContextVar("loop", default=None)
+
+
+def choose_teacher(given: Teacher | Function | AsyncFunction | str, device: str) -> Teacher:
+    """Return the teacher that is given: as one, as a function, or by the name that `--teacher` takes.
+
+    device: for a language model of this machine. A named one is loaded when it is first asked; `auto` at once. Raises
+    `TeacherError` for an unknown name, `ConfigError` for what is no teacher.
+    """
+    if isinstance(given, str):
+        known = recorded_name(given)
+        return load_teacher(given, device) if known is None else NamedTeacher(given, known, device)
+    if not isinstance(given, Teacher) and is_async(given):
+        asks: Any = given
+        return AsyncFunctionTeacher(asks, str(getattr(given, "__name__", type(given).__name__)))
+    return make_teacher(given)  # type: ignore[arg-type]  # what is no function is refused there
+
+
+def is_async(function: object) -> bool:
+    """Tell whether calling this gives something to await."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+class NamedTeacher:
+    """A teacher that is loaded when it is first asked."""
+
+    def __init__(self, given: str, name: str, device: str) -> None:
+        self.name = name
+        self.source = given
+        """Loads it again (`aegis.teachers.load_teacher`)"""
+        self._device = device
+        self._lock = threading.Lock()
+        self._teacher: Teacher | None = None
+
+    @property
+    def parameters(self) -> int:
+        return 0 if self._teacher is None else self._teacher.parameters
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return a choice per state; raises `TeacherError` where it can't be loaded."""
+        with self._lock:
+            self._teacher = self._teacher or load_teacher(self.source, self._device)
+        # A model of this machine answers one after the other, an endpoint all at once.
+        turns: AbstractContextManager[Any] = nullcontext() if self.source.startswith(_ENDPOINT) else self._lock
+        with turns:
+            return self._teacher.decide(states, actions)
+
+
+class AsyncFunctionTeacher(FunctionTeacher):
+    """An async function as a teacher. It runs in the event loop of who decides, or in one of its own."""
+
+    def __init__(self, function: AsyncFunction, name: str) -> None:
+        super().__init__(self._run, name)
+        self._awaited = function
+        self.source = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', name)}"
+        self._lock = threading.Lock()
+        self._callers: asyncio.AbstractEventLoop | None = None
+        self._own: asyncio.AbstractEventLoop | None = None
+
+    def _run(self, state: State, names: tuple[str, ...]) -> Answer:
+        async def ask() -> Answer:
+            return await self._awaited(state, names)
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop()).result()
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that decides now, the one that decided last (for an audit), or a loop in a thread of its own.
+
+        Never the one of the calling thread, which waits for the answer.
+        """
+        with self._lock:
+            self._callers = _CALLERS_LOOP.get() or self._callers
+            if self._callers is not None and self._callers.is_running() and self._callers is not _loop_of_this_thread():
+                return self._callers
+            if self._own is None:
+                self._own = asyncio.new_event_loop()
+                threading.Thread(target=self._own.run_forever, name=f"aegis-{self.name}", daemon=True).start()
+            return self._own
+
+
+class Asker:
+    """Runs a decider's methods for callers in event loops, which go on meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE, f"aegis-{name}-asker")
+
+    async def run(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the method returns, called in a thread; an async teacher runs in the caller's loop."""
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        context.run(_CALLERS_LOOP.set, loop)
+        return await loop.run_in_executor(self._threads, functools.partial(context.run, method, *args, **kwargs))
+
+    def close(self) -> None:
+        """Take no further call. A call that runs is not waited for: the loop that it needs may be waiting here."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _loop_of_this_thread() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

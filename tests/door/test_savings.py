@@ -1,0 +1,134 @@
+"""What could be the HRM's: counted on decisions that chose nothing, live ones where there are enough."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from aegis.door.savings import LEAST_LIVE, Savings, read_savings
+from aegis.lifecycle import open_store
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.store import LabelBook
+from aegis.types import Action, Decision, utc_now
+from aegis.workspace import Workspace
+
+ACTIONS = ("refund", "answer")
+
+
+def answer(rng, sure, right=0.97):
+    """Return an HRM's probabilities, sure or not, and the teacher's action, which is the same in a share of them."""
+    place = rng.randrange(2)
+    row = [0.01, 0.01] if sure else [0.4, 0.4]
+    row[place] = 1 - row[0]
+    return row, place if rng.random() < (right if sure else 0.6) else 1 - place
+
+
+@pytest.fixture
+def point(tmp_path):
+    """A point with an HRM that is sure in six of ten decisions, and right in 97% of those."""
+    rng, workspace = random.Random(1), Workspace(tmp_path)
+    found = [answer(rng, n % 10 < 6) for n in range(400)]
+    kept = keep_answers(
+        [row for row, _ in found], [taken for _, taken in found], [f"e{n}" for n in range(400)], ACTIONS
+    )
+
+    def save(name, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_answers(folder, kept)
+
+    with open_store(workspace) as store:
+        store.claim_teacher("route", 0, "a test")
+        ModelRegistry(store, workspace).promote(save)
+        yield store, workspace
+
+
+def read(point, **given) -> Any:
+    return read_savings(*point, **given)
+
+
+def live(store, count, dollars=None, right=0.97, policy="route"):
+    rng = random.Random(2)
+    for number in range(count):
+        row, taken = answer(rng, number % 10 < 6, right)
+        decision = Decision(f"{policy}-{number}", 0, {"n": number}, ACTIONS, Action(ACTIONS[taken]), None, policy)
+        store.append(decision)
+        if dollars is not None:
+            store.record_cost(decision.id, dollars)
+        LabelBook(store.database).append(decision, "hrm@1", row, "shadow", utc_now())
+
+
+def test_before_an_hrm_serves_it_says_how_many_decisions_there_are(tmp_path):
+    with open_store(Workspace(tmp_path)) as store:
+        savings = read_savings(store, Workspace(tmp_path))
+    assert (savings.hrm, savings.share, savings.dollars) == (None, None, None)
+    assert str(savings) == "no HRM has passed the gate yet: 0 decisions recorded"
+
+
+def test_at_first_half_of_the_held_out_decisions_choose_and_the_other_half_counts(point):
+    savings = read(point)
+    assert (savings.hrm, savings.live, savings.calls, savings.dollars) == ("hrm@1", False, 0, None)
+    assert 180 <= savings.decisions <= 220
+    assert 0.5 < savings.share < 0.7
+    assert savings.lower < savings.agreement
+    assert str(savings).endswith(f"0 calls so far; by {savings.decisions} held-out decisions")
+
+
+def test_live_answers_count_as_soon_as_there_are_enough_with_what_they_cost(point):
+    store, _ = point
+    live(store, LEAST_LIVE - 1, dollars=0.01)
+    assert not read(point).live
+    live(store, 401, dollars=0.01, policy="route too")
+    savings = read(point)
+    assert (savings.live, savings.decisions) == (True, 500)
+    assert savings.share == pytest.approx(0.602)
+    assert savings.calls == 301
+    assert savings.dollars == pytest.approx(3.01)
+    assert 0.94 < savings.agreement < 1
+    assert 0.9 < savings.lower < savings.agreement
+    assert 0.6 < savings.confidence < 1
+    assert str(savings) == (
+        f"60% of these decisions could be the HRM's at {savings.agreement:.0%} agreement"
+        f" (lower bound {int(100 * savings.lower)}%): 301 calls, $3.01 so far"
+    )
+
+
+def test_without_a_price_there_are_no_dollars_and_a_price_given_later_counts(point):
+    store, workspace = point
+    live(store, 200)
+    assert read_savings(store, workspace).dollars is None
+    assert "$" not in str(read_savings(store, workspace))
+    assert read((store, workspace), cost_per_call=0.5).dollars == pytest.approx(60)
+
+
+def test_calls_that_the_hrm_made_itself_are_counted_at_the_teachers_mean_price(point):
+    store, workspace = point
+    live(store, 100, dollars=0.02)
+    for number in range(50):
+        store.append(Decision(f"own-{number}", 0, {}, ACTIONS, Action("refund"), None, "hrm@1"))
+    savings = read((store, workspace))
+    assert (savings.calls, savings.made) == (110, 50)
+    assert savings.dollars == pytest.approx(110 * 0.02)
+    assert str(savings).endswith("so far; it made 50 of them")
+
+
+def test_a_live_drop_shows_in_the_figures_that_held_out_decisions_promised_otherwise(point):
+    store, workspace = point
+    live(store, 300, right=0.7)
+    savings = read((store, workspace))
+    assert savings.agreement < 0.8
+    assert savings.lower < 0.75
+
+
+def test_an_hrm_that_is_never_sure_promises_nothing(point):
+    savings = read(point, target=1.0)
+    assert (savings.share, savings.agreement, savings.calls) == (None, None, 0)
+    assert str(savings) == "hrm@1 is sure enough of too few decisions to promise 100% agreement"
+
+
+def test_a_bound_is_never_rounded_up():
+    savings = Savings("hrm@1", 0.95, 0.61, 0.8, 0.954, 0.9399, 700, True, 412, 0, 3.1, 700)
+    assert str(savings) == (
+        "61% of these decisions could be the HRM's at 95% agreement (lower bound 93%): 412 calls, $3.10 so far"
+    )
