@@ -24,6 +24,7 @@ from aegis.door.setting import DeciderConfig
 from aegis.door.shadow import Shadow
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.handover import Handover
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
@@ -207,6 +208,9 @@ class _Duties:
         )
         self._registry = ModelRegistry(store, workspace)
         self._tells_savings_at = 0
+        self._handover = Handover(
+            store, steward._resolver, self._rollout, steward._improvement, lambda: teacher, steward._tell
+        )
 
     def sign(self) -> None:
         """Note for `aegis status` who trains here, and after how many decisions."""
@@ -231,20 +235,7 @@ class _Duties:
             self._scheduler.tend(serves=serving is not None or self._rollout.waits)
         if steward._config.mode == "observe":
             return
-        steward._improvement.tend(self._store, serving, improves=trains)
-        if serving is None:
-            previous = steward._resolver.resolve_teacher()
-            if previous is not None:
-                steward._tell("switched", f"went back from {previous} to {steward._teacher.name}")
-            steward.policy = self._rollout.mix(steward._teacher)
-            return
-        loaded = steward._resolver.follow(serving)
-        if loaded is not None and loaded is not steward.policy:
-            previous, steward.policy = steward.policy.name, loaded
-            fields = {"previous": previous, "policy": loaded.name}
-            steward._tell(*steward._improvement.describe_switch(self._store, previous, loaded.name), fields)
-        if failure := steward._resolver.take_failure():
-            steward._tell("waiting", f"{serving.name} can't take over yet: {failure}")
+        steward.policy = self._handover.follow(serving, steward.policy, improves=trains)
 
     def close(self) -> None:
         self._monitor.close()

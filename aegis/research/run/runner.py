@@ -16,6 +16,7 @@ from typing import Any
 
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.handover import Handover
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import find_serving, open_store
 from aegis.lifecycle.policies.aside import AsideTeacher
@@ -140,7 +141,15 @@ class Runner:
         self._begin(store, policy, search, teaches=resolver.serving is None)
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         rollout = self._make_rollout(store, agent, settings)
-        look = partial(self._look, store, supervisor, resolver, rollout, guarded)
+        handover = Handover(
+            store,
+            resolver,
+            rollout,
+            self._improvement,
+            lambda: self._wait_for_teacher(resolver, store),
+            self._tell,
+        )
+        look = partial(self._look, store, supervisor, rollout, handover, guarded)
         monitor = self._make_monitor(store, agent)
         drift = DriftMonitor(store, self.workspace, lambda line: self._tell("monitor", line))
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
@@ -248,8 +257,8 @@ class Runner:
         self,
         store: DecisionStore,
         supervisor: TrainingSupervisor,
-        resolver: PolicyResolver,
         rollout: Rollout,
+        handover: Handover,
         guarded: GuardedPolicy,
     ) -> None:
         """Take the next step of the training and of the switch, without making the next decision wait."""
@@ -258,28 +267,7 @@ class Runner:
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)
         supervisor.tend(serves=serving is not None or rollout.waits)
-        self._improvement.tend(store, serving)
-        if serving is None:
-            teacher = self._go_back(store, resolver)
-            if teacher is not None:
-                guarded.policy = rollout.mix(teacher)
-            return
-        loaded = resolver.follow(serving)
-        if loaded is not None and loaded is not guarded.policy:
-            previous, guarded.policy = guarded.policy.name, loaded
-            fields = {"previous": previous, "policy": loaded.name, "parameters": loaded.parameters}
-            self._tell(*self._improvement.describe_switch(store, previous, loaded.name), fields)
-        if failure := resolver.take_failure():
-            self._tell("waiting", f"{serving.name} can't take over yet: {failure}")
-
-    def _go_back(self, store: DecisionStore, resolver: PolicyResolver) -> Teacher | None:
-        """Return the teacher, which decides while no HRM serves; tell of the roll-back if an HRM decided before."""
-        previous = resolver.resolve_teacher()
-        teacher = self._wait_for_teacher(resolver, store)
-        if teacher is not None and previous is not None:
-            fields = {"previous": previous, "policy": teacher.name, "parameters": teacher.parameters}
-            self._tell("switched", f"went back from {previous} to {teacher.name}", fields)
-        return teacher
+        guarded.policy = handover.follow(serving, guarded.policy)
 
     def _decide(
         self,
