@@ -24,6 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"training", "promotion", "research"}),
     frozenset({"lifecycle"}),
     frozenset({"experiments", "door"}),
+    frozenset({"envs"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
