@@ -23,8 +23,8 @@ class Corridor(gymnasium.Env[int, int]):
     """Cells in a row; a sign names the end that earns 1. Each step costs 0.01. Nothing ends while the agent waits."""
 
     def __init__(self, start: int = 0) -> None:
-        self.action_space = gymnasium.spaces.Discrete(len(ACTIONS), start=start)
-        self.observation_space = gymnasium.spaces.Discrete(LENGTH)
+        self.action_space: Any = gymnasium.spaces.Discrete(len(ACTIONS), start=start)
+        self.observation_space: Any = gymnasium.spaces.Discrete(LENGTH)
         self.place, self.sign, self.steps, self.number = 0, "left", 0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
