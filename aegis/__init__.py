@@ -10,13 +10,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _DOOR = ("Decided", "Decider", "DeciderConfig", "Savings", "observe", "observe_openai")
+_ROOMS = ("envs",)
 
 
 def __getattr__(name: str) -> Any:
     if name in _DOOR:
         return getattr(import_module("aegis.door"), name)
+    if name in _ROOMS:
+        return import_module(f"aegis.{name}")
     raise AttributeError(f"module 'aegis' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_DOOR])
+    return sorted([*globals(), *_DOOR, *_ROOMS])

@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"training", "promotion"}),
     frozenset({"lifecycle"}),
     frozenset({"door"}),
-    frozenset({"research"}),
+    frozenset({"research", "envs"}),
     frozenset({"experiments"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

@@ -1,0 +1,1 @@
+"""BabyAI by AEGIS: `python -m benchmarks.babyai`."""
