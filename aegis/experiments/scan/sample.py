@@ -83,7 +83,7 @@ def collect(decisions: Iterable[LoggedDecision], limit: int, by: By = "auto") ->
         if name not in points and len(points) >= MOST_POINTS:
             name = OTHERS
         point = points.setdefault(name, Point(name))
-        episode = _hash(decision.episode or f"{name}\n{point.decisions // BLOCK}")
+        episode = episode_of(decision.episode or f"{name}\n{point.decisions // BLOCK}")
         point.count(decision, episode)
         if (total >= limit and episode > -heap[0]) or len(kept.get(episode, ())) >= max(1, limit // _EPISODE_SHARE):
             continue
@@ -106,6 +106,11 @@ def make_row(state: Mapping[str, Any], action: str, episode: int) -> Row:
     if len(text) > _TEXT_CHARACTERS:
         text = f"{text[:half]} … {text[-half:]}"
     return Row(text, dict(_flat(state)), action, episode)
+
+
+def episode_of(name: str) -> int:
+    """Return the number that stands for an episode in a sample: a hash of its name."""
+    return _hash(name)
 
 
 def _naming(by: By) -> Callable[[LoggedDecision], str]:
