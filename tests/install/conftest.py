@@ -65,7 +65,9 @@ def served(tmp_path_factory, search_index) -> Served:
         now = utc_now()
         for step in range(3):
             idle = Action("idle")
-            store.append(Decision("e", step, {}, ("idle", "x"), idle, None, "scripted", id=f"d{step}", decided_at=now))
+            store.append(
+                Decision("e", step, {}, ("idle", "web_search"), idle, None, "scripted", id=f"d{step}", decided_at=now)
+            )
         Inbox(database).ask("d0", "What is WAL?", now, 3600)
         for number, aspect in ((1, "hits_per_search"), (2, "questions_per_item")):
             ApprovalQueue(database).propose(f"d{number}", Proposal(aspect, 2, 4, "why", 0.6), now, 3600)
