@@ -67,7 +67,7 @@ def for_smolagents(script: Script) -> Any:
     from smolagents import ChatMessage, MessageRole, Model
     from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
 
-    class Scripted(Model):
+    class Scripted(Model):  # type: ignore[misc]
         def generate(self, messages: Any, *args: Any, tools_to_call_from: Any = None, **options: Any) -> Any:
             if not tools_to_call_from:
                 return ChatMessage(MessageRole.ASSISTANT, script.route(str(messages[-1].content)))
@@ -87,7 +87,7 @@ def for_openai_agents(script: Script) -> Any:
 
     agents.set_tracing_disabled(True)  # traces go to a server
 
-    class Scripted(agents.Model):
+    class Scripted(agents.Model):  # type: ignore[misc]
         async def get_response(self, system_instructions: Any, input: Any, *args: Any, **options: Any) -> Any:
             ticket = next(one for one in TICKETS if one in str(input))
             if system_instructions == "Choose who handles the ticket.":

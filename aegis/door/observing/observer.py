@@ -47,6 +47,8 @@ def make_config(settings: dict[str, Any]) -> DeciderConfig:
     if unknown := sorted(settings.keys() - {field.name for field in fields(DeciderConfig)}):
         raise ConfigError(f"{unknown[0]}: no setting of an observed point: those of aegis.DeciderConfig are")
     config = DeciderConfig(**({"mode": "observe"} | settings))
+    if config.reinforce is not None:
+        raise ConfigError("reinforce: no reward is reported of an observed decision: use an aegis.Decider for phase 4")
     if config.rollout.canary:
         raise ConfigError(
             "rollout: a canary asks the teacher about each decision of the candidate, and an observed function is never"

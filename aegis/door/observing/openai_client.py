@@ -8,10 +8,12 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aegis.door.given import Actions
+from aegis.door.intake.survey import make_specs
 from aegis.door.observing.exchange import to_exchange, tokens_of
 from aegis.door.observing.fault import FaultBook
 from aegis.door.observing.observer import Observer, Place, make_config
@@ -141,7 +143,7 @@ class ClientObserver:
 
     def _note(self, request: Mapping[str, Any], response: Any) -> None:
         try:
-            decisions = parse(to_exchange(request, response), Fields())
+            decisions = parse(to_exchange(request, response), Fields(whole=True))
             dollars = self._price(response)
             for decision in decisions:
                 self._note_decision(request, decision, None if dollars is None else dollars / len(decisions))
@@ -161,11 +163,11 @@ class ClientObserver:
         observer = self._observer(request, decision)
         if observer is None:
             return
-        offered = {_slug(name) for name in decision.offered}
+        offered = {spec.name for spec in make_specs(decision.offered)}
         observer.note(
             Noted(
                 canonical_json(decision.state),
-                _slug(decision.action),
+                make_specs([decision.action])[0].name,
                 utc_now(),
                 decision.episode or None,
                 dollars,
@@ -198,17 +200,15 @@ def _specs(decision: LoggedDecision, request: Mapping[str, Any]) -> list[ActionS
         function = tool.get("function", tool) if isinstance(tool, Mapping) else {}
         if isinstance(function, Mapping):
             described[str(function.get("name"))] = str(function.get("description") or "")
+    labels = sorted(decision.offered)
     return [
-        ActionSpec(_slug(name), _words(name), described.get(name) or _words(name)) for name in sorted(decision.offered)
+        replace(spec, description=described.get(label) or spec.description)
+        for label, spec in zip(labels, make_specs(labels), strict=True)
     ]
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name).strip("-") or "-"
-
-
-def _words(name: str) -> str:
-    return " ".join(re.sub(r"[_-]+", " ", name).split()) or name
 
 
 def _price_tokens(response: Any, prices: tuple[float, float]) -> float | None:

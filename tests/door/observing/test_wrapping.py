@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
-from aegis.config import MonitorConfig, RolloutConfig
+from aegis.config import MonitorConfig, ReinforceConfig, RolloutConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle import open_store
 from aegis.store import LabelBook
@@ -226,6 +226,7 @@ def test_audited_calls_are_the_functions_and_are_compared_with_the_hrms_answers(
         ({"colour": "red"}, "colour: no setting of an observed point"),
         ({"mode": "assist", "action": str}, "give result="),
         ({"rollout": RolloutConfig(canary=0.1)}, "leave canary at 0"),
+        ({"mode": "assist", "reinforce": ReinforceConfig()}, "use an aegis.Decider for phase 4"),
         ({"name": "../up"}, "decision point"),
         ({"actions": "refund"}, "is one text"),
         ({"actions": ["refund"]}, "at least two actions"),
