@@ -195,16 +195,9 @@ class _Duties:
             AsideTeacher(workspace, lambda store: teacher, actions),
         )
         self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
-        loader = VersionLoader(workspace, config.device, config.backend, config.monitor.drift_quantile)
-
-        def load(serving: Serving) -> Policy:
-            deciding = steward.policy
-            if deciding.name == serving.name:  # it is loaded already, with the teacher behind it
-                return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
-            return loader.load(serving)
-
+        self._loader = VersionLoader(workspace, config.device, config.backend, config.monitor.drift_quantile)
         self._shadow = Shadow(
-            store, workspace, actions, load, self._monitor, lambda line: steward._tell("monitor", line)
+            store, workspace, actions, self._load, self._monitor, lambda line: steward._tell("monitor", line)
         )
         self._registry = ModelRegistry(store, workspace)
         self._tells_savings_at = 0
@@ -256,6 +249,13 @@ class _Duties:
             savings = read_savings(self._store, self._steward._workspace)
             self._steward._tell("savings", str(savings), asdict(savings))
             self._tells_savings_at = max(LEAST_LIVE, 2 * self._shadow.kept)
+
+    def _load(self, serving: Serving) -> Policy:
+        """Return the HRM that serves, without a teacher behind it."""
+        deciding = self._steward.policy
+        if deciding.name == serving.name:
+            return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
+        return self._loader.load(serving)
 
     def _take(self) -> list[Made]:
         return [self._steward._made.get_nowait() for _ in range(self._steward._made.qsize())]

@@ -77,11 +77,11 @@ def test_an_enum_in_a_structured_output_is_a_decision(make_client, answers, tmp_
     assert json.loads(str(response.choices[0].message.content))["route"] == "ask a person"
     assert client.observer.flush()
     (decision,) = read(tmp_path, "routing-route")
-    assert (decision.action.name, decision.policy) == ("ask-a-person", "gpt-9")
+    assert (decision.action.name, decision.policy) == ("ask_a_person", "gpt-9")
     assert decision.state == {"user": "my phone is broken", "system": "Route it."}
     with open_store(Workspace(tmp_path).point("routing-route")) as store:
         assert [(spec.name, spec.words) for spec in read_actions(store)] == [
-            ("ask-a-person", "ask a person"),
+            ("ask_a_person", "ask a person"),
             ("refund", "refund"),
         ]
         assert store.mean_cost("gpt-9") == pytest.approx(1000 * 2e-6 + 100 * 10e-6)
