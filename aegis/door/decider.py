@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aegis.door.given import Actions, Function, make_actions, make_state, make_teacher
+from aegis.door.given import Actions, Function, make_actions, make_offer, make_state, make_teacher
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
 from aegis.errors import DataError, StoreError
@@ -33,7 +33,7 @@ class Decided:
     action: str
     """The name of the action to carry out"""
     probabilities: Mapping[str, float]
-    """Of each action"""
+    """Of each action on offer"""
     policy: str
     """Who decided, e.g. `my_llm` or `hrm@1`"""
     episode: str
@@ -82,22 +82,30 @@ class Decider:
             self._recorder.shutdown()
             raise
 
-    def decide(self, state: State | str | Sequence[Mapping[str, Any]], *, episode: str | None = None) -> Decided:
+    def decide(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+    ) -> Decided:
         """Return the action for a state, recorded on the disk.
 
-        state: a JSON object, a text, or chat messages. episode: the conversation, task or user that the decision
-        belongs to; by default the decision stands alone. Decisions of one episode are never split between training and
-        judgement. Raises `DataError` for a state that is no JSON, and whatever the teacher raises.
+        state: a JSON object, a text, or chat messages. offered: names of the actions on offer for this decision, one or
+        more; all by default. episode: the conversation, task or user that the decision belongs to; by default the
+        decision stands alone. Decisions of one episode are never split between training and judgement. Raises
+        `DataError` for a state that is no JSON and for an offer of no or unknown actions, and whatever the teacher
+        raises.
         """
         self._check_open()
-        given = make_state(state)
-        (choice,) = self._steward.policy.decide([given], self.actions)
-        decision = self._record(lambda: self._append(given, choice, episode or new_id()))
+        given, actions = make_state(state), make_offer(self.actions, offered)
+        (choice,) = self._steward.policy.decide([given], actions)
+        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id()))
         self._steward.after(decision, choice)
         return Decided(
             decision.id,
             choice.action,
-            dict(zip(self.actions.names, choice.probabilities, strict=True)),
+            dict(zip(actions.names, choice.probabilities, strict=True)),
             choice.policy,
             decision.episode,
             choice.propensity,
@@ -152,14 +160,14 @@ class Decider:
     def _record(self, work: Callable[[], T]) -> T:
         return self._recorder.submit(work).result()
 
-    def _append(self, state: State, choice: Choice, episode: str) -> Decision:
+    def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str) -> Decision:
         with self._store.database.transaction():  # the step and its decision: no other process comes between
             last = self._store.last_step(episode)
             decision = Decision(
                 episode,
                 0 if last is None else last + 1,
                 state,
-                self.actions.names,
+                offered,
                 Action(choice.action),
                 choice.probabilities,
                 choice.policy,
