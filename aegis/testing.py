@@ -6,13 +6,21 @@ Public, and used by the project's own tests.
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from aegis.errors import ContractError, DataError
-from aegis.types import ActionList, ActionSpec, Choice, Policy, PolicyKind, State, Teacher, check_probabilities
+from aegis.types import (
+    ActionList,
+    ActionSpec,
+    Choice,
+    Policy,
+    PolicyKind,
+    State,
+    Teacher,
+    check_probabilities,
+    list_names,
+)
 
 Rule = Callable[[State, ActionList], Sequence[float]]
 """Scores the actions on offer; the softmax of the scores gives the probabilities."""
@@ -98,8 +106,7 @@ def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: 
     """Raise `ContractError`, naming the fault, unless the policy keeps its contract.
 
     The policy is asked about odd states and about the given states: alone, together, in another order, and twice.
-    Where its `decide` takes `on_offer` (`aegis.types.Offers`), it is also asked with one action on offer, and with all
-    but one.
+    It is also asked about two of the states with one action on offer, and with all but one.
     """
     if not hasattr(policy, "decide") and hasattr(policy, "probabilities"):
         raise ContractError(f"{type(policy).__name__}: {FORMER_INTERFACE}")
@@ -119,8 +126,10 @@ def check_policy(policy: Policy, actions: ActionList = CHECKED_ACTIONS, states: 
     _same(policy, together, [_answers(policy, [state], actions)[0] for state in asked], "asked one by one")
     if len(_answers(policy, [], actions)):
         raise ContractError(f"{policy.name}: asked about no state, it must return an empty list")
-    if "on_offer" in inspect.signature(policy.decide).parameters:
-        _check_on_offer(policy, asked, actions)
+    for name in actions.names:
+        for offered in ([name], [other for other in actions.names if other != name]):
+            if offered:
+                _answers(policy, asked[:2], actions.only(offered))
 
 
 def check_teacher(teacher: Teacher, actions: ActionList = CHECKED_ACTIONS, states: Sequence[State] = ()) -> None:
@@ -137,24 +146,15 @@ def _answers(policy: Policy, states: Sequence[State], actions: ActionList) -> li
     try:
         answers = policy.decide(states, actions)
     except Exception as error:
-        raise ContractError(f"{policy.name}: failed on {len(states)} states: {error!r}") from error
+        among = list_names(actions.names)
+        raise ContractError(f"{policy.name}: failed on {len(states)} states, among {among}: {error!r}") from error
     if len(answers) != len(states):
         raise ContractError(f"{policy.name}: {len(answers)} answers for {len(states)} states")
     for state, answer in zip(states, answers, strict=True):
         if fault := _find_fault(answer, actions):
-            raise ContractError(f"{policy.name}: on the state {str(state)[:80]}: {fault}")
+            among = list_names(actions.names)
+            raise ContractError(f"{policy.name}: on the state {str(state)[:80]}, among {among}: {fault}")
     return answers
-
-
-def _check_on_offer(policy: Any, states: Sequence[State], actions: ActionList) -> None:
-    for place, left in [(place, left) for place in range(len(actions)) for left in (True, False)]:
-        mask = [(other == place) == left for other in range(len(actions))]
-        for choice in policy.decide(states, actions, on_offer=[mask] * len(states)):
-            fault = _find_fault(choice, actions)
-            if not fault and any(p and not offered for p, offered in zip(choice.probabilities, mask, strict=True)):
-                fault = "it gives a probability to an action that is not on offer"
-            if fault:
-                raise ContractError(f"{policy.name}: with on_offer {mask}: {fault}")
 
 
 def _find_fault(choice: object, actions: ActionList) -> str:

@@ -66,31 +66,59 @@ class ActionSpec:
 
 @dataclass(frozen=True, slots=True)
 class ActionList:
-    """A fixed, ordered list of actions; probabilities always stand in this order.
+    """An ordered list of actions; probabilities always stand in this order.
 
-    Raises `ConfigError` for fewer than two actions or for a name or words given twice.
+    A policy that is asked about a shorter list decides among those alone. Raises `ConfigError` for an empty list, and
+    for a name or words given twice.
     """
 
     specs: tuple[ActionSpec, ...]
+    names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    _places: Mapping[str, int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.specs) < 2:
-            raise ConfigError("an action list needs at least two actions to choose between")
+        object.__setattr__(self, "names", tuple(spec.name for spec in self.specs))
+        object.__setattr__(self, "_places", {name: place for place, name in enumerate(self.names)})
+        if not self.specs:
+            raise ConfigError("an action list needs at least one action")
         for kind, values in (("name", self.names), ("words", tuple(s.words for s in self.specs))):
-            twice = sorted(value for value, count in Counter(values).items() if count > 1)
-            if twice:
-                raise ConfigError(f"action {kind} given twice: {', '.join(twice)}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(spec.name for spec in self.specs)
+            if len(set(values)) < len(values):
+                twice = sorted(value for value, count in Counter(values).items() if count > 1)
+                raise ConfigError(f"action {kind} given twice: {list_names(twice)}")
 
     def index(self, name: str) -> int:
         """Return the action's place in the list; raises `DataError` for an action that is not in it."""
         try:
-            return self.names.index(name)
-        except ValueError:
-            raise DataError(f"unknown action {name!r}: the list is {', '.join(self.names)}") from None
+            return self._places[name]
+        except (KeyError, TypeError):
+            raise DataError(f"unknown action {name!r}: the list is {list_names(self.names)}") from None
+
+    def only(self, names: Sequence[str]) -> ActionList:
+        """Return the list of these actions alone, in this list's order.
+
+        Raises `DataError` for no names, a name given twice, or one that is not in this list.
+        """
+        if tuple(names) == self.names:
+            return self
+        places = sorted(self.index(name) for name in names)
+        if not places:
+            raise DataError(f"no action is on offer: give at least one of {list_names(self.names)}")
+        if len(set(places)) < len(places):
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
+            raise DataError(f"on offer twice: {list_names(twice)}")
+        return ActionList(tuple(self.specs[place] for place in places))
+
+    def mask(self, names: Sequence[str]) -> list[bool]:
+        """Return for each action of the list whether it is among these; raises `DataError` for none or an unknown."""
+        if not names:
+            raise DataError(f"no action is on offer: give at least one of {list_names(self.names)}")
+        row = [False] * len(self)
+        for name in names:
+            row[self.index(name)] = True
+        return row
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
 
     def __getitem__(self, name: str) -> ActionSpec:
         return self.specs[self.index(name)]
@@ -102,19 +130,10 @@ class ActionList:
         return iter(self.specs)
 
 
-Offers = Sequence[Sequence[bool]]
-"""Which actions are on offer: a row for each state, in it True or False for each action, in the list's order."""
-
-
-def check_offers(on_offer: Offers, states: int, actions: int) -> None:
-    """Raise `DataError` unless there is a row for each state, with each action in it and at least one on offer."""
-    if len(on_offer) != states:
-        raise DataError(f"on_offer has {len(on_offer)} rows for {states} states: give one row for each state")
-    for place, row in enumerate(on_offer):
-        if len(row) != actions:
-            raise DataError(f"on_offer: row {place} has {len(row)} places for {actions} actions: give one for each")
-        if not any(row):
-            raise DataError(f"on_offer: row {place} offers no action: offer at least one")
+def list_names(names: Sequence[str], most: int = 12) -> str:
+    """Return names in one line; of many, the first and how many more there are."""
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +161,7 @@ class Choice:
     """
 
     probabilities: tuple[float, ...]
-    """A probability per action on offer, in the list's order, sum 1."""
+    """A probability per action of the list that was asked about, in its order, sum 1."""
     action: str
     """Name of the action taken."""
     policy: str
@@ -210,7 +229,7 @@ class Decision:
 
     def __post_init__(self) -> None:
         if self.action.name not in self.actions:
-            raise DataError(f"unknown action {self.action.name!r}: on offer are {', '.join(self.actions)}")
+            raise DataError(f"unknown action {self.action.name!r}: on offer are {list_names(self.actions)}")
         if self.probabilities is not None:
             check_probabilities(self.probabilities, len(self.actions))
         check_propensity(self.propensity)
@@ -290,7 +309,10 @@ class Policy(Protocol):
         ...
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return a choice per state, each with a probability per action in the list's order."""
+        """Return a choice per state, each with a probability per action in the list's order.
+
+        actions: those on offer for these states; a policy must answer any part of the actions that it knows.
+        """
         ...
 
 

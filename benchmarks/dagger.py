@@ -187,7 +187,7 @@ def _train(
 
 def _ask(policy: HRMPolicy, pools: Pools) -> Doubts:
     states = [decision.state for decision in pools.pool]
-    probabilities, represented = policy.answer(states)
+    probabilities, represented = policy.answer(states, RESEARCH_ACTIONS)
     chosen = np.array([RESEARCH_ACTIONS.index(decision.action.name) for decision in pools.pool])
     return Doubts(
         probabilities,

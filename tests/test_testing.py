@@ -82,24 +82,16 @@ def test_a_policy_that_keeps_the_contract_passes():
     check_policy(Broken())
 
 
-class Masked(Broken):
-    """A policy that can be told what is on offer."""
+class Stubborn(Broken):
+    """A policy that answers about all its actions, whatever is on offer."""
 
-    def __init__(self, heeds: bool) -> None:
-        super().__init__()
-        self.heeds = heeds
-
-    def decide(self, states, actions, on_offer=None):
-        if on_offer is None or not self.heeds:
-            return super().decide(states, actions)
-        rows = [[float(offered) / sum(row) for offered in row] for row in on_offer]
-        return [Choice.best(row, actions, self.name, self.kind) for row in rows]
+    def decide(self, states, actions):
+        return super().decide(states, CHECKED_ACTIONS)
 
 
-def test_a_policy_that_takes_masks_must_heed_them():
-    check_policy(Masked(heeds=True))
-    with pytest.raises(ContractError, match=r"with on_offer .* a probability to an action that is not on offer"):
-        check_policy(Masked(heeds=False))
+def test_a_policy_must_decide_among_the_actions_on_offer():
+    with pytest.raises(ContractError, match=r"among web_search: 3 probabilities for 1 actions"):
+        check_policy(Stubborn())
 
 
 class Former:

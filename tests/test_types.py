@@ -54,13 +54,12 @@ def test_an_action_list_keeps_its_order_and_finds_by_name():
 @pytest.mark.parametrize(
     ("specs", "said"),
     [
-        ((), "at least two actions"),
-        ((IDLE,), "at least two actions"),
+        ((), "at least one action"),
         ((IDLE, IDLE), "action name given twice: idle"),
         ((IDLE, ActionSpec("wait", "idle", "x")), "action words given twice: idle"),
     ],
 )
-def test_an_action_list_without_a_real_choice_is_refused(specs, said):
+def test_an_empty_action_list_or_one_with_a_name_or_words_twice_is_refused(specs, said):
     with pytest.raises(ConfigError, match=said):
         ActionList(specs)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aegis.door.given import Actions, Function, make_actions, make_state
+from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
 from aegis.door.outcome import Report, add_outcome
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
@@ -37,7 +37,7 @@ class Decided:
     action: str
     """The name of the action to carry out"""
     probabilities: Mapping[str, float]
-    """Probability of each action"""
+    """Probability of each action on offer"""
     policy: str
     """Who decided, e.g. `my_llm` or `hrm@1`"""
     episode: str
@@ -88,22 +88,30 @@ class Decider:
             self._recorder.shutdown()
             raise
 
-    def decide(self, state: State | str | Sequence[Mapping[str, Any]], *, episode: str | None = None) -> Decided:
+    def decide(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+    ) -> Decided:
         """Return the action for a state; the decision is then recorded on disk.
 
-        state: a JSON object, a text, or chat messages. episode: the conversation, task or user that the decision
-        belongs to; by default the decision stands alone. Decisions of one episode are never split between training and
-        judgement. Raises `DataError` for a state that is not JSON, and the teacher's own exceptions.
+        state: a JSON object, a text, or chat messages. offered: names of the actions on offer for this decision, one or
+        more; all by default. episode: the conversation, task or user that the decision belongs to; by default the
+        decision stands alone. Decisions of one episode are never split between training and judgement. Raises
+        `DataError` for a state that is not JSON and for an offer of no or unknown actions, and the teacher's own
+        exceptions.
         """
         self._check_open()
-        given = make_state(state)
-        (choice,) = self._steward.policy.decide([given], self.actions)
-        decision = self._record(lambda: self._append(given, choice, episode or new_id()))
+        given, actions = make_state(state), make_offer(self.actions, offered)
+        (choice,) = self._steward.policy.decide([given], actions)
+        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id()))
         self._steward.after(decision, choice)
         return Decided(
             decision.id,
             choice.action,
-            dict(zip(self.actions.names, choice.probabilities, strict=True)),
+            dict(zip(actions.names, choice.probabilities, strict=True)),
             choice.policy,
             decision.episode,
             choice.propensity,
@@ -131,10 +139,16 @@ class Decider:
         given = decision if isinstance(decision, str) else decision.id
         self._record(lambda: add_outcome(self._store, given, report))
 
-    async def adecide(self, state: State | str | Sequence[Mapping[str, Any]], *, episode: str | None = None) -> Decided:
+    async def adecide(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+    ) -> Decided:
         """Decide as `decide` does, while the event loop goes on; an async teacher runs in it. At most 128 at once."""
         self._check_open()
-        return await self._asker.run(self.decide, state, episode=episode)
+        return await self._asker.run(self.decide, state, offered=offered, episode=episode)
 
     async def areport(
         self,
@@ -187,14 +201,14 @@ class Decider:
     def _record(self, work: Callable[[], T]) -> T:
         return self._recorder.submit(work).result()
 
-    def _append(self, state: State, choice: Choice, episode: str) -> Decision:
+    def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str) -> Decision:
         with self._store.database.transaction():  # no other process may take the step in between
             last = self._store.last_step(episode)
             decision = Decision(
                 episode,
                 0 if last is None else last + 1,
                 state,
-                self.actions.names,
+                offered,
                 Action(choice.action),
                 choice.probabilities,
                 choice.policy,

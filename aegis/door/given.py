@@ -23,12 +23,15 @@ def make_actions(given: Actions) -> ActionList:
 
     Raises `ConfigError` for fewer than two actions or a duplicate name.
     """
-    if isinstance(given, ActionList):
-        return given
     if isinstance(given, str):
         raise ConfigError(f"actions={given!r} is one text: give a list of names, e.g. actions=['refund', 'escalate']")
     described = given.items() if isinstance(given, Mapping) else ((one, "") for one in given)
-    return ActionList(tuple(one if isinstance(one, ActionSpec) else _make_spec(one, text) for one, text in described))
+    actions = ActionList(
+        tuple(one if isinstance(one, ActionSpec) else _make_spec(one, text) for one, text in described)
+    )
+    if len(actions) < 2:
+        raise ConfigError("an agent needs at least two actions to choose between")
+    return actions
 
 
 def _make_spec(name: str, description: str) -> ActionSpec:
@@ -36,6 +39,16 @@ def _make_spec(name: str, description: str) -> ActionSpec:
         raise ConfigError(f"action {name!r}: must be a name, or an aegis.types.ActionSpec")
     words = " ".join(name.replace("_", " ").replace("-", " ").split())
     return ActionSpec(name, words or name, description or words or name)
+
+
+def make_offer(actions: ActionList, offered: Sequence[str] | None) -> ActionList:
+    """Return the actions on offer for one decision: all, or those named, in the list's order.
+
+    Raises `DataError` for no name, a name given twice, or one that is not in the list.
+    """
+    if isinstance(offered, str):
+        raise DataError(f"offered={offered!r} is one text: give a list of names, e.g. offered=[{offered!r}]")
+    return actions if offered is None else actions.only(list(offered))
 
 
 def make_state(given: State | str | Sequence[Any]) -> State:

@@ -18,7 +18,7 @@ from aegis.hrm.reading.budget import fit
 from aegis.hrm.reading.fields import leave_out, rename_field
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
 from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact
-from aegis.types import ActionList, State
+from aegis.types import ActionList, State, list_names
 
 if TYPE_CHECKING:
     import torch
@@ -150,6 +150,19 @@ class StateCodec:
 def encode_actions(actions: ActionList) -> list[list[int]]:
     """Return each action's token ids, in order."""
     return [load_vocabulary().encode_ordinary(" " + spec.words) for spec in actions]
+
+
+def find_columns(known: ActionList, asked: ActionList, who: str) -> list[int]:
+    """Return the place, among the actions that a policy knows, of each that it is asked about.
+
+    Raises `ConfigError` for one that it does not know. who: the policy's name.
+    """
+    if unknown := [name for name in asked.names if name not in known]:
+        raise ConfigError(
+            f"{who} decides among the actions {list_names(known.names)}, not among {list_names(unknown)}:"
+            " train it on decisions among these"
+        )
+    return [known.index(name) for name in asked.names]
 
 
 def pad(sequences: Sequence[Sequence[int]], device: torch.device | None = None, multiple: int = 1) -> Batch:

@@ -15,11 +15,11 @@ from torch import Tensor
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.base import BASE_FILE
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
-from aegis.hrm.codec import StateCodec, pad
+from aegis.hrm.codec import StateCodec, find_columns, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
 from aegis.hrm.model import HRM
 from aegis.hrm.outputs import NEWEST_FORM, TOKENS_FORM, action_outputs
-from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
+from aegis.types import ActionList, ActionSpec, Choice, State
 
 POLICY_FILE = "policy.json"
 _BATCH_STATES = 64
@@ -57,58 +57,65 @@ class HRMPolicy:
     def parameters(self) -> int:
         return self.model.parameter_count
 
-    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
-        """Return one choice per state.
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state, among some or all of its actions, in any order.
 
-        on_offer: the actions on offer for each state; the others get the probability 0. None: all are on offer.
-        Raises `ConfigError` for actions that the HRM was not trained on, `DataError` for a malformed `on_offer`.
+        Raises `ConfigError` for an action that it does not know (see `with_actions`).
         """
-        if actions.names != self.actions.names:
-            raise ConfigError(
-                f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
-                f" not on {', '.join(actions.names)}: train it on decisions among these"
-            )
-        probabilities, _, _ = self._think(states, False, on_offer)
+        probabilities, _ = self.answer(states, actions)
         return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
-    def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the probabilities (B, A) and each state's number of segments of thinking (B,).
+    def think(
+        self, states: Sequence[State], to_the_end: bool = False, offers: Sequence[Sequence[str]] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the probabilities (B, A) of all its actions and the segments of thinking that each state took (B,).
 
-        to_the_end: think all segments for every state, and ignore the halting unit.
+        to_the_end: take all segments for every state, whatever the halting unit says. offers: the names on offer for
+        each state, all others get the probability 0; None: all are on offer.
         """
-        return self._think(states, to_the_end)[:2]
+        logits, segments, _ = self._think(states, to_the_end)
+        if offers is not None and len(states):
+            offered = torch.tensor([self.actions.mask(names) for names in offers])
+            logits = logits.masked_fill(~offered, -torch.inf)
+        return logits.softmax(-1), segments
 
-    def _think(
-        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        if on_offer is not None:
-            check_offers(on_offer, len(states), len(self.actions))
+    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the logits of all its actions (B, A), the segments (B,) and the result of `represent`, on the CPU."""
         encoded = [self.codec.encode(state) for state in states]
         # States of similar length share a batch, so that little padding is computed.
         order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-        probabilities = torch.empty(len(states), len(self.actions))
+        logits = torch.empty(len(states), len(self.actions))
         segments = torch.empty(len(states), dtype=torch.long)
         represented = torch.empty(len(states), self.model.config.high_width)
         for start in range(0, len(order), _BATCH_STATES):
             rows = order[start : start + _BATCH_STATES]
             batch = pad([encoded[row] for row in rows], self.device)
             summary = torch.empty(len(rows), self.model.config.high_width, device=self.device)
-            logits, used = self.model.think(batch.tokens, batch.mask, self.outputs, to_the_end, represented=summary)
-            if on_offer is not None:
-                offered = torch.tensor([list(on_offer[row]) for row in rows], dtype=torch.bool, device=self.device)
-                logits = logits.masked_fill(~offered, -torch.inf)
-            probabilities[rows], segments[rows] = logits.softmax(-1).cpu(), used.cpu()
+            found, used = self.model.think(batch.tokens, batch.mask, self.outputs, to_the_end, represented=summary)
+            logits[rows], segments[rows] = found.float().cpu(), used.cpu()
             represented[rows] = summary.cpu()
-        return probabilities, segments, represented
+        return logits, segments, represented
 
     def represent(self, states: Sequence[State]) -> NDArray[np.float32]:
         """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2].numpy()
 
-    def answer(self, states: Sequence[State]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the probabilities (B, A) and the result of `represent` (B, high width), from one pass."""
-        probabilities, _, represented = self._think(states, False)
-        return probabilities.numpy(), represented.numpy()
+    def answer(self, states: Sequence[State], actions: ActionList) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width).
+
+        actions, and what is raised: as in `decide`.
+        """
+        columns = find_columns(self.actions, actions, self.name)
+        logits, _, represented = self._think(states, False)
+        return logits[:, columns].softmax(-1).numpy(), represented.numpy()
+
+    def with_actions(self, actions: ActionList) -> HRMPolicy:
+        """Return the same model deciding among other actions: an action's logit follows from its words alone.
+
+        Words that were not in its training are understood as far as their tokens were. Raises `ConfigError` for two
+        actions of the same tokens.
+        """
+        return HRMPolicy(self.model, self.codec, actions, self.name, self.device, self.action_form)
 
     def save(self, folder: Path) -> None:
         """Write the policy into a folder atomically; raises `CheckpointError` if the folder can't be written."""

@@ -26,6 +26,10 @@ from aegis.types import ActionList, Choice, State
 _ROOM_FOR_ACTION_TOKENS = 16
 
 
+_INSTRUCTIONS_KEPT, _BIASES_KEPT = 4, 256
+"""Lists of actions whose instructions are kept as the model read them (megabytes each), and biases by list and form"""
+
+
 class CausalLMTeacher:
     """A language model that gives each action a probability.
 
@@ -91,12 +95,14 @@ class CausalLMTeacher:
         empty = [content_free_state(state, value) for value in CONTENT_FREE_VALUES]
         key = (actions, canonical_json(empty[0]))
         if key not in self._bias:
+            _make_room(self._bias, _BIASES_KEPT)
             scores = torch.stack([self.score(neutral, actions) for neutral in empty])
             self._bias[key] = scores.softmax(-1).mean(0).log()
         return self._bias[key]
 
     def _prepare(self, actions: ActionList) -> _Instructions:
         if actions not in self._instructions:
+            _make_room(self._instructions, _INSTRUCTIONS_KEPT)
             self._instructions[actions] = self._read_instructions(actions)
         return self._instructions[actions]
 
@@ -129,6 +135,12 @@ class CausalLMTeacher:
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _make_room(kept: dict[Any, Any], most: int) -> None:
+    """Forget the oldest entry where there are as many as may be kept."""
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
 
 
 class _Instructions:

@@ -31,8 +31,9 @@ def measure_thinking(policy: HRMPolicy, decisions: Sequence[Decision]) -> Thinki
         raise ValueError("no decisions to measure the thinking on")
     states = [decision.state for decision in decisions]
     labels = torch.tensor([policy.actions.index(decision.action.name) for decision in decisions])
-    early, segments = policy.think(states)
-    late, _ = policy.think(states, to_the_end=True)
+    offers = [decision.actions for decision in decisions]
+    early, segments = policy.think(states, offers=offers)
+    late, _ = policy.think(states, to_the_end=True, offers=offers)
     longest = policy.model.config.max_segments
     return Thinking(
         max_segments=longest,

@@ -115,6 +115,40 @@ def test_an_answer_that_is_no_action_is_refused_and_nothing_is_recorded(make_dec
         assert store.count() == 0
 
 
+def test_a_decision_among_some_actions_asks_about_these_and_is_recorded_with_them(make_decider):
+    asked = []
+
+    def teacher(state, actions):
+        asked.append(actions)
+        return [1.0] * len(actions)
+
+    decider = make_decider(teacher=teacher)
+    two = decider.decide("a text", offered=["answer", "refund"])
+    one = decider.decide("a text", offered=["escalate"])
+    assert asked == [("refund", "answer"), ("escalate",)]
+    assert two.probabilities == {"refund": 0.5, "answer": 0.5}
+    assert (one.action, one.probabilities) == ("escalate", {"escalate": 1.0})
+    with open_store(decider.workspace) as store:
+        assert [store.get(one.id).decision.actions for one in (two, one)] == asked
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        ([], "no action is on offer: give at least one of refund, escalate, answer"),
+        (["dance"], "unknown action 'dance': the list is refund, escalate, answer"),
+        (["refund", "refund"], "on offer twice: refund"),
+        ("refund", r"is one text: give a list of names, e.g. offered=\['refund'\]"),
+    ],
+)
+def test_an_offer_of_nothing_or_of_something_unknown_is_refused(make_decider, offered, said):
+    decider = make_decider()
+    with pytest.raises(DataError, match=said):
+        decider.decide("a text", offered=offered)
+    with open_store(decider.workspace) as store:
+        assert store.count() == 0
+
+
 def test_texts_and_messages_are_states_too(make_decider):
     decider = make_decider(teacher=lambda state, actions: "answer")
     ids = [decider.decide("hello").id, decider.decide([{"role": "user", "content": "hi"}]).id]
@@ -135,6 +169,8 @@ def test_another_list_of_actions_or_another_teacher_is_refused(make_decider):
         make_decider(name="../up")
     with pytest.raises(ConfigError, match="is one text"):
         make_decider(name="other", actions="refund")
+    with pytest.raises(ConfigError, match="at least two actions"):
+        make_decider(name="other", actions=["refund"])
 
 
 def test_a_closed_decider_says_so(make_decider):

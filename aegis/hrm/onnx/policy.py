@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm.codec import StateCodec
-from aegis.types import ActionList, ActionSpec, Choice, Offers, State, check_offers
+from aegis.hrm.codec import StateCodec, find_columns
+from aegis.types import ActionList, ActionSpec, Choice, State, list_names
 
 POLICY_FILE = "policy.json"
 CHECK_FILE = "check.json"
@@ -56,7 +57,7 @@ class OnnxPolicy:
     ) -> None:
         """document: the content of `policy.json`. graphs: of the first and the later segments, as files or bytes."""
         try:
-            self.actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
+            self.graph_actions = ActionList(tuple(ActionSpec(**spec) for spec in document["actions"]))
             self.codec = StateCodec.from_document(document)
             self._name, self._parameters = str(document["name"]), int(document["parameters"])
             self._reader = PatchReader(**document["input"])
@@ -64,6 +65,9 @@ class OnnxPolicy:
             self._halt_logit = math.log(document["halt_threshold"] / (1 - document["halt_threshold"]))
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ConfigError) as error:
             raise CheckpointError(f"{POLICY_FILE} is out of form ({error}): export it again") from error
+        self.actions = self.graph_actions
+        """Those to decide among"""
+        self._columns = list(range(len(self.actions)))
         self.backend = backend
         first, self._later_graph = graphs
         self._open = _open_openvino if backend == "openvino" else open_onnxruntime
@@ -118,45 +122,53 @@ class OnnxPolicy:
     def parameters(self) -> int:
         return self._parameters
 
-    def decide(self, states: Sequence[State], actions: ActionList, on_offer: Offers | None = None) -> list[Choice]:
-        """Return one choice per state.
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return one choice per state, among some or all of its actions, in any order.
 
-        on_offer: the actions on offer for each state; the others get the probability 0. None: all are on offer.
-        Raises `ConfigError` for actions that the HRM was not trained on, `DataError` for a malformed `on_offer`.
+        Raises `ConfigError` for an action that it does not know.
         """
-        if actions.names != self.actions.names:
-            raise ConfigError(
-                f"{self.name} was trained on the actions {', '.join(self.actions.names)},"
-                f" not on {', '.join(actions.names)}: train it on decisions among these"
-            )
-        probabilities, _, _ = self._think(states, False, on_offer)
+        probabilities, _ = self.answer(states, actions)
         return [Choice.best(row, actions, self.name, "hrm") for row in probabilities.tolist()]
 
     def think(self, states: Sequence[State], to_the_end: bool = False) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and each state's number of segments of thinking (B,).
+        """Return the probabilities (B, A) of the graphs' actions and the segments that each state took (B,).
 
         to_the_end: think all segments for every state, and ignore the halting unit.
         """
-        return self._think(states, to_the_end)[:2]
+        logits, segments, _ = self._think(states, to_the_end)
+        return _softmax(logits), segments
 
     def represent(self, states: Sequence[State]) -> Array:
         """Return the high level's state at position 0 after the first segment, (B, high width)."""
         return self._think(states, False)[2]
 
-    def answer(self, states: Sequence[State]) -> tuple[Array, Array]:
-        """Return the probabilities (B, A) and the result of `represent` (B, high width), from one pass."""
-        probabilities, _, represented = self._think(states, False)
-        return probabilities, represented
+    def answer(self, states: Sequence[State], actions: ActionList) -> tuple[Array, Array]:
+        """Return the probabilities (B, A) and, from the same pass, the result of `represent` (B, high width).
 
-    def _think(
-        self, states: Sequence[State], to_the_end: bool, on_offer: Offers | None = None
-    ) -> tuple[Array, Array, Array]:
-        if on_offer is not None:
-            check_offers(on_offer, len(states), len(self.actions))
+        actions, and what is raised: as in `decide`.
+        """
+        columns = [self._columns[place] for place in find_columns(self.actions, actions, self.name)]
+        logits, _, represented = self._think(states, False)
+        return _softmax(logits[:, columns]), represented
+
+    def with_actions(self, actions: ActionList) -> OnnxPolicy:
+        """Return the same graphs deciding among other actions; the graphs know an action by its words.
+
+        Raises `ConfigError` for words that are not in the graphs: export the model with these actions.
+        """
+        known = {spec.words: column for column, spec in enumerate(self.graph_actions)}
+        if missing := [spec.name for spec in actions if spec.words not in known]:
+            raise ConfigError(f"{self.name} was exported without the actions {list_names(missing)}: export it again")
+        other = copy.copy(self)
+        other.actions, other._columns = actions, [known[spec.words] for spec in actions]
+        return other
+
+    def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
+        """Return the logits of the graphs' actions (B, A), the segments (B,) and the result of `represent`."""
         encoded = [self.codec.encode(state) for state in states]
         positions = [self._reader.count_positions(len(sequence)) for sequence in encoded]
         order = sorted(range(len(encoded)), key=lambda index: positions[index])
-        logits = np.empty((len(states), len(self.actions)), dtype=np.float32)
+        logits = np.empty((len(states), len(self.graph_actions)), dtype=np.float32)
         segments = np.empty(len(states), dtype=np.int64)
         represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(states)
         # Only states of one length share a batch. Padding changes the order of sums and so the last bit of a number,
@@ -169,10 +181,7 @@ class OnnxPolicy:
                 logits[rows], segments[rows] = found[:2]
                 for row, summary in zip(rows, found[2], strict=True):
                     represented[row] = summary
-        if on_offer is not None:
-            logits[~np.array(on_offer, dtype=bool).reshape(logits.shape)] = -np.inf
-        powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
-        return powers / powers.sum(-1, keepdims=True), segments, np.array(represented)
+        return logits, segments, np.array(represented)
 
     def _think_batch(self, sequences: list[list[int]], to_the_end: bool) -> tuple[Array, Array, Array]:
         ids, bias = self._reader.read(sequences)
@@ -192,6 +201,11 @@ class OnnxPolicy:
             answers[active], segments[active] = later, segment
             halting = later[:, -1]
         return answers[:, :-1], segments, summary
+
+
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max(-1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(-1, keepdims=True)
 
 
 class PatchReader:

@@ -57,6 +57,12 @@ class AsideTeacher:
             while (decision := self._asked.get()) is not None:
                 try:
                     teacher = teacher or self._load(store)
-                    self._answered.put((decision, teacher.decide([decision.state], self._actions)[0], ""))
+                    self._answered.put((decision, decide_again(teacher, decision, self._actions), ""))
                 except Exception as error:  # whatever the error is, the HRM continues to decide
                     self._answered.put((decision, None, str(error) or type(error).__name__))
+
+
+def decide_again(policy: Policy, decision: Decision, actions: ActionList) -> Choice:
+    """Return what a policy would have done: asked among the actions that were on offer."""
+    (choice,) = policy.decide([decision.state], actions.only(decision.actions))
+    return choice

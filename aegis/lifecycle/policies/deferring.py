@@ -26,8 +26,6 @@ _RETRY_SECONDS = 300.0
 class Represents(Protocol):
     """A policy that gives its representation of the states with its answers, as an HRM does."""
 
-    actions: ActionList
-
     @property
     def name(self) -> str: ...
 
@@ -36,7 +34,7 @@ class Represents(Protocol):
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]: ...
 
-    def answer(self, states: Sequence[State]) -> tuple[np.ndarray, np.ndarray]: ...
+    def answer(self, states: Sequence[State], actions: ActionList) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class DistributionCheckedPolicy:
@@ -64,9 +62,9 @@ class DistributionCheckedPolicy:
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the HRM's choices, and whether their states are out of distribution, from one pass."""
-        if not states or self.policy.actions.names != actions.names:
-            return self.policy.decide(states, actions)
-        rows, represented = self.policy.answer(states)
+        if not states:
+            return []
+        rows, represented = self.policy.answer(states, actions)
         return [
             replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=distance > self._bound)
             for row, distance in zip(rows.tolist(), self._drift.measure(represented).tolist(), strict=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aegis.config import MonitorConfig
-from aegis.lifecycle.policies.aside import AsideTeacher
+from aegis.lifecycle.policies.aside import AsideTeacher, decide_again
 from aegis.promotion import AgreementMonitor, ModelRegistry, MonitorLevel
 from aegis.promotion.registry import MONITOR
 from aegis.rendering import clean_text
@@ -63,6 +63,8 @@ class ServingMonitor:
         The teacher's answer is counted and never changes the decision.
         """
         changed = self._settle()
+        if len(decision.actions) < 2:  # there was nothing to agree on
+            return changed
         served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
         if served is None or served.name != decision.policy:
             return changed
@@ -98,7 +100,7 @@ class ServingMonitor:
     def _ask(self, decision: Decision) -> Choice | None:
         try:
             self._teacher = self._teacher or self._load_teacher()
-            return self._teacher.decide([decision.state], self._actions)[0]
+            return decide_again(self._teacher, decision, self._actions)
         except Exception as error:  # whatever the error is, the HRM continues to decide
             self._close_eyes(str(error) or type(error).__name__)
             return None

@@ -120,7 +120,9 @@ class Rollout:
             text = f"it failed to decide: {self._canary_failure}"
             self._advance(progress, StageVerdict(True, False, text, {}))
             return
-        if not self._settle(aside) and (candidate.stage == SHADOW) == (decision.policy != candidate.name):
+        if self._settle(aside) or len(decision.actions) < 2:  # over, or there was nothing to agree on
+            return
+        if (candidate.stage == SHADOW) == (decision.policy != candidate.name):
             aside.asked.ask(decision)
 
     def close(self) -> None:

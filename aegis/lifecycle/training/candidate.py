@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, ReadingReport, StateCodec
@@ -47,7 +49,7 @@ from aegis.training import (
     measure_thinking,
     to_moment,
 )
-from aegis.types import ActionList, Decision, Policy, Progress, State, most_probable, unheard, utc_now
+from aegis.types import Decision, Progress, State, unheard, utc_now
 from aegis.workspace import Workspace
 
 _TRAINING = "Training the HRM, batch"
@@ -57,6 +59,8 @@ _LARGEST_DIFFERENCE = 1e-4
 _ASKED_TOGETHER = 2000
 COMPARED_DECISIONS = 10_000
 """Most decisions that the simple models learn from, and that judge them; of more, these are drawn evenly"""
+_LEAST_COMPARED, _COMPARED_NUMBERS = 1000, 1_000_000
+"""Among many actions they are fewer, for each has a probability for every action; but never fewer than the first"""
 THINKING_DECISIONS = 2000
 """Most held-out decisions on which the segments of thinking are measured"""
 
@@ -238,20 +242,22 @@ def train_candidate(
     )
     seconds = time.perf_counter() - started
     progress(_JUDGING, 0, _PARTS)
-    answers = _answer(run.policy, draw_rows(data.decisions, split.heldout), data.actions)
+    answers = _answer(run.policy, draw_rows(data.decisions, split.heldout))
     labels: list[int] = dataset.labels[split.heldout].tolist()
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
     kept = keep_answers(answers, labels, episodes, data.actions.names)
     agreement = measure_agreement(
-        [most_probable(answer) for answer in answers],
+        answers.argmax(axis=1),
         labels,
         dataset.labels[split.train].tolist(),
         data.actions.names,
         plan.gate.confidence,
         kept.errors(),
+        dataset.offered[split.heldout],
     )
-    train = list(draw_rows(data.decisions, split.train, COMPARED_DECISIONS))
-    heldout = list(draw_rows(data.decisions, split.heldout, COMPARED_DECISIONS))
+    most = most_compared(len(data.actions))
+    train = list(draw_rows(data.decisions, split.train, most))
+    heldout = list(draw_rows(data.decisions, split.heldout, most))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
     kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
     progress(_JUDGING, 1, _PARTS)
@@ -304,12 +310,19 @@ def _with_progress(hooks: TrainingHooks, progress: Progress, epochs: int) -> Tra
     return replace(hooks, on_start=on_start, on_batch=on_batch)
 
 
-def _answer(policy: Policy, decisions: Iterable[Decision], actions: ActionList) -> list[Sequence[float]]:
-    answers: list[Sequence[float]] = []
+def _answer(policy: HRMPolicy, decisions: Iterable[Decision]) -> np.ndarray:
+    """Return the probabilities (n, A) of a policy's actions, each decision among those that were on offer."""
+    answers = [np.empty((0, len(policy.actions)), dtype=np.float32)]
     asked = iter(decisions)
-    while states := [decision.state for decision in islice(asked, _ASKED_TOGETHER)]:
-        answers += [choice.probabilities for choice in policy.decide(states, actions)]
-    return answers
+    while some := list(islice(asked, _ASKED_TOGETHER)):
+        found, _ = policy.think([one.state for one in some], offers=[one.actions for one in some])
+        answers.append(found.numpy())
+    return np.concatenate(answers)
+
+
+def most_compared(actions: int) -> int:
+    """Return the most decisions that the simple models learn from, and that judge them, among so many actions."""
+    return min(COMPARED_DECISIONS, max(_LEAST_COMPARED, _COMPARED_NUMBERS // actions))
 
 
 def _judged_until(store: DecisionStore) -> datetime | None:

@@ -25,8 +25,11 @@ from aegis.promotion.judging.calibration import (
 
 ANSWERS_FILE = "heldout.json"
 MOST_KEPT = 10_000
-"""Answers that are kept (about 1 MB), drawn evenly from more; they determine a share to about one point"""
+"""Answers that are kept (about 1 MB), evenly drawn from more: what is read from them is known to a point by then"""
+_LEAST_KEPT, _KEPT_NUMBERS = 1000, 1_000_000
+"""Among many actions fewer are kept, for each has a number for every action; but never fewer than the first"""
 _DIGITS = 6
+"""Significant ones: an action on offer is never 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class HeldoutAnswers:
 
     actions: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
-    """(n, A), before the temperature"""
+    """(n, A), as the policy gave them; 0 for an action that was not on offer"""
     labels: tuple[int, ...]
     """The teacher's choices, as places in `actions`"""
     episodes: tuple[str, ...]
@@ -64,7 +67,7 @@ class HeldoutAnswers:
 
 
 def keep_answers(
-    probabilities: Sequence[Sequence[float]],
+    probabilities: Sequence[Sequence[float]] | np.ndarray,
     labels: Sequence[int],
     episodes: Sequence[str],
     actions: Sequence[str],
@@ -75,10 +78,11 @@ def keep_answers(
     labels: the teacher's choices, as places in `actions`; episodes: the episode of each decision.
     """
     count = len(labels)
-    rows = range(count) if count <= MOST_KEPT else [place * count // MOST_KEPT for place in range(MOST_KEPT)]
+    most = min(MOST_KEPT, max(_LEAST_KEPT, _KEPT_NUMBERS // len(actions)))
+    rows = range(count) if count <= most else [place * count // most for place in range(most)]
     return HeldoutAnswers(
         actions=tuple(actions),
-        probabilities=tuple(tuple(round(float(p), _DIGITS) for p in probabilities[row]) for row in rows),
+        probabilities=tuple(tuple(float(f"{p:.{_DIGITS}g}") for p in probabilities[row]) for row in rows),
         labels=tuple(labels[row] for row in rows),
         episodes=tuple(episodes[row] for row in rows),
         judged=count,

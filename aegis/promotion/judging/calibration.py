@@ -86,9 +86,12 @@ def _debiased_error(confidences: np.ndarray, right: np.ndarray) -> float:
 
 
 def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the probabilities of a softmax at this temperature: above 1 less confident, in the same order."""
+    """Return the probabilities that a softmax at this temperature gives: above 1 less sure, the order the same.
+
+    A probability of 0 stays 0: the action was not on offer.
+    """
     logits = np.log(np.clip(probabilities, _LEAST_PROBABILITY, 1.0)) / temperature
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True)) * (probabilities > 0)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,10 +31,11 @@ class Agreement:
     interval: tuple[float, float]
     """Exact two-sided interval of the accuracy (Clopper-Pearson)"""
     majority: float
-    """Held-out accuracy of always taking the action that is commonest in training"""
+    """Accuracy of always taking the action that is commonest in training, of those on offer"""
     per_action: dict[str, ActionMetrics]
     chance: float = 0.0
-    """Expected accuracy of the policy's picks in a random order (Cohen 1960, "A coefficient of agreement")"""
+    """Accuracy expected of the policy's picks in a random order, among what is on offer (Cohen 1960, "A coefficient of
+    agreement")"""
     calibration_error: float | None = None
     """Expected calibration error of the actions picked, with the fitted temperature; None: not measured"""
     calibration_error_raw: float | None = None
@@ -42,24 +43,36 @@ class Agreement:
 
 
 def measure_agreement(
-    predicted: Sequence[int],
+    predicted: Sequence[int] | np.ndarray,
     labels: Sequence[int],
     train_labels: Sequence[int],
     names: Sequence[str],
     confidence: float = 0.95,
     calibration_errors: tuple[float | None, float | None] = (None, None),
+    offered: np.ndarray | None = None,
 ) -> Agreement:
     """Measure predictions against the teacher's choices, both given as places in the action list.
 
-    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). Raises `ValueError` if there
-    are no held-out labels or the lengths differ.
+    calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). offered: (n, A), the actions
+    on offer for each decision; the simple rules choose among these, too. Raises `ValueError` when there are no held-out
+    labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
-    commonest = int(np.bincount(train_labels, minlength=len(names)).argmax())
+    counts = np.bincount(train_labels, minlength=len(names))
     pairs = np.asarray(labels) * len(names) + np.asarray(predicted)
     confusion = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
-    return agreement_of(confusion, commonest, names, confidence, calibration_errors)
+    agreement = agreement_of(confusion, int(counts.argmax()), names, confidence, calibration_errors)
+    if offered is None or offered.all():
+        return agreement
+    rows = np.arange(len(labels))
+    commonest = np.where(offered, counts, -1).argmax(axis=1)
+    picked = np.where(offered, confusion.sum(axis=0), 0)  # how often the policy picks each action on offer
+    return replace(
+        agreement,
+        majority=float((commonest == labels).mean()),
+        chance=float((picked[rows, labels] / np.maximum(1, picked.sum(axis=1))).mean()),
+    )
 
 
 def agreement_of(

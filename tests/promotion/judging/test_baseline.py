@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,3 +112,36 @@ def test_the_majority_baseline_takes_the_commonest_action_of_training():
 def test_trees_leave_out_features_that_no_leaf_could_hold():
     train = [decision(number, int(number % 4 == 0)) for number in range(19)]
     assert gradient_boosting_accuracy(train, train) == majority_accuracy(train, train)
+
+
+@pytest.mark.parametrize("accuracy", ALL)
+def test_a_simple_model_picks_among_the_actions_on_offer(accuracy):
+    """In each held-out decision the action that the word calls for is not on offer: the other one is right."""
+    train = decisions(0, 160)
+    heldout = []
+    for one in decisions(160, 40):
+        left = tuple(name for name in ("idle", "ask", "search") if name != one.action.name)
+        likely = left[one.step % 2]
+        # A third of the decisions leaves a single action.
+        offer = (likely,) if one.step % 3 == 0 else left
+        heldout.append(replace(one, actions=offer, action=Action(likely), probabilities=None))
+    assert accuracy(train, [one for one in heldout if len(one.actions) == 1]) == 1.0
+    assert 0.2 < accuracy(train, heldout) < 1.0
+
+
+def test_the_commonest_action_is_the_commonest_of_those_on_offer():
+    train = [decision(number, (0, 0, 1, 2)[number % 4]) for number in range(20)] + [decision(20, 1)]
+    heldout = [replace(decision(30, 1), actions=("idle", "ask")), replace(decision(31, 2), actions=("idle", "ask"))]
+    assert majority_accuracy(train, heldout) == 0.5
+
+
+@pytest.mark.parametrize("accuracy", [ridge_accuracy, bigram_regression_accuracy, sentence_ridge_accuracy])
+def test_an_action_that_is_seldom_on_offer_is_not_taken_for_a_bad_one(accuracy):
+    """Where `idle` is on offer it is taken; it is on offer in a fifth of the decisions."""
+    made = [
+        decision(n, 2, None, ("question", "person")[n % 2])
+        if n % 5 == 0
+        else replace(decision(n, n % 2), actions=NAMES[:2])
+        for n in range(200)
+    ]
+    assert accuracy(made[:150], made[150:]) > 0.9

@@ -124,3 +124,13 @@ def test_only_some_of_many_answers_are_kept_but_the_temperature_is_fitted_on_all
     write_answers(tmp_path, answers)
     assert (tmp_path / "heldout.json").stat().st_size < 1_000_000
     assert read_answers(tmp_path) == answers
+
+
+def test_an_action_that_was_not_on_offer_stays_impossible_at_any_temperature():
+    rows = np.array([[0.7, 0.3, 0.0], [1.0, 0.0, 0.0]])
+    hot = with_temperature(rows, 20.0)
+    assert hot[:, 2].tolist() == [0.0, 0.0]
+    assert hot.sum(axis=1).tolist() == pytest.approx([1.0, 1.0])
+    assert hot[0, :2] == pytest.approx(with_temperature(rows[:1, :2], 20.0)[0])
+    answers = keep_answers(np.array([[0.7, 0.3 - 1e-9, 1e-9]] * 8), [0, 0, 0, 1] * 2, list("abcdabcd"), "xyz")
+    assert answers.probabilities[0][2] == 1e-9  # on offer, and improbable

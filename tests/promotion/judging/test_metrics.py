@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +67,17 @@ def test_an_action_that_nobody_takes_has_no_precision_and_no_recall():
 def test_empty_answers_and_unequal_lengths_are_refused(predicted, labels):
     with pytest.raises(ValueError, match=rf"{len(predicted)} predictions for {len(labels)} held-out decisions"):
         measure_agreement(predicted, labels, [0], NAMES)
+
+
+def test_the_simple_rules_choose_among_the_actions_on_offer():
+    # Trained on a, a, b: the commonest is a, and b where a is not on offer.
+    offered = np.array([[True, True, False], [False, True, True], [True, False, True], [False, True, True]])
+    agreement = measure_agreement([0, 1, 2, 1], [0, 1, 2, 2], [0, 0, 1], ["a", "b", "c"], offered=offered)
+    assert (agreement.accuracy, agreement.majority) == (0.75, 0.5)
+    # It picks a once, b twice, c once: 1/3 of a and b are a, 2/3 of b and c are b, 1/2 of a and c are c, 1/3 c again.
+    assert agreement.chance == pytest.approx((1 / 3 + 2 / 3 + 1 / 2 + 1 / 3) / 4)
+
+
+def test_with_everything_on_offer_an_offer_changes_nothing():
+    case = ([0, 1, 2, 1], [0, 1, 2, 2], [0, 0, 1], ["a", "b", "c"])
+    assert measure_agreement(*case, offered=np.ones((4, 3), dtype=bool)) == measure_agreement(*case)
