@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aegis.errors import DataError
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
@@ -86,19 +85,8 @@ class Shadow:
     def _keep(self, decision: Decision, answer: Choice) -> None:
         name = self.version
         assert name is not None  # answers come from a version
-        row = _among(answer.probabilities, self._actions, decision.actions)
         with self._store.database.transaction():
-            LabelBook(self._store.database).append(decision, name, row, REASON, utc_now())
+            LabelBook(self._store.database).append(decision, name, answer.probabilities, REASON, utc_now())
         self.kept += 1
         self._drift.after(answer, name)
-        self._monitor.compare(name, decision.actions[most_probable(row)] == decision.action.name)
-
-
-def _among(probabilities: tuple[float, ...], actions: ActionList, offered: tuple[str, ...]) -> tuple[float, ...]:
-    """Return the probabilities of the actions that were on offer; they sum to one."""
-    if len(offered) == len(probabilities):  # an answer among these already
-        return probabilities
-    row = [probabilities[actions.index(name)] for name in offered]
-    if not (total := sum(row)):
-        raise DataError("an answer gives every action on offer the probability 0")
-    return tuple(share / total for share in row)
+        self._monitor.compare(name, decision.actions[most_probable(answer.probabilities)] == decision.action.name)

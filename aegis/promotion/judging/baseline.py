@@ -69,7 +69,7 @@ def bigram_regression_accuracy(train: Sequence[Decision], heldout: Sequence[Deci
     model.fit(vectorizer.fit_transform(_texts(train))[rows], places, sample_weight=weights[places, rows])
     scores = np.full((len(heldout), len(names)), -np.inf)
     scores[:, model.classes_] = model.predict_log_proba(vectorizer.transform(_texts(heldout)))
-    return _picked_right(scores, names, heldout)
+    return _picked_right(scores - _log_offer_rates(train, names), names, heldout)
 
 
 def gradient_boosting_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
@@ -205,4 +205,13 @@ def _picked_of_classes(
     scores = np.full((len(heldout), len(names)), -np.inf)
     columns = [names.index(name) for name in classes]
     scores[:, columns] = np.column_stack([np.zeros(len(found)), found]) if found.ndim == 1 else found
-    return _picked_right(scores, names, heldout)
+    return _picked_right(scores - _log_offer_rates(train, names), names, heldout)
+
+
+def _log_offer_rates(train: Sequence[Decision], names: Sequence[str]) -> np.ndarray:
+    """Return the logarithm of each action's share of offers (A,).
+
+    A classifier learns how often an action is taken among all decisions. Less this logarithm, its score says how often
+    the action is taken where it is on offer.
+    """
+    return np.log(np.maximum(1, _on_offer(train, names).sum(axis=0)) / len(train))

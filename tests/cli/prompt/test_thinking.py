@@ -102,8 +102,8 @@ class Seeing(ScriptedTeacher):
     actions = RESEARCH_ACTIONS
     kind = "hrm"
 
-    def answer(self, states):
-        rows = [choice.probabilities for choice in self.decide(states, RESEARCH_ACTIONS)]
+    def answer(self, states, actions):
+        rows = [choice.probabilities for choice in self.decide(states, actions)]
         return np.array(rows), np.array([[state.get("at", 0.0), 0.1] for state in states], dtype=np.float32)
 
 

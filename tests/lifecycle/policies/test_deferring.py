@@ -31,7 +31,8 @@ class Fixed:
     def decide(self, states, actions):
         self.asked += len(states)
         sure = [float(state.get("sure", 0.5)) if self.answer is None else self.answer for state in states]
-        return [Choice.best((share, 1 - share), actions, self.name) for share in sure]
+        rows = [(share, 1 - share) if len(actions) == 2 else (1.0,) for share in sure]
+        return [Choice.best(row, actions, self.name) for row in rows]
 
 
 class Seeing(ScriptedTeacher):
@@ -39,8 +40,8 @@ class Seeing(ScriptedTeacher):
 
     actions = RESEARCH_ACTIONS
 
-    def answer(self, states):
-        rows = [choice.probabilities for choice in self.decide(states, RESEARCH_ACTIONS)]
+    def answer(self, states, actions):
+        rows = [choice.probabilities for choice in self.decide(states, actions)]
         return np.array(rows), np.array([[state.get("at", 0.0), 0.1] for state in states], dtype=np.float32)
 
 

@@ -135,7 +135,7 @@ def test_the_commonest_action_is_the_commonest_of_those_on_offer():
     assert majority_accuracy(train, heldout) == 0.5
 
 
-@pytest.mark.parametrize("accuracy", [ridge_accuracy, bigram_regression_accuracy, sentence_ridge_accuracy])
+@pytest.mark.parametrize("accuracy", [ridge_accuracy, logistic_regression_accuracy, sentence_ridge_accuracy])
 def test_an_action_that_is_seldom_on_offer_is_not_taken_for_a_bad_one(accuracy):
     """Where `idle` is on offer it is taken; it is on offer in a fifth of the decisions."""
     made = [
