@@ -23,7 +23,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"store", "hrm", "teachers", "formats"}),
     frozenset({"training", "promotion", "research"}),
     frozenset({"lifecycle"}),
-    frozenset({"experiments", "door"}),
+    frozenset({"door"}),
+    frozenset({"experiments", "serving"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -92,17 +92,30 @@ class Decider:
         self._check_open()
         given = make_state(state)
         (choice,) = self._steward.policy.decide([given], self.actions)
-        decision = self._record(lambda: self._append(given, choice, episode or new_id()))
+        decision = self._record(lambda: self._append(given, choice, episode or new_id(), new_id()))
         self._steward.after(decision, choice)
-        return Decided(
-            decision.id,
-            choice.action,
-            dict(zip(self.actions.names, choice.probabilities, strict=True)),
-            choice.policy,
-            decision.episode,
-            choice.propensity,
-            choice.out_of_distribution,
-        )
+        return _make_decided(decision, choice)
+
+    def record(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        action: str,
+        *,
+        episode: str | None = None,
+        id: str | None = None,
+    ) -> Decided:
+        """Record a decision that the teacher made elsewhere, e.g. in another program; nobody is asked.
+
+        state, episode: as for `decide`. action: the name of the one taken. id: of the decision; a new one by default.
+        Raises `DataError` for an action that is not in the list, `StoreError` for an id that is recorded.
+        """
+        self._check_open()
+        given, place = make_state(state), self.actions.index(action)
+        probabilities = tuple(float(other == place) for other in range(len(self.actions)))
+        choice = Choice(probabilities, action, self.teacher.name, "teacher")
+        decision = self._record(lambda: self._append(given, choice, episode or new_id(), id or new_id()))
+        self._steward.after(decision, choice)
+        return _make_decided(decision, choice)
 
     def report(
         self,
@@ -152,7 +165,7 @@ class Decider:
     def _record(self, work: Callable[[], T]) -> T:
         return self._recorder.submit(work).result()
 
-    def _append(self, state: State, choice: Choice, episode: str) -> Decision:
+    def _append(self, state: State, choice: Choice, episode: str, id: str) -> Decision:
         with self._store.database.transaction():  # the step and its decision: no other process comes between
             last = self._store.last_step(episode)
             decision = Decision(
@@ -163,6 +176,7 @@ class Decider:
                 Action(choice.action),
                 choice.probabilities,
                 choice.policy,
+                id,
                 propensity=choice.propensity,
             )
             self._store.append(decision)
@@ -194,3 +208,15 @@ class Decider:
             raise StoreError(
                 f"the decider {self.name!r} was made before this process was forked: make one in each process"
             )
+
+
+def _make_decided(decision: Decision, choice: Choice) -> Decided:
+    return Decided(
+        decision.id,
+        choice.action,
+        dict(zip(decision.actions, choice.probabilities, strict=True)),
+        choice.policy,
+        decision.episode,
+        choice.propensity,
+        choice.out_of_distribution,
+    )
