@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"training", "promotion", "research"}),
     frozenset({"lifecycle"}),
     frozenset({"door"}),
-    frozenset({"experiments", "serving"}),
+    frozenset({"experiments", "serving", "client"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -77,7 +77,10 @@ def _explain_errors(app: FastAPI) -> None:
     async def explain(request: Request, error: AegisError) -> JSONResponse:
         status, kind = next(((code, kind) for known, code, kind in _STATUS if isinstance(error, known)), (500, "fault"))
         retry = {"retry-after": "1"} if kind == "store" else None
-        return JSONResponse(fault_body(kind, str(error)), status, retry)
+        body: dict[str, Any] = fault_body(kind, str(error))
+        if isinstance(error, NobodyDecidesError):
+            body["error"]["actions"] = error.actions
+        return JSONResponse(body, status, retry)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:

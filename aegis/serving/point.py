@@ -39,6 +39,10 @@ class UnknownDecisionError(StoreError):
 class NobodyDecidesError(TeacherError):
     """No teacher is configured and no HRM can decide: the client is to decide."""
 
+    def __init__(self, message: str, actions: Sequence[str]) -> None:
+        super().__init__(message)
+        self.actions = tuple(actions)
+
 
 class ClientTeacher:
     """Stands for the clients of a point, who decide and send what they decided: it decides nothing itself."""
@@ -53,7 +57,8 @@ class ClientTeacher:
         """Raise `NobodyDecidesError`."""
         raise NobodyDecidesError(
             f"no HRM can decide this and no teacher is configured: decide by {self.name} and send the action as"
-            ' {"decided": ACTION}, or name a teacher in the file of --config'
+            ' {"decided": ACTION}, or name a teacher in the file of --config',
+            actions.names,
         )
 
 

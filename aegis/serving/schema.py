@@ -114,6 +114,7 @@ class ModelsAnswer(BaseModel):
 class Fault(BaseModel):
     type: str
     message: str = Field(description="What was wrong, and what to do")
+    actions: list[str] | None = Field(None, description="With `nobody_decides`: the actions to choose among")
 
 
 class FaultAnswer(BaseModel):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import aegis
 from aegis.errors import ConfigError, TeacherError, TeacherMismatchError
 from aegis.research import RESEARCH_ACTIONS
 from aegis.serving import LimitConfig, PointBook, ServeConfig
@@ -169,3 +170,14 @@ def test_the_openapi_document_shows_each_route_its_token_and_its_faults(start):
 def test_a_point_without_a_teacher_has_a_stand_in_that_decides_nothing():
     with pytest.raises(TeacherError, match="decide by gpt"):
         ClientTeacher("gpt", "x").decide([{}], RESEARCH_ACTIONS)
+
+
+def test_the_client_decides_by_its_teacher_until_the_hrm_does(start, promote, wait_for, point_store):
+    served = start()
+    with aegis.Client("support-router", url=served.url, teacher=lambda state, actions: actions[2]) as client:
+        decided = client.decide({"ticket": "where is it"}, episode="customer 7")
+        client.report(decided, parts={"solved": 1.0})
+        assert (decided.action, decided.policy, decided.episode) == ("answer", "gpt", "customer 7")
+        assert point_store.get(decided.id).outcome.reward == 1.0
+        promote()
+        wait_for(lambda: client.decide("x").policy == "hrm@1")
