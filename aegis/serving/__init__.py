@@ -8,6 +8,7 @@ point      the decision points that are served, each by an `aegis.Decider`
 schema     the fields of requests and answers
 service   `/v1/decisions`, `/v1/outcomes` and what there is to see
 metric     what Prometheus reads
+gateway/   requests to language models, passed on and observed
 app        all of them together
 server     the process that listens
 """
@@ -23,23 +24,25 @@ if TYPE_CHECKING:
     from aegis.serving.app import make_app
     from aegis.serving.point import PointBook
     from aegis.serving.server import Listening, serve
-    from aegis.serving.setting import LimitConfig, PointConfig, ServeConfig, read_config
+    from aegis.serving.setting import GatewayConfig, LimitConfig, PointConfig, ServeConfig, UpstreamConfig, read_config
 
 _MODULES = {
     "access": ("TokenBook",),
     "app": ("make_app",),
     "point": ("PointBook",),
     "server": ("Listening", "serve"),
-    "setting": ("LimitConfig", "PointConfig", "ServeConfig", "read_config"),
+    "setting": ("GatewayConfig", "LimitConfig", "PointConfig", "ServeConfig", "UpstreamConfig", "read_config"),
 }
 
 __all__ = [
+    "GatewayConfig",
     "LimitConfig",
     "Listening",
     "PointBook",
     "PointConfig",
     "ServeConfig",
     "TokenBook",
+    "UpstreamConfig",
     "make_app",
     "read_config",
     "serve",

@@ -12,17 +12,21 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from aegis import __version__
 from aegis.errors import AegisError, ConfigError, DataError, StoreError, TeacherError
 from aegis.serving.access import SiteCheck, TokenBook
 from aegis.serving.admission import Admission
+from aegis.serving.gateway.passing import Gateway
+from aegis.serving.gateway.recording import Recording
 from aegis.serving.intake import Intake, Refusal, fault_body
 from aegis.serving.metric import Metrics
 from aegis.serving.point import NobodyDecidesError, PointBook, UnknownDecisionError, UnknownPointError
 from aegis.serving.service import make_router
 from aegis.serving.setting import ServeConfig
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOGGER = logging.getLogger("aegis.serving")
 _STATUS: tuple[tuple[type[AegisError], int, str], ...] = (
     (UnknownPointError, 404, "unknown_point"),
@@ -46,10 +50,15 @@ def make_app(
     config = config or ServeConfig()
     metrics = Metrics()
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
+    gateway = None
+    if config.gateway is not None:
+        gateway = Gateway(config.gateway, admission, Recording(points, metrics), metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         yield
+        if gateway is not None:
+            await gateway.close()
         await asyncio.to_thread(admission.close)
         await asyncio.to_thread(points.close)
 
@@ -61,10 +70,15 @@ def make_app(
         docs_url=None,  # its page would be loaded from another host
         redoc_url=None,
     )
-    app.include_router(make_router(points, admission, metrics))
+    app.include_router(make_router(points, admission, metrics, lists_models=gateway is None))
+    large = {}
+    if config.gateway is not None and gateway is not None:
+        app.router.routes.append(Route("/v1/{path:path}", gateway, methods=list(_METHODS)))
+        large = {"/v1/decisions": config.limits.max_body_bytes, "/v1/outcomes": config.limits.max_body_bytes}
+        large |= {"/v1/": config.gateway.max_body_bytes}
     _explain_errors(app)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
-    app.add_middleware(Intake, limits=config.limits, sites=sites, metrics=metrics, large={})
+    app.add_middleware(Intake, limits=config.limits, sites=sites, metrics=metrics, large=large)
     return app
 
 

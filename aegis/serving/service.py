@@ -29,11 +29,13 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_router(points: PointBook, admission: Admission, metrics: Metrics) -> APIRouter:
-    """Return the routes."""
+def make_router(points: PointBook, admission: Admission, metrics: Metrics, lists_models: bool = True) -> APIRouter:
+    """Return the routes. lists_models: whether `/v1/models` is the HRMs' and not the upstream's."""
     router = APIRouter(responses=_FAULTS)
     _add_decisions(router, points, admission, metrics)
     _add_views(router, points, admission, metrics)
+    if lists_models:
+        _add_models(router, points, admission)
 
     @router.get("/health", tags=["server"], responses={}, summary="Whether the server answers")
     async def health() -> schema.HealthAnswer:
@@ -89,14 +91,18 @@ def _add_views(router: APIRouter, points: PointBook, admission: Admission, metri
     async def list_models_of(point: str) -> schema.ModelsAnswer:
         return schema.ModelsAnswer(data=await admission.work(lambda: _models(points, point)))
 
-    @router.get("/v1/models", tags=["views"], dependencies=manage, summary="The HRMs of every point")
-    async def list_models() -> schema.ModelsAnswer:
-        found = await admission.work(lambda: [one for name in points.names() for one in _models(points, name)])
-        return schema.ModelsAnswer(data=found)
-
     @router.get("/metrics", tags=["server"], dependencies=manage, response_class=Response, summary="For Prometheus")
     async def show_metrics() -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _add_models(router: APIRouter, points: PointBook, admission: Admission) -> None:
+    @router.get(
+        "/v1/models", tags=["views"], dependencies=[admission.needs("manage")], summary="The HRMs of every point"
+    )
+    async def list_models() -> schema.ModelsAnswer:
+        found = await admission.work(lambda: [one for name in points.names() for one in _models(points, name)])
+        return schema.ModelsAnswer(data=found)
 
 
 def _describe(points: PointBook, name: str) -> schema.PointAnswer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,6 +74,53 @@ class LimitConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamConfig:
+    """A service that the gateway passes requests to. Raises `ConfigError` for what is no address."""
+
+    __pydantic_config__ = _STRICT
+
+    url: str
+    """As a client's `base_url`, e.g. `https://api.openai.com/v1`"""
+    models: tuple[str, ...] = ()
+    """Names, or patterns such as `gpt-*`, of the models that it has; the last upstream takes all others, too"""
+    key_variable: str = ""
+    """Environment variable with its key; then a client sends a token of AEGIS's instead. Empty: the client's own key"""
+
+    def __post_init__(self) -> None:
+        check_address("url", self.url)
+        if self.key_variable and self.key_variable not in os.environ:
+            raise ConfigError(f"key_variable {self.key_variable}: is not set: put the key into this variable")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Where requests to language models go. Raises `ConfigError` for no upstream and values that are not above 0."""
+
+    __pydantic_config__ = _STRICT
+
+    upstreams: tuple[UpstreamConfig, ...]
+    max_body_bytes: int = 50_000_000
+    """Of a request, images in it too"""
+    max_recorded_bytes: int = 4_000_000
+    """Of an answer that is recorded; a longer one passes and is not"""
+    connect_seconds: float = 10.0
+    """Time to reach the upstream; else 504"""
+    answer_seconds: float = 600.0
+    """Time in which the upstream must send its next byte; else 504, or the stream breaks off"""
+    idle_seconds: float = 15.0
+    """Time for which a connection to the upstream is kept"""
+    close_seconds: float = 10.0
+    """Time in which what waits is recorded when the server stops"""
+
+    def __post_init__(self) -> None:
+        if not self.upstreams:
+            raise ConfigError("gateway.upstreams: name one, e.g. [[gateway.upstreams]] with url = ...")
+        for name in self.__slots__:
+            if name != "upstreams" and not getattr(self, name) > 0:
+                raise ConfigError(f"gateway.{name} must be above 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
 class ServeConfig:
     """What a server serves, and to whom. Raises `ConfigError` for a point's name that is no folder name."""
 
@@ -80,6 +128,8 @@ class ServeConfig:
 
     points: Mapping[str, PointConfig] = field(default_factory=dict)
     """By name. The workspace's other points are served as recorded, without a teacher"""
+    gateway: GatewayConfig | None = None
+    """None: requests to language models are not passed on"""
     limits: LimitConfig = field(default_factory=LimitConfig)
     allowed_hosts: tuple[str, ...] = ()
     """Names by which the server may be addressed, besides its own address"""
@@ -89,6 +139,12 @@ class ServeConfig:
     def __post_init__(self) -> None:
         for name in self.points:
             Workspace(Path()).point(name)
+
+    def with_upstream(self, url: str) -> ServeConfig:
+        """Return this with a gateway to one upstream; raises `ConfigError` where it has one already."""
+        if self.gateway is not None:
+            raise ConfigError("--upstream: the file of --config names upstreams already: give one of the two")
+        return replace(self, gateway=GatewayConfig((UpstreamConfig(url),)))
 
 
 def read_config(path: Path) -> ServeConfig:
@@ -109,6 +165,10 @@ def read_config(path: Path) -> ServeConfig:
 
 def check_address(name: str, url: str) -> None:
     """Raise `ConfigError` for what is no address of a server."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
         raise ConfigError(f"{name} {url!r}: must be an address such as http://localhost:8000/v1")

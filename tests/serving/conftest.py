@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,9 @@ import uvicorn
 from aegis.config import HRMConfig
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
-from aegis.serving import PointBook, ServeConfig, TokenBook, make_app
+from aegis.serving import Listening, PointBook, ServeConfig, TokenBook, make_app
 from aegis.serving.point import NewPoint
+from aegis.serving.server import listen
 from aegis.types import ActionList, ActionSpec
 from aegis.workspace import Workspace
 
@@ -28,7 +28,7 @@ class Running:
     """An application that listens, until `stop`."""
 
     def __init__(self, app: Any) -> None:
-        self.bound = socket.create_server(("127.0.0.1", 0))
+        self.bound = listen(Listening(port=0))
         self.url = f"http://127.0.0.1:{self.bound.getsockname()[1]}"
         options = uvicorn.Config(app, log_level="error", lifespan="on", server_header=False, date_header=False)
         self.server = uvicorn.Server(options)
@@ -37,7 +37,7 @@ class Running:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self.thread.join()
+        self.thread.join()  # a second call finds it ended
         self.bound.close()
 
 

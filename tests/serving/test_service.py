@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -114,7 +116,7 @@ def test_a_teacher_that_fails_is_a_bad_gateway_and_others_are_not_disturbed(star
 
 def test_too_many_at_once_and_too_slow_a_decision_are_refused_with_what_to_do(start, monkeypatch, wait_for):
     limits = LimitConfig(max_waiting=1, decision_seconds=0.5)
-    served, goes_on = start(ServeConfig(SCRIPTED.points, limits)), threading.Event()
+    served, goes_on = start(ServeConfig(SCRIPTED.points, limits=limits)), threading.Event()
     real = ScriptedTeacher.decide
 
     def wait(self, states, actions):
@@ -170,6 +172,15 @@ def test_the_openapi_document_shows_each_route_its_token_and_its_faults(start):
 def test_a_point_without_a_teacher_has_a_stand_in_that_decides_nothing():
     with pytest.raises(TeacherError, match="decide by gpt"):
         ClientTeacher("gpt", "x").decide([{}], RESEARCH_ACTIONS)
+
+
+def test_the_pages_example_of_the_client_runs(start, point_store, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text("utf-8")
+    (example,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.setitem(aegis.Client.__init__.__kwdefaults__, "url", start().url)
+    exec(compile(example, "docs/serve.md", "exec"), {"__name__": "example"})
+    (recorded,) = point_store.recent(10)
+    assert (recorded.decision.action.name, recorded.outcome.reward) == ("refund", 1.0)
 
 
 def test_the_client_decides_by_its_teacher_until_the_hrm_does(start, promote, wait_for, point_store):

@@ -25,6 +25,10 @@ def serve(
     config: Annotated[
         Path | None, typer.Option(help="TOML file with the points, their teachers and the limits (docs/serve.md).")
     ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(help="Pass requests to language models on to this address, e.g. https://api.openai.com/v1."),
+    ] = None,
     tokens: Annotated[
         Path | None, typer.Option(help="File of `aegis token`: who may ask. Needed where others can reach the host.")
     ] = None,
@@ -34,12 +38,14 @@ def serve(
     Each point trains, switches and is watched beside the requests, as with `aegis.Decider`.
     """
     with errors_explained():
-        for module in ("fastapi", "uvicorn", "prometheus_client"):
+        for module in ("fastapi", "uvicorn", "prometheus_client", "httpcore2"):
             require(module, "serving over HTTP")
         check_folder(workspace)
         from aegis import serving
 
         settings = serving.ServeConfig() if config is None else serving.read_config(config)
+        if upstream is not None:
+            settings = settings.with_upstream(upstream)
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
         points = serving.PointBook(workspace, settings.points, _hear)
