@@ -4,8 +4,8 @@
 
 An upstream that answers at once, the gateway and the client run on this machine, each in a process of its own. Requests
 start at a steady rate, alternately direct and through the gateway; the overhead is the difference of the medians and of
-the 99th percentiles, and what the gateway says itself (x-aegis-overhead-ms). The processor time depends less on what else
-runs. The service's decisions are a rule's, each on the disk.
+the 99th percentiles, and what the gateway says itself (x-aegis-overhead-ms). The processor time depends less on what
+else runs. The service's decisions are a rule's, each on the disk.
 """
 
 from __future__ import annotations
@@ -142,9 +142,8 @@ def main() -> None:
             for kind in ("chat", "tools"):
                 before = cpu_ms(process)
                 show(asyncio.run(measure(urls, kind, given.requests, given.rate)), kind)
-                print(
-                    f"{kind:<6} processor time of the gateway: {(cpu_ms(process) - before) / given.requests:.2f} ms each"
-                )
+                each = (cpu_ms(process) - before) / given.requests
+                print(f"{kind:<6} processor time of the gateway: {each:.2f} ms each")
             before = cpu_ms(process)
             pace = asyncio.run(count_decisions(gateway, given.decisions))
             each = (cpu_ms(process) - before) / given.decisions

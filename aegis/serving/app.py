@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
 
 from aegis import __version__
 from aegis.errors import AegisError, ConfigError, DataError, StoreError, TeacherError
@@ -26,7 +25,6 @@ from aegis.serving.point import NobodyDecidesError, PointBook, UnknownDecisionEr
 from aegis.serving.service import make_router
 from aegis.serving.setting import ServeConfig
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOGGER = logging.getLogger("aegis.serving")
 _STATUS: tuple[tuple[type[AegisError], int, str], ...] = (
     (UnknownPointError, 404, "unknown_point"),
@@ -45,7 +43,7 @@ def make_app(
     config: ServeConfig | None = None,
     tokens: TokenBook | None = None,
     host: str = "127.0.0.1",
-) -> FastAPI:
+) -> Intake:
     """Return the application over a workspace's points, which it closes when it ends. host: where it will listen."""
     config = config or ServeConfig()
     metrics = Metrics()
@@ -71,15 +69,10 @@ def make_app(
         redoc_url=None,
     )
     app.include_router(make_router(points, admission, metrics, lists_models=gateway is None))
-    large = {}
-    if config.gateway is not None and gateway is not None:
-        app.router.routes.append(Route("/v1/{path:path}", gateway, methods=list(_METHODS)))
-        large = {"/v1/decisions": config.limits.max_body_bytes, "/v1/outcomes": config.limits.max_body_bytes}
-        large |= {"/v1/": config.gateway.max_body_bytes}
     _explain_errors(app)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
-    app.add_middleware(Intake, limits=config.limits, sites=sites, metrics=metrics, large=large)
-    return app
+    most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
+    return Intake(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
 def _explain_errors(app: FastAPI) -> None:

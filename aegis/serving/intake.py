@@ -18,6 +18,9 @@ from aegis.serving.setting import LimitConfig
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+OWN_PATHS = ("/v1/decisions", "/v1/outcomes", "/v1/status", "/v1/points")
+"""Under `/v1`, what is never an upstream's"""
+
 
 class Refusal(Exception):
     """A request that is answered with an error. headers: of the answer."""
@@ -37,29 +40,32 @@ def fault_body(kind: str, message: str) -> dict[str, dict[str, str]]:
 class Intake:
     """Hands a request on with its whole body, or refuses it.
 
-    large: the bytes that a body may have under some paths, by their beginning; else the limits' `max_body_bytes`.
+    gateway: takes what is under `/v1` and is none of AEGIS's own paths, past the application's layers, which take
+    time; its bodies may have `gateway_bytes`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        gateway: ASGIApp | None,
         limits: LimitConfig,
         sites: SiteCheck,
         metrics: Metrics,
-        large: Mapping[str, int],
+        gateway_bytes: int,
     ) -> None:
         self._app = app
+        self._gateway = gateway
+        self._gateway_bytes = gateway_bytes
         self._limits = limits
         self._sites = sites
         self._metrics = metrics
-        self._large = large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, passed = time.perf_counter(), 500, False
         scope.setdefault("state", {})["began"] = began
 
         async def watch(message: Message) -> None:
@@ -72,19 +78,20 @@ class Intake:
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
             if why := self._sites.refusal(headers.get(b"host", ""), headers.get(b"origin")):
                 raise Refusal(403, "other_site", why)
-            body = await self._read(scope, headers, receive)
-            await self._app(scope, _replay(body, receive), watch)
+            app = self._app
+            if self._gateway is not None and _passes(scope["path"]):
+                app, passed = self._gateway, True
+            body = await self._read(self._gateway_bytes if passed else self._limits.max_body_bytes, headers, receive)
+            await app(scope, _replay(body, receive), watch)
         except Refusal as refusal:
             await _answer(refusal, watch)
         except _ClientLeftError:
             status = 499
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = "gateway" if passed else getattr(scope.get("route"), "path", "other")
             self._metrics.note_request(route, status, time.perf_counter() - began)
 
-    async def _read(self, scope: Scope, headers: Mapping[bytes, str], receive: Receive) -> bytes:
-        most = next((size for path, size in self._large.items() if scope["path"].startswith(path)), None)
-        most = self._limits.max_body_bytes if most is None else most
+    async def _read(self, most: int, headers: Mapping[bytes, str], receive: Receive) -> bytes:
         declared = headers.get(b"content-length", "0")
         if not declared.isdecimal() or int(declared[:20]) > most:
             raise _too_long(most)
@@ -103,6 +110,10 @@ class Intake:
         except TimeoutError:
             seconds = self._limits.body_seconds
             raise Refusal(408, "slow_body", f"the body did not arrive within {seconds:g} s") from None
+
+
+def _passes(path: str) -> bool:
+    return path.startswith("/v1/") and not path.startswith(OWN_PATHS)
 
 
 class _ClientLeftError(Exception):
