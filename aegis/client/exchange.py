@@ -14,7 +14,7 @@ _ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 _ERRORS: dict[int, type[AegisError]] = {
-    **dict.fromkeys((400, 413, 422), DataError),
+    **dict.fromkeys((400, 409, 413, 422), DataError),
     **dict.fromkeys((401, 403), ConfigError),
     404: StoreError,
     502: TeacherError,

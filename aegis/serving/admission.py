@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from aegis.serving.access import TokenBook
@@ -55,14 +55,17 @@ class Admission:
         self._workers = ThreadPoolExecutor(min(32, limits.max_waiting), "aegis-serve")
 
     def needs(self, scope: str) -> Any:
-        """Return the dependency of a route that only bearers of a scope may ask."""
+        """Return the dependency of a route that only bearers of a scope may ask; of everybody's where no tokens are."""
+
+        async def check_rate(request: Request) -> None:
+            self.check(scope, "", request.client.host if request.client else "")
 
         async def check(
             request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
         ) -> None:
             self.check(scope, given.credentials if given else "", request.client.host if request.client else "")
 
-        return Security(check)
+        return Security(check) if self._tokens else Depends(check_rate)
 
     def check(self, scope: str, secret: str, address: str) -> None:
         """Raise `Refusal` where a request may not pass. secret: of its token."""

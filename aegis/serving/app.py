@@ -21,7 +21,13 @@ from aegis.serving.gateway.passing import Gateway
 from aegis.serving.gateway.recording import Recording
 from aegis.serving.intake import Intake, Refusal, fault_body
 from aegis.serving.metric import Metrics
-from aegis.serving.point import NobodyDecidesError, PointBook, UnknownDecisionError, UnknownPointError
+from aegis.serving.point import (
+    NobodyDecidesError,
+    PointBook,
+    UnknownActionError,
+    UnknownDecisionError,
+    UnknownPointError,
+)
 from aegis.serving.service import make_router
 from aegis.serving.setting import ServeConfig
 
@@ -29,6 +35,7 @@ LOGGER = logging.getLogger("aegis.serving")
 _STATUS: tuple[tuple[type[AegisError], int, str], ...] = (
     (UnknownPointError, 404, "unknown_point"),
     (UnknownDecisionError, 404, "unknown_decision"),
+    (UnknownActionError, 409, "unknown_action"),
     (NobodyDecidesError, 503, "nobody_decides"),
     (TeacherError, 502, "teacher"),
     (StoreError, 503, "store"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from aegis.config import MonitorConfig
 from aegis.door import Decided, Decider
-from aegis.errors import ConfigError, StoreError, TeacherError
+from aegis.errors import ConfigError, DataError, StoreError, TeacherError
 from aegis.lifecycle import Standing, open_store, read_standing
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import read_actions
@@ -34,6 +34,10 @@ class UnknownPointError(StoreError):
 
 class UnknownDecisionError(StoreError):
     """The decision point has no such decision."""
+
+
+class UnknownActionError(DataError):
+    """The decision point has no such action."""
 
 
 class NobodyDecidesError(TeacherError):
@@ -125,7 +129,11 @@ class PointBook:
 
     def record(self, name: str, state: Any, action: str, episode: str | None = None) -> Decided:
         """Record a decision that a client made, as `Decider.record`."""
-        return self.find(name).record(state, action, episode=episode)
+        decider = self.find(name)
+        if action not in decider.actions.names:
+            known = ", ".join(decider.actions.names)
+            raise UnknownActionError(f"unknown action {action[:100]!r}: the list of point {name!r} is {known}")
+        return decider.record(state, action, episode=episode)
 
     def standing(self, name: str) -> Standing:
         """Return where a point stands."""

@@ -55,8 +55,21 @@ class DecisionAnswer(BaseModel):
         )
 
 
+_GIVEN: dict[str, Any] = {
+    "reward": {"properties": {"reward": {"type": "number"}}, "required": ["reward"]},
+    "parts": {"properties": {"parts": {"type": "object"}}, "required": ["parts"]},
+    "unknown": {"properties": {"status": {"const": "unknown"}}, "required": ["status"]},
+}
+_NEVER_TOGETHER = (("reward", "parts"), ("unknown", "reward"), ("unknown", "parts"))
+
+
 class OutcomeRequest(_Strict):
     """What came of a decision, any time later: the whole reward, or named parts of it that come one by one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"allOf": [{"not": {"allOf": [_GIVEN[one], _GIVEN[two]]}} for one, two in _NEVER_TOGETHER]},
+    )
 
     point: Name
     decision: Id = Field(description="The decision's id")

@@ -16,10 +16,11 @@ from aegis.serving.metric import Metrics
 from aegis.serving.point import PointBook
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
-    400: {"model": schema.FaultAnswer, "description": "The state or the action can't be used"},
+    400: {"model": schema.FaultAnswer, "description": "The state or the report can't be used"},
     401: {"model": schema.FaultAnswer, "description": "No token, or an unknown one"},
     403: {"model": schema.FaultAnswer, "description": "The token lacks the scope, or another site's page asks"},
     404: {"model": schema.FaultAnswer, "description": "No such decision point or decision"},
+    409: {"model": schema.FaultAnswer, "description": "The point has no such action"},
     413: {"model": schema.FaultAnswer, "description": "The body is too long"},
     422: {"model": schema.FaultAnswer, "description": "A field is missing or out of form"},
     429: {"model": schema.FaultAnswer, "description": "Too many requests in a second; see Retry-After"},

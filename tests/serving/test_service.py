@@ -12,7 +12,8 @@ import pytest
 import aegis
 from aegis.errors import ConfigError, TeacherError, TeacherMismatchError
 from aegis.research import RESEARCH_ACTIONS
-from aegis.serving import LimitConfig, PointBook, ServeConfig
+from aegis.serving import LimitConfig, PointBook, ServeConfig, TokenBook
+from aegis.serving.access import Token
 from aegis.serving.point import ClientTeacher
 from aegis.serving.setting import PointConfig
 from aegis.testing import ScriptedTeacher
@@ -85,7 +86,7 @@ def test_an_outcome_is_reported_whole_or_in_parts_at_any_time(start, point_store
     [
         ("/v1/decisions", {"point": "nowhere", "state": {}}, (404, "unknown_point")),
         ("/v1/decisions", {"point": "../../etc", "state": {}}, (404, "unknown_point")),
-        ("/v1/decisions", {"point": "support-router", "state": {}, "decided": "dance"}, (400, "data")),
+        ("/v1/decisions", {"point": "support-router", "state": {}, "decided": "dance"}, (409, "unknown_action")),
         ("/v1/decisions", {"point": "support-router", "state": 7}, (422, "field")),
         ("/v1/decisions", {"point": "support-router"}, (422, "field")),
         ("/v1/decisions", {"point": "support-router", "state": {}, "extra": 1}, (422, "field")),
@@ -160,8 +161,9 @@ def test_points_and_status_tell_where_each_point_stands(start):
 
 
 def test_the_openapi_document_shows_each_route_its_token_and_its_faults(start):
-    document = start().client.get("/openapi.json").json()
-    paths = document["paths"]
+    assert "security" not in start().client.get("/openapi.json").json()["paths"]["/v1/decisions"]["post"]
+    document = start(tokens=TokenBook([Token("owner", "0" * 64, frozenset({"manage"}))])).client.get("/openapi.json")
+    paths = document.json()["paths"]
     assert set(paths) >= {"/v1/decisions", "/v1/outcomes", "/v1/status", "/v1/points", "/v1/models", "/health"}
     decide = paths["/v1/decisions"]["post"]
     assert decide["security"] == [{"HTTPBearer": []}]
