@@ -1,7 +1,8 @@
 """AEGIS: an agent moves off a large language model onto a small Hierarchical Reasoning Model of its own.
 
-`aegis.Decider` is the way in for an agent of your own, `aegis.observe` for one whose code is to stay as it is. Both are
-imported when they are first asked for.
+`aegis.Decider` is the way in for an agent of your own, `aegis.observe` for one whose code is to stay as it is.
+`aegis.Client` is a `Decider` for a decision point that `aegis serve` serves elsewhere. All are imported when they are
+first asked for.
 """
 
 from importlib import import_module
@@ -18,8 +19,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("aegis.door"), name)
     if name in _ROOMS:
         return import_module(f"aegis.{name}")
+    if name == "Client":
+        return import_module("aegis.client").Client
     raise AttributeError(f"module 'aegis' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_DOOR, *_ROOMS])
+    return sorted([*globals(), *_DOOR, *_ROOMS, "Client"])

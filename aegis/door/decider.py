@@ -106,17 +106,32 @@ class Decider:
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         (choice,) = self._steward.policy.decide([given], actions)
-        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id()))
+        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), new_id()))
         self._steward.after(decision, choice)
-        return Decided(
-            decision.id,
-            choice.action,
-            dict(zip(actions.names, choice.probabilities, strict=True)),
-            choice.policy,
-            decision.episode,
-            choice.propensity,
-            choice.out_of_distribution,
-        )
+        return _make_decided(decision, choice)
+
+    def record(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        action: str,
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+        id: str | None = None,
+    ) -> Decided:
+        """Record a decision that the teacher made elsewhere, e.g. in another program; nobody is asked.
+
+        state, offered, episode: as for `decide`. action: the name of the action taken. id: of the decision; a new one
+        by default. Raises `DataError` for an action that was not on offer, `StoreError` for an id that is recorded.
+        """
+        self._check_open()
+        given, actions = make_state(state), make_offer(self.actions, offered)
+        place = actions.index(action)
+        probabilities = tuple(float(other == place) for other in range(len(actions)))
+        choice = Choice(probabilities, action, self.teacher.name, "teacher")
+        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), id or new_id()))
+        self._steward.after(decision, choice)
+        return _make_decided(decision, choice)
 
     def report(
         self,
@@ -201,7 +216,7 @@ class Decider:
     def _record(self, work: Callable[[], T]) -> T:
         return self._recorder.submit(work).result()
 
-    def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str) -> Decision:
+    def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str, id: str) -> Decision:
         with self._store.database.transaction():  # no other process may take the step in between
             last = self._store.last_step(episode)
             decision = Decision(
@@ -212,6 +227,7 @@ class Decider:
                 Action(choice.action),
                 choice.probabilities,
                 choice.policy,
+                id,
                 propensity=choice.propensity,
             )
             self._store.append(decision)
@@ -224,3 +240,15 @@ class Decider:
             raise StoreError(
                 f"the decider {self.name!r} was made before this process was forked: make one in each process"
             )
+
+
+def _make_decided(decision: Decision, choice: Choice) -> Decided:
+    return Decided(
+        decision.id,
+        choice.action,
+        dict(zip(decision.actions, choice.probabilities, strict=True)),
+        choice.policy,
+        decision.episode,
+        choice.propensity,
+        choice.out_of_distribution,
+    )

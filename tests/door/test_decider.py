@@ -208,3 +208,18 @@ def test_several_processes_may_decide_at_one_point(make_decider, tmp_path):
         assert store.count() == 100
         assert sorted(decision.step for decision in store.decisions()) == list(range(100))
         assert Workspace(tmp_path).points() == ["shared"]
+
+
+def test_a_decision_that_was_made_elsewhere_is_recorded_as_the_teachers(make_decider):
+    decider = make_decider(teacher=lambda state, actions: pytest.fail("nobody is to be asked"))
+    decided = decider.record("my broken phone", "refund", episode="customer 7", id="d-1")
+    assert (decided.id, decided.action, decided.policy, decided.episode) == ("d-1", "refund", "<lambda>", "customer 7")
+    decider.report("d-1", reward=1.0)
+    with open_store(decider.workspace) as store:
+        found = store.get("d-1")
+    assert (found.decision.state, found.decision.probabilities) == ({"text": "my broken phone"}, (1.0, 0.0, 0.0))
+    assert found.outcome.reward == 1.0
+    with pytest.raises(StoreError, match="recorded already"):
+        decider.record("again", "refund", id="d-1")
+    with pytest.raises(DataError, match="unknown action 'dance'"):
+        decider.record("again", "dance")

@@ -1,0 +1,73 @@
+"""`aegis serve`: decisions over HTTP; `aegis token`: who may ask for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.admission import check_folder
+from aegis.cli.display.output import errors_explained, say
+from aegis.cli.options import WorkspaceOption
+from aegis.packages import require
+from aegis.rendering import clean_text
+from aegis.workspace import DEFAULT_WORKSPACE
+
+if TYPE_CHECKING:
+    from aegis.lifecycle.event import RunEvent
+
+
+def serve(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    host: Annotated[str, typer.Option(help="Address to listen at; 127.0.0.1: this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: a free one.")] = 8700,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with the points, their teachers and the limits (docs/serve.md).")
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(help="Pass requests to language models on to this address, e.g. https://api.openai.com/v1."),
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="File of `aegis token`: who may ask. Needed where others can reach the host.")
+    ] = None,
+) -> None:
+    """Serve the workspace's decision points over HTTP, until Ctrl-C.
+
+    Each point trains, switches and is watched beside the requests, as with `aegis.Decider`.
+    """
+    with errors_explained():
+        for module in ("fastapi", "uvicorn", "prometheus_client", "httpcore2"):
+            require(module, "serving over HTTP")
+        check_folder(workspace)
+        from aegis import serving
+
+        settings = serving.ServeConfig() if config is None else serving.read_config(config)
+        if upstream is not None:
+            settings = settings.with_upstream(upstream)
+        listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
+        listening.check()
+        points = serving.PointBook(workspace, settings.points, _hear)
+        serving.serve(points, settings, listening, lambda address: say(f"Serving {workspace}/ at {address}"))
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Whom the token is for, e.g. support-agent.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="decide, report or manage; may be repeated. Default: decide and report.")
+    ] = None,
+    file: Annotated[Path, typer.Option(help="File of the tokens; it keeps their hashes alone.")] = Path("tokens.jsonl"),
+) -> None:
+    """Make a token for `aegis serve --tokens`, and print it once."""
+    with errors_explained():
+        from aegis.serving.access import add_token
+
+        secret = add_token(file, name, scope or ["decide", "report"])
+        say(f"{name}: {secret}")
+        say(f"  {file} keeps its hash alone: store the token now, it is not shown again")
+
+
+def _hear(point: str, event: RunEvent) -> None:
+    if event.kind in ("training_started", "training_ended", "switched", "monitor", "stage", "failed", "waiting"):
+        say(clean_text(f"{point}: {event.message}", 500))

@@ -1,0 +1,197 @@
+"""A decision point on a server, with the methods of a `Decider` in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from aegis.client.exchange import NobodyDecidesError, Post, Steps, exchange, make_post
+from aegis.door import Decided
+from aegis.http import USER_AGENT
+from aegis.packages import imports_explained
+from aegis.types import OutcomeStatus, State
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+_JSON = {"Content-Type": "application/json"}
+GivenState = State | str | Sequence[Mapping[str, Any]]
+"""An object, a text, or chat messages"""
+Function = Callable[[GivenState, tuple[str, ...]], Any]
+"""Decides in a state among the names of the actions; `adecide` also takes one that returns an awaitable"""
+
+
+class Client:
+    """One decision point of a server. Any thread, and any number of tasks of one event loop, may call it.
+
+    teacher: decides where the server says that nobody there can; what it decided is recorded at the server. Raises
+    `MissingPackageError` without the extra `online`.
+
+    The server's errors are raised as a `Decider` raises them: `DataError` for a state or an action that can't be used,
+    `StoreError` for an unknown point or decision, `TeacherError` where nobody decides or the teacher failed,
+    `ConfigError` for a token that may not. Anything else is a `RequestError`.
+    """
+
+    def __init__(
+        self,
+        point: str,
+        *,
+        url: str = DEFAULT_URL,
+        token: str | None = None,
+        teacher: Function | None = None,
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        with imports_explained("asking a server"):
+            import httpx2
+        self.point = point
+        self._teacher = teacher
+        headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._options: dict[str, Any] = {"base_url": url, "headers": headers, "timeout": timeout_seconds}
+        self._client = httpx2.Client(**self._options)
+        self._aclient: httpx2.AsyncClient | None = None
+
+    def decide(self, state: GivenState, *, episode: str | None = None) -> Decided:
+        """Return the action for a state, recorded at the server; as `Decider.decide`."""
+        return self._do(self._decide(state, episode))
+
+    async def adecide(self, state: GivenState, *, episode: str | None = None) -> Decided:
+        """Return the action for a state, recorded at the server; as `Decider.decide`."""
+        return await self._ado(self._decide(state, episode))
+
+    def record(self, state: GivenState, action: str, *, episode: str | None = None) -> Decided:
+        """Record a decision that was made here; as `Decider.record`."""
+        return self._do(self._ask_for(state, episode, action))
+
+    def report(
+        self,
+        decision: Decided | str,
+        reward: float | None = None,
+        *,
+        status: OutcomeStatus = "ok",
+        parts: Mapping[str, float] | None = None,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what came of a decision; as `Decider.report`."""
+        self._do(self._report(decision, _make_report(reward, status, parts, detail, result)))
+
+    async def areport(
+        self,
+        decision: Decided | str,
+        reward: float | None = None,
+        *,
+        status: OutcomeStatus = "ok",
+        parts: Mapping[str, float] | None = None,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what came of a decision; as `Decider.report`."""
+        await self._ado(self._report(decision, _make_report(reward, status, parts, detail, result)))
+
+    def close(self) -> None:
+        """Close the connections of `decide` and `report`."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self.close()
+        if self._aclient is not None:
+            await self._aclient.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    def _do(self, steps: Steps) -> Any:
+        """Carry out steps, waiting in this thread."""
+        import httpx2
+
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, float):
+                    time.sleep(step)
+                    answer = None
+                elif isinstance(step, Post):
+                    try:
+                        answer = self._client.post(step.path, content=step.body, headers=_JSON)
+                    except httpx2.HTTPError as error:
+                        answer = error
+                else:
+                    answer = step()
+        except StopIteration as end:
+            return end.value
+
+    async def _ado(self, steps: Steps) -> Any:
+        """Carry out steps, letting other tasks run while it waits."""
+        import httpx2
+
+        if self._aclient is None:
+            self._aclient = httpx2.AsyncClient(**self._options)
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                    answer = None
+                elif isinstance(step, Post):
+                    try:
+                        answer = await self._aclient.post(step.path, content=step.body, headers=_JSON)
+                    except httpx2.HTTPError as error:
+                        answer = error
+                else:
+                    answer = step()
+                    answer = await answer if inspect.isawaitable(answer) else answer
+        except StopIteration as end:
+            return end.value
+
+    def _decide(self, state: GivenState, episode: str | None) -> Steps:
+        try:
+            return (yield from self._ask_for(state, episode))
+        except NobodyDecidesError as error:
+            teacher, actions = self._teacher, error.actions
+            if teacher is None:
+                raise
+        action = yield lambda: teacher(state, actions)
+        return (yield from self._ask_for(state, episode, action))
+
+    def _ask_for(self, state: GivenState, episode: str | None, decided: str | None = None) -> Steps:
+        plain = dict(state) if isinstance(state, Mapping) else state if isinstance(state, str) else list(state)
+        fields: dict[str, Any] = {"point": self.point, "state": plain, "episode": episode, "decided": decided}
+        answer = yield from exchange(make_post("/v1/decisions", fields), again=False)
+        names = ("id", "action", "probabilities", "policy", "episode", "propensity", "out_of_distribution")
+        return Decided(**{name: answer[name] for name in names})
+
+    def _report(self, decision: Decided | str, fields: Mapping[str, Any]) -> Steps:
+        given = decision if isinstance(decision, str) else decision.id
+        yield from exchange(make_post("/v1/outcomes", {"point": self.point, "decision": given, **fields}), again=True)
+
+
+def _make_report(
+    reward: float | None,
+    status: OutcomeStatus,
+    parts: Mapping[str, float] | None,
+    detail: str,
+    result: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    return {
+        "reward": reward,
+        "status": status,
+        "parts": None if parts is None else dict(parts),
+        "detail": detail,
+        "result": dict(result or {}),
+    }

@@ -1,0 +1,112 @@
+"""The whole server as one ASGI application: intake, routes, errors as answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from aegis import __version__
+from aegis.errors import AegisError, ConfigError, DataError, StoreError, TeacherError
+from aegis.serving.access import SiteCheck, TokenBook
+from aegis.serving.admission import Admission
+from aegis.serving.gateway.passing import Gateway
+from aegis.serving.gateway.recording import Recording
+from aegis.serving.intake import Intake, Refusal, fault_body
+from aegis.serving.metric import Metrics
+from aegis.serving.point import (
+    NobodyDecidesError,
+    PointBook,
+    UnknownActionError,
+    UnknownDecisionError,
+    UnknownPointError,
+)
+from aegis.serving.service import make_router
+from aegis.serving.setting import ServeConfig
+
+LOGGER = logging.getLogger("aegis.serving")
+_STATUS: tuple[tuple[type[AegisError], int, str], ...] = (
+    (UnknownPointError, 404, "unknown_point"),
+    (UnknownDecisionError, 404, "unknown_decision"),
+    (UnknownActionError, 409, "unknown_action"),
+    (NobodyDecidesError, 503, "nobody_decides"),
+    (TeacherError, 502, "teacher"),
+    (StoreError, 503, "store"),
+    (DataError, 400, "data"),
+    (ConfigError, 400, "point"),
+)
+"""The status and the type of each error, the first that fits"""
+
+
+def make_app(
+    points: PointBook,
+    config: ServeConfig | None = None,
+    tokens: TokenBook | None = None,
+    host: str = "127.0.0.1",
+) -> Intake:
+    """Return the application over a workspace's points, which it closes when it ends. host: where it will listen."""
+    config = config or ServeConfig()
+    metrics = Metrics()
+    admission = Admission(tokens or TokenBook(), config.limits, metrics)
+    gateway = None
+    if config.gateway is not None:
+        gateway = Gateway(config.gateway, admission, Recording(points, metrics), metrics)
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        if gateway is not None:
+            await gateway.close()
+        await asyncio.to_thread(admission.close)
+        await asyncio.to_thread(points.close)
+
+    app = FastAPI(
+        title="AEGIS",
+        version=__version__,
+        summary="Decisions that move off a language model onto a small model of their own.",
+        lifespan=live,
+        docs_url=None,  # its page would be loaded from another host
+        redoc_url=None,
+    )
+    app.include_router(make_router(points, admission, metrics, lists_models=gateway is None))
+    _explain_errors(app)
+    sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
+    most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
+    return Intake(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
+
+
+def _explain_errors(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refuse(request: Request, error: Refusal) -> JSONResponse:
+        return JSONResponse(fault_body(error.kind, str(error)), error.status, error.headers)
+
+    @app.exception_handler(AegisError)
+    async def explain(request: Request, error: AegisError) -> JSONResponse:
+        status, kind = next(((code, kind) for known, code, kind in _STATUS if isinstance(error, known)), (500, "fault"))
+        retry = {"retry-after": "1"} if kind == "store" else None
+        body: dict[str, Any] = fault_body(kind, str(error))
+        if isinstance(error, NobodyDecidesError):
+            body["error"]["actions"] = error.actions
+        return JSONResponse(body, status, retry)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:
+        first: dict[str, Any] = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return JSONResponse(fault_body("field", f"{where}: {first['msg']}"), 422)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse(fault_body("route", str(error.detail)), error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def break_off(request: Request, error: Exception) -> JSONResponse:
+        LOGGER.error("%s %s: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
+        return JSONResponse(fault_body("fault", "an error inside AEGIS: see the server's log"), 500)

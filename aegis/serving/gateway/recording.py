@@ -1,0 +1,105 @@
+"""The thread that records the decisions of passed exchanges: no request waits for it, and no fault of it is heard."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aegis.door.intake.survey import make_specs
+from aegis.errors import AegisError, DataError
+from aegis.formats import LoggedDecision
+from aegis.formats.record import NoDecision
+from aegis.serving.gateway.answer import read_answer
+from aegis.serving.gateway.choice import Asked
+from aegis.serving.metric import Metrics
+from aegis.serving.point import NewPoint, PointBook
+
+LOGGER = logging.getLogger("aegis.serving")
+_MOST_WAITING = 1000
+_MOST_POINTS = 100
+"""Points that a process makes for what passes: an agent may send another set of tools each time"""
+
+
+class Exchange(NamedTuple):
+    """A request that is a choice, and its whole answer."""
+
+    asked: Asked
+    upstream: str
+    headers: Mapping[str, str]
+    """Of the answer, in lower case"""
+    body: bytes
+
+
+class Recording:
+    """Records exchanges at their points."""
+
+    def __init__(self, points: PointBook, metrics: Metrics) -> None:
+        self._points = points
+        self._metrics = metrics
+        self._waiting: queue.Queue[Exchange | None] = queue.Queue(_MOST_WAITING)
+        self._known: set[str] = set()
+        self._logged: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="aegis-gateway", daemon=True)
+        self._thread.start()
+
+    def put(self, exchange: Exchange) -> None:
+        """Take an exchange, in an instant; it is counted and left out where too many wait."""
+        try:
+            self._waiting.put_nowait(exchange)
+        except queue.Full:
+            self._metrics.note_exchange("left_out")
+
+    def close(self, wait_seconds: float) -> None:
+        """Record what waits, for so long at most, and end the thread."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=wait_seconds)
+        self._thread.join(wait_seconds)
+
+    def _run(self) -> None:
+        while (exchange := self._waiting.get()) is not None:
+            try:
+                made = exchange.asked.made(read_answer(exchange.headers, exchange.body))
+                for point, decision in made:
+                    self._record(exchange, point, decision)
+                    self._metrics.note_exchange("recorded")
+            except NoDecision:
+                self._metrics.note_exchange("no_decision")
+            except Exception as error:  # the gateway fails open
+                self._metrics.note_exchange("not_recorded")
+                self._log(error)
+
+    def _record(self, exchange: Exchange, point: str, decision: LoggedDecision) -> None:
+        model = exchange.asked.model
+        offered = dict(zip((spec.name for spec in make_specs(decision.offered)), decision.offered, strict=True))
+        decider = self._points.find(point, self._new(point, offered, model, exchange.upstream))
+        if decider.teacher.name != model:
+            raise DataError(f"point {point} belongs to {decider.teacher.name}: what {model} decides is not recorded")
+        if not offered.keys() <= set(decider.actions.names):
+            raise DataError(f"point {point}: other actions are on offer than those that it records")
+        if decision.action not in decision.offered:
+            raise DataError(f"point {point}: several tools at once are no action")
+        action = next(name for name, label in offered.items() if label == decision.action)
+        decider.record(
+            decision.state,
+            action,
+            offered=list(offered),
+            episode=decision.episode or None,
+            id=exchange.asked.ids.get(point),
+        )
+
+    def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint | None:
+        if point not in self._known and len(self._known) >= _MOST_POINTS:
+            raise DataError(f"point {point}: more than {_MOST_POINTS} points: name them by the header x-aegis-point")
+        self._known.add(point)
+        return NewPoint(offered, model, upstream)
+
+    def _log(self, error: Exception) -> None:
+        """Log each kind of fault once: a gateway may see a thousand a second."""
+        text = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
+        if text not in self._logged and len(self._logged) < 1000:
+            self._logged.add(text)
+            LOGGER.warning("not recorded: %s", text)

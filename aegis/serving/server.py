@@ -1,0 +1,90 @@
+"""The process that listens: a socket of its own, uvicorn on it, and an orderly end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from aegis.errors import ConfigError
+from aegis.serving.access import TOKENS_VARIABLE, TokenBook, is_loopback
+from aegis.serving.app import make_app
+from aegis.serving.point import PointBook
+from aegis.serving.setting import ServeConfig
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server is to listen, and who may ask it. port: 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8700
+    tokens: TokenBook = field(default_factory=TokenBook)
+
+    def check(self) -> None:
+        """Raise `ConfigError` where everybody in the network could ask."""
+        if not is_loopback(self.host) and not self.tokens:
+            raise ConfigError(
+                f"--host {self.host}: others can reach it, so tokens are needed: `aegis token NAME`, then --tokens"
+                f" tokens.jsonl (or the variable {TOKENS_VARIABLE})"
+            )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, options: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(options)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def serve(points: PointBook, config: ServeConfig, listening: Listening, ready: Callable[[str], None]) -> None:
+    """Serve a workspace's points until a signal ends it, and close them. ready: hears the address.
+
+    Raises `ConfigError` for an address that can't be used, and what opening a configured point raises.
+    """
+    with closing(points), listen(listening) as bound:
+        points.open_configured()
+        address, port = bound.getsockname()[:2]
+        app = make_app(points, config, listening.tokens, listening.host)
+        options = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            server_header=False,  # an answer that is passed on has its own
+            date_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(config.limits.shutdown_seconds)),
+        )
+        shown = f"[{address}]" if ":" in address else address
+        _Server(options, lambda: ready(f"http://{shown}:{port}")).run(sockets=[bound])
+
+
+def listen(listening: Listening) -> socket.socket:
+    """Return a socket that listens; raises `ConfigError` for an address that can't be used."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    # Its protocol by name: only then asyncio sends small packets at once; else an answer in two parts waits for 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listening.host, listening.port))
+        bound.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise ConfigError(
+            f"--host {listening.host} --port {listening.port}: can't listen there"
+            f" ({getattr(error, 'strerror', None) or error}): name another --port"
+        ) from error
+    return bound

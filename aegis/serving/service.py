@@ -1,0 +1,132 @@
+"""The routes of decisions: `/v1/decisions`, `/v1/outcomes`, and what there is to see of points and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from aegis import __version__
+from aegis.promotion.registry import MODEL_PREFIX
+from aegis.serving import schema
+from aegis.serving.admission import Admission
+from aegis.serving.metric import Metrics
+from aegis.serving.point import PointBook
+
+_FAULTS: dict[int | str, dict[str, Any]] = {
+    400: {"model": schema.FaultAnswer, "description": "The state or the report can't be used"},
+    401: {"model": schema.FaultAnswer, "description": "No token, or an unknown one"},
+    403: {"model": schema.FaultAnswer, "description": "The token lacks the scope, or another site's page asks"},
+    404: {"model": schema.FaultAnswer, "description": "No such decision point or decision"},
+    409: {"model": schema.FaultAnswer, "description": "The point has no such action"},
+    413: {"model": schema.FaultAnswer, "description": "The body is too long"},
+    422: {"model": schema.FaultAnswer, "description": "A field is missing or out of form"},
+    429: {"model": schema.FaultAnswer, "description": "Too many requests in a second; see Retry-After"},
+    502: {"model": schema.FaultAnswer, "description": "The teacher failed"},
+    503: {"model": schema.FaultAnswer, "description": "Nobody can decide, or too much is in progress (Retry-After)"},
+    504: {"model": schema.FaultAnswer, "description": "The decision takes too long"},
+}
+
+
+def make_router(points: PointBook, admission: Admission, metrics: Metrics, lists_models: bool = True) -> APIRouter:
+    """Return the routes. lists_models: whether `/v1/models` is the HRMs' and not the upstream's."""
+    router = APIRouter(responses=_FAULTS)
+    _add_decisions(router, points, admission, metrics)
+    _add_views(router, points, admission, metrics)
+    if lists_models:
+        _add_models(router, points, admission)
+
+    @router.get("/health", tags=["server"], responses={}, summary="Whether the server answers")
+    async def health() -> schema.HealthAnswer:
+        return schema.HealthAnswer()
+
+    return router
+
+
+def _add_decisions(router: APIRouter, points: PointBook, admission: Admission, metrics: Metrics) -> None:
+    @router.post(
+        "/v1/decisions", tags=["decisions"], dependencies=[admission.needs("decide")], summary="Decide, or record"
+    )
+    async def decide(asked: schema.DecisionRequest) -> schema.DecisionAnswer:
+        """Return the action for a state, recorded on the disk: by the point's HRM or its teacher.
+
+        Where neither can decide, the answer is 503: decide yourself, and send the same request with `decided`.
+        """
+        point, state, episode, taken = asked.point, asked.state, asked.episode, asked.decided
+
+        if taken is None:
+            decided = await admission.work(lambda: points.find(point).decide(state, episode=episode))
+            metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
+        else:
+            decided = await admission.work(lambda: points.record(point, state, taken, episode))
+            metrics.note_decision(point, "client")
+        return schema.DecisionAnswer.of(point, decided)
+
+    @router.post(
+        "/v1/outcomes", tags=["decisions"], dependencies=[admission.needs("report")], summary="Report an outcome"
+    )
+    async def report(asked: schema.OutcomeRequest) -> schema.OutcomeAnswer:
+        """Record what came of a decision; on the disk when this returns. The newest report counts."""
+        fields: Mapping[str, Any] = asked.model_dump(exclude={"point", "decision"})
+        await admission.work(lambda: points.report(asked.point, asked.decision, **fields))
+        metrics.note_outcome(asked.point)
+        return schema.OutcomeAnswer(decision=asked.decision)
+
+
+def _add_views(router: APIRouter, points: PointBook, admission: Admission, metrics: Metrics) -> None:
+    manage = [admission.needs("manage")]
+
+    @router.get("/v1/status", tags=["views"], dependencies=manage, summary="Where every point stands, in full")
+    async def status() -> schema.StatusAnswer:
+        standings = await admission.work(lambda: {name: points.standing(name).to_record() for name in points.names()})
+        return schema.StatusAnswer(version=__version__, points=standings)
+
+    @router.get("/v1/points", tags=["views"], dependencies=manage, summary="The decision points")
+    async def list_points() -> schema.PointsAnswer:
+        found = await admission.work(lambda: [_describe(points, name) for name in points.names()])
+        return schema.PointsAnswer(points=found)
+
+    @router.get("/v1/points/{point}/models", tags=["views"], dependencies=manage, summary="The HRMs of one point")
+    async def list_models_of(point: str) -> schema.ModelsAnswer:
+        return schema.ModelsAnswer(data=await admission.work(lambda: _models(points, point)))
+
+    @router.get("/metrics", tags=["server"], dependencies=manage, response_class=Response, summary="For Prometheus")
+    async def show_metrics() -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _add_models(router: APIRouter, points: PointBook, admission: Admission) -> None:
+    @router.get(
+        "/v1/models", tags=["views"], dependencies=[admission.needs("manage")], summary="The HRMs of every point"
+    )
+    async def list_models() -> schema.ModelsAnswer:
+        found = await admission.work(lambda: [one for name in points.names() for one in _models(points, name)])
+        return schema.ModelsAnswer(data=found)
+
+
+def _describe(points: PointBook, name: str) -> schema.PointAnswer:
+    standing = points.standing(name)
+    return schema.PointAnswer(
+        name=name,
+        phase=standing.phase,
+        teacher=standing.teacher,
+        serving=standing.serving,
+        decisions=standing.decisions,
+        hrm_decisions=standing.hrm_decisions,
+        actions=dict(standing.actions),
+    )
+
+
+def _models(points: PointBook, name: str) -> list[schema.ModelAnswer]:
+    return [
+        schema.ModelAnswer(
+            id=f"{name}/{version.name}",
+            created=int(datetime.fromisoformat(version.made_at).timestamp()) if version.made_at else 0,
+            point=name,
+            serves=version.serves,
+            figures=dict(version.figures),
+        )
+        for version in points.models(name)
+    ]

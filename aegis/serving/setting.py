@@ -1,0 +1,174 @@
+"""The configuration of a server: its decision points, its gateway, its limits; read from a TOML file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aegis.config import PHASE_1_DECISIONS
+from aegis.door import DeciderConfig
+from aegis.errors import ConfigError
+from aegis.workspace import Workspace
+
+_STRICT: Any = {"extra": "forbid"}  # pydantic: a field that no dataclass has is an error
+
+
+@dataclass(frozen=True, slots=True)
+class PointConfig:
+    """One decision point. Raises `ConfigError` for values out of range."""
+
+    __pydantic_config__ = _STRICT
+
+    actions: tuple[str, ...] | dict[str, str] = ()
+    """Names, or names with descriptions; empty: those that the workspace records"""
+    teacher: str = ""
+    """As for `--teacher`, e.g. `openai:MODEL`; empty: clients decide and send what they decided"""
+    base_url: str = ""
+    """The address of a teacher `openai:MODEL`"""
+    mode: str = DeciderConfig().mode
+    """`observe`, `assist` or `switch`"""
+    collect: int = PHASE_1_DECISIONS
+    """The teacher's decisions after which the first training starts"""
+    sure: float = DeciderConfig().sure
+    """In the mode assist: the calibrated confidence from which the HRM decides"""
+
+    def __post_init__(self) -> None:
+        self.to_decider()
+        if self.base_url:
+            check_address("base_url", self.base_url)
+
+    def to_decider(self, **changes: Any) -> DeciderConfig:
+        """Return the settings of the point's `Decider`."""
+        mode: Any = self.mode
+        return DeciderConfig(**{"mode": mode, "collect": self.collect, "sure": self.sure} | changes)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitConfig:
+    """What a server takes on. Raises `ConfigError` for values that are not above 0."""
+
+    __pydantic_config__ = _STRICT
+
+    max_body_bytes: int = 1_000_000
+    """Of a request; a longer one is refused with 413"""
+    body_seconds: float = 30.0
+    """Time in which a request's body must arrive; else 408"""
+    decision_seconds: float = 60.0
+    """Time in which a decision must be made; else 504"""
+    requests_per_second: float = 200.0
+    """Of one token, or of one address where no tokens are used; beyond, 429"""
+    max_waiting: int = 64
+    """Decisions and reports in progress; beyond, 503 with Retry-After"""
+    shutdown_seconds: float = 10.0
+    """Time that running requests have to end when the server stops"""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"limits.{name} must be above 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamConfig:
+    """A service that the gateway passes requests to. Raises `ConfigError` for what is no address."""
+
+    __pydantic_config__ = _STRICT
+
+    url: str
+    """As a client's `base_url`, e.g. `https://api.openai.com/v1`"""
+    models: tuple[str, ...] = ()
+    """Names, or patterns such as `gpt-*`, of the models that it has; the last upstream takes all others, too"""
+    key_variable: str = ""
+    """Environment variable with its key; then a client sends a token of AEGIS's instead. Empty: the client's own key"""
+
+    def __post_init__(self) -> None:
+        check_address("url", self.url)
+        if self.key_variable and self.key_variable not in os.environ:
+            raise ConfigError(f"key_variable {self.key_variable}: is not set: put the key into this variable")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Where requests to language models go. Raises `ConfigError` for no upstream and values that are not above 0."""
+
+    __pydantic_config__ = _STRICT
+
+    upstreams: tuple[UpstreamConfig, ...]
+    max_body_bytes: int = 50_000_000
+    """Of a request, images in it too"""
+    max_recorded_bytes: int = 4_000_000
+    """Of an answer that is recorded; a longer one passes and is not"""
+    connect_seconds: float = 10.0
+    """Time to reach the upstream; else 504"""
+    answer_seconds: float = 600.0
+    """Time in which the upstream must send its next byte; else 504, or the stream breaks off"""
+    idle_seconds: float = 15.0
+    """Time for which a connection to the upstream is kept"""
+    close_seconds: float = 10.0
+    """Time in which what waits is recorded when the server stops"""
+
+    def __post_init__(self) -> None:
+        if not self.upstreams:
+            raise ConfigError("gateway.upstreams: name one, e.g. [[gateway.upstreams]] with url = ...")
+        for name in self.__slots__:
+            if name != "upstreams" and not getattr(self, name) > 0:
+                raise ConfigError(f"gateway.{name} must be above 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """What a server serves, and to whom. Raises `ConfigError` for a point's name that is no folder name."""
+
+    __pydantic_config__ = _STRICT
+
+    points: Mapping[str, PointConfig] = field(default_factory=dict)
+    """By name. The workspace's other points are served as recorded, without a teacher"""
+    gateway: GatewayConfig | None = None
+    """None: requests to language models are not passed on"""
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which the server may be addressed, besides its own address"""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may send requests, e.g. `https://app.example`; all others are refused"""
+
+    def __post_init__(self) -> None:
+        for name in self.points:
+            Workspace(Path()).point(name)
+
+    def with_upstream(self, url: str) -> ServeConfig:
+        """Return this with a gateway to one upstream; raises `ConfigError` where it has one already."""
+        if self.gateway is not None:
+            raise ConfigError("--upstream: the file of --config names upstreams already: give one of the two")
+        return replace(self, gateway=GatewayConfig((UpstreamConfig(url),)))
+
+
+def read_config(path: Path) -> ServeConfig:
+    """Read a server's configuration; raises `ConfigError` that names the file and the field."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--config {path}: can't be read as TOML ({error})") from error
+    try:
+        return TypeAdapter(ServeConfig).validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"--config {path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def check_address(name: str, url: str) -> None:
+    """Raise `ConfigError` for what is no address of a server."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise ConfigError(f"{name} {url!r}: must be an address such as http://localhost:8000/v1")

@@ -1,0 +1,111 @@
+// A decision point of `aegis serve`, for browsers, Node, Deno and Bun. No dependencies: it uses `fetch`.
+//
+//   const router = new Aegis("support-router", { token: process.env.AEGIS_TOKEN, teacher: askMyModel });
+//   const decision = await router.decide({ ticket: "My phone is broken" });
+//   await router.report(decision, { reward: 1 });
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type State = { [key: string]: Json } | string | { role: string; content: Json }[];
+
+/** A decision that is recorded at the server. */
+export interface Decision {
+  id: string;
+  point: string;
+  /** The name of the action to carry out */
+  action: string;
+  probabilities: { [action: string]: number };
+  /** Who decided, e.g. `gpt-4.1-mini` or `hrm@1` */
+  policy: string;
+  episode: string;
+  propensity: number | null;
+  out_of_distribution: boolean | null;
+}
+
+/** What came of a decision: the whole reward, or named parts that add up. */
+export interface Outcome {
+  reward?: number;
+  parts?: { [name: string]: number };
+  status?: "ok" | "failed" | "unknown";
+  detail?: string;
+  result?: { [key: string]: Json };
+}
+
+export interface Options {
+  url?: string;
+  token?: string;
+  /** Decides where the server says that nobody there can; what it decided is recorded at the server. */
+  teacher?: (state: State, actions: string[]) => string | Promise<string>;
+  timeoutMs?: number;
+}
+
+/** An answer with a status from 400; 0 where the server could not be reached. */
+export class AegisError extends Error {
+  status: number;
+  type: string;
+  actions: string[];
+
+  constructor(status: number, type: string, message: string, actions: string[] = []) {
+    super(message);
+    this.name = "AegisError";
+    this.status = status;
+    this.type = type;
+    this.actions = actions;
+  }
+}
+
+const ATTEMPTS = 4;
+const LONGEST_PAUSE_SECONDS = 10;
+
+export class Aegis {
+  private readonly point: string;
+  private readonly options: Options;
+
+  constructor(point: string, options: Options = {}) {
+    this.point = point;
+    this.options = options;
+  }
+
+  /** Return the action for a state, recorded at the server. */
+  async decide(state: State, episode?: string): Promise<Decision> {
+    try {
+      return await this.post<Decision>("/v1/decisions", { state, episode });
+    } catch (error) {
+      const { teacher } = this.options;
+      if (!(error instanceof AegisError) || error.type !== "nobody_decides" || !teacher) throw error;
+      return this.record(state, await teacher(state, error.actions), episode);
+    }
+  }
+
+  /** Record a decision that was made here. */
+  record(state: State, action: string, episode?: string): Promise<Decision> {
+    return this.post<Decision>("/v1/decisions", { state, episode, decided: action });
+  }
+
+  /** Record what came of a decision, any time later. */
+  async report(decision: Decision | string, outcome: Outcome): Promise<void> {
+    const id = typeof decision === "string" ? decision : decision.id;
+    await this.post("/v1/outcomes", { decision: id, ...outcome });
+  }
+
+  private async post<T>(path: string, fields: object): Promise<T> {
+    const { url = "http://127.0.0.1:8700", token, timeoutMs = 60_000 } = this.options;
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (token) headers.authorization = `Bearer ${token}`;
+    const body = JSON.stringify({ point: this.point, ...fields });
+    for (let left = ATTEMPTS - 1; ; left--) {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const answer = await fetch(new URL(path, url), { method: "POST", headers, body, signal }).catch((error: unknown) => {
+        throw new AegisError(0, "unreachable", `the server can't be reached or broke off: ${error}`);
+      });
+      const said = await answer.json().catch(() => ({}));
+      if (answer.ok) return said as T;
+      const pause = Number(answer.headers.get("retry-after") ?? NaN); // the server did not take it on
+      if (left > 0 && pause <= LONGEST_PAUSE_SECONDS) {
+        await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
+        continue;
+      }
+      const { type = "fault", message = `status ${answer.status}`, actions = [] } = said.error ?? {};
+      throw new AegisError(answer.status, type, message, actions ?? []);
+    }
+  }
+}

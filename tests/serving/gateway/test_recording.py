@@ -1,0 +1,157 @@
+"""An agent with OpenAI's own client behind the gateway: what it gets, and what is recorded of its choices."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+from typing import Any
+
+import openai
+import pydantic
+import pytest
+
+from aegis.lifecycle import open_store
+from aegis.workspace import Workspace
+
+MESSAGES: Any = [{"role": "system", "content": "You route."}, {"role": "user", "content": "My phone is broken"}]
+TOOLS: Any = [
+    {"type": "function", "function": {"name": name, "description": name, "parameters": {"type": "object"}}}
+    for name in ("search.web", "refund")
+]
+
+
+class Team(enum.Enum):
+    SALES = "sales"
+    HELP = "help desk"
+
+
+class Route(pydantic.BaseModel):
+    team: Team
+
+
+@pytest.fixture
+def client(gate):
+    with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk-test", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def recorded_at(tmp_path):
+    """Return the decisions at a point, the newest first."""
+
+    def read(point):
+        with open_store(Workspace(tmp_path).point(point)) as store:
+            return store.recent(10)
+
+    return read
+
+
+def call(name, arguments="{}"):
+    return {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def test_a_tool_choice_is_recorded_and_known_by_the_answers_headers(gate, client, wait_for, recorded_at):
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund")]}, "tool_calls"), packed=True)
+    raw = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, tools=TOOLS)
+    assert raw.parse().choices[0].message.tool_calls[0].function.name == "refund"
+    assert raw.headers["x-aegis-policy"] == "m"
+    point = raw.headers["x-aegis-point"]
+    wait_for(lambda: gate.recorded() == 1)
+    (found,) = recorded_at(point)
+    assert found.decision.id == raw.headers["x-aegis-decision"]
+    assert found.decision.actions == ("answer_in_text", "refund", "search-web")
+    assert (found.decision.action.name, found.decision.policy) == ("refund", "m")
+    assert found.decision.state["user"] == "My phone is broken"
+    # The outcome comes later, by what the headers said.
+    report = {"point": point, "decision": found.decision.id, "reward": 1.0}
+    assert gate.through.post("/v1/outcomes", json=report).status_code == 200
+    assert recorded_at(point)[0].outcome.reward == 1.0
+
+
+def test_the_same_tools_are_the_same_point_and_a_header_names_another(gate, client, wait_for, recorded_at):
+    gate.upstream.answer(gate.upstream.completion({"content": "Hello"}))
+    ask = client.chat.completions.with_raw_response.create
+    names = [ask(model="m", messages=MESSAGES, tools=TOOLS).headers["x-aegis-point"] for _ in range(2)]
+    assert names[0] == names[1]
+    headers = {"x-aegis-point": "router", "x-aegis-episode": "customer 7"}
+    assert ask(model="m", messages=MESSAGES, tools=TOOLS, extra_headers=headers).headers["x-aegis-point"] == "router"
+    wait_for(lambda: gate.recorded() == 3)
+    (named,) = recorded_at("router")
+    assert (named.decision.action.name, named.decision.episode) == ("answer_in_text", "customer 7")
+    assert len(recorded_at(names[0])) == 2
+
+
+def test_a_structured_output_with_an_enum_is_recorded(gate, client, wait_for, recorded_at):
+    gate.upstream.answer(gate.upstream.completion({"content": '{"team": "help desk"}'}))
+    schema = {"properties": {"team": {"enum": ["sales", "help desk"]}}}
+    form = {"type": "json_schema", "json_schema": {"name": "route", "schema": schema}}
+    raw = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, response_format=form)
+    wait_for(lambda: gate.recorded() == 1)
+    (found,) = recorded_at(raw.headers["x-aegis-point"])
+    assert (raw.headers["x-aegis-point"], found.decision.action.name) == ("route-team", "help-desk")
+    assert found.decision.actions == ("help-desk", "sales")
+
+
+def test_what_pydantic_asks_for_comes_back_parsed_and_is_recorded(gate, client, wait_for):
+    gate.upstream.answer(gate.upstream.completion({"content": '{"team": "sales"}'}))
+    answer = client.chat.completions.parse(model="m", messages=MESSAGES, response_format=Route)
+    assert answer.choices[0].message.parsed == Route(team=Team.SALES)
+    wait_for(lambda: gate.recorded() == 1)
+
+
+def test_a_stream_of_a_tool_call_arrives_and_is_recorded(gate, wait_for, recorded_at):
+    parts = [{"index": 0, **call("search.web", "")}, {"index": 0, "function": {"arguments": '{"q": '}}]
+    parts += [{"index": 0, "function": {"arguments": '"x"}'}}]
+    chunks = [gate.upstream.chunk({"tool_calls": [part]}) for part in parts]
+    gate.upstream.stream(*chunks, gate.upstream.chunk({}, "tool_calls"), b"data: [DONE]\n\n")
+
+    async def ask():
+        async with openai.AsyncOpenAI(base_url=f"{gate.url}/v1", api_key="sk-test") as client:
+            headers = {"x-aegis-point": "router"}
+            stream = await client.chat.completions.create(
+                model="m", messages=MESSAGES, tools=TOOLS, stream=True, extra_headers=headers
+            )
+            return [part async for part in stream]
+
+    came = asyncio.run(ask())
+    assert [part.choices[0].finish_reason for part in came] == [None, None, None, "tool_calls"]
+    wait_for(lambda: gate.recorded() == 1)
+    assert [one.decision.action.name for one in recorded_at("router")] == ["search-web"]
+
+
+def test_the_clients_errors_and_retries_are_as_without_a_gateway(gate, client):
+    gate.upstream.answer({"error": {"message": "slow down", "type": "x", "code": "rate"}}, 429)
+    with pytest.raises(openai.RateLimitError, match="slow down"):
+        client.chat.completions.create(model="m", messages=MESSAGES, tools=TOOLS)
+    assert len(gate.upstream.got) == 1
+    with pytest.raises(openai.RateLimitError):
+        client.with_options(max_retries=2).chat.completions.create(model="m", messages=MESSAGES, tools=TOOLS)
+    assert len(gate.upstream.got) == 4
+    assert gate.recorded() == 0
+
+
+def test_what_can_not_be_recorded_is_counted_and_passes(gate, client, wait_for):
+    ask = client.chat.completions.create
+    headers = {"x-aegis-point": "router"}
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund")]}))
+    ask(model="m", messages=MESSAGES, tools=TOOLS, extra_headers=headers)
+    wait_for(lambda: gate.recorded() == 1)
+    ask(model="another", messages=MESSAGES, tools=TOOLS, extra_headers=headers)
+    more = [*TOOLS, {"type": "function", "function": {"name": "more", "parameters": {}}}]
+    ask(model="m", messages=MESSAGES, tools=more, extra_headers=headers)
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund"), call("search.web")]}))
+    ask(model="m", messages=MESSAGES, tools=TOOLS, extra_headers=headers)
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("dance")]}))
+    ask(model="m", messages=MESSAGES, tools=TOOLS, extra_headers=headers)
+    wait_for(lambda: gate.recorded("not_recorded") == 4)
+    assert gate.recorded() == 1
+
+
+def test_what_waits_is_recorded_when_the_server_stops(gate, client, recorded_at, run_app):
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund")]}))
+    body = json.dumps({"model": "m", "messages": MESSAGES, "tools": TOOLS})
+    headers = {"x-aegis-point": "router"}
+    assert [gate.through.post("/v1/chat/completions", content=body, headers=headers).status_code for _ in range(9)]
+    gate.running.stop()
+    assert len(recorded_at("router")) == 9

@@ -1,0 +1,117 @@
+"""Tokens and their scopes, other sites' pages, and the configuration's file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aegis.errors import ConfigError
+from aegis.serving import Listening, TokenBook, read_config
+from aegis.serving.access import SiteCheck, add_token
+
+
+def test_a_token_is_kept_as_a_hash_and_found_again(tmp_path):
+    path = tmp_path / "tokens.jsonl"
+    secret, other = add_token(path, "agent", ["decide"]), add_token(path, "owner", ["manage", "report"])
+    assert secret not in path.read_text("utf-8")
+    assert path.stat().st_mode & 0o077 == 0
+    book = TokenBook.read(path, {})
+    assert (book.find(secret).name, book.find(secret).scopes) == ("agent", {"decide"})
+    assert book.find(other).scopes == {"manage", "report"}
+    assert book.find(secret + "x") is book.find("") is None
+    with pytest.raises(ConfigError, match="has a token 'agent' already"):
+        add_token(path, "agent", ["decide"])
+    with pytest.raises(ConfigError, match="scopes are decide, report, manage, not rule"):
+        add_token(path, "third", ["rule"])
+    assert len(path.read_text("utf-8").splitlines()) == 2
+
+
+def test_tokens_may_come_from_the_environment_and_a_file_out_of_form_is_named(tmp_path):
+    book = TokenBook.read(None, {"AEGIS_TOKENS": f"decide+report={'a' * 20} manage={'b' * 30}"})
+    assert book.find("a" * 20).scopes == {"decide", "report"}
+    assert not TokenBook.read(None, {})
+    for value in ("decide=short", "a" * 40, f"rule={'a' * 20}"):
+        with pytest.raises(ConfigError, match="AEGIS_TOKENS, token 1"):
+            TokenBook.read(None, {"AEGIS_TOKENS": value})
+    path = tmp_path / "t"
+    for line in ("nonsense", "{}", '{"name": "a", "sha256": "12", "scopes": ["decide"]}'):
+        path.write_text(f"\n{line}\n", "utf-8")
+        with pytest.raises(ConfigError, match="line 2"):
+            TokenBook.read(path, {})
+
+
+def test_an_address_that_others_reach_needs_tokens():
+    Listening("127.0.0.1").check()
+    Listening("::1").check()
+    with pytest.raises(ConfigError, match="tokens are needed"):
+        Listening("0.0.0.0").check()
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "refused"),
+    [
+        ("127.0.0.1:8700", None, False),
+        ("localhost:8700", None, False),
+        ("[::1]:8700", None, False),
+        ("evil.example", None, True),  # a name that leads to 127.0.0.1
+        ("", None, True),
+        ("[broken", None, True),
+        ("localhost:8700", "http://localhost:8700", False),
+        ("localhost:8700", "https://evil.example", True),
+        ("localhost:8700", "http://localhost:9999", True),
+        ("localhost:8700", "null", True),
+        ("localhost:8700", "https://app.example", False),
+        ("inside.example", None, False),
+    ],
+)
+def test_pages_and_names_of_others_are_refused(host, origin, refused):
+    check = SiteCheck("127.0.0.1", ["inside.example"], ["https://app.example/"])
+    assert bool(check.refusal(host, origin)) is refused
+
+
+def test_each_scope_opens_its_routes_alone(start, tmp_path):
+    path = tmp_path / "tokens"
+    tokens = {scope: add_token(path, scope, [scope]) for scope in ("decide", "report", "manage")}
+    served = start(tokens=TokenBook.read(path, {}))
+    asked = {
+        "decide": ("POST", "/v1/decisions", {"point": "support-router", "state": {}, "decided": "refund"}),
+        "report": ("POST", "/v1/outcomes", {"point": "support-router", "decision": "nobody"}),
+        "manage": ("GET", "/v1/status", None),
+    }
+    for needed, (method, url, body) in asked.items():
+        for scope, secret in tokens.items():
+            response = served.client.request(method, url, json=body, headers={"authorization": f"Bearer {secret}"})
+            assert (response.status_code == 403) is (scope != needed), (needed, scope, response.text)
+        for wrong in ({}, {"authorization": "Bearer nonsense"}, {"authorization": "Basic eDp5"}):
+            response = served.client.request(method, url, json=body, headers=wrong)
+            assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert served.client.get("/metrics").status_code == 401
+    assert served.client.get("/health").status_code == 200
+
+
+def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
+    path = tmp_path / "serve.toml"
+    path.write_text(
+        '[points.router]\nactions = ["a", "b"]\nteacher = "openai:m"\nbase_url = "http://x/v1"\nmode = "assist"\n'
+        '[points.other]\nactions = {go = "Go on", stop = "Stop"}\n[limits]\nmax_waiting = 3\n',
+        "utf-8",
+    )
+    config = read_config(path)
+    assert config.points["router"].to_decider().defer_below == 0.9
+    assert config.points["other"].actions == {"go": "Go on", "stop": "Stop"}
+    assert config.limits.max_waiting == 3
+    for text, said in (
+        ("points = 3", "points: Input should be a valid dictionary"),
+        ("[points.a]\nactons = []", "points.a.actons: "),
+        ("[points.a]\nmode = 'rule'", "mode must be one of observe, assist, switch"),
+        ("[points.a]\nbase_url = 'x'", "must be an address"),
+        ("[points.'a b']", "decision point 'a b'"),
+        ("[limits]\nmax_waiting = 0", "limits.max_waiting must be above 0"),
+        ("[", "can't be read as TOML"),
+    ):
+        path.write_text(text, "utf-8")
+        with pytest.raises(ConfigError) as raised:
+            read_config(path)
+        assert said in str(raised.value), json.dumps(str(raised.value))
+        assert str(path) in str(raised.value)
