@@ -116,6 +116,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def has_choice(self) -> npt.NDArray[np.bool_]:
+        """(n,): whether more than one action was on offer"""
+        return self.offered.sum(axis=1) > 1
+
     def sequence(self, row: int) -> list[int]:
         """Return the token ids of a row's state."""
         start = int(self.starts[row])

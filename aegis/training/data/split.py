@@ -31,6 +31,9 @@ class Columns(Protocol):
     @property
     def moments(self) -> npt.NDArray[np.int64]: ...
 
+    @property
+    def has_choice(self) -> npt.NDArray[np.bool_]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -122,6 +125,7 @@ class _DecisionColumns:
     episode_names: tuple[str, ...]
     states: npt.NDArray[np.uint64]
     moments: npt.NDArray[np.int64]
+    has_choice: npt.NDArray[np.bool_]
 
 
 def _columns(decisions: Sequence[Decision]) -> _DecisionColumns:
@@ -132,6 +136,7 @@ def _columns(decisions: Sequence[Decision]) -> _DecisionColumns:
         episode_names=tuple(names),
         states=np.array([texts.setdefault(render_state(one.state), len(texts)) for one in decisions], dtype=np.uint64),
         moments=np.array([to_moment(one.decided_at) for one in decisions], dtype=np.int64),
+        has_choice=np.array([len(one.actions) > 1 for one in decisions], dtype=np.bool_),
     )
 
 
@@ -169,13 +174,19 @@ def _rows_of(data: Columns, episodes: Collection[str]) -> npt.NDArray[np.bool_]:
 
 
 def _without_known(data: Columns, train: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> RowSplit:
-    """Return the split into these rows, without held-out rows whose state also occurs in training."""
-    known = held & np.isin(data.states, data.states[train])
-    if not (held & ~known).any():
+    """Return the split into these rows, without held-out rows whose state also occurs in training.
+
+    Decisions with a single action on offer are never held out: any policy agrees on them.
+    """
+    judges = held & data.has_choice
+    if not judges.any():
+        raise NotEnoughDataError("every held-out decision had a single action on offer: collect decisions among more")
+    known = judges & np.isin(data.states, data.states[train])
+    if not (judges & ~known).any():
         raise NotEnoughDataError("every held-out state also occurs in training: collect more varied decisions")
     return RowSplit(
         train=np.flatnonzero(train),
-        heldout=np.flatnonzero(held & ~known),
+        heldout=np.flatnonzero(judges & ~known),
         dropped=int(known.sum()),
         too_new=int((~train & ~held).sum()),
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +120,15 @@ def test_decisions_are_drawn_evenly_by_their_rows(most, steps):
 
     assert [one.step for one in draw_rows(decisions(), [1, 4, 5, 8], most)] == steps
     assert len(read) <= 10  # no further than needed
+
+
+def test_a_decision_with_a_single_action_on_offer_judges_nothing():
+    forced = [replace(decision(episode, 1), actions=("a",)) for episode in range(10)]
+    decisions = [one for episode in range(10) for one in (decision(episode, 0), forced[episode])]
+    split = split_by_episode(decisions, 0.3, 0)
+    assert [one.actions for one in split.heldout] == [("a", "b")] * 3
+    assert sum(len(one.actions) == 1 for one in split.train) == 7
+    rows = split_rows(encode_decisions(decisions, ACTIONS, StateCodec(48)), 0.3, 0)
+    assert [decisions[row] for row in rows.heldout.tolist()] == list(split.heldout)
+    with pytest.raises(NotEnoughDataError, match="a single action on offer"):
+        split_by_episode(forced, 0.3, 0)
