@@ -317,8 +317,8 @@ def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspa
 
             return RESEARCH_ACTIONS
 
-        def answer(self, states):
-            rows = [choice.probabilities for choice in self.decide(states, self.actions)]
+        def answer(self, states, actions):
+            rows = [choice.probabilities for choice in self.decide(states, actions)]
             return np.array(rows), np.full((len(states), 2), 50.0, dtype=np.float32)
 
     def save(name, folder):
