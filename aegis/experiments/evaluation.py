@@ -27,7 +27,7 @@ RANDOM, RULE = "random", "rule"
 
 
 class ActionPolicy:
-    """Always takes the same action."""
+    """Always takes the same action; the first where that one is not on offer."""
 
     parameters = 0
 
@@ -67,7 +67,7 @@ class RulePolicy:
 
 
 def _certain(action: str, actions: ActionList, policy: str) -> Choice:
-    chosen = actions.index(action)
+    chosen = actions.index(action) if action in actions else 0
     return Choice.best([float(place == chosen) for place in range(len(actions))], actions, policy)
 
 

@@ -60,7 +60,7 @@ def test_a_tool_choice_is_recorded_and_known_by_the_answers_headers(gate, client
     wait_for(lambda: gate.recorded() == 1)
     (found,) = recorded_at(point)
     assert found.decision.id == raw.headers["x-aegis-decision"]
-    assert found.decision.actions == ("answer_in_text", "refund", "search-web")
+    assert found.decision.actions == ("answer_in_text", "refund", "search_web")
     assert (found.decision.action.name, found.decision.policy) == ("refund", "m")
     assert found.decision.state["user"] == "My phone is broken"
     # The outcome comes later, by what the headers said.
@@ -89,7 +89,7 @@ def test_a_structured_output_with_an_enum_is_recorded(gate, client, wait_for, re
     raw = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, response_format=form)
     wait_for(lambda: gate.recorded() == 1)
     (found,) = recorded_at(raw.headers["x-aegis-point"])
-    assert (raw.headers["x-aegis-point"], found.decision.action.name) == ("route-team", "help-desk")
+    assert (raw.headers["x-aegis-point"], found.decision.action.name) == ("route_team", "help-desk")
     assert found.decision.actions == ("help-desk", "sales")
 
 
@@ -117,7 +117,7 @@ def test_a_stream_of_a_tool_call_arrives_and_is_recorded(gate, wait_for, recorde
     came = asyncio.run(ask())
     assert [part.choices[0].finish_reason for part in came] == [None, None, None, "tool_calls"]
     wait_for(lambda: gate.recorded() == 1)
-    assert [one.decision.action.name for one in recorded_at("router")] == ["search-web"]
+    assert [one.decision.action.name for one in recorded_at("router")] == ["search_web"]
 
 
 def test_the_clients_errors_and_retries_are_as_without_a_gateway(gate, client):

@@ -66,7 +66,7 @@ def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tm
     lines = [shlex.split(line, comments=True) for line in commands]
     lines = [words for words in lines if words[0] != "."]  # the environment is there
     printed = {" ".join(words): carry_out(words, monkeypatch) for words in lines}
-    assert "hrm@1 decides from now on, in place of ask_llm" in printed["python agent.py --small --collect 200"]
+    assert "switched from ask_llm to hrm@1" in printed["python agent.py --small --collect 200"]
     assert "hrm@1 decides" in printed["aegis status"]
     assert "Using HRM: Yes (hrm@1)" in printed["aegis status --point support"]
     assert "✓ the teacher serves" in printed["aegis rollback teacher --point support --reason a try"]
