@@ -89,8 +89,8 @@ def test_a_structured_output_with_an_enum_is_recorded(gate, client, wait_for, re
     raw = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, response_format=form)
     wait_for(lambda: gate.recorded() == 1)
     (found,) = recorded_at(raw.headers["x-aegis-point"])
-    assert (raw.headers["x-aegis-point"], found.decision.action.name) == ("route_team", "help-desk")
-    assert found.decision.actions == ("help-desk", "sales")
+    assert (raw.headers["x-aegis-point"], found.decision.action.name) == ("route_team", "help_desk")
+    assert found.decision.actions == ("help_desk", "sales")
 
 
 def test_what_pydantic_asks_for_comes_back_parsed_and_is_recorded(gate, client, wait_for):
