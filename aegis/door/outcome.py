@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ class Report:
     def __post_init__(self) -> None:
         if self.parts is not None and self.reward is not None:
             raise DataError("report: give the whole reward or its parts, not both")
+        for name, value in {"reward": self.reward, **(self.parts or {})}.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+                raise DataError(f"report: {name} must be a number, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

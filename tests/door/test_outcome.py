@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from aegis.door import Decider
@@ -80,3 +81,13 @@ def test_a_table_of_reports_has_a_column_for_each_part(tmp_path):
     assert lines[3].fault == "another number of cells than the head has"
     with pytest.raises(DataError, match="no such file"):
         list(read_reports(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize("report", [{"reward": "1"}, {"parts": {"speed": None, "price": "low"}}, {"reward": True}])
+def test_a_reward_that_is_not_a_number_is_refused_by_name(report):
+    with pytest.raises(DataError, match=r"report: (reward|price) must be a number, not"):
+        Report(**report)
+
+
+def test_a_reward_may_be_any_real_number():
+    assert Report(np.float32(0.5)).reward == 0.5
