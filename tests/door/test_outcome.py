@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -90,4 +92,5 @@ def test_a_reward_that_is_not_a_number_is_refused_by_name(report):
 
 
 def test_a_reward_may_be_any_real_number():
-    assert Report(np.float32(0.5)).reward == 0.5
+    half: Any = np.float32(0.5)
+    assert Report(half).reward == 0.5
