@@ -2,11 +2,11 @@
 
 setting    the configuration: points, gateway, limits
 access     who may do what: tokens and their scopes, other sites' pages
-intake     a request's body, within its limits, before anything looks at it
+middleware a request's body, within its limits, before anything looks at it
 admission  whether a request may pass: its token, its rate, and how many are in progress
 point      the decision points that are served, each by an `aegis.Decider`
 schema     the fields of requests and answers
-service   `/v1/decisions`, `/v1/outcomes` and what there is to see
+service    `/v1/decisions`, `/v1/outcomes` and what there is to see
 metric     what Prometheus reads
 gateway/   requests to language models, passed on and observed
 app        all of them together

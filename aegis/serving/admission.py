@@ -13,8 +13,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from aegis.serving.access import TokenBook
-from aegis.serving.intake import Refusal
 from aegis.serving.metric import Metrics
+from aegis.serving.middleware import Refusal
 from aegis.serving.setting import LimitConfig
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The whole server as one ASGI application: intake, routes, errors as answers."""
+"""The whole server as one ASGI application: middleware, routes, errors as answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from aegis.serving.access import SiteCheck, TokenBook
 from aegis.serving.admission import Admission
 from aegis.serving.gateway.passing import Gateway
 from aegis.serving.gateway.recording import Recording
-from aegis.serving.intake import Intake, Refusal, fault_body
 from aegis.serving.metric import Metrics
+from aegis.serving.middleware import Refusal, RequestMiddleware, fault_body
 from aegis.serving.point import (
     NobodyDecidesError,
     PointBook,
@@ -50,7 +50,7 @@ def make_app(
     config: ServeConfig | None = None,
     tokens: TokenBook | None = None,
     host: str = "127.0.0.1",
-) -> Intake:
+) -> RequestMiddleware:
     """Return the application over a workspace's points, which it closes when it ends. host: where it will listen."""
     config = config or ServeConfig()
     metrics = Metrics()
@@ -79,7 +79,7 @@ def make_app(
     _explain_errors(app)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
     most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
-    return Intake(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
+    return RequestMiddleware(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
 def _explain_errors(app: FastAPI) -> None:

@@ -19,8 +19,8 @@ import httpcore2
 from aegis.serving.admission import Admission
 from aegis.serving.gateway.choice import Asked, read_choice
 from aegis.serving.gateway.recording import Exchange, Recording
-from aegis.serving.intake import Refusal
 from aegis.serving.metric import Metrics
+from aegis.serving.middleware import Refusal
 from aegis.serving.setting import GatewayConfig, UpstreamConfig
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ def fault_body(kind: str, message: str) -> dict[str, dict[str, str]]:
     return {"error": {"type": kind, "message": message}}
 
 
-class Intake:
+class RequestMiddleware:
     """Hands a request on with its whole body, or refuses it.
 
     gateway: takes what is under `/v1` and is none of AEGIS's own paths, past the application's layers, which take
