@@ -189,6 +189,12 @@ class Choice:
         return cls(tuple(probabilities), actions.names[most_probable(probabilities)], policy, kind)
 
     @classmethod
+    def certain(cls, action: str, actions: ActionList, policy: str, kind: PolicyKind = "other") -> Choice:
+        """Return the choice of an action with the probability 1; raises `DataError` for an action not in the list."""
+        place = actions.index(action)
+        return cls(tuple(float(other == place) for other in range(len(actions))), action, policy, kind)
+
+    @classmethod
     def draw(
         cls,
         probabilities: Sequence[float],

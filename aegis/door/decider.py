@@ -126,9 +126,7 @@ class Decider:
         """
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
-        place = actions.index(action)
-        probabilities = tuple(float(other == place) for other in range(len(actions)))
-        choice = Choice(probabilities, action, self.teacher.name, "teacher")
+        choice = Choice.certain(action, actions, self.teacher.name, "teacher")
         decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), id or new_id()))
         self._steward.after(decision, choice)
         return _make_decided(decision, choice)

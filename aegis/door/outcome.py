@@ -21,7 +21,10 @@ _PART_COLUMN = "parts."
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report on a decision: the whole reward, or named parts of it; raises `DataError` for both."""
+    """A report on a decision: the whole reward, or named parts of it.
+
+    Raises `DataError` for both, and for what is no number.
+    """
 
     reward: float | None = None
     """What the decision brought; it takes the place of an earlier report's"""
@@ -36,9 +39,12 @@ class Report:
     def __post_init__(self) -> None:
         if self.parts is not None and self.reward is not None:
             raise DataError("report: give the whole reward or its parts, not both")
-        for name, value in {"reward": self.reward, **(self.parts or {})}.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
-                raise DataError(f"report: {name} must be a number, not {value!r}")
+        # A number of NumPy's is a float from here on: it is written as JSON.
+        if self.reward is not None:
+            object.__setattr__(self, "reward", _to_float("reward", self.reward))
+        if self.parts is not None:
+            parts = {name: _to_float(name, value) for name, value in self.parts.items()}
+            object.__setattr__(self, "parts", parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,12 @@ class ReportLine:
     """None for a line out of form"""
     fault: str = ""
     """Why the line is out of form"""
+
+
+def _to_float(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise DataError(f"report: {name} must be a number, not {given!r}")
+    return float(given)
 
 
 def add_outcome(store: DecisionStore, decision: str, report: Report) -> bool:

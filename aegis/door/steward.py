@@ -206,8 +206,9 @@ class _Duties:
         )
 
     def sign(self) -> None:
-        """Note for `aegis status` who trains here, and after how many decisions."""
-        fields = {"collect": self._steward._config.collect, "pid": os.getpid()}
+        """Note for `aegis status` who trains here, after how many decisions, and in which mode."""
+        config = self._steward._config
+        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid()}
         self._store.state.keep(StateKey.AGENT, fields)
 
     def look(self, trains: bool) -> None:

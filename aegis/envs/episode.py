@@ -134,7 +134,7 @@ def _read(answer: Any, actions: ActionList, name: str) -> Choice:
             f"expert {name} answered {answer!r}: return one of {', '.join(actions.names)},"
             f" or a place from 0 to {len(actions) - 1}"
         )
-    return Choice.best([float(at == place) for at in range(len(actions))], actions, name, "teacher")
+    return Choice.certain(actions.names[place], actions, name, "teacher")
 
 
 def choose_at_random(seed: int = 0) -> Expert:

@@ -67,8 +67,7 @@ class RulePolicy:
 
 
 def _certain(action: str, actions: ActionList, policy: str) -> Choice:
-    chosen = actions.index(action) if action in actions else 0
-    return Choice.best([float(place == chosen) for place in range(len(actions))], actions, policy)
+    return Choice.certain(action if action in actions else actions.names[0], actions, policy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,8 @@ class Standing:
     """`shadow` or `canary`, '' without a candidate"""
     trial: str = ""
     """How far the candidate is in its stage, in one line"""
+    silent: str | None = None
+    """An HRM that passed the gate and only answers silently: its decision point is in the mode observe"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
 
@@ -171,6 +173,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
+    silent = served.name if served and agent.get("mode") == "observe" else None
     progress = read_stage(store, ModelRegistry(store, workspace))
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
     updates, unserved = _count_updates(store, ModelRegistry(store, workspace), served.name if served else None)
@@ -182,8 +185,8 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         process=agent.get("pid") if running else None,
         doing=str(agent.get("doing", "")) if running else "",
         teacher=teacher,
-        serving=served.name if served else teacher,
-        using_hrm=served is not None,
+        serving=served.name if served and not silent else teacher,
+        using_hrm=served is not None and not silent,
         collected=collected,
         target=target,
         decisions=sum(tally.decisions for tally in tallies),
@@ -196,6 +199,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         candidate=progress.candidate.name if progress else None,
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
+        silent=silent,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
         rl_updates=updates,
         unserved_updates=unserved,

@@ -85,12 +85,16 @@ def test_a_table_of_reports_has_a_column_for_each_part(tmp_path):
         list(read_reports(tmp_path / "none.csv"))
 
 
-@pytest.mark.parametrize("report", [{"reward": "1"}, {"parts": {"speed": None, "price": "low"}}, {"reward": True}])
+@pytest.mark.parametrize("report", [{"reward": "1"}, {"parts": {"speed": 1.0, "price": None}}, {"reward": True}])
 def test_a_reward_that_is_not_a_number_is_refused_by_name(report):
     with pytest.raises(DataError, match=r"report: (reward|price) must be a number, not"):
         Report(**report)
 
 
-def test_a_reward_may_be_any_real_number():
+def test_a_reward_may_be_any_real_number(decided):
+    id, store = decided
     half: Any = np.float32(0.5)
-    assert Report(half).reward == 0.5
+    assert add_outcome(store, id, Report(half))
+    assert store.get(id).outcome.reward == 0.5
+    assert add_outcome(store, id, Report(parts={"speed": half, "price": 1}))
+    assert store.get(id).outcome.reward == 1.5

@@ -133,3 +133,15 @@ def test_thousands_of_decisions_are_summed_up_in_less_than_a_tenth_of_a_second(w
         times.append(time.process_time() - started)
     assert standing.collected == count
     assert min(times) < 0.1
+
+
+@pytest.mark.parametrize(("mode", "silent"), [("observe", "hrm@1"), ("assist", None), ("switch", None)])
+def test_an_hrm_that_only_observes_does_not_count_as_deciding(workspace, fill, mode, silent):
+    fill(3)
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, folder: None)
+        store.state.keep(StateKey.AGENT, {"collect": 3, "mode": mode, "pid": 1})
+    standing = read_standing(workspace)
+    assert standing.silent == silent
+    assert standing.using_hrm == (silent is None)
+    assert standing.serving == ("scripted" if silent else "hrm@1")

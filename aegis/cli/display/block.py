@@ -35,6 +35,8 @@ def describe_phase(standing: Standing) -> str:
     """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
     if standing.candidate:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
+    if standing.silent:
+        return f"Phase 3: Switch (in the mode observe: {standing.silent} only answers silently)"
     bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
     begun = "" if standing.improvement else " (not begun)"
     return {
@@ -184,6 +186,8 @@ def _milestone(standing: Standing) -> str:
         return "the gate, after the last epoch"
     if standing.candidate:
         return f"the end of its {standing.stage}"
+    if standing.silent:
+        return 'the mode "assist" or "switch", when you set it'
     if standing.phase == 3:
         return "the HRM's first decision"
     progress = standing.improvement

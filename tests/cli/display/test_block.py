@@ -180,3 +180,10 @@ def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
     assert explain_rewards(plain) == ""  # an agent that searches nothing
     for standing in (emptied, replace(emptied, using_hrm=False, phase=1)):
         assert training_block(standing).count(f"    {explain_rewards(emptied)}") == 1
+
+
+def test_in_the_mode_observe_the_teacher_decides_and_the_hrm_answers_silently():
+    lines = training_block(replace(COLLECTING, phase=3, silent="hrm@1"))
+    assert "  Current Phase: Phase 3: Switch (in the mode observe: hrm@1 only answers silently)" in lines
+    assert "  Using HRM: No (using gpt2)" in lines
+    assert '  Next milestone: the mode "assist" or "switch", when you set it' in lines
