@@ -41,6 +41,68 @@ _ADVICE = {
 }
 
 
+class ForkGate:
+    """Lets this process fork only while none of its other threads is inside SQLite.
+
+    A child inherits SQLite's locks as they are. One that another thread held at that instant is never released in the
+    child, whose first connection then waits for ever. (https://sqlite.org/howtocorrupt.html, section 2.6)
+    """
+
+    def __init__(self, wait_seconds: float = 5.0) -> None:
+        """wait_seconds: the longest that a fork waits; then the process forks all the same."""
+        self._wait_seconds = wait_seconds
+        self._changed = threading.Condition()
+        self._inside: dict[int, int] = {}
+        """By thread how deep it is inside"""
+        self._forking: int | None = None
+        """The thread that forks now"""
+
+    def guard(self) -> None:
+        """Hold every fork of this process from now on, where the system can fork."""
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self.shut, after_in_parent=self.open, after_in_child=self.renew)
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be inside while the block runs; a thread that is not inside yet waits for a fork to be over."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: self._forking in (None, me) or me in self._inside)
+            self._inside[me] = self._inside.get(me, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside[me] -= 1
+                if not self._inside[me]:
+                    del self._inside[me]
+                    self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Let no other thread in, and wait until all are out."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: self._forking is None)
+            self._forking = me
+            self._changed.wait_for(lambda: not self._inside.keys() - {me}, self._wait_seconds)
+
+    def open(self) -> None:
+        """Let threads in again."""
+        with self._changed:
+            self._forking = None
+            self._changed.notify_all()
+
+    def renew(self) -> None:
+        """Begin anew in the child, where the other threads are gone."""
+        me = threading.get_ident()
+        self._changed, self._forking = threading.Condition(), None
+        self._inside = {me: self._inside[me]} if me in self._inside else {}
+
+
+_GATE = ForkGate()
+_GATE.guard()
+
+
 class Database:
     """A workspace's database, opened for reading and writing. A missing folder, file or schema is created.
 
@@ -53,6 +115,10 @@ class Database:
         self.path = Path(":memory:") if path is None else Path(path).absolute()
         self._owner = (os.getpid(), threading.get_ident())
         self._connection: sqlite3.Connection | None = None
+        with _GATE.inside():
+            self._connection = self._open(path)
+
+    def _open(self, path: str | os.PathLike[str] | None) -> sqlite3.Connection:
         try:
             if path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +136,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        return connection
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -89,7 +155,8 @@ class Database:
         """Return all rows of a query; raises `StoreError` if they can't be read."""
         connection = self.connection
         try:
-            return connection.execute(sql, parameters).fetchall()
+            with _GATE.inside():
+                return connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
@@ -105,23 +172,25 @@ class Database:
         if connection.in_transaction:
             begin, end, undo = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
         try:
-            connection.execute(begin)
-            try:
-                yield connection
-                connection.execute(end)
-            except BaseException:
-                # SQLite itself has already undone everything after some errors, e.g. a full disk.
-                if connection.in_transaction:
-                    for statement in undo:
-                        connection.execute(statement)
-                raise
+            with _GATE.inside():
+                connection.execute(begin)
+                try:
+                    yield connection
+                    connection.execute(end)
+                except BaseException:
+                    # SQLite itself has already undone everything after some errors, e.g. a full disk.
+                    if connection.in_transaction:
+                        for statement in undo:
+                            connection.execute(statement)
+                    raise
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
     def close(self) -> None:
         """Close the connection; an open transaction is undone. Closing twice does no harm."""
         if self._connection is not None:
-            self.connection.close()
+            with _GATE.inside():
+                self.connection.close()
             self._connection = None
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ import pytest
 
 from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore
+from aegis.store.database import ForkGate
 
 OPEN_AT_THE_SAME_MOMENT = """
 import sys
@@ -178,3 +179,60 @@ def test_a_database_in_memory_leaves_no_file_and_shares_nothing(tmp_path, monkey
         DecisionStore(one).append(make_decision())
         assert (DecisionStore(one).count(), DecisionStore(other).count()) == (1, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fork_waits_until_other_threads_are_out_and_keeps_new_ones_out():
+    gate, seen = ForkGate(), []
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with gate.inside(), gate.inside():
+            entered.set()
+            leave.wait(30)
+            seen.append("out")
+
+    def come():
+        with gate.inside():
+            seen.append("in")
+
+    staying = threading.Thread(target=stay)
+    staying.start()
+    entered.wait(30)
+    threading.Timer(0.05, leave.set).start()
+    gate.shut()
+    coming = threading.Thread(target=come)
+    coming.start()
+    coming.join(0.05)
+    assert seen == ["out"]
+    with gate.inside():  # the thread that forks may read
+        pass
+    gate.open()
+    coming.join(30)
+    staying.join(30)
+    assert seen == ["out", "in"]
+
+
+def test_a_fork_does_not_wait_for_ever():
+    gate, leave, entered = ForkGate(wait_seconds=0.05), threading.Event(), threading.Event()
+
+    def stay():
+        with gate.inside():
+            entered.set()
+            leave.wait(30)
+
+    staying = threading.Thread(target=stay)
+    staying.start()
+    entered.wait(30)
+    gate.shut()
+    gate.open()
+    leave.set()
+    staying.join(30)
+
+
+def test_a_child_begins_with_an_empty_gate():
+    gate = ForkGate()
+    with gate.inside():
+        gate.shut()
+        gate.renew()
+    gate.shut()
+    gate.open()
