@@ -96,11 +96,17 @@ class LiveScreen:
             self._progress_since = time.monotonic()
         self._progress = (what, done, total)
 
+    def _read_standing(self) -> AgentStanding | None:
+        """Return where the workspace stands; None while the agent of this process is making the database."""
+        file = self._workspace.database
+        made = file.exists() and file.stat().st_size
+        return read_agent_standing(self._workspace) if made else None
+
     def refresh(self, at_once: bool = False) -> None:
         """Draw the screen again; the workspace is read at most once a second, unless `at_once`."""
         if at_once or time.monotonic() - self._read_at >= _STANDING_EVERY_SECONDS:
             self._read_at = time.monotonic()
-            self._standing = read_agent_standing(self._workspace) if self._workspace.database.exists() else None
+            self._standing = self._read_standing()
         if self._live is not None:
             self._live.refresh()
 

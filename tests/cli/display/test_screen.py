@@ -60,6 +60,14 @@ def test_the_screen_shows_phase_progress_shares_decisions_epochs_and_rewards(scr
         assert words in shown
 
 
+def test_a_database_that_is_just_being_made_shows_nothing_yet(tmp_path):
+    screen = LiveScreen(Workspace(tmp_path))
+    screen.refresh(at_once=True)
+    (tmp_path / "aegis.db").touch()  # as SQLite makes it, before its first transaction
+    screen.refresh(at_once=True)
+    assert "getting ready" in drawn(screen)
+
+
 def test_markup_and_control_characters_from_outside_are_shown_as_text(screen):
     screen.refresh(at_once=True)
     screen.add(decided("web_search [bold]\x1b[31m[/nonsense]: 0 new", status="failed"))
