@@ -44,7 +44,8 @@ def test_python_m_aegis_is_the_same_command():
         assert shown.stdout.startswith("aegis-hrm "), shown.stderr
 
 
-def test_check_says_that_good_data_is_ready(write_decisions):
+def test_check_says_that_good_data_is_ready(write_decisions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no workspace is: `make train` leaves one in the checkout
     result = run("check", "--data", write_decisions(120))
     assert result.exit_code == 0, result.output
     for words in ("120 decisions", "50,257", "29,138,898", "one backward pass", "Training is ready"):
