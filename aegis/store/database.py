@@ -186,6 +186,15 @@ class Database:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a new file, as one snapshot; raises `StoreError` if it can't be written."""
+        connection = self.connection
+        try:
+            with _GATE.inside(), contextlib.closing(sqlite3.connect(path)) as copy:
+                connection.backup(copy)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
     def close(self) -> None:
         """Close the connection; an open transaction is undone. Closing twice does no harm."""
         if self._connection is not None:
