@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aegis.errors import StoreError
+from aegis.store.chain.link import install
 from aegis.store.migrations import migrate, refusal
 
 BUSY_TIMEOUT_SECONDS = 30.0
@@ -213,6 +214,7 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        install(connection)
         reason = _retried(lambda: refusal(connection))
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")
