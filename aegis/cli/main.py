@@ -21,6 +21,7 @@ from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.reporting import report
+from aegis.cli.commands.decisions.verifying import verify
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
@@ -64,6 +65,7 @@ app.command()(check)
 app.command()(export)
 app.command(name="import")(import_)
 app.command()(report)
+app.command()(verify)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)

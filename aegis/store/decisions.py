@@ -20,17 +20,15 @@ from aegis.types import Action, Decision, Outcome
 _PAGE_ROWS = 500
 _LARGEST_INTEGER = 2**63 - 1
 
-_INSERT_DECISION = """
-INSERT INTO decisions
-    (id, episode, step, state, actions, action, argument, probabilities, policy, decided_at, propensity)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_INSERT_OUTCOME = """
-INSERT INTO outcomes (decision_id, status, gained, reward, detail, result, recorded_at, components)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_DECISION = (
+    *("id", "episode", "step", "state", "actions", "action", "argument", "probabilities"),
+    *("policy", "decided_at", "propensity"),
+)
+_OUTCOME = ("decision_id", "status", "gained", "reward", "detail", "result", "recorded_at", "components")
+_INSERT_DECISION = f"INSERT INTO decisions ({', '.join(_DECISION)}) VALUES ({', '.join('?' * len(_DECISION))})"
+_INSERT_OUTCOME = f"INSERT INTO outcomes ({', '.join(_OUTCOME)}) VALUES ({', '.join('?' * len(_OUTCOME))})"
 _SELECT_EXAMPLES = """
-SELECT d.*, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at, o.components
+SELECT d.*, o.seq AS outcome_seq, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at, o.components
 FROM decisions AS d
 LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
 """
@@ -47,6 +45,14 @@ class Example(NamedTuple):
 
     decision: Decision
     outcome: Outcome | None
+
+
+class NumberedExample(NamedTuple):
+    """An example with the numbers of its rows, `seq`."""
+
+    example: Example
+    row: int
+    outcome_row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,15 @@ class DecisionStore:
     def examples(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Example]:
         """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
 
+        As `numbered_examples` does.
+        """
+        return (numbered.example for numbered in self.numbered_examples(policies, until))
+
+    def numbered_examples(
+        self, policies: Collection[str] | None = None, until: int | None = None
+    ) -> Iterator[NumberedExample]:
+        """Yield each decision (of these policies, or of all) with its current outcome, in the order of recording.
+
         Reads page by page. Ends with the decision that was newest at the first read, or at the place `until` (see
         `newest`). The database may be written between two decisions.
         """
@@ -154,7 +169,7 @@ class DecisionStore:
         page = f"{_SELECT_EXAMPLES} WHERE d.seq > ? AND d.seq <= ? {chosen} ORDER BY d.seq LIMIT {_PAGE_ROWS}"
         seq = 0
         while rows := self.database.query(page, (seq, last, *names)):
-            yield from map(_example, rows)
+            yield from (NumberedExample(_example(row), row["seq"], row["outcome_seq"]) for row in rows)
             seq = rows[-1]["seq"]
 
     def episodes_beside(self, policy: str) -> frozenset[str]:
@@ -229,6 +244,16 @@ class DecisionStore:
         else:
             reason = f"decision {decision_id!r}: {error}"
         return StoreError(f"{self.database.path}: {reason}")
+
+
+def decision_columns(decision: Decision) -> dict[str, Any]:
+    """Return the columns of a decision's row, all but `seq`; raises `DataError` as `DecisionStore.append` does."""
+    return dict(zip(_DECISION, _decision_row(decision), strict=True))
+
+
+def outcome_columns(outcome: Outcome) -> dict[str, Any]:
+    """Return the columns of an outcome's row, all but `seq`."""
+    return dict(zip(_OUTCOME, _outcome_row(outcome), strict=True))
 
 
 def _decision_row(decision: Decision) -> tuple[Any, ...]:
@@ -324,7 +349,8 @@ def _to_json(value: Any, where: str) -> str:
             text.encode("utf-8")
         except UnicodeEncodeError:
             # Half of a surrogate pair, as truncated answers of web services hold it: JSON can escape it, UTF-8 can't.
-            text = json.dumps(plain, allow_nan=False)
+            # Twice, so that two halves side by side become one character: then reading and writing changes nothing.
+            text = json.dumps(json.loads(json.dumps(plain, allow_nan=False)))
         return text
     except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{where} can't be written as JSON: {error}") from error

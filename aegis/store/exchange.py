@@ -24,8 +24,9 @@ from typing import IO, Any, TypeVar
 from aegis.atomic import replacing
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
+from aegis.store.chain.proof import prove
 from aegis.store.decisions import DecisionStore, Example
-from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example
+from aegis.store.record import ExampleRecord, content_id, find_fault, parse_record, to_example, to_record
 from aegis.store.writing import write_json, write_jsonl
 from aegis.types import ActionList, Progress, unheard
 
@@ -123,16 +124,7 @@ def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard
     """
     path = Path(path)
     progress(f"Reading {path.name}", 0, 0)
-    read = {"json": _read_json, "jsonl": _read_jsonl}[_format(path)]
-    try:
-        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
-            metadata, raws = read(path, file)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file: check the path") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+    metadata, raws = _read_raws(path)
     if fault := find_fault(metadata):
         raise DataError(f"{path}: metadata: {fault}: correct it")
 
@@ -149,22 +141,46 @@ def read_examples(path: _Path, actions: ActionList, progress: Progress = unheard
     return result
 
 
+def read_records(path: _Path) -> list[tuple[str, Any]]:
+    """Return a file's records as they stand there, each with its position; None for a line that is no JSON.
+
+    Raises `DataError` as `read_examples` does for a file that can't be read.
+    """
+    return [(raw.position, raw.value) for raw in _read_raws(Path(path))[1]]
+
+
+def _read_raws(path: Path) -> tuple[Mapping[str, Any], list[_Raw]]:
+    read = {"json": _read_json, "jsonl": _read_jsonl}[_format(path)]
+    try:
+        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+            return read(path, file)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file: check the path") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
 def write_examples(path: _Path, metadata: Mapping[str, Any], examples: Iterable[Example]) -> int:
     """Write a file of examples and return their number; the file replaces an older one whole or not at all.
 
     The format follows the ending, as in `read_examples`. Raises `DataError` for another ending, for a folder that
     can't be written, and for values that JSON can't hold.
     """
-    path = Path(path)
+    return _write_records(Path(path), metadata, map(to_record, examples))
+
+
+def _write_records(path: Path, metadata: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> int:
     write = {"json": write_json, "jsonl": write_jsonl}[_format(path)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:
             if not _is_gzip(path):
-                return write(file, metadata, examples)
+                return write(file, metadata, records)
             # No name and no time in the header: equal examples make equal files.
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                return write(packed, metadata, examples)
+                return write(packed, metadata, records)
     except OSError as error:
         raise DataError(
             f"{path}: can't be written: {error.strerror or error}: choose a folder you may write, with free space"
@@ -211,13 +227,15 @@ def export_examples(
 ) -> int:
     """Write a store's examples (of these policies, or all), a few in memory at a time, and return their number.
 
-    The default metadata names the store's teacher. Raises as `write_examples` does.
+    Each record carries its part of the store's chain (`aegis.store.chain.proof`). The default metadata names the
+    store's teacher. Raises as `write_examples` does.
     """
     if metadata is None:
         teacher = store.teacher()
         metadata = {} if teacher is None else {"teacher": asdict(teacher)}
     total = store.count() if policies is None else sum(sum(store.action_counts(policy).values()) for policy in policies)
-    return write_examples(path, metadata, _telling(store.examples(policies), "Writing decisions", total, progress))
+    records = prove(store.database, _telling(store.numbered_examples(policies), "Writing decisions", total, progress))
+    return _write_records(Path(path), metadata, records)
 
 
 def _telling(items: Iterable[_Item], what: str, total: int, progress: Progress) -> Iterator[_Item]:
