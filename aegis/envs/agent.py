@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.door import DeciderConfig
 from aegis.door.given import Actions, make_actions
 from aegis.envs.episode import (
+    Decide,
     Describe,
     Episode,
     Expert,
@@ -23,9 +24,11 @@ from aegis.envs.episode import (
 from aegis.envs.evaluation import Evaluation, reached_goal
 from aegis.errors import ConfigError
 from aegis.lifecycle import find_serving, open_store
+from aegis.lifecycle.lock import hold
 from aegis.lifecycle.point import claim_actions
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.packages import imports_explained
+from aegis.promotion import ModelRegistry
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, Progress, unheard
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -33,6 +36,7 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 if TYPE_CHECKING:
     import gymnasium
 
+    from aegis.envs.improvement import ImprovementResult
     from aegis.lifecycle import TrainingOutcome
 
 _ABREAST = 64
@@ -42,7 +46,8 @@ _ABREAST = 64
 class GymnasiumAgent:
     """Learns an expert's decisions in an environment. `from_gymnasium` makes it.
 
-    Every step has its own method, and each begins where the workspace stands: `collect`, `train`, `evaluate`.
+    Every step has its own method, and each begins where the workspace stands: `collect`, `train`, `evaluate` and
+    `improve`.
     """
 
     def __init__(
@@ -106,24 +111,70 @@ class GymnasiumAgent:
         """
         seeds = range(seed, seed + episodes)
         with open_store(self.workspace) as store:
-            learned = next((one for one in seeds if _is_recorded(store, one)), None)
-            if learned is not None:
-                raise ConfigError(f"seed {learned}: its episode is recorded, to learn from: evaluate by other seeds")
+            self._check_fresh(store, seeds)
             if policy is None:
                 policy = self._load(store)
         if isinstance(policy, Policy):
             name, decide = name or policy.name, by_policy(policy, self.actions)
         else:
             name, decide = name or name_of(policy), by_expert(policy, self.actions)
-        while len(self._environments) < min(self._abreast, episodes):
-            self._environments.append(self._make())
-        played = play(self._environments, seeds, self._describe, self.actions, decide)
-        return Evaluation.of(name, played, self._succeeded)
+        return Evaluation.of(name, self._play(decide, seeds), self._succeeded)
+
+    def improve(
+        self,
+        episodes: int = 1000,
+        compared: int = 100,
+        measured: int = 500,
+        seed: int | None = None,
+        progress: Progress = unheard,
+    ) -> ImprovementResult:
+        """Let the HRM that serves learn from the rewards of its own episodes, by policy gradient (phase 4).
+
+        It draws its actions in `episodes` episodes. Before, on the way and at the end it plays the same `compared`
+        episodes, and the version with the highest mean return is the result. It is measured before and after in the
+        same `measured` episodes, which it neither learned from nor was chosen by. It serves if the 95% interval of the
+        gain in return, by episode, lies above 0. seed: of the first episode; None: after all earlier improvements'.
+        The settings are `config.reinforce`, else `aegis.envs.improvement.EPISODIC`. The episodes are not recorded.
+        Raises `ConfigError` where no HRM serves, and for a seed that was used before.
+        """
+        with imports_explained("phase 4", "train"):
+            from aegis.envs.improvement import EPISODIC, FIRST_SEED, ImprovementPlan, improve_by_episodes
+
+        with hold(self.workspace.improvement_lock, "an improvement"), open_store(self.workspace) as store:
+            if seed is None:
+                seed = max([FIRST_SEED, *(used.stop for used in _improved_by(store, self.workspace))])
+            reinforce = self.config.reinforce or EPISODIC
+            plan = ImprovementPlan(episodes, compared, measured, seed, reinforce, self.config.device)
+            self._check_fresh(store, plan.seeds)
+
+            def play_policy(policy: Policy, seeds: Sequence[int]) -> Iterator[Episode]:
+                return self._play(by_policy(policy, self.actions), seeds)
+
+            return improve_by_episodes(
+                store, self.workspace, plan, play_policy, self.actions, self._succeeded, progress
+            )
 
     def close(self) -> None:
         """Close the environments."""
         for environment in self._environments:
             environment.close()
+
+    def _play(self, decide: Decide, seeds: Sequence[int]) -> Iterator[Episode]:
+        while len(self._environments) < min(self._abreast, len(seeds)):
+            self._environments.append(self._make())
+        return play(self._environments, seeds, self._describe, self.actions, decide)
+
+    def _check_fresh(self, store: DecisionStore, seeds: range) -> None:
+        """Raise `ConfigError` for a seed of an episode that the HRM learned from, or was chosen or judged by."""
+        learned = next((one for one in seeds if _is_recorded(store, one)), None)
+        if learned is not None:
+            raise ConfigError(f"seed {learned}: its episode is recorded, to learn from: evaluate by other seeds")
+        for used in _improved_by(store, self.workspace):
+            if used.start < seeds.stop and seeds.start < used.stop:
+                raise ConfigError(
+                    f"seed {max(used.start, seeds.start)}: an improvement has used the seeds from {used.start} to"
+                    f" {used.stop - 1}: take other seeds"
+                )
 
     def _record(self, store: DecisionStore, episode: Episode) -> None:
         """Record an episode whole or not at all: a simulator can play it again."""
@@ -198,6 +249,12 @@ def from_gymnasium(
 
 def _episode_name(seed: int) -> str:
     return f"seed-{seed}"
+
+
+def _improved_by(store: DecisionStore, workspace: Workspace) -> list[range]:
+    """Return the seeds that each improvement used."""
+    figures = [version.figures.get("improvement") or {} for version in ModelRegistry(store, workspace).models()]
+    return [range(*found["seeds"]) for found in figures if "seeds" in found]
 
 
 def _is_recorded(store: DecisionStore, seed: int) -> bool:
