@@ -28,7 +28,7 @@ from aegis.lifecycle.lock import hold
 from aegis.lifecycle.point import claim_actions
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.packages import imports_explained
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, Progress, unheard
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -102,18 +102,19 @@ class GymnasiumAgent:
         return train_and_judge(data, self.workspace, plan, config.device, progress=progress)
 
     def evaluate(
-        self, policy: Policy | Expert | None = None, episodes: int = 100, seed: int = 1_000_000, name: str = ""
+        self, policy: Policy | Expert | str | None = None, episodes: int = 100, seed: int = 1_000_000, name: str = ""
     ) -> Evaluation:
         """Let a policy or an expert play episodes of the seeds from `seed` on, which nothing was learned from.
 
-        policy: None is the HRM that serves. name: of the evaluation; by default the policy's own. Nothing is recorded.
-        Raises `ConfigError` for a seed whose episode is recorded, and where no HRM serves.
+        policy: None is the HRM that serves, a text the version of that name. name: of the evaluation; by default the
+        policy's own. Nothing is recorded. Raises `ConfigError` for a seed whose episode is recorded or was used by an
+        improvement, where no HRM serves, and for an unknown version.
         """
         seeds = range(seed, seed + episodes)
         with open_store(self.workspace) as store:
             self._check_fresh(store, seeds)
-            if policy is None:
-                policy = self._load(store)
+            if policy is None or isinstance(policy, str):
+                policy = self._load(store, policy)
         if isinstance(policy, Policy):
             name, decide = name or policy.name, by_policy(policy, self.actions)
         else:
@@ -196,14 +197,22 @@ class GymnasiumAgent:
             for decision, turn in zip(decisions, episode.turns, strict=True):
                 store.record_outcome(Outcome(decision.id, "ok", reward=turn.reward))
 
-    def _load(self, store: DecisionStore) -> Policy:
-        serving = find_serving(store, self.workspace)
-        if serving is None:
+    def _load(self, store: DecisionStore, name: str | None) -> Policy:
+        """Load a version; None: the one that serves."""
+        version = find_serving(store, self.workspace)
+        if name is not None:
+            known = {one.name: one for one in ModelRegistry(store, self.workspace).models()}
+            if name not in known:
+                raise ConfigError(
+                    f"{self.workspace.folder}: no HRM {name!r} here: there are {', '.join(known) or 'none'}"
+                )
+            version = Serving(name, known[name].folder, "")
+        if version is None:
             raise ConfigError(
                 f"{self.workspace.folder}: no HRM serves here: collect and train first; if the gate refused the last"
                 " training, collect more episodes"
             )
-        return VersionLoader(self.workspace, self.config.device, self.config.backend).load(serving)
+        return VersionLoader(self.workspace, self.config.device, self.config.backend).load(version)
 
 
 def from_gymnasium(
