@@ -36,12 +36,12 @@ from aegis.types import ActionList, Policy, Progress
 from aegis.workspace import Workspace
 
 EPISODIC = ReinforceConfig(
-    every=256, window=256, learning_rate=1e-4, value_rate=3e-3, discount=0.97, trace_decay=0.95, passes=3
+    every=64, window=128, learning_rate=1e-4, value_rate=3e-3, discount=0.97, trace_decay=0.95, passes=3
 )
 """Phase 4's settings for episodes whose reward may come at their end, many decisions later"""
 FIRST_SEED = 2_000_000
 """Of the episodes to learn from; smaller seeds are for experts and for `evaluate`"""
-_COMPARISONS = 8
+_COMPARISONS = 5
 """Times on the way that the HRM is compared, to take the best"""
 _FIRST_ROUND, _LARGEST_ROUND = 8, 64
 """Episodes between two looks at whether an update is due"""
