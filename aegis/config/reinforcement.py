@@ -24,7 +24,7 @@ class ReinforceConfig:
     temperature: float | None = None
     """The policy is softmax(logits / temperature); None: 1.6 times the temperature fitted on held-out decisions."""
     discount: float = 0.5
-    """gamma: the weight of a reward that comes a decision later. Raise it where the reward comes at an episode's end."""
+    """gamma: the weight of a reward that comes a decision later. Raise it where only an episode's end earns."""
     trace_decay: float = 0.9
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2

@@ -11,5 +11,15 @@ It works in a decision point's own workspace, so `aegis.Decider` and the command
 from aegis.envs.agent import GymnasiumAgent, from_gymnasium
 from aegis.envs.episode import Episode, Expert, choose_at_random
 from aegis.envs.evaluation import Evaluation
+from aegis.envs.improvement import EPISODIC, ImprovementResult
 
-__all__ = ["Episode", "Evaluation", "Expert", "GymnasiumAgent", "choose_at_random", "from_gymnasium"]
+__all__ = [
+    "EPISODIC",
+    "Episode",
+    "Evaluation",
+    "Expert",
+    "GymnasiumAgent",
+    "ImprovementResult",
+    "choose_at_random",
+    "from_gymnasium",
+]

@@ -22,6 +22,13 @@ from aegis.envs.episode import (
     play,
 )
 from aegis.envs.evaluation import Evaluation, reached_goal
+from aegis.envs.improvement import (
+    EPISODIC,
+    FIRST_SEED,
+    ImprovementPlan,
+    ImprovementResult,
+    improve_by_episodes,
+)
 from aegis.errors import ConfigError
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.lock import hold
@@ -36,7 +43,6 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 if TYPE_CHECKING:
     import gymnasium
 
-    from aegis.envs.improvement import ImprovementResult
     from aegis.lifecycle import TrainingOutcome
 
 _ABREAST = 64
@@ -135,12 +141,9 @@ class GymnasiumAgent:
         episodes, and the version with the highest mean return is the result. It is measured before and after in the
         same `measured` episodes, which it neither learned from nor was chosen by. It serves if the 95% interval of the
         gain in return, by episode, lies above 0. seed: of the first episode; None: after all earlier improvements'.
-        The settings are `config.reinforce`, else `aegis.envs.improvement.EPISODIC`. The episodes are not recorded.
+        The settings are `config.reinforce`, else `aegis.envs.EPISODIC`. The episodes are not recorded.
         Raises `ConfigError` where no HRM serves, and for a seed that was used before.
         """
-        with imports_explained("phase 4", "train"):
-            from aegis.envs.improvement import EPISODIC, FIRST_SEED, ImprovementPlan, improve_by_episodes
-
         with hold(self.workspace.improvement_lock, "an improvement"), open_store(self.workspace) as store:
             if seed is None:
                 seed = max([FIRST_SEED, *(used.stop for used in _improved_by(store, self.workspace))])

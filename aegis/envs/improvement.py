@@ -11,32 +11,35 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.envs.episode import Episode
 from aegis.envs.evaluation import Evaluation
 from aegis.errors import ConfigError
-from aegis.hrm import HRMPolicy
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
-from aegis.lifecycle.rl.simulated import (
-    BestWeights,
-    keep_result,
-    let_serve,
-    load_pair,
-    quick_policy,
-    record_curve,
-)
+from aegis.packages import imports_explained
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.promotion.judging.interval import mean_interval
 from aegis.store import DecisionStore
-from aegis.training import ReinforceTrainer, Transition, UpdateResult
 from aegis.types import ActionList, Policy, Progress
 from aegis.workspace import Workspace
 
+if TYPE_CHECKING:
+    from aegis.hrm import HRMPolicy
+    from aegis.lifecycle.rl.simulated import BestWeights
+    from aegis.training import ReinforceTrainer, Transition, UpdateResult
+
 EPISODIC = ReinforceConfig(
-    every=64, window=128, learning_rate=1e-4, value_rate=3e-3, discount=0.97, trace_decay=0.95, passes=3
+    every=256,
+    window=256,
+    learning_rate=3e-5,
+    value_rate=1e-2,
+    discount=0.9,
+    trace_decay=0.9,
+    passes=4,
+    entropy=0.01,
 )
 """Phase 4's settings for episodes whose reward may come at their end, many decisions later"""
 FIRST_SEED = 2_000_000
@@ -181,6 +184,8 @@ class EpisodeLearning:
         self._new = 0
 
     def _to_trajectory(self, episode: Episode) -> list[Transition]:
+        from aegis.training import Transition
+
         last = len(episode.turns) - 1
         return [
             Transition(
@@ -207,23 +212,27 @@ def improve_by_episodes(
 
     Raises `ConfigError` where no HRM serves.
     """
+    with imports_explained("phase 4", "train"):
+        from aegis.lifecycle.rl import simulated as phase
+        from aegis.training import ReinforceTrainer
+
     registry, config = ModelRegistry(store, workspace), plan.reinforce
     served = registry.serving()
     if served is None:
         raise ConfigError(f"{workspace.folder}: no HRM serves here: collect and train first, phase 4 improves its HRM")
-    policy, base, base_name = pair = load_pair(served.folder, plan.device)
+    policy, base, base_name = pair = phase.load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config)
     learning = EpisodeLearning(policy, trainer, play, actions, plan.first_seed)
     learned, compared, measured = plan.split()
 
     def measure(name: str, stage: str) -> Evaluation:
-        played = _count(play(quick_policy(policy), measured), lambda done: progress(stage, done, len(measured)))
+        played = _count(play(phase.quick_policy(policy), measured), lambda done: progress(stage, done, len(measured)))
         return Evaluation.of(name, played, succeeded)
 
     before = measure(served.name, "Measuring the HRM before it learns")
     began = time.perf_counter()
-    best = BestWeights(policy, lambda now: fmean(one.total for one in play(now, compared)))
+    best = phase.BestWeights(policy, lambda now: fmean(one.total for one in play(now, compared)))
     best.compare()
     _learn(learning, learned, best, progress)
     best.put_back()
@@ -233,10 +242,10 @@ def improve_by_episodes(
     counts = (learning.episodes, learning.decisions, len(learning.updates), refused)
     found = ImprovementResult(base_name, served.name, "", *counts, round(seconds, 1), plan.seeds, before, after)
     source = f"{found.decisions} decisions in {found.episodes} episodes of its own"
-    name = keep_result(registry, pair, trainer, source, found.to_record())
-    record_curve(store, base_name, name, learning.updates, trainer.learned)
+    name = phase.keep_result(registry, pair, trainer, source, found.to_record())
+    phase.record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per episode more than {served.name} in {plan.measured} episodes that no choice had seen"
-    return replace(found, model=name, serving=let_serve(store, registry, name, found.gain, where))
+    return replace(found, model=name, serving=phase.let_serve(store, registry, name, found.gain, where))
 
 
 def _learn(learning: EpisodeLearning, seeds: range, best: BestWeights, progress: Progress) -> None:
