@@ -34,7 +34,7 @@ from benchmarks.babyai.level import ACTIONS, Remembering, ask_bot, describe
 
 EPISODES, EPOCHS = {"GoToLocal": 800, "PutNextLocal": 400}, 6
 """Of the bot, by level: about 4,000 and 5,000 decisions"""
-OWN_EPISODES = 1000
+OWN_EPISODES = 400
 """Of the HRM, in phase 4"""
 MEASURED_EPISODES, FIRST_MEASURED_SEED = 500, 1_000_000
 
