@@ -34,16 +34,15 @@ class Exploration:
         self._rng = rng
         self._backend = backend
         self._say = say
-        self._turns = Turns(config.control_every)
+        self._turns = Turns(config.control_every, rng)
         self._base: tuple[str, Any] | None = None
         self._reference: str | None = None
         self._loaded_reference: Policy | None = None
 
-    def compare_with(self, reference: str, made: int) -> None:
-        """Let this version make the control's decisions. made: decisions since phase 4 began."""
+    def compare_with(self, reference: str, close: bool = False) -> None:
+        """Let this version make the control's decisions. close: it makes the larger share, on suspicion."""
         self._reference = reference
-        if not self._turns.begun:
-            self._turns.begin(made)
+        self._turns.every = self._config.close_control_every if close else self._config.control_every
 
     def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
         """Load a version to explore by; of an improved version, read only the difference from its base.

@@ -12,12 +12,12 @@ from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, temper
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, temper
 from aegis.promotion import Serving
 from aegis.research import RESEARCH_ACTIONS
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
-CONFIG = ReinforceConfig(temperature=0.5, control_every=2)
+CONFIG = ReinforceConfig(temperature=0.5, control_every=5)
 STATE = {"cue": "now web please"}
 
 
@@ -55,9 +55,16 @@ def test_a_version_draws_actions_at_the_temperature(load, models, name):
     assert choice.propensity == choice.probabilities[RESEARCH_ACTIONS.index(choice.action)]
 
 
-def test_an_improved_version_leaves_every_other_block_of_decisions_to_its_reference(load, exploration):
-    exploration.compare_with("hrm@1", 0)
+def test_an_improved_version_leaves_a_part_of_the_decisions_to_its_reference_and_more_on_suspicion(load, exploration):
+    exploration.compare_with("hrm@1")
     policy = load("hrm@2")
     assert policy.name == "hrm@2"
-    names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(2 * CONTROL_BLOCK)]
-    assert names == ["hrm@2"] * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK
+
+    def control() -> float:
+        names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(60 * CONTROL_STRETCH)]
+        assert set(names) == {"hrm@1", "hrm@2"}
+        return names.count("hrm@1") / len(names)
+
+    before = control()
+    exploration.compare_with("hrm@1", close=True)
+    assert control() > before + 0.1
