@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import ConfigError
+from aegis.lifecycle.point import ActionChanges
 
 Mode = Literal["observe", "assist", "switch"]
 MODES: tuple[Mode, ...] = ("observe", "assist", "switch")
@@ -42,6 +44,10 @@ class DeciderConfig:
     reinforce: ReinforceConfig | None = None
     """How the HRM that serves learns from reported rewards (phase 4); None: it does not. While it learns, it draws its
     actions. All processes of a point should have the same."""
+    retired: Sequence[str] | None = None
+    """Every action that is no longer taken: its decisions leave the training. None: those retired before"""
+    renamed: Mapping[str, str] | None = None
+    """New names of actions, by their old ones; `{}` says that none was renamed: a new name is a new action"""
     device: str = "cpu"
     backend: str = "auto"
     """The HRM's backend: auto, eager, onnx, onnx-int8 or openvino"""
@@ -54,6 +60,11 @@ class DeciderConfig:
         if self.mode == "observe" and self.reinforce is not None:
             raise ConfigError("reinforce: phase 4 learns from the HRM's decisions; in the mode observe it makes none")
         RunConfig(collect=self.collect, more_share=self.more_share)  # checks their bounds
+
+    @property
+    def changes(self) -> ActionChanges:
+        """What became of the actions since the point's first decision."""
+        return ActionChanges(self.retired, self.renamed)
 
     @property
     def defer_below(self) -> float | None:
