@@ -43,7 +43,7 @@ def models(
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             progress = lifecycle.read_stage(store, registry)
-            drift = lifecycle.read_drift_count(store, served.name) if served else None
+            drift = lifecycle.read_drift_count(store, registry.base_of(served.name) or served.name) if served else None
             refusals = lifecycle.read_refusals(store)
             if as_json:
                 document = {
