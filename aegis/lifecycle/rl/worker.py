@@ -28,6 +28,7 @@ from aegis.lifecycle.rl.reward_comparison import (
 from aegis.lifecycle.rl.reward_evidence import SUSPICION
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
+from aegis.lifecycle.serving.improved import keep_action_monitor
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -123,6 +124,7 @@ class ImprovementWorker:
             pause = last_step.newest + self.config.cool_down_decisions
             state = ImprovementState(state.reference, state.since, last_step.newest, pause)
             write_state(self._store, state)
+            keep_action_monitor(self._store, self._base_name, None)
         self._trainer = self._make_trainer()
         self._learned_until = None
         learner, last = served.folder / LEARNER_FILE, self._log.latest()
@@ -205,6 +207,7 @@ class ImprovementWorker:
             newest = self._store.newest()
             pause = newest + self.config.cool_down_decisions
             write_state(self._store, ImprovementState(state.reference, state.since, newest, pause))
+            keep_action_monitor(self._store, self._base_name, None)
         self._version = ""
         self._tell(f"rolled back from {served.name} to {state.reference}: {reason}")
 

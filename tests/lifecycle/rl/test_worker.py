@@ -7,15 +7,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
 
-from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig
+from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_version
-from aegis.lifecycle import ServingMonitor, open_store, read_standing
+from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE
@@ -310,19 +310,6 @@ def test_the_reference_is_never_removed(life, improver):
     assert life.serving != reference
     assert (life.workspace.models / reference).exists()
     assert not (life.workspace.models / "hrm@3").exists()
-
-
-def test_the_monitor_does_not_audit_improved_versions(life, improver):
-    life.decide(40)
-    life.learn(improver, 2)
-    asked = []
-
-    def ask() -> Any:
-        asked.append(1)
-
-    monitor = ServingMonitor(life.store, life.workspace, RESEARCH_ACTIONS, ask, MonitorConfig(audit_rate=1.0))
-    assert not any(monitor.after(decision) for decision in life.decide(20))
-    assert asked == []
 
 
 def test_another_hrm_that_passes_the_gate_becomes_the_reference(life, improver):
