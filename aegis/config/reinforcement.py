@@ -28,7 +28,7 @@ class ReinforceConfig:
     trace_decay: float = 0.9
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2
-    """epsilon: the ratio of probabilities, new to old, is clipped to [1 - epsilon, 1 + epsilon]. With one pass the ratio is 1."""
+    """epsilon: the ratio of probabilities, new to old, is clipped to [1 - epsilon, 1 + epsilon]; idle with one pass."""
     passes: int = 1
     """Passes over the window in an update; of several, fewer where half the KL bound is reached. One is REINFORCE."""
     entropy: float = 0.03
