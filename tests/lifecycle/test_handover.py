@@ -34,9 +34,7 @@ def told():
 @pytest.fixture
 def follow(workspace, store, told, monkeypatch):
     """Return what asks who decides next, where every version is a rule."""
-    monkeypatch.setattr(
-        VersionLoader, "_load", lambda self, serving, progress, adopt: ScriptedTeacher(name=serving.name)
-    )
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     registry, tell = ModelRegistry(store, workspace), lambda kind, message, fields: told.append((kind, message))
     resolver = PolicyResolver(workspace, ScriptedTeacher)
     rollout = Rollout(

@@ -125,7 +125,7 @@ def preview(tmp_path, monkeypatch, asked):
     def prefers(action):
         return lambda state, actions: [5.0 * (name == action) for name in actions.names]
 
-    def load(self, serving, progress, adopt):
+    def load(self, serving, progress):
         asked.append((self._device, self._backend))
         return Seeing(prefers("web_search"), name=serving.name)
 

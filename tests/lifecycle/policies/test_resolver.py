@@ -59,7 +59,7 @@ def loaded(monkeypatch):
     """Let every version be a rule; return what was loaded, with the device and the backend."""
     loaded = []
 
-    def load(self, serving, progress, adopt):
+    def load(self, serving, progress):
         loaded.append((serving.name, self._device, self._backend))
         progress(f"Loading {serving.name}", 0, 0)
         return Seeing(name=serving.name)
@@ -111,7 +111,7 @@ def test_the_hrm_that_serves_is_loaded_in_the_background_and_then_decides(worksp
 def test_a_version_that_fails_to_load_in_the_background_is_told_once_and_in_the_foreground_raises(
     workspace, store, monkeypatch
 ):
-    def load(self, serving, progress, adopt):
+    def load(self, serving, progress):
         raise CheckpointError("torn weights")
 
     monkeypatch.setattr(VersionLoader, "_load", load)

@@ -63,7 +63,7 @@ def make(store, workspace, monkeypatch):
     """Return what makes a rollout whose candidates always take one action; told hears its lines."""
 
     def make(action="idle", config=BOTH, told=None):
-        def load(self, serving, progress, adopt):
+        def load(self, serving, progress):
             if action is None:
                 raise RuntimeError("torn weights")
             return Rule(action, serving.name)
@@ -204,9 +204,7 @@ def test_a_version_that_a_person_promotes_meanwhile_ends_the_stage(store, worksp
 def test_the_agent_by_itself_goes_through_the_stages_and_no_training_begins_meanwhile(
     workspace, make_runner, monkeypatch
 ):
-    monkeypatch.setattr(
-        VersionLoader, "_load", lambda self, serving, progress, adopt: ScriptedTeacher(name=serving.name)
-    )
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     with open_store(workspace) as store:
         store.claim_teacher("scripted", 0, "a rule")
         ModelRegistry(store, workspace).try_out(save, FIGURES, "shadow", "accuracy 85.00%")

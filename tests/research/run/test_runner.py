@@ -219,7 +219,7 @@ def test_the_hrm_takes_over_from_a_teacher_that_is_down(workspace, make_runner, 
                 raise ConnectionError("the endpoint is down")
             return super().decide(states, actions)
 
-    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, *rest: ScriptedTeacher(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     runner = make_runner(
         load=lambda store: Dying(), notify=events.append, until_switched=True, first_pause_seconds=60.0
     )  # fmt: skip
@@ -249,7 +249,7 @@ def stand_in(monkeypatch, action):
             row = [float(name == action) for name in actions.names]
             return [Choice.best(row, actions, self.name, "hrm") for _ in states]
 
-    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, *rest: Rule(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: Rule(name=serving.name))
 
 
 def test_an_hrm_that_no_longer_agrees_is_rolled_back_and_the_teacher_decides_again(
@@ -325,7 +325,7 @@ def test_an_hrm_is_rolled_back_though_its_last_decision_was_the_teachers(workspa
         rng = np.random.default_rng(0)
         write_drift(folder, fit_drift(*(rng.normal(size=(50, 2)).astype(np.float32) for _ in range(2))))
 
-    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, *rest: Lost(name=serving.name))
+    monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: Lost(name=serving.name))
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(save)
     events = []
