@@ -232,7 +232,7 @@ def improve_by_episodes(
 
     before = measure(served.name, "Measuring the HRM before it learns")
     began = time.perf_counter()
-    best = phase.BestWeights(policy, lambda now: fmean(one.total for one in play(now, compared)))
+    best = phase.BestWeights(policy, trainer, lambda now: fmean(one.total for one in play(now, compared)))
     best.compare()
     _learn(learning, learned, best, progress)
     best.put_back()
@@ -242,7 +242,7 @@ def improve_by_episodes(
     counts = (learning.episodes, learning.decisions, len(learning.updates), refused)
     found = ImprovementResult(base_name, served.name, "", *counts, round(seconds, 1), plan.seeds, before, after)
     source = f"{found.decisions} decisions in {found.episodes} episodes of its own"
-    name = phase.keep_result(registry, pair, trainer, source, found.to_record())
+    name = phase.keep_result(registry, pair, best.learner, source, found.to_record())
     phase.record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per episode more than {served.name} in {plan.measured} episodes that no choice had seen"
     return replace(found, model=name, serving=phase.let_serve(store, registry, name, found.gain, where))

@@ -219,7 +219,7 @@ def improve(
     pace.begin_measuring()
     before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = BestWeights(policy, lambda now: _compare(now, policy.actions, worlds))
+    best = BestWeights(policy, trainer, lambda now: _compare(now, policy.actions, worlds))
     made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
@@ -228,7 +228,7 @@ def improve(
     refused = sum(bool(result.fault) for result in learning.updates)
     found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
     source = f"{found.decisions} decisions in simulated worlds"
-    name = keep_result(registry, (policy, base, base_name), trainer, source, found.to_record())
+    name = keep_result(registry, (policy, base, base_name), best.learner, source, found.to_record())
     record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per decision more than {found.before} in {plan.worlds} simulated worlds that it never learned in"
     serving = let_serve(store, registry, name, found.gain, where) if pace.seconds is None else None
@@ -268,19 +268,30 @@ def _compare(policy: Policy, actions: ActionList, worlds: Worlds) -> float:
 
 
 class BestWeights:
-    """The best weights on the way. earned: measures what the HRM earns now, in worlds for this purpose alone."""
+    """The best weights on the way with their learner's state.
 
-    def __init__(self, policy: HRMPolicy, earned: Callable[[Policy], float]) -> None:
+    earned: measures what the HRM earns now, in worlds or episodes for this purpose alone.
+    """
+
+    def __init__(self, policy: HRMPolicy, trainer: ReinforceTrainer, earned: Callable[[Policy], float]) -> None:
         self._policy = policy
+        self._trainer = trainer
         self._earned = earned
         self._weights: dict[str, Any] | None = None
+        self._learner: dict[str, Any] | None = None
         self._mean = -math.inf
 
+    @property
+    def learner(self) -> dict[str, Any]:
+        """Optimizer, value head and counts that belong to the best weights, or to the last, if none were compared."""
+        return self._trainer.tensors() if self._learner is None else self._learner
+
     def compare(self) -> None:
-        """Keep the weights as they are now, if they earn the most so far."""
+        """Keep the weights and the learner's state as they are now, if they earn the most so far."""
         mean = self._earned(quick_policy(self._policy))
         if mean > self._mean:
             self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+            self._learner = {name: tensor.clone() for name, tensor in self._trainer.tensors().items()}
 
     def put_back(self) -> None:
         """Give the model the best weights, where any were compared."""
@@ -303,18 +314,19 @@ def quick_policy(policy: HRMPolicy) -> Policy:
 def keep_result(
     registry: ModelRegistry,
     pair: tuple[HRMPolicy, HRMPolicy, str],
-    trainer: ReinforceTrainer,
+    learner: Mapping[str, Any],
     source: str,
     record: Mapping[str, Any],
 ) -> str:
     """Write an improved HRM as the next version; return its name.
 
-    pair: as from `load_pair`, the first one improved. source: what it learned from. record: of the improvement.
+    pair: as from `load_pair`, the first one improved. learner: the trainer's state, to continue by. source: what it
+    learned from. record: of the improvement.
     """
     policy, base, base_name = pair
 
     def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: trainer.tensors()})
+        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: dict(learner)})
 
     figures = {"source": source, "improvement": record, "decisions": record["decisions"]}
     return registry.keep(save, figures | {"parameters": policy.parameters}, base_name)
