@@ -86,11 +86,21 @@ class KillReport:
     switched: bool
 
 
-def start_agent(workspace: Path, collect: int, seed: int) -> Life:
-    """Start the autonomous agent in a child process."""
+def start_agent(workspace: Path, collect: int, seed: int, interval: float = 0.0) -> Life:
+    """Start the autonomous agent in a child process. interval: seconds between its decisions."""
     model = workspace.parent / "tiny.json"
     model.write_text(json.dumps(TINY_HRM))
-    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--log-format", "json", "--until", "switched"]
+    options = [
+        "--teacher",
+        "scripted",
+        "--interval",
+        str(interval),
+        "--headless",
+        "--log-format",
+        "json",
+        "--until",
+        "switched",
+    ]
     options += [
         "--collect",
         str(collect),
@@ -116,14 +126,14 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
     return life
 
 
-def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) -> KillReport:
+def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300, interval: float = 0.0) -> KillReport:
     """Kill a workspace's agent at most this often, then let it end; raises `AssertionError` if anything is lost."""
     workspace, made = folder / "workspace", 0
     told: list[str] = []
     stages: Counter[str] = Counter()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(kills + 1):
-        life = start_agent(workspace, collect, seed=draw.randrange(2**31))
+        life = start_agent(workspace, collect, draw.randrange(2**31), interval)
         if number < kills:
             made += _kill(life, draw, stages)
         else:
@@ -202,7 +212,7 @@ def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
 
 def run_decisions(count: int, folder: Path) -> dict[str, float]:
     """Make many decisions in one process; return memory early and late, in MB, and the slowest status, in seconds."""
-    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--max-decisions", str(count)]
+    options = ["--teacher", "scripted", "--interval", str(interval), "--headless", "--max-decisions", str(count)]
     options += ["--collect", str(10 * count), "--vary-presence", "--seed", "0", "--device", "cpu"]
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(folder / "workspace"), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

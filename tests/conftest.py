@@ -38,7 +38,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside their child processes
 
 # A busy machine is no fault of the code: the time of a single example is not judged.
-settings.register_profile("aegis", deadline=None)
+# Each run draws other examples.
+settings.register_profile("aegis", deadline=None, max_examples=50)
 settings.load_profile("aegis")
 
 
