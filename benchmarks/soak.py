@@ -90,29 +90,9 @@ def start_agent(workspace: Path, collect: int, seed: int, interval: float = 0.0)
     """Start the autonomous agent in a child process. interval: seconds between its decisions."""
     model = workspace.parent / "tiny.json"
     model.write_text(json.dumps(TINY_HRM))
-    options = [
-        "--teacher",
-        "scripted",
-        "--interval",
-        str(interval),
-        "--headless",
-        "--log-format",
-        "json",
-        "--until",
-        "switched",
-    ]
-    options += [
-        "--collect",
-        str(collect),
-        "--model",
-        str(model),
-        "--epochs",
-        str(EPOCHS),
-        "--lr",
-        "3e-3",
-        "--device",
-        "cpu",
-    ]
+    options = ["--teacher", "scripted", "--interval", str(interval), "--headless", "--log-format", "json"]
+    options += ["--collect", str(collect), "--model", str(model), "--epochs", str(EPOCHS), "--lr", "3e-3"]
+    options += ["--until", "switched", "--device", "cpu"]
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(workspace), *options]
     process = subprocess.Popen(
         [*command, "--vary-presence", "--seed", str(seed)],
@@ -212,7 +192,7 @@ def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
 
 def run_decisions(count: int, folder: Path) -> dict[str, float]:
     """Make many decisions in one process; return memory early and late, in MB, and the slowest status, in seconds."""
-    options = ["--teacher", "scripted", "--interval", str(interval), "--headless", "--max-decisions", str(count)]
+    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--max-decisions", str(count)]
     options += ["--collect", str(10 * count), "--vary-presence", "--seed", "0", "--device", "cpu"]
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(folder / "workspace"), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

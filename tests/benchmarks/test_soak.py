@@ -10,7 +10,7 @@ import pytest
 from benchmarks.soak import check_record, kill_run, run_decisions
 
 LATE = 312
-"""The seed of one kill of the agent and its training, a tenth of a second after the last epoch: while the gate judges"""
+"""The seed of one kill of the agent and its training: 0.1 s after the last epoch, while the gate judges"""
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("search_index")]
 

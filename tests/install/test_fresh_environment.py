@@ -66,7 +66,7 @@ number, told = 0, []
 while not told if sys.argv[1] == "observe" else number < 30:
     assert time.monotonic() < until, [event.message for event in events]
     assert route(ticket_of(number)) == list(WORDS)[number % 3] or sys.argv[1] != "observe"
-    told = [event.message for event in events if "lower bound" in event.message]
+    told = [event.message for event in events if event.kind == "savings"]
     number += 1
     if number > 120:
         time.sleep(0.05)
@@ -115,14 +115,14 @@ def run_python(programs, tmp_path) -> Callable[..., list[Any]]:
 def test_five_lines_lead_to_a_switch(run_python):
     right, not_asked, kinds = run_python(FIVE_LINES)
     assert right >= 27
-    assert not_asked == 30
+    assert not_asked > 20, "the teacher is asked again for audits only"
     assert {"training_started", "training_ended", "switched"} <= set(kinds)
 
 
 def test_an_observed_function_is_answered_for_once_its_owner_says_so(run_python):
-    calls, asked, (told, *_) = run_python(OBSERVE, "observe")
+    calls, asked, told = run_python(OBSERVE, "observe")
     assert asked == calls > 120
-    assert "of these decisions could be the HRM's" in told
+    assert "of these decisions could be the HRM's" in told[-1]
     calls, asked, _ = run_python(OBSERVE, "switch")
     assert calls == 30
     assert asked < 10, "the function is asked for audits, and before the HRM is loaded"
