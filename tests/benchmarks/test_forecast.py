@@ -6,7 +6,7 @@ import random
 from aegis.config import HRMConfig, TrainingConfig
 from benchmarks import forecast
 
-SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=1)
 
 
 def write_file(path, count):
