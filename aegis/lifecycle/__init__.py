@@ -7,6 +7,7 @@ rl/          phase 4: updates from rewards, in the workspace and in simulated wo
 opening      open a workspace's store
 point        the actions of a decision point
 standing     where a workspace stands, read from the workspace alone
+duties       what is done beside the decisions, whoever decides
 handover     exchanges the policy that decides when another one serves
 card         what an export says of its decisions
 event        what happens, for those who follow it; tensorboard draws it
