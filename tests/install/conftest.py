@@ -81,8 +81,8 @@ def wheel(made_once) -> Path:
     """Build the wheel from this checkout; hatchling is one of the dev packages."""
 
     def build(folder: Path) -> None:
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", folder]
-        subprocess.run([*command, Path(__file__).parents[2]], check=True)
+        wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+        subprocess.run([*wheel, "-w", str(folder), str(Path(__file__).parents[2])], check=True)
 
     (built,) = made_once("wheel", build).glob("*.whl")
     return built
