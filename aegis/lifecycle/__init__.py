@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.rl.reward_comparison import is_learning
     from aegis.lifecycle.rl.simulated import SimulationPlan, SimulationResult, improve
     from aegis.lifecycle.serving.drift import DriftCount, DriftMonitor, read_drift_count
+    from aegis.lifecycle.serving.improved import read_action_monitor
     from aegis.lifecycle.serving.monitor import ServingMonitor, describe_monitor, read_monitor
     from aegis.lifecycle.serving.stage import StageProgress, read_stage
     from aegis.lifecycle.standing import (
@@ -77,6 +78,7 @@ _ROOMS = {
     "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
+    "serving.improved": ("read_action_monitor",),
     "serving.monitor": ("ServingMonitor", "describe_monitor", "read_monitor"),
 }
 
@@ -115,6 +117,7 @@ __all__ = [
     "name_teacher",
     "open_store",
     "peak_rss_mb",
+    "read_action_monitor",
     "read_drift_count",
     "read_monitor",
     "read_refusals",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
-from aegis.hrm import load_policy
+from aegis.hrm import base_of, load_policy
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.point import read_adoption
-from aegis.lifecycle.policies.deferring import check_distribution
+from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
+from aegis.promotion.monitoring.drift import read_drift
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
@@ -57,7 +59,11 @@ class VersionLoader:
         """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
-            return check_distribution(self._load(serving, progress), serving.folder, self._drift_quantile)
+            policy = self._load(serving, progress)
+            base, models = base_of(serving.folder), serving.folder.parent
+            if base is None or not self._drift_quantile or read_drift(models / base) is None:
+                return check_distribution(policy, serving.folder, self._drift_quantile)
+            return check_by_base(policy, load_whole(replace(serving, name=base, folder=models / base)))
 
         if self._exploration is None:
             return load_whole(serving)

@@ -44,18 +44,22 @@ class DriftMonitor:
         self._store = store
         self._registry = ModelRegistry(store, workspace)
         self._tell = tell
-        self._name = ""
+        self._serving = self._name = ""
         self._seen = DriftCount(0, 0)
         self._detector = FallDetector(ORDINARY_SHARE)
         self._warned: set[str] = set()
 
     def after(self, choice: Choice, name: str) -> None:
-        """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped."""
+        """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped.
+
+        Versions that phase 4 improved count with their base, whose training states they are compared with.
+        """
         if choice.out_of_distribution is None:
             return
-        if name != self._name:
-            self._name, self._detector = name, FallDetector(ORDINARY_SHARE)
-            self._seen = read_drift_count(self._store, name)
+        if name != self._serving:
+            self._serving = name
+            self._begin(self._registry.base_of(name) or name)
+        name = self._name
         unlike = choice.out_of_distribution
         self._seen = DriftCount(self._seen.unlike + unlike, self._seen.decisions + 1)
         self._detector.look(np.array([not unlike]))
@@ -67,6 +71,12 @@ class DriftMonitor:
             evidence = {"evidence": float(self._detector.evidence[0]), "evidence_needed": EVIDENCE_NEEDED}
             self._registry.warn(MONITOR, reason, self._seen._asdict() | evidence)
             self._tell(reason)
+
+    def _begin(self, name: str) -> None:
+        """Count for this version, anew unless it is counted for already."""
+        if name != self._name:
+            self._name, self._detector = name, FallDetector(ORDINARY_SHARE)
+            self._seen = read_drift_count(self._store, name)
 
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:
