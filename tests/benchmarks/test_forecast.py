@@ -6,7 +6,7 @@ import random
 from aegis.config import HRMConfig, TrainingConfig
 from benchmarks import forecast
 
-SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=1)
 
 
 def write_file(path, count):
@@ -25,7 +25,7 @@ def test_the_forecast_and_the_hrm_are_measured_on_the_same_decisions(tmp_path):
     write_file(tmp_path / "file.jsonl", 600)
     rows = forecast.read_rows(tmp_path / "file.jsonl")
     assert len({row.episode for row in rows}) == 60
-    training = TrainingConfig(epochs=6, learning_rate=3e-3)
+    training = TrainingConfig(epochs=3, learning_rate=1e-2)
     found = forecast.measure(rows, forecast.TrainedHRM(training, SMALL))
     low, high = found["forecast"]["share_interval"]
     assert low < 0.7 < high

@@ -19,6 +19,7 @@ from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.types import ActionList, ActionSpec
 from aegis.workspace import Workspace
+from tests.door.training_thread import trained_in_threads
 
 NAMES = ["refund", "escalate", "answer"]
 ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in NAMES))
@@ -67,7 +68,7 @@ def imitated(made_once):
     """Return a folder with a point whose HRM has learned from the teacher and serves."""
 
     def make(folder):
-        with Decider("tickets", ACTIONS, good, workspace=folder, config=COLLECTS) as decider:
+        with trained_in_threads(), Decider("tickets", ACTIONS, good, workspace=folder, config=COLLECTS) as decider:
             until, number = time.monotonic() + 240, 0
             while decider.decide(make_ticket(number)).policy != "hrm@1":
                 assert time.monotonic() < until

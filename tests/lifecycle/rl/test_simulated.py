@@ -139,7 +139,7 @@ def test_with_a_limit_of_time_the_updates_that_fit_are_made_and_the_result_does_
     workspace, serving, make_search
 ):
     clock = iter(range(10**6))  # a second for each look at it
-    pace = Pace(60.0, lambda: next(clock))
+    pace = Pace(40.0, lambda: next(clock))
     plan = SimulationPlan(150, FAST, worlds=4, world_decisions=200)
     found = improve(serving, workspace, make_worlds(serving, make_search(), IDLING_PAYS, 0), plan, pace=pace)
     assert 10 <= found.decisions < 150
