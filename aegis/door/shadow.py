@@ -89,4 +89,5 @@ class Shadow:
             LabelBook(self._store.database).append(decision, name, answer.probabilities, REASON, utc_now())
         self.kept += 1
         self._drift.after(answer, name)
-        self._monitor.compare(name, decision.actions[most_probable(answer.probabilities)] == decision.action.name)
+        agrees = decision.actions[most_probable(answer.probabilities)] == decision.action.name
+        self._monitor.compare(name, agrees, decision.episode)
