@@ -221,7 +221,7 @@ class _Duties:
             if shadowed:
                 self._shadow.ask(decision)
             if steward._resolver.serving is not None:
-                self._drift.after(choice, steward._resolver.serving)
+                self._drift.after(choice, steward._resolver.serving, decision.episode)
         serving = find_serving(self._store, steward._workspace)
         if steward._config.mode == "observe" or not steward.asks:
             self._answer_silently(serving)

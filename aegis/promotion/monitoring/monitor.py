@@ -115,7 +115,7 @@ class AgreementMonitor:
     def from_record(cls, record: Mapping[str, Any], config: MonitorConfig | None = None) -> AgreementMonitor:
         """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record.
 
-        Records of AEGIS 1.0 have no blocks: each of their audits counts as an episode of its own.
+        Records of earlier versions have no blocks: each of their audits counts as an episode of its own.
         """
         monitor = cls(float(record["promised"]), config)
         monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])

@@ -170,7 +170,7 @@ class Runner:
                     monitor.after(step.decision)
                     rollout.after(step.decision)
                     if step.choice is not None and resolver.serving is not None:
-                        drift.after(step.choice, resolver.serving)
+                        drift.after(step.choice, resolver.serving, step.decision.episode)
                     settings.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
                     if settings.take_change():

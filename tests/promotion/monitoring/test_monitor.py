@@ -173,7 +173,6 @@ def test_a_wrong_episode_is_weaker_evidence_than_as_many_wrong_answers_that_stan
     assert [alone.observe(False) for _ in range(8)][-1] is MonitorLevel.ROLL_BACK
     assert {together.observe(False, "one episode") for _ in range(8)} == {MonitorLevel.GOOD}
     assert {together.observe(True, f"another {number}") for number in range(OTHERS)} == {MonitorLevel.GOOD}
-    assert together.audit_rate == 0.02  # the suspicion, which takes every answer at once, is over
 
 
 def test_the_evidence_names_audits_agreement_interval_and_bound():
