@@ -1,4 +1,4 @@
-"""Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient.
+"""Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient with a learned baseline.
 
 The policy is the HRM's answer, sharpened by a temperature because the HRM imitates flat probabilities:
 
@@ -11,7 +11,9 @@ few times. Over the decisions whose reward is known, it minimises
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
 
-The clipped ratio and the entropy bonus are PPO's: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9.
+With one pass, the default, r is 1 at the gradient, nothing is clipped, and this is REINFORCE (Williams 1992). With
+more, the clipped ratio bounds the later passes. It and the entropy bonus are PPO's: Schulman et al. 2017
+(arXiv:1707.06347), equations 7 and 9.
 pi_before is the policy before the update. Decisions that another version drew have the weight w, at most 2 (the
 decoupled objective of Hilton et al. 2022, arXiv:2110.00641, section 3). If the ratio were clipped around pi_drawn,
 older decisions would teach nothing as soon as the policy has moved by e. The KL penalty towards the imitation policy

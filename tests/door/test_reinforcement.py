@@ -152,7 +152,7 @@ def test_a_version_that_earns_less_is_rolled_back_when_the_true_rewards_come(fol
         assert decide() in ("hrm@1", "good")  # the teacher decides what is unlike the HRM's training
         last = [event for event in ModelRegistry(store, decider.workspace).events() if event.kind == "rolled_back"][-1]
         assert (last.model, find_serving(store, decider.workspace).name) == ("hrm@1", "hrm@1")
-        assert "less by its 95% interval" in last.reason
+        assert "improved versions earn less than hrm@1" in last.reason
 
 
 def test_phase_4_needs_decisions_of_the_hrm():

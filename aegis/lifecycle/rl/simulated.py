@@ -212,7 +212,7 @@ def improve(
     pace.begin_measuring()
     before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = _Best(policy, worlds)
+    best = _Best(policy, trainer, worlds)
     made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
@@ -220,7 +220,7 @@ def improve(
 
     refused = sum(bool(result.fault) for result in learning.updates)
     found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
-    name = _keep(registry, found, policy, base, trainer)
+    name = _keep(registry, found, policy, base, best.learner)
     _record_curve(store, base_name, name, learning, trainer)
     serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
     return replace(found, model=name, serving=serving)
@@ -254,21 +254,29 @@ def _learn(
 
 
 class _Best:
-    """The best weights on the way, measured in worlds of their own."""
+    """The best weights on the way with their learner's state, measured in worlds of their own."""
 
-    def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
+    def __init__(self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds) -> None:
         self._policy = policy
+        self._trainer = trainer
         self._worlds = worlds
         self._weights: dict[str, Any] | None = None
+        self._learner: dict[str, Any] | None = None
         self._mean = -math.inf
 
+    @property
+    def learner(self) -> dict[str, Any]:
+        """Optimizer, value head and counts that belong to the best weights, or to the last, if none were compared."""
+        return self._trainer.tensors() if self._learner is None else self._learner
+
     def compare(self) -> None:
-        """Keep the weights as they are now, if they earn the most so far."""
+        """Keep the weights and the learner's state as they are now, if they earn the most so far."""
         seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
         policy, actions = _quick(self._policy), self._policy.actions
         mean = measure(policy, actions, self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
         if mean > self._mean:
             self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+            self._learner = {name: tensor.clone() for name, tensor in self._trainer.tensors().items()}
 
     def put_back(self) -> None:
         """Give the model the best weights, where any were compared."""
@@ -289,12 +297,12 @@ def _quick(policy: HRMPolicy) -> Policy:
 
 
 def _keep(
-    registry: ModelRegistry, found: SimulationResult, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+    registry: ModelRegistry, found: SimulationResult, policy: HRMPolicy, base: HRMPolicy, learner: dict[str, Any]
 ) -> str:
-    """Write the result as the next version; return its name."""
+    """Write the result as the next version, with its learner's state; return its name."""
 
     def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, found.base, name, folder, {LEARNER_FILE: trainer.tensors()})
+        write_delta(policy, base.model, found.base, name, folder, {LEARNER_FILE: learner})
 
     figures = {"source": f"{found.decisions} decisions in simulated worlds", "improvement": found.to_record()}
     return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)

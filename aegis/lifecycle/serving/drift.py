@@ -72,23 +72,27 @@ class DriftMonitor:
         self._store = store
         self._registry = ModelRegistry(store, workspace)
         self._tell = tell
-        self._name = ""
+        self._serving = self._name = ""
         self._seen = 0
         self._pending: list[tuple[bool, str]] = []
 
     def after(self, choice: Choice, name: str, episode: str = "") -> None:
         """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped.
 
-        episode: of the decision; '' for one that stands alone.
+        Versions that phase 4 improved count with their base, whose training states they are compared with. episode: of
+        the decision; '' for one that stands alone.
         """
         if choice.out_of_distribution is None:
             return
-        if name != self._name:
-            self._name, self._pending = name, []
+        if name != self._serving:
+            base = self._registry.base_of(name) or name
+            if base != self._name:
+                self._pending = []
+            self._serving, self._name = name, base
         self._seen += 1
         self._pending.append((choice.out_of_distribution, episode))
         if choice.out_of_distribution or self._seen % _KEPT_EVERY == 0:
-            self._keep(name)
+            self._keep(self._name)
 
     def _keep(self, name: str) -> None:
         with self._store.database.transaction():

@@ -57,3 +57,19 @@ def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
         for unlike in (None, True, None):
             monitor.after(choice(unlike), "hrm@1")
         assert read_drift_count(store, "hrm@1") == (1, 1)
+
+
+def test_versions_that_phase_4_improved_count_with_their_base(workspace):
+    told = []
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        registry.promote(lambda name, place: place.mkdir(parents=True, exist_ok=True))
+        for _ in range(4):
+            registry.advance(registry.keep(lambda name, place: place.mkdir(parents=True, exist_ok=True), {}, "hrm@1"))
+        monitor = DriftMonitor(store, workspace, told.append)
+        for number in range(60):
+            monitor.after(choice(number % 3 == 0), f"hrm@{1 + number // 12}")
+        (line,) = told
+        assert "hrm@1 meets more and more states" in line
+        assert read_drift_count(store, "hrm@1").unlike == 20
+        assert read_drift_count(store, "hrm@5").decisions == 0
