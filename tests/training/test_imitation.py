@@ -272,26 +272,6 @@ def test_the_reported_loss_is_each_decisions_last_segments_and_the_reported_answ
     assert learner.take_totals() == (0.0, 0)
 
 
-def test_an_answer_that_a_later_segment_puts_right_does_not_count_in_the_training_accuracy(
-    actions, tiny_config, learnable, monkeypatch
-):
-    """A right answer ends the thinking in training, so a later answer has seen the label."""
-    data = encode_decisions(learnable[0][:16], actions, StateCodec(48))
-    batch, forward = data.batch(range(16)), HRM.forward
-
-    def right_at_second(self, tokens, mask, outputs, carry=None, last=False):
-        out = forward(self, tokens, mask, outputs, carry, last)
-        wanted = torch.eye(3)[batch.labels]
-        return replace(out, logits=out.logits * 0 + (-wanted if carry is None else wanted))
-
-    monkeypatch.setattr(HRM, "forward", right_at_second)
-    model = ImitationTrainer(actions, CONFIG, replace(tiny_config, dropout=0.0)).initialise()
-    outputs = action_outputs(actions, model.config.vocab_size)
-    learner = Learner(model, HRMOptimizer(model, CONFIG), outputs, replace(CONFIG, batch_size=16), bf16=False)
-    learner.step(batch, segments=2, to_the_end=False, learning_rate=1e-3)
-    assert learner.take_totals()[1] == 0
-
-
 def test_the_hrm_learns_from_the_choice_if_no_probabilities_are_recorded(train, learnable):
     decisions, heldout = learnable
     bare = [replace(decision, probabilities=None) for decision in decisions]
