@@ -106,7 +106,7 @@ class Duties:
             self.monitor.after(decision)
         self.rollout.after(decision)
         if choice is not None and self._resolver.serving is not None:
-            self._drift.after(choice, self._resolver.serving)
+            self._drift.after(choice, self._resolver.serving, decision.episode)
 
     def train(self, serving: Serving | None) -> None:
         """Start or follow a training, in a moment. serving: what serves now."""

@@ -129,12 +129,12 @@ class ServingMonitor:
             if (base := self._registry.base_of(decision.policy)) is not None:
                 self._weigh_action(base, decision.policy, own, answer.action)
                 return False
-            return self.compare(decision.policy, answer.action == own)
+            return self.compare(decision.policy, answer.action == own, decision.episode)
 
-    def compare(self, name: str, agrees: bool) -> bool:
+    def compare(self, name: str, agrees: bool, episode: str = "") -> bool:
         """Count whether a version and its teacher agree on a decision that was drawn without regard to their answers.
 
-        Return whether another policy serves from now on.
+        episode: of the decision; '' for one that stands alone. Return whether another policy serves from now on.
         """
         with self._store.database.transaction():
             served = self._registry.serving()
@@ -142,7 +142,7 @@ class ServingMonitor:
             if served is None or served.name != name or monitor is None:
                 return served is None or served.name != name
             self.audited, self.agreed = self.audited + 1, self.agreed + agrees
-            level = monitor.observe(agrees)
+            level = monitor.observe(agrees, episode)
             if level is MonitorLevel.WARN and not monitor.warned:
                 monitor.warned = True
                 self._warn(name, monitor)

@@ -22,11 +22,16 @@ def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval
     return low, 1 - high
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of a mean, by Student's t; unbounded with fewer than two values."""
+def mean_interval(values: Sequence[float], confidence: float = 0.95, shared: float = 0.0) -> Interval:
+    """Return the two-sided interval of a mean, by Student's t; unbounded with fewer than two values.
+
+    shared: for values measured on splits of the same data, the held-out decisions by training decision of a split.
+    Such values resemble each other, which the interval allows for (Nadeau and Bengio 2003, "Inference for the
+    generalization error").
+    """
     if len(values) < 2:
         return UNBOUNDED
-    half = students_half(confidence, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    half = students_half(confidence, len(values) - 1) * stdev(values) * math.sqrt(1 / len(values) + shared)
     return fmean(values) - half, fmean(values) + half
 
 

@@ -66,7 +66,7 @@ class MonitoredRun:
         """Monitor a decision that was carried out; return the policy that decides next if it changed, else None."""
         if step.choice is not None and self._resolver.serving is not None:
             self._division.note(step.choice, self._resolver.serving)
-            self._drift.after(step.choice, self._resolver.serving)
+            self._drift.after(step.choice, self._resolver.serving, step.decision.episode)
         if not self._monitor.after(step.decision):
             return None
         self.policy = self._resolver.resolve(self._store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aegis.lifecycle import open_store, read_drift_count
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.promotion import ModelRegistry
+from aegis.store import StateKey
 from aegis.types import Choice
 
 
@@ -28,6 +29,26 @@ def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_sha
         assert "meets more and more states that it does not know" in line
         assert ModelRegistry(store, workspace).events()[-1].kind == "warned"
         assert read_drift_count(store, "hrm@1").unlike == 22
+
+
+def test_the_bet_goes_on_after_a_restart_and_an_episode_of_unknown_states_is_one_observation(workspace):
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, place: None)
+        told = []
+        for _ in range(12):  # a process for each decision
+            DriftMonitor(store, workspace, told.append).after(choice(True), "hrm@1", "one episode")
+        assert told == []
+        for _ in range(12):
+            DriftMonitor(store, workspace, told.append).after(choice(True), "hrm@1")
+        assert len(told) == 1
+        assert read_drift_count(store, "hrm@1") == (24, 24)
+
+
+def test_a_count_of_an_earlier_version_goes_on_without_its_bet(workspace):
+    with open_store(workspace) as store:
+        store.state.keep(StateKey.DRIFT, {"unlike": 3, "decisions": 50}, "hrm@1")
+        DriftMonitor(store, workspace).after(choice(True), "hrm@1")
+        assert read_drift_count(store, "hrm@1") == (4, 51)
 
 
 def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
