@@ -44,7 +44,7 @@ class PointReport:
     too_little: str
     """Why there is no forecast; '' where there is one."""
     more: int
-    """How many more decisions there must be for a forecast, at the least; 0 where that can't be said."""
+    """About how many more decisions a forecast takes; 0 where that can't be said."""
     forecast: Forecast | None
 
 

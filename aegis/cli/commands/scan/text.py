@@ -64,7 +64,7 @@ def _show_point(point: PointReport) -> None:
 def _show_forecast(point: PointReport) -> None:
     forecast = point.forecast
     if forecast is None:
-        more = f": at least {point.more:,} more" if point.more else ""
+        more = f": about {point.more:,} more" if point.more else ""
         say(f"  TOO LITTLE{more} ({point.too_little})")
         return
     rows: list[tuple[str, ...]] = [("agreement of", "held out", "95% interval")]
