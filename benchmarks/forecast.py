@@ -12,6 +12,7 @@ Intervals are percentiles over 1,000 draws of the episodes set aside. `--splits`
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -36,6 +37,7 @@ from aegis.promotion.judging.interval import Interval
 from aegis.research import RESEARCH_ACTIONS
 from aegis.store import read_examples
 from aegis.training import ImitationTrainer
+from aegis.training.checkpoint import find_checkpoints
 from aegis.types import Action, Decision, unheard
 
 TARGET = 0.95
@@ -78,39 +80,29 @@ def read_rows(path: Path) -> list[Kept]:
 
 @dataclass(frozen=True, slots=True)
 class TrainedHRM:
-    """A full-size HRM as one of the scan's models."""
+    """A full-size HRM as one of the scan's models. Its answers to one question are kept: a training takes minutes."""
 
     training: TrainingConfig
     model: HRMConfig
+    folder: Path
+    """Of the checkpoints, from which a killed training resumes, and of the answers"""
 
     def __call__(self, train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
+        kept = self.folder / "answers.npy"
+        if kept.is_file():
+            return np.asarray(np.load(kept))
         learned, states = (
             [row.decision for row in rows if isinstance(row, Kept) and row.decision is not None]
             for rows in (train, asked)
         )
         given = RESEARCH_ACTIONS if set(actions) == set(RESEARCH_ACTIONS.names) else make_actions(actions)
-        with tempfile.TemporaryDirectory() as folder:
-            trainer = ImitationTrainer(given, self.training, self.model)
-            run = trainer.train(learned, states[:1], Path(folder))
+        trainer = ImitationTrainer(given, self.training, self.model)
+        resumed = bool(find_checkpoints(self.folder))
+        run = trainer.train(learned, states[:1], self.folder, resume=resumed)
         choices = run.policy.decide([decision.state for decision in states], given)
         places = [given.index(name) for name in actions]
-        return np.array([choice.probabilities for choice in choices])[:, places]
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A model whose answers to one question are kept in a file, since a training takes minutes."""
-
-    model: Model
-    path: Path | None
-
-    def __call__(self, train: Sequence[Row], asked: Sequence[Row], actions: Sequence[str]) -> Probabilities:
-        if self.path is not None and self.path.is_file():
-            return np.asarray(np.load(self.path))
-        answers = self.model(train, asked, actions)
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(self.path, answers)
+        answers = np.array([choice.probabilities for choice in choices])[:, places]
+        np.save(kept, answers)
         return answers
 
 
@@ -225,16 +217,15 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=TrainingConfig().max_tokens)
     parser.add_argument("--epochs", type=int, default=TrainingConfig().epochs)
     parser.add_argument("--splits", type=int, default=1, help="how often to set episodes aside, one training each")
-    parser.add_argument("--keep", type=Path, help="a folder for the HRM's answers; those that are there are used again")
+    parser.add_argument("--keep", type=Path, help="a folder in which a killed measurement goes on")
     options = parser.parse_args()
     training = replace(TrainingConfig(), max_tokens=options.max_tokens, epochs=options.epochs)
-    for path in options.files:
-        rows = read_rows(path)
-        for split in range(options.splits):
+    with tempfile.TemporaryDirectory() as folder:
+        for path, split in itertools.product(options.files, range(options.splits)):
             started = time.perf_counter()
-            answered = f"{path.name}-{split}-{options.max_tokens}-{options.epochs}.npy"
-            model = Remembered(TrainedHRM(training, HRMConfig()), options.keep / answered if options.keep else None)
-            found = {"file": path.name, "split": split, **measure(split_again(rows, split), model)}
+            answered = f"{path.name}-{split}-{options.max_tokens}-{options.epochs}"
+            model = TrainedHRM(training, HRMConfig(), (options.keep or Path(folder)) / answered)
+            found = {"file": path.name, "split": split, **measure(split_again(read_rows(path), split), model)}
             print(json.dumps({**found, "seconds": round(time.perf_counter() - started)}, indent=2), flush=True)
 
 

@@ -29,7 +29,7 @@ def test_the_forecast_and_the_hrm_are_measured_on_the_same_decisions(tmp_path):
     rows = forecast.read_rows(tmp_path / "file.jsonl")
     assert len({row.episode for row in rows}) == 60
     training = TrainingConfig(epochs=6, learning_rate=3e-3)
-    model = forecast.Remembered(forecast.TrainedHRM(training, SMALL), tmp_path / "kept" / "answers.npy")
+    model = forecast.TrainedHRM(training, SMALL, tmp_path / "kept")
     found = forecast.measure(rows, model)
     low, high = found["forecast"]["share_interval"]
     assert low < 0.7 < high
