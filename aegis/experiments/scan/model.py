@@ -113,7 +113,7 @@ MODELS: Mapping[str, Model] = {
     "trees on the fields": field_trees,
     "regression on words": words_regression,
     "regression on words and pairs": pairs_regression,
-    "the same, fitted closer": close_pairs_regression,
+    "regression on words and pairs, fitted closer": close_pairs_regression,
 }
 """By the name that a report shows."""
 

@@ -81,6 +81,7 @@ def _show_forecast(point: PointReport) -> None:
         f"  FORECAST: {level.share:.0%} of these decisions ({_range(level.share_interval)}) could be an HRM's"
         f" at {level.target:.0%} agreement"
     )
+    say("  That is what the best simple model takes; an HRM may take more or fewer. `aegis curve` measures one.")
 
 
 def _level_row(level: Level) -> tuple[str, ...]:
