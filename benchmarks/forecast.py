@@ -75,7 +75,7 @@ def read_rows(path: Path) -> list[Kept]:
             for n, one in enumerate(logged)
         ]
     rows = [(make_row(one.state, one.action.name, hash_text(one.episode)), one) for one in decisions]
-    return [Kept(row.text, row.fields, row.action, row.episode, decision) for row, decision in rows]
+    return [Kept(row.text, row.fields, row.action, row.episode, row.tokens, decision) for row, decision in rows]
 
 
 @dataclass(frozen=True, slots=True)

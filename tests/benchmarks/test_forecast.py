@@ -55,6 +55,7 @@ def test_what_is_reached_is_read_at_95_percent_agreement():
     assert reached.interval[0] < reached.share < reached.interval[1]
     assert 0.5 < reached.share < 0.65  # the sure half, and as many others as 95% agreement allows
     assert 0.7 < reached.agreement < 0.8
+    assert reached.promised_agreement is not None
     assert reached.promised_agreement > 0.9
     assert abs(reached.promised_share - reached.share) < 0.05
 
@@ -66,11 +67,9 @@ def test_the_points_apart_have_no_noise_that_both_sides_share():
 
 
 def test_another_split_sets_other_episodes_aside(tmp_path):
-    write_file(tmp_path / "file.jsonl", 200)
+    lines = [{"input": f"state {n}", "label": "ab"[n % 2], "episode": f"e{n // 10}"} for n in range(200)]
+    (tmp_path / "file.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     rows = forecast.read_rows(tmp_path / "file.jsonl")
     assert forecast.split_again(rows, 0) == rows
-    aside = [
-        {row.decision.episode for row in scan_forecast.split(forecast.split_again(rows, split))[1]}
-        for split in range(3)
-    ]
+    aside = [{row.text for row in scan_forecast.split(forecast.split_again(rows, split))[1]} for split in range(3)]
     assert aside[0] != aside[1] != aside[2]

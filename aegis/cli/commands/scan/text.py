@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aegis.cli.display.output import console, say
+from aegis.config import DEFAULT_MAX_TOKENS
 from aegis.rendering import clean_text, counted
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def _show_point(point: PointReport) -> None:
         say(f"  on offer and never taken: {clean_text(', '.join(point.never_taken), 200)}")
     if point.sampled < point.decisions:
         say(f"  below: a sample of {counted(point.sampled, 'decision')}, in whole episodes (--sample)")
+    if point.long_states:
+        say(
+            f"  long states: {point.long_states:.1%} have more than the {DEFAULT_MAX_TOKENS} tokens that an HRM reads"
+            f" by default, the longest {point.most_tokens:,}: train with --max-tokens"
+        )
     again = point.repetition
     near = f"{again.near:.1%} of {again.compared:,} have a near duplicate"
     say(f"  repetition: {again.repeated:.1%} are a state seen before; {near}")

@@ -103,6 +103,13 @@ def test_a_sample_is_said(scan):
     assert "400 decisions in 400 episodes" in done.stdout
 
 
+def test_states_that_an_hrm_would_cut_are_told(scan):
+    lines = [{"input": f"case {n} " + "word " * (300 if n % 4 == 0 else 3), "label": "ab"[n % 2]} for n in range(40)]
+    done = scan(*lines)
+    assert "long states: 25.0% have more than the 256 tokens that an HRM reads by default, the longest 3" in done.stdout
+    assert "long states" not in scan(*lines[1:4]).stdout
+
+
 def test_points_can_be_put_together(scan):
     lines = [{"input": f"{n}", "label": "ab"[n % 2], "point": f"p{n % 3}"} for n in range(30)]
     assert "at 3 decision points" in scan(*lines).stdout
