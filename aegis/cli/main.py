@@ -20,6 +20,7 @@ from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
+from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.reporting import report
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
@@ -57,6 +58,7 @@ app.command()(token)
 app.command()(curve)
 app.command()(compare)
 app.command()(evaluate)
+app.command()(ope)
 app.command()(bench)
 app.command(name="audit-data")(audit_data)
 app.command()(check)

@@ -28,8 +28,9 @@ from aegis.lifecycle.handover import Handover
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor, read_monitor
@@ -95,7 +96,7 @@ class Steward:
         self._resolver = PolicyResolver(
             workspace,
             lambda: teacher,
-            ResolverOptions(config.device, config.backend, config.monitor.drift_quantile, config.defer_below),
+            config.resolver_options,
             exploration=exploration,
             tell=lambda line: self._tell("monitor", line),
         )
@@ -254,6 +255,8 @@ class _Duties:
     def _load(self, serving: Serving) -> Policy:
         """Return the HRM that serves, without a teacher behind it."""
         deciding = self._steward.policy
+        if isinstance(deciding, ExploringPolicy):
+            deciding = deciding.policy
         if deciding.name == serving.name:
             return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
         return self._loader.load(serving)

@@ -73,7 +73,7 @@ class GymnasiumAgent:
         """
         name, made = name_of(expert), 0
         with open_store(self.workspace) as store:
-            claim_actions(store, self.actions)
+            claim_actions(store, self.actions, self.config.changes)
             store.claim_teacher(name, 0, f"{getattr(expert, '__module__', '?')}.{name}")
             seeds = [one for one in range(seed, seed + episodes) if not _is_recorded(store, one)]
             played = play(self._environments[:1], seeds, self._describe, self.actions, by_expert(expert, self.actions))

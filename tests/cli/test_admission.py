@@ -73,6 +73,7 @@ CASES = {
     "promote hrm@1 --reason x": "no workspace here",
     "rollback --reason x": "no workspace here",
     "curve": "no workspace here",
+    "ope --policy hrm@1": "no workspace here",
     "inbox": "no workspace here",
     "answer 1 yes": "no workspace here",
     "approve 1": "no workspace here",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
+from aegis.lifecycle.point import Adoption
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
 from aegis.types import Policy
@@ -45,10 +46,10 @@ class Exploration:
         if not self._turns.begun:
             self._turns.begin(made)
 
-    def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
+    def load(self, serving: Serving, load_whole: Callable[[Serving], Policy], adopt: Adoption) -> Policy:
         """Load a version to explore by; of an improved version, read only the difference from its base.
 
-        load_whole: loads a version that stands alone. May be called from another thread.
+        load_whole: loads a version that stands alone. adopt: for all others. May be called from another thread.
         """
         from aegis.hrm import HRMPolicy, base_of, load_version
 
@@ -58,13 +59,13 @@ class Exploration:
             return self._sample(load_whole(serving), temperature)
         if self._base is None or self._base[0] != name:
             self._base = (name, HRMPolicy.load(models / name))
-        policy = self._sample(self._quick(load_version(serving.folder, self._base[1])), temperature)
+        policy = self._sample(self._quick(load_version(serving.folder, self._base[1]), adopt), temperature)
         reference = self._reference
         if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
             return policy  # this version is the reference, or the reference has another base
         if self._loaded_reference is None or self._loaded_reference.name != reference:
             whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
-            self._loaded_reference = self._sample(self._quick(whole), temperature)
+            self._loaded_reference = self._sample(self._quick(whole, adopt), temperature)
         return ControlledPolicy(policy, self._loaded_reference, self._turns)
 
     def temperature(self, base: Path) -> float:
@@ -74,8 +75,9 @@ class Exploration:
     def _sample(self, policy: Policy, temperature: float) -> SamplingPolicy:
         return SamplingPolicy(policy, temperature, self._rng)
 
-    def _quick(self, policy: HRMPolicy) -> Policy:
+    def _quick(self, version: HRMPolicy, adopt: Adoption) -> Policy:
         """Return a policy that decides as this version does, compiled where that is possible."""
+        policy = version.with_actions(adopt(version.actions))
         quick: Policy = policy
         if self._backend != "eager":
             from aegis.hrm.onnx.export import compile_policy

@@ -11,6 +11,7 @@ from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import load_policy
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
+from aegis.lifecycle.point import Adoption, read_adoption
 from aegis.lifecycle.policies.deferring import check_distribution
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
@@ -56,17 +57,21 @@ class VersionLoader:
         """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
-            return check_distribution(self._load(serving, progress), serving.folder, self._drift_quantile)
+            return check_distribution(self._load(serving, progress, adopt), serving.folder, self._drift_quantile)
 
-        return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
+        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+            adopt = read_adoption(store)
+        return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole, adopt)
 
-    def _load(self, serving: Serving, progress: Progress) -> Policy:
-        policy = load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+    def _load(self, serving: Serving, progress: Progress, adopt: Adoption) -> Policy:
+        policy = load_policy(
+            serving.folder, self._device, self._backend, self._examples, self._say, progress=progress, adopt=adopt
+        )
         policy.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
         return policy
 
     def _examples(self) -> list[Example]:
-        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+        with open_store(self._workspace) as store:
             return heldout_examples(store, self._otherwise)
 
 

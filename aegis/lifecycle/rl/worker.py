@@ -16,6 +16,7 @@ from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import open_store
+from aegis.lifecycle.point import read_adoption
 from aegis.lifecycle.policies.tempered import exploring_temperature, temper
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
@@ -92,7 +93,8 @@ class ImprovementWorker:
 
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
         """Load the version that serves and its learner's state; with another base it becomes the reference."""
-        self._policy, self._base, self._base_name = load_pair(served.folder, self._device)
+        trained, self._base, self._base_name = load_pair(served.folder, self._device)
+        self._policy = trained.with_actions(read_adoption(self._store)(trained.actions))
         reference_base = self._registry.base_of(state.reference) or state.reference
         if served.name != state.reference and reference_base != self._base_name:
             newest = self._store.newest()
