@@ -47,8 +47,10 @@ def to_state(value: Any) -> dict[str, Any]:
     An object stays as it is. A text becomes `{"text": ...}`. A list of chat messages (objects with a `role` and a
     `content`) becomes `{"messages": [...]}`; of each message, parts of text are joined into one text, another part is
     named by its type in brackets (`[image_url]`), and fields that are empty are left out. Anything else becomes
-    `{"value": ...}`. Raises `DataError` for a value that JSON has no form for.
+    `{"value": ...}`. Raises `DataError` for a value that JSON has no form for, and for one with nothing in it.
     """
+    if is_blank(value):
+        raise DataError(f"a state must not be empty ({value!r:.20}): give it what the decision depends on")
     try:
         canonical_json(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -60,6 +62,14 @@ def to_state(value: Any) -> dict[str, Any]:
     if are_messages(value):
         return {"messages": [_to_message(message) for message in value]}
     return {"value": value}
+
+
+def is_blank(value: Any) -> bool:
+    """Tell whether this is an object or a list with nothing in it, or a text of spaces alone.
+
+    An object with fields is not blank, even if each of them is: that a ticket has no text may decide something.
+    """
+    return not value.strip() if isinstance(value, str) else isinstance(value, (dict, list, tuple)) and not value
 
 
 def are_messages(value: Any) -> bool:

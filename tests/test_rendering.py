@@ -5,7 +5,7 @@ import random
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aegis.errors import DataError
@@ -15,6 +15,7 @@ from aegis.rendering import (
     canonical_json,
     clean_text,
     compact_fields,
+    is_blank,
     render_compact,
     render_state,
     to_state,
@@ -189,6 +190,7 @@ def test_the_parts_of_a_message_are_joined_and_what_is_no_text_is_named():
 
 @given(json_values)
 def test_any_json_becomes_an_object_that_is_a_state_itself(value):
+    assume(not is_blank(value))
     state = to_state(value)
     assert to_state(state) == state
     render_compact(state)
@@ -209,3 +211,14 @@ def test_canonical_json_is_json_and_comes_back_equal(value):
 def test_a_value_that_is_not_json_is_refused(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"x": value})
+
+
+@pytest.mark.parametrize("value", [{}, [], "", " \n\t"])
+def test_a_state_with_nothing_in_it_is_refused(value):
+    with pytest.raises(DataError, match="a state must not be empty"):
+        to_state(value)
+
+
+@pytest.mark.parametrize("value", [{"ticket": ""}, [None], 0, False])
+def test_a_state_of_blank_fields_is_a_state(value):
+    assert to_state(value)

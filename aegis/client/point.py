@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aegis.client.exchange import NobodyDecidesError, Post, Steps, exchange, make_post
 from aegis.door import Decided
+from aegis.errors import DataError
 from aegis.http import USER_AGENT
 from aegis.packages import imports_explained
 from aegis.types import OutcomeStatus, State
@@ -54,17 +55,21 @@ class Client:
         self._client = httpx2.Client(**self._options)
         self._aclient: httpx2.AsyncClient | None = None
 
-    def decide(self, state: GivenState, *, episode: str | None = None) -> Decided:
+    def decide(self, state: GivenState, *, offered: Sequence[str] | None = None, episode: str | None = None) -> Decided:
         """Return the action for a state, recorded at the server; as `Decider.decide`."""
-        return self._do(self._decide(state, episode))
+        return self._do(self._decide(state, offered, episode))
 
-    async def adecide(self, state: GivenState, *, episode: str | None = None) -> Decided:
+    async def adecide(
+        self, state: GivenState, *, offered: Sequence[str] | None = None, episode: str | None = None
+    ) -> Decided:
         """Return the action for a state, recorded at the server; as `Decider.decide`."""
-        return await self._ado(self._decide(state, episode))
+        return await self._ado(self._decide(state, offered, episode))
 
-    def record(self, state: GivenState, action: str, *, episode: str | None = None) -> Decided:
+    def record(
+        self, state: GivenState, action: str, *, offered: Sequence[str] | None = None, episode: str | None = None
+    ) -> Decided:
         """Record a decision that was made here; as `Decider.record`."""
-        return self._do(self._ask_for(state, episode, action))
+        return self._do(self._ask_for(state, offered, episode, action))
 
     def report(
         self,
@@ -159,19 +164,25 @@ class Client:
         except StopIteration as end:
             return end.value
 
-    def _decide(self, state: GivenState, episode: str | None) -> Steps:
+    def _decide(self, state: GivenState, offered: Sequence[str] | None, episode: str | None) -> Steps:
         try:
-            return (yield from self._ask_for(state, episode))
+            return (yield from self._ask_for(state, offered, episode))
         except NobodyDecidesError as error:
             teacher, actions = self._teacher, error.actions
             if teacher is None:
                 raise
         action = yield lambda: teacher(state, actions)
-        return (yield from self._ask_for(state, episode, action))
+        return (yield from self._ask_for(state, offered, episode, action))
 
-    def _ask_for(self, state: GivenState, episode: str | None, decided: str | None = None) -> Steps:
+    def _ask_for(
+        self, state: GivenState, offered: Sequence[str] | None, episode: str | None, decided: str | None = None
+    ) -> Steps:
+        if isinstance(offered, str):
+            raise DataError(f"offered={offered!r} is one text: give a list of names, e.g. offered=[{offered!r}]")
         plain = dict(state) if isinstance(state, Mapping) else state if isinstance(state, str) else list(state)
-        fields: dict[str, Any] = {"point": self.point, "state": plain, "episode": episode, "decided": decided}
+        named = None if offered is None else list(offered)
+        fields: dict[str, Any] = {"point": self.point, "state": plain, "offered": named}
+        fields |= {"episode": episode, "decided": decided}
         answer = yield from exchange(make_post("/v1/decisions", fields), again=False)
         names = ("id", "action", "probabilities", "policy", "episode", "propensity", "out_of_distribution")
         return Decided(**{name: answer[name] for name in names})

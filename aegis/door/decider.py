@@ -102,8 +102,8 @@ class Decider:
         state: a JSON object, a text, or chat messages. offered: names of the actions on offer for this decision, one or
         more; all by default. episode: the conversation, task or user that the decision belongs to; by default the
         decision stands alone. Decisions of one episode are never split between training and judgement. Raises
-        `DataError` for a state that is not JSON and for an offer of no or unknown actions, and the teacher's own
-        exceptions.
+        `DataError` for a state that is empty or not JSON and for an offer of no or unknown actions, and the teacher's
+        own exceptions.
         """
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)

@@ -54,7 +54,7 @@ def make_offer(actions: ActionList, offered: Sequence[str] | None) -> ActionList
 def make_state(given: State | str | Sequence[Any]) -> State:
     """Return an object, a text, chat messages or another list as a state, as `aegis.rendering.to_state` does.
 
-    Raises `DataError` for a value of another type, or that is not JSON.
+    Raises `DataError` for a value of another type, that is empty, or that is not JSON.
     """
     if isinstance(given, Mapping):
         return to_state(dict(given))

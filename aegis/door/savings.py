@@ -69,7 +69,7 @@ class Savings:
         if self.hrm is None:
             return f"no HRM has passed the gate yet: {counted(self.recorded, 'decision')} recorded"
         if self.share is None or self.agreement is None or self.lower is None:
-            return f"{self.hrm} is sure enough of too few decisions to promise {self.target:.0%} agreement"
+            return self._say_nothing_yet()
         line = (
             f"{self.share:.0%} of these decisions could be the HRM's at {self.agreement:.0%} agreement"
             f" (lower bound {math.floor(100 * self.lower)}%): {counted(self.calls, 'call')}"
@@ -79,6 +79,20 @@ class Savings:
         if self.made:
             line += f"; it made {self.made:,} of them"
         return line if self.live else f"{line}; by {counted(self.decisions, 'held-out decision')}"
+
+    def _say_nothing_yet(self) -> str:
+        """Return why there is an HRM, and no share that could be its."""
+        if not self.decisions:
+            return f"{self.hrm} has too few held-out decisions to tell what it could take over"
+        if self.confidence is None:
+            return (
+                f"{self.hrm} can take over nothing at {self.target:.0%} agreement yet: it agrees with the teacher less"
+                " often than that, even where it is surest"
+            )
+        return (
+            f"{self.hrm} can take over next to nothing at {self.target:.0%} agreement yet: it is sure enough in too few"
+            f" of {counted(self.decisions, 'decision')} to tell how often it agrees there"
+        )
 
 
 def read_savings(

@@ -22,7 +22,7 @@ from aegis.formats.record import (
     moment_of,
     reward_of,
 )
-from aegis.rendering import to_state
+from aegis.rendering import is_blank, to_state
 
 LABEL_FIELDS = ("label", "action", "decision", "class", "category", "intent", "route", "target")
 """What a field or a column with the action is called, the likeliest first."""
@@ -46,6 +46,8 @@ def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
         raise DataError(f"{field}: is missing; --label names the field with the action")
     if "input" in value:
         given = value["input"]
+        if is_blank(given):
+            raise DataError("input: is empty: nothing to decide by")
         state = dict(given) if isinstance(given, Mapping) else {"input": given}
     else:
         beside = _BESIDE | {field, fields.episode, fields.reward}
@@ -63,7 +65,10 @@ def parse_own(value: Any, fields: Fields) -> list[LoggedDecision]:
     if not isinstance(state, (Mapping, str, list)):
         raise DataError("state: expected an object, a text or a list")
     name = action.get("action") if isinstance(action, Mapping) else action
-    whole = dict(state) if isinstance(state, Mapping) else to_state(state)
+    try:
+        whole = to_state(dict(state) if isinstance(state, Mapping) else state)
+    except DataError as error:
+        raise DataError(f"state: {error}") from None
     return [_logged(value, whole, label_of(name, "action"), fields)]
 
 

@@ -50,10 +50,13 @@ def make_app(
     config: ServeConfig | None = None,
     tokens: TokenBook | None = None,
     host: str = "127.0.0.1",
+    metrics: Metrics | None = None,
 ) -> RequestMiddleware:
-    """Return the application over a workspace's points, which it closes when it ends. host: where it will listen."""
-    config = config or ServeConfig()
-    metrics = Metrics()
+    """Return the application over a workspace's points, which it closes when it ends.
+
+    host: where it will listen. metrics: count what is served; its own by default.
+    """
+    config, metrics = config or ServeConfig(), metrics or Metrics()
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
     gateway = None
     if config.gateway is not None:
@@ -104,7 +107,10 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse(fault_body("route", str(error.detail)), error.status_code, error.headers)
+        asked = f"{request.method[:20]} {request.url.path[:100]!r}"
+        named = (f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods)
+        message = f"{asked}: no such route: there are {', '.join(named)}, GET {app.openapi_url}"
+        return JSONResponse(fault_body("route", message), error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def break_off(request: Request, error: Exception) -> JSONResponse:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from aegis.rendering import counted
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 _OVERHEAD_SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
+
+_DECIDERS = {"hrm": "an HRM", "teacher": "a teacher", "client": "clients"}
 
 
 class Metrics:
@@ -55,6 +59,22 @@ class Metrics:
     def note_exchange(self, result: str) -> None:
         """Count a passed choice. result: `recorded`, `no_decision`, `not_recorded` or `left_out`."""
         self._exchanges.labels(result).inc()
+
+    def describe(self) -> str:
+        """Return in one line what was served: requests, decisions by who made them, outcomes, passed choices."""
+        samples = [sample for metric in self.registry.collect() for sample in metric.samples]
+
+        def total(name: str, **labels: str) -> int:
+            return round(sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items()))
+
+        made = [(by, total("aegis_decisions_total", by=by)) for by in ("hrm", "teacher", "client")]
+        by_whom = ", ".join(f"{count:,} by {_DECIDERS[by]}" for by, count in made if count)
+        requests = counted(total("aegis_requests_total"), "request")
+        decisions = counted(sum(count for _, count in made), "decision") + (f" ({by_whom})" if by_whom else "")
+        outcomes = counted(total("aegis_outcomes_total"), "outcome")
+        passed = total("aegis_gateway_exchanges_total", result="recorded")
+        at_gateway = f", {counted(passed, 'choice')} recorded at the gateway" if passed else ""
+        return f"{requests}, {decisions}, {outcomes}{at_gateway}"
 
     def render(self) -> bytes:
         """Return all counts in Prometheus's text format."""

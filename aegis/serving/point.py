@@ -127,13 +127,16 @@ class PointBook:
                     raise
             raise UnknownDecisionError(f"point {name!r} has no decision {decision!r}: check its id") from error
 
-    def record(self, name: str, state: Any, action: str, episode: str | None = None) -> Decided:
-        """Record a decision that a client made, as `Decider.record`."""
-        decider = self.find(name)
-        if action not in decider.actions.names:
-            known = ", ".join(decider.actions.names)
-            raise UnknownActionError(f"unknown action {action[:100]!r}: the list of point {name!r} is {known}")
-        return decider.record(state, action, episode=episode)
+    def decide(self, name: str, state: Any, *, offered: Sequence[str] | None, episode: str | None) -> Decided:
+        """Decide, as `Decider.decide`; raises `UnknownActionError` for an offer that names no action of the point."""
+        return self._find_for(name, offered or ()).decide(state, offered=offered, episode=episode)
+
+    def record(
+        self, name: str, state: Any, action: str, *, offered: Sequence[str] | None, episode: str | None
+    ) -> Decided:
+        """Record a decision that a client made, as `Decider.record`; raises as `decide` does."""
+        decider = self._find_for(name, (action, *(offered or ())))
+        return decider.record(state, action, offered=offered, episode=episode)
 
     def standing(self, name: str) -> Standing:
         """Return where a point stands."""
@@ -151,6 +154,15 @@ class PointBook:
             self._closed = True
             for decider in self._open.values():
                 decider.close()
+
+    def _find_for(self, name: str, named: Sequence[str]) -> Decider:
+        """Return a point's decider; raises `UnknownActionError` where an action that a client named is not its."""
+        decider = self.find(name)
+        for action in named:
+            if action not in decider.actions.names:
+                known = ", ".join(decider.actions.names)
+                raise UnknownActionError(f"unknown action {action[:100]!r}: the list of point {name!r} is {known}")
+        return decider
 
     def _existing(self, name: str) -> Workspace:
         with suppress(ConfigError):

@@ -11,6 +11,7 @@ from aegis.door import Decided
 Name = Annotated[str, Field(min_length=1, max_length=64, description="A decision point", examples=["support-router"])]
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=10_000)]
+Offered = Annotated[list[Id], Field(min_length=1, max_length=5_000, json_schema_extra={"uniqueItems": True})]
 
 
 class _Strict(BaseModel):
@@ -22,10 +23,13 @@ class DecisionRequest(_Strict):
 
     point: Name
     state: dict[str, Any] | str | list[dict[str, Any]] = Field(
-        description="An object, a text, or chat messages", examples=[{"ticket": "My phone is broken"}]
+        description="An object, a text, or chat messages; not empty",
+        examples=[{"ticket": "My phone is broken"}],
+        json_schema_extra={"not": {"anyOf": [{"enum": [{}, []]}, {"type": "string", "pattern": r"^\s*$"}]}},
     )
     episode: Id | None = Field(None, description="The conversation, task or user that the decision belongs to")
     decided: Id | None = Field(None, description="The action that was taken: it is recorded, and nobody is asked")
+    offered: Offered | None = Field(None, description="Actions on offer for this decision; by default all")
 
 
 class DecisionAnswer(BaseModel):

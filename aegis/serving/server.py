@@ -13,6 +13,7 @@ import uvicorn
 from aegis.errors import ConfigError
 from aegis.serving.access import TOKENS_VARIABLE, TokenBook, is_loopback
 from aegis.serving.app import make_app
+from aegis.serving.metric import Metrics
 from aegis.serving.point import PointBook
 from aegis.serving.setting import ServeConfig
 
@@ -38,24 +39,37 @@ class Listening:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, options: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, options: uvicorn.Config, ready: Callable[[], None], stopped: Callable[[], None]) -> None:
         super().__init__(options)
         self._ready = ready
+        self._stopped = stopped
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._stopped()  # before the signal that ends the server is sent once more, which may end the process
 
-def serve(points: PointBook, config: ServeConfig, listening: Listening, ready: Callable[[str], None]) -> None:
-    """Serve a workspace's points until a signal ends it, and close them. ready: hears the address.
 
+def serve(
+    points: PointBook,
+    config: ServeConfig,
+    listening: Listening,
+    ready: Callable[[str], None],
+    stopped: Callable[[str], None],
+) -> None:
+    """Serve a workspace's points until a signal ends it, and close them.
+
+    ready: hears the address. stopped: hears in one line what was served.
     Raises `ConfigError` for an address that can't be used, and what opening a configured point raises.
     """
     with closing(points), listen(listening) as bound:
         points.open_configured()
         address, port = bound.getsockname()[:2]
-        app = make_app(points, config, listening.tokens, listening.host)
+        metrics = Metrics()
+        app = make_app(points, config, listening.tokens, listening.host, metrics)
         options = uvicorn.Config(
             app,
             log_level="warning",
@@ -68,7 +82,8 @@ def serve(points: PointBook, config: ServeConfig, listening: Listening, ready: C
             timeout_graceful_shutdown=max(1, round(config.limits.shutdown_seconds)),
         )
         shown = f"[{address}]" if ":" in address else address
-        _Server(options, lambda: ready(f"http://{shown}:{port}")).run(sockets=[bound])
+        server = _Server(options, lambda: ready(f"http://{shown}:{port}"), lambda: stopped(metrics.describe()))
+        server.run(sockets=[bound])
 
 
 def listen(listening: Listening) -> socket.socket:

@@ -54,13 +54,13 @@ def _add_decisions(router: APIRouter, points: PointBook, admission: Admission, m
 
         Where neither can decide, the answer is 503: decide yourself, and send the same request with `decided`.
         """
-        point, state, episode, taken = asked.point, asked.state, asked.episode, asked.decided
-
+        point, state, taken = asked.point, asked.state, asked.decided
+        options: Mapping[str, Any] = {"offered": asked.offered, "episode": asked.episode}
         if taken is None:
-            decided = await admission.work(lambda: points.find(point).decide(state, episode=episode))
+            decided = await admission.work(lambda: points.decide(point, state, **options))
             metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
         else:
-            decided = await admission.work(lambda: points.record(point, state, taken, episode))
+            decided = await admission.work(lambda: points.record(point, state, taken, **options))
             metrics.note_decision(point, "client")
         return schema.DecisionAnswer.of(point, decided)
 

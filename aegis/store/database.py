@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aegis.errors import StoreError
+from aegis.store.chain.link import install
 from aegis.store.migrations import migrate, refusal
 
 BUSY_TIMEOUT_SECONDS = 30.0
@@ -186,6 +187,15 @@ class Database:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a new file, as one snapshot; raises `StoreError` if it can't be written."""
+        connection = self.connection
+        try:
+            with _GATE.inside(), contextlib.closing(sqlite3.connect(path)) as copy:
+                connection.backup(copy)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
     def close(self) -> None:
         """Close the connection; an open transaction is undone. Closing twice does no harm."""
         if self._connection is not None:
@@ -204,6 +214,7 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        install(connection)
         reason = _retried(lambda: refusal(connection))
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")

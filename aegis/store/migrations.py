@@ -7,8 +7,10 @@ A released migration is never edited: a change is a new file with the next numbe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
+
+from aegis.store.chain.link import chain_existing
 
 APPLICATION_ID = 0x41454749
 """`AEGI` in ASCII: tells a workspace's database from another program's SQLite file."""
@@ -19,6 +21,9 @@ _FILES = sorted(
 )
 MIGRATIONS: tuple[str, ...] = tuple(file.read_text("utf-8") for file in _FILES)
 """Migration number n, counted from 1, takes the schema from version n - 1 to version n."""
+
+_THEN: dict[int, Callable[[sqlite3.Connection], None]] = {12: chain_existing}
+"""What follows a migration, in its transaction, that SQL alone can't do"""
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
@@ -56,6 +61,8 @@ def migrate(connection: sqlite3.Connection) -> None:
             if version < len(MIGRATIONS):
                 for statement in _statements(MIGRATIONS[version]):
                     connection.execute(statement)
+                if then := _THEN.get(version + 1):
+                    then(connection)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")

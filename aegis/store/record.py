@@ -45,7 +45,7 @@ def parse_timestamp(value: Any) -> datetime:
 
 _Timestamp = Annotated[datetime, BeforeValidator(parse_timestamp)]
 _State = Annotated[
-    dict[str, Any], BeforeValidator(lambda value: to_state(value) if isinstance(value, (str, list)) else value)
+    dict[str, Any], BeforeValidator(lambda value: to_state(value) if isinstance(value, (str, list, dict)) else value)
 ]
 """An object; a text or a list of chat messages is put into one."""
 _Action = Annotated[

@@ -30,6 +30,14 @@ export interface Outcome {
   result?: { [key: string]: Json };
 }
 
+/** What belongs to one decision. */
+export interface Given {
+  /** The conversation, task or user that the decision belongs to */
+  episode?: string;
+  /** The actions on offer for this decision; all of the point's if left out */
+  offered?: string[];
+}
+
 export interface Options {
   url?: string;
   token?: string;
@@ -66,19 +74,19 @@ export class Aegis {
   }
 
   /** Return the action for a state, recorded at the server. */
-  async decide(state: State, episode?: string): Promise<Decision> {
+  async decide(state: State, given: Given = {}): Promise<Decision> {
     try {
-      return await this.post<Decision>("/v1/decisions", { state, episode });
+      return await this.post<Decision>("/v1/decisions", { state, ...given });
     } catch (error) {
       const { teacher } = this.options;
       if (!(error instanceof AegisError) || error.type !== "nobody_decides" || !teacher) throw error;
-      return this.record(state, await teacher(state, error.actions), episode);
+      return this.record(state, await teacher(state, error.actions), given);
     }
   }
 
   /** Record a decision that was made here. */
-  record(state: State, action: string, episode?: string): Promise<Decision> {
-    return this.post<Decision>("/v1/decisions", { state, episode, decided: action });
+  record(state: State, action: string, given: Given = {}): Promise<Decision> {
+    return this.post<Decision>("/v1/decisions", { state, ...given, decided: action });
   }
 
   /** Record what came of a decision, any time later. */

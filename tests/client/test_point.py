@@ -44,6 +44,12 @@ def sent(httpserver):
     return [json.loads(request.get_data()) for request, _ in httpserver.log]
 
 
+def test_an_offer_that_is_one_text_is_refused_before_anything_is_sent(client, httpserver):
+    with pytest.raises(DataError, match="give a list of names"):
+        client.decide("a text", offered="refund")
+    assert not httpserver.log
+
+
 def test_it_decides_and_reports_as_a_decider(client, httpserver):
     httpserver.expect_request(
         "/v1/decisions", "POST", headers={"authorization": "Bearer " + "t" * 20}
@@ -53,13 +59,13 @@ def test_it_decides_and_reports_as_a_decider(client, httpserver):
     assert decided == aegis.Decided("d1", "refund", ANSWER["probabilities"], "hrm@1", "e", None, False)
     client.report(decided, 1.0)
     client.report("d1", parts={"solved": 1}, detail="well", result={"order": 7})
-    client.record("a text", "answer")
+    client.record("a text", "answer", offered=("refund", "answer"))
     assert sent(httpserver) == [
         {"point": "router", "state": {"ticket": "broken"}, "episode": "e"},
         {"point": "router", "decision": "d1", "reward": 1.0, "status": "ok", "detail": "", "result": {}},
         {"point": "router", "decision": "d1", "parts": {"solved": 1}, "status": "ok", "detail": "well"}
         | {"result": {"order": 7}},
-        {"point": "router", "state": "a text", "decided": "answer"},
+        {"point": "router", "state": "a text", "offered": ["refund", "answer"], "decided": "answer"},
     ]
 
 

@@ -14,7 +14,7 @@ CLIENT = Path(__file__).parents[2] / "clients" / "typescript" / "aegis.ts"
 SCRIPT = """
 import { Aegis, AegisError } from MODULE;
 const router = new Aegis("router", { url: process.argv[2], token: "secret", teacher: (state, actions) => actions[1] });
-const first = await router.decide({ ticket: "broken" }, "e");
+const first = await router.decide({ ticket: "broken" }, { episode: "e", offered: ["refund", "answer"] });
 await router.report(first, { reward: 1 });
 await router.report("d2", { parts: { solved: 0.5 }, detail: "well" });
 const refused = await router.report("nobody", { reward: 1 }).catch((error) => error);
@@ -88,7 +88,7 @@ def test_it_decides_by_its_teacher_where_nobody_does_tries_again_and_reports(run
     httpserver.expect_request("/v1/outcomes").respond_with_handler(take)
     printed = run_node(httpserver.url_for("/"))
     assert printed == ["answer", True, 404, "no such decision", "unreachable"]
-    state = {"point": "router", "state": {"ticket": "broken"}, "episode": "e"}
+    state = {"point": "router", "state": {"ticket": "broken"}, "episode": "e", "offered": ["refund", "answer"]}
     assert asked[:3] == [state, state, state | {"decided": "answer"}]
     assert asked[3:5] == [
         {"point": "router", "decision": "d1", "reward": 1},

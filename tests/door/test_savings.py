@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,10 +122,16 @@ def test_a_live_drop_shows_in_the_figures_that_held_out_decisions_promised_other
     assert savings.lower < 0.75
 
 
-def test_an_hrm_that_is_never_sure_promises_nothing(point):
+def test_an_hrm_that_promises_nothing_says_why(point):
     savings = read(point, target=1.0)
     assert (savings.share, savings.agreement, savings.calls) == (None, None, 0)
-    assert str(savings) == "hrm@1 is sure enough of too few decisions to promise 100% agreement"
+    assert str(savings) == (
+        "hrm@1 can take over nothing at 100% agreement yet: it agrees with the teacher less often than that, even where"
+        " it is surest"
+    )
+    unseen, seldom = replace(savings, decisions=0), replace(savings, confidence=0.9, decisions=200)
+    assert str(unseen) == "hrm@1 has too few held-out decisions to tell what it could take over"
+    assert "in too few of 200 decisions to tell how often it agrees there" in str(seldom)
 
 
 def test_a_bound_is_never_rounded_up():

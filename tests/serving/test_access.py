@@ -75,7 +75,7 @@ def test_each_scope_opens_its_routes_alone(start, tmp_path):
     tokens = {scope: add_token(path, scope, [scope]) for scope in ("decide", "report", "manage")}
     served = start(tokens=TokenBook.read(path, {}))
     asked = {
-        "decide": ("POST", "/v1/decisions", {"point": "support-router", "state": {}, "decided": "refund"}),
+        "decide": ("POST", "/v1/decisions", {"point": "support-router", "state": {"n": 1}, "decided": "refund"}),
         "report": ("POST", "/v1/outcomes", {"point": "support-router", "decision": "nobody"}),
         "manage": ("GET", "/v1/status", None),
     }

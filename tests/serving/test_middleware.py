@@ -40,7 +40,7 @@ def test_a_client_that_hangs_up_disturbs_nobody(start, wait_for):
 def test_another_sites_page_may_not_ask(start, point_store):
     served = start()
     headers = {"origin": "https://evil.example"}
-    body = {"point": "support-router", "state": {}, "decided": "refund"}
+    body = {"point": "support-router", "state": {"n": 1}, "decided": "refund"}
     response = served.client.post("/v1/decisions", json=body, headers=headers)
     assert (response.status_code, response.json()["error"]["type"]) == (403, "other_site")
     assert served.client.get("/v1/points", headers={"host": "evil.example"}).status_code == 403

@@ -84,13 +84,18 @@ def test_an_outcome_is_reported_whole_or_in_parts_at_any_time(start, point_store
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [
-        ("/v1/decisions", {"point": "nowhere", "state": {}}, (404, "unknown_point")),
-        ("/v1/decisions", {"point": "../../etc", "state": {}}, (404, "unknown_point")),
-        ("/v1/decisions", {"point": "support-router", "state": {}, "decided": "dance"}, (409, "unknown_action")),
+        ("/v1/decisions", {"point": "nowhere", "state": {"n": 1}}, (404, "unknown_point")),
+        ("/v1/decisions", {"point": "../../etc", "state": {"n": 1}}, (404, "unknown_point")),
+        ("/v1/decisions", {"point": "support-router", "state": {"n": 1}, "decided": "dance"}, (409, "unknown_action")),
         ("/v1/decisions", {"point": "support-router", "state": 7}, (422, "field")),
+        ("/v1/decisions", {"point": "support-router", "state": {}}, (400, "data")),
+        ("/v1/decisions", {"point": "support-router", "state": " ", "decided": "refund"}, (400, "data")),
+        ("/v1/decisions", {"point": "support-router", "state": "x", "offered": ["dance"]}, (409, "unknown_action")),
+        ("/v1/decisions", {"point": "support-router", "state": "x", "offered": []}, (422, "field")),
+        ("/v1/decisions", {"point": "support-router", "state": "x", "offered": ["refund"] * 2}, (400, "data")),
         ("/v1/decisions", {"point": "support-router"}, (422, "field")),
-        ("/v1/decisions", {"point": "support-router", "state": {}, "extra": 1}, (422, "field")),
-        ("/v1/decisions", {"point": "support-router", "state": {}, "episode": "\ud800"}, (422, "field")),
+        ("/v1/decisions", {"point": "support-router", "state": {"n": 1}, "extra": 1}, (422, "field")),
+        ("/v1/decisions", {"point": "support-router", "state": {"n": 1}, "episode": "\ud800"}, (422, "field")),
         ("/v1/outcomes", {"point": "support-router", "decision": "nobody", "reward": 1}, (404, "unknown_decision")),
         ("/v1/outcomes", {"point": "support-router", "decision": "x", "status": "great"}, (422, "field")),
         ("/v1/nothing", {}, (404, "route")),
@@ -100,6 +105,28 @@ def test_an_outcome_is_reported_whole_or_in_parts_at_any_time(start, point_store
 def test_a_mistake_is_named_with_its_status(start, path, body, expected):
     response = start().client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert fault(response) == expected, response.text
+
+
+def test_a_wrong_route_or_method_is_answered_with_the_routes_there_are(start):
+    served = start()
+    for response in (served.client.post("/v1/decision", json={}), served.client.get("/v1/decisions")):
+        message = response.json()["error"]["message"]
+        assert f"{response.request.method} '{response.request.url.path}': no such route" in message
+        assert "POST /v1/decisions, POST /v1/outcomes" in message
+        assert message.endswith("GET /openapi.json")
+
+
+def test_actions_that_are_not_on_offer_are_neither_decided_nor_recorded(start, point_store):
+    served = start(SCRIPTED)
+    answer = served.decide(offered=["refund", "answer"]).json()
+    assert set(answer["probabilities"]) == {"refund", "answer"}
+    assert point_store.get(answer["id"]).decision.actions == ("refund", "answer")
+    refused = served.decide(decided="escalate", offered=["refund", "answer"])
+    assert fault(refused) == (400, "data")
+    assert served.decide(decided="escalate", offered=["escalate"]).json()["action"] == "escalate"
+    with aegis.Client("support-router", url=served.url) as client:
+        decided = client.decide("a text", offered=("answer", "refund"))
+    assert point_store.get(decided.id).decision.actions == ("refund", "answer")
 
 
 def test_a_teacher_that_fails_is_a_bad_gateway_and_others_are_not_disturbed(start, monkeypatch):

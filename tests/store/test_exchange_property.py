@@ -37,7 +37,7 @@ def examples(draw, step):
     decision = Decision(
         episode="e",
         step=step,
-        state=draw(json_objects),
+        state=draw(json_objects.filter(bool)),
         actions=names,
         action=Action(
             draw(st.sampled_from(names)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import describe_way_to_hrm, find_place
-from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, say, say_row
+from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, say, say_row
 from aegis.cli.options import JsonOption, PointOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE
@@ -189,7 +189,7 @@ def _settle(question: str, reason: str, yes: bool) -> str:
             fail("say why: --reason WHY (it is kept in the record)")
         reason = typer.prompt("Why").strip()
     if not yes and asks and not typer.confirm(question):
-        raise typer.Exit(1)
+        raise typer.Exit(DECLINED)
     return clean_text(reason, _REASON_CHARACTERS)
 
 

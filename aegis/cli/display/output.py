@@ -29,6 +29,8 @@ SHOWN_RECORDS = 10
 WHOLE_CHARACTERS = 2000
 """Characters of a reason or a rule, which must not be cut: a terminal wraps it, a pipe gets one line"""
 BAD_INPUT = 2
+DECLINED = 1
+"""A person answered no, or a check found what must not be"""
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ Importing a file again adds nothing, and a file that has grown adds what is new:
 follows from the decision's content.
 """
 
-from aegis.door.intake.file import import_file
+from aegis.door.intake.file import import_file, rehearsed
 from aegis.door.intake.result import Intake, IntakeOptions
 
-__all__ = ["Intake", "IntakeOptions", "import_file"]
+__all__ = ["Intake", "IntakeOptions", "import_file", "rehearsed"]

@@ -44,6 +44,24 @@ class Adding:
     def _add(self, logged: LoggedDecision) -> None:
         place = self._ordinal
         self._ordinal += 1
+        action, reward, id, known = self._find(logged)
+        if known:
+            self._intake.already_there += 1
+        else:
+            episode = logged.episode or f"import-{self._first}-{place // EPISODE_RECORDS:05d}"
+            self._append(logged, id, episode, action, place)
+        if reward is not None and (current := self._store.get(id)) is not None and current.outcome is None:
+            self._intake.rewards += add_outcome(self._store, id, Report(reward))
+
+    def knows(self, logged: LoggedDecision) -> bool:
+        """Tell whether the point has this decision; False for one that can't be used."""
+        try:
+            return self._find(logged)[-1]
+        except DataError:
+            return False
+
+    def _find(self, logged: LoggedDecision) -> tuple[str, float | None, str, bool]:
+        """Return a decision's action, reward and id, and whether it is recorded; raises `DataError` for a bad one."""
         action = self._name(logged.action)
         if action is None:
             names = ", ".join(self._intake.actions.names[:_SHOWN])
@@ -53,14 +71,7 @@ class Adding:
         reward = None if logged.reward is None else to_number("reward", logged.reward)
         content = self._content(logged)
         self._first = self._first or content[:12]
-        id, known = self._find_id(logged, content, action)
-        if known:
-            self._intake.already_there += 1
-        else:
-            episode = logged.episode or f"import-{self._first}-{place // EPISODE_RECORDS:05d}"
-            self._append(logged, id, episode, action, place)
-        if reward is not None and (current := self._store.get(id)) is not None and current.outcome is None:
-            self._intake.rewards += add_outcome(self._store, id, Report(reward))
+        return action, reward, *self._find_id(logged, content, action)
 
     def _append(self, logged: LoggedDecision, id: str, episode: str, action: str, place: int) -> None:
         intake, offered = self._intake, self._offered(logged, action)

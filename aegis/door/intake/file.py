@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +22,22 @@ from aegis.types import ActionList, Progress, unheard
 from aegis.workspace import Workspace
 
 _ROWS = 500
+_LOOKED_AT = 100
+"""First decisions of a file by which it is known to be, or not to be, of what the point has"""
 
 
 def import_file(
-    path: Path, point: Workspace, options: IntakeOptions | None = None, progress: Progress = unheard
+    path: Path,
+    point: Workspace,
+    options: IntakeOptions | None = None,
+    progress: Progress = unheard,
+    beware: Callable[[int], None] = lambda there: None,
 ) -> Intake:
     """Add a file's decisions to a decision point, which is made where it is not there.
 
-    Raises `DataError` for a file without a usable decision, or with several kinds of which none is named;
-    `TeacherMismatchError` where the point belongs to another teacher.
+    beware: hears, before anything is written, how many decisions the point has already, where the file's first ones
+    are none of them; what it raises ends the import. Raises `DataError` for a file without a usable decision, or with
+    several kinds of which none is named; `TeacherMismatchError` where the point belongs to another teacher.
     """
     options = options or IntakeOptions()
     options = replace(options, fields=replace(options.fields, whole=True))
@@ -48,10 +57,23 @@ def import_file(
         store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
         intake = Intake(reading.format, name, actions, teacher.name)
         if reading.format == "aegis" and kind.dated:
-            _add_records(store, path, options, intake, progress)
+            _add_records(store, path, options, intake, progress, beware)
         else:
-            _add_logged(store, path, options, intake, progress)
+            _add_logged(store, path, options, intake, progress, beware)
     return intake
+
+
+@contextlib.contextmanager
+def rehearsed(place: Workspace) -> Iterator[Workspace]:
+    """Yield a copy of a workspace or point in a temporary folder, into which a file can be imported as a trial."""
+    with tempfile.TemporaryDirectory(prefix="aegis-import-") as folder:
+        copy = Workspace(Path(folder) / "workspace")
+        copy = copy if place.point_name is None else copy.point(place.point_name)
+        copy.folder.mkdir(parents=True)
+        if place.database.exists():
+            with open_store(place) as store:
+                store.database.copy_to(copy.database)
+        yield copy
 
 
 def _check_given(path: Path, actions: ActionList, given: Sequence[str]) -> None:
@@ -62,13 +84,22 @@ def _check_given(path: Path, actions: ActionList, given: Sequence[str]) -> None:
         )
 
 
-def _add_records(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
+def _add_records(
+    store: DecisionStore,
+    path: Path,
+    options: IntakeOptions,
+    intake: Intake,
+    progress: Progress,
+    beware: Callable[[int], None],
+) -> None:
     """Add AEGIS's own records, with all that they hold."""
     found = read_examples(path, intake.actions, progress)
     if options.teacher:
         examples = [one._replace(decision=replace(one.decision, policy=options.teacher)) for one in found.examples]
         found = replace(found, examples=examples)
     known = {one.decision.id for one in found.examples if store.get(one.decision.id) is not None}
+    if not known and (there := store.count()):
+        beware(there)
     report = import_examples(store, found, progress)
     refused = {one.position for one in report.rejected}
     for position, (decision, outcome) in zip(found.positions, found.examples, strict=True):
@@ -83,11 +114,19 @@ def _add_records(store: DecisionStore, path: Path, options: IntakeOptions, intak
         intake.refuse(one.position, one.reason)
 
 
-def _add_logged(store: DecisionStore, path: Path, options: IntakeOptions, intake: Intake, progress: Progress) -> None:
+def _add_logged(
+    store: DecisionStore,
+    path: Path,
+    options: IntakeOptions,
+    intake: Intake,
+    progress: Progress,
+    beware: Callable[[int], None],
+) -> None:
     """Add the decisions of another program's file."""
     reading = read_decisions(path, options.form, options.fields, progress)
     name_of = kinds("all" if reading.format == "aegis" else options.by)
-    adding = Adding(store, intake, options.teacher, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    adding = Adding(store, intake, options.teacher, written)
 
     def wanted() -> Iterator[LoggedDecision]:
         for decision in reading.decisions:
@@ -96,7 +135,12 @@ def _add_logged(store: DecisionStore, path: Path, options: IntakeOptions, intake
             else:
                 intake.other_kinds += 1
 
-    for rows in _pages(wanted()):
+    decisions = wanted()
+    first = list(itertools.islice(decisions, _LOOKED_AT))
+    looking = Adding(store, intake, options.teacher, written)
+    if (there := store.count()) and not any(looking.knows(decision) for decision in first):
+        beware(there)
+    for rows in _pages(itertools.chain(first, decisions)):
         with store.database.transaction():  # several, so that other processes can append between them
             for decision in rows:
                 adding.add(decision)

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from aegis.cli.admission import check_folder, describe_new, find_place
-from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, percentages, say, show_refused, show_rejected
+from aegis.cli.display.output import (
+    BAD_INPUT,
+    DECLINED,
+    errors_explained,
+    fail,
+    percentages,
+    say,
+    show_refused,
+    show_rejected,
+)
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import ByOption, EpisodeOption, FormatOption, LabelOption, PointOption, WorkspaceOption
+from aegis.cli.options import (
+    ByOption,
+    EpisodeOption,
+    FormatOption,
+    LabelOption,
+    PointOption,
+    WorkspaceOption,
+    YesOption,
+)
 from aegis.errors import DataError
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.door.intake import Intake, IntakeOptions
+    from aegis.store import ImportReport
 
+Result = TypeVar("Result")
 SHOWN_ACTIONS = 10
 _WITH_POINT = "for the decisions of an agent of your own, name a decision point with --point"
 
@@ -42,8 +64,15 @@ def import_(
         str,
         typer.Option(help="All actions of a new point, with commas between. Default: those that the file shows."),
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be added and to which point, and write nothing.")
+    ] = False,
+    yes: YesOption = False,
 ) -> None:
-    """Add decisions from a file to a workspace, or to a decision point; those already there are left as they are."""
+    """Add decisions from a file to a workspace, or to a decision point; those already there are left as they are.
+
+    What is added can't be removed. In a terminal it asks before it adds to a place that has other decisions.
+    """
     with errors_explained():
         place = find_place(workspace, point, may_be_new=True)
         check_folder(place.folder)
@@ -52,36 +81,86 @@ def import_(
             alone = [option for option, value in {**given, "--actions": actions}.items() if value]
             if alone or by != "auto" or form not in ("auto", "aegis"):
                 fail(f"{', '.join(alone) or '--by and --format'}: {_WITH_POINT}")
-            _import_records(file, place)
+            with _written_to(place, dry_run) as target:
+                _import_records(file, place, target, yes)
             return
         from aegis.door.intake import IntakeOptions
         from aegis.formats import Fields
 
         names = tuple(name.strip() for name in actions.split(",") if name.strip())
         options = IntakeOptions(form, Fields(label, episode, reward), by, kind, teacher, names)
-        _import_into_point(file, place, options)
+        with _written_to(place, dry_run) as target:
+            _import_into_point(file, place, target, options, yes)
 
 
-def _import_into_point(file: Path, place: Workspace, options: IntakeOptions) -> None:
+class _OthersThere(Exception):
+    """The place has decisions, and the file's are none of them. Raised before anything is written."""
+
+
+@contextlib.contextmanager
+def _written_to(place: Workspace, dry_run: bool) -> Iterator[Workspace]:
+    """Yield where the import writes: the place itself, or a copy of it that is thrown away."""
+    if not dry_run:
+        yield place
+        return
+    from aegis.door.intake import rehearsed
+
+    say(f"Dry run: nothing is written to {place.folder}/")
+    with rehearsed(place) as copy:
+        yield copy
+
+
+def _import_into_point(file: Path, place: Workspace, target: Workspace, options: IntakeOptions, yes: bool) -> None:
     new = describe_new(place)
-    with waiting(on_stderr=True) as progress:
-        progress("Loading what an import needs", 0, 0)
-        from aegis.door.intake import import_file
 
-        found = import_file(file, place, options, progress)
+    def add(beware: Callable[[int], None]) -> Intake:
+        with waiting(on_stderr=True) as progress:
+            progress("Loading what an import needs", 0, 0)
+            from aegis.door.intake import import_file
+
+            return import_file(file, target, options, progress, beware)
+
+    found = _add_or_ask(add, place, yes or target != place)
     if new:
         say(new)
     show_refused(file, found.first_refused, found.refused)
+    added = f"{counted(found.added, 'decision')} {'added' if target == place else 'would be added'}"
     others = f"{found.already_there:,} already there, {found.refused:,} refused"
     rewards = f", {counted(found.rewards, 'reward')}" if found.rewards else ""
-    say(f"✓ {counted(found.added, 'decision')} added, {others}{rewards} (read as {found.format})")
-    for line in _describe(found, place):
+    say(f"✓ {added}, {others}{rewards} (read as {found.format})")
+    for line in _describe(found):
         say(f"  {line}")
+    say(f"  next: `aegis check{place.options}`" if target == place else "  next: the same without --dry-run")
     if not found.added and not found.already_there:
         raise typer.Exit(BAD_INPUT)
 
 
-def _describe(found: Intake, place: Workspace) -> list[str]:
+def _add_or_ask(add: Callable[[Callable[[int], None]], Result], place: Workspace, yes: bool) -> Result:
+    """Return what an import returns. Before it adds to other decisions, say so; in a terminal, ask.
+
+    yes: do not ask.
+    """
+    name = f"{'decision point' if place.point_name else 'workspace'} {place.point_name or place.folder}"
+
+    def beware(there: int) -> None:
+        raise _OthersThere(
+            f"⚠ {name} has {counted(there, 'decision')} of other sources already: what is added to them stays there"
+        )
+
+    try:
+        return add(beware)
+    except _OthersThere as others:
+        say(str(others))
+    if _in_terminal() and not yes and not typer.confirm(f"Add to {name}?"):
+        raise typer.Exit(DECLINED)
+    return add(lambda there: None)
+
+
+def _in_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _describe(found: Intake) -> list[str]:
     """Return what else a person should know of an import."""
     lines = [f"teacher: {clean_text(found.teacher)}"]
     if found.counts:
@@ -101,11 +180,10 @@ def _describe(found: Intake, place: Workspace) -> list[str]:
         lines.append(f"⚠ {counted(found.renamed, 'id')} taken by other decisions: these got new ids")
     if found.other_kinds:
         lines.append(f"left out: {counted(found.other_kinds, 'decision')} of other kinds")
-    lines += [f"passed over: {count:,} × {what}" for what, count in found.passed.items()]
-    return [*lines, f"next: `aegis check{place.options}`"]
+    return [*lines, *(f"passed over: {count:,} × {what}" for what, count in found.passed.items())]
 
 
-def _import_records(file: Path, place: Workspace) -> None:
+def _import_records(file: Path, place: Workspace, target: Workspace, yes: bool) -> None:
     """Add records of the research agent's decisions."""
     from aegis import lifecycle
     from aegis.research import RESEARCH_ACTIONS
@@ -123,11 +201,18 @@ def _import_records(file: Path, place: Workspace) -> None:
     lifecycle.check_owner(place, owner.name)
     if new := describe_new(place):
         say(new)
-    with lifecycle.open_store(place) as store, waiting() as progress:
-        store.claim_teacher(owner.name, owner.parameters, owner.source)
-        report = import_examples(store, found, progress)
+
+    def add(beware: Callable[[int], None]) -> ImportReport:
+        with lifecycle.open_store(target) as store, waiting() as progress:
+            known = any(store.get(one.decision.id) is not None for one in found.examples)
+            if not known and (there := store.count()):
+                beware(there)
+            store.claim_teacher(owner.name, owner.parameters, owner.source)
+            return import_examples(store, found, progress)
+
+    report = _add_or_ask(add, place, yes or target != place)
     show_rejected(report.rejected, report.added + report.already_there)
-    others = f"{report.already_there} already there, {len(report.rejected)} refused"
-    say(f"✓ {counted(report.added, 'decision')} added, {others}")
+    added = f"{counted(report.added, 'decision')} {'added' if target == place else 'would be added'}"
+    say(f"✓ {added}, {report.already_there} already there, {len(report.rejected)} refused")
     if report.rejected and not report.added and not report.already_there:
         raise typer.Exit(BAD_INPUT)

@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Record what came of a decision, or of many out of a file. Without --point each point is looked through.
 
-    Exit code 2 where a report could not be recorded; the others of a file are recorded all the same.
+    Exit code 2 if any report could not be recorded; the others of a file are recorded all the same.
     """
     with errors_explained():
         if (decision is None) == (file is None):

@@ -49,7 +49,13 @@ def serve(
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
         points = serving.PointBook(workspace, settings.points, _hear)
-        serving.serve(points, settings, listening, lambda address: say(f"Serving {workspace}/ at {address}"))
+        serving.serve(
+            points,
+            settings,
+            listening,
+            ready=lambda address: say(f"Serving {workspace}/ at {address}"),
+            stopped=lambda served: say(f"Served: {served}"),
+        )
 
 
 def token(

@@ -77,3 +77,52 @@ def test_a_bad_name_and_a_file_of_several_kinds_make_no_point(run):
     assert not Path("workspace").exists()
     one = run("import", file, "--point", "router", "--from", "billing")
     assert "left out: 4 decisions of other kinds" in one.stdout
+
+
+def test_a_dry_run_says_what_would_be_added_and_writes_nothing(run):
+    file = write("log.jsonl", *lines(4, model="gpt-4o"))
+    result = run("import", file, "--point", "router", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "Dry run: nothing is written to workspace/points/router/",
+        "New decision point: workspace/points/router/",
+        "✓ 4 decisions would be added, 0 already there, 0 refused (read as plain)",
+        "  teacher: gpt-4o",
+        "  actions: refund 2 (50%), answer 2 (50%)",
+        "  4 decisions without a time: the file's date and order stand for it",
+        "  next: the same without --dry-run",
+    ]
+    assert not Path("workspace").exists()
+    run("import", file, "--point", "router")
+    more = write("more.jsonl", *lines(6, model="gpt-4o"))
+    assert (
+        "✓ 2 decisions would be added, 4 already there" in run("import", more, "--point", "router", "--dry-run").stdout
+    )
+    assert "✓ 2 decisions added, 4 already there" in run("import", more, "--point", "router").stdout
+
+
+def test_before_a_file_joins_decisions_of_another_source_a_line_says_so_and_a_terminal_asks(run, monkeypatch):
+    run("import", write("log.jsonl", *lines(4)), "--point", "router")
+    other = write("other.jsonl", *({**line, "input": f"other {n}"} for n, line in enumerate(lines(4))))
+    said = "⚠ decision point router has 4 decisions of other sources already: what is added to them stays there\n"
+    monkeypatch.setattr("aegis.cli.commands.decisions.importing._in_terminal", lambda: True)
+    refused = run("import", other, "--point", "router")
+    assert (refused.exit_code, said in refused.stdout) == (1, True)
+    assert "✓ 0 decisions added, 4 already there" in run("import", "log.jsonl", "--point", "router").stdout
+    assert "✓ 4 decisions added" in run("import", other, "--point", "router", "--yes").stdout
+    monkeypatch.setattr("aegis.cli.commands.decisions.importing._in_terminal", lambda: False)
+    third = write("third.jsonl", *({**line, "input": f"third {n}"} for n, line in enumerate(lines(2))))
+    added = run("import", third, "--point", "router")
+    assert "has 8 decisions of other sources already" in added.stdout
+    assert "✓ 2 decisions added" in added.stdout
+
+
+def test_an_empty_state_is_refused_with_its_line(run):
+    file = write("log.jsonl", *lines(4), {"input": "", "label": "refund"}, {"input": {}, "label": "refund"})
+    result = run("import", file, "--point", "router")
+    assert "log.jsonl, line 5: input: is empty: nothing to decide by" in result.stderr
+    assert "4 decisions added, 0 already there, 2 refused" in result.stdout
+    record = {"state": {}, "action": "refund", "timestamp": "2026-01-31T12:00:00Z"}
+    own = write("own.jsonl", *({**record, "state": {"n": n}} for n in range(2)), {**record, "state": {"a": 1}}, record)
+    result = run("import", own, "--point", "own", "--actions", "refund,answer")
+    assert "line 4: state: a state must not be empty ({})" in result.stderr

@@ -91,7 +91,7 @@ def test_a_signal_ends_it_in_order_and_what_was_recorded_is_there(start, tmp_pat
     assert process.returncode == 130
     assert "Everything recorded so far is kept" in errors
     assert "Traceback" not in errors
-    assert output == ""
+    assert output == "Served: 1 request, 1 decision (1 by a teacher), 0 outcomes\n"
 
 
 def test_mistakes_cost_one_line(tmp_path):

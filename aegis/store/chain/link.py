@@ -1,0 +1,79 @@
+"""The hash of a row, and the link from one row to the next.
+
+SQLite's triggers (`sql/0012_chain.sql`) call `aegis_chain` for each new row. Every connection that writes needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+TABLES = {"decision": "decisions", "outcome": "outcomes", "label": "labels", "event": "model_events"}
+"""The tables in the chain, by the kind of an entry"""
+ABOUT = {"decision": "id", "outcome": "decision_id", "label": "decision_id", "event": "kind"}
+"""By the kind of an entry the column that says what the entry is about"""
+BEGAN = "began"
+"""The kind of the entry before all others, at place 0"""
+DIGEST_BYTES = 32
+ORIGIN = bytes(2 * DIGEST_BYTES)
+"""The hash before the first entry's"""
+
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=repr)
+
+
+def digest_of(kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
+    """Return the digest of a row, 32 bytes. row: its `seq`. columns: all others, as stored; NULL counts as absent."""
+    known = {name: value for name, value in columns.items() if value is not None}
+    return hashlib.sha256(_ENCODER.encode([kind, row, known]).encode("utf-8", "surrogatepass")).digest()
+
+
+def follow(link: bytes, digest: bytes) -> bytes:
+    """Return the link after this one, 32 bytes."""
+    return hashlib.sha256(link + digest).digest()
+
+
+def chain(before: bytes, kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
+    """Return the hash of an entry, its digest and its link, 64 bytes. before: the hash of the entry before it."""
+    digest = digest_of(kind, row, columns)
+    return digest + follow(before[DIGEST_BYTES:], digest)
+
+
+def install(connection: sqlite3.Connection) -> None:
+    """Give a connection the function that the triggers call."""
+    connection.create_function("aegis_chain", -1, _chain_new)
+
+
+def chain_existing(connection: sqlite3.Connection) -> None:
+    """Begin the chain: chain the rows that are recorded already, table by table. Part of the migration."""
+    tables = TABLES.values()
+    rows = sum(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables)
+    insert = "INSERT INTO chain (place, kind, row, about, hash) VALUES (?, ?, ?, ?, ?)"
+    connection.executemany(insert, _entries(connection, rows, datetime.now(UTC).isoformat()))
+
+
+def _entries(connection: sqlite3.Connection, rows: int, at: str) -> Iterator[tuple[int, str, int, str, bytes]]:
+    hash = chain(ORIGIN, BEGAN, rows, {"at": at})
+    yield 0, BEGAN, rows, at, hash
+    place = 0
+    for kind, table in TABLES.items():
+        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY seq")
+        names = [column[0] for column in cursor.description]
+        for values in cursor:
+            place += 1
+            columns = dict(zip(names, values, strict=True))
+            row, about = columns.pop("seq"), columns[ABOUT[kind]]
+            hash = chain(hash, kind, row, columns)
+            yield place, kind, row, about, hash
+
+
+def _chain_new(before: bytes, kind: str, row: int, *named: Any) -> bytes:
+    return chain(before, kind, row, dict(_pairs(named)))
+
+
+def _pairs(named: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    one = iter(named)
+    return zip(one, one, strict=True)
