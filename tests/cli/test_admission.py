@@ -74,6 +74,8 @@ CASES = {
     "rollback --reason x": "no workspace here",
     "curve": "no workspace here",
     "ope --policy hrm@1": "no workspace here",
+    "verify": "no workspace here",
+    "verify --head 12ab": "a head has 64 hexadecimal digits",
     "inbox": "no workspace here",
     "answer 1 yes": "no workspace here",
     "approve 1": "no workspace here",

@@ -110,7 +110,7 @@ def test_the_database_refuses_every_change_of_what_is_recorded_from_any_program(
     store.record_outcome(Outcome(decision.id, "unknown"))
     before = list(store.examples())
     # Another program can't insert at all: it lacks the function that chains a row.
-    refused = pytest.raises(sqlite3.Error, match="append-only|no such function: aegis_chain")
+    refused = pytest.raises(sqlite3.Error, match=r"append-only|no such function: aegis_chain")
     with closing(sqlite3.connect(path)) as foreign, refused:
         foreign.execute(statement)
     with pytest.raises(StoreError, match="append-only"), store.database.transaction() as connection:

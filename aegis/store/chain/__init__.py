@@ -2,7 +2,6 @@
 
 link     the hash of a row, and the link from one to the next; written by triggers, in the row's own transaction
 check    a workspace's rows compared with its chain
-proof    the chain within an exported file, and such a file checked
 
 A digest is the SHA-256 of a row's kind, its place in its table and its columns. A link is the SHA-256 of the link
 before it and of the row's digest. So the newest link, the head, stands for everything before it. Whoever may write the

@@ -31,8 +31,6 @@ class Verified:
     """When the chain began"""
     before: int = 0
     """Rows that were there when the chain began: what happened to them earlier can't be told"""
-    others: int = 0
-    """In a file: entries of the chain that the file holds only as digests"""
     noted_at: int | None = None
     """The place in the chain of the head that was looked for; None where it was not found, or none was"""
     fault: str = ""
@@ -44,7 +42,7 @@ class Verified:
         return self.counts.total()
 
 
-class Fault(Exception):
+class _Fault(Exception):
     """Something is not as it was recorded."""
 
 
@@ -70,9 +68,9 @@ class _Table:
         """Return the columns of the row that an entry of the chain stands for."""
         row = self.next
         if row is not None and row.seq < seq:
-            raise Fault(f"{describe(self._kind, row.seq, row.columns[ABOUT[self._kind]])}: was inserted")
+            raise _Fault(f"{_describe(self._kind, row.seq, row.columns[ABOUT[self._kind]])}: was inserted")
         if row is None or row.seq > seq:
-            raise Fault(f"{describe(self._kind, seq, about)}: is missing")
+            raise _Fault(f"{_describe(self._kind, seq, about)}: is missing")
         self.advance()
         return row.columns
 
@@ -86,12 +84,12 @@ def verify(database: Database, noted: str = "", progress: Progress = unheard) ->
     with _lenient(database):
         try:
             _walk(database, found, noted, progress)
-        except Fault as fault:
+        except _Fault as fault:
             found.fault = str(fault)
     return found
 
 
-def describe(kind: str, row: Any, about: Any) -> str:
+def _describe(kind: str, row: Any, about: Any) -> str:
     """Return an entry in words, e.g. `decision 7f3a… (number 17)`."""
     name = clean_text(str(about), 80)
     words = {"outcome": f"outcome {row} of decision {name}", "label": f"label {row} of decision {name}"}
@@ -112,33 +110,33 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
         if place % _PAGE_ROWS == 0:
             progress("Checking the record", place, last)
     if not found.began_at:
-        raise Fault("the chain: its beginning is missing")
+        raise _Fault("the chain: its beginning is missing")
     for kind, table in tables.items():
         if table.next is not None:
-            raise Fault(f"{describe(kind, table.next.seq, table.next.columns[ABOUT[kind]])}: was inserted")
+            raise _Fault(f"{_describe(kind, table.next.seq, table.next.columns[ABOUT[kind]])}: was inserted")
 
 
 def _check_entry(
     entry: Mapping[str, Any], place: int, before: bytes, tables: Mapping[str, _Table], found: Verified
 ) -> bytes:
-    """Return the hash of an entry of the chain; raises `Fault` where it, or its row, is not as recorded."""
+    """Return the hash of an entry of the chain; raises `_Fault` where it, or its row, is not as recorded."""
     kind, row, about = entry["kind"], entry["row"], entry["about"]
-    shown = describe(kind, row, about)
+    shown = _describe(kind, row, about)
     if entry["place"] != place:
-        raise Fault(f"the chain's entry {place}: is missing; the next one is of {shown}")
+        raise _Fault(f"the chain's entry {place}: is missing; the next one is of {shown}")
     if place == 0:
         columns: Mapping[str, Any] = {"at": about}
         found.began_at, found.before = str(about), row
     elif kind in tables:
         columns = tables[kind].take(row, about)
         if columns[ABOUT[kind]] != about:
-            raise Fault(f"{describe(kind, row, columns[ABOUT[kind]])}: was changed; the chain has {shown} there")
+            raise _Fault(f"{_describe(kind, row, columns[ABOUT[kind]])}: was changed; the chain has {shown} there")
     else:
-        raise Fault(f"the chain's entry {place}: was changed: its kind is {clean_text(str(kind), 40)!r}")
+        raise _Fault(f"the chain's entry {place}: was changed: its kind is {clean_text(str(kind), 40)!r}")
     hash = chain(before, kind, row, columns)
     if hash != entry["hash"]:
         same_row = hash[:DIGEST_BYTES] == entry["hash"][:DIGEST_BYTES]
-        raise Fault(f"the chain's entry {place}, of {shown}: was changed" if same_row else f"{shown}: was changed")
+        raise _Fault(f"the chain's entry {place}, of {shown}: was changed" if same_row else f"{shown}: was changed")
     if place:
         found.counts[kind] += 1
     return hash

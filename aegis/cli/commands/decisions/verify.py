@@ -1,0 +1,76 @@
+"""`aegis verify`: whether what was recorded is as it was recorded, by its chain of hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.admission import find_place
+from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
+from aegis.cli.display.progress import waiting
+from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.rendering import clean_text, counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.store.chain.check import Verified
+
+_HEAD_DIGITS = 64
+
+
+def verify(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
+    head: Annotated[str, typer.Option(help="A head that was noted earlier: say whether the chain leads over it.")] = "",
+) -> None:
+    """Check that no decision, outcome, label or change of the HRM that serves was changed, left out or inserted.
+
+    Without --point the workspace and all its decision points are checked. Exit code 1 if anything was changed, or if
+    the head is not in the chain.
+    """
+    with errors_explained():
+        if head and (len(head) != _HEAD_DIGITS or not set(head.lower()) <= set("0123456789abcdef")):
+            fail(f"--head {clean_text(head, 80)}: a head has {_HEAD_DIGITS} hexadecimal digits")
+        found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in _places(workspace, point)]
+        for name, one in found:
+            _say(name, one)
+        at = [name for name, one in found if one.noted_at is not None]
+        if head:
+            said = f"is in the chain of {at[0]}" if at else "is in no chain checked here"
+            say(f"{mark(bool(at))} the noted head {said}")
+        if any(one.fault for _, one in found) or (head and not at):
+            raise typer.Exit(DECLINED)
+
+
+def _places(workspace: Path, point: str | None) -> Sequence[Workspace]:
+    from aegis import lifecycle
+
+    if point is not None:
+        return [lifecycle.existing(find_place(workspace, point))]
+    agent = Workspace(workspace)
+    points = [agent.point(name) for name in agent.points()]
+    return [agent, *points] if agent.database.exists() else points or [lifecycle.existing(agent)]
+
+
+def _check(place: Workspace, head: str) -> Verified:
+    from aegis import lifecycle
+    from aegis.store.chain.check import verify as check
+
+    with lifecycle.open_store(place) as store, waiting(on_stderr=True) as progress:
+        return check(store.database, head, progress)
+
+
+def _say(name: str, found: Verified) -> None:
+    counts = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing recorded"
+    if found.fault:
+        say(f"{mark(False)} {name}: {found.fault}")
+        say(f"  whole before it: {counts}")
+        return
+    say(f"{mark(True)} {name}: {counts}: none changed, left out or inserted")
+    if found.before:
+        rows = counted(found.before, "row")
+        say(f"  {rows} of an earlier version joined the chain on {found.began_at[:10]}: changes before that don't show")
+    say(f"  head: {found.head}")
