@@ -36,6 +36,10 @@ class PointConfig:
     """The teacher's decisions after which the first training starts"""
     sure: float = DeciderConfig().sure
     """In the mode assist: the calibrated confidence from which the HRM decides"""
+    explore: float = 0.0
+    """As `DeciderConfig.explore`"""
+    never_explored: tuple[str, ...] = ()
+    """As `DeciderConfig.never_explored`"""
     retired: tuple[str, ...] | None = None
     """As `DeciderConfig.retired`"""
     renamed: dict[str, str] | None = None
@@ -49,7 +53,9 @@ class PointConfig:
     def to_decider(self, **changes: Any) -> DeciderConfig:
         """Return the settings of the point's `Decider`."""
         mode: Any = self.mode
-        given = {name: getattr(self, name) for name in ("collect", "sure", "retired", "renamed")}
+        given = {
+            name: getattr(self, name) for name in ("collect", "sure", "explore", "never_explored", "retired", "renamed")
+        }
         return DeciderConfig(**{"mode": mode} | given | changes)
 
 
