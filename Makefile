@@ -50,7 +50,7 @@ test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten set
 	$(PYTEST) -m 'slow and not real'
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
-	$(BIN)/python -m pytest -q -m real
+	$(BIN)/python -m pytest -q -m real tests/real
 
 # torch and oneDNN take their instructions from variables; ONNX Runtime does not, so its tests run on an emulated processor
 # (qemu 7.2 knows AVX2, no AVX-512 and no VNNI: those need a processor that has them). Some minutes of emulation.
@@ -61,12 +61,11 @@ test-portable: $(INSTALLED) ## The tests that compute, on an older processor's i
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest -q $(NUMERIC_TESTS)
 	@if command -v qemu-x86_64 > /dev/null; then set -e; for cpu in $(HASWELL) Nehalem; do \
 		echo "ONNX Runtime on an emulated $${cpu%%,*}:"; \
-		qemu-x86_64 -cpu $$cpu $(BIN)/python -m pytest -q -p no:cacheprovider tests/hrm/test_quantisation.py \
-			tests/hrm/test_export.py -k 'quantisation or company or alone or every_shape'; \
+		qemu-x86_64 -cpu $$cpu $(BIN)/python -m pytest -q -p no:cacheprovider tests/hrm/onnx -k 'quantisation or company or alone or every_shape'; \
 	done; else echo "ONNX Runtime was not tested on an older processor: apt-get install qemu-user, then make test-portable"; fi
 
-test-install: $(INSTALLED) ## Install the built wheel alone in an empty environment, and decide there by an exported HRM
-	$(BIN)/python -m pytest -q -s -m network
+test-install: $(INSTALLED) ## Install the built wheel in empty environments: the small set decides, [train] leads to a switch
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rP -m network tests/install
 
 test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and run their examples by scripted models
 	$(PIP_INSTALL) -e '.[adapters]'

@@ -44,7 +44,7 @@ def measure(parts: list[HeldoutAnswers]) -> list[str]:
         f"  one split at a time: {np.mean([split.error for split in alone]):.1%}, floor"
         f" {np.mean([split.floor for split in alone]):.1%}"
     )
-    for point in deferral_curve(after, answers, Expense()):
+    for point in deferral_curve(after, answers, episodes, Expense()):
         if point.accuracy is not None and point.interval is not None:
             interval = f"{point.interval[0]:.1%} to {point.interval[1]:.1%}"
             lines.append(f"  {point.defer_below:<5g} {point.share:>6.1%} {point.accuracy:>7.2%} ({interval})")

@@ -86,23 +86,13 @@ class KillReport:
     switched: bool
 
 
-def start_agent(workspace: Path, collect: int, seed: int) -> Life:
-    """Start the autonomous agent in a child process."""
+def start_agent(workspace: Path, collect: int, seed: int, interval: float = 0.0) -> Life:
+    """Start the autonomous agent in a child process. interval: seconds between its decisions."""
     model = workspace.parent / "tiny.json"
     model.write_text(json.dumps(TINY_HRM))
-    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--log-format", "json", "--until", "switched"]
-    options += [
-        "--collect",
-        str(collect),
-        "--model",
-        str(model),
-        "--epochs",
-        str(EPOCHS),
-        "--lr",
-        "3e-3",
-        "--device",
-        "cpu",
-    ]
+    options = ["--teacher", "scripted", "--interval", str(interval), "--headless", "--log-format", "json"]
+    options += ["--collect", str(collect), "--model", str(model), "--epochs", str(EPOCHS), "--lr", "3e-3"]
+    options += ["--until", "switched", "--device", "cpu"]
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(workspace), *options]
     process = subprocess.Popen(
         [*command, "--vary-presence", "--seed", str(seed)],
@@ -116,14 +106,14 @@ def start_agent(workspace: Path, collect: int, seed: int) -> Life:
     return life
 
 
-def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300) -> KillReport:
+def kill_run(folder: Path, kills: int, draw: random.Random, collect: int = 300, interval: float = 0.0) -> KillReport:
     """Kill a workspace's agent at most this often, then let it end; raises `AssertionError` if anything is lost."""
     workspace, made = folder / "workspace", 0
     told: list[str] = []
     stages: Counter[str] = Counter()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(kills + 1):
-        life = start_agent(workspace, collect, seed=draw.randrange(2**31))
+        life = start_agent(workspace, collect, draw.randrange(2**31), interval)
         if number < kills:
             made += _kill(life, draw, stages)
         else:

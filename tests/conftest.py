@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from aegis.store import Database
 
 # Before any test module is imported: huggingface_hub reads its variables once, at import.
 # pytest-xdist's workers inherit the folder of the process that started them; each keeps its cache in a part of it.
@@ -31,7 +38,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # tests run beside their child processes
 
 # A busy machine is no fault of the code: the time of a single example is not judged.
-settings.register_profile("aegis", deadline=None)
+# Each run draws other examples.
+settings.register_profile("aegis", deadline=None, max_examples=50)
 settings.load_profile("aegis")
 
 
@@ -64,6 +72,44 @@ def make_once(name: str, make: Callable[[Path], object]) -> Path:
             make(unfinished)
             unfinished.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., sqlite3.Connection]]:
+    """Let a new database be a copy of an empty one, and no transaction wait for the disk; yield what really opens one.
+
+    Eleven migrations, each on the disk before the next, are most of a small test's time. Only a power cut could tell.
+    `tests/store` opens databases as everybody else does, and so do the processes that tests start.
+    """
+    from aegis.store import Database
+
+    empty = tmp_path_factory.mktemp("database") / "empty.db"
+    Database(empty).close()
+    really = Database._open
+
+    def open_copy(self: Database, path: str | os.PathLike[str] | None) -> sqlite3.Connection:
+        with contextlib.suppress(OSError):  # it is there, or can't be made: opening it says why
+            if path is not None and not self.path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                copy = empty.with_name(f"{threading.get_ident()}.db")
+                shutil.copyfile(empty, copy)
+                os.link(copy, self.path)
+                copy.unlink()
+        connection = really(self, path)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "_open", open_copy)
+        yield really
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates() -> Iterator[None]:
+    """Let no HTTP client read the list of certificates: it takes 30 ms, and no test asks over TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssl.SSLContext.load_verify_locations", lambda *given, **named: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,8 @@ OUT_OF_BOUNDS = [
     (RunConfig, "first_pause_seconds", (0.0, 301.0)),
     (RunConfig, "longest_pause_seconds", (0.5,)),
     *[(ReinforceConfig, field, (0, 1)) for field in ("baseline_decisions", "watched_decisions", "control_every")],
+    (ReinforceConfig, "close_control_every", (0, 1)),
+    (ReinforceConfig, "rollback_alpha", (0.0, 1.0)),
     *[(ReinforceConfig, field, (0,)) for field in ("every", "versions_kept", "window", "passes", "kl_half_decisions")],
     *[(ReinforceConfig, field, (-1,)) for field in ("cool_down_decisions", "entropy", "kl")],
     *[

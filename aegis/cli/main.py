@@ -20,8 +20,9 @@ from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
+from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.reporting import report
-from aegis.cli.commands.decisions.verifying import verify
+from aegis.cli.commands.decisions.verify import verify
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
 from aegis.cli.commands.inbox import answer, approve, inbox, reject
@@ -37,7 +38,7 @@ from aegis.cli.commands.train import train
 app = typer.Typer(
     name="aegis",
     help="Move an agent off a large language model onto a small Hierarchical Reasoning Model of its own.",
-    epilog="Exit codes: 0 success, 1 you answered no, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
+    epilog="Exit codes: 0 success, 1 you answered no or verify found a change, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,6 +60,7 @@ app.command()(token)
 app.command()(curve)
 app.command()(compare)
 app.command()(evaluate)
+app.command()(ope)
 app.command()(bench)
 app.command(name="audit-data")(audit_data)
 app.command()(check)

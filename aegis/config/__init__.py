@@ -307,9 +307,9 @@ class MonitorConfig:
 
     audit_rate: float = 0.02
     """Share of the HRM's decisions that the teacher decides as well; 0: no monitoring."""
-    close_audit_rate: float = 0.2
+    close_audit_rate: float = 0.5
     """The same share while the latest answers suggest a drop."""
-    suspicion: float = 2.5
+    suspicion: float = 1.3
     """The drop must explain the latest answers this many times better than no drop before the share rises."""
     alpha: float = 0.05
     """Highest probability of ever rolling back an HRM that agrees as promised."""

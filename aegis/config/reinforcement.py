@@ -24,13 +24,13 @@ class ReinforceConfig:
     temperature: float | None = None
     """The policy is softmax(logits / temperature); None: 1.6 times the temperature fitted on held-out decisions."""
     discount: float = 0.5
-    """gamma: the weight of a reward that comes a decision later."""
+    """gamma: the weight of a reward that comes a decision later. Raise it where only an episode's end earns."""
     trace_decay: float = 0.9
     """lambda of the generalised advantage estimate: 0 trusts the value head, 1 the rewards alone."""
     clip: float = 0.2
-    """epsilon: the ratio of probabilities, new to old, is clipped to [1 - epsilon, 1 + epsilon]."""
+    """epsilon: the ratio of probabilities, new to old, is clipped to [1 - epsilon, 1 + epsilon]; idle with one pass."""
     passes: int = 1
-    """Passes over the window in an update; fewer where the KL bound is reached."""
+    """Passes over the window in an update; of several, fewer where half the KL bound is reached. One is REINFORCE."""
     entropy: float = 0.03
     """Weight of the policy's entropy, in nats."""
     kl: float = 0.1
@@ -43,17 +43,21 @@ class ReinforceConfig:
     """Compute in bfloat16 where the processor does so in hardware; weights stay in float32."""
     baseline_decisions: int = 200
     """Beside the agent: rewards that the HRM must have earned before the first update. Updates must beat their mean."""
-    control_every: int = 10
-    """The HRM before phase 4 still decides one of this many stretches of twenty decisions: the world changes."""
+    control_every: int = 5
+    """The HRM before phase 4 still decides one of this many stretches of four decisions, drawn at random."""
+    close_control_every: int = 2
+    """The same while the newest rewards look as if improved versions earned less."""
+    rollback_alpha: float = 0.05
+    """Largest probability of ever rolling back while improved versions earn as much as the HRM before phase 4."""
     watched_decisions: int = 200
-    """Newest rewards of improved versions that are compared with that HRM's."""
+    """Newest rewards of improved versions whose mean `aegis status` shows beside that HRM's."""
     cool_down_decisions: int = 200
     """Decisions after a roll-back before phase 4 learns again."""
     versions_kept: int = 10
 
     def __post_init__(self) -> None:
         for names, option, least in (
-            ("baseline_decisions watched_decisions control_every", "", 2),
+            ("baseline_decisions watched_decisions control_every close_control_every", "", 2),
             ("versions_kept window passes kl_half_decisions", "", 1),
             ("every", "--rl-every", 1),  # 0, no updates, is the caller's
             ("cool_down_decisions", "", 0),
@@ -74,4 +78,5 @@ class ReinforceConfig:
         check(self.temperature is None or self.temperature > 0, f"--temperature must be above 0: {self.temperature}")
         check(0 <= self.discount < 1, f"--gamma must lie in [0, 1), not {self.discount}")
         check(0 <= self.trace_decay <= 1, f"ReinforceConfig.trace_decay must lie in [0, 1], not {self.trace_decay}")
+        check(0 < self.rollback_alpha < 1, f"ReinforceConfig.rollback_alpha must lie in (0, 1): {self.rollback_alpha}")
         check(0 < self.clip < 1, f"ReinforceConfig.clip must lie in (0, 1), not {self.clip}")

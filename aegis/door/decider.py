@@ -56,7 +56,8 @@ class Decider:
     is first asked. notify: called with each event beside the decisions (`RunEvent`), in another thread.
 
     Training runs beside the decisions, in its own process. Any thread may call any method, and any number of processes
-    may each make a `Decider` of the same name. Raises `ConfigError` for a name or actions that don't fit the recorded
+    may each make a `Decider` of the same name. Actions may be added later, renamed and retired
+    (`DeciderConfig.renamed`, `retired`). Raises `ConfigError` for a name or actions that don't fit the recorded
     decisions, `TeacherMismatchError` if the point belongs to another teacher.
     """
 
@@ -81,8 +82,9 @@ class Decider:
         self._asker = Asker(name)
         self._closed = False
         try:
-            self._store: DecisionStore = self._recorder.submit(self._open).result()
-            self._steward = Steward(self.workspace, self.actions, self.teacher, config or DeciderConfig(), notify)
+            config = config or DeciderConfig()
+            self._store: DecisionStore = self._recorder.submit(self._open, config).result()
+            self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify)
         except BaseException:
             self._recorder.submit(self._stack.close).result()
             self._recorder.shutdown()
@@ -205,9 +207,9 @@ class Decider:
     ) -> None:
         self.close()
 
-    def _open(self) -> DecisionStore:
+    def _open(self, config: DeciderConfig) -> DecisionStore:
         store = self._stack.enter_context(open_store(self.workspace))
-        claim_actions(store, self.actions)
+        claim_actions(store, self.actions, config.changes)
         store.claim_teacher(self.teacher.name, self.teacher.parameters, self.teacher.source)
         return store
 

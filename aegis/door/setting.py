@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,8 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import ConfigError
+from aegis.lifecycle.point import ActionChanges
+from aegis.lifecycle.policies.resolver import ResolverOptions
 
 Mode = Literal["observe", "assist", "switch"]
 MODES: tuple[Mode, ...] = ("observe", "assist", "switch")
@@ -42,6 +45,14 @@ class DeciderConfig:
     reinforce: ReinforceConfig | None = None
     """How the HRM that serves learns from reported rewards (phase 4); None: it does not. While it learns, it draws its
     actions. All processes of a point should have the same."""
+    explore: float = 0.0
+    """Share of the HRM's decisions that take an action at random, so that `aegis ope` can judge other versions"""
+    never_explored: Sequence[str] = ()
+    """Names of actions that are never taken at random"""
+    retired: Sequence[str] | None = None
+    """Every action that is no longer taken: its decisions leave the training. None: those retired before"""
+    renamed: Mapping[str, str] | None = None
+    """New names of actions, by their old ones; `{}` says that none was renamed: a new name is a new action"""
     device: str = "cpu"
     backend: str = "auto"
     """The HRM's backend: auto, eager, onnx, onnx-int8 or openvino"""
@@ -53,7 +64,27 @@ class DeciderConfig:
             raise ConfigError(f"sure must lie between 0 and 1, not {self.sure}")
         if self.mode == "observe" and self.reinforce is not None:
             raise ConfigError("reinforce: phase 4 learns from the HRM's decisions; in the mode observe it makes none")
-        RunConfig(collect=self.collect, more_share=self.more_share)  # checks their bounds
+        if self.explore and (self.mode == "observe" or self.reinforce is not None):
+            raise ConfigError("explore: the HRM of the mode observe decides nothing, and phase 4 draws every action")
+        ResolverOptions(explore=self.explore)  # checks its bounds, as the next line does
+        RunConfig(collect=self.collect, more_share=self.more_share)
+
+    @property
+    def resolver_options(self) -> ResolverOptions:
+        """How the HRM that serves is loaded, and when its teacher decides for it."""
+        return ResolverOptions(
+            self.device,
+            self.backend,
+            self.monitor.drift_quantile,
+            self.defer_below,
+            explore=self.explore,
+            never_explored=self.never_explored,
+        )
+
+    @property
+    def changes(self) -> ActionChanges:
+        """What became of the actions since the point's first decision."""
+        return ActionChanges(self.retired, self.renamed)
 
     @property
     def defer_below(self) -> float | None:

@@ -88,5 +88,6 @@ class Shadow:
         with self._store.database.transaction():
             LabelBook(self._store.database).append(decision, name, answer.probabilities, REASON, utc_now())
         self.kept += 1
-        self._drift.after(answer, name)
-        self._monitor.compare(name, decision.actions[most_probable(answer.probabilities)] == decision.action.name)
+        self._drift.after(answer, name, decision.episode)
+        agrees = decision.actions[most_probable(answer.probabilities)] == decision.action.name
+        self._monitor.compare(name, agrees, decision.episode)

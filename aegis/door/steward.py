@@ -23,18 +23,15 @@ from aegis.door.savings import LEAST_LIVE, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.shadow import Shadow
 from aegis.lifecycle import find_serving, open_store
+from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
-from aegis.lifecycle.handover import Handover
-from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
+from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
-from aegis.lifecycle.serving.drift import DriftMonitor
-from aegis.lifecycle.serving.monitor import ServingMonitor, read_monitor
-from aegis.lifecycle.serving.rollout import Rollout
-from aegis.lifecycle.training.scheduler import TrainingSupervisor
+from aegis.lifecycle.serving.monitor import read_monitor
 from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore, StateKey
@@ -95,7 +92,7 @@ class Steward:
         self._resolver = PolicyResolver(
             workspace,
             lambda: teacher,
-            ResolverOptions(config.device, config.backend, config.monitor.drift_quantile, config.defer_below),
+            config.resolver_options,
             exploration=exploration,
             tell=lambda line: self._tell("monitor", line),
         )
@@ -135,75 +132,58 @@ class Steward:
         lock = FileLock(self._workspace.agent_lock, timeout=0)
         trainer = TrainerProcess(self._workspace, (*TRAINER_COMMAND, "--device", self._config.device))
         with open_store(self._workspace) as store:
-            duties = _Duties(self, store, trainer)
+            work = _Work(self, store, trainer)
             try:
                 while not self._over.wait(0 if self._made.qsize() > _MOST_WAITING // 2 else _LOOK_SECONDS):
                     if not lock.is_locked:
                         with contextlib.suppress(Timeout):  # another process trains
                             lock.acquire()
-                            duties.sign()
+                            work.sign()
                     try:
-                        duties.look(trains=lock.is_locked)
+                        work.look(trains=lock.is_locked)
                     except Exception as error:  # decisions must go on whatever fails here
                         self._tell("failed", f"{type(error).__name__}: {error}")
             finally:
                 trainer.stop()
                 self._improvement.stop()
-                duties.close()
-                self._resolver.close()
+                work.close()
                 lock.release()
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         self._notify(RunEvent(kind, message, fields or {}))
 
 
-class _Duties:
+class _Work:
     """The work of the steward's thread, with its store."""
 
     def __init__(self, steward: Steward, store: DecisionStore, trainer: TrainerProcess) -> None:
         self._steward, self._store = steward, store
         config, workspace, actions = steward._config, steward._workspace, steward._actions
+        teacher = steward._teacher
         plan = TrainingPlan(config.training, config.gate, config.model, config.rollout)
-        self._scheduler = TrainingSupervisor(
+        self._duties = Duties(
             store,
             workspace,
+            actions,
             trainer,
-            lambda: plan,
-            RunConfig(collect=config.collect, more_share=config.more_share),
-            steward._tell,
-            lambda store, training: None,
+            steward._resolver,
+            steward._improvement,
+            DutyPlan(
+                RunConfig(collect=config.collect, more_share=config.more_share),
+                config.monitor,
+                config.resolver_options,
+                lambda: plan,
+                lambda store: teacher,
+                lambda: teacher,
+                steward._tell,
+            ),
         )
-        teacher, rng = steward._teacher, random.Random()
-        self._rollout = Rollout(
-            store,
-            workspace,
-            actions,
-            lambda store: teacher,
-            VersionLoader(workspace, config.device, config.backend),
-            lambda: plan,
-            rng,
-            lambda line: steward._tell("stage", line),
-        )
-        self._monitor = ServingMonitor(
-            store,
-            workspace,
-            actions,
-            lambda: teacher,
-            config.monitor,
-            rng,
-            lambda line: steward._tell("monitor", line),
-            AsideTeacher(workspace, lambda store: teacher, actions),
-        )
-        self._drift = DriftMonitor(store, workspace, lambda line: steward._tell("monitor", line))
         self._loader = VersionLoader(workspace, config.device, config.backend, config.monitor.drift_quantile)
         self._shadow = Shadow(
-            store, workspace, actions, self._load, self._monitor, lambda line: steward._tell("monitor", line)
+            store, workspace, actions, self._load, self._duties.monitor, lambda line: steward._tell("monitor", line)
         )
         self._registry = ModelRegistry(store, workspace)
         self._tells_savings_at = 0
-        self._handover = Handover(
-            store, steward._resolver, self._rollout, steward._improvement, lambda: teacher, steward._tell
-        )
 
     def sign(self) -> None:
         """Note for `aegis status` who trains here, after how many decisions, and in which mode."""
@@ -215,25 +195,20 @@ class _Duties:
         """Do one round of training and switching. trains: whether this process may train."""
         steward = self._steward
         for decision, choice, shadowed in self._take():
-            if steward.asks:
-                self._monitor.after(decision)
-            self._rollout.after(decision)
+            self._duties.after(decision, choice, audits=steward.asks)
             if shadowed:
                 self._shadow.ask(decision)
-            if steward._resolver.serving is not None:
-                self._drift.after(choice, steward._resolver.serving)
         serving = find_serving(self._store, steward._workspace)
         if steward._config.mode == "observe" or not steward.asks:
             self._answer_silently(serving)
         if trains:
-            self._scheduler.tend(serves=serving is not None or self._rollout.waits)
+            self._duties.train(serving)
         if steward._config.mode == "observe":
             return
-        steward.policy = self._handover.follow(serving, steward.policy, improves=trains)
+        steward.policy = self._duties.follow(serving, steward.policy, improves=trains)
 
     def close(self) -> None:
-        self._monitor.close()
-        self._rollout.close()
+        self._duties.close()
         self._shadow.close()
 
     def _answer_silently(self, serving: Serving | None) -> None:
@@ -254,6 +229,8 @@ class _Duties:
     def _load(self, serving: Serving) -> Policy:
         """Return the HRM that serves, without a teacher behind it."""
         deciding = self._steward.policy
+        if isinstance(deciding, ExploringPolicy):
+            deciding = deciding.policy
         if deciding.name == serving.name:
             return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
         return self._loader.load(serving)

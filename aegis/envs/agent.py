@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.door import DeciderConfig
 from aegis.door.given import Actions, make_actions
 from aegis.envs.episode import (
+    Decide,
     Describe,
     Episode,
     Expert,
@@ -21,11 +22,20 @@ from aegis.envs.episode import (
     play,
 )
 from aegis.envs.evaluation import Evaluation, reached_goal
+from aegis.envs.improvement import (
+    EPISODIC,
+    FIRST_SEED,
+    ImprovementPlan,
+    ImprovementResult,
+    improve_by_episodes,
+)
 from aegis.errors import ConfigError
 from aegis.lifecycle import find_serving, open_store
+from aegis.lifecycle.lock import hold
 from aegis.lifecycle.point import claim_actions
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.packages import imports_explained
+from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore
 from aegis.types import Action, Decision, Outcome, Policy, Progress, unheard
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -42,7 +52,8 @@ _ABREAST = 64
 class GymnasiumAgent:
     """Learns an expert's decisions in an environment. `from_gymnasium` makes it.
 
-    Every step has its own method, and each begins where the workspace stands: `collect`, `train`, `evaluate`.
+    Every step has its own method, and each begins where the workspace stands: `collect`, `train`, `evaluate` and
+    `improve`.
     """
 
     def __init__(
@@ -73,7 +84,7 @@ class GymnasiumAgent:
         """
         name, made = name_of(expert), 0
         with open_store(self.workspace) as store:
-            claim_actions(store, self.actions)
+            claim_actions(store, self.actions, self.config.changes)
             store.claim_teacher(name, 0, f"{getattr(expert, '__module__', '?')}.{name}")
             seeds = [one for one in range(seed, seed + episodes) if not _is_recorded(store, one)]
             played = play(self._environments[:1], seeds, self._describe, self.actions, by_expert(expert, self.actions))
@@ -97,33 +108,77 @@ class GymnasiumAgent:
         return train_and_judge(data, self.workspace, plan, config.device, progress=progress)
 
     def evaluate(
-        self, policy: Policy | Expert | None = None, episodes: int = 100, seed: int = 1_000_000, name: str = ""
+        self, policy: Policy | Expert | str | None = None, episodes: int = 100, seed: int = 1_000_000, name: str = ""
     ) -> Evaluation:
         """Let a policy or an expert play episodes of the seeds from `seed` on, which nothing was learned from.
 
-        policy: None is the HRM that serves. name: of the evaluation; by default the policy's own. Nothing is recorded.
-        Raises `ConfigError` for a seed whose episode is recorded, and where no HRM serves.
+        policy: None is the HRM that serves, a text the version of that name. name: of the evaluation; by default the
+        policy's own. Nothing is recorded. Raises `ConfigError` for a seed whose episode is recorded or was used by an
+        improvement, where no HRM serves, and for an unknown version.
         """
         seeds = range(seed, seed + episodes)
         with open_store(self.workspace) as store:
-            learned = next((one for one in seeds if _is_recorded(store, one)), None)
-            if learned is not None:
-                raise ConfigError(f"seed {learned}: its episode is recorded, to learn from: evaluate by other seeds")
-            if policy is None:
-                policy = self._load(store)
+            self._check_fresh(store, seeds)
+            if policy is None or isinstance(policy, str):
+                policy = self._load(store, policy)
         if isinstance(policy, Policy):
             name, decide = name or policy.name, by_policy(policy, self.actions)
         else:
             name, decide = name or name_of(policy), by_expert(policy, self.actions)
-        while len(self._environments) < min(self._abreast, episodes):
-            self._environments.append(self._make())
-        played = play(self._environments, seeds, self._describe, self.actions, decide)
-        return Evaluation.of(name, played, self._succeeded)
+        return Evaluation.of(name, self._play(decide, seeds), self._succeeded)
+
+    def improve(
+        self,
+        episodes: int = 1000,
+        compared: int = 100,
+        measured: int = 500,
+        seed: int | None = None,
+        progress: Progress = unheard,
+    ) -> ImprovementResult:
+        """Let the HRM that serves learn from the rewards of its own episodes, by policy gradient (phase 4).
+
+        It draws its actions in `episodes` episodes. Before, on the way and at the end it plays the same `compared`
+        episodes, and the version with the highest mean return is the result. It is measured before and after in the
+        same `measured` episodes, which it neither learned from nor was chosen by. It serves if the 95% interval of the
+        gain in return, by episode, lies above 0. seed: of the first episode; None: after all earlier improvements'.
+        The settings are `config.reinforce`, else `aegis.envs.EPISODIC`. The episodes are not recorded.
+        Raises `ConfigError` where no HRM serves, and for a seed that was used before.
+        """
+        with hold(self.workspace.improvement_lock, "an improvement"), open_store(self.workspace) as store:
+            if seed is None:
+                seed = max([FIRST_SEED, *(used.stop for used in _improved_by(store, self.workspace))])
+            reinforce = self.config.reinforce or EPISODIC
+            plan = ImprovementPlan(episodes, compared, measured, seed, reinforce, self.config.device)
+            self._check_fresh(store, plan.seeds)
+
+            def play_policy(policy: Policy, seeds: Sequence[int]) -> Iterator[Episode]:
+                return self._play(by_policy(policy, self.actions), seeds)
+
+            return improve_by_episodes(
+                store, self.workspace, plan, play_policy, self.actions, self._succeeded, progress
+            )
 
     def close(self) -> None:
         """Close the environments."""
         for environment in self._environments:
             environment.close()
+
+    def _play(self, decide: Decide, seeds: Sequence[int]) -> Iterator[Episode]:
+        while len(self._environments) < min(self._abreast, len(seeds)):
+            self._environments.append(self._make())
+        return play(self._environments, seeds, self._describe, self.actions, decide)
+
+    def _check_fresh(self, store: DecisionStore, seeds: range) -> None:
+        """Raise `ConfigError` for a seed of an episode that the HRM learned from, or was chosen or judged by."""
+        learned = next((one for one in seeds if _is_recorded(store, one)), None)
+        if learned is not None:
+            raise ConfigError(f"seed {learned}: its episode is recorded, to learn from: evaluate by other seeds")
+        for used in _improved_by(store, self.workspace):
+            if used.start < seeds.stop and seeds.start < used.stop:
+                raise ConfigError(
+                    f"seed {max(used.start, seeds.start)}: an improvement has used the seeds from {used.start} to"
+                    f" {used.stop - 1}: take other seeds"
+                )
 
     def _record(self, store: DecisionStore, episode: Episode) -> None:
         """Record an episode whole or not at all: a simulator can play it again."""
@@ -145,14 +200,22 @@ class GymnasiumAgent:
             for decision, turn in zip(decisions, episode.turns, strict=True):
                 store.record_outcome(Outcome(decision.id, "ok", reward=turn.reward))
 
-    def _load(self, store: DecisionStore) -> Policy:
-        serving = find_serving(store, self.workspace)
-        if serving is None:
+    def _load(self, store: DecisionStore, name: str | None) -> Policy:
+        """Load a version; None: the one that serves."""
+        version = find_serving(store, self.workspace)
+        if name is not None:
+            known = {one.name: one for one in ModelRegistry(store, self.workspace).models()}
+            if name not in known:
+                raise ConfigError(
+                    f"{self.workspace.folder}: no HRM {name!r} here: there are {', '.join(known) or 'none'}"
+                )
+            version = Serving(name, known[name].folder, "")
+        if version is None:
             raise ConfigError(
                 f"{self.workspace.folder}: no HRM serves here: collect and train first; if the gate refused the last"
                 " training, collect more episodes"
             )
-        return VersionLoader(self.workspace, self.config.device, self.config.backend).load(serving)
+        return VersionLoader(self.workspace, self.config.device, self.config.backend).load(version)
 
 
 def from_gymnasium(
@@ -198,6 +261,12 @@ def from_gymnasium(
 
 def _episode_name(seed: int) -> str:
     return f"seed-{seed}"
+
+
+def _improved_by(store: DecisionStore, workspace: Workspace) -> list[range]:
+    """Return the seeds that each improvement used."""
+    figures = [version.figures.get("improvement") or {} for version in ModelRegistry(store, workspace).models()]
+    return [range(*found["seeds"]) for found in figures if "seeds" in found]
 
 
 def _is_recorded(store: DecisionStore, seed: int) -> bool:

@@ -56,12 +56,16 @@ class Seat:
     episode: Episode
 
 
+Decide = Callable[[Sequence[Seat]], Sequence[Choice]]
+"""How `play` asks for the next actions: of all environments at once"""
+
+
 def play(
     environments: Sequence[gymnasium.Env[Any, Any]],
     seeds: Iterable[int],
     describe: Describe,
     actions: ActionList,
-    decide: Callable[[Sequence[Seat]], Sequence[Choice]],
+    decide: Decide,
 ) -> Iterator[Episode]:
     """Yield an episode for each seed as it ends; one environment plays them in the order of the seeds."""
     waiting = iter(seeds)
@@ -104,12 +108,12 @@ def first_action(environment: gymnasium.Env[Any, Any]) -> int:
     return int(getattr(environment.action_space, "start", 0))
 
 
-def by_policy(policy: Policy, actions: ActionList) -> Callable[[Sequence[Seat]], Sequence[Choice]]:
+def by_policy(policy: Policy, actions: ActionList) -> Decide:
     """Return the function by which `play` asks a policy: about all environments at once."""
     return lambda seats: policy.decide([seat.state for seat in seats], actions)
 
 
-def by_expert(expert: Expert, actions: ActionList) -> Callable[[Sequence[Seat]], Sequence[Choice]]:
+def by_expert(expert: Expert, actions: ActionList) -> Decide:
     """Return the function by which `play` asks an expert; it raises `DataError` for an answer that is no action."""
     name = name_of(expert)
 

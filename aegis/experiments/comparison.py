@@ -70,7 +70,7 @@ class Summary:
     model: str
     mean: float
     interval: tuple[float, float]
-    """95%, by Student's t over the splits; splits share decisions, so the interval is somewhat too narrow"""
+    """95%, by Student's t over the splits, widened because splits share decisions (Nadeau and Bengio 2003)"""
     splits: int
 
 
@@ -132,10 +132,11 @@ def draw_episodes(decisions: Sequence[Decision], share: float, rng: random.Rando
 def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     """Return each model's mean over the splits with its interval, by size, in the order measured."""
     groups: dict[tuple[int, str], list[float]] = {}
+    shared = _shared(measurements)
     for one in measurements:
         groups.setdefault((one.size, one.model), []).append(one.accuracy)
     return [
-        Summary(size, model, fmean(values), _within_shares(mean_interval(values)), len(values))
+        Summary(size, model, fmean(values), _within_shares(mean_interval(values, shared=shared)), len(values))
         for (size, model), values in sorted(groups.items(), key=lambda item: item[0][0])
     ]
 
@@ -154,7 +155,13 @@ def lead(measurements: Sequence[Measurement], size: int) -> tuple[str, float, tu
         return None
     best = max(by_model, key=lambda model: fmean(by_model[model][split] for split in ours))
     differences = [ours[split] - by_model[best][split] for split in ours]
-    return best, fmean(differences), mean_interval(differences)
+    return best, fmean(differences), mean_interval(differences, shared=_shared(measurements))
+
+
+def _shared(measurements: Sequence[Measurement]) -> float:
+    """Return the held-out decisions by training decision, at the largest size measured."""
+    heldout = max((one.heldout for one in measurements), default=0)
+    return heldout / max(heldout, max((one.size for one in measurements), default=0) - heldout, 1)
 
 
 def _within_shares(interval: tuple[float, float]) -> tuple[float, float]:

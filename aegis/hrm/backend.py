@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
-from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, read_check
-from aegis.types import Progress, unheard
+from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, UnknownWordsError, read_check
+from aegis.types import ActionList, Progress, unheard
 
 if TYPE_CHECKING:
     from aegis.hrm.onnx.export import Example
@@ -30,13 +30,15 @@ def load_policy(
     say: Callable[[str], None] = lambda line: None,
     threads: int = 1,
     progress: Progress = unheard,
+    adopt: Callable[[ActionList], ActionList] = lambda actions: actions,
 ) -> HRMPolicy | OnnxPolicy:
     """Load an HRM with a backend. `auto`: on the CPU the fastest that agrees with the eager model, otherwise eager.
 
     examples: decisions that check a new export; without them and without an export, `auto` is eager.
     say: called with a line when an export is made and when `auto` falls back to eager.
     threads: threads of an exported backend, which computes on the CPU whatever the device. progress: called at each
-    slow step. Raises `ConfigError` for an unknown backend or a missing package, `CheckpointError` for a torn model.
+    slow step. adopt: returns the actions to decide among, from those that the model was trained on.
+    Raises `ConfigError` for an unknown backend or a missing package, `CheckpointError` for a torn model.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
@@ -44,13 +46,13 @@ def load_policy(
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)
     if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
-        return _load_eager(folder, device)
+        return _load_eager(folder, device, adopt)
     try:
-        return _load_exported(folder, backend, examples, say, threads, progress)
+        return _load_exported(folder, backend, examples, say, threads, progress, adopt)
     except AegisError as error:
         if backend != "auto":
             raise
-        policy = _load_eager(folder, device)  # raises when the model itself is broken
+        policy = _load_eager(folder, device, adopt)  # raises when the model itself is broken
         say(f"Deciding by the eager model: {error}")
         return policy
 
@@ -62,27 +64,31 @@ def _load_exported(
     say: Callable[[str], None],
     threads: int,
     progress: Progress,
+    adopt: Callable[[ActionList], ActionList],
 ) -> OnnxPolicy:
     export = folder / EXPORT_FOLDER
     try:
         check = read_check(export, [POLICY_FILE, *(name for names in GRAPH_FILES.values() for name in names)])
-        return _open(export, backend, check, threads)
-    except CheckpointError:
+        policy = _open(export, backend, check, threads)
+        return policy.with_actions(adopt(policy.actions))
+    except (CheckpointError, UnknownWordsError):
         if examples is None:
             raise
-    # The export is missing or torn, or comes from a machine with other arithmetic.
+    # The export is missing or torn, comes from a machine with other arithmetic, or lacks an action that was added.
     from aegis.hrm import export_onnx
 
     say(f"Exporting {folder.name} to ONNX and checking it, once")
-    export_onnx(_load_eager(folder, "cpu"), export, examples(), progress)
+    export_onnx(_load_eager(folder, "cpu", adopt), export, examples(), progress)
     progress(f"Loading {folder.name}", 0, 0)
-    return _open(export, backend, read_check(export, ()), threads)
+    policy = _open(export, backend, read_check(export, ()), threads)
+    return policy.with_actions(adopt(policy.actions))
 
 
-def _load_eager(folder: Path, device: str) -> HRMPolicy:
+def _load_eager(folder: Path, device: str, adopt: Callable[[ActionList], ActionList]) -> HRMPolicy:
     from aegis.hrm import HRMPolicy  # imports torch, which an export does not need
 
-    return HRMPolicy.load(folder, device)
+    policy = HRMPolicy.load(folder, device)
+    return policy.with_actions(adopt(policy.actions))
 
 
 def _open(export: Path, backend: str, check: dict[str, Any], threads: int) -> OnnxPolicy:

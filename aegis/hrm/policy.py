@@ -115,6 +115,8 @@ class HRMPolicy:
         Words that were not in its training are understood as far as their tokens were. Raises `ConfigError` for two
         actions of the same tokens.
         """
+        if actions == self.actions:
+            return self
         return HRMPolicy(self.model, self.codec, actions, self.name, self.device, self.action_form)
 
     def save(self, folder: Path) -> None:

@@ -7,6 +7,7 @@ rl/          phase 4: updates from rewards, in the workspace and in simulated wo
 opening      open a workspace's store
 point        the actions of a decision point
 standing     where a workspace stands, read from the workspace alone
+duties       what is done beside the decisions, whoever decides
 handover     exchanges the policy that decides when another one serves
 card         what an export says of its decisions
 event        what happens, for those who follow it; tensorboard draws it
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.rl.reward_comparison import is_learning
     from aegis.lifecycle.rl.simulated import SimulationPlan, SimulationResult, improve
     from aegis.lifecycle.serving.drift import DriftCount, DriftMonitor, read_drift_count
+    from aegis.lifecycle.serving.improved import read_action_monitor
     from aegis.lifecycle.serving.monitor import ServingMonitor, describe_monitor, read_monitor
     from aegis.lifecycle.serving.stage import StageProgress, read_stage
     from aegis.lifecycle.standing import (
@@ -76,6 +78,7 @@ _ROOMS = {
     "serving.stage": ("StageProgress", "read_stage"),
     "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
+    "serving.improved": ("read_action_monitor",),
     "serving.monitor": ("ServingMonitor", "describe_monitor", "read_monitor"),
 }
 
@@ -114,6 +117,7 @@ __all__ = [
     "name_teacher",
     "open_store",
     "peak_rss_mb",
+    "read_action_monitor",
     "read_drift_count",
     "read_monitor",
     "read_refusals",

@@ -174,10 +174,11 @@ class ModelRegistry:
     def prune(self, base: str, keep: int, spare: str) -> None:
         """Remove the folders of all but the `keep` newest versions of a base; rows of the database stay.
 
-        The version that serves, every version with an event, and `spare` keep their folders, too.
+        The version that serves, every version with an event or rolled back from, and `spare` keep their folders, too.
         """
-        served = self.serving()
-        spared = {spare, *(event.model for event in self.events())} | ({served.name} if served else set())
+        served, events = self.serving(), self.events()
+        spared = {spare, *(event.model for event in events)} | ({served.name} if served else set())
+        spared |= {event.previous for event in events if event.kind == "rolled_back"}
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
         names = sorted((str(row["name"]) for row in rows), key=_number)
         for name in names[:-keep]:

@@ -36,6 +36,14 @@ class PointConfig:
     """The teacher's decisions after which the first training starts"""
     sure: float = DeciderConfig().sure
     """In the mode assist: the calibrated confidence from which the HRM decides"""
+    explore: float = 0.0
+    """As `DeciderConfig.explore`"""
+    never_explored: tuple[str, ...] = ()
+    """As `DeciderConfig.never_explored`"""
+    retired: tuple[str, ...] | None = None
+    """As `DeciderConfig.retired`"""
+    renamed: dict[str, str] | None = None
+    """As `DeciderConfig.renamed`"""
 
     def __post_init__(self) -> None:
         self.to_decider()
@@ -45,7 +53,10 @@ class PointConfig:
     def to_decider(self, **changes: Any) -> DeciderConfig:
         """Return the settings of the point's `Decider`."""
         mode: Any = self.mode
-        return DeciderConfig(**{"mode": mode, "collect": self.collect, "sure": self.sure} | changes)
+        given = {
+            name: getattr(self, name) for name in ("collect", "sure", "explore", "never_explored", "retired", "renamed")
+        }
+        return DeciderConfig(**{"mode": mode} | given | changes)
 
 
 @dataclass(frozen=True, slots=True)

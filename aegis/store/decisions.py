@@ -1,12 +1,14 @@
 """The decisions and outcomes of a workspace, appended and read back, and the teacher that the workspace belongs to.
 
-Nothing here changes or removes a recorded decision; the database itself refuses it.
+Nothing here changes or removes a recorded decision; the database itself refuses it. An action that was renamed later is
+read under its present name.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -48,11 +50,12 @@ class Example(NamedTuple):
 
 
 class NumberedExample(NamedTuple):
-    """An example with the numbers of its rows, `seq`."""
+    """An example with the numbers of its rows, `seq`, and the names by which its actions were recorded."""
 
     example: Example
     row: int
     outcome_row: int | None
+    recorded: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class DecisionStore:
     def get(self, decision_id: str) -> Example | None:
         """Return a decision with its current outcome, or None if it is not recorded."""
         rows = self.database.query(f"{_SELECT_EXAMPLES} WHERE d.id = ?", (decision_id,))
-        return _example(rows[0]) if rows else None
+        return _example(rows[0], self.state.new_names()) if rows else None
 
     def id_at(self, episode: str, step: int) -> str | None:
         """Return the id of the decision at this step of the episode, or None."""
@@ -140,7 +143,8 @@ class DecisionStore:
     def recent(self, count: int, policy: str | None = None) -> list[Example]:
         """Return the newest decisions (of this policy, or of all) with their current outcomes, the newest first."""
         sql = f"{_SELECT_EXAMPLES} WHERE ?1 IS NULL OR +d.policy = ?1 ORDER BY d.seq DESC LIMIT ?2"
-        return [_example(row) for row in self.database.query(sql, (policy, count))]
+        renamed = self.state.new_names()
+        return [_example(row, renamed) for row in self.database.query(sql, (policy, count))]
 
     def decisions(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Decision]:
         """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
@@ -167,9 +171,9 @@ class DecisionStore:
         # The unary plus keeps SQLite on the order of seq; by the policy's index it would sort all rows for each page.
         chosen = "" if policies is None else f"AND +d.policy IN ({', '.join('?' * len(names))})"
         page = f"{_SELECT_EXAMPLES} WHERE d.seq > ? AND d.seq <= ? {chosen} ORDER BY d.seq LIMIT {_PAGE_ROWS}"
-        seq = 0
+        seq, renamed = 0, self.state.new_names()
         while rows := self.database.query(page, (seq, last, *names)):
-            yield from (NumberedExample(_example(row), row["seq"], row["outcome_seq"]) for row in rows)
+            yield from (_numbered(row, renamed) for row in rows)
             seq = rows[-1]["seq"]
 
     def episodes_beside(self, policy: str) -> frozenset[str]:
@@ -200,7 +204,10 @@ class DecisionStore:
             "SELECT action, COUNT(*) AS n FROM decisions WHERE ?1 IS NULL OR policy = ?1"
             " GROUP BY action ORDER BY n DESC, action"
         )
-        return {row["action"]: row["n"] for row in self.database.query(sql, (policy,))}
+        renamed, found = self.state.new_names(), Counter[str]()
+        for row in self.database.query(sql, (policy,)):
+            found[renamed.get(row["action"], row["action"])] += row["n"]
+        return dict(found.most_common())
 
     def mean_gained(self, policy: str | None = None) -> float | None:
         """Return the mean number of new knowledge items per decision, of this policy or of all.
@@ -294,14 +301,18 @@ def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-def _example(row: sqlite3.Row) -> Example:
-    probabilities = row["probabilities"]
+def _numbered(row: sqlite3.Row, renamed: Mapping[str, str]) -> NumberedExample:
+    return NumberedExample(_example(row, renamed), row["seq"], row["outcome_seq"], tuple(json.loads(row["actions"])))
+
+
+def _example(row: sqlite3.Row, renamed: Mapping[str, str]) -> Example:
+    probabilities, action = row["probabilities"], row["action"]
     decision = Decision(
         episode=row["episode"],
         step=row["step"],
         state=json.loads(row["state"]),
-        actions=tuple(json.loads(row["actions"])),
-        action=Action(row["action"], json.loads(row["argument"])),
+        actions=tuple(renamed.get(name, name) for name in json.loads(row["actions"])),
+        action=Action(renamed.get(action, action), json.loads(row["argument"])),
         probabilities=None if probabilities is None else tuple(json.loads(probabilities)),
         policy=row["policy"],
         id=row["id"],

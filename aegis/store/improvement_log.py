@@ -153,6 +153,19 @@ class ImprovementLog:
         )
         return [float(row["reward"]) for row in rows]
 
+    def drawn(self, reference: str, since: int) -> list[tuple[bool, float | None]]:
+        """Return every decision that HRMs drew, in order: whether the reference made it, and its reward, if known.
+
+        since: place after which decisions count.
+        """
+        rows = self._database.query(
+            "SELECT d.policy = ? AS control, o.reward AS reward FROM decisions AS d"
+            " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
+            " WHERE d.seq > ? AND d.policy GLOB 'hrm@*' AND d.propensity IS NOT NULL ORDER BY d.seq",
+            (reference, since),
+        )
+        return [(bool(row["control"]), row["reward"]) for row in rows]
+
     def _select(self, rest: str, values: tuple[Any, ...] = ()) -> list[Improvement]:
         rows = self._database.query(f"SELECT * FROM improvements {rest}", values)
         return [Improvement(**(dict(row) | {"results": json.loads(row["results"])})) for row in rows]

@@ -17,7 +17,9 @@ class StateKey(StrEnum):
     """The keys. A key that ends in a colon is followed by the name of the text's subject."""
 
     ACTIONS = "actions"
-    """The actions of this decision point; none recorded: the research agent's"""
+    """The actions of this decision point, and the retired ones; none recorded: the research agent's"""
+    RENAMED = "renamed"
+    """The present name of each action that was renamed, by the name in earlier decisions"""
     TEACHER = "teacher"
     """The teacher that the workspace belongs to"""
     SERVING = "serving"
@@ -76,6 +78,10 @@ class WorkspaceState:
     def keep(self, key: StateKey, fields: Mapping[str, Any], about: str = "") -> None:
         """Keep a JSON object, replacing the one before."""
         self.keep_text(key, json.dumps(dict(fields)), about)
+
+    def new_names(self) -> dict[str, str]:
+        """Return the present name of each action that was renamed, by the name in earlier decisions."""
+        return self.record(StateKey.RENAMED) or {}
 
     def clear(self, key: StateKey, about: str = "") -> None:
         """Remove what is kept under a key."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from aegis.store.database import Database
+from aegis.store.state import WorkspaceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,25 @@ class Tally:
     reward: float
     """Sum of their rewards"""
 
+    def __add__(self, other: Tally) -> Tally:
+        """Return the sums over both; the policy and the action are this one's."""
+        sums = {one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)[2:]}
+        return replace(self, **sums)
+
 
 def read_tallies(database: Database) -> list[Tally]:
-    """Return all sums, a policy's commonest action first; the time does not grow with the decisions."""
-    columns = ", ".join(Tally.__slots__)
-    rows = database.query(f"SELECT {columns} FROM tallies ORDER BY policy, decisions DESC, action")
-    return [Tally(**dict(row)) for row in rows]
+    """Return all sums, a policy's commonest action first; the time does not grow with the decisions.
+
+    The decisions of an action that was renamed count under its present name.
+    """
+    renamed, columns = WorkspaceState(database).new_names(), ", ".join(Tally.__slots__)
+    found: dict[tuple[str, str], Tally] = {}
+    for row in database.query(f"SELECT {columns} FROM tallies"):
+        tally = Tally(**dict(row))
+        tally = replace(tally, action=renamed.get(tally.action, tally.action))
+        key = tally.policy, tally.action
+        found[key] = tally + found[key] if key in found else tally
+    return sorted(found.values(), key=lambda one: (one.policy, -one.decisions, one.action))
 
 
 class RecentSearches(NamedTuple):

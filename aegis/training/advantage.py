@@ -29,6 +29,8 @@ class Transition:
     """Which actions were on offer; None: all"""
     learn: bool = True
     """Whether the update learns from this decision, or only uses it for the returns of earlier decisions"""
+    ends: bool = False
+    """Whether the environment ended the episode with this decision, so that nothing is earned after it"""
 
 
 def estimate_advantages(
@@ -41,7 +43,21 @@ def estimate_advantages(
         later, following = 0.0, worth[at - 1] if trajectory else 0.0
         for one in reversed(trajectory):
             at -= 1
+            if one.ends:
+                later = following = 0.0
             error = 0.0 if one.reward is None else one.reward + discount * following - worth[at]
             later, following = error + discount * trace_decay * later, worth[at]
             advantages.append(later)
     return torch.tensor(advantages[::-1], device=values.device)
+
+
+def expected_value(trajectories: Sequence[Sequence[Transition]], discount: float) -> float:
+    """Return the value to begin with, the same for every state, in units of reward.
+
+    It is the mean return of the episodes that ended. Where none did, it is as if rewards came without end.
+    """
+    ended = [one for one in trajectories if one and one[-1].ends]
+    if ended:
+        return float(estimate_advantages(ended, torch.zeros(sum(map(len, ended))), discount, 1.0).mean())
+    known = [one.reward for trajectory in trajectories for one in trajectory if one.reward is not None]
+    return sum(known) / len(known) / (1 - discount)

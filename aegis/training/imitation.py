@@ -46,7 +46,7 @@ class EpochResult:
     loss: float
     """Mean cross-entropy with the soft targets over the training decisions, each in its last segment"""
     train_accuracy: float
-    """Accuracy on the training decisions, measured while they were learned"""
+    """Accuracy of the first segment's answers to the training decisions, measured while they were learned"""
     heldout_accuracy: float
     """Held-out accuracy: of the policy's answers after the last epoch, of the first segment's answers before"""
     learning_rate: float

@@ -106,7 +106,8 @@ class Learner:
     def take_totals(self) -> tuple[float, int]:
         """Return the sum of the decisions' losses and the number of right answers since the last call.
 
-        A decision's loss is the cross-entropy with its soft target in its last segment.
+        A decision's loss is the cross-entropy with its soft target in its last segment. Its answer is the first
+        segment's: a right answer ends the thinking here, so the last segment's answer has seen the label.
         """
         loss_sum, right = self._totals.tolist()  # the only place that waits for a step's figures
         self._totals = self._no_totals()
@@ -148,7 +149,7 @@ class Learner:
             self._turn += len(slices)
             loss, right = torch.cat([part.losses for part in parts]), torch.cat([part.right for part in parts])
             going_on, done = choose_going_on(right, segment < segments, to_the_end)
-            totals += torch.stack([loss[done].sum(), right[done].sum()])
+            totals += torch.stack([loss[done].sum(), right.sum() * (segment == 1)])
             if not len(going_on):
                 break
             going_on = going_on if len(parts) == 1 else going_on.sort().values  # the order of the joined parts

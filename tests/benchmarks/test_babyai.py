@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("minigrid", reason="minigrid is not installed: pip install 'aegis-hrm[babyai]'")
 
-from benchmarks.babyai.__main__ import make_agent, to_table
+from benchmarks.babyai.__main__ import compare, make_agent, to_table
 from benchmarks.babyai.level import ACTIONS, Remembering, ask_bot, describe
 
 
@@ -67,5 +67,15 @@ def test_the_bot_is_collected_and_measured_beside_random_actions(tmp_path):
     found = agent.evaluate(ask_bot, 4, name="the bot")
     agent.close()
     assert found.success_rate == 1.0
-    table = to_table([{"level": "GoToLocal", "rows": [found.to_record()]}])
-    assert table.splitlines()[-1].startswith("| GoToLocal | the bot | 100.0% (39.8% to 100.0%) | 0.9")
+    table = to_table(
+        [{"level": "GoToLocal", "bot_episodes": 3, "gain": compare(found, found), "rows": [found.to_record()]}]
+    )
+    *_, row, _, gain = table.splitlines()
+    assert "successes +0.000 (+0.000 to +0.000)" in gain
+    assert row.startswith("| GoToLocal | 3 | the bot | 100.0% (39.8% to 100.0%) | 0.9")
+
+
+def test_a_mission_that_is_not_done_in_time_has_failed_and_nothing_comes_after_it(begin):
+    env, _ = begin("GoToLocal", 3)
+    steps = [env.step(ACTIONS.index("left")) for _ in range(env.unwrapped.max_steps)]
+    assert [step[1:4] for step in steps[-2:]] == [(0, False, False), (0, True, False)]

@@ -36,6 +36,8 @@ def test_a_conversation_is_read_as_a_log_of_chat_completions(tmp_path):
     assert reading.format == "openai"
     assert (first.action, second.action) == ("resume_line", "reboot_device")
     assert first.episode == second.episode == "task"
-    assert "Suspended" in first.state["user"]
-    assert second.state["called"] == ["resume_line"]
+    assert first.state["called"] == [telecom.LOOK]
+    assert "Suspended" in first.state["result"]
+    assert second.state["called"] == [telecom.LOOK, "resume_line"]
     assert "Active" in second.state["result"]
+    assert "Suspended" not in str(second.state)

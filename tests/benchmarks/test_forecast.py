@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
+
 from aegis.config import HRMConfig, TrainingConfig
+from aegis.experiments.scan import forecast as scan_forecast
 from benchmarks import forecast
 
-SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=1)
 
 
 def write_file(path, count):
@@ -25,9 +28,48 @@ def test_the_forecast_and_the_hrm_are_measured_on_the_same_decisions(tmp_path):
     write_file(tmp_path / "file.jsonl", 600)
     rows = forecast.read_rows(tmp_path / "file.jsonl")
     assert len({row.episode for row in rows}) == 60
-    training = TrainingConfig(epochs=6, learning_rate=3e-3)
-    found = forecast.measure(rows, forecast.TrainedHRM(training, SMALL))
+    training = TrainingConfig(epochs=3, learning_rate=1e-2)
+    model = forecast.TrainedHRM(training, SMALL, tmp_path / "kept")
+    found = forecast.measure(rows, model)
     low, high = found["forecast"]["share_interval"]
     assert low < 0.7 < high
-    assert found["HRM's agreement"] > 0.75
+    assert found["HRM"]["agreement"] > 0.75
     assert abs(found["points apart"]) < 15
+    assert found["interval"][0] <= found["points apart"] <= found["interval"][1]
+    answers = np.load(tmp_path / "kept" / "answers.npy")
+    assert np.array_equal(model([], [], []), answers)  # the second time nothing is trained
+
+
+def answers_of(episodes: int, seed: int = 0) -> forecast.Answers:
+    """Return ten answers an episode: right where the confidence is 0.9, by chance where it is below."""
+    rng = np.random.default_rng(seed)
+    sure, labels = rng.random(10 * episodes) < 0.5, rng.integers(2, size=10 * episodes)
+    picked = np.where(sure, labels, rng.integers(2, size=10 * episodes))
+    confidences = np.where(sure, 0.9, 0.6 + rng.random(10 * episodes) / 100)
+    probabilities = np.stack([np.where(picked == action, confidences, 1 - confidences) for action in (0, 1)], axis=1)
+    return forecast.Answers(probabilities, labels, np.arange(10 * episodes) // 10)
+
+
+def test_what_is_reached_is_read_at_95_percent_agreement():
+    reached = forecast.weigh(answers_of(40))
+    assert reached.interval[0] < reached.share < reached.interval[1]
+    assert 0.5 < reached.share < 0.65  # the sure half, and as many others as 95% agreement allows
+    assert 0.7 < reached.agreement < 0.8
+    assert reached.promised_agreement is not None
+    assert reached.promised_agreement > 0.9
+    assert abs(reached.promised_share - reached.share) < 0.05
+
+
+def test_the_points_apart_have_no_noise_that_both_sides_share():
+    answers = answers_of(40)
+    apart, (low, high) = forecast.points_apart(answers, 0.9, answers)
+    assert 0 <= low <= apart <= high < 15
+
+
+def test_another_split_sets_other_episodes_aside(tmp_path):
+    lines = [{"input": f"state {n}", "label": "ab"[n % 2], "episode": f"e{n // 10}"} for n in range(200)]
+    (tmp_path / "file.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    rows = forecast.read_rows(tmp_path / "file.jsonl")
+    assert forecast.split_again(rows, 0) == rows
+    aside = [{row.text for row in scan_forecast.split(forecast.split_again(rows, split))[1]} for split in range(3)]
+    assert aside[0] != aside[1] != aside[2]

@@ -9,12 +9,15 @@ import pytest
 
 from benchmarks.soak import check_record, kill_run, run_decisions
 
+LATE = 312
+"""The seed of one kill of the agent and its training: 0.1 s after the last epoch, while the gate judges"""
+
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("search_index")]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_run_that_is_killed_again_and_again_loses_nothing_and_ends_switched(kills, tmp_path):
-    report = kill_run(tmp_path, kills, random.Random(1), collect=150)
+@pytest.mark.parametrize(("kills", "seed"), [(1, LATE), pytest.param(20, 1, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_again_and_again_loses_nothing_and_ends_switched(kills, seed, tmp_path):
+    report = kill_run(tmp_path, kills, random.Random(seed), collect=150, interval=0.01)
     assert report.kills >= 1
     assert report.told > 150
     assert report.switched

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ import typer.main
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
+from tests.cli.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -261,9 +265,15 @@ PYTHON = [
 ]
 
 
+def plan_small(training: TrainingConfig, gate: GateConfig, model: HRMConfig, rollout: RolloutConfig) -> TrainingPlan:
+    """Return the plan of a small HRM, which needs more epochs and a higher learning rate."""
+    return TrainingPlan(replace(training, epochs=12, learning_rate=3e-3), gate, SMALL, rollout)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("block", PYTHON)
 def test_an_example_in_python_runs(block, tutorial, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("aegis.envs.agent.TrainingPlan", plan_small)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tutorial / "tutorial", "workspace")
     if "exported" in block:

@@ -304,7 +304,7 @@ def test_the_hrm_is_computed_by_the_backend_that_was_named(with_tiny_hrm, backen
 
 
 def test_an_hrm_that_learned_nothing_is_rolled_back_while_it_runs(with_tiny_hrm):
-    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 60, "--audit-rate", 1.0, "--seed", 1)
+    result = run("run", "--workspace", with_tiny_hrm, "--decisions", 240, "--audit-rate", 1.0, "--seed", 1)
     assert result.exit_code == 0, result.output
     assert "scripted is asked about each decision as well, and loaded for the first one" in result.output
     assert "⚠ rolled back from hrm@1 to the teacher" in result.output

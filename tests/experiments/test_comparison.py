@@ -72,10 +72,11 @@ def test_a_larger_size_holds_the_smaller_one(shipped):
     assert {decision.id for decision in small} < {decision.id for decision in large}
 
 
-def test_the_summary_is_the_mean_with_students_interval():
-    rows = summarise([Measurement(100, split, HRM_NAME, value, 50) for split, value in enumerate((0.5, 0.6, 0.7))])
+def test_the_summary_is_the_mean_with_students_interval_widened_for_splits_that_share_decisions():
+    rows = summarise([Measurement(100, split, HRM_NAME, value, 20) for split, value in enumerate((0.5, 0.6, 0.7))])
     assert rows[0].mean == pytest.approx(0.6)
-    assert rows[0].interval == pytest.approx((0.6 - 4.302653 * 0.1 / 3**0.5, 0.6 + 4.302653 * 0.1 / 3**0.5), abs=1e-6)
+    half = 4.302653 * 0.1 * (1 / 3 + 20 / 80) ** 0.5  # 20 held out, 80 trained on
+    assert rows[0].interval == pytest.approx((0.6 - half, 0.6 + half), abs=1e-6)
     assert rows[0].splits == 3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,3 +74,15 @@ def served(tmp_path_factory, search_index) -> Served:
         for number, aspect in ((1, "hits_per_search"), (2, "questions_per_item")):
             ApprovalQueue(database).propose(f"d{number}", Proposal(aspect, 2, 4, "why", 0.6), now, 3600)
     return Served(folder, serving.folder / EXPORT_FOLDER, [dict(state) for state in STATES], eager)
+
+
+@pytest.fixture(scope="session")
+def wheel(made_once) -> Path:
+    """Build the wheel from this checkout; hatchling is one of the dev packages."""
+
+    def build(folder: Path) -> None:
+        wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+        subprocess.run([*wheel, "-w", str(folder), str(Path(__file__).parents[2])], check=True)
+
+    (built,) = made_once("wheel", build).glob("*.whl")
+    return built

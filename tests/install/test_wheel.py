@@ -41,15 +41,6 @@ def megabytes(site: Path) -> float:
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Build the wheel from this checkout; hatchling is one of the dev packages."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", folder, ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
 def test_the_wheel_brings_types_vocabulary_migrations_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"aegis/py.typed", "aegis/hrm/gpt2.tiktoken", "aegis/data/decisions.jsonl.gz"} <= names

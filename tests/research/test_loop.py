@@ -224,8 +224,14 @@ def test_a_reached_goal_is_closed(make_agent, database):
     assert any(goal.endswith("100% done") for state in agent.policy.states for goal in state["goals"])
 
 
-@pytest.mark.parametrize("world", ["endless", "empty", "failing"])
-@pytest.mark.parametrize("action", ACTIONS)
+# Who never searches meets no world.
+@pytest.mark.parametrize(
+    ("action", "world"),
+    [
+        *(("web_search", world) for world in ("endless", "empty", "failing")),
+        *((action, "endless") for action in ACTIONS if action != "web_search"),
+    ],
+)
 def test_the_agent_never_runs_dry(make_agent, search, store, clock, action, world):
     search.hits = None if world == "endless" else []
     search.fault = SearchError("down") if world == "failing" else None

@@ -115,3 +115,18 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
             read_config(path)
         assert said in str(raised.value), json.dumps(str(raised.value))
         assert str(path) in str(raised.value)
+
+
+def test_a_points_settings_are_those_of_its_decider(tmp_path):
+    path = tmp_path / "serve.toml"
+    path.write_text(
+        '[points.router]\nactions = ["a", "b"]\nmode = "assist"\ncollect = 200\nexplore = 0.1\nnever_explored = ["b"]\n'
+        'retired = ["old"]\nrenamed = {c = "b"}\n',
+        "utf-8",
+    )
+    config = read_config(path).points["router"].to_decider()
+    assert (config.mode, config.collect, config.explore, tuple(config.never_explored)) == ("assist", 200, 0.1, ("b",))
+    assert (list(config.retired or ()), config.renamed) == (["old"], {"c": "b"})
+    path.write_text("[points.router]\nexplore = 0.9\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"points\.router: explore must be a share from 0 to 0\.5, not 0\.9"):
+        read_config(path)

@@ -21,6 +21,14 @@ from aegis.types import Action, ActionList, ActionSpec, Decision
 NAMES = ("web_search", "ask_human", "idle")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def real_databases(quick_databases: Callable[..., sqlite3.Connection]) -> Iterator[None]:
+    """Open databases as everybody else does: migrated step by step, and on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "_open", quick_databases)
+        yield
+
+
 @pytest.fixture
 def actions() -> ActionList:
     return ActionList(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from aegis.errors import DataError
 from aegis.store import Database, DecisionStore, Example, export_examples, import_examples, read_examples
+from aegis.store.chain.file import verify_file
+from aegis.store.exchange import read_records
 from aegis.types import Action, Decision, Outcome
 
 NAMES = ("web_search", "ask_human", "idle")
@@ -60,6 +62,11 @@ def examples(draw, step):
 example_lists = st.integers(0, 4).flatmap(lambda n: st.tuples(*(examples(step) for step in range(n))))
 
 
+def without_chain(path):
+    """Return a file's records without their chains, which begin at a time of their own."""
+    return [{name: value for name, value in record.items() if name != "chain"} for _, record in read_records(path)]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_examples=example_lists, ending=st.sampled_from(ENDINGS))
 def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, actions, given_examples, ending):
@@ -76,7 +83,9 @@ def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, a
         assert (report.added, report.rejected) == (len(given_examples), [])
         assert list(second.examples()) == list(given_examples)
         export_examples(second, folder / f"b{ending}")
-        assert (folder / f"b{ending}").read_bytes() == (folder / f"a{ending}").read_bytes()
+        assert without_chain(folder / f"b{ending}") == without_chain(folder / f"a{ending}")
+        if given_examples:
+            assert verify_file(folder / f"a{ending}").fault == ""
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -245,7 +245,7 @@ def test_the_hrm_learns_the_teachers_probabilities_not_only_its_choices(train, l
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_the_reported_loss_is_the_cross_entropy_of_each_decisions_last_segment_with_the_mixed_target(
+def test_the_reported_loss_is_each_decisions_last_segments_and_the_reported_answer_its_first_segments(
     actions, tiny_config, learnable, weight
 ):
     config = replace(CONFIG, soft_target_weight=weight, batch_size=16)
@@ -268,7 +268,7 @@ def test_the_reported_loss_is_the_cross_entropy_of_each_decisions_last_segment_w
     loss, right = learner.take_totals()
     # This is a mean of 16 losses of about 1, in float32.
     assert loss / 16 == pytest.approx(expected, abs=1e-5)
-    assert right == (logits.argmax(-1) == batch.labels).sum().item()
+    assert right == (first.logits.argmax(-1) == batch.labels).sum().item()
     assert learner.take_totals() == (0.0, 0)
 
 

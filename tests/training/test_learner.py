@@ -130,3 +130,20 @@ def test_a_step_on_cuda_gives_the_same_weights_as_on_the_cpu(make_learner, data,
     expected, found = take_steps(here, data, to_the_end), take_steps(there, data, to_the_end)
     assert found[0] == pytest.approx(expected[0], rel=1e-3)
     assert there.model.output.weight.device.type == "cuda"
+
+
+def test_an_answer_that_a_later_segment_puts_right_does_not_count_in_the_training_accuracy(
+    make_learner, data, monkeypatch
+):
+    """A right answer ends the thinking in training, so a later answer has seen the label."""
+    batch, forward = data.batch(range(16)), HRM.forward
+
+    def right_later(self, tokens, mask, outputs, carry=None, last=False):
+        out = forward(self, tokens, mask, outputs, carry, last)
+        wanted = torch.eye(3)[batch.labels]
+        return replace(out, logits=out.logits * 0 + (-wanted if carry is None else wanted))
+
+    monkeypatch.setattr(HRM, "forward", right_later)
+    learner, _ = make_learner(replace(CONFIG, batch_size=16))
+    learner.step(batch, 2, to_the_end=False, learning_rate=1e-3)
+    assert learner.take_totals()[1] == 0

@@ -11,7 +11,7 @@ import torch
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRM, StateCodec, action_outputs, pad
-from aegis.training.advantage import Transition, estimate_advantages
+from aegis.training.advantage import Transition, estimate_advantages, expected_value
 from aegis.training.reinforce import ReinforceTrainer, divergence, think
 from aegis.types import ActionList
 
@@ -153,6 +153,27 @@ def test_a_decision_that_stands_alone_is_worth_its_reward_beyond_the_expected_on
 def test_advantages_of_a_stretch_do_not_depend_on_the_next_stretch():
     one = Transition({}, 0, (1.0,), 1.0)
     assert estimate_advantages([[one], [replace(one, reward=9.0)]], torch.zeros(2), 0.9, 0.9).tolist() == [1.0, 9.0]
+
+
+def test_nothing_is_expected_after_a_decision_that_ended_the_episode():
+    one, values = Transition({}, 0, (1.0,), 1.0), torch.tensor([0.5, 2.0])
+    last = replace(one, ends=True)
+    assert estimate_advantages([[one, last]], values, 0.9, 0.8).tolist() == pytest.approx([2.3 + 0.72 * -1.0, -1.0])
+    # Two episodes in one trajectory are as apart as in two.
+    together = estimate_advantages([[one, last, one]], torch.tensor([0.5, 2.0, 7.0]), 0.9, 0.8)
+    assert together[:2].tolist() == pytest.approx([2.3 + 0.72 * -1.0, -1.0])
+
+
+def test_values_begin_at_the_mean_return_of_episodes_that_end_and_at_an_endless_one_where_none_does(actions):
+    trainer = make_trainer(actions, replace(EXACT, discount=0.5, trace_decay=1.0))
+    step = Transition(make_state(0, 0), 0, (0.5, 0.25, 0.25), 0.0)
+    won = [step, replace(step, reward=1.0, ends=True)]
+    assert expected_value([won], 0.5) == pytest.approx((0.5 + 1.0) / 2)
+    assert expected_value([won, [replace(step, reward=9.0)]], 0.5) == pytest.approx((0.5 + 1.0) / 2)
+    assert expected_value([[replace(step, reward=reward)] for reward in (1.0, None, 0.5)], 0.5) == pytest.approx(1.5)
+    # The value head estimates that much, so the first batch's rewards are no merit.
+    result = trainer.update([won])
+    assert result.value_loss == pytest.approx((0.25**2 + 0.25**2) / 4, abs=1e-3)
 
 
 def test_decisions_with_an_unknown_reward_teach_nothing(actions):

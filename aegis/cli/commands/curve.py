@@ -73,7 +73,7 @@ def curve(
                 hrm_time, teacher_ms = _measure(folder, known[name], measure, progress)
         expense = Expense(teacher_cost, hrm_cost, teacher_ms, hrm_time)
         calibrated, (_, labels) = answers.calibrated(), answers.arrays()
-        points = deferral_curve(calibrated, labels, expense)
+        points = deferral_curve(calibrated, labels, answers.episodes, expense)
         before, after = answers.errors()
         half = accuracy_of_surest(calibrated, labels, 0.5)
         if as_json:

@@ -42,8 +42,10 @@ def models(
             versions = [_with_calibration(version) for version in registry.models()]
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
+            base = registry.base_of(served.name) if served else None
+            by_action = lifecycle.read_action_monitor(store, registry, base) if base else None
             progress = lifecycle.read_stage(store, registry)
-            drift = lifecycle.read_drift_count(store, served.name) if served else None
+            drift = lifecycle.read_drift_count(store, base or served.name) if served else None
             refusals = lifecycle.read_refusals(store)
             if as_json:
                 document = {
@@ -51,6 +53,7 @@ def models(
                     "models": [version.to_record() for version in versions],
                     "events": [_event_record(event) for event in events],
                     "monitor": monitor.evidence() if monitor else None,
+                    "by_action": by_action.to_record() if by_action else None,
                     "drift": drift._asdict() if drift else None,
                     "candidate": progress.to_record() if progress else None,
                     "refused": [refusal.to_record() for refusal in refusals],
@@ -69,6 +72,8 @@ def models(
                     say(f"{'':<8} {version.gain.describe()}")
             if monitor:
                 say(f"Monitor of {served.name if served else ''}: {lifecycle.describe_monitor(monitor)}")
+            if by_action:
+                say(f"Monitor of what was improved from {base}: {by_action.describe()}")
             if drift and drift.decisions:
                 say(f"Drift: {drift.describe()}")
             if progress:

@@ -159,11 +159,11 @@ def _improvement(progress: ImprovementProgress) -> Iterable[str]:
     rewards, last = progress.rewards, progress.last
     improved, reference = rewards["improved"], rewards["reference"]
     if improved is not None:
-        low, high = rewards["difference"] or (None, None)
-        surely = "" if low is None else f", difference {low:+.2f} to {high:+.2f} at 95%"
         yield f"  Mean reward of the last {rewards['improved_decisions']} improved decisions: {improved:+.2f}"
         others = f"{reference or 0:+.2f} ({rewards['reference_decisions']})"
-        yield f"    of {progress.reference}, that it began with: {others}{surely}"
+        yield f"    of {progress.reference}, that it began with: {others}"
+        said = f"{rewards['evidence']:.1f}, rolled back at {rewards['evidence_needed']:.0f}"
+        yield f"    evidence that they earn less: {said}"
     if last:
         shown = (f"{label} {last[name]:.4f}" for name, label in _SHOWN.items() if last.get(name) is not None)
         yield f"  Last update: {', '.join(shown)}"

@@ -161,7 +161,14 @@ class Observer:
             if self._closed:
                 self.fault("closed", "the observer is closed: further decisions are not recorded")
             elif self._recorder is None:
-                self._recorder = Recorder(self.workspace, self.actions, self._teacher, self._faults, self._make_steward)
+                self._recorder = Recorder(
+                    self.workspace,
+                    self.actions,
+                    self._teacher,
+                    self._faults,
+                    self._make_steward,
+                    self.config.changes,
+                )
             return self._recorder
 
     def _make_steward(self) -> Steward:

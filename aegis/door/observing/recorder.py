@@ -20,7 +20,7 @@ from aegis.door.observing.fault import FaultBook
 from aegis.door.steward import Steward
 from aegis.errors import ConfigError, DataError, StoreError, TeacherMismatchError
 from aegis.lifecycle import open_store
-from aegis.lifecycle.point import claim_actions
+from aegis.lifecycle.point import ActionChanges, claim_actions
 from aegis.store import DecisionStore
 from aegis.types import Action, ActionList, Choice, Decision, Teacher, new_id
 from aegis.workspace import Workspace
@@ -63,9 +63,11 @@ class Recorder:
         teacher: Teacher,
         faults: FaultBook,
         make_steward: Callable[[], Steward],
+        changes: ActionChanges,
     ) -> None:
         self._workspace = workspace
         self._actions = actions
+        self._changes = changes
         self._teacher = teacher
         self._faults = faults
         self._make_steward = make_steward
@@ -143,7 +145,7 @@ class Recorder:
         while True:
             try:
                 store = stack.enter_context(open_store(self._workspace))
-                claim_actions(store, self._actions)
+                claim_actions(store, self._actions, self._changes)
                 store.claim_teacher(self._teacher.name, self._teacher.parameters, self._teacher.source)
                 return store
             except (ConfigError, TeacherMismatchError) as error:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from aegis.experiments.scan.model import MODELS, Model, Probabilities
 from aegis.experiments.scan.sample import Row
-from aegis.promotion.judging.coverage import Level, hold_out, interval_by_episode, threshold_for, weigh_level
+from aegis.promotion.judging.by_episode import interval_by_episode
+from aegis.promotion.judging.coverage import Level, hold_out, threshold_for, weigh_level
 from aegis.promotion.judging.interval import Interval
 from aegis.types import Progress
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aegis.config import MIN_TRAINING_DECISIONS
+from aegis.config import DEFAULT_MAX_TOKENS, MIN_TRAINING_DECISIONS
 from aegis.experiments.scan.forecast import Forecast, make_forecast
 from aegis.experiments.scan.repetition import Repetition, measure_repetition
 from aegis.experiments.scan.sample import Point, collect
@@ -40,11 +40,15 @@ class PointReport:
     """How many equally common actions would be as hard to guess: 2 to the power of the entropy in bits."""
     sampled: int
     """Decisions that everything below rests on."""
+    long_states: float
+    """The share whose states have more tokens than an HRM reads unless `max_tokens` says otherwise."""
+    most_tokens: int
+    """Of the longest state."""
     repetition: Repetition
     too_little: str
     """Why there is no forecast; '' where there is one."""
     more: int
-    """How many more decisions there must be for a forecast, at the least; 0 where that can't be said."""
+    """About how many more decisions a forecast takes; 0 where that can't be said."""
     forecast: Forecast | None
 
 
@@ -103,6 +107,8 @@ def describe_point(point: Point, progress: Progress = unheard) -> PointReport:
         last=point.last.isoformat() if point.last else None,
         effective_actions=2 ** -sum(share * math.log2(share) for share in shares),
         sampled=len(point.rows),
+        long_states=sum(row.tokens > DEFAULT_MAX_TOKENS for row in point.rows) / max(1, len(point.rows)),
+        most_tokens=max((row.tokens for row in point.rows), default=0),
         repetition=measure_repetition(point.rows, progress),
         too_little=reason,
         more=more,

@@ -12,6 +12,7 @@ from typing import Any
 from aegis.formats import By, LoggedDecision, kinds
 from aegis.formats.file import BLOCK
 from aegis.formats.kind import hash_text
+from aegis.hrm.codec import StateCodec
 
 MOST_POINTS = 200
 """More decision points than these are counted together: their number in a file has no bound."""
@@ -21,6 +22,7 @@ _EPISODE_SHARE = 20
 _TEXT_CHARACTERS = 4000
 _VALUE_CHARACTERS = 60
 _ITEMS = 20
+_CODEC = StateCodec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Row:
     """Its short values by their path; of a list its length and what is in it."""
     action: str
     episode: int
+    tokens: int = 0
+    """Of the whole state, as an HRM reads it."""
 
 
 @dataclass(slots=True)
@@ -102,7 +106,7 @@ def make_row(state: Mapping[str, Any], action: str, episode: int) -> Row:
     half = _TEXT_CHARACTERS // 2
     if len(text) > _TEXT_CHARACTERS:
         text = f"{text[:half]} … {text[-half:]}"
-    return Row(text, dict(_flat(state)), action, episode)
+    return Row(text, dict(_flat(state)), action, episode, _CODEC.read(state).tokens)
 
 
 def _said(value: Any) -> str:

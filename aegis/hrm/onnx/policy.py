@@ -45,6 +45,10 @@ Array = NDArray[Any]
 Feed = Mapping[str, Array]
 
 
+class UnknownWordsError(ConfigError):
+    """The graphs lack an action's words: the model must be exported with it."""
+
+
 class _Graph(Protocol):
     def __call__(self, names: Sequence[str], feed: Feed) -> list[Array]: ...
 
@@ -154,11 +158,15 @@ class OnnxPolicy:
     def with_actions(self, actions: ActionList) -> OnnxPolicy:
         """Return the same graphs deciding among other actions; the graphs know an action by its words.
 
-        Raises `ConfigError` for words that are not in the graphs: export the model with these actions.
+        Raises `UnknownWordsError` for words that are not in the graphs: export the model with these actions.
         """
+        if actions == self.actions:
+            return self
         known = {spec.words: column for column, spec in enumerate(self.graph_actions)}
         if missing := [spec.name for spec in actions if spec.words not in known]:
-            raise ConfigError(f"{self.name} was exported without the actions {list_names(missing)}: export it again")
+            raise UnknownWordsError(
+                f"{self.name} was exported without the actions {list_names(missing)}: export it again"
+            )
         other = copy.copy(self)
         other.actions, other._columns = actions, [known[spec.words] for spec in actions]
         return other

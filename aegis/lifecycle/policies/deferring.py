@@ -66,8 +66,47 @@ class DistributionCheckedPolicy:
             return []
         rows, represented = self.policy.answer(states, actions)
         return [
-            replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=distance > self._bound)
-            for row, distance in zip(rows.tolist(), self._drift.measure(represented).tolist(), strict=True)
+            replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=unlike)
+            for row, unlike in zip(rows.tolist(), self._compare(represented), strict=True)
+        ]
+
+    def are_unlike(self, states: Sequence[State], actions: ActionList) -> list[bool]:
+        """Return whether each state is out of distribution."""
+        return self._compare(self.policy.answer(states, actions)[1]) if states else []
+
+    def _compare(self, represented: np.ndarray) -> list[bool]:
+        return [distance > self._bound for distance in self._drift.measure(represented).tolist()]
+
+
+class BaseCheckedPolicy:
+    """An improved version whose choices say whether their state is out of distribution for its base.
+
+    Each update changes a version's representation, and the detector knows the base's. So the base thinks about each
+    state, too.
+    """
+
+    def __init__(self, policy: Policy, base: DistributionCheckedPolicy) -> None:
+        self.policy = policy
+        self._base = base
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def parameters(self) -> int:
+        return self.policy.parameters
+
+    @property
+    def backend(self) -> str:
+        return str(getattr(self.policy, "backend", ""))
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the improved version's choices, and whether their states are out of distribution."""
+        choices = self.policy.decide(states, actions)
+        return [
+            replace(choice, out_of_distribution=unlike)
+            for choice, unlike in zip(choices, self._base.are_unlike(states, actions), strict=True)
         ]
 
 
@@ -138,7 +177,7 @@ def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
     """Return the HRM of a folder with choices that say whether their state is out of distribution.
 
     quantile: of the held-out states' distances, above which a state is out; 0: none is. The HRM itself is returned
-    where its folder has no detector, and for a version that phase 4 improved: each update changes its representation.
+    where its folder has no detector, and for a version that phase 4 improved; `check_by_base` checks that.
     """
     if not quantile or base_of(folder) is not None or not hasattr(policy, "answer"):
         return policy
@@ -146,3 +185,8 @@ def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
     if detector is None:
         return policy
     return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile))
+
+
+def check_by_base(policy: Policy, base: Policy) -> Policy:
+    """Return an improved version checked by its base, where the base's own distribution is (`check_distribution`)."""
+    return BaseCheckedPolicy(policy, base) if isinstance(base, DistributionCheckedPolicy) else policy

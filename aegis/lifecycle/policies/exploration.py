@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
+from aegis.lifecycle.point import Adoption
+from aegis.lifecycle.policies.deferring import check_by_base
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
 from aegis.types import Policy
@@ -34,21 +36,22 @@ class Exploration:
         self._rng = rng
         self._backend = backend
         self._say = say
-        self._turns = Turns(config.control_every)
+        self._turns = Turns(config.control_every, rng)
         self._base: tuple[str, Any] | None = None
         self._reference: str | None = None
+        self._checked_base: Policy | None = None
         self._loaded_reference: Policy | None = None
 
-    def compare_with(self, reference: str, made: int) -> None:
-        """Let this version make the control's decisions. made: decisions since phase 4 began."""
+    def compare_with(self, reference: str, close: bool = False) -> None:
+        """Let this version make the control's decisions. close: it makes the larger share, on suspicion."""
         self._reference = reference
-        if not self._turns.begun:
-            self._turns.begin(made)
+        self._turns.every = self._config.close_control_every if close else self._config.control_every
 
-    def load(self, serving: Serving, load_whole: Callable[[Serving], Policy]) -> Policy:
+    def load(self, serving: Serving, load_whole: Callable[[Serving], Policy], adopt: Adoption) -> Policy:
         """Load a version to explore by; of an improved version, read only the difference from its base.
 
-        load_whole: loads a version that stands alone. May be called from another thread.
+        load_whole: loads a version that stands alone, which tells states out of distribution where that is asked for.
+        adopt: for all others. May be called from another thread.
         """
         from aegis.hrm import HRMPolicy, base_of, load_version
 
@@ -58,13 +61,19 @@ class Exploration:
             return self._sample(load_whole(serving), temperature)
         if self._base is None or self._base[0] != name:
             self._base = (name, HRMPolicy.load(models / name))
-        policy = self._sample(self._quick(load_version(serving.folder, self._base[1])), temperature)
+            self._checked_base = None
+        checked = self._checked_base = self._checked_base or load_whole(Serving(name, models / name, ""))
+        quick = self._quick(load_version(serving.folder, self._base[1]), adopt)
+        policy = self._sample(check_by_base(quick, checked), temperature)
         reference = self._reference
         if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
             return policy  # this version is the reference, or the reference has another base
         if self._loaded_reference is None or self._loaded_reference.name != reference:
-            whole = self._base[1] if reference == name else load_version(models / reference, self._base[1])
-            self._loaded_reference = self._sample(self._quick(whole), temperature)
+            control = checked
+            if reference != name:
+                control = self._quick(load_version(models / reference, self._base[1]), adopt)
+                control = check_by_base(control, checked)
+            self._loaded_reference = self._sample(control, temperature)
         return ControlledPolicy(policy, self._loaded_reference, self._turns)
 
     def temperature(self, base: Path) -> float:
@@ -74,8 +83,9 @@ class Exploration:
     def _sample(self, policy: Policy, temperature: float) -> SamplingPolicy:
         return SamplingPolicy(policy, temperature, self._rng)
 
-    def _quick(self, policy: HRMPolicy) -> Policy:
+    def _quick(self, version: HRMPolicy, adopt: Adoption) -> Policy:
         """Return a policy that decides as this version does, compiled where that is possible."""
+        policy = version.with_actions(adopt(version.actions))
         quick: Policy = policy
         if self._backend != "eager":
             from aegis.hrm.onnx.export import compile_policy

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
-from aegis.hrm import load_policy
+from aegis.hrm import base_of, load_policy
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
-from aegis.lifecycle.policies.deferring import check_distribution
+from aegis.lifecycle.point import read_adoption
+from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
+from aegis.promotion.monitoring.drift import read_drift
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
-from aegis.types import Decision, Policy, Progress, Teacher, unheard
+from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,17 +59,35 @@ class VersionLoader:
         """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
 
         def load_whole(serving: Serving) -> Policy:
-            return check_distribution(self._load(serving, progress), serving.folder, self._drift_quantile)
+            policy = self._load(serving, progress)
+            base, models = base_of(serving.folder), serving.folder.parent
+            if base is None or not self._drift_quantile or read_drift(models / base) is None:
+                return check_distribution(policy, serving.folder, self._drift_quantile)
+            return check_by_base(policy, load_whole(replace(serving, name=base, folder=models / base)))
 
-        return load_whole(serving) if self._exploration is None else self._exploration.load(serving, load_whole)
+        if self._exploration is None:
+            return load_whole(serving)
+        return self._exploration.load(serving, load_whole, self._adopt)
 
     def _load(self, serving: Serving, progress: Progress) -> Policy:
-        policy = load_policy(serving.folder, self._device, self._backend, self._examples, self._say, progress=progress)
+        policy = load_policy(
+            serving.folder,
+            self._device,
+            self._backend,
+            self._examples,
+            self._say,
+            progress=progress,
+            adopt=self._adopt,
+        )
         policy.decide([{}], policy.actions)  # the first pass takes longest: take it before a decision waits
         return policy
 
-    def _examples(self) -> list[Example]:
+    def _adopt(self, known: ActionList) -> ActionList:
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+            return read_adoption(store)(known)
+
+    def _examples(self) -> list[Example]:
+        with open_store(self._workspace) as store:
             return heldout_examples(store, self._otherwise)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
+from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.promotion import Serving, read_answers
 from aegis.rendering import clean_text
@@ -24,6 +26,8 @@ from aegis.types import Decision, Policy, Progress, Teacher
 from aegis.workspace import Workspace
 
 _FAILURE_CHARACTERS = 300
+MOST_EXPLORED = 0.5
+"""The HRM's own action must stay the most probable one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,18 @@ class ResolverOptions:
     """Calibrated confidence below which the teacher decides; None: confidence plays no part"""
     otherwise: Callable[[], Sequence[Decision]] = tuple
     """Returns decisions that check an export where the workspace has too few of its own"""
+    explore: float = 0.0
+    """Share of the HRM's decisions that take an action at random"""
+    never_explored: Sequence[str] = ()
+    """Names of actions that are not to be taken at random"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_quantile < 1:
             raise ConfigError(f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}")
         if self.defer_below is not None and not 0 <= self.defer_below <= 1:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {self.defer_below}")
+        if not 0 <= self.explore <= MOST_EXPLORED:
+            raise ConfigError(f"explore must be a share from 0 to {MOST_EXPLORED}, not {self.explore}")
 
 
 class PolicyResolver:
@@ -138,7 +148,14 @@ class PolicyResolver:
         self._versions.close()
 
     def _guard(self, policy: Policy, serving: Serving) -> Policy:
-        """Return a version with the teacher behind it, where the options name a reason to ask the teacher."""
+        """Return a version as the options want it: with the teacher behind it, and exploring."""
+        policy = self._put_teacher_behind(policy, serving)
+        options = self._options
+        if not options.explore:
+            return policy
+        return ExploringPolicy(policy, options.explore, options.never_explored, random.Random())
+
+    def _put_teacher_behind(self, policy: Policy, serving: Serving) -> Policy:
         bound = self._options.defer_below
         if bound is None and not self._options.drift_quantile:
             return policy

@@ -14,8 +14,8 @@ from aegis.errors import CheckpointError, ConfigError
 from aegis.promotion import read_answers
 from aegis.types import ActionList, Choice, Policy, State
 
-CONTROL_BLOCK = 20
-"""Decisions in a row by one version: an action's worth shows in the decisions after it"""
+CONTROL_STRETCH = 4
+"""Decisions in a row by one version: few, so that both versions meet the same episodes (docs/reinforcement.md)"""
 _USUAL_TEMPERATURE = 0.3
 """The temperature of an HRM for which none was fitted"""
 _LEAST, _MOST = 0.1, 1.0
@@ -56,23 +56,23 @@ class SamplingPolicy:
 
 
 class Turns:
-    """Tells who makes a decision: the control makes the last of every `every` blocks of `CONTROL_BLOCK` decisions."""
+    """Draws who makes each stretch of `CONTROL_STRETCH` decisions: the control makes one of `every`, at random.
 
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._made = 0
-        self.begun = False
-        """Whether the number of earlier decisions is known"""
+    `every` may change at any time; the next stretch follows it.
+    """
 
-    def begin(self, made: int) -> None:
-        """Continue after this many decisions, as after a restart."""
-        self._made, self.begun = made, True
+    def __init__(self, every: int, rng: random.Random) -> None:
+        self.every = every
+        self._rng = rng
+        self._left = 0
+        self._control = False
 
     def take(self) -> bool:
         """Count a decision; return whether the control makes it."""
-        block = self._made // CONTROL_BLOCK
-        self._made += 1
-        return block % self._every == self._every - 1
+        if not self._left:
+            self._left, self._control = CONTROL_STRETCH, self._rng.random() * self.every < 1
+        self._left -= 1
+        return self._control
 
 
 class ControlledPolicy:

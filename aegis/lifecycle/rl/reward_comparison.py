@@ -7,13 +7,14 @@ from statistics import fmean
 from typing import Any
 
 from aegis.config import ReinforceConfig
+from aegis.lifecycle.rl.reward_evidence import RewardEvidence, weigh
 from aegis.promotion.judging.interval import difference_interval, is_bounded
 from aegis.store import DecisionStore, ImprovementLog, StateKey
 
 _EARLIER_REFERENCE = "anchor"
 """Earlier versions wrote `reference` under this name"""
 _REFERENCE_SPAN = 1200
-"""Newest decisions in which the reference's rewards count: the control makes a tenth of them"""
+"""Newest decisions in which the reference's rewards count"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class ImprovementState:
     """The same, for the rewards of improved versions"""
     paused_until: int = 0
     """Place from which phase 4 continues after a roll-back"""
+    evidence: float = 1.0
+    """That improved versions earn less, when it was last weighed (`reward_evidence`)"""
+    close: bool = False
+    """Whether it looks as if they did: the control then makes a larger share"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,12 @@ class RewardComparison:
     improved_decisions: int
     reference_decisions: int
     difference: tuple[float, float]
-    """95% interval of the improved versions' mean less the reference's (Welch 1947)"""
+    """95% interval of the improved versions' mean less the reference's (Welch 1947), for one look at independent
+    decisions: it is shown, and decides nothing"""
+    evidence: float
+    """That improved versions earn less, anytime-valid; see `ImprovementState`"""
+    evidence_needed: float
+    """The evidence from which they are rolled back"""
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object; an interval without bounds is null."""
@@ -87,4 +97,11 @@ def compare_rewards(
         len(improved),
         len(reference),
         difference_interval(improved, reference),
+        state.evidence,
+        1 / config.rollback_alpha,
     )
+
+
+def weigh_rewards(store: DecisionStore, state: ImprovementState) -> RewardEvidence:
+    """Weigh all rewards of improved versions and of the control, as they are known now."""
+    return weigh(ImprovementLog(store.database).drawn(state.reference, max(state.since, state.judged_since)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -25,7 +25,7 @@ from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
-from aegis.types import Policy, utc_now
+from aegis.types import ActionList, Policy, utc_now
 from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
@@ -201,7 +201,14 @@ def improve(
 
     def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
         return measure(
-            _quick(policy), policy.actions, worlds, seeds, length, lambda done: tick(stage, done, None), past, is_enough
+            quick_policy(policy),
+            policy.actions,
+            worlds,
+            seeds,
+            length,
+            lambda done: tick(stage, done, None),
+            past,
+            is_enough,
         )
 
     pace.lap()
@@ -212,7 +219,7 @@ def improve(
     pace.begin_measuring()
     before = measured("before", plan.world_decisions, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = _Best(policy, worlds)
+    best = BestWeights(policy, trainer, lambda now: _compare(now, policy.actions, worlds))
     made = _learn(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
@@ -220,15 +227,17 @@ def improve(
 
     refused = sum(bool(result.fault) for result in learning.updates)
     found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
-    name = _keep(registry, found, policy, base, trainer)
-    _record_curve(store, base_name, name, learning, trainer)
-    serving = _let_serve(store, registry, found, name) if pace.seconds is None else None
+    source = f"{found.decisions} decisions in simulated worlds"
+    name = keep_result(registry, (policy, base, base_name), best.learner, source, found.to_record())
+    record_curve(store, base_name, name, learning.updates, trainer.learned)
+    where = f"per decision more than {found.before} in {plan.worlds} simulated worlds that it never learned in"
+    serving = let_serve(store, registry, name, found.gain, where) if pace.seconds is None else None
     return replace(found, model=name, serving=serving)
 
 
 def _learn(
     learning: SimulatedLearning,
-    best: _Best,
+    best: BestWeights,
     decisions: int,
     config: ReinforceConfig,
     pace: Pace,
@@ -253,22 +262,36 @@ def _learn(
     return made
 
 
-class _Best:
-    """The best weights on the way, measured in worlds of their own."""
+def _compare(policy: Policy, actions: ActionList, worlds: Worlds) -> float:
+    seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
+    return measure(policy, actions, worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
 
-    def __init__(self, policy: HRMPolicy, worlds: Worlds) -> None:
+
+class BestWeights:
+    """The best weights on the way with their learner's state.
+
+    earned: measures what the HRM earns now, in worlds or episodes for this purpose alone.
+    """
+
+    def __init__(self, policy: HRMPolicy, trainer: ReinforceTrainer, earned: Callable[[Policy], float]) -> None:
         self._policy = policy
-        self._worlds = worlds
+        self._trainer = trainer
+        self._earned = earned
         self._weights: dict[str, Any] | None = None
+        self._learner: dict[str, Any] | None = None
         self._mean = -math.inf
 
+    @property
+    def learner(self) -> dict[str, Any]:
+        """Optimizer, value head and counts that belong to the best weights, or to the last, if none were compared."""
+        return self._trainer.tensors() if self._learner is None else self._learner
+
     def compare(self) -> None:
-        """Keep the weights as they are now, if they earn the most so far."""
-        seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
-        policy, actions = _quick(self._policy), self._policy.actions
-        mean = measure(policy, actions, self._worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
+        """Keep the weights and the learner's state as they are now, if they earn the most so far."""
+        mean = self._earned(quick_policy(self._policy))
         if mean > self._mean:
             self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+            self._learner = {name: tensor.clone() for name, tensor in self._trainer.tensors().items()}
 
     def put_back(self) -> None:
         """Give the model the best weights, where any were compared."""
@@ -276,7 +299,7 @@ class _Best:
             self._policy.model.load_state_dict(self._weights)
 
 
-def _quick(policy: HRMPolicy) -> Policy:
+def quick_policy(policy: HRMPolicy) -> Policy:
     """Return a policy that decides as this one does now, by ONNX Runtime where possible: in a third of the time."""
     from aegis.hrm.onnx.export import compile_policy
 
@@ -288,29 +311,38 @@ def _quick(policy: HRMPolicy) -> Policy:
         return policy
 
 
-def _keep(
-    registry: ModelRegistry, found: SimulationResult, policy: HRMPolicy, base: HRMPolicy, trainer: ReinforceTrainer
+def keep_result(
+    registry: ModelRegistry,
+    pair: tuple[HRMPolicy, HRMPolicy, str],
+    learner: Mapping[str, Any],
+    source: str,
+    record: Mapping[str, Any],
 ) -> str:
-    """Write the result as the next version; return its name."""
+    """Write an improved HRM as the next version; return its name.
+
+    pair: as from `load_pair`, the first one improved. learner: the trainer's state, to continue by. source: what it
+    learned from. record: of the improvement.
+    """
+    policy, base, base_name = pair
 
     def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, found.base, name, folder, {LEARNER_FILE: trainer.tensors()})
+        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: dict(learner)})
 
-    figures = {"source": f"{found.decisions} decisions in simulated worlds", "improvement": found.to_record()}
-    return registry.keep(save, figures | {"parameters": policy.parameters, "decisions": found.decisions}, found.base)
+    figures = {"source": source, "improvement": record, "decisions": record["decisions"]}
+    return registry.keep(save, figures | {"parameters": policy.parameters}, base_name)
 
 
-def _let_serve(store: DecisionStore, registry: ModelRegistry, found: SimulationResult, name: str) -> Serving | None:
-    """Let the result serve if it surely earns more, and return it; else return None."""
-    if found.gain.low <= 0:
+def let_serve(store: DecisionStore, registry: ModelRegistry, name: str, gain: Gain, where: str) -> Serving | None:
+    """Let an improved version serve if it surely earns more, and return it; else return None.
+
+    where: the gain's unit, what it is measured against, and where.
+    """
+    if gain.low <= 0:
         return None
-    reason = (
-        f"it earns {found.gain.words} per decision more than {found.before}"
-        f" in {len(found.measured_before.means)} simulated worlds that it never learned in"
-    )
+    reason = f"it earns {gain.words} {where}"
     with store.database.transaction():
         now = registry.serving()
-        if now is None or now.name != found.before:
+        if now is None or now.name != gain.over:
             return None  # somebody has promoted or rolled back meanwhile
         return registry.promote_again(name, IMPROVEMENT, reason)
 
@@ -330,13 +362,12 @@ def load_pair(folder: Path, device: str) -> tuple[HRMPolicy, HRMPolicy, str]:
     return load_version(folder, base if name != folder.name else None, device), base, name
 
 
-def _record_curve(
-    store: DecisionStore, base: str, model: str, learning: SimulatedLearning, trainer: ReinforceTrainer
-) -> None:
-    log, now, learned = ImprovementLog(store.database), utc_now(), trainer.learned
-    learned -= sum(result.decisions for result in learning.updates if not result.fault)
+def record_curve(store: DecisionStore, base: str, model: str, updates: Sequence[UpdateResult], learned: int) -> None:
+    """Record the updates that made a version. learned: number of decisions that were learned from after the last."""
+    log, now = ImprovementLog(store.database), utc_now()
+    learned -= sum(result.decisions for result in updates if not result.fault)
     with store.database.transaction():
-        for result in learning.updates:
+        for result in updates:
             learned += 0 if result.fault else result.decisions
             fields = asdict(result) | {"simulated": True}
             log.add(base, model, store.newest(), 0, learned, fields, now)

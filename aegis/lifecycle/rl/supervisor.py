@@ -74,7 +74,7 @@ class ImprovementSupervisor:
         self._looked_at = now
         state = read_state(store)
         if not improves:
-            self._compare(store, state)
+            self._compare(state)
             return
         if self._config is None:
             if state is not None:
@@ -88,14 +88,14 @@ class ImprovementSupervisor:
             newest = store.newest()
             state = ImprovementState(serving.name, newest, newest)
             write_state(store, state)
-        self._compare(store, state)
+        self._compare(state)
         idle = not self._process.is_alive() and not is_held(self._workspace.improvement_lock)
         if idle and now - self._started_at >= _RESTART_SECONDS:
             self._start(store, now)
 
-    def _compare(self, store: DecisionStore, state: ImprovementState | None) -> None:
+    def _compare(self, state: ImprovementState | None) -> None:
         if self._exploration is not None and state is not None:
-            self._exploration.compare_with(state.reference, store.newest() - state.since)
+            self._exploration.compare_with(state.reference, state.close)
 
     def _start(self, store: DecisionStore, now: float) -> None:
         updates = ImprovementLog(store.database).count()

@@ -16,10 +16,19 @@ from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRMPolicy, read_tensors, write_delta
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import open_store
+from aegis.lifecycle.point import read_adoption
 from aegis.lifecycle.policies.tempered import exploring_temperature, temper
-from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
+from aegis.lifecycle.rl.reward_comparison import (
+    ImprovementState,
+    compare_rewards,
+    read_state,
+    weigh_rewards,
+    write_state,
+)
+from aegis.lifecycle.rl.reward_evidence import SUSPICION
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
+from aegis.lifecycle.serving.improved import keep_action_monitor
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
@@ -83,16 +92,27 @@ class ImprovementWorker:
         batch = gather(self._log, self._policy.actions, self._learned_until, since, count, window)
         if batch is None:
             return False
-        full = compared.improved_decisions >= self.config.watched_decisions
-        if served.name != state.reference and full and compared.difference[1] < 0:
-            self._roll_back(served, state)
-            return True
+        if served.name != state.reference:
+            state = self._weigh(state)
+            if state.evidence >= 1 / self.config.rollback_alpha:
+                self._roll_back(served, state)
+                return True
         self._learn(served, batch, state)
         return True
 
+    def _weigh(self, state: ImprovementState) -> ImprovementState:
+        """Return the state with the evidence as it is now, and keep it for the processes that decide."""
+        found = weigh_rewards(self._store, state)
+        weighed = replace(state, evidence=found.evidence, close=found.suspicion >= SUSPICION)
+        with self._store.database.transaction():
+            if read_state(self._store) == state:  # else somebody ended phase 4, or rolled back, meanwhile
+                write_state(self._store, weighed)
+        return weighed
+
     def _take_up(self, served: Serving, state: ImprovementState) -> ImprovementState:
         """Load the version that serves and its learner's state; with another base it becomes the reference."""
-        self._policy, self._base, self._base_name = load_pair(served.folder, self._device)
+        trained, self._base, self._base_name = load_pair(served.folder, self._device)
+        self._policy = trained.with_actions(read_adoption(self._store)(trained.actions))
         reference_base = self._registry.base_of(state.reference) or state.reference
         if served.name != state.reference and reference_base != self._base_name:
             newest = self._store.newest()
@@ -102,8 +122,9 @@ class ImprovementWorker:
         if last_step and last_step.kind == "rolled_back" and last_step.newest > state.judged_since:
             # After anybody's roll-back, that version's decisions and rewards no longer count, and phase 4 pauses.
             pause = last_step.newest + self.config.cool_down_decisions
-            state = replace(state, judged_since=last_step.newest, paused_until=pause)
+            state = ImprovementState(state.reference, state.since, last_step.newest, pause)
             write_state(self._store, state)
+            keep_action_monitor(self._store, self._base_name, None)
         self._trainer = self._make_trainer()
         self._learned_until = None
         learner, last = served.folder / LEARNER_FILE, self._log.latest()
@@ -170,12 +191,13 @@ class ImprovementWorker:
         self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
-        """Roll back to the reference with the evidence, discard the learner's state, and pause."""
+        """Roll back to the reference with the evidence, and pause; the version keeps its files and its learner's."""
         compared = compare_rewards(self._store, state, self.config)
+        own, others = compared.improved or 0.0, compared.reference or 0.0
         reason = (
-            f"improved versions earn {compared.improved:+.3f} per decision in their last {compared.improved_decisions},"
-            f" {state.reference} {compared.reference:+.3f}: less by its 95% interval"
-            f" ({compared.difference[0]:+.3f} to {compared.difference[1]:+.3f})"
+            f"improved versions earn less than {state.reference}: evidence {compared.evidence:.1f} of"
+            f" {compared.evidence_needed:.0f} (their last {compared.improved_decisions} decisions earned {own:+.3f}"
+            f" each, its last {compared.reference_decisions} {others:+.3f})"
         )
         with self._store.database.transaction():
             now = self._registry.serving()
@@ -184,8 +206,8 @@ class ImprovementWorker:
             self._registry.roll_back(state.reference, IMPROVEMENT, reason, compared.to_record())
             newest = self._store.newest()
             pause = newest + self.config.cool_down_decisions
-            write_state(self._store, replace(state, judged_since=newest, since=state.since, paused_until=pause))
-        (served.folder / LEARNER_FILE).unlink(missing_ok=True)
+            write_state(self._store, ImprovementState(state.reference, state.since, newest, pause))
+            keep_action_monitor(self._store, self._base_name, None)
         self._version = ""
         self._tell(f"rolled back from {served.name} to {state.reference}: {reason}")
 

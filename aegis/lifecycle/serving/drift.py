@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from aegis.promotion import FallDetector, ModelRegistry
+from aegis.promotion.monitoring.blocks import Blocks
 from aegis.promotion.registry import MONITOR
 from aegis.store import DecisionStore, StateKey
 from aegis.types import Choice
@@ -35,8 +37,34 @@ class DriftCount(NamedTuple):
         return f"{self.unlike} of {self.decisions} decisions on states unlike those in training ({share:.1%})"
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What the workspace keeps of a version: the count, the bet on a lower share, and whether it was warned of."""
+
+    count: DriftCount
+    blocks: Blocks
+    bet: FallDetector
+    warned: bool = False
+
+    def add(self, unlike: bool, episode: str) -> None:
+        self.count = DriftCount(self.count.unlike + unlike, self.count.decisions + 1)
+        for share in self.blocks.add(not unlike, episode):
+            self.bet.look(np.array([share]))
+
+    @property
+    def evidence(self) -> float:
+        return float(self.bet.evidence[0])
+
+    def to_record(self) -> dict[str, Any]:
+        kept = {"blocks": self.blocks.to_record(), "capital": self.bet.capital[0].tolist(), "warned": self.warned}
+        return self.count._asdict() | kept
+
+
 class DriftMonitor:
-    """Counts states out of distribution, decision by decision, and warns once when their share is surely too high."""
+    """Counts states out of distribution, decision by decision, and warns once when their share is surely too high.
+
+    The bet is in the workspace: it continues after a restart, and many processes may take part.
+    """
 
     def __init__(
         self, store: DecisionStore, workspace: Workspace, tell: Callable[[str], None] = lambda line: None
@@ -44,29 +72,57 @@ class DriftMonitor:
         self._store = store
         self._registry = ModelRegistry(store, workspace)
         self._tell = tell
-        self._name = ""
-        self._seen = DriftCount(0, 0)
-        self._detector = FallDetector(ORDINARY_SHARE)
-        self._warned: set[str] = set()
+        self._serving = self._name = ""
+        self._seen = 0
+        self._pending: list[tuple[bool, str]] = []
 
-    def after(self, choice: Choice, name: str) -> None:
-        """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped."""
+    def after(self, choice: Choice, name: str, episode: str = "") -> None:
+        """Count a choice while the HRM of this name serves; a choice that does not know its distribution is skipped.
+
+        Versions that phase 4 improved count with their base, whose training states they are compared with. episode: of
+        the decision; '' for one that stands alone.
+        """
         if choice.out_of_distribution is None:
             return
-        if name != self._name:
-            self._name, self._detector = name, FallDetector(ORDINARY_SHARE)
-            self._seen = read_drift_count(self._store, name)
-        unlike = choice.out_of_distribution
-        self._seen = DriftCount(self._seen.unlike + unlike, self._seen.decisions + 1)
-        self._detector.look(np.array([not unlike]))
-        if unlike or self._seen.decisions % _KEPT_EVERY == 0:
-            self._store.state.keep(StateKey.DRIFT, self._seen._asdict(), name)
-        if float(self._detector.evidence[0]) >= EVIDENCE_NEEDED and name not in self._warned:
-            self._warned.add(name)
-            reason = f"{name} meets more and more states that it does not know: {self._seen.describe()}"
-            evidence = {"evidence": float(self._detector.evidence[0]), "evidence_needed": EVIDENCE_NEEDED}
-            self._registry.warn(MONITOR, reason, self._seen._asdict() | evidence)
+        if name != self._serving:
+            base = self._registry.base_of(name) or name
+            if base != self._name:
+                self._pending = []
+            self._serving, self._name = name, base
+        self._seen += 1
+        self._pending.append((choice.out_of_distribution, episode))
+        if choice.out_of_distribution or self._seen % _KEPT_EVERY == 0:
+            self._keep(self._name)
+
+    def _keep(self, name: str) -> None:
+        with self._store.database.transaction():
+            kept = _read(self._store, name)
+            for unlike, episode in self._pending:
+                kept.add(unlike, episode)
+            warns = kept.evidence >= EVIDENCE_NEEDED and not kept.warned
+            kept.warned |= warns
+            self._store.state.keep(StateKey.DRIFT, kept.to_record(), name)
+            reason = f"{name} meets more and more states that it does not know: {kept.count.describe()}"
+            if warns:
+                evidence = {"evidence": kept.evidence, "evidence_needed": EVIDENCE_NEEDED}
+                self._registry.warn(MONITOR, reason, kept.count._asdict() | evidence)
+        self._pending = []
+        if warns:
             self._tell(reason)
+
+
+def _read(store: DecisionStore, name: str) -> _Kept:
+    """Return what is kept of a version; a bet that is unreadable or was not kept by an earlier version begins anew."""
+    bet = FallDetector(ORDINARY_SHARE)
+    count = read_drift_count(store, name)
+    try:
+        fields = store.state.record(StateKey.DRIFT, name) or {}
+        blocks = Blocks.from_record(fields["blocks"])
+        bet.capital = np.array(fields["capital"], dtype=float).reshape(bet.capital.shape)
+        bet.looks[:] = blocks.closed
+        return _Kept(count, blocks, bet, bool(fields["warned"]))
+    except (ValueError, TypeError, KeyError):
+        return _Kept(count, Blocks(), FallDetector(ORDINARY_SHARE))
 
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:

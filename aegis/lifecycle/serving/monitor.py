@@ -13,6 +13,7 @@ from typing import Any
 
 from aegis.config import MonitorConfig
 from aegis.lifecycle.policies.aside import AsideTeacher, decide_again
+from aegis.lifecycle.serving.improved import ActionMonitor, keep_action_monitor, read_action_monitor
 from aegis.promotion import AgreementMonitor, ModelRegistry, MonitorLevel
 from aegis.promotion.registry import MONITOR
 from aegis.rendering import clean_text
@@ -66,13 +67,16 @@ class ServingMonitor:
         if len(decision.actions) < 2:  # there was nothing to agree on
             return changed
         served = None if changed or time.monotonic() < self._blind_until else self._registry.serving()
-        if served is None or served.name != decision.policy:
+        if served is None or not self._is_line_of(served.name, decision.policy):
             return changed
-        if self._registry.base_of(served.name) is not None:
-            return changed  # an improved version may outgrow its teacher: `rl.worker` compares rewards instead
-        monitor = read_monitor(self._store, self._registry, served.name, self._config)
+        base = self._registry.base_of(served.name)
+        monitor: AgreementMonitor | ActionMonitor | None
+        if base is None:
+            monitor = read_monitor(self._store, self._registry, served.name, self._config)
+        else:  # it may outgrow its teacher: it is followed action by action, and `rl.worker` compares rewards
+            monitor = read_action_monitor(self._store, self._registry, base, self._config)
         if monitor is None:
-            self._tell_once(f"{served.name} is not monitored: its promise was not recorded; train again")
+            self._tell_once(f"{base or served.name} is not monitored: its promise was not recorded; train again")
             return False
         if self._rng.random() >= monitor.audit_rate:
             return False
@@ -122,12 +126,15 @@ class ServingMonitor:
         # One transaction: another process of this workspace may audit, and roll back, at the same moment.
         with self._store.database.transaction():
             keep_label(self._store, decision, answer.probabilities, "audit")
-            return self.compare(decision.policy, answer.action == own)
+            if (base := self._registry.base_of(decision.policy)) is not None:
+                self._weigh_action(base, decision.policy, own, answer.action)
+                return False
+            return self.compare(decision.policy, answer.action == own, decision.episode)
 
-    def compare(self, name: str, agrees: bool) -> bool:
+    def compare(self, name: str, agrees: bool, episode: str = "") -> bool:
         """Count whether a version and its teacher agree on a decision that was drawn without regard to their answers.
 
-        Return whether another policy serves from now on.
+        episode: of the decision; '' for one that stands alone. Return whether another policy serves from now on.
         """
         with self._store.database.transaction():
             served = self._registry.serving()
@@ -135,7 +142,7 @@ class ServingMonitor:
             if served is None or served.name != name or monitor is None:
                 return served is None or served.name != name
             self.audited, self.agreed = self.audited + 1, self.agreed + agrees
-            level = monitor.observe(agrees)
+            level = monitor.observe(agrees, episode)
             if level is MonitorLevel.WARN and not monitor.warned:
                 monitor.warned = True
                 self._warn(name, monitor)
@@ -144,6 +151,24 @@ class ServingMonitor:
                 return False
             self._roll_back(name, level, monitor)
         return True
+
+    def _weigh_action(self, base: str, name: str, own: str, answer: str) -> None:
+        """Count whether a version that phase 4 improved takes its teacher's action."""
+        monitor = read_action_monitor(self._store, self._registry, base, self._config)
+        if monitor is None:
+            return
+        self.audited, self.agreed = self.audited + 1, self.agreed + (own == answer)
+        warning = monitor.observe(own, answer)
+        keep_action_monitor(self._store, base, monitor)
+        if warning:
+            reason = f"{name}, which phase 4 improved from {base}, {warning}"
+            self._registry.warn(MONITOR, reason, monitor.to_record())
+            self._tell(reason)
+
+    def _is_line_of(self, served: str, decided: str) -> bool:
+        """Return whether a decision is by the version that serves, or by another improved from the same base."""
+        base = self._registry.base_of(decided) if decided != served else None
+        return decided == served or (base is not None and base == self._registry.base_of(served))
 
     def _warn(self, name: str, monitor: AgreementMonitor) -> None:
         reason = f"{name} may agree less with its teacher than it promised: {describe_monitor(monitor)}"

@@ -178,7 +178,7 @@ class Rollout:
                 return True
             if progress.candidate.stage == CANARY:
                 keep_label(self._store, decision, answer.probabilities, "canary")
-            progress.monitor.observe(answer.action == decision.action.name)
+            progress.monitor.observe(answer.action == decision.action.name, decision.episode)
             keep_stage(self._store, progress)
             rewards = None
             if progress.candidate.stage == CANARY and progress.monitor.audits >= progress.wanted:

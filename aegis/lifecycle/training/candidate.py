@@ -121,6 +121,7 @@ class TrainingOutcome:
             "heldout": self.agreement.n,
             "accuracy": self.agreement.accuracy,
             "interval": list(self.agreement.interval),
+            "effective": self.agreement.effective,
             "majority": self.agreement.majority,
             "calibration_error": self.agreement.calibration_error,
             "calibration_error_raw": self.agreement.calibration_error_raw,
@@ -145,6 +146,7 @@ class TrainingOutcome:
                 "n": self.agreement.n,
                 "accuracy": self.agreement.accuracy,
                 "ci95": list(self.agreement.interval),
+                "effective": self.agreement.effective,
                 "majority": self.agreement.majority,
                 "chance": self.agreement.chance,
                 "calibration_error": self.agreement.calibration_error,
@@ -254,6 +256,7 @@ def train_candidate(
         plan.gate.confidence,
         kept.errors(),
         dataset.offered[split.heldout],
+        episodes,
     )
     most = most_compared(len(data.actions))
     train = list(draw_rows(data.decisions, split.train, most))

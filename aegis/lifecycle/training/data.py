@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aegis.config import FULL_TRAINING_DECISIONS, MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError
 from aegis.lifecycle.opening import open_store
-from aegis.lifecycle.point import read_actions
+from aegis.lifecycle.point import read_point
 from aegis.rendering import render_state
 from aegis.store import ExchangeResult, LabelBook, RecordedDecisions, RejectedRecord, TeacherClaim, read_examples
 from aegis.types import ActionList, Decision, Progress, unheard
@@ -132,16 +132,17 @@ def read_workspace_data(
         teacher = store.teacher()
         if teacher is None:
             raise nothing_yet
-        actions = read_actions(store, default)
+        point = read_point(store, default)
         # These episodes were chosen by an HRM's doubts or the monitor's suspicion: they must not measure accuracy.
         chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
-    decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label)
+    retired = [spec.name for spec in point.retired]
+    decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label, retired)
     return TrainingData(
         source=str(workspace.folder),
         decisions=decisions,
         rejected=[],
         teacher=teacher,
-        actions=actions,
+        actions=point.actions,
         own=True,
         chosen_episodes=chosen,
         labelled=decisions.labelled,

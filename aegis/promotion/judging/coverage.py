@@ -1,23 +1,22 @@
 """The share of decisions that a policy takes at a promised agreement, with bounds that no choice has touched.
 
 A threshold of the confidence is chosen on one part of the decisions; the share and the agreement above it are counted
-on another. Decisions of one episode resemble each other: the bounds are Clopper and Pearson's at the effective number
-of decisions (Korn and Graubard 1998).
+on another. Decisions of one episode resemble each other: `by_episode` has the bounds.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.promotion.judging.by_episode import clopper_pearson, effective_number, interval_by_episode
 from aegis.promotion.judging.interval import Interval
-from aegis.promotion.judging.numeric import beta_share, find_root
 
-_MARGIN, _NOTHING = 0.02, 1e-9
+_MARGIN = 0.02
 LEAST_CHOSEN = 20
 """The fewest decisions that a threshold may rest on."""
 LEAST_COUNTED = 10
@@ -87,7 +86,7 @@ def weigh_level(
         return Level(target, float(sure.mean()), share_bounds, len(right), None, None, 0)
     where = [episode for episode, taken in zip(episodes, sure, strict=True) if taken]
     agreement, lower = float(right.mean()), interval_by_episode(right, where, confidence=0.90)[0]
-    counted = effective_number(right, where)
+    counted = effective_number(right, where, confidence=0.90)
     more = 0
     if lower < target - _MARGIN and agreement >= target:
         needed = counted
@@ -96,34 +95,3 @@ def weigh_level(
         # Of all decisions, bounds see a part, and of these the level takes a share.
         more = round((needed / counted - 1) * len(labels) / counted_share)
     return Level(target, float(sure.mean()), share_bounds, len(right), agreement, lower, more)
-
-
-def interval_by_episode(hits: NDArray[np.bool_], episodes: Sequence[int], confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of a share of decisions that come in episodes."""
-    number = effective_number(hits, episodes)
-    return clopper_pearson(float(hits.mean()) * number, number, confidence)
-
-
-def effective_number(hits: NDArray[np.bool_], episodes: Sequence[int]) -> float:
-    """Return how many independent decisions these are worth: their number, divided by a design effect over 1."""
-    share, number = float(hits.mean()), len(hits)
-    sums: dict[int, float] = defaultdict(float)
-    for hit, episode in zip(hits, episodes, strict=True):
-        sums[episode] += float(hit) - share
-    alone = share * (1 - share) / number
-    if len(sums) < 2 or not alone:
-        return float(number)
-    between = len(sums) / (len(sums) - 1) * sum(one**2 for one in sums.values()) / number**2
-    return number / max(1.0, between / alone)
-
-
-def clopper_pearson(count: float, total: float, confidence: float) -> Interval:
-    """Return the interval of Clopper and Pearson; count and total need not be whole."""
-    tail, missed = (1 - confidence) / 2, total - count
-    low = _beta_quantile(tail, count, missed + 1) if count > _NOTHING else 0.0
-    high = 1 - _beta_quantile(tail, missed, count + 1) if missed > _NOTHING else 1.0
-    return low, high
-
-
-def _beta_quantile(share: float, a: float, b: float) -> float:
-    return find_root(lambda x: beta_share(x, a, b) - share, 0.0, 1.0)

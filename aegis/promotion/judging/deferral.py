@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aegis.promotion.judging.interval import share_interval
+from aegis.promotion.judging.by_episode import interval_by_episode
 from aegis.types import ActionList, Policy, State
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
@@ -39,7 +39,7 @@ class CurvePoint:
     accuracy: float | None
     """Accuracy on the decisions that the HRM makes; None if it makes none"""
     interval: tuple[float, float] | None
-    """95% interval of the accuracy (Clopper-Pearson)"""
+    """95% interval of the accuracy, which allows for episodes (`by_episode`)"""
     cost: float | None
     """Expected cost of one decision; the HRM is always asked first"""
     cost_ratio: float | None
@@ -49,15 +49,18 @@ class CurvePoint:
 
 
 def deferral_curve(
-    probabilities: np.ndarray, labels: np.ndarray, expense: Expense, thresholds: Sequence[float] = THRESHOLDS
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    episodes: Sequence[str] | Sequence[int],
+    expense: Expense,
+    thresholds: Sequence[float] = THRESHOLDS,
 ) -> list[CurvePoint]:
-    """Return a point for each bound of the confidence; probabilities: calibrated, (n, A); labels: (n,)."""
+    """Return a point for each bound of the confidence; probabilities: calibrated, (n, A); labels, episodes: (n,)."""
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    points = []
+    points, where = [], np.asarray(episodes)
     for bound in thresholds:
         sure = confidences >= bound
         decided, share = int(sure.sum()), float(sure.mean())
-        found = int(right[sure].sum())
         cost = _mixed(share, expense.hrm_cost, expense.teacher_cost)
         delay = _mixed(share, expense.hrm_milliseconds, expense.teacher_milliseconds)
         points.append(
@@ -65,8 +68,8 @@ def deferral_curve(
                 defer_below=float(bound),
                 share=share,
                 decided=decided,
-                accuracy=found / decided if decided else None,
-                interval=share_interval(found, decided) if decided else None,
+                accuracy=float(right[sure].mean()) if decided else None,
+                interval=interval_by_episode(right[sure], where[sure]) if decided else None,
                 cost=cost,
                 cost_ratio=_ratio(cost, expense.teacher_cost),
                 milliseconds=delay,

@@ -22,11 +22,16 @@ def share_interval(count: int, total: int, confidence: float = 0.95) -> Interval
     return low, 1 - high
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the two-sided interval of a mean, by Student's t; unbounded with fewer than two values."""
+def mean_interval(values: Sequence[float], confidence: float = 0.95, shared: float = 0.0) -> Interval:
+    """Return the two-sided interval of a mean, by Student's t; unbounded with fewer than two values.
+
+    shared: for values measured on splits of the same data, the held-out decisions by training decision of a split.
+    Such values resemble each other, which the interval allows for (Nadeau and Bengio 2003, "Inference for the
+    generalization error").
+    """
     if len(values) < 2:
         return UNBOUNDED
-    half = _students_half(confidence, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    half = students_half(confidence, len(values) - 1) * stdev(values) * math.sqrt(1 / len(values) + shared)
     return fmean(values) - half, fmean(values) + half
 
 
@@ -42,7 +47,7 @@ def difference_interval(one: Sequence[float], other: Sequence[float], confidence
     if not sum(parts):
         return gap, gap
     degrees = sum(parts) ** 2 / sum(p**2 / (len(v) - 1) for p, v in zip(parts, (one, other), strict=True))
-    half = _students_half(confidence, degrees) * math.sqrt(sum(parts))
+    half = students_half(confidence, degrees) * math.sqrt(sum(parts))
     return gap - half, gap + half
 
 
@@ -52,7 +57,7 @@ def is_bounded(interval: Interval) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _students_half(confidence: float, degrees: float) -> float:
+def students_half(confidence: float, degrees: float) -> float:
     """Return the bound b with which Student's t lies between -b and b with this probability."""
     # t^2 / (degrees + t^2) has a beta distribution.
     share = find_root(lambda x: beta_share(x, 0.5, degrees / 2) - confidence, 0.0, 1.0)

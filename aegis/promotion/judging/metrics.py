@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aegis.promotion.judging.by_episode import sum_episodes
 from aegis.promotion.judging.interval import share_interval
 
 
@@ -29,7 +30,7 @@ class Agreement:
     n: int
     accuracy: float
     interval: tuple[float, float]
-    """Exact two-sided interval of the accuracy (Clopper-Pearson)"""
+    """Two-sided interval of the accuracy, which allows for episodes (`by_episode`)"""
     majority: float
     """Accuracy of always taking the action that is commonest in training, of those on offer"""
     per_action: dict[str, ActionMetrics]
@@ -40,6 +41,8 @@ class Agreement:
     """Expected calibration error of the actions picked, with the fitted temperature; None: not measured"""
     calibration_error_raw: float | None = None
     """The same without the temperature"""
+    effective: float | None = None
+    """Independent decisions that the held-out ones are worth for the interval; None: their episodes are unknown"""
 
 
 def measure_agreement(
@@ -50,12 +53,13 @@ def measure_agreement(
     confidence: float = 0.95,
     calibration_errors: tuple[float | None, float | None] = (None, None),
     offered: np.ndarray | None = None,
+    episodes: Sequence[str] | None = None,
 ) -> Agreement:
     """Measure predictions against the teacher's choices, both given as places in the action list.
 
     calibration_errors: without and with the fitted temperature (`HeldoutAnswers.errors`). offered: (n, A), the actions
-    on offer for each decision; the simple rules choose among these, too. Raises `ValueError` when there are no held-out
-    labels or the lengths differ.
+    on offer for each decision; the simple rules choose among these, too. episodes: of each decision, for the interval;
+    None: all are independent. Raises `ValueError` when there are no held-out labels or the lengths differ.
     """
     if len(predicted) != len(labels) or not len(labels):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} held-out decisions")
@@ -63,6 +67,10 @@ def measure_agreement(
     pairs = np.asarray(labels) * len(names) + np.asarray(predicted)
     confusion = np.bincount(pairs, minlength=len(names) ** 2).reshape(len(names), len(names))
     agreement = agreement_of(confusion, int(counts.argmax()), names, confidence, calibration_errors)
+    if episodes is not None:
+        sums = sum_episodes(np.asarray(predicted) == np.asarray(labels), episodes)
+        interval, effective = sums.interval(confidence), sums.effective_number(confidence)
+        agreement = replace(agreement, interval=interval, effective=effective)
     if offered is None or offered.all():
         return agreement
     rows = np.arange(len(labels))

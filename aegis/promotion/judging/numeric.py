@@ -52,7 +52,7 @@ def _kept_from_zero(value: float) -> float:
     return value if abs(value) > _LEAST else _LEAST
 
 
-def find_root(function: Callable[[float], float], low: float, high: float) -> float:
+def find_root(function: Callable[[float], float], low: float, high: float, precision: float = _PRECISION) -> float:
     """Return the place between `low` and `high` where a function changes its sign, by bisection."""
     rises = function(low) < 0
     while low < (middle := (low + high) / 2) < high:
@@ -60,7 +60,7 @@ def find_root(function: Callable[[float], float], low: float, high: float) -> fl
             low = middle
         else:
             high = middle
-        if high - low < _PRECISION:
+        if high - low < precision:
             break
     return middle
 

@@ -2,6 +2,7 @@
 
 stage    the verdict on a candidate in a stage before the switch
 monitor  the agreement of the serving HRM with its teacher, and when to warn or roll back
+blocks   audits gathered by episode
 evidence anytime-valid evidence that a share has fallen
 drift    the distance of a state from the training states
 """

@@ -2,11 +2,13 @@
 
 It is the Mahalanobis distance from the mean of the training states (Lee et al. 2018, arXiv:1807.03888). The covariance
 is Ledoit and Wolf's (2004), because there are hardly more states than dimensions. A state is out of distribution if its
-distance exceeds a quantile of the held-out states' distances, which are kept beside the weights.
+distance exceeds a quantile of the held-out states' distances, which are kept beside the weights. The quantile is split
+conformal prediction's (Vovk et al. 2005): of n held-out states and a new one like them, each is as likely the farthest.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +43,13 @@ class DriftDetector:
         return np.asarray(np.sqrt(np.einsum("bd,bd->b", away, away)))
 
     def threshold(self, quantile: float) -> float:
-        """Return the distance above which a state is out of distribution: this quantile of the held-out distances."""
-        return float(np.quantile(self.distances, quantile))
+        """Return the distance above which a state is out of distribution: this quantile of the held-out distances.
+
+        A state like the n held-out ones exceeds it with probability 1 - quantile at most, but the largest distance with
+        1 / (n + 1): fewer than 1 / (1 - quantile) - 1 held-out states can promise no less.
+        """
+        rank = math.ceil((len(self.distances) + 1) * quantile)
+        return float(self.distances[min(rank, len(self.distances)) - 1])
 
 
 def fit_drift(train: NDArray[np.float32], heldout: NDArray[np.float32]) -> DriftDetector:

@@ -4,6 +4,7 @@ Testing by betting: Waudby-Smith and Ramdas 2023, "Estimating means of bounded r
 (arXiv:2010.09686). While the share is at least its reference, the bet's capital has no expected growth. So it ever
 reaches 1/alpha with probability alpha at most (Ville 1939). A fall may begin at any time and have any depth, so the
 first capital is divided among later beginnings and among depths (cf. e-detectors, Shin et al. 2022, arXiv:2203.03532).
+Answers of one episode resemble each other. So the bet is on the mean of an episode, a bounded variable.
 """
 
 from __future__ import annotations
@@ -21,33 +22,43 @@ _LATER = 50.0
 _LEAST_SHARE = 0.02
 
 
-class FallDetector:
-    """Bets that a share has fallen below its reference, for any number of runs at once; a look takes an outcome.
+class _Bets:
+    """The bets against a reference, one for each depth of a fall (J of them), for any number of runs at once."""
 
+    def __init__(self, reference: float) -> None:
+        if not 0 < reference < 1:
+            raise ValueError(f"the reference must lie between 0 and 1, not {reference}")
+        fallen = np.maximum([reference - drop for drop in DROPS], _LEAST_SHARE * reference)
+        self._if_right = fallen / reference  # (J,)
+        self._if_wrong = (1 - fallen) / (1 - reference)
+
+    def growth(self, share: np.ndarray) -> np.ndarray:
+        """Return the bets' growth (runs, J) by a share of right answers (runs,); linear, so 1 in the mean at most."""
+        right = np.asarray(share, dtype=float)[:, None]
+        return np.asarray(right * self._if_right + (1 - right) * self._if_wrong)
+
+
+class FallDetector:
+    """Bets that a share has fallen below its reference, for any number of runs at once.
+
+    A look takes the share of right answers in a block: in an episode, or a single answer. Blocks may depend on each
+    other: it suffices that a block's expected share, given the blocks before, is not below the reference.
     reference: the promised share, in (0, 1); raises `ValueError` for any other. Arrays are (runs,) or (runs, depths).
     """
 
     def __init__(self, reference: float, runs: int = 1) -> None:
-        if not 0 < reference < 1:
-            raise ValueError(f"the reference must lie between 0 and 1, not {reference}")
-        fallen = np.maximum([reference - drop for drop in DROPS], _LEAST_SHARE * reference)
+        self._bets = _Bets(reference)
         self.reference = reference
-        self._if_right = fallen / reference  # (J,)
-        self._if_wrong = (1 - fallen) / (1 - reference)
         self.looks = np.zeros(runs, dtype=int)
         self.capital = np.zeros((runs, len(DROPS)))
         """Capital of the bets that have begun"""
-        self.recent = np.ones((runs, len(DROPS)))
-        """Growth since the moment that makes it largest (CUSUM): quick, but no proof"""
 
-    def look(self, right: np.ndarray, looking: np.ndarray | None = None) -> None:
-        """Take one outcome for each run; looking: the runs that have an outcome now, by default all."""
+    def look(self, share: np.ndarray, looking: np.ndarray | None = None) -> None:
+        """Take a block's share from each run; looking: the runs that have a block now, by default all."""
         looking = np.ones(len(self.looks), dtype=bool) if looking is None else looking
-        growth = np.where(np.asarray(right, dtype=bool)[:, None], self._if_right, self._if_wrong)
         begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1))
-        bets = (self.capital + begins[:, None] / len(DROPS)) * growth
+        bets = (self.capital + begins[:, None] / len(DROPS)) * self._bets.growth(share)
         self.capital = np.where(looking[:, None], bets, self.capital)
-        self.recent = np.where(looking[:, None], np.maximum(self.recent, 1.0) * growth, self.recent)
         self.looks = self.looks + looking
 
     @property
@@ -55,16 +66,36 @@ class FallDetector:
         """The capital (runs,), 1 at first; without a fall it ever reaches c with probability 1/c at most."""
         return np.asarray(self.capital.sum(axis=1) + _LATER / (self.looks + _LATER))
 
+
+class Suspicion:
+    """How well a fall explains the latest answers (CUSUM): a reason for more audits, not for a verdict.
+
+    It takes every answer at once and knows no episodes, because it must be quick and proves nothing.
+    """
+
+    def __init__(self, reference: float, runs: int = 1) -> None:
+        self._bets = _Bets(reference)
+        self.recent = np.ones((runs, len(DROPS)))
+        """Growth since the moment that makes it largest"""
+
+    def look(self, right: np.ndarray, looking: np.ndarray | None = None) -> None:
+        """Take one answer for each run; looking: the runs that have an answer now, by default all."""
+        looking = np.ones(len(self.recent), dtype=bool) if looking is None else looking
+        grown = np.maximum(self.recent, 1.0) * self._bets.growth(right)
+        self.recent = np.where(looking[:, None], grown, self.recent)
+
     @property
-    def suspicion(self) -> np.ndarray:
-        """How well a fall explains the latest looks, (runs,): a reason for more audits, not for a verdict."""
+    def level(self) -> np.ndarray:
+        """How many times better a fall explains the latest answers, (runs,)."""
         return np.asarray(self.recent.max(axis=1))
 
 
-def confidence_sequence(right: int, looks: int, alpha: float = 0.05) -> tuple[float, float]:
+def confidence_sequence(right: float, looks: int, alpha: float = 0.05) -> tuple[float, float]:
     """Return anytime-valid bounds of a share, with probability 1 - alpha.
 
-    They enclose the shares against which a bet spread evenly over all alternatives (Robbins 1970) stays below 1/alpha.
+    right: the sum of the looks, each a share from 0 to 1. The bounds enclose the shares against which a bet spread
+    evenly over all alternatives (Robbins 1970) stays below 1/alpha. The bet is the one on answers right or wrong; a
+    look between 0 and 1 makes it grow no faster, because a weighted geometric mean is below the arithmetic one.
     """
     if not looks:
         return 0.0, 1.0

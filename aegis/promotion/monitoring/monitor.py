@@ -1,7 +1,7 @@
 """The monitor after a switch: whether the HRM still agrees with its teacher as it promised.
 
 An audit asks the teacher beside the HRM. A small share of the decisions is audited, and a larger share while the latest
-audits look like a fall. `evidence` weighs the audits.
+audits look like a fall. `blocks` gathers the audits by episode, and `evidence` weighs the episodes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from aegis.config import MonitorConfig
-from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
+from aegis.promotion.judging.interval import Interval
+from aegis.promotion.monitoring.blocks import Blocks
+from aegis.promotion.monitoring.evidence import FallDetector, Suspicion, confidence_sequence
 
 
 class MonitorLevel(StrEnum):
@@ -42,20 +44,27 @@ class AgreementMonitor:
         """Whether a warning was given since the evidence last was below 1, where it began"""
         self._fall = FallDetector(promised)
         self._deep = FallDetector(max(promised - self.config.deep_fall, 0.01))
+        self._suspicion = Suspicion(promised)
+        self._blocks = Blocks()
 
     @property
     def audit_rate(self) -> float:
         """The share of the decisions to audit now."""
         config = self.config
-        suspicious = float(self._fall.suspicion[0]) >= config.suspicion
+        suspicious = float(self._suspicion.level[0]) >= config.suspicion
         return max(config.audit_rate, config.close_audit_rate) if suspicious else config.audit_rate
 
-    def observe(self, agrees: bool) -> MonitorLevel:
-        """Take the outcome of one audit and return what the evidence now calls for."""
+    def observe(self, agrees: bool, episode: str = "") -> MonitorLevel:
+        """Take the outcome of one audit and return what the evidence now calls for.
+
+        episode: of the decision; '' for a decision that stands alone.
+        """
         self.audits += 1
         self.agreed += agrees
-        for detector in (self._fall, self._deep):
-            detector.look(np.array([agrees]))
+        self._suspicion.look(np.array([agrees]))
+        for share in self._blocks.add(agrees, episode):
+            for detector in (self._fall, self._deep):
+                detector.look(np.array([share]))
         self.warned = self.warned and float(self._fall.evidence[0]) >= 1
         return self.level
 
@@ -69,13 +78,18 @@ class AgreementMonitor:
             return MonitorLevel.ROLL_BACK
         return MonitorLevel.WARN if fallen >= 1 / self.config.warn_alpha else MonitorLevel.GOOD
 
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Return the interval of the agreement by now, by episode; valid at one moment that the audits don't choose."""
+        return self._blocks.sums().interval(confidence)
+
     def evidence(self) -> dict[str, Any]:
         """Return the figures behind the level as JSON; the interval is anytime-valid."""
         return {
             "audits": self.audits,
             "agreed": self.agreed,
             "agreement": self.agreed / self.audits if self.audits else None,
-            "interval": list(confidence_sequence(self.agreed, self.audits, self.config.alpha)),
+            "episodes": self._blocks.sums().episodes,
+            "interval": list(confidence_sequence(self._blocks.means, self._blocks.closed, self.config.alpha)),
             "promised": self.promised,
             "evidence": float(self._fall.evidence[0]),
             "evidence_needed": thresholds(self.config)[0],
@@ -86,23 +100,33 @@ class AgreementMonitor:
 
     def to_record(self) -> dict[str, Any]:
         """Return the state as JSON, from which `from_record` resumes after a restart."""
-        bets = {
-            name: {"capital": detector.capital[0].tolist(), "recent": detector.recent[0].tolist()}
-            for name, detector in (("fall", self._fall), ("deep", self._deep))
+        return {
+            "promised": self.promised,
+            "audits": self.audits,
+            "agreed": self.agreed,
+            "warned": self.warned,
+            "fall": {"capital": self._fall.capital[0].tolist()},
+            "deep": {"capital": self._deep.capital[0].tolist()},
+            "recent": self._suspicion.recent[0].tolist(),
+            "blocks": self._blocks.to_record(),
         }
-        return {"promised": self.promised, "audits": self.audits, "agreed": self.agreed, "warned": self.warned, **bets}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], config: MonitorConfig | None = None) -> AgreementMonitor:
-        """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record."""
+        """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record.
+
+        Records of earlier versions have no blocks: each of their audits counts as an episode of its own.
+        """
         monitor = cls(float(record["promised"]), config)
         monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])
         monitor.warned = bool(record["warned"])
+        kept = record.get("blocks")
+        monitor._blocks = Blocks.of_single(monitor.agreed, monitor.audits) if kept is None else Blocks.from_record(kept)
         for name, detector in (("fall", monitor._fall), ("deep", monitor._deep)):
-            shape = detector.capital.shape
-            detector.looks[:] = monitor.audits
-            detector.capital = np.array(record[name]["capital"], dtype=float).reshape(shape)
-            detector.recent = np.array(record[name]["recent"], dtype=float).reshape(shape)
+            detector.looks[:] = monitor._blocks.closed
+            detector.capital = np.array(record[name]["capital"], dtype=float).reshape(detector.capital.shape)
+        recent = record["fall"]["recent"] if kept is None else record["recent"]
+        monitor._suspicion.recent = np.array(recent, dtype=float).reshape(monitor._suspicion.recent.shape)
         return monitor
 
 

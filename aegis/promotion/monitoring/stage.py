@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aegis.promotion.judging.interval import difference_interval, share_interval
+from aegis.promotion.judging.interval import difference_interval
 from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
 
 LEAST_REWARDS = 10
@@ -47,7 +47,7 @@ def judge_stage(
     if monitor.audits < wanted and not fallen:
         return StageVerdict(False, False, describe_stage(monitor, wanted), evidence)
     share = monitor.agreed / max(1, monitor.audits)
-    low, high = share_interval(monitor.agreed, monitor.audits)
+    low, high = monitor.interval()
     evidence |= {"interval": [low, high]}
     counted = f"{monitor.agreed} of {monitor.audits} decisions ({share:.1%}, 95% {low:.1%} to {high:.1%})"
     said = f"agreed with the teacher in {counted}"
@@ -83,7 +83,7 @@ def describe_stage(monitor: AgreementMonitor, wanted: int) -> str:
     """Return the progress of a stage in one line."""
     if not monitor.audits:
         return f"0 of {wanted} decisions compared, at least {monitor.promised:.1%} promised"
-    low, high = share_interval(monitor.agreed, monitor.audits)
+    low, high = monitor.interval()
     share = monitor.agreed / monitor.audits
     return (
         f"{monitor.audits} of {wanted} decisions compared, agrees in {share:.1%} (95% {low:.1%} to {high:.1%}),"

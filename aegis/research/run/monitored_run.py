@@ -10,7 +10,6 @@ from aegis.lifecycle.policies.division import Division
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
-from aegis.promotion import ModelRegistry
 from aegis.rendering import counted
 from aegis.research import RESEARCH_ACTIONS, Step
 from aegis.store import DecisionStore
@@ -34,7 +33,6 @@ class MonitoredRun:
         self._store = store
         self._resolver = resolver
         self._audit_rate = monitor.audit_rate
-        self._registry = ModelRegistry(store, workspace)
         self._monitor = ServingMonitor(store, workspace, RESEARCH_ACTIONS, resolver.teacher, monitor, rng, tell)
         self._drift = DriftMonitor(store, workspace, tell)
         self._division = Division(defer_below)
@@ -42,9 +40,8 @@ class MonitoredRun:
 
     @property
     def _audits(self) -> bool:
-        """Whether the HRM that serves is audited: one that was improved from another is monitored by its rewards."""
-        name = self._resolver.serving
-        return name is not None and self._audit_rate > 0 and self._registry.base_of(name) is None
+        """Whether the HRM that serves is audited."""
+        return self._resolver.serving is not None and self._audit_rate > 0
 
     def describe_monitor(self) -> list[str]:
         """Return a line that says how often the teacher is asked beside the HRM that serves; none where it is not."""
@@ -69,7 +66,7 @@ class MonitoredRun:
         """Monitor a decision that was carried out; return the policy that decides next if it changed, else None."""
         if step.choice is not None and self._resolver.serving is not None:
             self._division.note(step.choice, self._resolver.serving)
-            self._drift.after(step.choice, self._resolver.serving)
+            self._drift.after(step.choice, self._resolver.serving, step.decision.episode)
         if not self._monitor.after(step.decision):
             return None
         self.policy = self._resolver.resolve(self._store)

@@ -15,22 +15,16 @@ from functools import partial
 from typing import Any
 
 from aegis.errors import AegisError, PolicyFailedError
+from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
-from aegis.lifecycle.handover import Handover
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import find_serving, open_store
-from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
-from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
-from aegis.lifecycle.serving.drift import DriftMonitor
-from aegis.lifecycle.serving.monitor import ServingMonitor
-from aegis.lifecycle.serving.rollout import Rollout
-from aegis.lifecycle.training.scheduler import TrainingSupervisor, tell_rare_actions
+from aegis.lifecycle.training.scheduler import tell_rare_actions
 from aegis.lifecycle.training.worker import TrainerProcess
-from aegis.promotion import ModelRegistry
 from aegis.research.loop import Agent, Step
 from aegis.research.run.collection import make_agent, note_collection
 from aegis.research.run.conversation import adopt_goals
@@ -73,6 +67,9 @@ class Runner:
             Exploration(reinforce, random.Random(plan.seed), plan.backend, lambda line: self._tell("waiting", line))
             if reinforce
             else None
+        )
+        self._loading = ResolverOptions(
+            plan.device, plan.backend, plan.monitor.drift_quantile, otherwise=shipped_heldout
         )
         self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
         self._stop = threading.Event()
@@ -128,37 +125,18 @@ class Runner:
         guarded = GuardedPolicy(policy)
         settings = SettingSupervisor(store.database, self.plan.agent, self.plan.run.approve)
         agent = self._make_agent(store, guarded, search, settings)
-        supervisor = TrainingSupervisor(
-            store,
-            self.workspace,
-            self._trainer,
-            lambda: settings.apply_to(self.plan.training),
-            self.plan.run,
-            self._tell,
-            self._say_training,
-            advise,
-        )
         self._begin(store, policy, search, teaches=resolver.serving is None)
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
-        rollout = self._make_rollout(store, agent, settings)
-        handover = Handover(
-            store,
-            resolver,
-            rollout,
-            self._improvement,
-            lambda: self._wait_for_teacher(resolver, store),
-            self._tell,
-        )
-        look = partial(self._look, store, supervisor, rollout, handover, guarded)
-        monitor = self._make_monitor(store, agent)
-        drift = DriftMonitor(store, self.workspace, lambda line: self._tell("monitor", line))
+        plan = self._plan_duties(store, resolver, settings)
+        duties = Duties(store, self.workspace, agent.actions, self._trainer, resolver, self._improvement, plan)
+        look = partial(self._look, store, duties, guarded)
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
         try:
             while not self._is_over():
                 started = time.monotonic()
                 if self.paused:
-                    self._wait_while_paused(store, supervisor)
+                    self._wait_while_paused(store, duties)
                     continue
                 look()
                 step = self._decide(agent, guarded, patience, store, look)
@@ -167,10 +145,7 @@ class Runner:
                         adopt_goals(store.database, step.decision.episode)
                     # A candidate's decisions in a canary do not count: it has not taken over yet.
                     self._made_by_hrm += step.decision.policy == resolver.serving
-                    monitor.after(step.decision)
-                    rollout.after(step.decision)
-                    if step.choice is not None and resolver.serving is not None:
-                        drift.after(step.choice, resolver.serving)
+                    duties.after(step.decision, step.choice)
                     settings.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
                     if settings.take_change():
@@ -178,9 +153,7 @@ class Runner:
                         agent = self._make_agent(store, guarded, search, settings)
                     self._pause_until(started + self.plan.run.interval_seconds)
         finally:
-            monitor.close()
-            rollout.close()
-            resolver.close()
+            duties.close()
             tell_rare_actions(store, self.plan.run.collect, self._tell, advise)
             self._tell("left", f"left after {self._made} decisions", {"decisions": self._made})
 
@@ -198,26 +171,25 @@ class Runner:
             rewards=settings.in_use.rewards,
         )
 
-    def _make_monitor(self, store: DecisionStore, agent: Agent) -> ServingMonitor:
-        """Return the monitor; after its roll-back, the next look at what serves exchanges the policy."""
-        return ServingMonitor(
-            store,
-            self.workspace,
-            agent.actions,
-            lambda: self._hooks.load_teacher(store),
+    def _plan_duties(self, store: DecisionStore, resolver: PolicyResolver, settings: SettingSupervisor) -> DutyPlan:
+        return DutyPlan(
+            self.plan.run,
             self.plan.monitor,
-            random.Random(self.plan.seed),
-            lambda line: self._tell("monitor", line),
-            AsideTeacher(self.workspace, self._hooks.load_teacher, agent.actions),
+            self._loading,
+            lambda: settings.apply_to(self.plan.training),
+            self._hooks.load_teacher,
+            lambda: self._wait_for_teacher(resolver, store),
+            self._tell,
+            advise,
+            self._say_training,
+            lambda: random.Random(self.plan.seed),
         )
 
     def _make_resolver(self, store: DecisionStore) -> PolicyResolver:
         return PolicyResolver(
             self.workspace,
             lambda: self._hooks.load_teacher(store),
-            ResolverOptions(
-                self.plan.device, self.plan.backend, self.plan.monitor.drift_quantile, otherwise=shipped_heldout
-            ),
+            self._loading,
             exploration=self._exploration,
             tell=lambda line: self._tell("monitor", line),
             loads=self._show_loading,
@@ -227,18 +199,6 @@ class Runner:
     def _show_loading(self) -> Iterator[Progress]:
         yield self._hooks.progress
         self._hooks.progress("", 0, 0)
-
-    def _make_rollout(self, store: DecisionStore, agent: Agent, settings: SettingSupervisor) -> Rollout:
-        return Rollout(
-            store,
-            self.workspace,
-            agent.actions,
-            self._hooks.load_teacher,
-            VersionLoader(self.workspace, self.plan.device, self.plan.backend, otherwise=shipped_heldout),
-            lambda: settings.apply_to(self.plan.training),
-            random.Random(self.plan.seed),
-            lambda line: self._tell("stage", line),
-        )
 
     def _begin(self, store: DecisionStore, policy: Policy, search: SearchChain, teaches: bool) -> None:
         if teaches:
@@ -253,21 +213,14 @@ class Runner:
         switched = self.plan.run.until_switched and self._made_by_hrm > 0
         return self._stop.is_set() or switched or (most is not None and self._made >= most)
 
-    def _look(
-        self,
-        store: DecisionStore,
-        supervisor: TrainingSupervisor,
-        rollout: Rollout,
-        handover: Handover,
-        guarded: GuardedPolicy,
-    ) -> None:
+    def _look(self, store: DecisionStore, duties: Duties, guarded: GuardedPolicy) -> None:
         """Take the next step of the training and of the switch, without making the next decision wait."""
-        if supervisor.is_following and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
+        if duties.training.is_following and time.monotonic() - self._looked_at < _LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
         serving = find_serving(store, self.workspace)
-        supervisor.tend(serves=serving is not None or rollout.waits)
-        guarded.policy = handover.follow(serving, guarded.policy)
+        duties.train(serving)
+        guarded.policy = duties.follow(serving, guarded.policy)
 
     def _decide(
         self,
@@ -325,12 +278,11 @@ class Runner:
                 self._stop.wait(self._bear_with("the teacher", error, patience, store))
         return None
 
-    def _wait_while_paused(self, store: DecisionStore, supervisor: TrainingSupervisor) -> None:
+    def _wait_while_paused(self, store: DecisionStore, duties: Duties) -> None:
         self._say_doing(store, "paused")
         self._tell("paused", "paused: nothing is decided until it is resumed")
         while self.paused and not self._stop.is_set():
-            registry = ModelRegistry(store, self.workspace)
-            supervisor.tend(serves=registry.serving() is not None or registry.candidate() is not None)
+            duties.train(find_serving(store, self.workspace))
             self._going.wait(_LOOK_EVERY_SECONDS)
         if not self._stop.is_set():
             self._say_doing(store, "deciding")

@@ -33,6 +33,8 @@ class Verified:
     """Rows that were there when the chain began: what happened to them earlier can't be told"""
     others: int = 0
     """In a file: entries of the chain that the file holds only as digests"""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """In a file: the present names of actions, by those they were recorded by"""
     noted_at: int | None = None
     """The place in the chain of the head that was looked for; None where it was not found, or none was"""
     fault: str = ""
@@ -70,9 +72,9 @@ class _Table:
         """Return the columns of the row that an entry of the chain stands for."""
         row = self.next
         if row is not None and row.seq < seq:
-            raise Fault(f"{describe(self._kind, row.seq, row.columns[ABOUT[self._kind]])}: was inserted")
+            raise Fault(f"{_describe(self._kind, row.seq, row.columns[ABOUT[self._kind]])}: was inserted")
         if row is None or row.seq > seq:
-            raise Fault(f"{describe(self._kind, seq, about)}: is missing")
+            raise Fault(f"{_describe(self._kind, seq, about)}: is missing")
         self.advance()
         return row.columns
 
@@ -91,7 +93,7 @@ def verify(database: Database, noted: str = "", progress: Progress = unheard) ->
     return found
 
 
-def describe(kind: str, row: Any, about: Any) -> str:
+def _describe(kind: str, row: Any, about: Any) -> str:
     """Return an entry in words, e.g. `decision 7f3a… (number 17)`."""
     name = clean_text(str(about), 80)
     words = {"outcome": f"outcome {row} of decision {name}", "label": f"label {row} of decision {name}"}
@@ -115,7 +117,7 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
         raise Fault("the chain: its beginning is missing")
     for kind, table in tables.items():
         if table.next is not None:
-            raise Fault(f"{describe(kind, table.next.seq, table.next.columns[ABOUT[kind]])}: was inserted")
+            raise Fault(f"{_describe(kind, table.next.seq, table.next.columns[ABOUT[kind]])}: was inserted")
 
 
 def _check_entry(
@@ -123,7 +125,7 @@ def _check_entry(
 ) -> bytes:
     """Return the hash of an entry of the chain; raises `Fault` where it, or its row, is not as recorded."""
     kind, row, about = entry["kind"], entry["row"], entry["about"]
-    shown = describe(kind, row, about)
+    shown = _describe(kind, row, about)
     if entry["place"] != place:
         raise Fault(f"the chain's entry {place}: is missing; the next one is of {shown}")
     if place == 0:
@@ -132,7 +134,7 @@ def _check_entry(
     elif kind in tables:
         columns = tables[kind].take(row, about)
         if columns[ABOUT[kind]] != about:
-            raise Fault(f"{describe(kind, row, columns[ABOUT[kind]])}: was changed; the chain has {shown} there")
+            raise Fault(f"{_describe(kind, row, columns[ABOUT[kind]])}: was changed; the chain has {shown} there")
     else:
         raise Fault(f"the chain's entry {place}: was changed: its kind is {clean_text(str(kind), 40)!r}")
     hash = chain(before, kind, row, columns)

@@ -59,7 +59,8 @@ class _Reading:
             raise Fault(f"{shown}: was inserted after the end of the chain")
         try:
             proof = record["chain"]
-            decision, outcome = _columns(record)
+            names = self._rename(record["actions"], proof.get("actions", record["actions"]))
+            decision, outcome = _columns(record, names)
             digest = digest_of("decision", proof["row"], decision)
             self._pass(proof["before"], shown)
             if digest.hex() != proof["digest"]:
@@ -91,6 +92,14 @@ class _Reading:
         if self._link.hex() != self._head:
             raise Fault("the end of the chain: what stands after the last decision was changed, left out or inserted")
 
+    def _rename(self, actions: list[str], recorded: list[str]) -> dict[str, str]:
+        """Return the names by which actions were recorded, by their present ones."""
+        names = dict(zip(actions, recorded, strict=True))
+        for new, old in names.items():
+            if old != new and self.found.renamed.setdefault(old, new) != new:
+                raise DataError(f"action {old!r} has two new names")
+        return names
+
     def _pass(self, entries: list[str | int], shown: str) -> None:
         for entry in entries:
             if isinstance(entry, int):
@@ -110,18 +119,20 @@ class _Reading:
             self.found.noted_at = self._place
 
 
-def _columns(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the columns of a record's decision and of its outcome, as the database stores them."""
+def _columns(record: Mapping[str, Any], names: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the columns of a record's decision and of its outcome, as the database stores them.
+
+    names: by which the actions were recorded, by their present ones.
+    """
     named, given, said = record["probabilities"], dict(record["action"]), record["outcome"]
-    actions = tuple(record["actions"])
-    if named is not None and list(named) != list(actions):
+    if named is not None and list(named) != list(record["actions"]):
         raise DataError("probabilities and actions differ")
     decision = Decision(
         episode=record["episode"],
         step=record["step"],
         state=record["state"],
-        actions=actions,
-        action=Action(given.pop("action"), given),
+        actions=tuple(names.values()),
+        action=Action(names[given.pop("action")], given),
         probabilities=None if named is None else tuple(named.values()),
         policy=record["policy"],
         id=record["id"],
@@ -129,6 +140,8 @@ def _columns(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] 
         propensity=record["propensity"],
     )
     if said is None:
+        if record["result"]:
+            raise DataError("a result without an outcome")
         return decision_columns(decision), None
     outcome = Outcome(
         decision_id=decision.id,

@@ -2,8 +2,8 @@
 
 A record's `chain` holds the row, the digest and the link of its decision, and the row and the digest of its outcome.
 `before` holds the entries since the record before it: the digest of an entry that the file leaves out, or the row of an
-outcome that the file holds. The last record has `after`, in the same form, and `head`. So every link can be computed
-from the file alone.
+outcome that the file holds. `actions` are the recorded names of actions, where some were renamed since. The last record
+has `after`, in the form of `before`, and `head`. So every link can be computed from the file alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ def prove(database: Database, examples: Iterable[NumberedExample]) -> Iterator[d
     """Yield each example as a record with its `chain`. examples: in the order of recording."""
     walk = _Walk(database)
     held: dict[str, Any] | None = None
-    for example, row, outcome_row in examples:
+    for example, row, outcome_row, recorded in examples:
         if held is not None:
             yield held
         held = to_record(example) | {"chain": walk.reach(row)}
+        if recorded != example.decision.actions:
+            held["chain"]["actions"] = list(recorded)
         if example.outcome is not None and outcome_row is not None:
             walk.awaited.add(outcome_row)
             digest = digest_of("outcome", outcome_row, outcome_columns(example.outcome))

@@ -124,7 +124,7 @@ def test_decisions_that_the_teacher_labelled_are_counted_beside_the_teachers_own
 def make_progress(**fields):
     rewards = {
         "improved": 1.2, "reference": 0.9, "improved_decisions": 200, "reference_decisions": 200,
-        "difference": [0.1, 0.5],
+        "difference": [0.1, 0.5], "evidence": 0.4, "evidence_needed": 20.0,
     }  # fmt: skip
     last = {"mean_reward": 1.3, "entropy": 0.4, "kl": 0.01, "loss": None, "fault": ""}
     given: dict[str, Any] = {"reference": "hrm@1", "active": True, "rewards": rewards, "last": last}
@@ -138,7 +138,8 @@ def test_phase_4_shows_the_rewards_of_improved_versions_against_their_reference(
         "  Current Phase: Phase 4: RL Fine-tuning",
         "  RL updates: 8",
         "  Mean reward of the last 200 improved decisions: +1.20",
-        "    of hrm@1, that it began with: +0.90 (200), difference +0.10 to +0.50 at 95%",
+        "    of hrm@1, that it began with: +0.90 (200)",
+        "    evidence that they earn less: 0.4, rolled back at 20",
         "  Last update: mean reward 1.3000, entropy 0.4000, KL 0.0100",
         "  Next milestone: the next update",
     ):

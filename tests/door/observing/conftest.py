@@ -12,6 +12,7 @@ import aegis
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.lifecycle import open_store
 from aegis.workspace import Workspace
+from tests.door.training_thread import trained_in_threads
 
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
@@ -91,7 +92,8 @@ def learned_once(made_once):
         observer.close()
         assert {"training_started", "training_ended", "savings"} <= {event.kind for event in events}
 
-    return made_once("observed", make)
+    with trained_in_threads():
+        return made_once("observed", make)
 
 
 @pytest.fixture

@@ -73,6 +73,30 @@ def test_a_hundred_actions_are_learned_in_a_moment():
     assert np.mean([actions[k] == row.action for k, row in zip(found.argmax(1), rows[::5], strict=True)]) == 1
 
 
+def test_among_many_rare_actions_the_closer_fit_is_picked_and_takes_more(monkeypatch):
+    rng = random.Random(0)
+    rows = []
+    for number in range(400):
+        task, action = rng.randrange(40), "answer" if rng.random() < 0.5 else ""
+        words = [f"task{task}", "done" if action else "open", *(f"w{rng.randrange(100)}" for _ in range(10))]
+        rng.shuffle(words)
+        rows.append(make_row({"user": " ".join(words)}, action or f"do{task}", number // 5))
+    names = ["regression on words and pairs", "regression on words and pairs, fitted closer"]
+    monkeypatch.setattr(forecast, "MODELS", {name: model.MODELS[name] for name in names})
+    found = forecast.make_forecast(rows, unheard)
+    assert found.best == names[1]
+    strong, close = (one.agreement for one in found.models)
+    assert close > strong + 0.05
+
+
+def test_a_confidence_is_the_lead_over_the_second_action():
+    words = {"go": "run walk move", "stop": "halt end stay"}
+    rows = [make_row({"user": f"{words[action]} x{n}"}, action, n) for n in range(40) for action in words]
+    asked = [make_row({"user": text}, "go", 0) for text in ("run walk move", "run walk halt", "run halt")]
+    clear, mixed, torn = model.close_pairs_regression(rows, asked, ["go", "stop"]).max(axis=1)
+    assert clear > mixed > torn
+
+
 def test_no_decision_is_judged_by_a_model_that_saw_its_episode():
     rows = rows_of(200, noise=0.0)
     seen = []

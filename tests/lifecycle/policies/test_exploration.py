@@ -12,12 +12,13 @@ from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.tempered import CONTROL_BLOCK, temper
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, temper
 from aegis.promotion import Serving
+from aegis.promotion.monitoring.drift import fit_drift, read_drift, write_drift
 from aegis.research import RESEARCH_ACTIONS
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
-CONFIG = ReinforceConfig(temperature=0.5, control_every=2)
+CONFIG = ReinforceConfig(temperature=0.5, control_every=5)
 STATE = {"cue": "now web please"}
 
 
@@ -32,6 +33,8 @@ def models(workspace):
         for parameter in improved.model.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     write_delta(improved, base.model, "hrm@1", "hrm@2", workspace.models / "hrm@2")
+    _, trained = base.answer([{"cue": f"now {number}"} for number in range(60)], RESEARCH_ACTIONS)
+    write_drift(workspace.models / "hrm@1", fit_drift(trained[:40], trained[40:]))
     return workspace.models
 
 
@@ -55,9 +58,40 @@ def test_a_version_draws_actions_at_the_temperature(load, models, name):
     assert choice.propensity == choice.probabilities[RESEARCH_ACTIONS.index(choice.action)]
 
 
-def test_an_improved_version_leaves_every_other_block_of_decisions_to_its_reference(load, exploration):
-    exploration.compare_with("hrm@1", 0)
+def test_an_improved_version_leaves_a_part_of_the_decisions_to_its_reference_and_more_on_suspicion(load, exploration):
+    exploration.compare_with("hrm@1")
     policy = load("hrm@2")
     assert policy.name == "hrm@2"
-    names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(2 * CONTROL_BLOCK)]
-    assert names == ["hrm@2"] * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK
+
+    def control() -> float:
+        names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(60 * CONTROL_STRETCH)]
+        assert set(names) == {"hrm@1", "hrm@2"}
+        return names.count("hrm@1") / len(names)
+
+    before = control()
+    exploration.compare_with("hrm@1", close=True)
+    assert control() > before + 0.1
+
+
+@pytest.mark.parametrize("explores", [True, False])
+def test_an_improved_version_and_its_control_tell_states_out_of_distribution_as_their_base_does(
+    workspace, models, exploration, explores
+):
+    states = [{"cue": f"now {number}"} for number in range(8)] + [{"other": "word " * number} for number in range(8)]
+    detector = read_drift(models / "hrm@1")
+    _, represented = HRMPolicy.load(models / "hrm@1").answer(states, RESEARCH_ACTIONS)
+    unlike = (detector.measure(represented) > detector.threshold(0.9)).tolist()
+    assert {True, False} == set(unlike)
+    exploration.compare_with("hrm@1", close=True)
+    loader = VersionLoader(workspace, "cpu", "eager", 0.9, exploration if explores else None)
+    policy = loader.load(Serving("hrm@2", models / "hrm@2", ""))
+    made = [policy.decide([state], RESEARCH_ACTIONS)[0] for _ in range(2 * CONTROL_STRETCH) for state in states]
+    assert [choice.out_of_distribution for choice in made] == unlike * 2 * CONTROL_STRETCH
+    assert {choice.policy for choice in made} == ({"hrm@1", "hrm@2"} if explores else {"hrm@2"})
+    assert all(choice.drawn == explores for choice in made)
+
+
+def test_without_the_quantile_no_base_is_loaded_beside_an_improved_version(workspace, models):
+    policy = VersionLoader(workspace, "cpu", "eager").load(Serving("hrm@2", models / "hrm@2", ""))
+    assert isinstance(policy, HRMPolicy)
+    assert policy.decide([STATE], RESEARCH_ACTIONS)[0].out_of_distribution is None

@@ -8,7 +8,7 @@ import torch
 
 from aegis.errors import ConfigError
 from aegis.lifecycle.policies.tempered import (
-    CONTROL_BLOCK,
+    CONTROL_STRETCH,
     ControlledPolicy,
     SamplingPolicy,
     Turns,
@@ -64,12 +64,25 @@ def test_the_temperature_to_explore_by_is_above_the_one_fitted_on_held_out_decis
     assert exploring_temperature(tmp_path) == pytest.approx(max(0.1, 1.6 * fitted))
 
 
-def test_the_reference_makes_one_block_of_decisions_in_so_many_also_after_the_next_version_comes():
-    turns, names = Turns(3), []
+def test_the_reference_makes_stretches_that_are_drawn_also_after_the_next_version_comes():
+    turns, names = Turns(3, random.Random(0)), []
     reference = ScriptedTeacher(name="hrm@1")
-    for _ in range(12):
+    for _ in range(300):
         policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), reference, turns)
         for _ in range(10):
             names.append(policy.decide([{}], THREE)[0].policy)
         assert policy.name == "hrm@2"
-    assert names == (["hrm@2"] * 2 * CONTROL_BLOCK + ["hrm@1"] * CONTROL_BLOCK) * 2
+    stretches = [set(names[first : first + CONTROL_STRETCH]) for first in range(0, len(names), CONTROL_STRETCH)]
+    assert all(len(by) == 1 for by in stretches)
+    made = [by == {"hrm@1"} for by in stretches]
+    assert 0.28 < sum(made) / len(made) < 0.39
+    assert len({sum(made[first : first + 3]) for first in range(0, len(made), 3)}) > 2  # no fixed turn in three
+
+
+def test_another_share_of_the_control_counts_from_the_next_stretch_on():
+    turns = Turns(10**9, random.Random(0))
+    assert not turns.take()
+    turns.every = 1
+    assert [turns.take() for _ in range(2 * CONTROL_STRETCH - 1)] == [False] * (CONTROL_STRETCH - 1) + [
+        True
+    ] * CONTROL_STRETCH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from aegis.lifecycle import open_store, read_standing
-from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
+from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
 from aegis.store import StateKey
 
 
@@ -18,6 +18,15 @@ def test_a_state_that_an_earlier_version_wrote_is_read(workspace):
         write_state(store, state)
         assert (store.state.record(StateKey.REINFORCEMENT) or {})["reference"] == "hrm@1"
         assert read_state(store) == state
+
+
+def test_the_evidence_and_the_share_of_the_control_are_kept_with_the_state(workspace):
+    state = ImprovementState("hrm@1", 3, 4, 5, evidence=7.5, close=True)
+    with open_store(workspace) as store:
+        write_state(store, state)
+        assert read_state(store) == state
+        compared = compare_rewards(store, state)
+    assert (compared.evidence, compared.evidence_needed) == (7.5, 20.0)
 
 
 def test_a_state_that_can_not_be_read_counts_as_none(workspace):

@@ -7,14 +7,17 @@ import torch
 
 from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of
+from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, read_tensors
 from aegis.lifecycle import SimulationPlan, improve, open_store
-from aegis.lifecycle.rl.measurement import measure
+from aegis.lifecycle.rl import simulated
+from aegis.lifecycle.rl.measurement import Measured, measure
 from aegis.lifecycle.rl.pace import Pace
+from aegis.lifecycle.rl.simulated import LEARNER_FILE
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.run import make_worlds
 from aegis.store import ImprovementLog
+from aegis.training import ReinforceTrainer
 from aegis.types import Choice
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
@@ -71,6 +74,34 @@ def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serv
     assert found.gain.mean == 0
 
 
+def test_the_best_version_on_the_way_is_kept_with_its_own_optimizer_value_head_and_counts(
+    workspace, serving, make_search, monkeypatch
+):
+    earned, seen = iter([0.1, 0.2, 0.9, 0.4, 0.3]), []  # before, after 10, 20 and 30 decisions, after the learning
+
+    def earn(policy, actions, worlds, seeds, *given):
+        mean = next(earned)
+        seen.append({name: tensor.clone() for name, tensor in trainers[-1].tensors().items()})
+        return Measured((mean,) * len(seeds), {"idle": len(seeds)})
+
+    class Spied(ReinforceTrainer):
+        def __init__(self, *given):
+            super().__init__(*given)
+            trainers.append(self)
+
+    trainers: list[ReinforceTrainer] = []
+    monkeypatch.setattr(simulated, "measure", earn)
+    monkeypatch.setattr(simulated, "ReinforceTrainer", Spied)
+    monkeypatch.setattr(simulated, "_COMPARED_EVERY", 10)
+    worlds = make_worlds(serving, make_search(), IDLING_PAYS, lived=10)
+    found = improve(serving, workspace, worlds, SimulationPlan(30, FAST, worlds=2, world_decisions=1))
+    kept = read_tensors(workspace.models / found.model / LEARNER_FILE)
+    best, last = seen[2], seen[-1]
+    assert kept["counts"].tolist() == best["counts"].tolist() != last["counts"].tolist()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in best.items())
+    assert any(not torch.equal(kept[name], tensor) for name, tensor in last.items() if name.startswith("value."))
+
+
 def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
     with open_store(workspace) as store, pytest.raises(ConfigError, match="run `aegis train` first"):
         improve(store, workspace, make_worlds(store, make_search()), SimulationPlan(100))
@@ -108,7 +139,7 @@ def test_with_a_limit_of_time_the_updates_that_fit_are_made_and_the_result_does_
     workspace, serving, make_search
 ):
     clock = iter(range(10**6))  # a second for each look at it
-    pace = Pace(60.0, lambda: next(clock))
+    pace = Pace(40.0, lambda: next(clock))
     plan = SimulationPlan(150, FAST, worlds=4, world_decisions=200)
     found = improve(serving, workspace, make_worlds(serving, make_search(), IDLING_PAYS, 0), plan, pace=pace)
     assert 10 <= found.decisions < 150

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aegis.lifecycle import open_store, read_drift_count
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.promotion import ModelRegistry
+from aegis.store import StateKey
 from aegis.types import Choice
 
 
@@ -30,9 +31,45 @@ def test_states_out_of_distribution_are_counted_across_restarts_and_a_rising_sha
         assert read_drift_count(store, "hrm@1").unlike == 22
 
 
+def test_the_bet_goes_on_after_a_restart_and_an_episode_of_unknown_states_is_one_observation(workspace):
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, place: None)
+        told = []
+        for _ in range(12):  # a process for each decision
+            DriftMonitor(store, workspace, told.append).after(choice(True), "hrm@1", "one episode")
+        assert told == []
+        for _ in range(12):
+            DriftMonitor(store, workspace, told.append).after(choice(True), "hrm@1")
+        assert len(told) == 1
+        assert read_drift_count(store, "hrm@1") == (24, 24)
+
+
+def test_a_count_of_an_earlier_version_goes_on_without_its_bet(workspace):
+    with open_store(workspace) as store:
+        store.state.keep(StateKey.DRIFT, {"unlike": 3, "decisions": 50}, "hrm@1")
+        DriftMonitor(store, workspace).after(choice(True), "hrm@1")
+        assert read_drift_count(store, "hrm@1") == (4, 51)
+
+
 def test_a_choice_that_does_not_know_its_distribution_is_not_counted(workspace):
     with open_store(workspace) as store:
         monitor = DriftMonitor(store, workspace)
         for unlike in (None, True, None):
             monitor.after(choice(unlike), "hrm@1")
         assert read_drift_count(store, "hrm@1") == (1, 1)
+
+
+def test_versions_that_phase_4_improved_count_with_their_base(workspace):
+    told = []
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        registry.promote(lambda name, place: place.mkdir(parents=True, exist_ok=True))
+        for _ in range(4):
+            registry.advance(registry.keep(lambda name, place: place.mkdir(parents=True, exist_ok=True), {}, "hrm@1"))
+        monitor = DriftMonitor(store, workspace, told.append)
+        for number in range(60):
+            monitor.after(choice(number % 3 == 0), f"hrm@{1 + number // 12}")
+        (line,) = told
+        assert "hrm@1 meets more and more states" in line
+        assert read_drift_count(store, "hrm@1").unlike == 20
+        assert read_drift_count(store, "hrm@5").decisions == 0

@@ -33,7 +33,7 @@ class Scripted:
 
 
 def decided(number: int, action: str, policy: str = "hrm@1") -> Decision:
-    return Decision("e", number, {"n": number}, ACTIONS, Action(action), None, policy)
+    return Decision(f"e{number}", 0, {"n": number}, ACTIONS, Action(action), None, policy)
 
 
 def save(name, folder):

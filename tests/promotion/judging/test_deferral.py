@@ -27,10 +27,11 @@ class Fixed:
 
 CALIBRATED = np.array([[0.95, 0.05], [0.9, 0.1], [0.4, 0.6], [0.55, 0.45]])
 LABELS = np.array([0, 0, 1, 1])
+EPISODES = ("a", "b", "c", "d")
 
 
 def test_the_deferral_curve_equals_a_hand_calculation():
-    points = deferral_curve(CALIBRATED, LABELS, Expense(2.0, 0.5, 100.0, 4.0), (0.0, 0.58, 0.99))
+    points = deferral_curve(CALIBRATED, LABELS, EPISODES, Expense(2.0, 0.5, 100.0, 4.0), (0.0, 0.58, 0.99))
     assert [(p.share, p.decided, p.accuracy) for p in points] == [(1.0, 4, 0.75), (0.75, 3, 1.0), (0.0, 0, None)]
     assert [p.cost for p in points] == [0.5, 1.0, 2.5]
     assert [p.milliseconds for p in points] == [4.0, 29.0, 104.0]
@@ -40,7 +41,7 @@ def test_the_deferral_curve_equals_a_hand_calculation():
 
 
 def test_unknown_costs_are_left_out_of_the_curve():
-    (point,) = deferral_curve(CALIBRATED, LABELS, Expense(), (0.5,))
+    (point,) = deferral_curve(CALIBRATED, LABELS, EPISODES, Expense(), (0.5,))
     assert (point.cost, point.cost_ratio, point.milliseconds, point.milliseconds_ratio) == (None,) * 4
 
 

@@ -121,6 +121,17 @@ def test_a_verdicts_record_has_each_rules_code_figure_and_bound():
     assert record["advice"]
 
 
-@pytest.mark.parametrize(("accuracy", "least", "most"), [(0.60, 0.0, 0.01), (0.65, 0.0, 0.08), (0.78, 0.99, 1.0)])
-def test_on_220_decisions_a_bad_candidate_rarely_passes_and_a_good_candidate_hardly_ever_fails(accuracy, least, most):
-    assert least <= simulate(accuracy, 2000, 220, np.random.default_rng(0)).switched <= most
+@pytest.mark.parametrize(
+    ("accuracy", "correlation", "least", "most"),
+    [(0.60, 0.0, 0.0, 0.01), (0.60, 0.03, 0.0, 0.02), (0.78, 0.03, 0.97, 1.0)],
+)
+def test_on_220_decisions_a_bad_candidate_rarely_passes_and_a_good_candidate_hardly_ever_fails(
+    accuracy, correlation, least, most
+):
+    assert least <= simulate(accuracy, 400, 220, np.random.default_rng(0), correlation=correlation).switched <= most
+
+
+def test_on_300_decisions_that_resemble_each_other_the_gate_still_tells_a_bad_from_a_good_candidate():
+    bad, good = (simulate(share, 400, 300, np.random.default_rng(1), correlation=0.06) for share in (0.6, 0.78))
+    assert bad.switched <= 0.02
+    assert good.switched >= 0.97

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aegis.errors import CheckpointError
-from aegis.promotion.monitoring.drift import DRIFT_FILE, fit_drift, read_drift, write_drift
+from aegis.promotion.monitoring.drift import DRIFT_FILE, DriftDetector, fit_drift, read_drift, write_drift
 
 
 def draw(count, seed, width=12, shift=0.0):
@@ -51,3 +51,10 @@ def test_a_version_may_lack_a_drift_detector_but_a_torn_detector_is_an_error(tmp
     (tmp_path / DRIFT_FILE).write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="train again"):
         read_drift(tmp_path)
+
+
+def test_the_threshold_promises_no_fewer_false_alarms_than_the_held_out_states_allow():
+    distances = np.arange(1, 221, dtype=np.float32)
+    detector = DriftDetector(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), distances)
+    assert detector.threshold(0.9) == 199  # of 221 places, the 199th leaves 22: one in ten
+    assert detector.threshold(0.999) == 220  # the largest: one in 221, because 220 states can promise no less

@@ -27,7 +27,7 @@ def test_a_stage_continues_until_enough_decisions_are_compared():
 def test_a_candidate_that_agrees_as_it_promised_passes_with_its_figures():
     verdict = judge_stage(monitored(43, 7), 50, 0.7)
     assert (verdict.over, verdict.passed) == (True, True)
-    assert "agreed with the teacher in 43 of 50 decisions (86.0%, 95% 73.3% to 94.2%)" in verdict.reason
+    assert "agreed with the teacher in 43 of 50 decisions (86.0%, 95% 73.1% to 94.2%)" in verdict.reason
     assert verdict.evidence["agreed"] == 43
 
 

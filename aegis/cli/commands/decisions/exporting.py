@@ -66,9 +66,12 @@ def _export_model(folder: Path, workspace: Workspace) -> None:
         if serving is None:
             fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train{workspace.options}` first")
         from aegis.hrm import HRMPolicy, export_onnx
+        from aegis.lifecycle.point import read_adoption
 
         examples = lifecycle.heldout_examples(store, tuple if workspace.point_name else research_run.shipped_heldout)
-        report = export_onnx(HRMPolicy.load(serving.folder), folder.resolve(), examples, progress)
+        policy = HRMPolicy.load(serving.folder)
+        policy = policy.with_actions(read_adoption(store)(policy.actions))
+        report = export_onnx(policy, folder.resolve(), examples, progress)
     say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
     say(f"  eager      accuracy {report.accuracy:.2%}")
     for one in report.backends:

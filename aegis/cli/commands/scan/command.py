@@ -33,11 +33,12 @@ def scan(
     with errors_explained():
         require("sklearn", "a scan")
         with waiting(on_stderr=True) as progress:
-            progress("Loading what a scan needs", 0, 0)
-            from aegis.experiments.scan import scan as scan_file
             from aegis.formats import Fields, read_decisions
 
             reading = read_decisions(file, form, Fields(label, episode), progress)
+            progress("Loading what a scan needs", 0, 0)
+            from aegis.experiments.scan import scan as scan_file  # takes seconds; a bad path is told before
+
             report = scan_file(reading, sample, by, progress)
         show_refused(file, [(one.position, one.reason) for one in reading.first_refused], reading.refused)
         if as_json:

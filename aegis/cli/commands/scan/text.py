@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aegis.cli.display.output import console, say
+from aegis.config import DEFAULT_MAX_TOKENS
 from aegis.rendering import clean_text, counted
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def _show_point(point: PointReport) -> None:
         say(f"  on offer and never taken: {clean_text(', '.join(point.never_taken), 200)}")
     if point.sampled < point.decisions:
         say(f"  below: a sample of {counted(point.sampled, 'decision')}, in whole episodes (--sample)")
+    if point.long_states:
+        say(
+            f"  long states: {point.long_states:.1%} have more than the {DEFAULT_MAX_TOKENS} tokens that an HRM reads"
+            f" by default, the longest {point.most_tokens:,}: train with --max-tokens"
+        )
     again = point.repetition
     near = f"{again.near:.1%} of {again.compared:,} have a near duplicate"
     say(f"  repetition: {again.repeated:.1%} are a state seen before; {near}")
@@ -64,7 +70,7 @@ def _show_point(point: PointReport) -> None:
 def _show_forecast(point: PointReport) -> None:
     forecast = point.forecast
     if forecast is None:
-        more = f": at least {point.more:,} more" if point.more else ""
+        more = f": about {point.more:,} more" if point.more else ""
         say(f"  TOO LITTLE{more} ({point.too_little})")
         return
     rows: list[tuple[str, ...]] = [("agreement of", "held out", "95% interval")]
@@ -81,6 +87,7 @@ def _show_forecast(point: PointReport) -> None:
         f"  FORECAST: {level.share:.0%} of these decisions ({_range(level.share_interval)}) could be an HRM's"
         f" at {level.target:.0%} agreement"
     )
+    say("  That is what the best simple model takes; an HRM may take more or fewer. `aegis curve` measures one.")
 
 
 def _level_row(level: Level) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -70,7 +71,7 @@ def test_json_has_the_same_figures_and_nothing_beside_them(scan):
 def test_too_few_decisions_are_said_with_how_many_more_it_takes(scan):
     done = scan(*chats(40))
     assert done.exit_code == 0
-    assert "TOO LITTLE: at least 60 more (40 decisions, 100 are the least)" in done.stdout
+    assert "TOO LITTLE: about 60 more (40 decisions, 100 are the least)" in done.stdout
     assert "FORECAST" not in done.stdout
 
 
@@ -81,7 +82,7 @@ def test_one_action_is_nothing_to_decide(scan):
 
 def test_rare_others_are_too_little_and_scaled_by_their_pace(scan):
     done = scan(*({"input": f"text {n}", "label": "ab"[n % 100 == 0]} for n in range(400)))
-    assert "TOO LITTLE: at least 600 more" in done.stdout
+    assert "TOO LITTLE: about 600 more" in done.stdout
 
 
 def test_a_table_is_scanned_by_the_column_that_is_named(scan):
@@ -102,6 +103,13 @@ def test_a_sample_is_said(scan):
     assert "400 decisions in 400 episodes" in done.stdout
 
 
+def test_states_that_an_hrm_would_cut_are_told(scan):
+    lines = [{"input": f"case {n} " + "word " * (300 if n % 4 == 0 else 3), "label": "ab"[n % 2]} for n in range(40)]
+    done = scan(*lines)
+    assert "long states: 25.0% have more than the 256 tokens that an HRM reads by default, the longest 3" in done.stdout
+    assert "long states" not in scan(*lines[1:4]).stdout
+
+
 def test_points_can_be_put_together(scan):
     lines = [{"input": f"{n}", "label": "ab"[n % 2], "point": f"p{n % 3}"} for n in range(30)]
     assert "at 3 decision points" in scan(*lines).stdout
@@ -116,7 +124,8 @@ def test_a_file_without_a_decision_ends_with_2_and_says_what_was_in_it(scan):
     assert "1 time an answer in free text" in done.stderr
 
 
-def test_a_missing_file_ends_with_2(tmp_path):
+def test_a_missing_file_ends_with_2_before_the_models_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aegis.experiments.scan", None)  # an import of it would raise
     done = CliRunner().invoke(app, ["scan", str(tmp_path / "none.jsonl")])
     assert done.exit_code == 2
     assert "no such file" in done.stderr

@@ -45,8 +45,14 @@ def start(tmp_path):
 
 @pytest.mark.long
 def test_two_processes_over_one_workspace_follow_a_promotion_and_a_roll_back(start, tmp_path, wait_for):
-    from aegis.hrm import HRM, HRMPolicy
+    from aegis.hrm import HRM, HRMPolicy, export_onnx
+    from aegis.hrm.backend import EXPORT_FOLDER
     from aegis.hrm.codec import StateCodec
+
+    def save(name, folder):
+        """Save an HRM with its export, so that no server needs PyTorch."""
+        HRMPolicy(HRM(TINY), StateCodec(48), actions).save_as(name, folder)
+        export_onnx(HRMPolicy.load(folder), folder / EXPORT_FOLDER, [({"ticket": "x"}, ACTIONS[0])])
 
     with Decider("router", ACTIONS, lambda state, actions: actions[0], workspace=tmp_path) as decider:
         workspace, actions = decider.workspace, decider.actions
@@ -65,8 +71,8 @@ def test_two_processes_over_one_workspace_follow_a_promotion_and_a_roll_back(sta
     assert deciding() == [503, 503]
     with open_store(workspace) as store:
         registry = ModelRegistry(store, workspace)
-        registry.promote(HRMPolicy(HRM(TINY), StateCodec(48), actions).save_as)
-        seconds_until(["hrm@1", "hrm@1"])  # the first load makes an export, and takes what it takes
+        registry.promote(save)
+        seconds_until(["hrm@1", "hrm@1"])  # the first load takes what it takes
         registry.roll_back(None, "ada", "odd answers")
         gone = seconds_until([503, 503])
         registry.promote_again("hrm@1", "ada", "it was right")

@@ -35,21 +35,18 @@ def verify(
     with errors_explained():
         if head and (len(head) != _HEAD_DIGITS or not set(head.lower()) <= set("0123456789abcdef")):
             fail(f"--head {clean_text(head, 80)}: a head has {_HEAD_DIGITS} hexadecimal digits")
-        if file is not None:
-            if point is not None or workspace != DEFAULT_WORKSPACE:
-                fail("--file: checks a file alone: leave --workspace and --point out")
+        if file is None:
+            found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in _places(workspace, point)]
+        elif point is None and workspace == DEFAULT_WORKSPACE:
             found = [(clean_text(str(file)), _check_file(file, head))]
         else:
-            found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in _places(workspace, point)]
+            fail("--file: checks a file alone: leave --workspace and --point out")
         for name, one in found:
-            _say(name, one, "file" if file is not None else "database")
+            _say(name, one)
         at = [name for name, one in found if one.noted_at is not None]
         if head:
-            say(
-                f"✓ the noted head is in the chain of {at[0]}"
-                if at
-                else "❌ the noted head is in no chain checked here"
-            )
+            said = f"is in the chain of {at[0]}" if at else "is in no chain checked here"
+            say(f"{mark(bool(at))} the noted head {said}")
         if any(one.fault for _, one in found) or (head and not at):
             raise typer.Exit(DECLINED)
 
@@ -58,7 +55,7 @@ def _places(workspace: Path, point: str | None) -> Sequence[Workspace]:
     from aegis import lifecycle
 
     if point is not None:
-        return [find_place(workspace, point)]
+        return [lifecycle.existing(find_place(workspace, point))]
     agent = Workspace(workspace)
     points = [agent.point(name) for name in agent.points()]
     return [agent, *points] if agent.database.exists() else points or [lifecycle.existing(agent)]
@@ -68,7 +65,7 @@ def _check(place: Workspace, head: str) -> Verified:
     from aegis import lifecycle
     from aegis.store.chain.check import verify as check
 
-    with lifecycle.open_store(lifecycle.existing(place)) as store, waiting(on_stderr=True) as progress:
+    with lifecycle.open_store(place) as store, waiting(on_stderr=True) as progress:
         return check(store.database, head, progress)
 
 
@@ -79,7 +76,7 @@ def _check_file(file: Path, head: str) -> Verified:
         return verify_file(file, head, progress)
 
 
-def _say(name: str, found: Verified, holder: str) -> None:
+def _say(name: str, found: Verified) -> None:
     counts = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing recorded"
     if found.fault:
         say(f"{mark(False)} {name}: {found.fault}")
@@ -87,7 +84,9 @@ def _say(name: str, found: Verified, holder: str) -> None:
         return
     say(f"{mark(True)} {name}: {counts}: none changed, left out or inserted")
     if found.others:
-        say(f"  the {holder} leaves out {counted(found.others, 'other row')} of the chain, whose digests it holds")
+        say(f"  beside these the chain has {counted(found.others, 'row')} that the file leaves out")
+    for old, new in found.renamed.items():
+        say(f"  action {clean_text(old)} is named {clean_text(new)} in the file")
     if found.before:
         rows = counted(found.before, "row")
         say(f"  {rows} of an earlier version joined the chain on {found.began_at[:10]}: changes before that don't show")

@@ -1,0 +1,155 @@
+"""Anytime-valid evidence that improved versions earn less than the reference, from stretches whose decider was drawn.
+
+A draw decides who makes each stretch of a few decisions: an improved version, or the reference as the control. If both
+earn the same, the draw says nothing about the rewards. So within a group of neighbouring stretches every choice of that
+many control stretches was equally probable, and the bet on the true choice
+
+    E = prod_control w_j / mean over all choices of as many stretches (prod w_j)       w_j = exp(effect * z_j)
+
+has the expected value 1, whatever the rewards' distribution, trend or dependence. z_j is a stretch's mean reward less
+the group's, in standard deviations of a stretch. Such a permutation e-value is a softmax (Koning 2023,
+arXiv:2310.01153). The capital of successive bets ever reaches 1/alpha with probability alpha at most (Ville 1939). As
+in `promotion.monitoring.evidence`, it is divided among sizes of the effect and among beginnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
+
+GROUP = 6
+"""Stretches that are compared with each other: near enough to share an episode, or the world's present state"""
+EFFECTS = (0.25, 0.5, 1.0, 2.0)
+"""Falls in standard deviations of a stretch's mean reward; each has an equal part of the capital"""
+SUSPICION = 2.0
+"""Growth of the newest bets from which the control makes a larger share"""
+_LATER = 20.0
+"""The larger this number of groups, the more capital is kept for falls that begin late"""
+_FARTHEST = 10.0
+"""Largest deviation that counts, so that no product overflows"""
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardEvidence:
+    """What the stretches so far say."""
+
+    evidence: float = 1.0
+    """That improved versions earn less; if they do not, it ever reaches c with probability 1/c at most"""
+    suspicion: float = 1.0
+    """How well a fall explains the newest groups: a reason for a larger control, not for a verdict"""
+
+
+class RewardBet:
+    """Bets that the control earns more, for any number of runs at once."""
+
+    def __init__(self, runs: int = 1) -> None:
+        self.looks = np.zeros(runs, dtype=int)
+        """Groups with stretches of both sides, (runs,)"""
+        self._capital = np.zeros((runs, len(EFFECTS)))
+        self._recent = np.ones((runs, len(EFFECTS)))
+        self._squares, self._degrees = np.zeros(runs), np.zeros(runs)
+
+    def look(self, means: Array, control: Mask) -> None:
+        """Take one group of stretches for each run, both (runs, GROUP); a mean that is not known is NaN."""
+        squares, degrees = _spread(means)
+        self._squares, self._degrees = self._squares + squares, self._degrees + degrees
+        self.take(*grow(means, control, _deviation(self._squares, self._degrees)))
+
+    def take(self, growth: Array, mixed: Mask) -> None:
+        """Take the growth (runs, effects) of a group's bets; mixed (runs,): where both sides had a stretch."""
+        begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1)) / len(EFFECTS)
+        capital, recent = (self._capital + begins[:, None]) * growth, np.maximum(self._recent, 1.0) * growth
+        self._capital = np.where(mixed[:, None], capital, self._capital)
+        self._recent = np.where(mixed[:, None], recent, self._recent)
+        self.looks = self.looks + mixed
+
+    @property
+    def evidence(self) -> Array:
+        """As in `RewardEvidence`, (runs,)."""
+        return np.asarray(self._capital.sum(axis=1) + _LATER / (self.looks + _LATER))
+
+    @property
+    def suspicion(self) -> Array:
+        """As in `RewardEvidence`, (runs,)."""
+        return np.asarray(self._recent.max(axis=1))
+
+
+def grow(means: Array, control: Mask, deviation: Array) -> tuple[Array, Mask]:
+    """Return the bets' growth on groups of stretches (groups, effects), and which groups have both sides (groups,).
+
+    means, control: (groups, GROUP); NaN: not known. deviation: of a stretch's mean, (groups,); 0 proves nothing. It may
+    depend on the group's own means, but not on who made which stretch.
+    """
+    known = np.isfinite(means)
+    count = np.maximum(1, known.sum(axis=1))
+    centred = np.where(known, means - (np.nansum(means, axis=1) / count)[:, None], 0.0)
+    scale = np.where(deviation > 0, deviation, np.inf)[:, None]
+    z = np.clip(centred / scale, -_FARTHEST, _FARTHEST)
+    exponents = z[:, None, :] * np.array(EFFECTS)[:, None]  # (groups, effects, GROUP)
+    weights = np.where(known[:, None, :], np.exp(exponents), 0.0)
+    # The elementary symmetric polynomials: sums of the products over all choices of k stretches.
+    sums = np.zeros((*weights.shape[:2], weights.shape[2] + 1))
+    sums[..., 0] = 1.0
+    for place in range(weights.shape[2]):
+        sums[..., 1:] += sums[..., :-1] * weights[..., place, None]
+    chosen = control & known
+    size = chosen.sum(axis=1)
+    choices = np.array([comb(int(n), int(k)) for n, k in zip(known.sum(axis=1), size, strict=True)])
+    true = np.exp((exponents * chosen[:, None, :]).sum(axis=2))
+    every = np.take_along_axis(sums, np.broadcast_to(size[:, None, None], (*sums.shape[:2], 1)), axis=2)[..., 0]
+    return true * choices[:, None] / every, (size > 0) & (size < known.sum(axis=1))
+
+
+def weigh(decisions: Sequence[tuple[bool, float | None]]) -> RewardEvidence:
+    """Weigh decisions in the order of recording: (whether the control made it, its reward or None)."""
+    means, control = form_groups(decisions)
+    if not len(means):
+        return RewardEvidence()
+    squares, degrees = (np.cumsum(one) for one in _spread(means))
+    growth, mixed = grow(means, control, _deviation(squares, degrees))
+    bet = RewardBet()
+    for number in np.flatnonzero(mixed):
+        bet.take(growth[number][None], mixed[number][None])
+    return RewardEvidence(float(bet.evidence[0]), float(bet.suspicion[0]))
+
+
+def form_groups(decisions: Sequence[tuple[bool, float | None]]) -> tuple[Array, Mask]:
+    """Return the mean rewards of stretches, and who made them, both (groups, GROUP); an unfinished group is left out.
+
+    What the control made before the first improved decision was not drawn, and does not count.
+    """
+    stretches: list[tuple[bool, list[float | None]]] = []
+    for by_control, reward in decisions:
+        if not stretches and by_control:
+            continue
+        if not stretches or stretches[-1][0] != by_control or len(stretches[-1][1]) == CONTROL_STRETCH:
+            stretches.append((by_control, []))
+        stretches[-1][1].append(reward)
+    if stretches and len(stretches[-1][1]) < CONTROL_STRETCH:
+        stretches.pop()  # it goes on
+    whole = stretches[: len(stretches) // GROUP * GROUP]
+    known = [[reward for reward in rewards if reward is not None] for _, rewards in whole]
+    means = np.array([sum(rewards) / len(rewards) if rewards else np.nan for rewards in known], dtype=float)
+    control = np.array([by_control for by_control, _ in whole], dtype=bool)
+    return means.reshape(-1, GROUP), control.reshape(-1, GROUP)
+
+
+def _spread(means: Array) -> tuple[Array, Array]:
+    """Return the sum of squares within each group of stretches, and its degrees of freedom."""
+    known = np.isfinite(means)
+    count = np.maximum(1, known.sum(axis=1))
+    centred = np.where(known, means - (np.nansum(means, axis=1) / count)[:, None], 0.0)
+    return np.square(centred).sum(axis=1), (count - 1).astype(float)
+
+
+def _deviation(squares: Array, degrees: Array) -> Array:
+    return np.sqrt(squares / np.maximum(1.0, degrees))

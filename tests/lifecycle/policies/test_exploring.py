@@ -1,0 +1,51 @@
+"""A share of an HRM's decisions at random: how often, which actions, and with which probabilities."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from aegis.door import DeciderConfig
+from aegis.errors import ConfigError
+from aegis.lifecycle.policies.exploring import ExploringPolicy
+from aegis.types import ActionList, ActionSpec, Choice
+
+ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c", "d")))
+
+
+class First:
+    """Takes the first action on offer; kind: whom it stands for."""
+
+    name, parameters = "hrm@1", 7
+
+    def __init__(self, kind="hrm"):
+        self.kind = kind
+
+    def decide(self, states, actions):
+        even = [0.4, *[0.6 / (len(actions) - 1)] * (len(actions) - 1)] if len(actions) > 1 else [1.0]
+        return [Choice.best(even, actions, "hrm@1", self.kind) for _ in states]
+
+
+def test_actions_are_drawn_by_the_probabilities_that_are_recorded():
+    policy = ExploringPolicy(First(), 0.3, ["d"], random.Random(1))
+    choices = policy.decide([{}] * 6000, ACTIONS)
+    assert choices[0].probabilities == pytest.approx((0.8, 0.1, 0.1, 0.0))
+    counts = Counter(choice.action for choice in choices)
+    assert counts["d"] == 0
+    assert counts["b"] / 6000 == pytest.approx(0.1, abs=0.02)
+    assert all(one.propensity == one.probabilities[ACTIONS.index(one.action)] for one in choices)
+    assert (policy.name, policy.parameters) == ("hrm@1", 7)
+
+
+def test_the_teachers_choices_and_what_leaves_nothing_to_try_stay_as_they_are():
+    assert not ExploringPolicy(First("teacher"), 0.5, [], random.Random(1)).decide([{}], ACTIONS)[0].drawn
+    only = ExploringPolicy(First(), 0.5, ["a", "b"], random.Random(1)).decide([{}], ACTIONS.only(["a", "b"]))
+    assert not only[0].drawn
+
+
+@pytest.mark.parametrize("given", [{"explore": 0.6}, {"explore": -0.1}, {"explore": 0.1, "mode": "observe"}])
+def test_settings_that_explore_too_much_or_where_nothing_is_decided_are_refused(given):
+    with pytest.raises(ConfigError, match="explore"):
+        DeciderConfig(**given)
