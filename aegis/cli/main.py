@@ -38,7 +38,7 @@ from aegis.cli.commands.train import train
 app = typer.Typer(
     name="aegis",
     help="Move an agent off a large language model onto a small Hierarchical Reasoning Model of its own.",
-    epilog="Exit codes: 0 success, 1 you answered no or verify found a change, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
+    epilog="Exit codes: 0 success, 1 answered no, or a change found, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,7 +12,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
@@ -25,6 +25,7 @@ from aegis.door.shadow import Shadow
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.point import find_present_names
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.exploring import ExploringPolicy
@@ -89,10 +90,12 @@ class Steward:
         self._improvement = ImprovementSupervisor(
             workspace, (*IMPROVER_COMMAND, "--device", config.device), config.reinforce, self._tell, exploration
         )
+        with open_store(workspace) as store:
+            never = find_present_names(store, config.never_explored, "never_explored")
         self._resolver = PolicyResolver(
             workspace,
             lambda: teacher,
-            config.resolver_options,
+            replace(config.resolver_options, never_explored=never),
             exploration=exploration,
             tell=lambda line: self._tell("monitor", line),
         )

@@ -6,6 +6,7 @@ those. Decisions keep the names under which they were made; they are read under 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -74,6 +75,16 @@ def read_adoption(store: DecisionStore) -> Adoption:
     """Return what makes of a trained HRM's actions those of the point (`PointActions.adopt`)."""
     recorded = _read_record(store)
     return (lambda known: known) if recorded is None else recorded.adopt
+
+
+def find_present_names(store: DecisionStore, names: Sequence[str], setting: str) -> tuple[str, ...]:
+    """Return the present names of these actions; raises `ConfigError`, naming the setting, for one never recorded."""
+    point = read_point(store)
+    present = tuple((point.renamed or {}).get(name, name) for name in names)
+    known = {*point.actions.names, *(spec.name for spec in point.retired)}
+    if unknown := [name for name in present if name not in known]:
+        raise ConfigError(f"{setting}: {list_names(unknown)} is no action here: there are {list_names(sorted(known))}")
+    return present
 
 
 def read_names(store: DecisionStore) -> tuple[str, ...]:
@@ -145,6 +156,10 @@ class _Claim:
                 raise self._refused(f"renamed={{{old!r}: {new!r}}}, but both are actions: leave one out")
             if old not in self.in_use:
                 continue  # it was renamed before, or this point never had it
+            if new not in actions and new not in renamed and new not in self.in_use:
+                raise self._refused(
+                    f"renamed={{{old!r}: {new!r}}}, but {new!r} is not in the list: add it, or correct it"
+                )
             self.in_use = {
                 new if name == old else name: replace(spec, name=new) if name == old else spec
                 for name, spec in self.in_use.items()
@@ -179,10 +194,12 @@ class _Claim:
         new = [name for name in actions.names if name not in self.in_use]
         explained = changes.retired is not None or changes.renamed is not None
         if missing and new and (not explained or set(new) & set((changes.renamed or {}).values())):
+            meant = difflib.get_close_matches(new[0], missing, 1)
             raise self._refused(
-                f"{list_names(missing)} is missing and {list_names(new)} is new: say renamed={{{missing[0]!r}:"
-                f" {new[0]!r}}} or retired=[{missing[0]!r}], or renamed={{}} if nothing was renamed; or use another"
-                " point name"
+                f"{list_names(missing)} is missing and {list_names(new)} is new: "
+                + (f"did you mean {meant[0]}? Else " if meant else "")
+                + f"say renamed={{{missing[0]!r}: {new[0]!r}}} or retired=[{missing[0]!r}], or renamed={{}} if nothing was"
+                " renamed; or use another point name"
             )
 
     def add(self, actions: ActionList) -> None:

@@ -94,6 +94,16 @@ def test_the_earlier_program_runs_on_beside_the_new_one_and_is_refused_when_it_s
         start(OLD)
 
 
+def test_what_is_never_explored_follows_a_new_name_and_an_unknown_name_is_refused(served):
+    start, _ = served
+    decider = start(
+        ["answer", "reimburse"], renamed={"refund": "reimburse"}, explore=0.5, never_explored=["refund", "answer"]
+    )
+    assert decider.decide(STATES[0]).propensity is None  # nothing is left to try
+    with pytest.raises(ConfigError, match="never_explored: refnd is no action here: there are answer, escalate"):
+        start(["answer", "reimburse"], explore=0.5, never_explored=["refnd"])
+
+
 def test_a_training_reads_the_present_names_without_what_was_retired(start):
     decider = start(OLD)
     for number, action in enumerate(["refund", "escalate", "answer", "refund"]):

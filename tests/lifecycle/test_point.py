@@ -116,6 +116,12 @@ def test_a_renamed_action_keeps_its_place_and_may_get_its_name_back(shop):
         (["refund", "answer"], {"renamed": {"escalate": "answer"}}, "both are actions"),
         (["refund", "answer", "call"], {"renamed": {"refund": "call"}}, "both are actions"),
         (["refund", "answer", "call"], {"renamed": {"esclate": "call"}}, "escalate is missing and call is new"),
+        (
+            ["answer", "escalate"],
+            {"renamed": {"refund": "reimbrse"}},
+            "'reimbrse' is not in the list: add it, or correct",
+        ),
+        (["refund", "answr", "escalate"], {}, "did you mean answer[?] Else say renamed"),
         (["refund", "answer"], {"retired": ["answer"]}, "answer: retired and in the list"),
         (["refund", "answer"], {"retired": ["esclate"]}, "esclate is no action here, and escalate is missing"),
         (["refund", "answer"], {"retired": "escalate"}, r"one text: give a list of names, e.g. retired=\['escalate'\]"),

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from aegis.store import Database, DecisionStore, LabelBook, migrations
@@ -91,7 +91,10 @@ def test_a_byte_that_is_changed_in_any_column_of_any_row_is_found_and_the_row_is
             place = data.draw(st.integers(0, len(old[0]) - 1))
             byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != old[0][place]))
             new = old[0][:place] + bytes([byte]) + old[0][place + 1 :]
-            connection.execute(f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE seq = ?", (new, seq))
+            try:
+                connection.execute(f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE seq = ?", (new, seq))
+            except sqlite3.IntegrityError:  # another row has this id
+                reject()
         else:
             new = {"null": 0.25, "text": "x"}.get(old[1])
             sql = f"UPDATE {table} SET {column} = COALESCE(?, {column} + 1) WHERE seq = ?"

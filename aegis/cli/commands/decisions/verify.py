@@ -45,7 +45,8 @@ def verify(
             _say(name, one)
         at = [name for name, one in found if one.noted_at is not None]
         if head:
-            said = f"is in the chain of {at[0]}" if at else "is in no chain checked here"
+            ended = " as far as it is whole" if any(one.fault for _, one in found) else ""
+            said = f"is in the chain of {at[0]}" if at else f"is in no chain checked here{ended}"
             say(f"{mark(bool(at))} the noted head {said}")
         if any(one.fault for _, one in found) or (head and not at):
             raise typer.Exit(DECLINED)
