@@ -198,8 +198,8 @@ class _Claim:
             raise self._refused(
                 f"{list_names(missing)} is missing and {list_names(new)} is new: "
                 + (f"did you mean {meant[0]}? Else " if meant else "")
-                + f"say renamed={{{missing[0]!r}: {new[0]!r}}} or retired=[{missing[0]!r}], or renamed={{}} if nothing was"
-                " renamed; or use another point name"
+                + f"say renamed={{{missing[0]!r}: {new[0]!r}}} or retired=[{missing[0]!r}], or renamed={{}} if nothing"
+                " was renamed; or use another point name"
             )
 
     def add(self, actions: ActionList) -> None:
