@@ -15,6 +15,7 @@ import numpy as np
 
 from aegis.errors import ConfigError
 from aegis.hrm import base_of
+from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import DriftDetector, read_drift
 from aegis.types import ActionList, Choice, Policy, State
@@ -37,34 +38,23 @@ class Represents(Protocol):
     def answer(self, states: Sequence[State], actions: ActionList) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-class DistributionCheckedPolicy:
+class DistributionCheckedPolicy(WrappedPolicy):
     """An HRM whose choices say whether their state is out of distribution.
 
     drift: measures how far a state is from those in training. bound: the distance above which a state is out.
     """
 
     def __init__(self, policy: Represents, drift: DriftDetector, bound: float) -> None:
-        self.policy = policy
+        super().__init__(policy)
+        self._represents = policy
         self._drift = drift
         self._bound = bound
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
-
-    @property
-    def backend(self) -> str:
-        return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the HRM's choices, and whether their states are out of distribution, from one pass."""
         if not states:
             return []
-        rows, represented = self.policy.answer(states, actions)
+        rows, represented = self._represents.answer(states, actions)
         return [
             replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=unlike)
             for row, unlike in zip(rows.tolist(), self._compare(represented), strict=True)
@@ -72,13 +62,13 @@ class DistributionCheckedPolicy:
 
     def are_unlike(self, states: Sequence[State], actions: ActionList) -> list[bool]:
         """Return whether each state is out of distribution."""
-        return self._compare(self.policy.answer(states, actions)[1]) if states else []
+        return self._compare(self._represents.answer(states, actions)[1]) if states else []
 
     def _compare(self, represented: np.ndarray) -> list[bool]:
         return [distance > self._bound for distance in self._drift.measure(represented).tolist()]
 
 
-class BaseCheckedPolicy:
+class BaseCheckedPolicy(WrappedPolicy):
     """An improved version whose choices say whether their state is out of distribution for its base.
 
     Each update changes a version's representation, and the detector knows the base's. So the base thinks about each
@@ -86,20 +76,8 @@ class BaseCheckedPolicy:
     """
 
     def __init__(self, policy: Policy, base: DistributionCheckedPolicy) -> None:
-        self.policy = policy
+        super().__init__(policy)
         self._base = base
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
-
-    @property
-    def backend(self) -> str:
-        return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the improved version's choices, and whether their states are out of distribution."""
@@ -110,7 +88,7 @@ class BaseCheckedPolicy:
         ]
 
 
-class DeferringPolicy:
+class DeferringPolicy(WrappedPolicy):
     """Decides by an HRM where it is confident and the state in distribution, else by a teacher.
 
     get_teacher: called when the teacher is first needed. defer_below: confidence below which the teacher decides; 0:
@@ -129,24 +107,12 @@ class DeferringPolicy:
     ) -> None:
         if not 0 <= defer_below <= 1:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
-        self.policy = policy
+        super().__init__(policy)
         self.defer_below = defer_below
         self.temperature = temperature
         self._get_teacher = get_teacher
         self._on_failure = on_failure
         self._retry_at = 0.0
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
-
-    @property
-    def backend(self) -> str:
-        return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return each state's choice by the policy that decides it; an error of either is raised."""

@@ -6,10 +6,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.types import ActionList, Choice, Policy, State
 
 
-class ExploringPolicy:
+class ExploringPolicy(WrappedPolicy):
     """Takes an HRM's action or, in a share of its decisions, one drawn evenly among those on offer (epsilon-greedy).
 
     never: names of actions that are not to be tried; the HRM may take them. Each choice of the HRM gets the
@@ -17,22 +18,10 @@ class ExploringPolicy:
     """
 
     def __init__(self, policy: Policy, share: float, never: Sequence[str], rng: random.Random) -> None:
-        self.policy = policy
+        super().__init__(policy)
         self._share = share
         self._never = frozenset(never)
         self._rng = rng
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
-
-    @property
-    def backend(self) -> str:
-        return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the choices, those of the HRM drawn."""

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aegis.errors import PolicyFailedError
-from aegis.types import ActionList, Choice, Policy, State
+from aegis.lifecycle.policies.wrapped import WrappedPolicy
+from aegis.types import ActionList, Choice, State
 
 
-class GuardedPolicy:
+class GuardedPolicy(WrappedPolicy):
     """Asks another policy, which may be exchanged between two decisions; any error of that policy is its failure."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the policy's choices; raises `PolicyFailedError` where the policy can't decide, for any reason."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aegis.errors import CheckpointError, ConfigError
+from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion import read_answers
 from aegis.types import ActionList, Choice, Policy, State
 
@@ -23,27 +24,15 @@ _EXPLORING = 1.6
 """The fitted temperature itself explores too little to learn from (docs/experiments.md)"""
 
 
-class SamplingPolicy:
+class SamplingPolicy(WrappedPolicy):
     """Draws actions from an HRM's probabilities at a temperature: the policy that phase 4 learns from."""
 
     def __init__(self, policy: Policy, temperature: float, rng: random.Random) -> None:
         if not temperature > 0:
             raise ConfigError(f"--temperature must be above 0, not {temperature}")
-        self.policy = policy
+        super().__init__(policy)
         self.temperature = temperature
         self._rng = rng
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def parameters(self) -> int:
-        return self.policy.parameters
-
-    @property
-    def backend(self) -> str:
-        return str(getattr(self.policy, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return choices with the HRM's probabilities at the temperature, and actions drawn from these."""
