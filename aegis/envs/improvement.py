@@ -21,7 +21,6 @@ from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperat
 from aegis.packages import imports_explained
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
-from aegis.promotion.judging.interval import mean_interval
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Policy, Progress
 from aegis.workspace import Workspace
@@ -108,9 +107,7 @@ class ImprovementResult:
     @property
     def gain(self) -> Gain:
         """Mean difference in return of the same episodes, with its 95% interval by Student's t over episodes."""
-        pairs = zip(self.measured_after.returns, self.measured_before.returns, strict=True)
-        differences = [after - before for after, before in pairs]
-        return Gain(fmean(differences), *mean_interval(differences), over=self.before)
+        return Gain.of_pairs(self.measured_after.returns, self.measured_before.returns, self.before)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
+
+from aegis.promotion.judging.interval import mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,15 @@ class Gain:
     high: float
     over: str
     """The version that the gain is measured against; '' if it is not recorded"""
+
+    @classmethod
+    def of_pairs(cls, after: Sequence[float], before: Sequence[float], over: str) -> Gain:
+        """Return the mean of the paired differences, with its interval by Student's t.
+
+        Raises `ValueError` for unequal numbers.
+        """
+        differences = [one - other for one, other in zip(after, before, strict=True)]
+        return cls(fmean(differences), *mean_interval(differences), over=over)
 
     @property
     def is_loss(self) -> bool:

@@ -302,7 +302,9 @@ def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _numbered(row: sqlite3.Row, renamed: Mapping[str, str]) -> NumberedExample:
-    return NumberedExample(_example(row, renamed), row["seq"], row["outcome_seq"], tuple(json.loads(row["actions"])))
+    example = _example(row, renamed)
+    recorded = tuple(json.loads(row["actions"])) if renamed else example.decision.actions  # a training reads them all
+    return NumberedExample(example, row["seq"], row["outcome_seq"], recorded)
 
 
 def _example(row: sqlite3.Row, renamed: Mapping[str, str]) -> Example:

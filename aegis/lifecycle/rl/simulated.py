@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from aegis.config import ReinforceConfig
@@ -21,7 +20,6 @@ from aegis.lifecycle.rl.transition import gather
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
-from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
@@ -85,9 +83,7 @@ class SimulationResult:
     @property
     def gain(self) -> Gain:
         """Mean difference in the same worlds."""
-        pairs = zip(self.measured_after.means, self.measured_before.means, strict=True)
-        differences = [after - before for after, before in pairs]
-        return Gain(fmean(differences), *mean_interval(differences), over=self.before)
+        return Gain.of_pairs(self.measured_after.means, self.measured_before.means, self.before)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""

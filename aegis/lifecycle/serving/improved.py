@@ -25,7 +25,8 @@ class ActionMonitor:
     """Follows, action by action, in which share of the teacher's picks the versions improved from one base agree.
 
     recalls: by action, the least recall without a warning. All warnings without a fall together have the probability
-    `MonitorConfig.alpha` at most.
+    `MonitorConfig.alpha` at most, if the audits are independent. They are not gathered by episode, as an HRM's are
+    before phase 4: an action would be warned of only after twenty audits more.
     """
 
     def __init__(self, recalls: Mapping[str, float], config: MonitorConfig | None = None) -> None:

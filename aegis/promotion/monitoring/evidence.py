@@ -20,6 +20,8 @@ DROPS = (0.1, 0.2, 0.3, 0.45)
 _LATER = 50.0
 """The larger this number of looks, the more capital is kept for falls that begin late"""
 _LEAST_SHARE = 0.02
+_MOST = 1e100
+"""Capital beyond which nothing is added, so that no number overflows"""
 
 
 class _Bets:
@@ -58,7 +60,7 @@ class FallDetector:
         looking = np.ones(len(self.looks), dtype=bool) if looking is None else looking
         begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1))
         bets = (self.capital + begins[:, None] / len(DROPS)) * self._bets.growth(share)
-        self.capital = np.where(looking[:, None], bets, self.capital)
+        self.capital = np.where(looking[:, None], np.minimum(bets, _MOST), self.capital)
         self.looks = self.looks + looking
 
     @property
@@ -82,7 +84,7 @@ class Suspicion:
         """Take one answer for each run; looking: the runs that have an answer now, by default all."""
         looking = np.ones(len(self.recent), dtype=bool) if looking is None else looking
         grown = np.maximum(self.recent, 1.0) * self._bets.growth(right)
-        self.recent = np.where(looking[:, None], grown, self.recent)
+        self.recent = np.where(looking[:, None], np.minimum(grown, _MOST), self.recent)
 
     @property
     def level(self) -> np.ndarray:
