@@ -96,10 +96,10 @@ def read_names(store: DecisionStore) -> tuple[str, ...]:
     return newest[0].decision.actions if newest else ()
 
 
-def read_retired(store: DecisionStore) -> tuple[str, ...]:
+def read_retired(store: DecisionStore) -> list[str]:
     """Return the names of a decision point's retired actions."""
     fields = store.state.record(StateKey.ACTIONS) or {}
-    return tuple(spec["name"] for spec in fields.get("retired", ()))
+    return [spec["name"] for spec in fields.get("retired", ())]
 
 
 def claim_actions(store: DecisionStore, actions: ActionList, changes: ActionChanges | None = None) -> None:

@@ -138,7 +138,7 @@ class Standing:
     """An HRM that passed the gate and only answers silently: its decision point is in the mode observe"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
-    retired: tuple[str, ...] = ()
+    retired: Sequence[str] = field(default_factory=list)
     """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
     @property
