@@ -6,13 +6,13 @@ surest answers of which 95% agree with the teacher. A threshold that was chosen 
 98% on another, and such shares can't be compared. What a promise brings is measured beside it: a threshold chosen on
 half of the episodes set aside, counted on the other half, on average over many halves.
 
-Intervals are percentiles over 1,000 draws of the episodes set aside. `--splits` repeats it all with other episodes.
+Intervals are percentiles over 1,000 draws of episodes. `--splits` repeats it all with other episodes set aside, one
+training each, and gives each file's averages over its splits; an episode that is in several is drawn in all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import tempfile
 import time
@@ -172,18 +172,45 @@ def weigh(answers: Answers, seed: int = 0) -> Reached:
     )
 
 
-def points_apart(simple: Answers, threshold: float | None, hrm: Answers, seed: int = 0) -> tuple[float, Interval]:
-    """Return how many points the HRM's share is above the forecast, and the 95% interval, both on the same episodes."""
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What the best simple model and the HRM answered to the decisions that one split set aside."""
+
+    simple: Answers
+    threshold: float | None
+    """The simple model's, from the decisions that were learned from"""
+    hrm: Answers
+    names: NDArray[np.str_]
+    """The file's name of each decision's episode (n,), the same in every split"""
+
+    def shares(self, places: NDArray[np.int64]) -> tuple[float, float]:
+        """Return the forecast and the HRM's share at 95% agreement, on some of the decisions."""
+        if not len(places):
+            return 0.0, 0.0
+        return self.simple.take(places).share_above(self.threshold), self.hrm.take(places).share_at(TARGET)
+
+
+def average(splits: Sequence[Split], seed: int = 0) -> dict[str, Any]:
+    """Return the mean forecast, the HRM's mean share and the points between them, each with its 95% interval."""
+    names = np.unique(np.concatenate([one.names for one in splits]))
+    places = [np.searchsorted(names, one.names) for one in splits]
     rng, drawn = np.random.default_rng(seed), []
+
+    def means(times: NDArray[np.int64]) -> NDArray[np.float64]:
+        rows = [np.repeat(np.arange(len(where)), times[where]) for where in places]
+        forecasts, reached = np.mean([one.shares(chosen) for one, chosen in zip(splits, rows, strict=True)], axis=0)
+        return 100 * np.array([forecasts, reached, reached - forecasts])
+
     for _ in range(DRAWS):
-        places = hrm.draw(rng)
-        drawn.append(hrm.take(places).share_at(TARGET) - simple.take(places).share_above(threshold))
-    low, high = 100 * np.quantile(drawn, (0.025, 0.975))
-    return 100 * (hrm.share_at(TARGET) - simple.share_above(threshold)), (float(low), float(high))
+        drawn.append(means(np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))))
+    intervals = np.quantile(drawn, (0.025, 0.975), axis=0).T
+    what = ("forecast, %", "share of the HRM, %", "points apart")
+    found = zip(what, means(np.ones(len(names), dtype=np.int64)), intervals, strict=True)
+    return {name: {"mean": float(mean), "interval": interval.tolist()} for name, mean, interval in found}
 
 
-def measure(rows: Sequence[Kept], model: Model) -> dict[str, Any]:
-    """Return the forecast, and what the HRM reaches on the same decisions."""
+def measure(rows: Sequence[Kept], model: Model) -> tuple[dict[str, Any], Split]:
+    """Return the forecast beside what the HRM reaches on the same decisions, and the answers of both."""
     foreseen = forecast.make_forecast(rows, unheard)
     level = next(one for one in foreseen.levels if one.target == TARGET)
     larger, smaller = forecast.split(rows)
@@ -193,17 +220,19 @@ def measure(rows: Sequence[Kept], model: Model) -> dict[str, Any]:
     episodes = np.unique([str(row.episode) for row in smaller], return_inverse=True)[1]
     simple, hrm = (Answers(one(larger, smaller, actions), labels, episodes) for one in (MODELS[foreseen.best], model))
     surest = np.sort(simple.probabilities.max(axis=1))[::-1]
-    apart, interval = points_apart(simple, surest[level.decided - 1] if level.decided else None, hrm)
-    return {
+    names = np.array([row.decision.episode if row.decision else "" for row in smaller])
+    split = Split(simple, surest[level.decided - 1] if level.decided else None, hrm, names)
+    found = {
         "decisions": len(rows),
         "learned from": len(larger),
         "best simple model": foreseen.best,
         "forecast": asdict(level),
+        "range": foreseen.share_range,
         "simple model": asdict(weigh(simple)),
         "HRM": asdict(weigh(hrm)),
-        "points apart": apart,
-        "interval": interval,
+        **average([split]),
     }
+    return found, split
 
 
 def split_again(rows: Sequence[Kept], split: int) -> list[Kept]:
@@ -221,12 +250,17 @@ def main() -> None:
     options = parser.parse_args()
     training = replace(TrainingConfig(), max_tokens=options.max_tokens, epochs=options.epochs)
     with tempfile.TemporaryDirectory() as folder:
-        for path, split in itertools.product(options.files, range(options.splits)):
-            started = time.perf_counter()
-            answered = f"{path.name}-{split}-{options.max_tokens}-{options.epochs}"
-            model = TrainedHRM(training, HRMConfig(), (options.keep or Path(folder)) / answered)
-            found = {"file": path.name, "split": split, **measure(split_again(read_rows(path), split), model)}
-            print(json.dumps({**found, "seconds": round(time.perf_counter() - started)}, indent=2), flush=True)
+        for path in options.files:
+            splits = []
+            for number in range(options.splits):
+                started = time.perf_counter()
+                answered = f"{path.name}-{number}-{options.max_tokens}-{options.epochs}"
+                model = TrainedHRM(training, HRMConfig(), (options.keep or Path(folder)) / answered)
+                found, split = measure(split_again(read_rows(path), number), model)
+                splits.append(split)
+                told = {"file": path.name, "split": number, **found, "seconds": round(time.perf_counter() - started)}
+                print(json.dumps(told, indent=2), flush=True)
+            print(json.dumps({"file": path.name, "splits": len(splits), **average(splits)}, indent=2), flush=True)
 
 
 if __name__ == "__main__":

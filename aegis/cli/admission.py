@@ -9,6 +9,7 @@ import difflib
 import importlib.metadata
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,7 @@ def find_place(workspace: Path | None, point: str | None, may_be_new: bool = Fal
             f"--point {point}: no decision points in {agent.folder}/: an aegis.Decider makes one, or `aegis import FILE"
             f"{place.options}`"
         )
-    near = difflib.get_close_matches(point, there, 1)
-    mean = f"did you mean {near[0]}? " if near else ""
+    mean = _guess(point, there)
     raise ConfigError(f"--point {point}: no such decision point in {agent.folder}/: {mean}There are {', '.join(there)}")
 
 
@@ -85,7 +85,16 @@ def describe_new(workspace: Workspace) -> str:
     """Return that a workspace or a point is made now, for whoever mistyped its name; '' where it is there."""
     if workspace.database.exists():
         return ""
-    return f"New {'decision point' if workspace.point_name else 'workspace'}: {workspace.folder}/"
+    if workspace.point_name is None:
+        return f"New workspace: {workspace.folder}/"
+    mean = _guess(workspace.point_name, Workspace(workspace.folder.parent.parent).points())
+    return f"New decision point: {workspace.folder}/{mean and f' ({mean.strip()})'}"
+
+
+def _guess(point: str, there: Sequence[str]) -> str:
+    """Return the point that a name may be meant for, as a question; '' where none is like it."""
+    near = difflib.get_close_matches(point, there, 1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def describe_way_to_hrm(workspace: Workspace) -> str:

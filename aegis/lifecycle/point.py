@@ -96,6 +96,12 @@ def read_names(store: DecisionStore) -> tuple[str, ...]:
     return newest[0].decision.actions if newest else ()
 
 
+def read_retired(store: DecisionStore) -> list[str]:
+    """Return the names of a decision point's retired actions."""
+    fields = store.state.record(StateKey.ACTIONS) or {}
+    return [spec["name"] for spec in fields.get("retired", ())]
+
+
 def claim_actions(store: DecisionStore, actions: ActionList, changes: ActionChanges | None = None) -> None:
     """Record the actions among which this process decides, and what became of earlier ones.
 
@@ -152,6 +158,10 @@ class _Claim:
 
     def rename(self, actions: ActionList, renamed: Mapping[str, str]) -> None:
         for old, new in renamed.items():
+            if old in actions and new not in actions:
+                raise self._refused(
+                    f"renamed={{{old!r}: {new!r}}}, but the list has the former name {old!r}: put {new!r} in its place"
+                )
             if old in actions or (old in self.in_use and new in self.in_use):
                 raise self._refused(f"renamed={{{old!r}: {new!r}}}, but both are actions: leave one out")
             if old not in self.in_use:

@@ -23,7 +23,7 @@ from aegis.config import (
 from aegis.errors import StoreError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.opening import existing, open_store
-from aegis.lifecycle.point import read_names
+from aegis.lifecycle.point import read_names, read_retired
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.refusal import verdict_lines
@@ -138,6 +138,8 @@ class Standing:
     """An HRM that passed the gate and only answers silently: its decision point is in the mode observe"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
+    retired: Sequence[str] = field(default_factory=list)
+    """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
     @property
     def point(self) -> str | None:
@@ -201,6 +203,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         trial=progress.describe() if progress else "",
         silent=silent,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
+        retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,
         labelled=LabelBook(store.database).count(teacher) if teacher else 0,

@@ -4,6 +4,7 @@ import json
 import random
 
 import numpy as np
+import pytest
 
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.experiments.scan import forecast as scan_forecast
@@ -30,12 +31,15 @@ def test_the_forecast_and_the_hrm_are_measured_on_the_same_decisions(tmp_path):
     assert len({row.episode for row in rows}) == 60
     training = TrainingConfig(epochs=3, learning_rate=1e-2)
     model = forecast.TrainedHRM(training, SMALL, tmp_path / "kept")
-    found = forecast.measure(rows, model)
+    found, split = forecast.measure(rows, model)
     low, high = found["forecast"]["share_interval"]
     assert low < 0.7 < high
     assert found["HRM"]["agreement"] > 0.75
-    assert abs(found["points apart"]) < 15
-    assert found["interval"][0] <= found["points apart"] <= found["interval"][1]
+    assert found["range"][0] < 0.7 < found["range"][1]
+    assert abs(found["points apart"]["mean"]) < 15
+    assert found["forecast, %"]["mean"] == pytest.approx(100 * found["forecast"]["share"])
+    assert found["share of the HRM, %"]["mean"] == pytest.approx(100 * found["HRM"]["share"])
+    assert set(split.names) <= {f"e{number}" for number in range(60)}
     answers = np.load(tmp_path / "kept" / "answers.npy")
     assert np.array_equal(model([], [], []), answers)  # the second time nothing is trained
 
@@ -62,8 +66,21 @@ def test_what_is_reached_is_read_at_95_percent_agreement():
 
 def test_the_points_apart_have_no_noise_that_both_sides_share():
     answers = answers_of(40)
-    apart, (low, high) = forecast.points_apart(answers, 0.9, answers)
-    assert 0 <= low <= apart <= high < 15
+    apart = forecast.average([forecast.Split(answers, 0.9, answers, answers.episodes.astype(str))])["points apart"]
+    low, high = apart["interval"]
+    assert 0 <= low <= apart["mean"] <= high < 15
+
+
+def test_an_episode_in_several_splits_is_drawn_in_all_of_them(monkeypatch):
+    monkeypatch.setattr(forecast, "DRAWS", 100)
+    answers = answers_of(40)
+    one = forecast.Split(answers, 0.9, answers, answers.episodes.astype(str))
+    for thrice, once in zip(forecast.average([one] * 3).values(), forecast.average([one]).values(), strict=True):
+        assert thrice["interval"] == pytest.approx(once["interval"])
+    other = answers_of(40, seed=1)
+    others = forecast.Split(other, 0.9, other, np.char.add("other ", other.episodes.astype(str)))
+    alone, both = (forecast.average(splits)["forecast, %"]["interval"] for splits in ([one], [one, others]))
+    assert both[1] - both[0] < 0.9 * (alone[1] - alone[0])
 
 
 def test_another_split_sets_other_episodes_aside(tmp_path):

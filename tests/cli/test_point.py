@@ -12,6 +12,10 @@ from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.door import Decider, DeciderConfig
+from aegis.lifecycle import open_store
+from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
+from aegis.types import ActionList
+from aegis.workspace import Workspace
 
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
 POINT = ("--point", "router")
@@ -123,3 +127,19 @@ def test_a_points_export_names_its_own_actions_and_is_ready_to_be_trained_on(rou
     checked = run("check", *POINT, "--data", "out.jsonl").stdout
     assert checked.startswith("Decisions: 240 of out.jsonl\n")
     assert "✅ Training is ready: aegis train --data out.jsonl --point router" in checked
+
+
+def test_a_mistyped_new_point_is_questioned_before_anything_is_written(router):
+    told = run("import", "log.jsonl", "--point", "ruter", "--dry-run").stdout
+    assert "New decision point: workspace/points/ruter/ (did you mean router?)" in told
+    assert "did you mean" not in run("import", "log.jsonl", "--point", "billing", "--dry-run").stdout
+
+
+def test_a_retired_action_is_marked_in_the_status(router):
+    with open_store(Workspace(Path("workspace")).point("router")) as store:
+        kept = [spec for spec in read_actions(store) if spec.name != "escalate"]
+        claim_actions(store, ActionList(tuple(kept)), ActionChanges(retired=["escalate"]))
+    told = run("status", *POINT).stdout
+    assert told.count("(retired: no training learns from these)") == 1
+    assert "escalate: " in told.split(" (retired")[0].splitlines()[-1]
+    assert json.loads(run("status", *POINT, "--json").stdout)["retired"] == ["escalate"]

@@ -122,6 +122,7 @@ def test_a_renamed_action_keeps_its_place_and_may_get_its_name_back(shop):
             "'reimbrse' is not in the list: add it, or correct",
         ),
         (["refund", "answr", "escalate"], {}, "did you mean answer[?] Else say renamed"),
+        (["refund", "answer"], {"renamed": {"refund": "pay"}}, "list has the former name 'refund': put 'pay' in its"),
         (["refund", "answer"], {"retired": ["answer"]}, "answer: retired and in the list"),
         (["refund", "answer"], {"retired": ["esclate"]}, "esclate is no action here, and escalate is missing"),
         (["refund", "answer"], {"retired": "escalate"}, r"one text: give a list of names, e.g. retired=\['escalate'\]"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aegis.cli.display.output import WHOLE_CHARACTERS, rule
@@ -99,7 +99,7 @@ def _collection(standing: Standing) -> list[str]:
         "Data Collection Details:",
         f"  Total examples: {standing.collected}{_labelled(standing)}",
         "  Action distribution:",
-        *_counts(standing.actions),
+        *_counts(standing.actions, standing.retired),
         *([f"  ⚠ {_describe_rare(standing)}"] if standing.rare_actions else []),
         *knowledge,
         *_why_rewards_fall(standing, shown=not standing.using_hrm),
@@ -142,7 +142,7 @@ def _after_switch(standing: Standing) -> list[str]:
         "HRM Details:",
         f"  Decisions by the HRM: {standing.hrm_decisions}",
         "  Action distribution:",
-        *_counts(standing.hrm_actions),
+        *_counts(standing.hrm_actions, standing.retired),
         f"  RL updates: {describe_updates(standing)}",
         f"  Mean reward: {reward}",
         *_why_rewards_fall(standing),
@@ -171,8 +171,10 @@ def _improvement(progress: ImprovementProgress) -> Iterable[str]:
             yield f"    undone: {clean_text(last['fault'], WHOLE_CHARACTERS)}"
 
 
-def _counts(actions: Mapping[str, int]) -> list[str]:
-    return [f"    {name}: {count}" for name, count in actions.items()] or ["    none yet"]
+def _counts(actions: Mapping[str, int], retired: Sequence[str]) -> list[str]:
+    gone = " (retired: no training learns from these)"
+    lines = [f"    {name}: {count}{gone if name in retired else ''}" for name, count in actions.items()]
+    return lines or ["    none yet"]
 
 
 def _milestone(standing: Standing) -> str:

@@ -10,6 +10,7 @@ from aegis.door.intake.result import Intake
 from aegis.door.outcome import Report, add_outcome, to_number
 from aegis.errors import DataError
 from aegis.formats import LoggedDecision
+from aegis.lifecycle.point import read_point
 from aegis.rendering import canonical_json
 from aegis.store import DecisionStore
 from aegis.store.exchange import EPISODE_RECORDS
@@ -17,6 +18,8 @@ from aegis.store.record import find_fault
 from aegis.types import Action, Decision
 
 _SHOWN = 10
+_WORDS = ("words", "name", "description")
+"""What of an action a file may call it by; the later one counts before the earlier"""
 
 
 class Adding:
@@ -27,8 +30,11 @@ class Adding:
         specs = intake.actions.specs
         # By each word that stands for it. A description counts before a name: it may be a label as the file has it.
         self._names: dict[str, str] = {}
-        for words in ("words", "name", "description"):
+        for words in _WORDS:
             self._names |= {getattr(spec, words): spec.name for spec in specs}
+        point = read_point(store)
+        self._renamed = point.renamed or {}
+        self._retired = {getattr(spec, words) for words in _WORDS for spec in point.retired}
         self._places = {name: place for place, name in enumerate(intake.actions.names)}
         self._contents: Counter[str] = Counter()
         self._first = ""
@@ -64,8 +70,7 @@ class Adding:
         """Return a decision's action, reward and id, and whether it is recorded; raises `DataError` for a bad one."""
         action = self._name(logged.action)
         if action is None:
-            names = ", ".join(self._intake.actions.names[:_SHOWN])
-            raise DataError(f"action {logged.action!r} is none of this decision point's: {names}")
+            raise DataError(f"action {logged.action!r} {self._explain(logged.action)}")
         if fault := find_fault(dict(logged.state)):
             raise DataError(f"state: {fault}")
         reward = None if logged.reward is None else to_number("reward", logged.reward)
@@ -95,6 +100,14 @@ class Adding:
         intake.undated += logged.at is None
         if policy != intake.teacher:
             intake.other_teachers[policy] += 1
+
+    def _explain(self, label: str) -> str:
+        """Return why an action is none of the point's, and what to write in its place."""
+        if label in self._renamed:
+            return f"was renamed here: write {self._renamed[label]!r} in the file"
+        if label in self._retired:
+            return "is retired here: no training learns from it"
+        return f"is none of this decision point's: {', '.join(self._intake.actions.names[:_SHOWN])}"
 
     def _name(self, label: str) -> str | None:
         return self._names.get(label) or self._names.get(" ".join(label.split()))

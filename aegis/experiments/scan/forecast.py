@@ -22,9 +22,13 @@ from aegis.promotion.judging.interval import Interval
 from aegis.types import Progress
 
 LEVELS = (0.90, 0.95, 0.99)
+PROMISE = LEVELS[1]
+"""The agreement of the forecast"""
 BOUND_SHARE = 0.3
 """Of the decisions, the part that only the bounds see."""
 FOLDS = 5
+_DRAWS = 200
+"""Of the episodes, for the range"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,22 @@ class ModelResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A model's probabilities (n, A) for decisions that it has not seen, what the teacher did (n,), the episodes."""
+
+    probabilities: Probabilities
+    labels: NDArray[np.int64]
+    episodes: Sequence[int]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Probabilities, NDArray[np.int64]]:
+        """Return the answers and labels of as many episodes as there are, drawn with replacement."""
+        _, places = np.unique(np.asarray(self.episodes), return_inverse=True)
+        times = np.bincount(rng.integers(places.max() + 1, size=places.max() + 1), minlength=places.max() + 1)
+        rows = np.repeat(np.arange(len(places)), times[places])
+        return self.probabilities[rows], self.labels[rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What simple models reach, and what the best of them could take over."""
 
@@ -46,6 +66,10 @@ class Forecast:
     models: list[ModelResult]
     best: str
     levels: list[Level]
+    share_range: Interval
+    """Of the share at 95% agreement: what 95% of the draws give, of the episodes that chose the threshold and of those
+    that are counted. Where errors are spread over all confidences it is wide, and a level's own interval is not: that
+    one takes the threshold for given."""
     half: float
     """The best model's agreement when it learns from half of the episodes."""
 
@@ -65,6 +89,7 @@ def make_forecast(rows: Sequence[Row], progress: Progress) -> Forecast:
         right = outer[name].argmax(axis=1) == bound_labels
         results.append(ModelResult(name, float(right.mean()), interval_by_episode(right, episodes)))
     best = max(MODELS, key=lambda name: _merit(inner[name], chosen_labels))
+    chose = Answered(inner[best], chosen_labels, [row.episode for row in larger])
     progress("Weighing the levels", 0, 0)
     levels = [
         weigh_level(
@@ -79,7 +104,19 @@ def make_forecast(rows: Sequence[Row], progress: Progress) -> Forecast:
     ]
     _, half = split(larger, 0.5)
     learned = MODELS[best](half, smaller, actions).argmax(axis=1) == bound_labels
-    return Forecast(len(larger), len(smaller), results, best, levels, float(learned.mean()))
+    share_range = draw_range(chose, Answered(outer[best], bound_labels, episodes))
+    return Forecast(len(larger), len(smaller), results, best, levels, share_range, float(learned.mean()))
+
+
+def draw_range(chose: Answered, counted: Answered, seed: int = 0) -> Interval:
+    """Return the range of the share at 95% agreement, with the threshold chosen anew in each draw of the episodes."""
+    rng, shares = np.random.default_rng(seed), []
+    for _ in range(_DRAWS):
+        threshold = threshold_for(*chose.draw(rng), PROMISE)
+        confidences = counted.draw(rng)[0].max(axis=1)
+        shares.append(0.0 if threshold is None else float((confidences >= threshold).mean()))
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def split(rows: Sequence[Row], share: float = BOUND_SHARE) -> tuple[list[Row], list[Row]]:
@@ -108,6 +145,6 @@ def out_of_fold(model: Model, rows: Sequence[Row], actions: Sequence[str]) -> Pr
 
 def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> tuple[float, float]:
     """Return what makes a model the best one: the share that it takes at 95%, then its agreement."""
-    threshold = threshold_for(probabilities, labels, LEVELS[1])
+    threshold = threshold_for(probabilities, labels, PROMISE)
     share = 0.0 if threshold is None else float((probabilities.max(axis=1) >= threshold).mean())
     return share, float((probabilities.argmax(axis=1) == labels).mean())

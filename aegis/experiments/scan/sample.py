@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ OTHERS = "all others"
 _EPISODE_SHARE = 20
 """An episode has at most this part of the sample: the rest of one that never ends is counted only."""
 _TEXT_CHARACTERS = 4000
-_VALUE_CHARACTERS = 60
+_VALUE_CHARACTERS = 120
 _ITEMS = 20
+_DEPTH = 8
+"""Levels of fields within fields that are read"""
 _CODEC = StateCodec()
 
 
@@ -32,7 +35,7 @@ class Row:
     text: str
     """The state as text, all its fields with their names."""
     fields: Mapping[str, float | str]
-    """Its short values by their path; of a list its length and what is in it."""
+    """Its short values by their path; of a list its length and what is in it. JSON within a string is read, too."""
     action: str
     episode: int
     tokens: int = 0
@@ -117,11 +120,11 @@ def _said(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | str]]:
-    for key, inner in value.items():
-        name = f"{prefix}{key}"
+def _flat(value: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, float | str]]:
+    for key, given in value.items():
+        name, inner = f"{prefix}{key}", _opened(given)
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{name}.")
+            yield from _flat(inner, f"{name}.", depth - 1) if depth else ()
         elif isinstance(inner, (list, tuple)):
             yield f"{name}.length", float(len(inner))
             for item in inner[:_ITEMS]:
@@ -130,3 +133,13 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, flo
             yield name, float(inner)
         elif len(said := _said(inner)) <= _VALUE_CHARACTERS:
             yield name, said
+
+
+def _opened(value: Any) -> Any:
+    """Return what a string of JSON holds, such as a tool's result in a log; any other value as it is."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value

@@ -14,8 +14,9 @@ from aegis.door.intake import Intake, IntakeOptions, import_file
 from aegis.errors import ConfigError, DataError, TeacherMismatchError
 from aegis.formats import Fields
 from aegis.lifecycle import open_store
-from aegis.lifecycle.point import read_actions
+from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
 from aegis.store import Example, export_examples
+from aegis.types import ActionList, ActionSpec
 from aegis.workspace import Workspace
 
 MESSAGES = [{"role": "system", "content": "You route tickets."}, {"role": "user", "content": "x" * 5000}]
@@ -232,3 +233,17 @@ def test_a_file_without_a_decision_or_with_one_action_makes_no_point(bring, poin
         bring(*({"input": "x", "label": f"label {number}"} for number in range(5001)))
     assert not Path(point.folder).exists()
     assert bring(plain(0), plain(2), actions=("refund", "answer")).added == 2
+
+
+def test_a_line_with_a_former_or_a_retired_action_is_refused_with_the_reason(bring, point):
+    bring(*(plain(n, label=("refund", "answer", "ask")[n % 3]) for n in range(6)))
+    with open_store(point) as store:
+        actions = read_actions(store)
+        left = ActionList((ActionSpec("reply", "reply", "reply"), actions.specs[2]))
+        claim_actions(store, left, ActionChanges(retired=["ask"], renamed={"answer": "reply"}))
+    found = bring(plain(7, label="answer"), plain(8, label="ask"), plain(9, label="refnd"), plain(10, label="refund"))
+    reasons = [reason for _, reason in found.first_refused]
+    assert "action 'answer' was renamed here: write 'reply' in the file" in reasons[0]
+    assert "action 'ask' is retired here: no training learns from it" in reasons[1]
+    assert "action 'refnd' is none of this decision point's: reply, refund" in reasons[2]
+    assert found.added == 1

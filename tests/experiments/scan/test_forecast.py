@@ -35,6 +35,7 @@ def test_the_forecast_finds_the_share_that_can_be_had():
     assert level.agreement > 0.95
     assert level.lower < level.agreement
     assert found.trained + found.bounded == 1500
+    assert found.share_range[0] < 0.6 < found.share_range[1]
 
 
 def test_where_all_is_noise_nothing_can_be_had():
@@ -43,6 +44,21 @@ def test_where_all_is_noise_nothing_can_be_had():
     found = forecast.make_forecast(rows, unheard)
     assert max(one.share for one in found.levels) < 0.1
     assert found.levels[1].decided < 20
+
+
+def test_the_range_is_wide_where_a_few_errors_decide_whether_the_promise_is_kept():
+    def answers(errors: int) -> forecast.Answered:
+        """Return 400 answers, 20 an episode, of which these of 100 are wrong, however sure."""
+        rng = np.random.default_rng(errors)
+        sure = np.linspace(0.9, 0.6, 400)
+        labels = (np.arange(400) % 100 < errors).astype(int)
+        order = rng.permutation(400)
+        return forecast.Answered(np.stack([sure, 1 - sure], axis=1), labels[order], (np.arange(400) % 20).tolist())
+
+    edge, clear = (forecast.draw_range(answers(errors), answers(errors)) for errors in (5, 0))
+    assert edge[0] < 0.5
+    assert edge[1] > 0.9
+    assert clear[0] > 0.95
 
 
 @pytest.mark.parametrize("name", [name for name in model.MODELS if name != "the commonest action"])

@@ -93,3 +93,20 @@ def test_a_row_has_the_whole_text_and_the_short_fields():
         "called has book": 1.0,
         "vip": "True",
     }
+
+
+def test_json_within_a_string_is_read_as_fields():
+    state = {"result": '{"line": {"roaming": true}, "left": 6.3, "open": []}', "torn": "{no json", "list": '["a: b"]'}
+    assert make_row(state, "go", 1).fields == {
+        "result.line.roaming": "True",
+        "result.left": 6.3,
+        "result.open.length": 0.0,
+        "torn": "{no json",
+        "list.length": 1.0,
+        "list has a": 1.0,
+    }
+
+
+def test_a_state_nested_without_end_is_read_to_a_depth():
+    state = {"x": '{"a":' * 500 + "1" + "}" * 500, "y": "[" * 100_000, "n": 1}
+    assert make_row(state, "go", 1).fields == {"n": 1.0}

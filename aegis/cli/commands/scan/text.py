@@ -84,8 +84,8 @@ def _show_forecast(point: PointReport) -> None:
     say(f"  the second half of what it learned from changed its agreement by {100 * gained:+.1f} points")
     level = forecast.levels[1]
     say(
-        f"  FORECAST: {level.share:.0%} of these decisions ({_range(level.share_interval)}) could be an HRM's"
-        f" at {level.target:.0%} agreement"
+        f"  FORECAST: {level.share:.0%} of these decisions could be an HRM's at {level.target:.0%} agreement,"
+        f" somewhere from {forecast.share_range[0]:.0%} to {forecast.share_range[1]:.0%}"
     )
     say("  That is what the best simple model takes; an HRM may take more or fewer. `aegis curve` measures one.")
 
