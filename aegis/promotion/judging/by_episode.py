@@ -71,11 +71,9 @@ class EpisodeSums:
 def sum_episodes(hits: Sequence[bool] | NDArray[np.bool_], episodes: Sequence[int] | Sequence[str]) -> EpisodeSums:
     """Return the sums of decisions, each a hit or not, with the episode of each."""
     _, places = np.unique(np.asarray(episodes), return_inverse=True)
-    found = EpisodeSums()
-    rows = np.bincount(places, weights=np.asarray(hits, dtype=float)), np.bincount(places)
-    for right, size in zip(*(row.tolist() for row in rows), strict=True):
-        found.add(right, size)
-    return found
+    right, sizes = np.bincount(places, weights=np.asarray(hits, dtype=float)), np.bincount(places).astype(float)
+    squares = [float(one @ other) for one, other in ((right, right), (right, sizes), (sizes, sizes))]
+    return EpisodeSums(len(sizes), float(sizes.sum()), float(right.sum()), squares)
 
 
 def interval_by_episode(
