@@ -120,13 +120,16 @@ def simulate(
 ) -> Simulated:
     """Certify many draws of held-out decisions."""
     grid = (np.arange(_PLACES) + 0.5) / _PLACES
-    chance = functools.partial(MODELS[model], promise=promise)
+
+    def chance(place: Numbers) -> Numbers:
+        return MODELS[model](place, promise)
+
     agreement = np.cumsum(chance(grid)) / np.arange(1, _PLACES + 1)  # on all decisions up to a place
     reached = np.flatnonzero(agreement >= promise)
     broken, shares = 0, []
     for _ in range(runs):
         places, right, episodes = draw(chance, heldout, correlation, rng)
-        found = certify(1 - places, right, episodes.tolist(), promise)
+        found = certify(1 - places, right, episodes, promise)
         share = 0.0 if found.threshold is None else 1 - found.threshold  # of all decisions there ever are
         shares.append(share)
         broken += bool(share) and agreement[min(_PLACES - 1, int(share * _PLACES))] < promise
@@ -145,10 +148,10 @@ def certify_half(
     right = probabilities.argmax(axis=1) == labels
     splits = []
     for promise in PROMISES:
-        found = certify(confidences[certifying], right[certifying], episodes[certifying].tolist(), promise)
+        found = certify(confidences[certifying], right[certifying], episodes[certifying], promise)
         taken = ~certifying & (confidences >= (np.inf if found.threshold is None else found.threshold))
         tested, decided = int((~certifying).sum()), int(taken.sum())
-        bounds = interval_by_episode(right[taken], episodes[taken].tolist(), 0.90) if decided else None
+        bounds = interval_by_episode(right[taken], episodes[taken], 0.90) if decided else None
         agreement = float(right[taken].mean()) if decided else None
         splits.append(Split(problem, promise, found, tested, decided, agreement, bounds[1] if bounds else None))
     return splits
@@ -173,9 +176,7 @@ def show_splits(splits: Sequence[Split]) -> None:
     problems = list(dict.fromkeys(split.problem for split in splits))
     for problem in (*problems, ""):
         for promise in PROMISES:
-            rows = [
-                one for one in splits if one.problem in (problem, problem or one.problem) and one.promise == promise
-            ]
+            rows = [one for one in splits if one.problem == (problem or one.problem) and one.promise == promise]
             decided = sum(one.decided for one in rows)
             right = sum(one.decided * (one.agreement or 0.0) for one in rows)
             share = decided / sum(one.tested for one in rows)

@@ -1,8 +1,8 @@
 """What an HRM could take over from its teacher: the share, the agreement there with its bound, the calls, their cost.
 
-A threshold of the calibrated confidence is chosen on held-out decisions. Share and agreement are counted on decisions
-that had no part in the choice: on the HRM's silent answers beside its teacher, or, while those are few, on the other
-half of the held-out decisions.
+Held-out decisions certify a promised agreement from a calibrated confidence on (`promotion.certifying`). Share and
+agreement above it are counted on the HRM's silent answers beside its teacher, which had no part in the choice. While
+those are few, the share is of the held-out decisions, and the certificate is the bound.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from aegis.errors import CheckpointError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
-from aegis.promotion import ModelRegistry, read_answers
+from aegis.promotion import PROMISED, ModelRegistry, certify_answers, read_answers
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from aegis.promotion import HeldoutAnswers
     from aegis.promotion.judging.coverage import Level
 
-TARGET = 0.95
 LEAST_LIVE = 100
 """The fewest silent answers on which share and agreement are counted"""
 MOST_READ = 10_000
@@ -43,15 +42,15 @@ class Savings:
     hrm: str | None
     """The version, e.g. `hrm@1`; None before one passed the gate"""
     target: float
-    """The agreement that the threshold was chosen for"""
+    """The agreement that was to be certified"""
     share: float | None
     """Of the decisions, those in which the HRM is sure enough; None where they are too few to tell"""
     confidence: float | None
-    """The calibrated confidence from which on it is: what `sure=` may be in the mode assist"""
+    """The calibrated confidence from which on it is"""
     agreement: float | None
     """With the teacher, on those"""
     lower: float | None
-    """Its lower bound at 95% confidence, one-sided"""
+    """Its lower bound at 95% confidence, one-sided: by the live answers, else the certified one"""
     decisions: int
     """Decisions on which this was counted"""
     live: bool
@@ -70,9 +69,10 @@ class Savings:
             return f"no HRM has passed the gate yet: {counted(self.recorded, 'decision')} recorded"
         if self.share is None or self.agreement is None or self.lower is None:
             return self._say_nothing_yet()
+        bound = f"lower bound {math.floor(100 * self.lower)}%" if self.live else f"at least {self.target:.0%} certified"
         line = (
             f"{self.share:.0%} of these decisions could be the HRM's at {self.agreement:.0%} agreement"
-            f" (lower bound {math.floor(100 * self.lower)}%): {counted(self.calls, 'call')}"
+            f" ({bound}): {counted(self.calls, 'call')}"
         )
         line += "" if self.dollars is None else f", ${self.dollars:,.2f}"
         line += " so far"
@@ -86,8 +86,8 @@ class Savings:
             return f"{self.hrm} has too few held-out decisions to tell what it could take over"
         if self.confidence is None:
             return (
-                f"{self.hrm} can take over nothing at {self.target:.0%} agreement yet: it agrees with the teacher less"
-                " often than that, even where it is surest"
+                f"{self.hrm} can take over nothing at {self.target:.0%} agreement yet: its held-out decisions are too"
+                " few to certify that, or it agrees with the teacher less often, even where it is surest"
             )
         return (
             f"{self.hrm} can take over next to nothing at {self.target:.0%} agreement yet: it is sure enough in too few"
@@ -96,11 +96,11 @@ class Savings:
 
 
 def read_savings(
-    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float = TARGET
+    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float = PROMISED
 ) -> Savings:
     """Return what could be the HRM's at a decision point.
 
-    cost_per_call: in dollars, for decisions whose cost is not recorded.
+    cost_per_call: in dollars, for decisions whose cost is not recorded. target: the agreement to certify.
     """
     registry, tallies = ModelRegistry(store, workspace), read_tallies(store.database)
     claim = store.teacher()
@@ -161,26 +161,24 @@ class _Weighed(NamedTuple):
 
 
 def _weigh(answers: HeldoutAnswers, beside: Sequence[Comparison], target: float) -> _Weighed:
-    """Choose a threshold on held-out answers, and count above it what the choice has not seen."""
-    from aegis.promotion.judging.calibration import fit_temperature, with_temperature
-    from aegis.promotion.judging.coverage import hold_out, threshold_for, weigh_level
+    """Certify a threshold by held-out answers, and count above it on live ones where there are enough."""
+    from aegis.promotion.judging.calibration import with_temperature
+    from aegis.promotion.judging.coverage import Level, weigh_level
 
-    probabilities, labels = answers.arrays()
-    episodes, live = _numbered(answers.episodes), len(beside) >= LEAST_LIVE
-    out = hold_out(episodes, 0.0 if live else 0.5)
-    if out.all() or not (live or out.any()):
+    if not answers.labels:
         return _Weighed(None, None, 0, [])
-    temperature = fit_temperature(probabilities[~out], labels[~out])
-    threshold = threshold_for(with_temperature(probabilities[~out], temperature), labels[~out], target)
-    rows = with_temperature(_padded([one.probabilities for one in beside]), temperature)
-    confidences = rows.max(axis=1).tolist()
+    found = certify_answers(answers, target)
+    rows = with_temperature(_padded([one.probabilities for one in beside]), answers.temperature)
+    threshold, confidences = found.threshold, rows.max(axis=1).tolist()
     sure = [one for one, at in zip(beside, confidences, strict=True) if threshold is not None and at >= threshold]
-    if live:
+    if len(beside) >= LEAST_LIVE:
         taken, where = np.array([one.taken for one in beside]), _numbered([one.episode for one in beside])
         return _Weighed(weigh_level(target, threshold, rows, taken, where), threshold, len(beside), sure)
-    where = [episode for episode, one in zip(episodes, out, strict=True) if one]
-    unseen = with_temperature(probabilities[out], temperature)
-    return _Weighed(weigh_level(target, threshold, unseen, labels[out], where, 0.5), threshold, len(where), sure)
+    if threshold is None:
+        return _Weighed(None, None, found.heldout, sure)
+    agreement = found.agreed / found.decided
+    level = Level(target, found.share, (0.0, 1.0), found.decided, agreement, target, 0)
+    return _Weighed(level, threshold, found.heldout, sure)
 
 
 def _price(costs: Sequence[float | None], scale: float, made: int, each: float | None) -> float | None:

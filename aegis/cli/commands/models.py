@@ -7,7 +7,7 @@ import dataclasses
 import getpass
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,7 +39,7 @@ def models(
         folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
-            versions = [_with_calibration(version) for version in registry.models()]
+            versions = [_with_certificate(_with_calibration(version)) for version in registry.models()]
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             base = registry.base_of(served.name) if served else None
@@ -70,6 +70,8 @@ def models(
                 _say_version(version)
                 if version.gain is not None:
                     say(f"{'':<8} {version.gain.describe()}")
+                if certified := version.figures.get("certified"):
+                    say(f"{'':<8} {_describe_certified(certified, version.figures.get('promised'))}")
             if monitor:
                 say(f"Monitor of {served.name if served else ''}: {lifecycle.describe_monitor(monitor)}")
             if by_action:
@@ -159,6 +161,26 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
     with contextlib.suppress(CheckpointError):
         figures["calibration_error"] = read_answers(version.folder).errors()[1]
     return dataclasses.replace(version, figures=figures)
+
+
+def _with_certificate(version: ModelVersion) -> ModelVersion:
+    """Return a version with what it is certified for, even if an earlier AEGIS made it."""
+    from aegis.errors import CheckpointError
+    from aegis.promotion import PROMISED, certify_answers, read_answers
+
+    if "certified" in version.figures or version.base is not None:
+        return version
+    with contextlib.suppress(CheckpointError):  # an earlier AEGIS kept no answers
+        found = certify_answers(read_answers(version.folder), PROMISED)
+        return dataclasses.replace(version, figures={**version.figures, "certified": dataclasses.asdict(found)})
+    return version
+
+
+def _describe_certified(certified: Mapping[str, Any], promised: float | None) -> str:
+    alone = "" if promised is None else ", and decides no others"
+    return (
+        f"certified for {certified['share']:.1%} of the decisions at an agreement of {certified['agreement']:g}{alone}"
+    )
 
 
 def _show_refusals(refusals: Sequence[Refusal]) -> None:

@@ -12,14 +12,13 @@ One test asks whether the lower bound of `by_episode` reaches the promise: decis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aegis.promotion.judging.answers import HeldoutAnswers
-from aegis.promotion.judging.by_episode import EpisodeSums, sum_episodes
+from aegis.promotion.judging.by_episode import Episodes, EpisodeSums, sum_episodes
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.judging.numeric import beta_share
 
@@ -65,7 +64,7 @@ class Certificate:
 def certify(
     confidences: NDArray[np.float64],
     right: NDArray[np.bool_],
-    episodes: Sequence[int] | Sequence[str],
+    episodes: Episodes,
     agreement: float,
 ) -> Certificate:
     """Return the certificate for held-out decisions: (n,) calibrated confidences, whether the HRM agreed, episodes.
