@@ -137,12 +137,17 @@ def simulate(
     return Simulated(model, promise, heldout, correlation, broken / runs, float(np.mean(shares)), float(best))
 
 
+def draw_half(episodes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Return which decisions certify: those of half of the episodes."""
+    names = np.unique(episodes)
+    return np.isin(episodes, np.random.default_rng(seed).permutation(names)[: len(names) // 2])
+
+
 def certify_half(
     problem: str, probabilities: Numbers, labels: NDArray[np.int64], episodes: NDArray[np.int64], seed: int
 ) -> list[Split]:
     """Return, for each promise, the certificate of half of the episodes, and the test on the others."""
-    names = np.unique(episodes)
-    certifying = np.isin(episodes, np.random.default_rng(seed).permutation(names)[: len(names) // 2])
+    certifying = draw_half(episodes, seed)
     temperature = fit_temperature(probabilities[certifying], labels[certifying])
     confidences = with_temperature(probabilities, temperature).max(axis=1)
     right = probabilities.argmax(axis=1) == labels
@@ -168,14 +173,14 @@ def read_splits(folder: Path, splits: int) -> list[Split]:
     return found
 
 
-def show_splits(splits: Sequence[Split]) -> None:
+def show_splits(splits: Sequence[Split], promises: Sequence[float] = PROMISES) -> None:
     """Print, by problem and promise, the shares and the broken promises."""
     print(
         f"{'problem':<32}{'promise':>8}{'splits':>8}{'certified':>11}{'share':>8}{'agreement':>11}{'below':>7}{'surely':>8}"
     )
     problems = list(dict.fromkeys(split.problem for split in splits))
     for problem in (*problems, ""):
-        for promise in PROMISES:
+        for promise in promises:
             rows = [one for one in splits if one.problem == (problem or one.problem) and one.promise == promise]
             decided = sum(one.decided for one in rows)
             right = sum(one.decided * (one.agreement or 0.0) for one in rows)

@@ -1,13 +1,12 @@
 """What an HRM could take over from its teacher: the share, the agreement there with its bound, the calls, their cost.
 
-Held-out decisions certify a promised agreement from a calibrated confidence on (`promotion.certifying`). Share and
-agreement above it are counted on the HRM's silent answers beside its teacher, which had no part in the choice. While
-those are few, the share is of the held-out decisions, and the certificate is the bound.
+Held-out decisions and the HRM's silent answers beside its teacher certify a promised agreement from a calibrated
+confidence on (`promotion.certifying`), as in the mode assist. The share above it is counted on the silent answers, or,
+while those are few, on the held-out decisions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,22 +16,19 @@ import numpy as np
 from aegis.errors import CheckpointError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
-from aegis.promotion import PROMISED, ModelRegistry, certify_answers, read_answers
+from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
+from aegis.promotion import PROMISED, ModelRegistry, read_answers
+from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from aegis.promotion import HeldoutAnswers
-    from aegis.promotion.judging.coverage import Level
+    from aegis.promotion import Certificate, HeldoutAnswers
 
 LEAST_LIVE = 100
 """The fewest silent answers on which share and agreement are counted"""
-MOST_READ = 10_000
-"""Newest silent answers that are read; figures of more are scaled up from these"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Savings:
     agreement: float | None
     """With the teacher, on those"""
     lower: float | None
-    """Its lower bound at 95% confidence, one-sided: by the live answers, else the certified one"""
+    """The agreement that is certified for these decisions at 95% confidence"""
     decisions: int
     """Decisions on which this was counted"""
     live: bool
@@ -69,10 +65,9 @@ class Savings:
             return f"no HRM has passed the gate yet: {counted(self.recorded, 'decision')} recorded"
         if self.share is None or self.agreement is None or self.lower is None:
             return self._say_nothing_yet()
-        bound = f"lower bound {math.floor(100 * self.lower)}%" if self.live else f"at least {self.target:.0%} certified"
         line = (
             f"{self.share:.0%} of these decisions could be the HRM's at {self.agreement:.0%} agreement"
-            f" ({bound}): {counted(self.calls, 'call')}"
+            f" (certified: at least {100 * self.lower:g}%): {counted(self.calls, 'call')}"
         )
         line += "" if self.dollars is None else f", ${self.dollars:,.2f}"
         line += " so far"
@@ -86,11 +81,11 @@ class Savings:
             return f"{self.hrm} has too few held-out decisions to tell what it could take over"
         if self.confidence is None:
             return (
-                f"{self.hrm} can take over nothing at {self.target:.0%} agreement yet: its held-out decisions are too"
+                f"{self.hrm} can take over nothing at {100 * self.target:g}% agreement yet: its held-out decisions are too"
                 " few to certify that, or it agrees with the teacher less often, even where it is surest"
             )
         return (
-            f"{self.hrm} can take over next to nothing at {self.target:.0%} agreement yet: it is sure enough in too few"
+            f"{self.hrm} can take over next to nothing at {100 * self.target:g}% agreement yet: it is sure enough in too few"
             f" of {counted(self.decisions, 'decision')} to tell how often it agrees there"
         )
 
@@ -117,16 +112,16 @@ def read_savings(
         return nothing
     labels = LabelBook(store.database)
     beside = labels.comparisons(version.name, MOST_READ)
-    level, threshold, decisions, sure = _weigh(answers, beside, target)
+    certificate, share, agreement, decisions, sure = _weigh(answers, beside, target)
     scale = labels.count(version.name) / max(1, len(beside))
     each = store.mean_cost(claim.name) if claim is not None else None
     return Savings(
         hrm=version.name,
         target=target,
-        share=level.share if level is not None and level.agreement is not None else None,
-        confidence=threshold,
-        agreement=level.agreement if level is not None else None,
-        lower=level.lower if level is not None else None,
+        share=share,
+        confidence=certificate.threshold if certificate is not None else None,
+        agreement=agreement,
+        lower=target if share is not None else None,
         decisions=decisions,
         live=len(beside) >= LEAST_LIVE,
         calls=round(scale * len(sure)) + made,
@@ -151,34 +146,34 @@ def describe_savings(workspace: Workspace) -> str:
 
 
 class _Weighed(NamedTuple):
-    level: Level | None
-    """What the HRM reaches above the threshold; None where nothing tells"""
-    threshold: float | None
+    certificate: Certificate | None
+    """None where nothing tells"""
+    share: float | None
+    """Of the decisions, those above the threshold; None where there is none"""
+    agreement: float | None
     decisions: int
-    """That this was counted on"""
+    """That these were counted on"""
     sure: list[Comparison]
     """The silent answers above the threshold"""
 
 
 def _weigh(answers: HeldoutAnswers, beside: Sequence[Comparison], target: float) -> _Weighed:
-    """Certify a threshold by held-out answers, and count above it on live ones where there are enough."""
-    from aegis.promotion.judging.calibration import with_temperature
-    from aegis.promotion.judging.coverage import Level, weigh_level
-
+    """Certify a threshold, and count above it on live answers where there are enough, else on held-out ones."""
     if not answers.labels:
-        return _Weighed(None, None, 0, [])
-    found = certify_answers(answers, target)
-    rows = with_temperature(_padded([one.probabilities for one in beside]), answers.temperature)
-    threshold, confidences = found.threshold, rows.max(axis=1).tolist()
-    sure = [one for one, at in zip(beside, confidences, strict=True) if threshold is not None and at >= threshold]
-    if len(beside) >= LEAST_LIVE:
-        taken, where = np.array([one.taken for one in beside]), _numbered([one.episode for one in beside])
-        return _Weighed(weigh_level(target, threshold, rows, taken, where), threshold, len(beside), sure)
-    if threshold is None:
-        return _Weighed(None, None, found.heldout, sure)
-    agreement = found.agreed / found.decided
-    level = Level(target, found.share, (0.0, 1.0), found.decided, agreement, target, 0)
-    return _Weighed(level, threshold, found.heldout, sure)
+        return _Weighed(None, None, None, 0, [])
+    found, live = certify_with(answers, beside, target), len(beside) >= LEAST_LIVE
+    probabilities, labels = answers.arrays()
+    if live:
+        probabilities, labels = pad([one.probabilities for one in beside]), np.array([one.taken for one in beside])
+    if found.threshold is None:
+        return _Weighed(found, None, None, len(labels), [])
+    silent = with_temperature(pad([one.probabilities for one in beside]), answers.temperature).max(axis=1)
+    sure = [one for one, at in zip(beside, silent.tolist(), strict=True) if at >= found.threshold]
+    taken = with_temperature(probabilities, answers.temperature).max(axis=1) >= found.threshold
+    if not taken.any():
+        return _Weighed(found, None, None, len(labels), sure)
+    agreement = float((probabilities.argmax(axis=1) == labels)[taken].mean())
+    return _Weighed(found, float(taken.mean()), agreement, len(labels), sure)
 
 
 def _price(costs: Sequence[float | None], scale: float, made: int, each: float | None) -> float | None:
@@ -187,15 +182,3 @@ def _price(costs: Sequence[float | None], scale: float, made: int, each: float |
     if not known and (not made or each is None):
         return each if each is None else 0.0
     return scale * sum(known) + made * (each or 0.0)
-
-
-def _padded(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Return rows as one array; decisions may offer different numbers of actions."""
-    width = max(map(len, rows), default=1)
-    return np.array([[*row, *(0.0,) * (width - len(row))] for row in rows]).reshape(-1, width)
-
-
-def _numbered(names: Sequence[str]) -> list[int]:
-    """Return a number for each name, the same for the same name."""
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(name, len(numbers)) for name in names]

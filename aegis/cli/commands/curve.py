@@ -22,6 +22,7 @@ from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 if TYPE_CHECKING:
     from aegis.promotion import Certificate, CurvePoint, Expense, HeldoutAnswers
     from aegis.promotion.judging.calibration import CalibrationEstimate
+    from aegis.store import DecisionStore
     from aegis.types import Progress
 
 
@@ -63,6 +64,7 @@ def curve(
             served = registry.serving()
             known = {version.name: version.folder for version in registry.models()}
             refusals = lifecycle.read_refusals(store)
+            certified = {} if agreement is None else certify_versions(store, known, agreement)
         name = model or (served.name if served else None)
         if name is None:
             last = f" ({refusals[-1].describe()})" if refusals else ""
@@ -83,7 +85,6 @@ def curve(
         points = deferral_curve(calibrated, labels, answers.episodes, expense)
         before, after = answers.errors()
         half = accuracy_of_surest(calibrated, labels, 0.5)
-        certified = {} if agreement is None else certify_versions(known, agreement)
         if as_json:
             document = {
                 "model": name,
@@ -107,15 +108,16 @@ def curve(
                 say(f"  Plot: {plot}")
 
 
-def certify_versions(folders: Mapping[str, Path], agreement: float) -> dict[str, Certificate]:
+def certify_versions(store: DecisionStore, folders: Mapping[str, Path], agreement: float) -> dict[str, Certificate]:
     """Return what each version is certified for, by name; a version without held-out answers of its own is left out."""
     from aegis.errors import CheckpointError
-    from aegis.promotion import certify_answers, read_answers
+    from aegis.lifecycle.serving.certificate import certify_version
+    from aegis.promotion import read_answers
 
     found = {}
     for name, folder in folders.items():
         with contextlib.suppress(CheckpointError):
-            found[name] = certify_answers(read_answers(folder), agreement)
+            found[name] = certify_version(store, name, read_answers(folder), agreement)
     return found
 
 

@@ -21,6 +21,7 @@ from aegis.workspace import DEFAULT_WORKSPACE
 if TYPE_CHECKING:
     from aegis.lifecycle import Refusal
     from aegis.promotion import ModelEvent, ModelRegistry, ModelVersion
+    from aegis.store import DecisionStore
 
 _REASON_CHARACTERS = 300
 TEACHER = "teacher"
@@ -39,7 +40,7 @@ def models(
         folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
-            versions = [_with_certificate(_with_calibration(version)) for version in registry.models()]
+            versions = [_with_certificate(store, _with_calibration(version)) for version in registry.models()]
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             base = registry.base_of(served.name) if served else None
@@ -163,17 +164,18 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
     return dataclasses.replace(version, figures=figures)
 
 
-def _with_certificate(version: ModelVersion) -> ModelVersion:
-    """Return a version with what it is certified for, even if an earlier AEGIS made it."""
+def _with_certificate(store: DecisionStore, version: ModelVersion) -> ModelVersion:
+    """Return a version with what it is certified for by now, at its promise or at 95%."""
     from aegis.errors import CheckpointError
-    from aegis.promotion import PROMISED, certify_answers, read_answers
+    from aegis.lifecycle.serving.certificate import certify_version
+    from aegis.promotion import PROMISED, read_answers
 
-    if "certified" in version.figures or version.base is not None:
-        return version
-    with contextlib.suppress(CheckpointError):  # an earlier AEGIS kept no answers
-        found = certify_answers(read_answers(version.folder), PROMISED)
-        return dataclasses.replace(version, figures={**version.figures, "certified": dataclasses.asdict(found)})
-    return version
+    figures = dict(version.figures)
+    with contextlib.suppress(CheckpointError):  # an improved version has no answers of its own
+        answers = read_answers(version.folder)
+        found = certify_version(store, version.name, answers, figures.get("promised") or PROMISED)
+        figures["certified"] = dataclasses.asdict(found)
+    return dataclasses.replace(version, figures=figures)
 
 
 def _describe_certified(certified: Mapping[str, Any], promised: float | None) -> str:

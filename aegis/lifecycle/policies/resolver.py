@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from aegis.config import MonitorConfig
 from aegis.errors import ConfigError
@@ -19,7 +20,8 @@ from aegis.lifecycle.policies.deferring import NEVER, DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.promotion import ModelRegistry, Serving, certify_answers, read_answers
+from aegis.lifecycle.serving.certificate import certify_version
+from aegis.promotion import ModelRegistry, Serving, read_answers
 from aegis.promotion.certifying.promise import promised_part
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
@@ -164,25 +166,30 @@ class PolicyResolver:
     def _put_teacher_behind(self, policy: Policy, serving: Serving) -> Policy:
         base = base_of(serving.folder) or serving.name  # an improved version has its base's calibration
         folder, bound = serving.folder.parent / base, self._options.defer_below
-        promised = self._find_promised(base) if bound is None else None
-        if bound is None and promised is None and not self._options.drift_quantile:
-            return policy
-        temperature = 1.0
-        if bound is not None or promised is not None:
-            answers = read_answers(folder)
-            temperature = answers.temperature
-            if promised is not None:
-                bound = certify_answers(answers, promised).threshold
-                bound = NEVER if bound is None else bound
-            if self._exploration is not None:
-                temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
-        return DeferringPolicy(policy, self.teacher, bound or 0.0, temperature, self._tell_of_failure)
+        if bound is None:
+            bound = self._find_certified(base, folder)
+        if bound is None:
+            if not self._options.drift_quantile:
+                return policy
+            return DeferringPolicy(policy, self.teacher, 0.0, on_failure=self._tell_of_failure)
+        temperature = read_answers(folder).temperature
+        if self._exploration is not None:
+            temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
+        return DeferringPolicy(policy, self.teacher, bound, temperature, self._tell_of_failure)
 
-    def _find_promised(self, name: str) -> float | None:
-        if self._options.agreement is not None:
-            return self._options.agreement
+    def _find_certified(self, name: str, folder: Path) -> float | None:
+        """Return the confidence from which on a version decides; None where nothing is promised."""
         with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
-            return promised_part(ModelRegistry(store, self._workspace).figures_of(name))
+            promised = self._options.agreement
+            if promised is None:
+                promised = promised_part(ModelRegistry(store, self._workspace).figures_of(name))
+            if promised is None:
+                return None
+            threshold = certify_version(store, name, read_answers(folder), promised).threshold
+        if threshold is None:
+            self._tell(f"{name} decides nothing: an agreement of {promised:g} is not certified for any share")
+            return NEVER
+        return threshold
 
     def _tell_of_failure(self, why: str) -> None:
         why = clean_text(why, _FAILURE_CHARACTERS)
