@@ -6,8 +6,8 @@ less as its confidence falls; `overconfident` is surest where it is not best; `e
 everywhere, the hardest case: whatever is certified breaks the promise.
 
 `--predictions FOLDER` then takes answers of trained HRMs to decisions that they have not seen: files PROBLEM.npz with
-probabilities (n, A), labels (n,) and episodes (n,). Half of the episodes, drawn by the seed, certify; the other half
-tests. A test is a sample, too: counted are tests that lie below the promise plainly, and those that do so surely (the
+probabilities (n, A), labels (n,) and episodes (n,). Half of the episodes, drawn by the seed, certify; the others
+test. A test is a sample, too: counted are tests that lie below the promise plainly, and those that do so surely (the
 upper 95% bound, by episode).
 """
 
@@ -137,17 +137,28 @@ def simulate(
     return Simulated(model, promise, heldout, correlation, broken / runs, float(np.mean(shares)), float(best))
 
 
-def draw_half(episodes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Return which decisions certify: those of half of the episodes."""
-    names = np.unique(episodes)
-    return np.isin(episodes, np.random.default_rng(seed).permutation(names)[: len(names) // 2])
+def draw_part(episodes: NDArray[np.int64], seed: int, decisions: int | None = None) -> NDArray[np.bool_]:
+    """Return which decisions certify: those of half of the episodes, or of as many episodes as have so many."""
+    names, sizes = np.unique(episodes, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    count = len(names) // 2
+    if decisions is not None:
+        count = int(np.searchsorted(np.cumsum(sizes[order]), decisions)) + 1
+    return np.isin(episodes, names[order[:count]])
 
 
-def certify_half(
-    problem: str, probabilities: Numbers, labels: NDArray[np.int64], episodes: NDArray[np.int64], seed: int
+def certify_part(
+    problem: str,
+    answers: tuple[Numbers, NDArray[np.int64], NDArray[np.int64]],
+    seed: int,
+    decisions: int | None = None,
 ) -> list[Split]:
-    """Return, for each promise, the certificate of half of the episodes, and the test on the others."""
-    certifying = draw_half(episodes, seed)
+    """Return, for each promise, the certificate by a part of the episodes, and the test on the others.
+
+    answers: probabilities, labels and episodes. decisions: as for `draw_part`.
+    """
+    probabilities, labels, episodes = answers
+    certifying = draw_part(episodes, seed, decisions)
     temperature = fit_temperature(probabilities[certifying], labels[certifying])
     confidences = with_temperature(probabilities, temperature).max(axis=1)
     right = probabilities.argmax(axis=1) == labels
@@ -162,14 +173,14 @@ def certify_half(
     return splits
 
 
-def read_splits(folder: Path, splits: int) -> list[Split]:
-    """Return the certificates of all problems in a folder."""
+def read_splits(folder: Path, splits: int, decisions: int | None = None) -> list[Split]:
+    """Return the certificates of all problems in a folder that have twice as many decisions as certify."""
     found = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as arrays:
             rows = arrays["probabilities"].astype(float), arrays["labels"], arrays["episodes"]
-        for seed in range(splits):
-            found += certify_half(path.stem, *rows, seed)
+        for seed in range(splits if len(rows[1]) >= 2 * (decisions or 0) else 0):
+            found += certify_part(path.stem, rows, seed, decisions)
     return found
 
 
@@ -184,7 +195,7 @@ def show_splits(splits: Sequence[Split], promises: Sequence[float] = PROMISES) -
             rows = [one for one in splits if one.problem == (problem or one.problem) and one.promise == promise]
             decided = sum(one.decided for one in rows)
             right = sum(one.decided * (one.agreement or 0.0) for one in rows)
-            share = decided / sum(one.tested for one in rows)
+            share = float(np.mean([one.decided / one.tested for one in rows]))
             print(
                 f"{problem or 'all':<32}{promise:>8.0%}{len(rows):>8}"
                 f"{sum(one.certificate.threshold is not None for one in rows):>11}{share:>8.1%}"
@@ -199,6 +210,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--predictions", type=Path, help="a folder with answers of trained HRMs")
     parser.add_argument("--splits", type=int, default=20, help="of each file's episodes in two halves")
+    parser.add_argument("--certifying", type=int, help="decisions that certify; by default half of the episodes")
     parser.add_argument("--json", type=Path, help="a file to write the figures into")
     options = parser.parse_args()
     if options.runs < 0 or options.splits < 1:
@@ -214,7 +226,7 @@ def main() -> None:
                 cells = "".join(f"{one.broken:>8.1%} /{one.share:>6.1%}" for one in row)
                 print(f"{model:<16}{promise:>8.0%}{heldout:>10}{row[0].best:>8.1%}{cells}", flush=True)
                 simulated += row
-    splits = read_splits(options.predictions, options.splits) if options.predictions else []
+    splits = read_splits(options.predictions, options.splits, options.certifying) if options.predictions else []
     if splits:
         show_splits(splits)
     if options.json:

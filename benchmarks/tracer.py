@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from aegis.experiments.scan import forecast
 from aegis.promotion.certifying.certificate import Certificate
 from aegis.promotion.judging.by_episode import interval_by_episode
-from benchmarks.coverage import Numbers, Split, draw_half, show_splits
+from benchmarks.coverage import Numbers, Split, draw_part, show_splits
 from benchmarks.forecast import Kept, read_rows
 
 PROMISES = (0.90, 0.95)
@@ -67,7 +67,7 @@ def measure(name: str, rows: Sequence[Kept], splits: int) -> list[Split]:
     numbered = np.unique(episodes, return_inverse=True)[1]
     found = []
     for seed in range(splits):
-        certifying = draw_half(numbered, seed)
+        certifying = draw_part(numbered, seed)
         learned = (
             np.concatenate([known, asked[certifying]]),
             [*(row.action for row in learning), *labels[certifying].tolist()],

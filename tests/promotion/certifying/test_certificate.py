@@ -9,7 +9,7 @@ from aegis.promotion import keep_answers
 from aegis.promotion.certifying.certificate import Certificate, certify, certify_answers, is_certified
 from aegis.promotion.judging.by_episode import EpisodeSums, sum_episodes
 from aegis.promotion.judging.interval import share_interval
-from benchmarks.coverage import MODELS, certify_half, draw, simulate
+from benchmarks.coverage import MODELS, certify_part, draw, draw_part, simulate
 
 
 def descending(count):
@@ -119,8 +119,10 @@ def test_a_half_that_certifies_is_tested_on_the_other_half():
     agree = np.where(sure, rng.random(1200) < 0.99, rng.random(1200) < 0.6)
     picked = np.where(agree, labels, 1 - labels)
     rows = np.where(sure[:, None], 0.02, 0.4) + np.eye(2)[picked] * np.where(sure, 0.96, 0.2)[:, None]
-    splits = {split.promise: split for split in certify_half("one", rows, labels, np.arange(1200) // 4, 0)}
+    splits = {split.promise: split for split in certify_part("one", (rows, labels, np.arange(1200) // 4), 0)}
     assert splits[0.9].certificate.share >= 0.5
     assert splits[0.9].decided / splits[0.9].tested == pytest.approx(splits[0.9].certificate.share, abs=0.1)
     assert not splits[0.9].is_below
     assert not splits[0.99].is_surely_below
+    drawn = draw_part(np.arange(1200) // 4, 0, 100)
+    assert (drawn.sum(), drawn.reshape(-1, 4).all(axis=1).sum()) == (100, 25)
