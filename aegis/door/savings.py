@@ -79,14 +79,15 @@ class Savings:
         """Return why there is an HRM, and no share that could be its."""
         if not self.decisions:
             return f"{self.hrm} has too few held-out decisions to tell what it could take over"
+        nothing = f"at {100 * self.target:g}% agreement yet"
         if self.confidence is None:
             return (
-                f"{self.hrm} can take over nothing at {100 * self.target:g}% agreement yet: its held-out decisions are too"
-                " few to certify that, or it agrees with the teacher less often, even where it is surest"
+                f"{self.hrm} can take over nothing {nothing}: its held-out decisions are too few to certify that, or it"
+                " agrees with the teacher less often, even where it is surest"
             )
         return (
-            f"{self.hrm} can take over next to nothing at {100 * self.target:g}% agreement yet: it is sure enough in too few"
-            f" of {counted(self.decisions, 'decision')} to tell how often it agrees there"
+            f"{self.hrm} can take over next to nothing {nothing}: it is sure enough in none of"
+            f" {counted(self.decisions, 'decision')}"
         )
 
 

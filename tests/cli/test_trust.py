@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.promotion import ModelRegistry, certify_answers, keep_answers, write_answers
+from aegis.promotion import Certificate, ModelRegistry, certify_answers, keep_answers, write_answers
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run import read_shipped_data
 from aegis.store import Database, DecisionStore, TrainingLog
@@ -387,3 +389,17 @@ def test_stages_that_can_tell_nothing_are_refused_by_name(tmp_path, option):
     refused = run("start", "--workspace", tmp_path / "w", "--teacher", "scripted", "--headless", *option)
     assert refused.exit_code == 2
     assert option[0] in refused.stderr
+
+
+def test_a_training_that_takes_over_a_part_says_which_and_no_more(capsys):
+    from aegis.cli.commands.train import _show_verdict
+
+    kept = Certificate(0.95, 0.8, 0.5, 150, 148, 300)
+    outcome: Any = SimpleNamespace(serving="hrm@1", certificate=kept)
+    teacher: Any = SimpleNamespace(name="gpt2", parameters=0)
+    _show_verdict(outcome, teacher, GateConfig(agreement=0.95))
+    assert capsys.readouterr().out == (
+        "\n✅ The HRM takes 50.0% of the decisions, gpt2 the rest.\n"
+        "  An agreement of 0.95 is certified for 50.0% of 300 held-out decisions, from a confidence of 0.800 on: the"
+        " HRM agrees in 148 of these 150\n"
+    )
