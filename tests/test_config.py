@@ -91,6 +91,8 @@ OUT_OF_BOUNDS = [
     (TrainingConfig, "to_the_end_share", (-0.1, 1.1)),
     (TrainingConfig, "epoch_heldout_decisions", (0,)),
     (TrainingConfig, "split", ("oldest",)),
+    (GateConfig, "agreement", (0.0, 1.0)),
+    (MonitorConfig, "promised", (0.0, 1.0)),
     (TrainingConfig, "heldout_share", (0.0, 1.0)),
     (TrainingConfig, "seed", (-1, 2**63)),
     (TrainingConfig, "max_tokens", (1, 0)),

@@ -131,6 +131,14 @@ RenameOption = Annotated[
 ThresholdOption = Annotated[
     float, typer.Option("--threshold", help="Held-out accuracy that the HRM needs to take over.")
 ]
+AgreementOption = Annotated[
+    float | None,
+    typer.Option(
+        "--agreement",
+        help="Promised agreement, e.g. 0.95: the HRM takes only the decisions for which it is certified, whatever its"
+        " accuracy, and the teacher the rest.",
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option("--model", help="JSON file with fields of HRMConfig, for an HRM of another shape."),

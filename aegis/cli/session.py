@@ -70,6 +70,11 @@ class SessionOptions:
 
     def check(self) -> None:
         """Raise an `AegisError` for options with which no agent can start, before anything is loaded or made."""
+        if self.gate.agreement is not None and (self.rollout.shadow or self.rollout.canary):
+            raise ConfigError(
+                "--agreement: the certified part is taken over at once, and the stages judge an HRM that decides"
+                " everything: leave out --shadow and --canary"
+            )
         check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
 
 
@@ -237,7 +242,11 @@ class Session:
                 return self.load_teacher(store)
 
         options = ResolverOptions(
-            self._device(), self.options.backend, self.options.monitor.drift_quantile, otherwise=shipped_heldout
+            self._device(),
+            self.options.backend,
+            self.options.monitor.drift_quantile,
+            otherwise=shipped_heldout,
+            agreement=self.options.gate.agreement,
         )
         return PolicyResolver(self.workspace, load_teacher, options, tell=tell, say=self._say, loads=self._loading)
 

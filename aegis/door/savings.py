@@ -1,13 +1,12 @@
 """What an HRM could take over from its teacher: the share, the agreement there with its bound, the calls, their cost.
 
-A threshold of the calibrated confidence is chosen on held-out decisions. Share and agreement are counted on decisions
-that had no part in the choice: on the HRM's silent answers beside its teacher, or, while those are few, on the other
-half of the held-out decisions.
+Held-out decisions and the HRM's silent answers beside its teacher certify a promised agreement from a calibrated
+confidence on (`promotion.certifying`), as in the mode assist. The share above it is counted on the silent answers, or,
+while those are few, on the held-out decisions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,23 +16,19 @@ import numpy as np
 from aegis.errors import CheckpointError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
-from aegis.promotion import ModelRegistry, read_answers
+from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
+from aegis.promotion import PROMISED, ModelRegistry, read_answers
+from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from aegis.promotion import Certificate, HeldoutAnswers
 
-    from aegis.promotion import HeldoutAnswers
-    from aegis.promotion.judging.coverage import Level
-
-TARGET = 0.95
 LEAST_LIVE = 100
 """The fewest silent answers on which share and agreement are counted"""
-MOST_READ = 10_000
-"""Newest silent answers that are read; figures of more are scaled up from these"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +38,15 @@ class Savings:
     hrm: str | None
     """The version, e.g. `hrm@1`; None before one passed the gate"""
     target: float
-    """The agreement that the threshold was chosen for"""
+    """The agreement that was to be certified"""
     share: float | None
     """Of the decisions, those in which the HRM is sure enough; None where they are too few to tell"""
     confidence: float | None
-    """The calibrated confidence from which on it is: what `sure=` may be in the mode assist"""
+    """The calibrated confidence from which on it is"""
     agreement: float | None
     """With the teacher, on those"""
     lower: float | None
-    """Its lower bound at 95% confidence, one-sided"""
+    """The agreement that is certified for these decisions at 95% confidence"""
     decisions: int
     """Decisions on which this was counted"""
     live: bool
@@ -72,7 +67,7 @@ class Savings:
             return self._say_nothing_yet()
         line = (
             f"{self.share:.0%} of these decisions could be the HRM's at {self.agreement:.0%} agreement"
-            f" (lower bound {math.floor(100 * self.lower)}%): {counted(self.calls, 'call')}"
+            f" (certified: at least {100 * self.lower:g}%): {counted(self.calls, 'call')}"
         )
         line += "" if self.dollars is None else f", ${self.dollars:,.2f}"
         line += " so far"
@@ -84,23 +79,24 @@ class Savings:
         """Return why there is an HRM, and no share that could be its."""
         if not self.decisions:
             return f"{self.hrm} has too few held-out decisions to tell what it could take over"
+        nothing = f"at {100 * self.target:g}% agreement yet"
         if self.confidence is None:
             return (
-                f"{self.hrm} can take over nothing at {self.target:.0%} agreement yet: it agrees with the teacher less"
-                " often than that, even where it is surest"
+                f"{self.hrm} can take over nothing {nothing}: its held-out decisions are too few to certify that, or it"
+                " agrees with the teacher less often, even where it is surest"
             )
         return (
-            f"{self.hrm} can take over next to nothing at {self.target:.0%} agreement yet: it is sure enough in too few"
-            f" of {counted(self.decisions, 'decision')} to tell how often it agrees there"
+            f"{self.hrm} can take over next to nothing {nothing}: it is sure enough in none of"
+            f" {counted(self.decisions, 'decision')}"
         )
 
 
 def read_savings(
-    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float = TARGET
+    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float = PROMISED
 ) -> Savings:
     """Return what could be the HRM's at a decision point.
 
-    cost_per_call: in dollars, for decisions whose cost is not recorded.
+    cost_per_call: in dollars, for decisions whose cost is not recorded. target: the agreement to certify.
     """
     registry, tallies = ModelRegistry(store, workspace), read_tallies(store.database)
     claim = store.teacher()
@@ -117,16 +113,16 @@ def read_savings(
         return nothing
     labels = LabelBook(store.database)
     beside = labels.comparisons(version.name, MOST_READ)
-    level, threshold, decisions, sure = _weigh(answers, beside, target)
+    certificate, share, agreement, decisions, sure = _weigh(answers, beside, target)
     scale = labels.count(version.name) / max(1, len(beside))
     each = store.mean_cost(claim.name) if claim is not None else None
     return Savings(
         hrm=version.name,
         target=target,
-        share=level.share if level is not None and level.agreement is not None else None,
-        confidence=threshold,
-        agreement=level.agreement if level is not None else None,
-        lower=level.lower if level is not None else None,
+        share=share,
+        confidence=certificate.threshold if certificate is not None else None,
+        agreement=agreement,
+        lower=target if share is not None else None,
         decisions=decisions,
         live=len(beside) >= LEAST_LIVE,
         calls=round(scale * len(sure)) + made,
@@ -151,36 +147,34 @@ def describe_savings(workspace: Workspace) -> str:
 
 
 class _Weighed(NamedTuple):
-    level: Level | None
-    """What the HRM reaches above the threshold; None where nothing tells"""
-    threshold: float | None
+    certificate: Certificate | None
+    """None where nothing tells"""
+    share: float | None
+    """Of the decisions, those above the threshold; None where there is none"""
+    agreement: float | None
     decisions: int
-    """That this was counted on"""
+    """That these were counted on"""
     sure: list[Comparison]
     """The silent answers above the threshold"""
 
 
 def _weigh(answers: HeldoutAnswers, beside: Sequence[Comparison], target: float) -> _Weighed:
-    """Choose a threshold on held-out answers, and count above it what the choice has not seen."""
-    from aegis.promotion.judging.calibration import fit_temperature, with_temperature
-    from aegis.promotion.judging.coverage import hold_out, threshold_for, weigh_level
-
+    """Certify a threshold, and count above it on live answers where there are enough, else on held-out ones."""
+    if not answers.labels:
+        return _Weighed(None, None, None, 0, [])
+    found, live = certify_with(answers, beside, target), len(beside) >= LEAST_LIVE
     probabilities, labels = answers.arrays()
-    episodes, live = _numbered(answers.episodes), len(beside) >= LEAST_LIVE
-    out = hold_out(episodes, 0.0 if live else 0.5)
-    if out.all() or not (live or out.any()):
-        return _Weighed(None, None, 0, [])
-    temperature = fit_temperature(probabilities[~out], labels[~out])
-    threshold = threshold_for(with_temperature(probabilities[~out], temperature), labels[~out], target)
-    rows = with_temperature(_padded([one.probabilities for one in beside]), temperature)
-    confidences = rows.max(axis=1).tolist()
-    sure = [one for one, at in zip(beside, confidences, strict=True) if threshold is not None and at >= threshold]
     if live:
-        taken, where = np.array([one.taken for one in beside]), _numbered([one.episode for one in beside])
-        return _Weighed(weigh_level(target, threshold, rows, taken, where), threshold, len(beside), sure)
-    where = [episode for episode, one in zip(episodes, out, strict=True) if one]
-    unseen = with_temperature(probabilities[out], temperature)
-    return _Weighed(weigh_level(target, threshold, unseen, labels[out], where, 0.5), threshold, len(where), sure)
+        probabilities, labels = pad([one.probabilities for one in beside]), np.array([one.taken for one in beside])
+    if found.threshold is None:
+        return _Weighed(found, None, None, len(labels), [])
+    silent = with_temperature(pad([one.probabilities for one in beside]), answers.temperature).max(axis=1)
+    sure = [one for one, at in zip(beside, silent.tolist(), strict=True) if at >= found.threshold]
+    taken = with_temperature(probabilities, answers.temperature).max(axis=1) >= found.threshold
+    if not taken.any():
+        return _Weighed(found, None, None, len(labels), sure)
+    agreement = float((probabilities.argmax(axis=1) == labels)[taken].mean())
+    return _Weighed(found, float(taken.mean()), agreement, len(labels), sure)
 
 
 def _price(costs: Sequence[float | None], scale: float, made: int, each: float | None) -> float | None:
@@ -189,15 +183,3 @@ def _price(costs: Sequence[float | None], scale: float, made: int, each: float |
     if not known and (not made or each is None):
         return each if each is None else 0.0
     return scale * sum(known) + made * (each or 0.0)
-
-
-def _padded(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Return rows as one array; decisions may offer different numbers of actions."""
-    width = max(map(len, rows), default=1)
-    return np.array([[*row, *(0.0,) * (width - len(row))] for row in rows]).reshape(-1, width)
-
-
-def _numbered(names: Sequence[str]) -> list[int]:
-    """Return a number for each name, the same for the same name."""
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(name, len(numbers)) for name in names]

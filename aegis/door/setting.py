@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from aegis.config import (
@@ -19,6 +19,7 @@ from aegis.config import (
 from aegis.errors import ConfigError
 from aegis.lifecycle.point import ActionChanges
 from aegis.lifecycle.policies.resolver import ResolverOptions
+from aegis.promotion import PROMISED
 
 Mode = Literal["observe", "assist", "switch"]
 MODES: tuple[Mode, ...] = ("observe", "assist", "switch")
@@ -29,14 +30,19 @@ class DeciderConfig:
     """How one decision point moves from its teacher to an HRM. Raises `ConfigError` for values out of range."""
 
     mode: Mode = "switch"
-    """observe: the teacher decides everything. assist: the HRM decides with high confidence, the teacher otherwise.
-    switch: the HRM decides everything after it passed the gate."""
+    """observe: the teacher decides everything. assist: the HRM decides the share of the decisions for which the
+    promised agreement is certified, the teacher the rest. switch: the HRM decides everything after it passed the
+    gate."""
     collect: int = PHASE_1_DECISIONS
     """Number of the teacher's decisions after which the first training starts"""
     more_share: float = RunConfig().more_share
     """Further decisions, as a share of the last training's, after which a refused HRM trains again"""
-    sure: float = 0.9
-    """In the mode assist, the least calibrated confidence with which the HRM decides"""
+    agreement: float = PROMISED
+    """In the mode assist, the agreement with the teacher that is promised on what the HRM decides; in the others, the
+    agreement for which `report_savings` reports"""
+    sure: float | None = None
+    """In the mode assist, the least calibrated confidence with which an HRM that passed the gate decides, in place of
+    the certified one; nothing is promised then"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     model: HRMConfig = field(default_factory=HRMConfig)
@@ -60,8 +66,15 @@ class DeciderConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
-        if not 0 <= self.sure <= 1:
+        if not 0 < self.agreement < 1:
+            raise ConfigError(f"agreement must lie between 0 and 1, not {self.agreement}")
+        if self.sure is not None and not 0 <= self.sure <= 1:
             raise ConfigError(f"sure must lie between 0 and 1, not {self.sure}")
+        if self.promised is not None and self.reinforce is not None:
+            why = "phase 4 changes the HRM that an agreement was certified for"
+            raise ConfigError(f"reinforce: {why}: leave it out, or give sure=")
+        if self.promised is not None and (self.rollout.shadow or self.rollout.canary):
+            raise ConfigError("rollout: its stages judge an HRM that decides everything: leave it out, or give sure=")
         if self.mode == "observe" and self.reinforce is not None:
             raise ConfigError("reinforce: phase 4 learns from the HRM's decisions; in the mode observe it makes none")
         if self.explore and (self.mode == "observe" or self.reinforce is not None):
@@ -76,9 +89,10 @@ class DeciderConfig:
             self.device,
             self.backend,
             self.monitor.drift_quantile,
-            self.defer_below,
+            self.sure if self.mode == "assist" else None,
             explore=self.explore,
             never_explored=self.never_explored,
+            agreement=self.promised,
         )
 
     @property
@@ -87,6 +101,16 @@ class DeciderConfig:
         return ActionChanges(self.retired, self.renamed)
 
     @property
-    def defer_below(self) -> float | None:
-        """The confidence below which the teacher decides; None except in the mode assist."""
-        return self.sure if self.mode == "assist" else None
+    def promised(self) -> float | None:
+        """The agreement promised on what the HRM decides; None where it decides everything, or from `sure` on."""
+        return self.agreement if self.mode == "assist" and self.sure is None else None
+
+    @property
+    def judging(self) -> GateConfig:
+        """What a candidate must show in this mode."""
+        return self.gate if self.promised is None else replace(self.gate, agreement=self.promised)
+
+    @property
+    def watching(self) -> MonitorConfig:
+        """What the HRM that serves is held to in this mode."""
+        return self.monitor if self.promised is None else replace(self.monitor, promised=self.promised)

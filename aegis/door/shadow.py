@@ -21,8 +21,8 @@ _FAULT_CHARACTERS = 300
 class Shadow:
     """Asks one version after the other about its teacher's decisions.
 
-    load: returns a version, in the thread that asks it. monitor and drift count each answer. tell hears once for each
-    version why it can't be asked.
+    load: returns a version, in the thread that asks it. monitor counts each answer that the version would give itself
+    (keeps), drift counts all. tell hears once for each version why it can't be asked.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Shadow:
         load: Callable[[Serving], Policy],
         monitor: ServingMonitor,
         tell: Callable[[str], None],
+        keeps: Callable[[Choice], bool],
     ) -> None:
         self._store = store
         self._workspace = workspace
@@ -41,6 +42,7 @@ class Shadow:
         self._monitor = monitor
         self._drift = DriftMonitor(store, workspace, tell)
         self._tell = tell
+        self._keeps = keeps
         self._asked: AsideTeacher | None = None
         self._failed = False
         self.version: str | None = None
@@ -89,5 +91,7 @@ class Shadow:
             LabelBook(self._store.database).append(decision, name, answer.probabilities, REASON, utc_now())
         self.kept += 1
         self._drift.after(answer, name, decision.episode)
+        if not self._keeps(answer):
+            return
         agrees = decision.actions[most_probable(answer.probabilities)] == decision.action.name
         self._monitor.compare(name, agrees, decision.episode)

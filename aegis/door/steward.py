@@ -163,7 +163,7 @@ class _Work:
         self._steward, self._store = steward, store
         config, workspace, actions = steward._config, steward._workspace, steward._actions
         teacher = steward._teacher
-        plan = TrainingPlan(config.training, config.gate, config.model, config.rollout)
+        plan = TrainingPlan(config.training, config.judging, config.model, config.rollout)
         self._duties = Duties(
             store,
             workspace,
@@ -173,7 +173,7 @@ class _Work:
             steward._improvement,
             DutyPlan(
                 RunConfig(collect=config.collect, more_share=config.more_share),
-                config.monitor,
+                config.watching,
                 config.resolver_options,
                 lambda: plan,
                 lambda store: teacher,
@@ -183,7 +183,9 @@ class _Work:
         )
         self._loader = VersionLoader(workspace, config.device, config.backend, config.monitor.drift_quantile)
         self._shadow = Shadow(
-            store, workspace, actions, self._load, self._duties.monitor, lambda line: steward._tell("monitor", line)
+            *(store, workspace, actions, self._load, self._duties.monitor),
+            lambda line: steward._tell("monitor", line),
+            self._keeps,
         )
         self._registry = ModelRegistry(store, workspace)
         self._tells_savings_at = 0
@@ -217,23 +219,30 @@ class _Work:
     def _answer_silently(self, serving: Serving | None) -> None:
         """Let the HRM that serves answer beside its teacher, and tell now and then what that would save."""
         if self._shadow.settle() and self._shadow.version is not None:
-            monitor = read_monitor(self._store, self._registry, self._shadow.version, self._steward._config.monitor)
-            self._steward.audit_rate = (
-                self._steward._config.monitor.audit_rate if monitor is None else monitor.audit_rate
-            )
+            watching = self._steward._config.watching
+            monitor = read_monitor(self._store, self._registry, self._shadow.version, watching)
+            self._steward.audit_rate = watching.audit_rate if monitor is None else monitor.audit_rate
         if (serving.name if serving else None) != self._shadow.version:
             self._shadow.follow(serving)
             self._tells_savings_at = 0
         if serving is not None and self._shadow.kept >= self._tells_savings_at:
-            savings = read_savings(self._store, self._steward._workspace)
+            target = self._steward._config.agreement
+            savings = read_savings(self._store, self._steward._workspace, target=target)
             self._steward._tell("savings", str(savings), asdict(savings))
             self._tells_savings_at = max(LEAST_LIVE, 2 * self._shadow.kept)
 
+    def _keeps(self, choice: Choice) -> bool:
+        """Return whether a silent answer is one that the HRM would give itself, if it decided."""
+        deciding = self._deciding()
+        return not isinstance(deciding, DeferringPolicy) or deciding.keeps(choice)
+
+    def _deciding(self) -> Policy:
+        deciding = self._steward.policy
+        return deciding.policy if isinstance(deciding, ExploringPolicy) else deciding
+
     def _load(self, serving: Serving) -> Policy:
         """Return the HRM that serves, without a teacher behind it."""
-        deciding = self._steward.policy
-        if isinstance(deciding, ExploringPolicy):
-            deciding = deciding.policy
+        deciding = self._deciding()
         if deciding.name == serving.name:
             return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
         return self._loader.load(serving)

@@ -110,7 +110,7 @@ class Duties:
 
     def train(self, serving: Serving | None) -> None:
         """Start or follow a training, in a moment. serving: what serves now."""
-        self.training.tend(serves=serving is not None or self.rollout.waits)
+        self.training.tend(serving is not None, self.rollout.waits)
 
     def follow(self, serving: Serving | None, deciding: Policy, improves: bool = True) -> Policy:
         """Return the policy that decides next; serving, improves: as for `Handover.follow`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
+    from aegis.promotion.certifying.certificate import PROMISED, Certificate, certify_answers
     from aegis.promotion.judging.answers import HeldoutAnswers, keep_answers, read_answers, write_answers
     from aegis.promotion.judging.baseline import (
         bigram_regression_accuracy,
@@ -28,17 +29,19 @@ if TYPE_CHECKING:
         deferral_curve,
         time_policy,
     )
-    from aegis.promotion.judging.gate import Rule, Verdict, judge
+    from aegis.promotion.judging.gate import Rule, Verdict, judge, judge_part
     from aegis.promotion.judging.metrics import ActionMetrics, Agreement, measure_agreement
     from aegis.promotion.monitoring.evidence import FallDetector, confidence_sequence
     from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
     from aegis.promotion.registry import ModelEvent, ModelRegistry, ModelVersion, Serving
 
 __all__ = [
+    "PROMISED",
     "ActionMetrics",
     "Agreement",
     "AgreementMonitor",
     "CalibrationEstimate",
+    "Certificate",
     "CurvePoint",
     "Expense",
     "FallDetector",
@@ -52,11 +55,13 @@ __all__ = [
     "Verdict",
     "accuracy_of_surest",
     "bigram_regression_accuracy",
+    "certify_answers",
     "confidence_sequence",
     "deferral_curve",
     "estimate_calibration",
     "gradient_boosting_accuracy",
     "judge",
+    "judge_part",
     "keep_answers",
     "logistic_regression_accuracy",
     "majority_accuracy",
@@ -70,6 +75,11 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "certifying.certificate": (
+        "PROMISED",
+        "Certificate",
+        "certify_answers",
+    ),
     "judging.answers": (
         "HeldoutAnswers",
         "keep_answers",
@@ -104,6 +114,7 @@ _ROOMS = {
         "Rule",
         "Verdict",
         "judge",
+        "judge_part",
     ),
     "judging.metrics": (
         "ActionMetrics",

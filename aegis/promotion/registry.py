@@ -157,6 +157,11 @@ class ModelRegistry:
         rows = self._store.database.query("SELECT base FROM models WHERE name = ?", (name,))
         return rows[0]["base"] if rows else None
 
+    def figures_of(self, name: str) -> dict[str, Any]:
+        """Return what is kept of a version's training and its held-out results; empty for a version without record."""
+        rows = self._store.database.query("SELECT figures FROM models WHERE name = ?", (name,))
+        return dict(json.loads(rows[0]["figures"])) if rows else {}
+
     def family(self, name: str) -> frozenset[str]:
         """Return the names of a version, of its base, and of all other versions of that base."""
         base = self.base_of(name) or name

@@ -34,8 +34,10 @@ class PointConfig:
     """`observe`, `assist` or `switch`"""
     collect: int = PHASE_1_DECISIONS
     """The teacher's decisions after which the first training starts"""
-    sure: float = DeciderConfig().sure
-    """In the mode assist: the calibrated confidence from which the HRM decides"""
+    agreement: float = DeciderConfig().agreement
+    """As `DeciderConfig.agreement`"""
+    sure: float | None = None
+    """As `DeciderConfig.sure`"""
     explore: float = 0.0
     """As `DeciderConfig.explore`"""
     never_explored: tuple[str, ...] = ()
@@ -53,9 +55,8 @@ class PointConfig:
     def to_decider(self, **changes: Any) -> DeciderConfig:
         """Return the settings of the point's `Decider`."""
         mode: Any = self.mode
-        given = {
-            name: getattr(self, name) for name in ("collect", "sure", "explore", "never_explored", "retired", "renamed")
-        }
+        same = ("collect", "agreement", "sure", "explore", "never_explored", "retired", "renamed")
+        given = {name: getattr(self, name) for name in same}
         return DeciderConfig(**{"mode": mode} | given | changes)
 
 

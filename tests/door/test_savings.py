@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aegis.door.savings import LEAST_LIVE, Savings, read_savings
+from aegis.door.savings import LEAST_LIVE, read_savings
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.store import LabelBook
@@ -67,13 +67,12 @@ def test_before_an_hrm_serves_it_says_how_many_decisions_there_are(tmp_path):
     assert str(savings) == "no HRM has passed the gate yet: 0 decisions recorded"
 
 
-def test_at_first_half_of_the_held_out_decisions_choose_and_the_other_half_counts(point):
+def test_at_first_the_held_out_decisions_certify_and_count(point):
     savings = read(point)
     assert (savings.hrm, savings.live, savings.calls, savings.dollars) == ("hrm@1", False, 0, None)
-    assert 180 <= savings.decisions <= 220
-    assert 0.5 < savings.share < 0.7
-    assert savings.lower < savings.agreement
-    assert str(savings).endswith(f"0 calls so far; by {savings.decisions} held-out decisions")
+    assert (savings.decisions, savings.share, savings.lower) == (400, 0.6, 0.95)
+    assert savings.agreement > 0.95
+    assert str(savings).endswith("0 calls so far; by 400 held-out decisions")
 
 
 def test_live_answers_count_as_soon_as_there_are_enough_with_what_they_cost(point):
@@ -87,11 +86,11 @@ def test_live_answers_count_as_soon_as_there_are_enough_with_what_they_cost(poin
     assert savings.calls == 301
     assert savings.dollars == pytest.approx(3.01)
     assert 0.94 < savings.agreement < 1
-    assert 0.9 < savings.lower < savings.agreement
+    assert savings.lower == 0.95
     assert 0.6 < savings.confidence < 1
     assert str(savings) == (
         f"60% of these decisions could be the HRM's at {savings.agreement:.0%} agreement"
-        f" (lower bound {int(100 * savings.lower)}%): 301 calls, $3.01 so far"
+        " (certified: at least 95%): 301 calls, $3.01 so far"
     )
 
 
@@ -114,28 +113,27 @@ def test_calls_that_the_hrm_made_itself_are_counted_at_the_teachers_mean_price(p
     assert str(savings).endswith("so far; it made 50 of them")
 
 
-def test_a_live_drop_shows_in_the_figures_that_held_out_decisions_promised_otherwise(point):
+def test_after_a_live_drop_nothing_is_certified_whatever_held_out_decisions_promised(point):
     store, workspace = point
     live(store, 300, right=0.7)
     savings = read((store, workspace))
-    assert savings.agreement < 0.8
-    assert savings.lower < 0.75
+    assert (savings.share, savings.confidence, savings.calls) == (None, None, 0)
+
+
+def test_silent_answers_certify_what_few_held_out_decisions_could_not(point):
+    store, workspace = point
+    assert read((store, workspace), target=0.975).share is None
+    live(store, 1500, right=0.995)
+    assert read((store, workspace), target=0.975).share == pytest.approx(0.6)
 
 
 def test_an_hrm_that_promises_nothing_says_why(point):
-    savings = read(point, target=1.0)
+    savings = read(point, target=0.999)
     assert (savings.share, savings.agreement, savings.calls) == (None, None, 0)
     assert str(savings) == (
-        "hrm@1 can take over nothing at 100% agreement yet: it agrees with the teacher less often than that, even where"
-        " it is surest"
+        "hrm@1 can take over nothing at 99.9% agreement yet: its held-out decisions are too few to certify that, or it"
+        " agrees with the teacher less often, even where it is surest"
     )
     unseen, seldom = replace(savings, decisions=0), replace(savings, confidence=0.9, decisions=200)
     assert str(unseen) == "hrm@1 has too few held-out decisions to tell what it could take over"
-    assert "in too few of 200 decisions to tell how often it agrees there" in str(seldom)
-
-
-def test_a_bound_is_never_rounded_up():
-    savings = Savings("hrm@1", 0.95, 0.61, 0.8, 0.954, 0.9399, 700, True, 412, 0, 3.1, 700)
-    assert str(savings) == (
-        "61% of these decisions could be the HRM's at 95% agreement (lower bound 93%): 412 calls, $3.10 so far"
-    )
+    assert str(seldom).endswith("it is sure enough in none of 200 decisions")

@@ -98,7 +98,7 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
         "utf-8",
     )
     config = read_config(path)
-    assert config.points["router"].to_decider().defer_below == 0.9
+    assert config.points["router"].to_decider().promised == 0.95
     assert config.points["other"].actions == {"go": "Go on", "stop": "Stop"}
     assert config.limits.max_waiting == 3
     for text, said in (

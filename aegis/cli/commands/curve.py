@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,8 +20,9 @@ from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
-    from aegis.promotion import CurvePoint, Expense, HeldoutAnswers
+    from aegis.promotion import Certificate, CurvePoint, Expense, HeldoutAnswers
     from aegis.promotion.judging.calibration import CalibrationEstimate
+    from aegis.store import DecisionStore
     from aegis.types import Progress
 
 
@@ -37,6 +39,10 @@ def curve(
     measure: Annotated[
         int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
     ] = 0,
+    agreement: Annotated[
+        float | None,
+        typer.Option(help="Promised agreement, e.g. 0.95: show the share certified for it, by version."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG, SVG or PDF file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +50,8 @@ def curve(
     with errors_explained():
         if measure and point is not None:
             fail("--measure: a decision point's teacher lies in its own program: give --teacher-ms, as measured there")
+        if agreement is not None and not 0 < agreement < 1:
+            fail(f"--agreement must lie between 0 and 1, not {agreement:g}")
         from aegis import lifecycle
         from aegis.promotion import Expense, ModelRegistry, accuracy_of_surest, deferral_curve, read_answers
 
@@ -56,6 +64,7 @@ def curve(
             served = registry.serving()
             known = {version.name: version.folder for version in registry.models()}
             refusals = lifecycle.read_refusals(store)
+            certified = {} if agreement is None else certify_versions(store, known, agreement)
         name = model or (served.name if served else None)
         if name is None:
             last = f" ({refusals[-1].describe()})" if refusals else ""
@@ -87,14 +96,34 @@ def curve(
                 "accuracy_of_surest_half": half,
                 "expense": asdict(expense),
                 "points": [asdict(point) for point in points],
+                "certified": {version: asdict(found) for version, found in certified.items()},
             }
             say(json.dumps(document, indent=2))
         else:
             _show(name, answers, calibration, points, expense, half)
+            _show_certified(certified)
         if plot is not None:
-            draw([asdict(point) for point in points], name, len(labels), plot)
+            draw([asdict(point) for point in points], name, len(labels), plot, certified.get(name))
             if not as_json:
                 say(f"  Plot: {plot}")
+
+
+def certify_versions(store: DecisionStore, folders: Mapping[str, Path], agreement: float) -> dict[str, Certificate]:
+    """Return what each version is certified for, by name; a version without held-out answers of its own is left out."""
+    from aegis.errors import CheckpointError
+    from aegis.lifecycle.serving.certificate import certify_version
+    from aegis.promotion import read_answers
+
+    found = {}
+    for name, folder in folders.items():
+        with contextlib.suppress(CheckpointError):
+            found[name] = certify_version(store, name, read_answers(folder), agreement)
+    return found
+
+
+def _show_certified(certified: Mapping[str, Certificate]) -> None:
+    for name, found in certified.items():
+        say(f"  {name}: {found.text}")
 
 
 def _measure(workspace: Workspace, model: Path, count: int, progress: Progress) -> tuple[float, float]:
@@ -166,7 +195,9 @@ def _of_teacher(value: float | None, ratio: float | None) -> str:
     return "-" if value is None else f"{value:.4g}" + (f" ({ratio:.1%})" if ratio is not None else "")
 
 
-def draw(points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Path) -> None:
+def draw(
+    points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Path, certified: Certificate | None = None
+) -> None:
     """Draw the points of a curve, as `--json` writes them. heldout: the held-out decisions behind them."""
     import matplotlib
 
@@ -182,6 +213,10 @@ def draw(points: Sequence[Mapping[str, Any]], name: str, heldout: int, path: Pat
     for point in drawn:
         place = (100 * point["share"], 100 * point["accuracy"])
         axes.annotate(f"{point['defer_below']:g}", place, textcoords="offset points", xytext=(4, 5), fontsize=8)
+    if certified is not None and certified.threshold is not None:
+        label = f"certified for {certified.agreement:.0%}: {certified.share:.0%}"
+        axes.axvline(100 * certified.share, color="grey", linestyle=":", label=label)
+        axes.axhline(100 * certified.agreement, color="grey", linestyle=":")
     title = f"{name} deferring below P, {heldout} held-out decisions, one split"
     axes.set(xlabel="decided by the HRM (%)", ylabel="accuracy on these (%)", title=title)
     axes.grid(alpha=0.3)

@@ -7,7 +7,7 @@ import dataclasses
 import getpass
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +21,7 @@ from aegis.workspace import DEFAULT_WORKSPACE
 if TYPE_CHECKING:
     from aegis.lifecycle import Refusal
     from aegis.promotion import ModelEvent, ModelRegistry, ModelVersion
+    from aegis.store import DecisionStore
 
 _REASON_CHARACTERS = 300
 TEACHER = "teacher"
@@ -39,7 +40,7 @@ def models(
         folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
             registry = ModelRegistry(store, folder)
-            versions = [_with_calibration(version) for version in registry.models()]
+            versions = [_with_certificate(store, _with_calibration(version)) for version in registry.models()]
             events, served = registry.events(), registry.serving()
             monitor = lifecycle.read_monitor(store, registry, served.name) if served else None
             base = registry.base_of(served.name) if served else None
@@ -70,6 +71,8 @@ def models(
                 _say_version(version)
                 if version.gain is not None:
                     say(f"{'':<8} {version.gain.describe()}")
+                if certified := version.figures.get("certified"):
+                    say(f"{'':<8} {_describe_certified(certified, version.figures.get('promised'))}")
             if monitor:
                 say(f"Monitor of {served.name if served else ''}: {lifecycle.describe_monitor(monitor)}")
             if by_action:
@@ -161,6 +164,27 @@ def _with_calibration(version: ModelVersion) -> ModelVersion:
     with contextlib.suppress(CheckpointError):
         figures["calibration_error"] = read_answers(version.folder).errors()[1]
     return dataclasses.replace(version, figures=figures)
+
+
+def _with_certificate(store: DecisionStore, version: ModelVersion) -> ModelVersion:
+    """Return a version with what it is certified for by now, at its promise or at 95%."""
+    from aegis.errors import CheckpointError
+    from aegis.lifecycle.serving.certificate import certify_version
+    from aegis.promotion import PROMISED, read_answers
+
+    figures = dict(version.figures)
+    with contextlib.suppress(CheckpointError):  # an improved version has no answers of its own
+        answers = read_answers(version.folder)
+        found = certify_version(store, version.name, answers, figures.get("promised") or PROMISED)
+        figures["certified"] = dataclasses.asdict(found)
+    return dataclasses.replace(version, figures=figures)
+
+
+def _describe_certified(certified: Mapping[str, Any], promised: float | None) -> str:
+    alone = "" if promised is None else ", and decides no others"
+    return (
+        f"certified for {certified['share']:.1%} of the decisions at an agreement of {certified['agreement']:g}{alone}"
+    )
 
 
 def _show_refusals(refusals: Sequence[Refusal]) -> None:

@@ -22,6 +22,7 @@ from aegis.cli.display.output import (
 )
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import (
+    AgreementOption,
     BatchOption,
     DataOption,
     DeviceOption,
@@ -72,6 +73,7 @@ def train(
     lr: LearningRateOption = _DEFAULTS.learning_rate,
     batch_size: BatchOption = _DEFAULTS.batch_size,
     threshold: ThresholdOption = GateConfig().threshold,
+    agreement: AgreementOption = None,
     split: Annotated[
         str,
         typer.Option(
@@ -116,15 +118,19 @@ def train(
             rename=parse_names(rename),
         )
         HRMConfig().check_tokens(max_tokens)
-        gate = GateConfig(threshold=threshold)
+        gate = GateConfig(threshold, agreement)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
         if rl_decisions and point is not None:
             fail("--rl-decisions: the simulated worlds are the research agent's: leave it out with --point")
+        if rl_decisions and agreement is not None:
+            fail(
+                "--rl-decisions: phase 4 changes the HRM that an agreement was certified for: leave out one of the two"
+            )
         folder = find_place(workspace, point)
         is_default = workspace is None and point is None
         outcome = _run(data, folder, is_default, training, gate, device, resume, report)
-        if outcome.serving is not None and rl_decisions != 0 and point is None:
+        if outcome.serving is not None and rl_decisions != 0 and point is None and agreement is None:
             _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
@@ -282,6 +288,10 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
         say("  What would help:")
         for advice in outcome.verdict.advice:
             say(f"  - {advice}")
+        return
+    if gate.agreement is not None:
+        say(f"✅ The HRM takes {outcome.certificate.share:.1%} of the decisions, {teacher.name} the rest.")
+        say(f"  {outcome.certificate.text[0].upper()}{outcome.certificate.text[1:]}")
         return
     say(f"✅ HRM accuracy ≥ {_percent(gate.threshold)}! Switching from {teacher.name} to HRM...")
     say("")

@@ -20,6 +20,8 @@ from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import DriftDetector, read_drift
 from aegis.types import ActionList, Choice, Policy, State
 
+NEVER = float("inf")
+"""A confidence that the HRM never has"""
 _RETRY_SECONDS = 300.0
 """Time after a failure in which the teacher is not asked about states that are only out of distribution"""
 
@@ -92,9 +94,9 @@ class DeferringPolicy(WrappedPolicy):
     """Decides by an HRM where it is confident and the state in distribution, else by a teacher.
 
     get_teacher: called when the teacher is first needed. defer_below: confidence below which the teacher decides; 0:
-    confidence plays no part. temperature: of the HRM's calibration. on_failure hears why the teacher could not decide a
-    state that was only out of distribution; the HRM then decides that state, and all such states for five minutes.
-    `name` is the HRM's; each choice names the policy that made it.
+    confidence plays no part; `NEVER`: the teacher decides everything. temperature: of the HRM's calibration. on_failure
+    hears why the teacher could not decide a state that was only out of distribution; the HRM then decides that state,
+    and all such states for five minutes. `name` is the HRM's; each choice names the policy that made it.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class DeferringPolicy(WrappedPolicy):
         temperature: float = 1.0,
         on_failure: Callable[[str], None] = lambda why: None,
     ) -> None:
-        if not 0 <= defer_below <= 1:
+        if not 0 <= defer_below <= 1 and defer_below != NEVER:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {defer_below}")
         super().__init__(policy)
         self.defer_below = defer_below
@@ -119,10 +121,7 @@ class DeferringPolicy(WrappedPolicy):
         if not states:
             return []
         choices = self.policy.decide(states, actions)
-        unsure = np.zeros(len(states), dtype=bool)
-        if self.defer_below:
-            rows = np.array([choice.probabilities for choice in choices])
-            unsure = with_temperature(rows, self.temperature).max(axis=1) < self.defer_below
+        unsure = self._are_unsure(choices)
         unlike = np.array([bool(choice.out_of_distribution) for choice in choices])
         asked = unsure | unlike if time.monotonic() >= self._retry_at else unsure
         handed = np.flatnonzero(asked).tolist()
@@ -137,6 +136,16 @@ class DeferringPolicy(WrappedPolicy):
         for row, choice in zip(handed, taught, strict=True):
             choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution)
         return choices
+
+    def keeps(self, choice: Choice) -> bool:
+        """Return whether a choice of the HRM alone is one that it makes itself."""
+        return not choice.out_of_distribution and not self._are_unsure([choice])[0]
+
+    def _are_unsure(self, choices: Sequence[Choice]) -> np.ndarray:
+        if not self.defer_below:
+            return np.zeros(len(choices), dtype=bool)
+        rows = np.array([choice.probabilities for choice in choices])
+        return np.asarray(with_temperature(rows, self.temperature).max(axis=1) < self.defer_below)
 
 
 def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:

@@ -43,6 +43,8 @@ class Division:
                 lines.append(f"{name} decided all {total}: none was handed to the teacher")
                 continue
             why = [f"its confidence was below {self._defer_below:g}"] if self._defer_below else []
+            if self._defer_below is None and one.deferred > one.unlike:
+                why = ["its confidence was below the one that its promise needs"]
             why += [f"the state was unlike those in training ({one.unlike} were)"] if one.unlike else []
             lines.append(
                 f"{name} decided {one.kept} of {total} ({one.kept / total:.0%}),"

@@ -9,17 +9,20 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from aegis.config import MonitorConfig
 from aegis.errors import ChangedModelError, ConfigError
 from aegis.hrm import base_of
-from aegis.lifecycle.opening import find_serving
+from aegis.lifecycle.opening import find_serving, open_store
 from aegis.lifecycle.policies.background import BackgroundLoad
-from aegis.lifecycle.policies.deferring import DeferringPolicy
+from aegis.lifecycle.policies.deferring import NEVER, DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
+from aegis.lifecycle.serving.certificate import certify_version
 from aegis.promotion import ModelRegistry, Serving, read_answers
+from aegis.promotion.certifying.promise import promised_part
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Progress, Teacher
@@ -40,19 +43,24 @@ class ResolverOptions:
     drift_quantile: float = MonitorConfig().drift_quantile
     """The teacher decides states that are farther from the training than this share of the held-out states; 0: none"""
     defer_below: float | None = None
-    """Calibrated confidence below which the teacher decides; None: confidence plays no part"""
+    """Calibrated confidence below which the teacher decides; None: what is promised decides"""
     otherwise: Callable[[], Sequence[Decision]] = tuple
     """Returns decisions that check an export where the workspace has too few of its own"""
     explore: float = 0.0
     """Share of the HRM's decisions that take an action at random"""
     never_explored: Sequence[str] = ()
     """Names of actions that are not to be taken at random"""
+    agreement: float | None = None
+    """Agreement promised on what the HRM decides: it decides from the confidence on for which held-out decisions
+    certify this. None: what the version promised when it was judged, if anything"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_quantile < 1:
             raise ConfigError(f"--drift-quantile must be a share from 0 to below 1, not {self.drift_quantile}")
         if self.defer_below is not None and not 0 <= self.defer_below <= 1:
             raise ConfigError(f"--defer-below must lie between 0 and 1, not {self.defer_below}")
+        if self.agreement is not None and not 0 < self.agreement < 1:
+            raise ConfigError(f"agreement must lie between 0 and 1, not {self.agreement}")
         if not 0 <= self.explore <= MOST_EXPLORED:
             raise ConfigError(f"explore must be a share from 0 to {MOST_EXPLORED}, not {self.explore}")
 
@@ -172,15 +180,32 @@ class PolicyResolver:
         return ExploringPolicy(policy, options.explore, options.never_explored, random.Random())
 
     def _put_teacher_behind(self, policy: Policy, serving: Serving) -> Policy:
-        bound = self._options.defer_below
-        if bound is None and not self._options.drift_quantile:
-            return policy
-        base = base_of(serving.folder)  # an improved version has its base's calibration
-        folder = serving.folder if base is None else serving.folder.parent / base
-        temperature = 1.0 if bound is None else read_answers(folder).temperature
-        if bound is not None and self._exploration is not None:
+        base = base_of(serving.folder) or serving.name  # an improved version has its base's calibration
+        folder, bound = serving.folder.parent / base, self._options.defer_below
+        if bound is None:
+            bound = self._find_certified(base, folder)
+        if bound is None:
+            if not self._options.drift_quantile:
+                return policy
+            return DeferringPolicy(policy, self.teacher, 0.0, on_failure=self._tell_of_failure)
+        temperature = read_answers(folder).temperature
+        if self._exploration is not None:
             temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
-        return DeferringPolicy(policy, self.teacher, bound or 0.0, temperature, self._tell_of_failure)
+        return DeferringPolicy(policy, self.teacher, bound, temperature, self._tell_of_failure)
+
+    def _find_certified(self, name: str, folder: Path) -> float | None:
+        """Return the confidence from which on a version decides; None where nothing is promised."""
+        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+            promised = self._options.agreement
+            if promised is None:
+                promised = promised_part(ModelRegistry(store, self._workspace).figures_of(name))
+            if promised is None:
+                return None
+            threshold = certify_version(store, name, read_answers(folder), promised).threshold
+        if threshold is None:
+            self._tell(f"{name} decides nothing: an agreement of {promised:g} is not certified for any share")
+            return NEVER
+        return threshold
 
     def _tell_of_failure(self, why: str) -> None:
         why = clean_text(why, _FAILURE_CHARACTERS)

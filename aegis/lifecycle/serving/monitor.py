@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from aegis.config import MonitorConfig
 from aegis.lifecycle.policies.aside import AsideTeacher, decide_again
 from aegis.lifecycle.serving.improved import ActionMonitor, keep_action_monitor, read_action_monitor
 from aegis.promotion import AgreementMonitor, ModelRegistry, MonitorLevel
+from aegis.promotion.certifying.promise import promise_of
 from aegis.promotion.registry import MONITOR
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore, LabelBook, StateKey
@@ -195,14 +195,20 @@ def keep_label(store: DecisionStore, decision: Decision, answer: Sequence[float]
 def read_monitor(
     store: DecisionStore, registry: ModelRegistry, name: str, config: MonitorConfig | None = None
 ) -> AgreementMonitor | None:
-    """Return the monitor's state of a version, new before its first audit; None where the version promised nothing."""
+    """Return the monitor's state of a version, new before its first audit; None where the version promised nothing.
+
+    It begins anew if another agreement is promised now than before. config: None reads what is kept.
+    """
+    promised = config.promised if config is not None else None
+    if promised is None:
+        promised = promise_of(registry.figures_of(name))
     try:
         if fields := store.state.record(StateKey.MONITOR, name):
-            return AgreementMonitor.from_record(fields, config)
+            kept = AgreementMonitor.from_record(fields, config)
+            if config is None or promised in (None, kept.promised):
+                return kept
     except (ValueError, KeyError, TypeError):
         pass  # it can't be read: the monitor begins anew
-    figures = next((version.figures for version in registry.models() if version.name == name), {})
-    promised = promise_of(figures)
     return None if promised is None else AgreementMonitor(promised, config)
 
 
@@ -216,11 +222,3 @@ def describe_monitor(monitor: AgreementMonitor) -> str:
         f"{monitor.agreed} of {monitor.audits} audited decisions ({fields['agreement']:.1%}, anytime-valid"
         f" {low:.1%} to {high:.1%}), at least {monitor.promised:.1%} promised"
     )
-
-
-def promise_of(figures: Mapping[str, Any]) -> float | None:
-    """Return the lower bound of a version's held-out agreement, which it promises; None where no figures are kept."""
-    interval = figures.get("interval")
-    if not isinstance(interval, (list, tuple)) or not interval or not 0 < float(interval[0]) < 1:
-        return None
-    return float(interval[0])

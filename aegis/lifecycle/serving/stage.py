@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis.config import MonitorConfig, RolloutConfig
 from aegis.promotion import ModelRegistry
+from aegis.promotion.certifying.promise import promise_of
 from aegis.promotion.registry import CANARY, SHADOW, Candidate
 from aegis.store import DecisionStore, StateKey
 
@@ -94,9 +95,7 @@ def _name(candidate: Candidate) -> str:
 
 
 def _new_monitor(registry: ModelRegistry, candidate: Candidate) -> AgreementMonitor:
-    from aegis.lifecycle.serving.monitor import promise_of
     from aegis.promotion import AgreementMonitor
 
-    figures = next((version.figures for version in registry.models() if version.name == candidate.name), {})
-    promised = promise_of(figures)
+    promised = promise_of(registry.figures_of(candidate.name))
     return AgreementMonitor(_NO_PROMISE if promised is None else promised, MonitorConfig(audit_rate=1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,15 +22,20 @@ from aegis.lifecycle.owner import check_owner
 from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.training.memory import peak_rss_mb
 from aegis.promotion import (
+    PROMISED,
     Agreement,
+    Certificate,
     HeldoutAnswers,
     ModelRegistry,
     Serving,
     Verdict,
+    certify_answers,
     judge,
+    judge_part,
     keep_answers,
     logistic_regression_accuracy,
     measure_agreement,
+    read_answers,
     ridge_accuracy,
     time_policy,
     write_answers,
@@ -88,6 +94,10 @@ class TrainingOutcome:
     run: TrainingRun
     agreement: Agreement
     answers: HeldoutAnswers
+    certificate: Certificate
+    """What the HRM may decide at the agreement that the plan promises, or else at 95%"""
+    promised: float | None
+    """The agreement promised on what the HRM decides; None: it decides everything"""
     thinking: Thinking
     """On the held-out decisions"""
     baseline_logreg: float
@@ -126,6 +136,8 @@ class TrainingOutcome:
             "calibration_error": self.agreement.calibration_error,
             "calibration_error_raw": self.agreement.calibration_error_raw,
             "temperature": self.answers.temperature,
+            "certified": asdict(self.certificate),
+            "promised": self.promised,
             "parameters": self.run.policy.parameters,
         }
 
@@ -152,6 +164,7 @@ class TrainingOutcome:
                 "calibration_error": self.agreement.calibration_error,
                 "calibration_error_raw": self.agreement.calibration_error_raw,
                 "temperature": self.answers.temperature,
+                "certified": asdict(self.certificate),
                 "baseline_logreg": self.baseline_logreg,
                 "baseline_ridge": self.baseline_ridge,
                 "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
@@ -229,6 +242,7 @@ def train_candidate(
     with open_store(workspace) as store:
         judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
+        served_share = _served_share(store, workspace, plan.gate.agreement)
     codec = StateCodec.from_config(plan.training)
     plan.model.check_tokens(codec.max_tokens)
     dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
@@ -258,6 +272,10 @@ def train_candidate(
         dataset.offered[split.heldout],
         episodes,
     )
+    certificate = certify_answers(kept, plan.gate.agreement or PROMISED)
+    verdict = judge(agreement, plan.gate, cooling)
+    if plan.gate.agreement is not None:
+        verdict = judge_part(agreement, certificate, served_share, cooling)
     most = most_compared(len(data.actions))
     train = list(draw_rows(data.decisions, split.train, most))
     heldout = list(draw_rows(data.decisions, split.heldout, most))
@@ -280,10 +298,12 @@ def train_candidate(
         run=run,
         agreement=agreement,
         answers=kept,
+        certificate=certificate,
+        promised=plan.gate.agreement,
         thinking=thinking,
         baseline_logreg=logreg,
         baseline_ridge=ridge,
-        verdict=judge(agreement, plan.gate, cooling),
+        verdict=verdict,
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
@@ -326,6 +346,18 @@ def _answer(policy: HRMPolicy, decisions: Iterable[Decision]) -> np.ndarray:
 def most_compared(actions: int) -> int:
     """Return the most decisions that the simple models learn from, and that judge them, among so many actions."""
     return min(COMPARED_DECISIONS, max(_LEAST_COMPARED, _COMPARED_NUMBERS // actions))
+
+
+def _served_share(store: DecisionStore, workspace: Workspace, promised: float | None) -> float | None:
+    """Return the share certified at a promise for the version that serves; None where nobody promises, or none does."""
+    registry = ModelRegistry(store, workspace)
+    served = registry.serving() if promised is not None else None
+    if served is None or promised is None:
+        return None
+    base = registry.base_of(served.name) or served.name
+    with contextlib.suppress(CheckpointError):  # an earlier version of AEGIS kept no answers
+        return certify_answers(read_answers(workspace.models / base), promised).share
+    return None
 
 
 def _judged_until(store: DecisionStore) -> datetime | None:

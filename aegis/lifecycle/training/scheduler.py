@@ -74,12 +74,15 @@ class TrainingSupervisor:
         """Whether a training is being followed."""
         return self._followed is not None
 
-    def tend(self, serves: bool) -> None:
-        """Start or follow a training, in a moment. serves: whether an HRM serves already."""
+    def tend(self, serves: bool, waits: bool = False) -> None:
+        """Start or follow a training, in a moment. serves: whether an HRM serves; waits: a candidate is in a stage.
+
+        Beside an HRM that serves, only a plan that promises an agreement trains again: the HRM may take a larger part.
+        """
         record = self._log.running()
         if self._followed is not None and (record is None or record.id != self._followed.id):
             self._tell_end(self._log.get(self._followed.id))
-        if record is None and not serves:
+        if record is None and not waits and (not serves or self._make_plan().gate.agreement is not None):
             record = self._begin_when_due()
         if record is None:
             return

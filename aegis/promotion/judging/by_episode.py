@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aegis.promotion.judging.interval import Interval, students_half
 from aegis.promotion.judging.numeric import beta_share, find_root
 
+Episodes = Sequence[int] | Sequence[str] | NDArray[np.integer]
 EXPECTED_CORRELATION = 0.05
 """Within an episode, between two decisions' agreements: 0.036 to 0.044 on three splits of benchmarks/comparison, each
 300 episodes of 20 (a regression on word pairs), rounded up"""
@@ -68,26 +69,22 @@ class EpisodeSums:
         return clopper_pearson(self.hits / self.decisions * number, number, confidence) if number else (0.0, 1.0)
 
 
-def sum_episodes(hits: Sequence[bool] | NDArray[np.bool_], episodes: Sequence[int] | Sequence[str]) -> EpisodeSums:
+def sum_episodes(hits: Sequence[bool] | NDArray[np.bool_], episodes: Episodes) -> EpisodeSums:
     """Return the sums of decisions, each a hit or not, with the episode of each."""
     _, places = np.unique(np.asarray(episodes), return_inverse=True)
-    found = EpisodeSums()
-    rows = np.bincount(places, weights=np.asarray(hits, dtype=float)), np.bincount(places)
-    for right, size in zip(*(row.tolist() for row in rows), strict=True):
-        found.add(right, size)
-    return found
+    right, sizes = np.bincount(places, weights=np.asarray(hits, dtype=float)), np.bincount(places).astype(float)
+    squares = [float(one @ other) for one, other in ((right, right), (right, sizes), (sizes, sizes))]
+    return EpisodeSums(len(sizes), float(sizes.sum()), float(right.sum()), squares)
 
 
 def interval_by_episode(
-    hits: Sequence[bool] | NDArray[np.bool_], episodes: Sequence[int] | Sequence[str], confidence: float = 0.95
+    hits: Sequence[bool] | NDArray[np.bool_], episodes: Episodes, confidence: float = 0.95
 ) -> Interval:
     """Return the two-sided interval of a share of decisions that come in episodes."""
     return sum_episodes(hits, episodes).interval(confidence)
 
 
-def effective_number(
-    hits: Sequence[bool] | NDArray[np.bool_], episodes: Sequence[int] | Sequence[str], confidence: float = 0.95
-) -> float:
+def effective_number(hits: Sequence[bool] | NDArray[np.bool_], episodes: Episodes, confidence: float = 0.95) -> float:
     """Return how many independent decisions these are worth for an interval of this confidence."""
     return sum_episodes(hits, episodes).effective_number(confidence)
 

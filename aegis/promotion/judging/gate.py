@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import GateConfig
 
 if TYPE_CHECKING:
-    from aegis.promotion.judging.metrics import Agreement  # its room needs NumPy; reading a verdict does not
+    # These rooms need NumPy; reading a verdict does not.
+    from aegis.promotion.certifying.certificate import Certificate
+    from aegis.promotion.judging.metrics import Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Rule:
     """The result of one rule of the gate."""
 
     code: str
-    """`threshold`, `commonest_action`, `chance`, `every_action`, `calibration` or `cooling_down`"""
+    """`threshold`, `commonest_action`, `chance`, `every_action`, `calibration` or `cooling_down`; where the HRM is to
+    take a part of the decisions, `certified` and `share` in place of the first four"""
     passed: bool
     text: str
     """The measurement, in one sentence"""
@@ -83,6 +86,27 @@ def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) 
         _beats(agreement, config, "chance", agreement.chance, "the same picks in a random order"),
         _knows_every_action(agreement, config),
     ]
+    return _conclude(rules, agreement, cooling_decisions)
+
+
+def judge_part(
+    agreement: Agreement, certificate: Certificate, served_share: float | None = None, cooling_decisions: int = 0
+) -> Verdict:
+    """Judge a candidate that is to take the part of the decisions for which its agreement is certified.
+
+    served_share: the share certified for the version that serves, which the candidate would replace; None: none serves.
+    """
+    share = certificate.share
+    rules = [Rule("certified", share > 0, certificate.text, share, 0.0)]
+    if served_share is not None:
+        relation = "no less" if share >= served_share else "less"
+        text = f"its certified share of {share:.1%} is {relation} than the {served_share:.1%} of the HRM that serves"
+        rules.append(Rule("share", share >= served_share, text, share, served_share))
+    return _conclude(rules, agreement, cooling_decisions)
+
+
+def _conclude(rules: list[Rule], agreement: Agreement, cooling_decisions: int) -> Verdict:
+    """Return the verdict by these rules and by those that every candidate meets."""
     if agreement.calibration_error is not None:
         text = describe_calibration(agreement.calibration_error, agreement.calibration_error_raw)
         rules.append(Rule("calibration", True, text, agreement.calibration_error))

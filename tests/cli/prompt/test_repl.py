@@ -15,6 +15,7 @@ from typing import Any
 
 import pexpect
 import pytest
+import typer
 
 from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.start import start
@@ -291,5 +292,13 @@ def test_the_prompts_options_reach_the_agent_like_the_options_of_start(tmp_path,
         made.append(reached.value.args[0])
     assert made[0] == made[1]
     assert (made[0].monitor.audit_rate, made[0].monitor.drift_quantile, made[0].backend) == (0.5, 0.0, "eager")
+    assert made[0].reinforce is not None
+    for command in (prompt, start):
+        with pytest.raises(Reached) as reached:
+            command(workspace=tmp_path, agreement=0.9)
+        options = reached.value.args[0]
+        assert (options.gate.agreement, options.monitor.promised, options.reinforce) == (0.9, 0.9, None)
+    with pytest.raises(typer.Exit):  # its stages judge an HRM that decides everything
+        start(workspace=tmp_path, agreement=0.9, shadow=50)
     ending = {"max_decisions", "until", "headless", "log_format"}
     assert inspect.signature(start).parameters.keys() - inspect.signature(prompt).parameters.keys() == ending

@@ -82,7 +82,7 @@ def learned_once(made_once):
         events = []
         observer = aegis.observe("support-router", ACTIONS, workspace=folder, notify=events.append, **QUICK)
         observed, number, until = observer(route), 0, time.monotonic() + 240
-        while not any("lower bound" in event.message for event in events if event.kind == "savings"):
+        while not any("certified" in event.message for event in events if event.kind == "savings"):
             assert time.monotonic() < until, [event.message for event in events]
             assert observed(make_ticket(number)) == ACTIONS[number % 3]
             number += 1

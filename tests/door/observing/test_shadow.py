@@ -40,7 +40,8 @@ def shadowing(tmp_path):
         monitor = ServingMonitor(store, workspace, ACTIONS, lambda: Version(None))
 
         def make(row):
-            shadow = Shadow(store, workspace, ACTIONS, lambda serving: Version(row), monitor, told.append)
+            surest = lambda choice: max(choice.probabilities) > 0.5  # noqa: E731
+            shadow = Shadow(store, workspace, ACTIONS, lambda serving: Version(row), monitor, told.append, surest)
             shadow.follow(Serving("hrm@1", workspace.models / "hrm@1", ""))
             return shadow, store, told
 

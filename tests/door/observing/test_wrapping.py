@@ -226,7 +226,7 @@ def test_audited_calls_are_the_functions_and_are_compared_with_the_hrms_answers(
         ({"colour": "red"}, "colour: no setting of an observed point"),
         ({"mode": "assist", "action": str}, "give result="),
         ({"rollout": RolloutConfig(canary=0.1)}, "leave canary at 0"),
-        ({"mode": "assist", "reinforce": ReinforceConfig()}, "use an aegis.Decider for phase 4"),
+        ({"mode": "switch", "reinforce": ReinforceConfig()}, "use an aegis.Decider for phase 4"),
         ({"name": "../up"}, "decision point"),
         ({"actions": "refund"}, "is one text"),
         ({"actions": ["refund"]}, "at least two actions"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from aegis.errors import ConfigError, TeacherError
-from aegis.lifecycle.policies.deferring import DeferringPolicy, DistributionCheckedPolicy, check_distribution
+from aegis.lifecycle.policies.deferring import NEVER, DeferringPolicy, DistributionCheckedPolicy, check_distribution
 from aegis.promotion.monitoring.drift import fit_drift, write_drift
 from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher, check_policy
@@ -145,3 +146,16 @@ def test_without_a_detector_or_with_the_quantile_0_the_distribution_is_unknown(t
     assert check_distribution(hrm, tmp_path, quantile) is hrm
     (choice,) = DeferringPolicy(hrm, ScriptedTeacher, 0.0).decide([FAR], RESEARCH_ACTIONS)
     assert (choice.policy, choice.out_of_distribution) == ("hrm@1", None)
+
+
+def test_a_confidence_that_is_never_reached_leaves_everything_to_the_teacher():
+    teacher = Fixed("gpt2", 0.0)
+    policy = DeferringPolicy(Fixed("hrm@1"), lambda: teacher, NEVER)
+    assert [choice.policy for choice in policy.decide([{"sure": 1.0}, {"sure": 0.5}], ACTIONS)] == ["gpt2"] * 2
+
+
+def test_it_says_which_choices_of_the_hrm_alone_it_would_make():
+    policy = DeferringPolicy(Fixed("hrm@1"), lambda: Fixed("gpt2", 0.0), 0.8)
+    sure, unsure = Fixed("hrm@1").decide([{"sure": 0.9}, {"sure": 0.7}], ACTIONS)
+    assert [policy.keeps(choice) for choice in (sure, unsure)] == [True, False]
+    assert not policy.keeps(replace(sure, out_of_distribution=True))

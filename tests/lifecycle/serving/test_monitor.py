@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -168,3 +169,21 @@ def test_the_teachers_answer_becomes_a_label_to_learn_from_and_never_judges(stor
     assert ids <= {decision.id for decision in split.train}  # though they are the newest
     assert not ids & {decision.id for decision in split.heldout}
     assert len(split.heldout) >= 20
+
+
+def test_another_promise_begins_the_monitor_anew_and_reading_it_does_not(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save, FIGURES)
+    monitor = make_monitor(store, workspace, Scripted())
+    monitor.after(decided(1, "web_search"))
+    promises = replace(ALWAYS, promised=0.95)
+    kept, anew, same = (read_monitor(store, registry, "hrm@1", one) for one in (None, promises, ALWAYS))
+    assert [(one.promised, one.audits) for one in (kept, anew, same)] == [(0.796, 1), (0.95, 0), (0.796, 1)]
+
+
+def test_a_version_that_took_over_a_part_is_held_to_its_promise_there(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    registry.promote(save, {**FIGURES, "promised": 0.9})
+    assert read_monitor(store, registry, "hrm@1").promised == 0.9
+    registry.promote(save, {"interval": [0.0, 1.0]})
+    assert read_monitor(store, registry, "hrm@2") is None

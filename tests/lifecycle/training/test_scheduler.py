@@ -8,6 +8,7 @@ from aegis.lifecycle import TrainerProcess, open_store
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
 from aegis.promotion import ModelRegistry
 from aegis.store import TrainingLog
+from aegis.types import utc_now
 
 
 def save(name, folder):
@@ -37,3 +38,33 @@ def test_after_a_roll_back_no_training_begins_before_the_cool_down_is_over(works
         record = log.running()
         assert record is not None
         assert record.decisions == 150
+
+
+def test_beside_an_hrm_that_takes_a_part_training_goes_on_as_decisions_come(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
+        plans = [TrainingPlan(), TrainingPlan(gate=GateConfig(agreement=0.95))]
+        everything, part = (
+            TrainingSupervisor(
+                store, workspace, trainer, lambda plan=plan: plan,
+                RunConfig(collect=100), lambda kind, text, fields: None, lambda store, number: None,
+            )
+            for plan in plans
+        )  # fmt: skip
+        everything.tend(serves=True)
+        part.tend(serves=True, waits=True)  # a candidate is in a stage
+        assert log.running() is None
+        part.tend(serves=True)
+        trainer.stop()
+        record = log.running()
+        assert record is not None
+        log.end(record.id, "switched", "it passed", {}, utc_now())
+        fill(23, seed=1)
+        part.tend(serves=True)
+        assert log.running() is None
+        fill(1, seed=2)  # a fifth more
+        part.tend(serves=True)
+        trainer.stop()
+        assert log.running() is not None

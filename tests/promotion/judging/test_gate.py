@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aegis.config import GateConfig
-from aegis.promotion import Agreement, judge, measure_agreement
+from aegis.promotion import Agreement, Certificate, judge, judge_part, measure_agreement
 from aegis.promotion.judging.metrics import ActionMetrics
 from benchmarks.gate import simulate
 
@@ -135,3 +135,20 @@ def test_on_300_decisions_that_resemble_each_other_the_gate_still_tells_a_bad_fr
     bad, good = (simulate(share, 400, 300, np.random.default_rng(1), correlation=0.06) for share in (0.6, 0.78))
     assert bad.switched <= 0.02
     assert good.switched >= 0.97
+
+
+def test_a_candidate_for_a_part_is_judged_by_its_certificate_whatever_its_accuracy():
+    half = Certificate(0.95, 0.8, 0.5, 150, 148, 300)
+    verdict = judge_part(agreement(0.6, 0.5, 0.55), half)
+    assert verdict.passed
+    assert verdict.reasons[0].startswith("an agreement of 0.95 is certified for 50.0% of 300 held-out decisions")
+    assert broken(judge_part(agreement(0.9, 0.85, 0.5), Certificate(0.95, None, 0.0, 0, 0, 300))) == ["certified"]
+    assert broken(judge_part(agreement(0.6, 0.5, 0.55), half, cooling_decisions=3)) == ["cooling_down"]
+
+
+def test_a_candidate_for_a_part_must_not_take_less_than_the_hrm_that_serves():
+    half = Certificate(0.95, 0.8, 0.5, 150, 148, 300)
+    assert judge_part(agreement(0.6, 0.5, 0.55), half, served_share=0.5).passed
+    verdict = judge_part(agreement(0.6, 0.5, 0.55), half, served_share=0.52)
+    assert broken(verdict) == ["share"]
+    assert verdict.reasons[0] == "its certified share of 50.0% is less than the 52.0% of the HRM that serves"

@@ -1,0 +1,115 @@
+"""The largest share of the decisions on which an HRM's agreement with its teacher is certified.
+
+The owner promises an agreement. The HRM then decides from a confidence on, and the teacher decides the rest. That
+confidence is chosen among many on the same held-out decisions that certify it. Learn then test (Angelopoulos et al.
+2021, arXiv:2110.01052) allows for the choice by fixed-sequence testing: larger and larger shares of the surest
+decisions are tested in a fixed order, each at the full level, up to the first one that fails. A smaller agreement than
+promised is then certified in at most 5% of all certificates.
+
+One test asks whether the lower bound of `by_episode` reaches the promise: decisions of one episode resemble each other.
+`python -m benchmarks.coverage` measures how often the promise is broken, and `docs/gate.md` has the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegis.promotion.judging.answers import HeldoutAnswers
+from aegis.promotion.judging.by_episode import Episodes, EpisodeSums, sum_episodes
+from aegis.promotion.judging.calibration import with_temperature
+from aegis.promotion.judging.numeric import beta_share
+
+PROMISED = 0.95
+"""The agreement that is promised where the owner names none"""
+_LEVEL = 0.04
+"""Of a test. The bound fails up to 1.25 times as often as it says where many episodes differ (a correlation of 0.06),
+so that the whole stays below 5%"""
+_STEP, _FIRST = 0.02, 0.30
+"""The shares that are tested, from the first one on: a smaller one has few decisions, where one miss ends the sequence,
+and the surest decisions are not always the best"""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What an HRM may decide at a promised agreement."""
+
+    agreement: float
+    """The promise: the least agreement with the teacher on what the HRM decides"""
+    threshold: float | None
+    """The calibrated confidence from which on the HRM decides; None: no share is certified"""
+    share: float
+    """Of the held-out decisions, those that the HRM decides"""
+    decided: int
+    """Their number"""
+    agreed: int
+    """Of these, the decisions in which it takes its teacher's action"""
+    heldout: int
+    """All held-out decisions"""
+
+    @property
+    def text(self) -> str:
+        """The certificate in one sentence."""
+        promise = f"an agreement of {self.agreement:g}"
+        if self.threshold is None:
+            return f"{promise} is certified for none of {self.heldout} held-out decisions"
+        return (
+            f"{promise} is certified for {self.share:.1%} of {self.heldout} held-out decisions, from a confidence of"
+            f" {self.threshold:.3f} on: the HRM agrees in {self.agreed} of these {self.decided}"
+        )
+
+
+def certify(
+    confidences: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    episodes: Episodes,
+    agreement: float,
+) -> Certificate:
+    """Return the certificate for held-out decisions: (n,) calibrated confidences, whether the HRM agreed, episodes.
+
+    agreement: the promise, in (0, 1); raises `ValueError` for any other, or without decisions.
+    """
+    if not 0 < agreement < 1:
+        raise ValueError(f"the promised agreement must lie between 0 and 1, not {agreement}")
+    if not len(confidences):
+        raise ValueError("no held-out decisions: nothing can be certified")
+    places = np.unique(np.asarray(episodes), return_inverse=True)[1]
+    surest_first = np.sort(confidences)[::-1]
+    found, begun = None, False
+    for threshold in _thresholds(surest_first):
+        taken = confidences >= threshold
+        perfect = sum_episodes(np.ones(int(taken.sum()), dtype=bool), places[taken])
+        begun = begun or is_certified(perfect, agreement)  # too few decisions prove nothing, whatever the answers
+        if not begun:
+            continue
+        if not is_certified(sum_episodes(right[taken], places[taken]), agreement):
+            break
+        found = threshold
+    taken = confidences >= found if found is not None else np.zeros(len(confidences), dtype=bool)
+    return Certificate(
+        agreement, found, float(taken.mean()), int(taken.sum()), int(right[taken].sum()), len(confidences)
+    )
+
+
+def certify_answers(answers: HeldoutAnswers, agreement: float) -> Certificate:
+    """Return the certificate for a version's held-out answers, with the temperature by which it decides."""
+    probabilities, labels = answers.arrays()
+    confidences = with_temperature(probabilities, answers.temperature).max(axis=1)
+    return certify(confidences, probabilities.argmax(axis=1) == labels, answers.episodes, agreement)
+
+
+def is_certified(sums: EpisodeSums, agreement: float) -> bool:
+    """Return whether the agreement's lower bound reaches the promise."""
+    number = sums.effective_number(1 - 2 * _LEVEL)
+    hits = number * sums.hits / sums.decisions if number else 0.0
+    return hits > 0 and beta_share(agreement, hits, number - hits + 1) <= _LEVEL
+
+
+def _thresholds(surest_first: NDArray[np.float64]) -> list[float]:
+    """Return the confidences to test, the highest first; each takes in all decisions of its confidence."""
+    count = len(surest_first)
+    shares = np.arange(_FIRST, 1 + _STEP / 2, _STEP)
+    places = np.maximum(1, np.round(shares * count)).astype(int) - 1
+    return list(dict.fromkeys(float(one) for one in surest_first[np.minimum(places, count - 1)]))
