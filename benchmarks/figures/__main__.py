@@ -17,9 +17,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ppo import PHASE_4, SERIES, read_points
+
 from aegis.cli.commands import bench, curve
 from aegis.cli.commands.evaluate import draw_curves
-from benchmarks.ppo import PHASE_4, SERIES, read_points
 
 DATA = Path(__file__).parent
 DOCS = DATA.parent.parent / "docs"
