@@ -13,16 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
-
-import numpy as np
 
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.experiments.evaluation import RulePolicy
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature
-from aegis.lifecycle.rl.measurement import Measured, measure, places_of, recall_gain
+from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.simulated import (
     BestWeights,
@@ -33,7 +30,6 @@ from aegis.lifecycle.rl.simulated import (
     quick_policy,
 )
 from aegis.promotion import ModelRegistry
-from aegis.promotion.judging.interval import students_half
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
 from aegis.research.run import read_shipped_data
@@ -41,10 +37,8 @@ from aegis.research.search import create_search
 from aegis.training import ReinforceTrainer
 from aegis.types import Policy
 from aegis.workspace import Workspace
+from benchmarks.phase4.table import FIXED, IMITATIONS, LINEAR, PHASE_4, PPO_NAME, read, table
 
-PHASE_4, LINEAR, PPO_NAME = "phase 4", "linear REINFORCE", "PPO"
-IMITATIONS = {PHASE_4: "imitation", LINEAR: "linear imitation", PPO_NAME: "PPO's imitation"}
-FIXED = ("imitation", "linear imitation", "rule", "rule that asks")
 MEASURED_FROM = 1_310_000_000
 """First seed of the worlds that measure; `--development` takes others"""
 DEVELOPED_FROM = 1_360_000_000
@@ -124,21 +118,13 @@ class Bench:
         return PPOPolicy(model), {}
 
 
-def todo(trainings: int) -> Iterator[tuple[str, int]]:
-    """Yield what is to be trained and measured: what needs no training first, then a training of each at a time."""
-    yield from ((name, 0) for name in FIXED)
-    for training in range(trainings):
-        yield PHASE_4, training
-        yield LINEAR, training
-        yield IMITATIONS[PPO_NAME], training
-        yield PPO_NAME, training
-
-
-def read(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return the finished trainings that a file holds, by name and number."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    records = [json.loads(line) for line in lines if line.endswith("}")]
-    return {(one["policy"], one["training"]): one for one in records}
+def todo(trainings: int, part: tuple[int, int] = (0, 1)) -> Iterator[tuple[str, int]]:
+    """Yield what is to be trained and measured, the cheap first; part: (number, of how many) of the trainings."""
+    number, parts = part
+    if not number:
+        yield from ((name, 0) for name in FIXED)
+    for name in (PHASE_4, LINEAR, IMITATIONS[PPO_NAME], PPO_NAME):
+        yield from ((name, training) for training in range(number, trainings, parts))
 
 
 def run(options: argparse.Namespace, make_bench: Callable[[argparse.Namespace], Bench] = Bench) -> Path:
@@ -146,7 +132,7 @@ def run(options: argparse.Namespace, make_bench: Callable[[argparse.Namespace], 
     options.into.mkdir(parents=True, exist_ok=True)
     path = options.into / ("development.jsonl" if options.development else "results.jsonl")
     bench = make_bench(options)
-    for name, training in todo(options.trainings):
+    for name, training in todo(options.trainings, tuple(options.part)):
         if (name, training) in read(path) or (options.only and name not in options.only):
             continue
         began = time.perf_counter()
@@ -158,62 +144,6 @@ def run(options: argparse.Namespace, make_bench: Callable[[argparse.Namespace], 
             file.write(json.dumps(record) + "\n")
         print(f"{name} {training}: {measured.mean:+.3f}, recall {measured.recall}, {record['seconds']} s", flush=True)
     return path
-
-
-def interval(differences: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of differences (trainings, worlds), with a 95% interval for both as samples.
-
-    Trainings and worlds are crossed: the two means' variances add up, which is never too small (Owen 2007, "The
-    pigeonhole bootstrap", arXiv:0712.1111). A single training counts as one row: the worlds alone vary then.
-    """
-    mean, (trainings, worlds) = float(differences.mean()), differences.shape
-    by_world = stdev(differences.mean(axis=0).tolist()) ** 2 / worlds
-    by_training = stdev(differences.mean(axis=1).tolist()) ** 2 / trainings if trainings > 1 else 0.0
-    half = (
-        students_half(0.95, min(worlds, trainings if trainings > 1 else worlds) - 1) * (by_world + by_training) ** 0.5
-    )
-    return mean, mean - half, mean + half
-
-
-def table(path: Path) -> list[str]:
-    """Return what the finished trainings show, as tables in Markdown."""
-    found = read(path)
-    measured = {key: Measured(**one["measured"]) for key, one in found.items()}
-
-    def rows_of(name: str, kind: str) -> np.ndarray:
-        return np.array(
-            [one.units if kind == "both" else one.of_kind(kind) for (of, _), one in measured.items() if of == name]
-        )
-
-    names = [name for name in (*FIXED, IMITATIONS[PPO_NAME], *IMITATIONS) if (name, 0) in measured]
-    kinds = ("both", "people", "nobody")
-    lines = ["| policy | trainings | with and without people | with | without | recall | search, ask, propose, idle |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for name in names:
-        own = [one for (of, _), one in measured.items() if of == name]
-        means = " | ".join("{:+.3f} ({:+.3f} to {:+.3f})".format(*interval(rows_of(name, kind))) for kind in kinds)
-        shares = [fmean(one.actions.get(action, 0) / one.decisions for one in own) for action in RESEARCH_ACTIONS.names]
-        asked = sum(sum(one.answered) for one in own) / max(1, sum(sum(one.called_for) for one in own))
-        shown = ", ".join(f"{share:.1%}" for share in shares)
-        lines.append(f"| {name} | {len(own)} | {means} | {asked:.1%} | {shown} |")
-    lines += ["", "| gain | with and without people | with | without |", "|---|---|---|---|"]
-    for name, over in [(PHASE_4, other) for other in names if other != PHASE_4] + [
-        (name, IMITATIONS[name]) for name in (LINEAR, PPO_NAME)
-    ]:
-        if not {(name, 0), (over, 0)} <= measured.keys():
-            continue
-        cells = []
-        for kind in kinds:
-            own, other = rows_of(name, kind), rows_of(over, kind)
-            paired = own - other if len(own) == len(other) else own - other.mean(axis=0)
-            cells.append("{:+.3f} ({:+.3f} to {:+.3f})".format(*interval(paired)))
-        lines.append(f"| {name} over {over} | {' | '.join(cells)} |")
-    lines += [""]
-    before = measured.get(("imitation", 0))
-    for (name, training), one in measured.items():
-        if name == PHASE_4 and before is not None and (change := recall_gain(one, before, "imitation")) is not None:
-            lines.append(f"- training {training}: recall {one.recall:.1%}, change by world {change.words}")
-    return lines
 
 
 def main() -> None:
@@ -228,6 +158,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=80, help="measured decisions in each")
     parser.add_argument("--lived", type=int, default=PHASE_1_DECISIONS)
     parser.add_argument("--only", nargs="*", help="names of policies")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="number and count of processes that share")
     parser.add_argument("--development", action="store_true", help="in other worlds, to choose by")
     parser.add_argument("--show", action="store_true", help="print the table of what there is")
     options = parser.parse_args()

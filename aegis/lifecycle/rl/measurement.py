@@ -61,6 +61,11 @@ class Measured:
         return fmean(self.means)
 
     @property
+    def has_kinds(self) -> bool:
+        """Whether the worlds are of several kinds."""
+        return len(set(self.kinds)) > 1
+
+    @property
     def units(self) -> list[float]:
         """Mean reward per decision of each seed: its worlds of all kinds together, for they share a past."""
         size = max(1, len(set(self.kinds)))
