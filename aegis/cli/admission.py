@@ -9,6 +9,7 @@ import difflib
 import importlib.metadata
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,17 @@ def check_agent(
     endpoint.to_config()
     claim, serves = read_owner(workspace)
     check_teacher(claim, teacher_name(claim, teacher, endpoint), needed=needs_teacher or not serves)
+
+
+def check_exploring(share: float, never: Sequence[str]) -> None:
+    """Raise `ConfigError` for a share out of bounds, or an action that the research agent does not have."""
+    from aegis.lifecycle.policies.resolver import ResolverOptions
+    from aegis.research.actions import RESEARCH_ACTIONS
+
+    ResolverOptions(explore=share)
+    for name in never:
+        if name not in RESEARCH_ACTIONS.names:
+            raise ConfigError(f"--never-explored {name}: no such action: there are {', '.join(RESEARCH_ACTIONS.names)}")
 
 
 def check_folder(folder: Path) -> None:

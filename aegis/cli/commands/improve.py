@@ -193,7 +193,8 @@ def show_improved(improved: SimulationResult, worlds: int, limited: bool = False
     elif limited:
         return
     else:
-        say(f"  {improved.model} is kept, {improved.before} goes on serving: {judged.objection or 'another one serves'}")
+        why = judged.objection or "another one was promoted meanwhile"
+        say(f"  {improved.model} is kept, {improved.before} goes on serving: {why}")
         if gain.mean > 0 >= judged.low:
             say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
 
