@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
+from benchmarks.ppo import read_points
 
 from benchmarks.figures import __main__ as figures
-from benchmarks.ppo import read_points
 
 
 def page(name: str) -> str:

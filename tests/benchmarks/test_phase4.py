@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from benchmarks.ppo import RULE_SERIES, SEARCH_SERIES, SERIES, learn, read_points, references
+
 from aegis.research.environment import ResearchEnv
 from aegis.research.search import SearchHit
-from benchmarks.ppo import RULE_SERIES, SEARCH_SERIES, SERIES, learn, read_points, references
 
 
 class Library:
