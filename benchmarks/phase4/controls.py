@@ -56,7 +56,10 @@ class LinearPolicy:
         model = LogisticRegression(max_iter=1000).fit(fields_of([one.state for one in decisions])[:, :-1], labels)
         weights = np.full((FIXED_FEATURES + 1, len(RESEARCH_ACTIONS)), 0.0)
         weights[-1] = -5.0  # an action that the teacher never took
-        weights[:, model.classes_] = np.vstack([model.coef_.T, model.intercept_])
+        fitted = np.hstack([model.coef_, model.intercept_[:, None]])
+        if len(fitted) == 1:  # of two actions, the second relative to the first
+            fitted = np.vstack([0 * fitted, fitted])
+        weights[:, model.classes_] = fitted.T
         return cls(weights)
 
     def log_policy(self, states: Sequence[State]) -> torch.Tensor:
