@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis.cli.commands import bench, curve
-from benchmarks.phase4.table import table
+from benchmarks.phase4 import table as phase4
 
 DATA = Path(__file__).parent
 DOCS = DATA.parent.parent / "docs"
@@ -68,7 +68,7 @@ def main() -> None:
     deferral = read("curve")
     curve.draw(deferral["points"], deferral["model"], deferral["heldout"], into / "curve.png")
     bench.draw(read("bench"), into / "performance.png")
-    for rows in (curve_table(deferral), table(DATA / "phase4.jsonl"), bench_tables(read("bench"))):
+    for rows in (curve_table(deferral), phase4.table(DATA / "phase4.jsonl"), bench_tables(read("bench"))):
         print("", *rows, sep="\n")
 
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,9 @@ class Bench:
         if not learns:
             return quick_policy(policy), {}
         config = ReinforceConfig(every=self.options.every, learning_rate=self.options.lr)
-        config = replace(config, temperature=exploring_temperature(self.folder.parent / base_name))
+        temperature = exploring_temperature(self.folder.parent / base_name)
         trainer = ReinforceTrainer(
-            policy.model, base.model, policy.codec, policy.outputs, config.temperature, config, training
+            policy.model, base.model, policy.codec, policy.outputs, temperature, config, training
         )
         learning = SimulatedLearning(policy, trainer, self.worlds, config, 1000 + training)
         best = BestWeights(policy, trainer, compared_in(learning, self.worlds, policy.actions, self.options.decisions))
@@ -98,7 +98,7 @@ class Bench:
             "entropy": learning.updates[-1].entropy,
             "compared": best.means,
         }
-        return quick_policy(policy), told | {"config": asdict(config)}
+        return quick_policy(policy), told | {"temperature": temperature, "config": asdict(config)}
 
     def _linear(self, training: int, learns: bool) -> tuple[Policy, dict[str, Any]]:
         from benchmarks.phase4.controls import LinearPolicy, learn_linear

@@ -87,7 +87,8 @@ def learn_linear(policy: LinearPolicy, worlds: Worlds, decisions: int, seed: int
         kind = number % len(worlds.kinds)
         with worlds.begin(seed + number, seed + number - kind, worlds.kinds[kind]) as world:
             for _ in range(0, min(WORLD_DECISIONS, decisions - number * WORLD_DECISIONS), worlds.episode_length):
-                states, taken, ids, earned = [], [], [], {}
+                states, taken, ids = [], [], []
+                earned: dict[str, float | None] = {}
                 for _ in range(worlds.episode_length):
                     situation = world.observe()
                     row = policy.log_policy([situation.state]).detach().exp()
@@ -127,12 +128,13 @@ class OneWorldAfterAnother(gymnasium.Wrapper):
 
     def __init__(self, environment: ResearchEnv, seed: int) -> None:
         super().__init__(environment)
+        self._episode_length = environment.config.episode_length
         self._seed = seed
         self._left = self._begun = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin the next episode."""
-        self._left -= self.env.unwrapped.config.episode_length
+        self._left -= self._episode_length
         if self._left >= 0:
             return self.env.reset()
         self._left = WORLD_DECISIONS

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks.figures import __main__ as figures
+from benchmarks.phase4.table import table
 
 
 def page(name: str) -> str:
@@ -15,7 +16,7 @@ def page(name: str) -> str:
 
 def test_the_tables_of_the_pages_are_those_of_the_figures():
     assert "\n".join(figures.curve_table(figures.read("curve"))) in page("trust.md")
-    assert "\n".join(figures.table(figures.DATA / "phase4.jsonl")) in page("reinforcement.md")
+    assert "\n".join(table(figures.DATA / "phase4.jsonl")) in page("reinforcement.md")
 
 
 def test_every_plot_is_shown_by_a_page():

@@ -13,7 +13,7 @@ from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
 from aegis.research.search import SearchHit
 from aegis.types import Action, Decision
-from benchmarks.phase4.__main__ import run, todo
+from benchmarks.phase4.__main__ import Bench, run, todo
 from benchmarks.phase4.controls import AskingRule, LinearPolicy, PPOPolicy, fields_of, learn_linear, make_ppo
 from benchmarks.phase4.promotion import normal, promoted
 from benchmarks.phase4.table import PHASE_4, interval, table
@@ -82,15 +82,17 @@ def test_the_asking_rule_asks_somebody_who_is_here_and_searches_first():
     assert choose("here", "search: What?", "ask: What? The human is here") == "web_search"
 
 
-class Fixed:
+class Fixed(Bench):
     """Stands for the benchmark's policies: counts what is made."""
+
+    killed = False
 
     def __init__(self, options):
         self.made = options.made
 
     def make(self, name, training):
         self.made.append((name, training))
-        if len(self.made) == 7 and not getattr(Fixed, "killed", False):
+        if len(self.made) == 7 and not Fixed.killed:
             Fixed.killed = True
             raise KeyboardInterrupt
         return name, {"updates": 3}
@@ -129,8 +131,9 @@ def test_parts_share_the_trainings():
 def test_the_interval_covers_both_trainings_and_worlds():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(400):
-        differences = rng.normal(0, 0.5, (10, 1)) + rng.normal(0, 0.5, 12) + rng.normal(0, 1, (10, 12))
-        _, low, high = interval(differences)
+        trained = rng.normal(0, 0.5, (10, 1)) + rng.normal(0, 0.5, 12) + rng.normal(0, 1, (10, 12))
+        shared = rng.normal(0, 3, 12)  # some worlds are richer than others, for every policy
+        _, low, high = interval(trained + shared, shared[None])
         covered += low <= 0 <= high
     assert covered / 400 >= 0.94
     assert interval(np.array([[1.0, 2.0, 3.0]]))[0] == 2.0

@@ -126,7 +126,7 @@ def test_it_learns_and_is_measured_in_every_kind_of_world_and_each_measurement_h
     learned = [(past, kind) for seed, past, kind in begun if seed >= 2_000_000_011]
     assert [kind for _, kind in learned] == ["nobody", "people"] * 2
     assert len({past for past, _ in learned}) == 1  # a world of each kind after the same past
-    first, second = ({found.first_measured + number for number in range(2)} for found in results)
+    first, second = ({(found.first_measured or 0) + number for number in range(2)} for found in results)
     assert {seed for seed, past, _ in begun if past is None} == first | second
     assert not first & second
     assert [found.attempt for found in results] == [1, 2]
