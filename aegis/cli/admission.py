@@ -51,6 +51,17 @@ def check_agent(
     check_teacher(claim, teacher_name(claim, teacher, endpoint), needed=needs_teacher or not serves)
 
 
+def check_exploring(share: float, never: Sequence[str]) -> None:
+    """Raise `ConfigError` for a share out of bounds, or an action that the research agent does not have."""
+    from aegis.lifecycle.policies.resolver import ResolverOptions
+    from aegis.research.actions import RESEARCH_ACTIONS
+
+    ResolverOptions(explore=share)
+    for name in never:
+        if name not in RESEARCH_ACTIONS.names:
+            raise ConfigError(f"--never-explored {name}: no such action: there are {', '.join(RESEARCH_ACTIONS.names)}")
+
+
 def check_folder(folder: Path) -> None:
     """Raise `StoreError` for a folder in which no workspace can be opened or made."""
     if folder.exists() and not folder.is_dir():

@@ -174,6 +174,22 @@ DriftOption = Annotated[
         " ones; 0: none does.",
     ),
 ]
+ExploreOption = Annotated[
+    float,
+    typer.Option(
+        "--explore",
+        help="Share of the HRM's decisions that take an action at random, at most 0.5, so that `aegis ope` can tell"
+        " what other actions would have brought; 0: none.",
+    ),
+]
+NeverOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--never-explored",
+        metavar="ACTION",
+        help="An action that is never tried at random, by phase 4 neither. May be repeated.",
+    ),
+]
 
 # The teacher's endpoint.
 BaseUrlOption = Annotated[

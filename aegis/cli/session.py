@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aegis.cli.admission import check_agent, describe_new
+from aegis.cli.admission import check_agent, check_exploring, describe_new
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
     AgentConfig,
@@ -67,6 +67,8 @@ class SessionOptions:
     device: str = "auto"
     backend: str = "auto"
     seed: int | None = None
+    explore: float = 0.0
+    never_explored: Sequence[str] = ()
 
     def check(self) -> None:
         """Raise an `AegisError` for options with which no agent can start, before anything is loaded or made."""
@@ -76,6 +78,7 @@ class SessionOptions:
                 " everything: leave out --shadow and --canary"
             )
         check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
+        check_exploring(self.explore, self.never_explored)
 
 
 class SharedTeacher:
@@ -175,6 +178,8 @@ class Session:
             device=self._device(),
             backend=options.backend,
             seed=random.SystemRandom().randrange(2**32) if options.seed is None else options.seed,
+            explore=options.explore,
+            never_explored=options.never_explored,
         )
         return Runner(
             options.workspace,

@@ -211,6 +211,7 @@ def improve_by_episodes(
     """
     with imports_explained("phase 4", "train"):
         from aegis.lifecycle.rl import simulated as phase
+        from aegis.lifecycle.rl.judgement import ATTEMPT, judge_pairs, let_serve, next_attempt
         from aegis.training import ReinforceTrainer
 
     registry, config = ModelRegistry(store, workspace), plan.reinforce
@@ -239,10 +240,12 @@ def improve_by_episodes(
     counts = (learning.episodes, learning.decisions, len(learning.updates), refused)
     found = ImprovementResult(base_name, served.name, "", *counts, round(seconds, 1), plan.seeds, before, after)
     source = f"{found.decisions} decisions in {found.episodes} episodes of its own"
-    name = phase.keep_result(registry, pair, best.learner, source, found.to_record())
+    attempt = next_attempt(store, base_name)
+    name = phase.keep_result(registry, pair, best.learner, source, found.to_record() | {ATTEMPT: attempt})
     phase.record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per episode more than {served.name} in {plan.measured} episodes that no choice had seen"
-    return replace(found, model=name, serving=phase.let_serve(store, registry, name, found.gain, where))
+    judged = judge_pairs(after.returns, before.returns, served.name, attempt)
+    return replace(found, model=name, serving=let_serve(store, registry, name, judged, where))
 
 
 def _learn(learning: EpisodeLearning, seeds: range, best: BestWeights, progress: Progress) -> None:

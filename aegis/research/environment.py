@@ -19,7 +19,7 @@ from aegis.research.actions import RESEARCH_ACTIONS
 from aegis.research.features import FEATURES, features
 from aegis.research.loop import Step
 from aegis.research.search import SearchProvider, create_search
-from aegis.research.world import SECONDS_PER_DECISION, Person, World, Worlds, nobody
+from aegis.research.world import NOBODY, PEOPLE, SECONDS_PER_DECISION, Person, World, Worlds, nobody
 from aegis.store import DecisionStore
 from aegis.types import Choice, Outcome
 
@@ -37,7 +37,8 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     questions time out. So an episode's rewards sum to the newest rewards of its decisions.
 
     search: must give the same answer to the same query; None: offline. topics: the goals' topics; None: the search's
-    topics. lived: decisions that a rule has made before in each fresh world. All else as for `Worlds`.
+    topics. lived: decisions that a rule has made before in each fresh world. All else as for `Worlds`. A reset with a
+    seed and the option `{"people": True}` begins a world with a simulated person.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012
@@ -79,11 +80,12 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         super().reset(seed=seed)
         if seed is not None or self._world is None:
             self._forget_world()
-            self._world = self._worlds.begin(int(self.np_random.integers(2**62)))
+            kind = PEOPLE if (options or {}).get("people") else NOBODY
+            self._world = self._worlds.begin(int(self.np_random.integers(2**62)), kind=kind)
+            self._brought: dict[str, float] = {}
         else:
             self._world.begin_episode()
         self._made = 0
-        self._brought: dict[str, float] = {}
         self._situation = self._world.observe()
         return features(self._situation.state), {"state": self._situation.state, "decision": ""}
 
@@ -105,6 +107,7 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Return the step's results in Gymnasium's form, and observe the next situation."""
         world = self._begun()
         self._made += 1
+        self._brought[step.decision.id] = 0.0
         reward = self._count(step.outcome)
         self._situation = world.observe()
         late = list(self._situation.late)
@@ -141,8 +144,10 @@ class ResearchEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             close()
 
     def _count(self, outcome: Outcome) -> float:
-        """Return the change of a decision's reward by this outcome."""
-        reward, before = outcome.reward or 0.0, self._brought.get(outcome.decision_id, 0.0)
+        """Return the change of a decision's reward by this outcome; 0 for one that was made in the world's past."""
+        if outcome.decision_id not in self._brought:
+            return 0.0
+        reward, before = outcome.reward or 0.0, self._brought[outcome.decision_id]
         self._brought[outcome.decision_id] = reward
         return reward - before
 

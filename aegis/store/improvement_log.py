@@ -141,9 +141,10 @@ class ImprovementLog:
     def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
         """Return the rewards of the newest rewarded decisions that an HRM drew, the newest first.
 
-        others: those of all other HRMs instead. since: place after which decisions count.
+        others: those of newer HRMs instead. since: place after which decisions count.
         """
-        chosen = "d.policy GLOB 'hrm@*' AND d.policy <> ?" if others else "d.policy = ?"
+        newer = "CAST(SUBSTR(d.policy, 5) AS INTEGER) > CAST(SUBSTR(?, 5) AS INTEGER)"
+        chosen = f"d.policy GLOB 'hrm@*' AND {newer}" if others else "d.policy = ?"
         rows = self._database.query(
             "SELECT o.reward FROM decisions AS d"
             " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
@@ -154,15 +155,17 @@ class ImprovementLog:
         return [float(row["reward"]) for row in rows]
 
     def drawn(self, reference: str, since: int) -> list[tuple[bool, float | None]]:
-        """Return every decision that HRMs drew, in order: whether the reference made it, and its reward, if known.
+        """Return the decisions that a reference and newer HRMs drew, in order: whether it was the reference, and the
+        reward, if known.
 
         since: place after which decisions count.
         """
         rows = self._database.query(
             "SELECT d.policy = ? AS control, o.reward AS reward FROM decisions AS d"
             " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            " WHERE d.seq > ? AND d.policy GLOB 'hrm@*' AND d.propensity IS NOT NULL ORDER BY d.seq",
-            (reference, since),
+            " WHERE d.seq > ? AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
+            " AND d.propensity IS NOT NULL ORDER BY d.seq",
+            (reference, since, int(reference.removeprefix("hrm@"))),
         )
         return [(bool(row["control"]), row["reward"]) for row in rows]
 

@@ -117,6 +117,7 @@ class ReinforceTrainer:
         self.learned = 0
         """Number of decisions learned from, with which the KL penalty loosens"""
         self.updates = 0
+        self._imitated: dict[tuple[int, ...], Tensor] = {}
         self._imitation = imitation.eval().requires_grad_(False)
         self._codec = codec
         self._device = model.high_start.device
@@ -141,14 +142,15 @@ class ReinforceTrainer:
         Raises `DataError` if a reward is not a finite number, or no decision has a reward to learn from.
         """
         transitions = [one for trajectory in trajectories for one in trajectory]
-        chosen = torch.tensor(
-            [row for row, one in enumerate(transitions) if one.learn and one.reward is not None], device=self._device
-        )
-        _check(transitions, len(chosen))
-        batch = pad([self._codec.encode(one.state) for one in transitions], self._device)
+        rows = [row for row, one in enumerate(transitions) if one.learn and one.reward is not None]
+        _check(transitions, len(rows))
+        chosen = torch.tensor(rows, device=self._device)
+        encoded = [self._codec.encode(one.state) for one in transitions]
+        batch = pad(encoded, self._device)
+        logits, summaries, segments = self._think(self.model, batch)  # with gradient: the first pass takes them
+        summaries = summaries.detach()
         with torch.no_grad():
-            logits, summaries, segments = self._think(self.model, batch)
-            imitation, _, _ = self._think(self._imitation, _select(batch, chosen))
+            imitation = self._imitate([encoded[row] for row in rows])
             if not self.updates:  # from 0, all rewards would look like merit
                 self.value.output.bias.fill_(expected_value(trajectories, self.config.discount))
             values = self.value(summaries)
@@ -160,9 +162,10 @@ class ReinforceTrainer:
         update = _UpdateBatch(
             batch=_select(batch, chosen),
             segments=segments[chosen],
-            actions=torch.tensor([transitions[row].action for row in chosen.tolist()], device=self._device),
+            actions=torch.tensor([transitions[row].action for row in rows], device=self._device),
             drawn=drawn[chosen].clamp_min(1e-6).log(),
-            before=self._log_policy(logits[chosen], offered),
+            first=logits[chosen],
+            before=self._log_policy(logits[chosen].detach(), offered),
             imitation=self._log_policy(imitation, offered),
             offered=offered,
             advantages=self._scale(advantages[chosen]),
@@ -183,7 +186,7 @@ class ReinforceTrainer:
         snapshot = _Snapshot(self.model, update.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
-            logits, _, _ = self._think(self.model, update.batch, update.segments)
+            logits = self._think(self.model, update.batch, update.segments)[0] if passes else update.first
             policy = self._log_policy(logits, update.offered)
             if passes and divergence(update.before, policy.detach()) > self.config.kl_bound / 2:
                 break
@@ -263,6 +266,15 @@ class ReinforceTrainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             return think(model, batch, self._outputs, segments)
 
+    def _imitate(self, encoded: Sequence[Sequence[int]]) -> Tensor:
+        """Return the imitation HRM's logits (B, A); it never changes, so those of the last update are kept."""
+        states = [tuple(one) for one in encoded]
+        if new := [one for one in dict.fromkeys(states) if one not in self._imitated]:
+            logits, _, _ = self._think(self._imitation, pad(new, self._device))
+            self._imitated |= dict(zip(new, logits, strict=True))
+        self._imitated = {one: self._imitated[one] for one in states}
+        return torch.stack([self._imitated[one] for one in states])
+
     def _log_policy(self, logits: Tensor, offered: Tensor) -> Tensor:
         return (logits / self.temperature).masked_fill(~offered, _NOT_OFFERED).log_softmax(-1)
 
@@ -316,6 +328,8 @@ class _UpdateBatch:
     actions: Tensor
     """(B,)"""
     drawn: Tensor
+    first: Tensor
+    """Logits before the update, with their gradient"""
     before: Tensor
     imitation: Tensor
     offered: Tensor

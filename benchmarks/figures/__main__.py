@@ -4,7 +4,7 @@ Measure anew, then draw (W: a workspace with a trained HRM):
 
     aegis bench --json benchmarks/figures/bench.json
     aegis curve --workspace W --json > benchmarks/figures/curve.json
-    python -m benchmarks.ppo --workspace W --checkpoints 5 --json benchmarks/figures/ppo.json
+    python -m benchmarks.phase4 --workspace W --into F && cp F/results.jsonl benchmarks/figures/phase4.jsonl
     python -m benchmarks.figures
 
 A test compares each table with its page. The other plots of docs/ have their command on their page.
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis.cli.commands import bench, curve
-from aegis.cli.commands.evaluate import draw_curves
-from benchmarks.ppo import PHASE_4, SERIES, read_points
+from benchmarks.phase4 import table as phase4
 
 DATA = Path(__file__).parent
 DOCS = DATA.parent.parent / "docs"
@@ -62,27 +61,14 @@ def bench_tables(document: dict[str, Any]) -> list[str]:
     return rows
 
 
-def ppo_table() -> list[str]:
-    """Return the rewards of phase 4 and PPO at each checkpoint as a table in Markdown."""
-    points = read_points(DATA / "ppo.json")
-    counts = sorted({point.decisions for point in points})
-    rows = ["| decisions learned from | " + " | ".join(f"{count:,}" for count in counts) + " |"]
-    rows.append("|---|" + "---|" * len(counts))
-    for series, label in ((PHASE_4, "phase 4"), (SERIES, "PPO from scratch")):
-        own = {point.decisions: point.reward for point in points if point.series == series}
-        rows.append(f"| {label} | " + " | ".join(f"{own[count]:+.3f}" for count in counts) + " |")
-    return rows
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the plots")
     into = parser.parse_args().into
     deferral = read("curve")
     curve.draw(deferral["points"], deferral["model"], deferral["heldout"], into / "curve.png")
-    draw_curves(read_points(DATA / "ppo.json"), into / "ppo.png")
     bench.draw(read("bench"), into / "performance.png")
-    for rows in (curve_table(deferral), ppo_table(), bench_tables(read("bench"))):
+    for rows in (curve_table(deferral), phase4.table(DATA / "phase4.jsonl"), bench_tables(read("bench"))):
         print("", *rows, sep="\n")
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks.figures import __main__ as figures
-from benchmarks.ppo import read_points
+from benchmarks.phase4.table import table
 
 
 def page(name: str) -> str:
@@ -16,7 +16,7 @@ def page(name: str) -> str:
 
 def test_the_tables_of_the_pages_are_those_of_the_figures():
     assert "\n".join(figures.curve_table(figures.read("curve"))) in page("trust.md")
-    assert "\n".join(figures.ppo_table()) in page("reinforcement.md")
+    assert "\n".join(table(figures.DATA / "phase4.jsonl")) in page("reinforcement.md")
 
 
 def test_every_plot_is_shown_by_a_page():
@@ -25,17 +25,15 @@ def test_every_plot_is_shown_by_a_page():
     assert unseen == []
 
 
-def test_the_plots_are_drawn_with_the_rule_beside_phase_4(tmp_path, monkeypatch, capsys):
+def test_the_plots_are_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["figures", "--into", str(tmp_path)])
     figures.main()
-    for name in ("curve", "ppo", "performance"):
+    for name in ("curve", "performance"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "| HRM, onnx-int8 (`auto`) |" in capsys.readouterr().out
-    series = {point.series for point in read_points(figures.DATA / "ppo.json")}
-    assert any(name.startswith("rule: ") for name in series)
 
 
-@pytest.mark.parametrize("name", ["bench", "curve", "ppo"])
+@pytest.mark.parametrize("name", ["bench", "curve"])
 def test_the_figures_are_whole(name):
     document = figures.read(name)
     assert document.get("partial", False) is False

@@ -48,7 +48,7 @@ def improve(
         float | None,
         typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
     ] = None,
-    worlds: Annotated[int, typer.Option(help="Worlds, never learned in, that measure before and after.")] = 10,
+    worlds: Annotated[int, typer.Option(help="Worlds of each kind, never learned in, that measure.")] = 10,
     lived: LivedOption = PHASE_1_DECISIONS,
     seed: Annotated[int, typer.Option(help="Of the worlds to learn in and of the actions drawn.")] = 0,
     device: DeviceOption = "auto",
@@ -56,8 +56,9 @@ def improve(
 ) -> None:
     """Let the HRM that serves learn from its own decisions in simulated worlds.
 
-    The worlds search offline, and nobody answers there. The result is kept as the next version. It serves if it surely
-    earns more in worlds that it never learned in.
+    The worlds search offline. In half of them a simulated person answers some questions and decides some proposals; in
+    the others nobody does. The result is kept as the next version. It serves if it surely earns more in fresh worlds,
+    and does not surely ask less where a person answers.
     Exit code 0: it serves; 3: it is kept and does not; 2: bad input.
     """
     with errors_explained():
@@ -113,7 +114,9 @@ def run_improvement(
         progress("Loading the HRM", 0, 0)
         plan = lifecycle.SimulationPlan(decisions, config, seed=seed, worlds=worlds, device=resolve_device(device))
         tick = _Ticker(progress, decisions, worlds, lived, limited=seconds is not None)
-        simulated = make_worlds(store, search, lived=lived, on_lived=lambda made: tick("living", 1, None))
+        simulated = make_worlds(
+            store, search, lived=lived, on_lived=lambda made: tick("living", 1, None), people=seconds is None
+        )
         improved = lifecycle.improve(
             store,
             workspace,
@@ -160,17 +163,24 @@ def show_improved(improved: SimulationResult, worlds: int, limited: bool = False
     """Print the result of phase 4. limited: it made as many decisions as fit, and its worlds share one past."""
     from aegis.cli.display.block import FALLING_REWARDS
 
-    gain = improved.gain
+    judged = improved.judgement
+    gain = judged.gain
     refused = f", {improved.refused} undone" if improved.refused else ""
     updates = f"{improved.updates} update{'s' if improved.updates > 1 else ''}"
     say(f"  Learned from {improved.decisions} decisions in {updates}{refused}")
     each = improved.measured_before.decisions // worlds
     say(f"  Mean reward before    {_describe(improved.measured_before)}")
     say(f"  Mean reward after     {_describe(improved.measured_after)}")
-    say(f"  Gain                  {gain.words}, the same {worlds} worlds,")
     shared = ", of one past" if limited else ""
-    say(f"                        {each} decisions in each{shared}, never learned in, nobody answering")
+    where = ", nobody answering"
+    if improved.measured_before.has_kinds:
+        where, worlds, each = "; half with people", 2 * worlds, each // 2
+    say(f"  Gain                  {gain.words}, the same {worlds} worlds,")
+    say(f"                        {each} decisions in each{shared}, never learned in{where}")
     say(f"                        ({FALLING_REWARDS})")
+    if judged.recall is not None:
+        asked = improved.measured_before.recall, improved.measured_after.recall
+        say("  Asks where a person answers  {:.1%} before, {:.1%} after".format(*asked))
     say("  Actions               before    after")
     names = {**improved.measured_before.actions, **improved.measured_after.actions}
     for name in names:
@@ -182,11 +192,11 @@ def show_improved(improved: SimulationResult, worlds: int, limited: bool = False
         say(f"⚠ The measurement shows a loss: {improved.model} is kept, {improved.before} goes on serving")
     elif limited:
         return
-    elif gain.mean > 0:
-        say(f"  {improved.model} is kept, {improved.before} goes on serving: the gain's interval does not lie above 0")
-        say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
     else:
-        say(f"  {improved.model} is kept, {improved.before} goes on serving: it earns no more")
+        why = judged.objection or "another one was promoted meanwhile"
+        say(f"  {improved.model} is kept, {improved.before} goes on serving: {why}")
+        if gain.mean > 0 >= judged.low:
+            say("  (more --decisions make the gain larger, more --worlds the interval narrower)")
 
 
 def _say_how_to_go_on(improved: SimulationResult, workspace: Workspace, pace: Pace) -> None:

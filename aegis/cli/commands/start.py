@@ -27,9 +27,11 @@ from aegis.cli.options import (
     DriftOption,
     EpochsOption,
     EveryOption,
+    ExploreOption,
     IntervalOption,
     LearningRateOption,
     ModelOption,
+    NeverOption,
     PresenceOption,
     PricesOption,
     RateOption,
@@ -93,6 +95,8 @@ def start(
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     rl_every: EveryOption = ReinforceConfig().every,
+    explore: ExploreOption = 0.0,
+    never_explored: NeverOption = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     backend: BackendOption = "auto",
@@ -144,6 +148,8 @@ def start(
             device=device,
             backend=backend,
             seed=seed,
+            explore=explore,
+            never_explored=tuple(never_explored or ()),
         )
         options.check()
         from aegis.cli.follow import follow

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
-from aegis.types import ActionList, Choice, Policy, State
+from aegis.types import ActionList, Choice, Policy, State, most_probable
 
 
 class ExploringPolicy(WrappedPolicy):
     """Takes an HRM's action or, in a share of its decisions, one drawn evenly among those on offer (epsilon-greedy).
 
-    never: names of actions that are not to be tried; the HRM may take them. Each choice of the HRM gets the
-    probabilities by which its action was drawn. The choices of others, such as its teacher, stay as they are.
+    never: names of actions that are not to be tried: they are taken only where the HRM finds them the most probable.
+    That holds for a policy that draws its actions, too, as in phase 4; its draw is made anew. Each choice of the HRM
+    gets the probabilities by which its action was drawn. The choices of others, such as its teacher, stay as they are.
     """
 
     def __init__(self, policy: Policy, share: float, never: Sequence[str], rng: random.Random) -> None:
@@ -26,17 +27,23 @@ class ExploringPolicy(WrappedPolicy):
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the choices, those of the HRM drawn."""
         return [
-            self._draw(choice, actions) if choice.kind == "hrm" and not choice.drawn else choice
+            self._draw(choice, actions) if choice.kind == "hrm" and (self._share or choice.drawn) else choice
             for choice in self.policy.decide(states, actions)
         ]
 
     def _draw(self, choice: Choice, actions: ActionList) -> Choice:
-        tried = [name for name in actions.names if name not in self._never]
-        if not tried:
+        tried = [name not in self._never for name in actions.names]
+        if not any(tried):
             return choice
-        each = self._share / len(tried)
-        likely = [
-            (1 - self._share) * (name == choice.action) + each * (name not in self._never) for name in actions.names
-        ]
+        own = self._own(choice, tried, actions)
+        likely = [(1 - self._share) * p + self._share * t / sum(tried) for p, t in zip(own, tried, strict=True)]
         drawn = Choice.draw(likely, actions, choice.policy, choice.kind, self._rng)
         return replace(drawn, out_of_distribution=choice.out_of_distribution)
+
+    def _own(self, choice: Choice, tried: Sequence[bool], actions: ActionList) -> list[float]:
+        """Return the probabilities of the HRM's own draw, without what is not to be tried; of a choice, 0 or 1."""
+        if not choice.drawn:
+            return [float(name == choice.action) for name in actions.names]
+        best = most_probable(choice.probabilities)
+        left = [p if tried[place] or place == best else 0.0 for place, p in enumerate(choice.probabilities)]
+        return [p / sum(left) for p in left]

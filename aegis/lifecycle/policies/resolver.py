@@ -49,7 +49,7 @@ class ResolverOptions:
     explore: float = 0.0
     """Share of the HRM's decisions that take an action at random"""
     never_explored: Sequence[str] = ()
-    """Names of actions that are not to be taken at random"""
+    """Names of actions that are not to be tried at random, by phase 4 neither"""
     agreement: float | None = None
     """Agreement promised on what the HRM decides: it decides from the confidence on for which held-out decisions
     certify this. None: what the version promised when it was judged, if anything"""
@@ -62,7 +62,7 @@ class ResolverOptions:
         if self.agreement is not None and not 0 < self.agreement < 1:
             raise ConfigError(f"agreement must lie between 0 and 1, not {self.agreement}")
         if not 0 <= self.explore <= MOST_EXPLORED:
-            raise ConfigError(f"explore must be a share from 0 to {MOST_EXPLORED}, not {self.explore}")
+            raise ConfigError(f"explore (--explore) must be a share from 0 to {MOST_EXPLORED}, not {self.explore}")
 
 
 class PolicyResolver:
@@ -175,7 +175,7 @@ class PolicyResolver:
         """Return a version as the options want it: with the teacher behind it, and exploring."""
         policy = self._put_teacher_behind(policy, serving)
         options = self._options
-        if not options.explore:
+        if not options.explore and not options.never_explored:
             return policy
         return ExploringPolicy(policy, options.explore, options.never_explored, random.Random())
 

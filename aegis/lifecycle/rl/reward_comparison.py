@@ -22,7 +22,8 @@ class ImprovementState:
     """Where phase 4 beside the agent stands; kept in the workspace."""
 
     reference: str
-    """The version that phase 4 began with: improved versions must not earn less, and a roll-back returns to it"""
+    """The last good version, at first the one that phase 4 began with: improved versions must not earn less, and a
+    roll-back returns to it. Where they surely earn more, the one that serves takes its place."""
     since: int
     """Place, in the order of recording, after which decisions were drawn from what is learned"""
     judged_since: int
@@ -33,6 +34,8 @@ class ImprovementState:
     """That improved versions earn less, when it was last weighed (`reward_evidence`)"""
     close: bool = False
     """Whether it looks as if they did: the control then makes a larger share"""
+    gained: float = 1.0
+    """The evidence that improved versions earn more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ def compare_rewards(
     )
 
 
-def weigh_rewards(store: DecisionStore, state: ImprovementState) -> RewardEvidence:
-    """Weigh all rewards of improved versions and of the control, as they are known now."""
-    return weigh(ImprovementLog(store.database).drawn(state.reference, max(state.since, state.judged_since)))
+def weigh_rewards(store: DecisionStore, state: ImprovementState) -> tuple[RewardEvidence, RewardEvidence]:
+    """Weigh all rewards of improved versions and of the control, as they are known now.
+
+    Returns the evidence that improved versions earn less, and the evidence that they earn more.
+    """
+    drawn = ImprovementLog(store.database).drawn(state.reference, max(state.since, state.judged_since))
+    return weigh(drawn), weigh([(control, None if reward is None else -reward) for control, reward in drawn])

@@ -14,13 +14,13 @@ from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
-from aegis.lifecycle.rl.measurement import Measured, measure
+from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, judge, let_serve, next_attempt
+from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
-from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import ActionList, Policy, utc_now
@@ -29,10 +29,14 @@ from aegis.workspace import Workspace
 LEARNER_FILE = "learner.safetensors"
 WORLD_DECISIONS = 1000
 """Decisions in one world of learning; then a fresh world begins"""
+MIXED_DECISIONS = 250
+"""The same where there are several kinds of worlds, which take turns"""
 MEASURED_WORLDS = 10
 MEASURED_DECISIONS = 200
-"""In each of them"""
+"""In each of them, all kinds of worlds together"""
 _FIRST_MEASURED_SEED = 1_000_000_007
+_SEEDS = 400_000_000
+"""Number of seeds that those of a measurement are drawn from: each measurement has fresh worlds"""
 _PREPARED = 16
 """Worlds whose past is lived through before the clock starts: at most as many as are kept"""
 _FIRST_COMPARED_SEED = 1_500_000_001
@@ -51,10 +55,12 @@ class SimulationPlan:
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     seed: int = 0
     worlds: int = MEASURED_WORLDS
-    """Worlds that measure before and after, and are never learned in"""
+    """Worlds that measure before and after, and are never learned in; of each kind"""
     world_decisions: int = MEASURED_DECISIONS
-    """In each of them"""
+    """In each of them, all kinds together"""
     device: str = "cpu"
+    first_measured: int | None = None
+    """The first seed of the worlds that measure; None: drawn afresh, so that no choice has ever seen them"""
 
     def __post_init__(self) -> None:
         every = self.reinforce.every
@@ -79,11 +85,22 @@ class SimulationResult:
     measured_after: Measured
     serving: Serving | None
     """The result, if it surely earns more and serves from now on; else None"""
+    attempt: int = 1
+    """Number of the attempt to improve this base"""
+    first_measured: int | None = None
+    """The first seed of the worlds that measured"""
+    may_serve: bool = True
+    """False after too little time to judge"""
+
+    @property
+    def judgement(self) -> Judgement:
+        """What is held against the result."""
+        return judge(self.measured_after, self.measured_before, self.before, self.attempt)
 
     @property
     def gain(self) -> Gain:
         """Mean difference in the same worlds."""
-        return Gain.of_pairs(self.measured_after.means, self.measured_before.means, self.before)
+        return self.judgement.gain
 
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
@@ -99,6 +116,8 @@ class SimulationResult:
             "after": self.measured_after.to_record(),
             "gain": gain.mean,
             "gain_interval": [gain.low, gain.high],
+            ATTEMPT: self.attempt if self.may_serve else None,
+            "first_measured": self.first_measured,
             "serves": self.serving is not None,
         }
 
@@ -121,6 +140,15 @@ class SimulatedLearning:
         """Live through the past of the first world, which takes some seconds."""
         self._worlds.prepare(self._world_seed(0))
 
+    def pasts(self, decisions: int) -> list[int]:
+        """Return the seeds of the pasts that this many decisions are made after."""
+        worlds = math.ceil(decisions / self._stretch)
+        return [self._world_seed(number) for number in range(0, worlds, len(self._worlds.kinds))]
+
+    @property
+    def _stretch(self) -> int:
+        return WORLD_DECISIONS if len(self._worlds.kinds) == 1 else MIXED_DECISIONS
+
     def run(
         self,
         decisions: int,
@@ -131,16 +159,18 @@ class SimulatedLearning:
 
         is_enough: asked after each update; the learning ends when it returns true.
         """
-        for first in range(0, decisions, WORLD_DECISIONS):
-            asked = min(WORLD_DECISIONS, decisions - first)
-            with self._worlds.begin(self._world_seed(first)) as world:
+        kinds = self._worlds.kinds
+        for number, first in enumerate(range(0, decisions, self._stretch)):
+            asked, kind = min(self._stretch, decisions - first), number % len(kinds)
+            past = self._world_seed(number - kind)  # one past for a world of each kind
+            with self._worlds.begin(self._world_seed(number), past, kinds[kind]) as world:
                 made = self._live(world, asked, tick, is_enough)
             if made < asked:
                 return first + made
         return decisions
 
-    def _world_seed(self, first: int) -> int:
-        return _FIRST_LEARNED_SEED + self._seed * 100_003 + first
+    def _world_seed(self, number: int) -> int:
+        return _FIRST_LEARNED_SEED + self._seed * 100_003 + number
 
     def _live(
         self,
@@ -179,7 +209,7 @@ def improve(
 ) -> SimulationResult:
     """Run phase 4 on the HRM that serves, in simulated worlds; keep the result, and let it serve where it earns more.
 
-    It serves where the 95% interval of the gain, in the same worlds that it never learned in, lies above 0. tick hears
+    It serves where `judgement` finds nothing against it, in fresh worlds that it never learned in. tick hears
     the stage (`before`, `learning`, `after`), how many decisions more were made, and each update. pace: with
     a limit of seconds, phase 4 makes only the decisions that fit, the measured worlds share one past, and the result
     does not serve, because too little is known of it. Raises `ConfigError` where no HRM serves.
@@ -192,52 +222,53 @@ def improve(
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
     learning = SimulatedLearning(policy, trainer, worlds, config, plan.seed)
-    seeds = range(_FIRST_MEASURED_SEED, _FIRST_MEASURED_SEED + plan.worlds)
-    past = _FIRST_MEASURED_SEED if pace.seconds is not None else None
+    drawn = random.SystemRandom().randrange(_SEEDS)
+    first = _FIRST_MEASURED_SEED + drawn if plan.first_measured is None else plan.first_measured
+    seeds = range(first, first + plan.worlds)
+    places = places_of(worlds, seeds, () if pace.seconds is None else seeds[:1])
 
     def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
-        return measure(
-            quick_policy(policy),
-            policy.actions,
-            worlds,
-            seeds,
-            length,
-            lambda done: tick(stage, done, None),
-            past,
-            is_enough,
-        )
+        def told(made: int) -> None:
+            tick(stage, made, None)
+
+        return measure(quick_policy(policy), policy.actions, worlds, places, length, told, is_enough)
 
     pace.lap()
     learning.prepare()
     pace.lived_seconds = pace.lap()
-    for world in list(seeds)[: _PREPARED if past is None else 1]:
+    for world in seeds[: _PREPARED if pace.seconds is None else 1]:
         worlds.prepare(world)
     pace.begin_measuring()
-    before = measured("before", plan.world_decisions, pace.has_measured_enough)
+    before = measured("before", max(1, plan.world_decisions // len(worlds.kinds)), pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = BestWeights(policy, trainer, lambda now: _compare(now, policy.actions, worlds))
-    made = _learn(learning, best, plan.decisions, config, pace, tick)
+    best = BestWeights(policy, trainer, compared_in(learning, worlds, policy.actions, plan.decisions))
+    made = learn_and_choose(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measured("after", before.decisions // plan.worlds)
+    after = measured("after", before.decisions // len(places))
 
     refused = sum(bool(result.fault) for result in learning.updates)
-    found = SimulationResult(base_name, served.name, "", made, len(learning.updates), refused, before, after, None)
+    found = SimulationResult(
+        *(base_name, served.name, "", made, len(learning.updates), refused, before, after, None),
+        attempt=next_attempt(store, base_name),
+        first_measured=first,
+        may_serve=pace.seconds is None,
+    )
     source = f"{found.decisions} decisions in simulated worlds"
     name = keep_result(registry, (policy, base, base_name), best.learner, source, found.to_record())
     record_curve(store, base_name, name, learning.updates, trainer.learned)
-    where = f"per decision more than {found.before} in {plan.worlds} simulated worlds that it never learned in"
-    serving = let_serve(store, registry, name, found.gain, where) if pace.seconds is None else None
+    where = f"per decision more than {found.before} in {len(places)} simulated worlds that it never learned in"
+    serving = let_serve(store, registry, name, found.judgement, where) if found.may_serve else None
     return replace(found, model=name, serving=serving)
 
 
-def _learn(
+def learn_and_choose(
     learning: SimulatedLearning,
     best: BestWeights,
     decisions: int,
     config: ReinforceConfig,
     pace: Pace,
-    tick: Callable[[str, int, UpdateResult | None], None],
+    tick: Callable[[str, int, UpdateResult | None], None] = lambda stage, done, result: None,
 ) -> int:
     """Learn, then return to the best weights on the way; return how many decisions were made."""
     made = last = 0
@@ -258,9 +289,14 @@ def _learn(
     return made
 
 
-def _compare(policy: Policy, actions: ActionList, worlds: Worlds) -> float:
-    seeds = range(_FIRST_COMPARED_SEED, _FIRST_COMPARED_SEED + _COMPARED_WORLDS)
-    return measure(policy, actions, worlds, seeds, _COMPARED_DECISIONS, lambda more: None).mean
+def compared_in(
+    learning: SimulatedLearning, worlds: Worlds, actions: ActionList, decisions: int
+) -> Callable[[Policy], float]:
+    """Return what measures the versions on the way: in fresh worlds, with the pasts that are learned after."""
+    first = _FIRST_COMPARED_SEED + random.SystemRandom().randrange(_SEEDS)
+    places = places_of(worlds, range(first, first + _COMPARED_WORLDS), learning.pasts(decisions))
+    each = _COMPARED_DECISIONS // len(worlds.kinds)
+    return lambda policy: measure(policy, actions, worlds, places, each).mean
 
 
 class BestWeights:
@@ -275,7 +311,8 @@ class BestWeights:
         self._earned = earned
         self._weights: dict[str, Any] | None = None
         self._learner: dict[str, Any] | None = None
-        self._mean = -math.inf
+        self.means: list[float] = []
+        """What each compared version earned"""
 
     @property
     def learner(self) -> dict[str, Any]:
@@ -285,8 +322,9 @@ class BestWeights:
     def compare(self) -> None:
         """Keep the weights and the learner's state as they are now, if they earn the most so far."""
         mean = self._earned(quick_policy(self._policy))
-        if mean > self._mean:
-            self._weights, self._mean = copy.deepcopy(self._policy.model.state_dict()), mean
+        self.means.append(mean)
+        if mean == max(self.means) and self.means.count(mean) == 1:
+            self._weights = copy.deepcopy(self._policy.model.state_dict())
             self._learner = {name: tensor.clone() for name, tensor in self._trainer.tensors().items()}
 
     def put_back(self) -> None:
@@ -328,25 +366,10 @@ def keep_result(
     return registry.keep(save, figures | {"parameters": policy.parameters}, base_name)
 
 
-def let_serve(store: DecisionStore, registry: ModelRegistry, name: str, gain: Gain, where: str) -> Serving | None:
-    """Let an improved version serve if it surely earns more, and return it; else return None.
-
-    where: the gain's unit, what it is measured against, and where.
-    """
-    if gain.low <= 0:
-        return None
-    reason = f"it earns {gain.words} {where}"
-    with store.database.transaction():
-        now = registry.serving()
-        if now is None or now.name != gain.over:
-            return None  # somebody has promoted or rolled back meanwhile
-        return registry.promote_again(name, IMPROVEMENT, reason)
-
-
 def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
     """Estimate how long phase 4 takes with this many decisions, from its measured pace."""
     comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
-    pasts = worlds + math.ceil(decisions / WORLD_DECISIONS) + (_COMPARED_WORLDS if comparisons else 0)
+    pasts = worlds + math.ceil(decisions / (2 * MIXED_DECISIONS))
     asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS
     return pasts * pace.lived_seconds + asked * pace.measured_seconds + decisions * pace.learned_seconds
 

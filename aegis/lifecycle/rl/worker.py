@@ -97,13 +97,16 @@ class ImprovementWorker:
             if state.evidence >= 1 / self.config.rollback_alpha:
                 self._roll_back(served, state)
                 return True
+            if state.gained >= 1 / self.config.rollback_alpha and self._registry.candidate() is None:
+                self._move_on(served, state)
+                return True
         self._learn(served, batch, state)
         return True
 
     def _weigh(self, state: ImprovementState) -> ImprovementState:
         """Return the state with the evidence as it is now, and keep it for the processes that decide."""
-        found = weigh_rewards(self._store, state)
-        weighed = replace(state, evidence=found.evidence, close=found.suspicion >= SUSPICION)
+        less, more = weigh_rewards(self._store, state)
+        weighed = replace(state, evidence=less.evidence, close=less.suspicion >= SUSPICION, gained=more.evidence)
         with self._store.database.transaction():
             if read_state(self._store) == state:  # else somebody ended phase 4, or rolled back, meanwhile
                 write_state(self._store, weighed)
@@ -120,9 +123,10 @@ class ImprovementWorker:
             write_state(self._store, state)
         last_step = next((e for e in reversed(self._registry.events()) if e.kind in ("promoted", "rolled_back")), None)
         if last_step and last_step.kind == "rolled_back" and last_step.newest > state.judged_since:
-            # After anybody's roll-back, that version's decisions and rewards no longer count, and phase 4 pauses.
+            # After anybody's roll-back, that version's decisions and rewards no longer count, and phase 4 pauses. The
+            # version that serves now is the last good one.
             pause = last_step.newest + self.config.cool_down_decisions
-            state = ImprovementState(state.reference, state.since, last_step.newest, pause)
+            state = ImprovementState(served.name, state.since, last_step.newest, pause)
             write_state(self._store, state)
             keep_action_monitor(self._store, self._base_name, None)
         self._trainer = self._make_trainer()
@@ -189,6 +193,22 @@ class ImprovementWorker:
     def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult) -> None:
         learned, newest = self._trainer.learned, self._store.newest()
         self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
+
+    def _move_on(self, served: Serving, state: ImprovementState) -> None:
+        """Make the version that serves the reference: improved versions surely earn more than the last one."""
+        compared = compare_rewards(self._store, state, self.config)
+        reason = (
+            f"improved versions earn more than {state.reference}: evidence {state.gained:.1f} of"
+            f" {compared.evidence_needed:.0f}; a roll-back now returns to {served.name}"
+        )
+        with self._store.database.transaction():
+            now = self._registry.serving()
+            if now is None or now.name != served.name:
+                return
+            self._registry.promote_again(served.name, IMPROVEMENT, reason, compared.to_record())
+            newest = self._store.newest()
+            write_state(self._store, ImprovementState(served.name, newest, newest))
+        self._tell(reason)
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
         """Roll back to the reference with the evidence, and pause; the version keeps its files and its learner's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -41,6 +42,9 @@ class World(Protocol):
     def observe(self) -> Situation:
         """Return the situation to decide in."""
 
+    def called_for(self, situation: Any) -> str:
+        """Return the action that somebody in this world is there to reward now; '' if there is none."""
+
     def act(self, situation: Any, choice: Choice) -> Step:
         """Carry out a policy's choice in a situation that it observed."""
 
@@ -63,7 +67,11 @@ class Worlds(Protocol):
     @property
     def episode_length(self) -> int: ...
 
-    def begin(self, seed: int, past: int | None = None) -> World:
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Names of the kinds of worlds, such as with and without people."""
+
+    def begin(self, seed: int, past: int | None = None, kind: str = ...) -> World:
         """Return a world in which an episode has begun. past: seed of the world whose past it shares."""
 
     def prepare(self, seed: int) -> None:

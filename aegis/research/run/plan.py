@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aegis.config import AgentConfig, MonitorConfig, ReinforceConfig, RunConfig
@@ -30,6 +30,10 @@ class RunPlan:
     backend: str = "auto"
     """`load_policy`'s"""
     seed: int = 0
+    explore: float = 0.0
+    """Share of the HRM's decisions that take an action at random"""
+    never_explored: Sequence[str] = ()
+    """Names of actions that are not to be tried at random"""
 
 
 @dataclass(frozen=True, slots=True)

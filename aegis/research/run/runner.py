@@ -69,10 +69,10 @@ class Runner:
             else None
         )
         self._loading = ResolverOptions(
-            plan.device,
-            plan.backend,
-            plan.monitor.drift_quantile,
+            *(plan.device, plan.backend, plan.monitor.drift_quantile),
             otherwise=shipped_heldout,
+            explore=plan.explore,
+            never_explored=plan.never_explored,
             agreement=plan.training.gate.agreement,
         )
         self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)

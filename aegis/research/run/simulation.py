@@ -18,12 +18,13 @@ def make_worlds(
     config: AgentConfig | None = None,
     lived: int = PHASE_1_DECISIONS,
     on_lived: Callable[[int], None] = lambda made: None,
+    people: bool = False,
 ) -> Worlds:
     """Return worlds to improve a workspace's HRM in; config: before the changes of approved proposals.
 
-    lived, on_lived: as for `Worlds`.
+    lived, on_lived, people: as for `Worlds`.
     """
     book = SettingBook(store.database)
     agent = book.agent_config(config or AgentConfig())
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
-    return Worlds(search, search.topics(), agent, lived=lived, on_lived=on_lived)
+    return Worlds(search, search.topics(), agent, lived=lived, on_lived=on_lived, people=people)

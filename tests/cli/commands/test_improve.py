@@ -46,7 +46,9 @@ def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
         assert line in result.output
     figures = json.loads(report.read_text())
     assert (figures["from"], figures["model"], figures["decisions"]) == ("hrm@1", "hrm@2", 40)
-    assert len(figures["before"]["means"]) == len(figures["after"]["means"]) == 3
+    assert len(figures["before"]["means"]) == len(figures["after"]["means"]) == 2 * 3
+    assert "the same 6 worlds" in result.output
+    assert "never learned in; half with people" in result.output
     assert figures["serves"] is (result.exit_code == 0)
     assert figures["serves"] is (figures["gain_interval"][0] > 0)
     serving = "hrm@2" if figures["serves"] else "hrm@1"

@@ -141,6 +141,8 @@ def test_ctrl_c_while_it_still_loads_opens_the_prompt_and_leaves_the_terminal_as
         (["--max-decisions", "0"], "--max-decisions must be at least 1"),
         (["--model", "no-such.json"], "--model no-such.json: can't be read as JSON"),
         (["--until", "tomorrow"], "switched"),
+        (["--explore", "0.6"], "(--explore) must be a share from 0 to 0.5, not 0.6"),
+        (["--never-explored", "ask"], "--never-explored ask: no such action: there are web_search, ask_human"),
         (["--teacher", "no/such/model.gguf"], "no/such/model.gguf"),
     ],
 )

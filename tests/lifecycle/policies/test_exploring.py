@@ -45,6 +45,32 @@ def test_the_teachers_choices_and_what_leaves_nothing_to_try_stay_as_they_are():
     assert not only[0].drawn
 
 
+class Drawn(First):
+    """Draws among all actions on offer, as in phase 4."""
+
+    def decide(self, states, actions):
+        return [Choice.draw((0.4, 0.3, 0.2, 0.1), actions, "hrm@1", "hrm", random.Random(0)) for _ in states]
+
+
+@pytest.mark.parametrize(
+    ("share", "never", "likely"),
+    [
+        (0.2, [], (0.37, 0.29, 0.21, 0.13)),
+        (0.0, ["b", "d"], (4 / 6, 0.0, 2 / 6, 0.0)),
+        (0.0, ["a"], (0.4, 0.3, 0.2, 0.1)),  # it is the most probable one
+    ],
+)
+def test_a_draw_of_phase_4_is_made_anew_without_what_is_not_to_be_tried(share, never, likely):
+    choices = ExploringPolicy(Drawn(), share, never, random.Random(1)).decide([{}] * 2000, ACTIONS)
+    assert choices[0].probabilities == pytest.approx(likely)
+    taken = Counter(choice.action for choice in choices)
+    assert all(abs(taken[name] / 2000 - p) < 0.04 for name, p in zip(ACTIONS.names, likely, strict=True))
+
+
+def test_without_a_share_a_choice_that_is_not_drawn_stays_as_it_is():
+    assert not ExploringPolicy(First(), 0.0, ["b"], random.Random(1)).decide([{}], ACTIONS)[0].drawn
+
+
 @pytest.mark.parametrize("given", [{"explore": 0.6}, {"explore": -0.1}, {"explore": 0.1, "mode": "observe"}])
 def test_settings_that_explore_too_much_or_where_nothing_is_decided_are_refused(given):
     with pytest.raises(ConfigError, match="explore"):

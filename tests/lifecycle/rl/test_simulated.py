@@ -10,7 +10,7 @@ from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, read_tensors
 from aegis.lifecycle import SimulationPlan, improve, open_store
 from aegis.lifecycle.rl import simulated
-from aegis.lifecycle.rl.measurement import Measured, measure
+from aegis.lifecycle.rl.measurement import Measured, Place, measure
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.simulated import LEARNER_FILE
 from aegis.promotion import ModelRegistry
@@ -39,7 +39,7 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
     workspace, serving, make_search
 ):
     stages = []
-    plan = SimulationPlan(150, FAST, worlds=4, world_decisions=15)
+    plan = SimulationPlan(150, FAST, worlds=4, world_decisions=15, first_measured=1_000_000_007)
     found = improve(
         serving,
         workspace,
@@ -79,10 +79,10 @@ def test_the_best_version_on_the_way_is_kept_with_its_own_optimizer_value_head_a
 ):
     earned, seen = iter([0.1, 0.2, 0.9, 0.4, 0.3]), []  # before, after 10, 20 and 30 decisions, after the learning
 
-    def earn(policy, actions, worlds, seeds, *given):
+    def earn(policy, actions, worlds, places, *given):
         mean = next(earned)
         seen.append({name: tensor.clone() for name, tensor in trainers[-1].tensors().items()})
-        return Measured((mean,) * len(seeds), {"idle": len(seeds)})
+        return Measured((mean,) * len(places), {"idle": len(places)})
 
     class Spied(ReinforceTrainer):
         def __init__(self, *given):
@@ -100,6 +100,36 @@ def test_the_best_version_on_the_way_is_kept_with_its_own_optimizer_value_head_a
     assert kept["counts"].tolist() == best["counts"].tolist() != last["counts"].tolist()
     assert all(torch.equal(kept[name], tensor) for name, tensor in best.items())
     assert any(not torch.equal(kept[name], tensor) for name, tensor in last.items() if name.startswith("value."))
+
+
+def test_it_learns_and_is_measured_in_every_kind_of_world_and_each_measurement_has_fresh_ones(
+    workspace, serving, make_search, monkeypatch
+):
+    begun = []
+    begin = Worlds.begin
+
+    def spied(self, seed, past=None, kind="nobody"):
+        begun.append((seed, past, kind))
+        return begin(self, seed, past, kind)
+
+    monkeypatch.setattr(Worlds, "begin", spied)
+    monkeypatch.setattr(simulated, "MIXED_DECISIONS", 10)
+    config = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False)
+    worlds = make_worlds(serving, make_search(), lived=10, people=True)
+    results = [
+        improve(serving, workspace, worlds, SimulationPlan(20, config, worlds=2, world_decisions=8)) for _ in range(2)
+    ]
+    for found in results:
+        assert found.measured_before.kinds == ("nobody", "people") * 2
+        assert found.measured_before.decisions == 2 * 8
+        assert len(found.measured_before.units) == 2
+    learned = [(past, kind) for seed, past, kind in begun if seed >= 2_000_000_011]
+    assert [kind for _, kind in learned] == ["nobody", "people"] * 2
+    assert len({past for past, _ in learned}) == 1  # a world of each kind after the same past
+    first, second = ({(found.first_measured or 0) + number for number in range(2)} for found in results)
+    assert {seed for seed, past, _ in begun if past is None} == first | second
+    assert not first & second
+    assert [found.attempt for found in results] == [1, 2]
 
 
 def test_without_an_hrm_that_serves_or_with_too_few_decisions_it_says_what_to_do(workspace, make_search):
@@ -130,7 +160,8 @@ def test_a_late_reward_is_counted_where_it_belongs(make_search):
         def decide(self, states, actions):
             return [Choice.best((0.0, 1.0, 0.0, 0.0), actions, self.name)] * len(states)
 
-    found = measure(Asks(), RESEARCH_ACTIONS, Worlds(make_search(), ["json", "csv"]), [1, 2], 30, lambda done: None)
+    places = [Place(1, "nobody"), Place(2, "nobody")]
+    found = measure(Asks(), RESEARCH_ACTIONS, Worlds(make_search(), ["json", "csv"]), places, 30)
     assert found.mean < -0.05
     assert found.actions == {"ask_human": 60}
 

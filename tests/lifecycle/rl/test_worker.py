@@ -71,7 +71,10 @@ class Life:
             base = self._base if self.registry.base_of(served.name) == "hrm@1" else None
             policy: Policy = SamplingPolicy(load_version(served.folder, base), 1.0, self._rng)
             if self.controlled and base is not None:
-                policy = ControlledPolicy(policy, SamplingPolicy(base, 1.0, self._rng), self._turns)
+                control = base
+                if self.reference not in ("hrm@1", served.name):
+                    control = load_version(self.workspace.models / self.reference, self._base)
+                policy = ControlledPolicy(policy, SamplingPolicy(control, 1.0, self._rng), self._turns)
             self._loaded = {served.name: policy}
         with self.store.database.transaction():
             return self._decide(self._loaded[served.name], count, reward)
@@ -89,7 +92,7 @@ class Life:
                 propensity=choice.propensity,
             )  # fmt: skip
             brought = reward(cue, NAMES.index(choice.action))
-            if brought is not None and choice.policy != "hrm@1":
+            if brought is not None and choice.policy != self.reference:
                 brought -= self.fall
             self.store.append(decision)
             status: Literal["ok", "unknown"] = "unknown" if brought is None else "ok"
@@ -101,6 +104,10 @@ class Life:
         for _ in range(updates):
             self.decide(10, reward)
             improver.step()
+
+    @property
+    def reference(self) -> str:
+        return read_state(self.store).reference
 
     @property
     def serving(self) -> str:
@@ -226,6 +233,32 @@ def test_improved_versions_that_earn_less_than_the_control_end_in_a_roll_back_an
     assert len(life.log.all()) > updates
     assert life.serving != "hrm@1"
     assert improver._trainer.learned <= 40
+
+
+def test_a_version_that_surely_earns_more_is_what_a_later_roll_back_returns_to(life, improver):
+    life.controlled = True
+    life.decide(40)
+    life.fall = -1.5  # improved versions earn more, whatever they learn
+    life.learn(improver, 2)
+    for _ in range(40):
+        life.learn(improver, 1)
+        if read_state(life.store).reference != "hrm@1":
+            break
+    event, good = life.registry.events()[-1], life.serving
+    assert (event.kind, event.model, event.who) == ("promoted", good, IMPROVEMENT)
+    assert "earn more than hrm@1: evidence" in event.reason
+    assert read_state(life.store).reference == good != "hrm@1"
+    life.fall = 0.0
+    life.decide(40)
+    life.learn(improver, 2)
+    assert life.serving != good
+    life.fall = 1.5
+    for _ in range(60):
+        life.learn(improver, 1)
+        if life.registry.events()[-1].kind == "rolled_back":
+            break
+    assert life.serving == good
+    assert f"earn less than {good}" in life.registry.events()[-1].reason
 
 
 def test_a_restarted_improver_continues_where_the_last_one_ended(life, improver):

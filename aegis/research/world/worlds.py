@@ -1,6 +1,7 @@
 """Worlds to try a policy in: the agent itself, offline, seeded, with a simulated clock, in memory.
 
-They are thrown away. A world may have a past: phase 4 begins where phase 1 has found what is easily found.
+They are thrown away. A world may have a past: phase 4 begins where phase 1 has found what is easily found. A person may
+live in it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Self
 
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
-from aegis.research.actions import RESEARCH_ACTIONS
-from aegis.research.inbox import DrawnPresence
+from aegis.research.actions import ASK_HUMAN, RESEARCH_ACTIONS
+from aegis.research.inbox import DrawnPresence, Inbox, Presence
 from aegis.research.loop import Agent, AgentHooks, Situation, Step
 from aegis.research.search import SearchHit, SearchProvider
+from aegis.research.world.person import Person, SimulatedPerson, nobody
 from aegis.store import Database, DecisionStore
 from aegis.types import ActionList, Choice, Outcome, State
 
@@ -31,12 +33,8 @@ _QUERIES_KEPT = 50_000
 _LIVED_KEPT = 32
 """Pasts kept in memory, some megabytes each: the next policy begins in the same world"""
 
-Person = Callable[[Database, datetime], None]
-"""What a person does after each decision: answer a waiting question, approve or reject a proposal."""
-
-
-def nobody(database: Database, now: datetime) -> None:
-    """Do nothing: questions and proposals time out."""
+NOBODY, PEOPLE = "nobody", "people"
+"""Kinds of worlds: as they are made, by default without anybody; and with a simulated person, drawn by the seed"""
 
 
 def choose_offered(state: State) -> str:
@@ -66,6 +64,11 @@ class World:
         """Return the situation to decide in."""
         return self._agent.observe()
 
+    def called_for(self, situation: Situation) -> str:
+        """Return `ask_human` where a simulated person is present and there is a question to ask; else ''."""
+        there = isinstance(self._person, SimulatedPerson) and situation.plan.here
+        return ASK_HUMAN.name if there and situation.plan.to_ask is not None else ""
+
     def act(self, situation: Situation, choice: Choice) -> Step:
         """Carry out a policy's choice; time passes."""
         return self._pass_time(self._agent.act(situation, choice))
@@ -80,8 +83,12 @@ class World:
         return step
 
     def wait_out(self) -> tuple[Outcome, ...]:
-        """Let time pass until all waiting questions time out; return their outcomes."""
-        self._clock.now += timedelta(seconds=self._agent.config.answer_timeout_seconds)
+        """Let time pass until all waiting questions are answered or time out; return their outcomes."""
+        end = self._clock.now + timedelta(seconds=self._agent.config.answer_timeout_seconds)
+        while self._clock.now < end:
+            self._person(self.store.database, self._clock.now)
+            self._clock.pass_decision()
+        self._clock.now = end
         return self._agent.settle(self._clock.now)
 
     def close(self) -> None:
@@ -102,7 +109,8 @@ class Worlds:
 
     search: must give the same answer to the same query. lived: decisions in each world's past, by the rule of
     `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: in half of the decisions the
-    policy sees that a person is present. on_lived is called with the number of a past's decisions made so far. Raises
+    policy sees that a person is present. people: there are two kinds of worlds (`kinds`), the second with a simulated
+    person; nobody acts in a past. on_lived is called with the number of a past's decisions made so far. Raises
     `ConfigError` for times or numbers out of bounds.
     """
 
@@ -115,6 +123,7 @@ class Worlds:
         lived: int = 0,
         person: Person = nobody,
         vary_presence: bool = False,
+        people: bool = False,
         seconds_per_decision: float = SECONDS_PER_DECISION,
         on_lived: Callable[[int], None] = lambda made: None,
     ) -> None:
@@ -123,6 +132,8 @@ class Worlds:
         if lived < 0:
             raise ConfigError(f"lived must be at least 0, not {lived}")
         self.config = config or AgentConfig()
+        self.kinds = (NOBODY, PEOPLE) if people else (NOBODY,)
+        """The kinds of worlds to learn in and to measure in"""
         self._search = _RememberedSearch(search)
         self._topics = tuple(topics)
         self._lived = lived
@@ -137,17 +148,19 @@ class Worlds:
         """Decisions in an episode."""
         return self.config.episode_length
 
-    def begin(self, seed: int, past: int | None = None) -> World:
+    def begin(self, seed: int, past: int | None = None, kind: str = NOBODY) -> World:
         """Return a world in which an episode has begun.
 
-        past: seed of the world whose past it shares, though not its future; None: its own seed.
+        past: seed of the world whose past it shares, though not its future; None: its own seed. kind: `NOBODY` or
+        `PEOPLE`.
         """
+        person = SimulatedPerson(f"{seed} person") if kind == PEOPLE else self._person
         if not self._lived:
-            return self._make(random.Random(seed), _BEGIN, None)
+            return self._make(random.Random(seed), _BEGIN, None, person)
         past = seed if past is None else past
         self.prepare(past)
         image, now = self._kept[past]
-        return self._make(random.Random(seed), now, image)
+        return self._make(random.Random(seed), now, image, person)
 
     def prepare(self, seed: int) -> None:
         """Live through the past of a world now, which takes some seconds, unless it is already kept."""
@@ -161,7 +174,7 @@ class Worlds:
 
     def _live(self, seed: int) -> tuple[bytes, datetime]:
         """Return the database of a world with a past, and its time."""
-        with self._make(random.Random(f"{seed} before"), _BEGIN, None) as world:
+        with self._make(random.Random(f"{seed} before"), _BEGIN, None, self._person) as world:
             for made in range(self._lived):
                 if made and made % self.config.episode_length == 0:
                     world.begin_episode()
@@ -171,7 +184,7 @@ class Worlds:
             world.wait_out()
             return world.store.database.connection.serialize(), world._clock.now
 
-    def _make(self, rng: random.Random, now: datetime, image: bytes | None) -> World:
+    def _make(self, rng: random.Random, now: datetime, image: bytes | None, person: Person) -> World:
         names, database, clock = random.Random(rng.getrandbits(62)), Database(None), _Clock(now, self._seconds)
         if image is not None:
             database.connection.deserialize(image)
@@ -184,12 +197,17 @@ class Worlds:
             rng,
             replace(self.config, episode_length=_ENDLESS),  # the caller begins the episodes
             hooks=AgentHooks(
-                presence=(lambda inbox: DrawnPresence(rng)) if self._vary_presence else None,
+                presence=self._presence(person, rng),
                 clock=lambda: clock.now,
                 make_id=lambda: f"{names.getrandbits(128):032x}",
             ),
         )
-        return World(agent, store, clock, self._person)
+        return World(agent, store, clock, person)
+
+    def _presence(self, person: Person, rng: random.Random) -> Callable[[Inbox], Presence] | None:
+        if isinstance(person, SimulatedPerson):
+            return lambda inbox: person
+        return (lambda inbox: DrawnPresence(rng)) if self._vary_presence else None
 
 
 class _RememberedSearch:
