@@ -1,0 +1,114 @@
+"""Models that read a state as the HRM does, and think in another way: a plain transformer, and a mean.
+
+Tokens, n-grams, patches, tables, and the outputs composed of an action's words are the HRM's. In place of its two
+levels stands one stack of transformer blocks (torch's own) or nothing. The stack has 0.006% fewer parameters than the HRM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aegis.config import HRMConfig, TrainingConfig
+from aegis.door.given import make_actions
+from aegis.hrm import HRM, Outputs, StateCodec, action_outputs, has_bf16
+from aegis.hrm.codec import pad
+from aegis.training.data.dataset import encode_decisions, shuffled_batches
+from benchmarks.decisions.parts import Example
+from benchmarks.decisions.rivals.rival import Floats, Learned
+
+LAYERS, HEADS, FEED_FORWARD = 4, 8, 864
+_BATCH = 64
+_TINY = HRMConfig(high_layers=1, low_layers=1, low_width=4, low_heads=1)
+"""The HRM's tables; the levels are taken out again."""
+
+
+class Reader(HRM):
+    """The HRM's reading and answering, around a stack of blocks. Without layers the answer is read from the mean."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(_TINY)
+        for name in ("high_level", "low_level", "high_to_low", "low_to_high", "halting"):
+            delattr(self, name)
+        self.sparse_gradients = True
+        width = self.config.high_width
+        self.norm = nn.LayerNorm(width)
+        self.stack: nn.TransformerEncoder | None = None
+        if layers:
+            block = nn.TransformerEncoderLayer(
+                width, HEADS, FEED_FORWARD, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            self.stack = nn.TransformerEncoder(block, layers, enable_nested_tensor=False)
+
+    def read(self, tokens: Tensor, mask: Tensor | None, outputs: Outputs) -> Tensor:
+        """Return the logits (B, A) of token ids (B, T); mask as in `HRM.forward`."""
+        embedded, mask = self._embed(tokens, mask)
+        inputs = (embedded + self.position_embedding.weight[: embedded.shape[1]]) * self.config.high_width**0.5
+        if self.stack is not None:
+            summary = self.stack(inputs, src_key_padding_mask=None if mask is None else ~mask)[:, 0]
+        elif mask is None:
+            summary = inputs.mean(dim=1)
+        else:
+            summary = (inputs * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        rows, biases = outputs.gather(self.output.weight, self.output.bias, self.sparse_gradients)
+        return F.linear(self.norm(summary), rows, biases).float()
+
+
+def learn_reader(
+    train: Sequence[Example], actions: Sequence[str], seed: int, layers: int, learning_rate: float, epochs: int = 20
+) -> Learned:
+    """Train a reader by imitation, with the HRM's batches, schedule and rates for the tables."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Reader(layers)
+    offered, codec = make_actions(actions), StateCodec()
+    outputs = action_outputs(offered, model.config.vocab_size)
+    data = encode_decisions([example.given for example in train], offered, codec)
+    config = TrainingConfig(learning_rate=learning_rate, epochs=epochs, seed=seed)
+    tables = {id(model.token_embedding.weight): config.embedding_rate_factor, id(model.output.weight): 1.0}
+    sparse = [{"params": [one], "factor": tables[id(one)]} for one in model.parameters() if id(one) in tables]
+    dense = [{"params": [one for one in model.parameters() if id(one) not in tables], "factor": 1.0}]
+    optimizers = torch.optim.SparseAdam(sparse), torch.optim.AdamW(dense, weight_decay=config.weight_decay)
+    generator, bf16 = torch.Generator().manual_seed(seed), has_bf16(torch.device("cpu"))
+    steps, step = math.ceil(len(data) / config.batch_size) * epochs, 0
+    model.train()
+    for _ in range(epochs):
+        for rows in shuffled_batches(data.lengths, config.batch_size, generator):
+            batch = data.batch(rows, model.config.patch_length)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits = model.read(batch.tokens, batch.mask, outputs)
+            F.cross_entropy(logits, batch.targets).backward()
+            nn.utils.clip_grad_norm_(dense[0]["params"], config.gradient_clip)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["factor"] * _rate(step, steps, config)
+                optimizer.step()
+                optimizer.zero_grad()
+            step += 1
+    model.eval()
+
+    @torch.no_grad()
+    def answer(asked: Sequence[Example]) -> Floats:
+        encoded = [codec.encode(example.given.state) for example in asked]
+        found = []
+        for start in range(0, len(encoded), _BATCH):
+            batch = pad(encoded[start : start + _BATCH])
+            found.append(model.read(batch.tokens, batch.mask, outputs).softmax(-1).numpy())
+        return np.concatenate(found).astype(np.float64)
+
+    return Learned(answer, 4e-6 * model.parameter_count)
+
+
+def _rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """Return the rate at a step: a linear rise, then a cosine, as the HRM's training has it."""
+    warmup = max(1, round(config.warmup_share * steps))
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    least = config.final_learning_rate_share
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return config.learning_rate * (least + (1 - least) * cosine)
