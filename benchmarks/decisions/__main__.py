@@ -18,13 +18,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.decisions import report
-from benchmarks.decisions.kept import Cell, KeptRuns
-from benchmarks.decisions.opening import open_recorded, record_result
+from benchmarks.decisions.figures import make_document
 from benchmarks.decisions.parts import TooFewDecisionsError, learn_and_develop, open_test
 from benchmarks.decisions.problem import Logged, Problem
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import HRM, RIVALS, SIMPLE
-from benchmarks.decisions.running import develop, examine, write_predictions
+from benchmarks.decisions.runs.kept import Cell, KeptRuns
+from benchmarks.decisions.runs.opening import open_recorded, record_result
+from benchmarks.decisions.runs.running import develop, examine, write_predictions
 
 SIZES = (300, 1_100, 5_000, 20_000)
 SEEDS = (0, 1, 2)
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = KeptRuns(options.keep / ("test" if options.final else "development"))
     else:
         kept = run_final(options) if options.final else run_suite(options)
-    document = report.make_document(kept.read_all(), RIVALS, HRM)
+    document = make_document(kept.read_all(), PROBLEMS, options.keep / "decisions")
     print(report.write_tables(document))
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")

@@ -2,7 +2,7 @@
 
 Which episodes are the test part depends on their names alone: no seed and no size changes it. `learn_and_develop` drops
 them before anything else is done. Only `open_test` returns them, and it wants a recorded opening
-(`benchmarks.decisions.opening`).
+(`benchmarks.decisions.runs.opening`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aegis.types import Action, Decision
 from benchmarks.decisions.problem import Logged, Problem
 
 if TYPE_CHECKING:
-    from benchmarks.decisions.opening import Opening
+    from benchmarks.decisions.runs.opening import Opening
 
 TEST_SHARE = 0.2
 DEVELOPMENT_SHARE = 0.25
@@ -63,7 +63,7 @@ def learn_and_develop(problem: Problem, decisions: Iterable[Logged], size: int, 
 
     The seed orders the episodes. The first of them judge, the next are learned from.
     """
-    kept = [one for one in decisions if not (problem.card.tested and is_tested(problem.name, one.episode))]
+    kept = leave_test_out(problem, decisions)
     development, others = _develop(kept, seed)
     train = _take(others, size)
     if len(train) < LEAST_OF_SIZE * size:
@@ -79,20 +79,26 @@ def open_test(problem: Problem, decisions: Iterable[Logged], size: int, seed: in
     if opening.problem != problem.name or not problem.card.tested:
         raise ValueError(f"{problem.name}: this opening does not cover it")
     listed = list(decisions)
-    tested = [one for one in listed if is_tested(problem.name, one.episode)]
-    kept = [one for one in listed if not is_tested(problem.name, one.episode)]
-    train = _take(_develop(kept, seed)[1], size)
+    tested = [one for one in listed if is_tested(problem, one.episode)]
+    train = _take(_develop(leave_test_out(problem, listed), seed)[1], size)
     return _apart(train, tested, name_actions(listed))
 
 
-def is_tested(problem: str, episode: str) -> bool:
-    """Return whether an episode belongs to the test part."""
-    return hash_text(f"test part of {problem}\n{episode}") < TEST_SHARE * 2**64
+def leave_test_out(problem: Problem, decisions: Iterable[Logged]) -> list[Logged]:
+    """Return the decisions that any choice may see; it reads nothing but the episode of the others."""
+    return [one for one in decisions if not is_tested(problem, one.episode)]
+
+
+def is_tested(problem: Problem, episode: str) -> bool:
+    """Return whether an episode belongs to the test part: that of all problems of the same source."""
+    return problem.card.tested and hash_text(f"test part of {problem.card.source}\n{episode}") < TEST_SHARE * 2**64
 
 
 def name_actions(decisions: Sequence[Logged]) -> tuple[str, ...]:
     """Return the actions of some decisions, sorted."""
-    return tuple(sorted({one.action for one in decisions} | {name for one in decisions for name in one.probabilities or ()}))
+    return tuple(
+        sorted({one.action for one in decisions} | {name for one in decisions for name in one.probabilities or ()})
+    )
 
 
 def make_example(one: Logged, actions: Sequence[str]) -> Example:

@@ -17,7 +17,9 @@ GRID_DECISIONS = 34_000
 """Of each BabyAI level: 20,000 to learn from, and the parts to judge by."""
 _BFCL = "bfcl-eval 2026.3.23 (Patil et al. 2025)"
 _GRID = "minigrid 3.2.0 (Chevalier-Boisvert et al. 2019, arXiv:1810.08272)"
-_TUNED = "the HRM's defaults were chosen on these decisions, so the suite's test of them is a fresh collection, not yet made"
+_TUNED = (
+    "the HRM's defaults were chosen on these decisions, so the suite's test of them is a fresh collection, not yet made"
+)
 
 
 def read_recorded(path: Path) -> Iterator[Logged]:

@@ -2,8 +2,9 @@
 
 rival      the interface: a rival learns, and what it learned answers
 simple     counts, tables, regressions, trees: scikit-learn
-sentences  MiniLM's sentence embeddings, and TRACER on them
+sentences  MiniLM's sentence embeddings
 reader     a plain transformer and a mean of embeddings, which read as the HRM does
 trained    the HRM itself, with four segments and with one
+bag        hashed n-grams, as fastText has them
 names      all of them, by name
 """

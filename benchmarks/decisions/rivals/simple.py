@@ -19,7 +19,7 @@ from aegis.experiments.scan import model as scan
 from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned, megabytes_of, soft_targets, spread
 
-ITERATIONS = 200
+ITERATIONS = 100
 _SHARPNESS = 30.0
 _TREES = 200
 _MANY_ACTIONS = 10
@@ -49,7 +49,7 @@ def learn_pairs(
     train: Sequence[Example], actions: Sequence[str], seed: int, penalty: float, form: str = "logistic"
 ) -> Learned:
     """Fit regression on words and pairs of words with soft targets; form: `logistic` or `ridge`."""
-    pairs = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
+    pairs = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", min_df=2)
 
     def read(rows: Sequence[Example], fit: bool = False) -> Any:
         texts = [row.text for row in rows]

@@ -42,5 +42,3 @@ def learn_hrm(
         return np.asarray(policy.answer([example.given.state for example in asked], offered)[0], dtype=np.float64)
 
     return Learned(answer, 4e-6 * policy.parameters, lambda state: compiled.decide([state], offered))
-
-

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.decisions.problem import Problem
 
-OPENINGS = Path(__file__).parent / "openings.jsonl"
+OPENINGS = Path(__file__).parents[1] / "openings.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

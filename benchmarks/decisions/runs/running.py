@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.decisions.kept import Cell, Run
 from benchmarks.decisions.measure import Answers, Judged, calibrate, choose, cover, judge, summarise
 from benchmarks.decisions.parts import Example, Parts
 from benchmarks.decisions.rivals.rival import Learned, Rival, Setting, soft_targets
-
+from benchmarks.decisions.runs.kept import Cell, Run
 
 
 def develop(cell: Cell, rival: Rival, parts: Parts) -> Run:
@@ -72,7 +71,10 @@ def weigh(learned: Learned, seconds: float, parts: Parts) -> dict[str, float | N
 
 
 def write_predictions(folder: Path, run: Run) -> None:
-    """Write a run's answers for other uses, as PROBLEM-SIZE-SEED.npz: probabilities (n, A), labels and episodes (n,)."""
+    """Write a run's answers for other uses, as PROBLEM-SIZE-SEED.npz.
+
+    It has `probabilities` (n, A), calibrated, and `labels` and `episodes` (n,).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cell, answers = run.cell, run.judged.answers
     np.savez_compressed(
