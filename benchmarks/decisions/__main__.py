@@ -68,6 +68,8 @@ def run_suite(options: argparse.Namespace, problems: dict[str, Problem] | None =
             tell(f"left out: {error}")
             continue
         for cell in cells:
+            if kept.has(cell):  # by another process meanwhile
+                continue
             began = time.perf_counter()
             run = develop(cell, RIVALS[cell.rival], parts)
             kept.write(run)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from aegis.experiments.scan import model as scan
-from benchmarks.decisions.rivals import bag, reader, sentences, simple, trained
+from benchmarks.decisions.rivals import bag, reader, sentences, simple, tracer, trained
 from benchmarks.decisions.rivals.rival import Rival
 
 HRM = "hrm"
@@ -42,6 +42,9 @@ RIVALS: Mapping[str, Rival] = {
     ),
     "n-grams": Rival("hashed n-grams, as fastText", bag.learn_bag, ({"learning_rate": 0.01}, {"learning_rate": 0.03})),
     "minilm": Rival("MiniLM, logistic regression", sentences.learn_sentences, _PENALTIES),
+    "tracer": Rival(
+        "TRACER on MiniLM", tracer.learn_tracer, ({"agreement": 0.95}, {"agreement": 0.8}, {"agreement": 0.5})
+    ),
     "mean": Rival(
         "the HRM's embeddings, mean and linear",
         partial(reader.learn_reader, layers=0),

@@ -19,21 +19,21 @@ from aegis.config import HRMConfig, TrainingConfig
 from aegis.door.given import make_actions
 from aegis.hrm import HRM, Outputs, StateCodec, action_outputs
 from aegis.hrm.codec import pad
-from aegis.training.data.dataset import encode_decisions, shuffled_batches
+from aegis.training.data.dataset import Dataset, encode_decisions, shuffled_batches
 from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned
 
 LAYERS, HEADS, FEED_FORWARD = 4, 8, 864
 _BATCH = 64
-_TINY = HRMConfig(high_layers=1, low_layers=1, low_width=4, low_heads=1)
-"""The HRM's tables; the levels are taken out again."""
+TABLES = HRMConfig(high_layers=1, low_layers=1, low_width=4, low_heads=1)
+"""The HRM's tables at full size; the levels are taken out again."""
 
 
 class Reader(HRM):
     """The HRM's reading and answering, around a stack of blocks. Without layers the answer is read from the mean."""
 
-    def __init__(self, layers: int) -> None:
-        super().__init__(_TINY)
+    def __init__(self, layers: int, tables: HRMConfig = TABLES) -> None:
+        super().__init__(tables)
         for name in ("high_level", "low_level", "high_to_low", "low_to_high", "halting"):
             delattr(self, name)
         self.sparse_gradients = True
@@ -61,37 +61,27 @@ class Reader(HRM):
 
 
 def learn_reader(
-    train: Sequence[Example], actions: Sequence[str], seed: int, layers: int, learning_rate: float, epochs: int = 20
+    train: Sequence[Example],
+    actions: Sequence[str],
+    seed: int,
+    layers: int,
+    learning_rate: float,
+    epochs: int = TrainingConfig().epochs,
+    tables: HRMConfig = TABLES,
 ) -> Learned:
     """Train a reader by imitation, with the HRM's batches, schedule and rates for the tables.
 
-    It computes in float32: torch's attention in bfloat16 takes four times as long here.
+    It computes in float32: torch's attention in bfloat16 takes four times as long here. The tables' gradients are not
+    clipped.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Reader(layers)
+        model = Reader(layers, tables)
     offered, codec = make_actions(actions), StateCodec()
     outputs = action_outputs(offered, model.config.vocab_size)
     data = encode_decisions([example.given for example in train], offered, codec)
     config = TrainingConfig(learning_rate=learning_rate, epochs=epochs, seed=seed)
-    tables = {id(model.token_embedding.weight): config.embedding_rate_factor, id(model.output.weight): 1.0}
-    sparse = [{"params": [one], "factor": tables[id(one)]} for one in model.parameters() if id(one) in tables]
-    dense = [{"params": [one for one in model.parameters() if id(one) not in tables], "factor": 1.0}]
-    optimizers = torch.optim.SparseAdam(sparse), torch.optim.AdamW(dense, weight_decay=config.weight_decay)
-    generator = torch.Generator().manual_seed(seed)
-    steps, step = math.ceil(len(data) / config.batch_size) * epochs, 0
-    model.train()
-    for _ in range(epochs):
-        for rows in shuffled_batches(data.lengths, config.batch_size, generator):
-            batch = data.batch(rows, model.config.patch_length)
-            F.cross_entropy(model.read(batch.tokens, batch.mask, outputs), batch.targets).backward()
-            nn.utils.clip_grad_norm_(dense[0]["params"], config.gradient_clip)
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["factor"] * _rate(step, steps, config)
-                optimizer.step()
-                optimizer.zero_grad()
-            step += 1
+    _imitate(model.train(), data, outputs, config)
     model.eval()
 
     @torch.no_grad()
@@ -104,6 +94,28 @@ def learn_reader(
         return np.concatenate(found).astype(np.float64)
 
     return Learned(answer, 4e-6 * model.parameter_count)
+
+
+def _imitate(model: Reader, data: Dataset, outputs: Outputs, config: TrainingConfig) -> None:
+    tables = (model.token_embedding.weight, config.embedding_rate_factor), (model.output.weight, 1.0)
+    others = [one for one in model.parameters() if all(one is not table for table, _ in tables)]
+    optimizers = (
+        torch.optim.SparseAdam([{"params": [table], "factor": factor} for table, factor in tables]),
+        torch.optim.AdamW([{"params": others, "factor": 1.0}], weight_decay=config.weight_decay),
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    steps, step = math.ceil(len(data) / config.batch_size) * config.epochs, 0
+    for _ in range(config.epochs):
+        for rows in shuffled_batches(data.lengths, config.batch_size, generator):
+            batch = data.batch(rows, model.config.patch_length)
+            F.cross_entropy(model.read(batch.tokens, batch.mask, outputs), batch.targets).backward()
+            nn.utils.clip_grad_norm_(others, config.gradient_clip)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["factor"] * _rate(step, steps, config)
+                optimizer.step()
+                optimizer.zero_grad()
+            step += 1
 
 
 def _rate(step: int, steps: int, config: TrainingConfig) -> float:

@@ -30,31 +30,38 @@ def learn_sentences(train: Sequence[Example], actions: Sequence[str], seed: int,
     model = LogisticRegression(C=penalty, max_iter=ITERATIONS)
     model.fit(vectors[rows], places, sample_weight=targets[rows, places])
     seconds += time.process_time() - started
-    encoder, _ = open_encoder()
 
     def answer(asked: Sequence[Example]) -> Floats:
         return spread(model.predict_proba(embed(asked)[0]), model.classes_, actions)
 
     def decide(state: Any) -> Floats:
-        text = read_state(state, actions).text
-        vector = encoder.encode([text], normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(model.predict_proba(vector))
+        return np.asarray(model.predict_proba(encode([read_state(state, actions).text])))
 
-    size = 4e-6 * sum(weights.numel() for weights in encoder.parameters())
-    return Learned(answer, size + megabytes_of(model), decide, seconds)
+    return Learned(answer, encoder_megabytes() + megabytes_of(model), decide, seconds)
 
 
 def embed(examples: Sequence[Example]) -> tuple[Floats, float]:
     """Return the embeddings (n, 384) of the examples' texts, and the processor time that they took, now or before."""
-    encoder, known = open_encoder()
+    _, known = open_encoder()
     new = sorted({example.text for example in examples} - known.keys())
     if new:
         started = time.process_time()
-        found = encoder.encode(new, normalize_embeddings=True, show_progress_bar=False)
+        found = encode(new)
         each = (time.process_time() - started) / len(new)
         known.update((text, (vector, each)) for text, vector in zip(new, found, strict=True))
     pairs = [known[example.text] for example in examples]
     return np.array([vector for vector, _ in pairs], dtype=np.float64), sum(seconds for _, seconds in pairs)
+
+
+def encode(texts: Sequence[str]) -> Floats:
+    """Return the embeddings (n, 384) of some texts, computed now."""
+    found = open_encoder()[0].encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+    return np.asarray(found, dtype=np.float64)
+
+
+def encoder_megabytes() -> float:
+    """Return the size of the encoder's weights."""
+    return 4e-6 * float(sum(weights.numel() for weights in open_encoder()[0].parameters()))
 
 
 @functools.cache
