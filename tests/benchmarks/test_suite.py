@@ -16,7 +16,7 @@ from benchmarks.decisions.measure import Answers, cover, draw_means, judge, summ
 from benchmarks.decisions.problem import Card, Logged, Problem, find_ceiling
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS
-from benchmarks.decisions.runs import opening
+from benchmarks.decisions.runs import opening, running
 from benchmarks.decisions.runs.kept import Cell
 
 CARD = Card("Which way", "made here", "none", "a rule", "a walk")
@@ -102,7 +102,7 @@ def test_the_suite_reads_nothing_of_a_test_decision_but_its_episode(problem, opt
 
 
 def test_a_killed_suite_goes_on_and_runs_only_what_is_missing(problem, options, monkeypatch):
-    done, develop = [], command.develop
+    done, develop = [], running.develop
 
     def develop_twice(cell, rival, found):
         if len(done) == 2:
@@ -114,7 +114,12 @@ def test_a_killed_suite_goes_on_and_runs_only_what_is_missing(problem, options, 
     with pytest.raises(KeyboardInterrupt):
         command.run_suite(options, {"walks": problem})
     before, done[:] = list(done), []
-    monkeypatch.setattr(command, "develop", lambda cell, *given: done.append(cell) or develop(cell, *given))
+
+    def develop_and_note(cell, rival, found):
+        done.append(cell)
+        return develop(cell, rival, found)
+
+    monkeypatch.setattr(command, "develop", develop_and_note)
     kept = command.run_suite(options, {"walks": problem})
     assert [cell for cell in command.plan(options) if cell not in before] == done
     assert {run.cell for run in kept.read_all()} == set(command.plan(options))
@@ -137,11 +142,10 @@ def test_an_opening_is_recorded_before_the_test_part_is_read_and_its_result_afte
     monkeypatch.setattr(opening, "find_commit", lambda *given: "abc")
     monkeypatch.setattr(command, "open_recorded", lambda one: opening.open_recorded(one, record))
     monkeypatch.setattr(command, "record_result", lambda one, result: opening.record_result(one, result, record))
-    open_test = command.open_test
 
     def open_when_recorded(*given):
         assert len(record.read_text().splitlines()) == 1
-        return open_test(*given)
+        return parts.open_test(*given)
 
     monkeypatch.setattr(command, "open_test", open_when_recorded)
     kept = command.run_final(options, {"walks": problem})

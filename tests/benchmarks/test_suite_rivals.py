@@ -85,7 +85,7 @@ def test_the_plain_transformer_has_as_many_parameters_as_the_hrm():
 def test_the_hrm_answers_as_a_rival_and_decides_from_a_raw_state(found):
     learned = trained.learn_hrm(found.train, found.actions, 0, segments=1, epochs=1, model=SMALL)
     assert learned.answer(found.judged[:5]).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
-    assert learned.milliseconds(found.judged[:2], found.actions) > 0
+    assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
 
 
 def test_the_targets_are_soft_and_actions_that_were_never_taken_get_nothing(found):

@@ -15,7 +15,17 @@ _PENALTIES = ({"penalty": 1.0}, {"penalty": 10.0}, {"penalty": 100.0}, {"penalty
 RIVALS: Mapping[str, Rival] = {
     "commonest": Rival("the commonest action", partial(simple.learn_scanned, scan.commonest_action)),
     "table": Rival("a table of at most three fields", partial(simple.learn_scanned, scan.field_table)),
-    "fields-words": Rival("logistic regression on fields and words", simple.learn_words_and_fields, _PENALTIES),
+    "fields-words": Rival(
+        "logistic regression on fields and words",
+        simple.learn_words_and_fields,
+        (
+            {"penalty": 0.1},
+            {"penalty": 1.0},
+            {"penalty": 10.0},
+            {"penalty": 10.0, "counted": "tf-idf"},
+            {"penalty": 100.0, "counted": "tf-idf"},
+        ),
+    ),
     "pairs": Rival(
         "regression on words and pairs",
         simple.learn_pairs,

@@ -11,7 +11,7 @@ from scipy.sparse import hstack
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import MaxAbsScaler
 
@@ -31,9 +31,15 @@ def learn_scanned(model: scan.Model, train: Sequence[Example], actions: Sequence
     return Learned(lambda asked: model(train, asked, actions), megabytes=None)
 
 
-def learn_words_and_fields(train: Sequence[Example], actions: Sequence[str], seed: int, penalty: float) -> Learned:
-    """Fit logistic regression on fields and words with soft targets."""
-    words, fields, scaler = TfidfVectorizer(sublinear_tf=True), DictVectorizer(), MaxAbsScaler()
+def learn_words_and_fields(
+    train: Sequence[Example], actions: Sequence[str], seed: int, penalty: float, counted: str = "once"
+) -> Learned:
+    """Fit logistic regression on fields and words with soft targets.
+
+    counted: a word counts `once`, or as `tf-idf` has it.
+    """
+    words = CountVectorizer(binary=True) if counted == "once" else TfidfVectorizer(sublinear_tf=True)
+    fields, scaler = DictVectorizer(), MaxAbsScaler()
 
     def read(rows: Sequence[Example], fit: bool = False) -> Any:
         texts, values = [row.text for row in rows], [dict(row.fields) for row in rows]
