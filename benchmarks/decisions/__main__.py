@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,7 +25,7 @@ from benchmarks.decisions.problem import Logged, Problem
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import HRM, RIVALS, SIMPLE
 from benchmarks.decisions.runs.kept import Cell, KeptRuns
-from benchmarks.decisions.runs.opening import open_recorded, record_result
+from benchmarks.decisions.runs.opening import open_recorded, read_commit, record_result
 from benchmarks.decisions.runs.running import develop, examine, write_predictions
 
 SIZES = (300, 1_100, 5_000, 20_000)
@@ -72,6 +73,7 @@ def run_suite(options: argparse.Namespace, problems: dict[str, Problem] | None =
                 continue
             began = time.perf_counter()
             run = develop(cell, RIVALS[cell.rival], parts)
+            run = replace(run, figures=run.figures | {"commit": read_commit()})
             kept.write(run)
             if options.predictions and cell.rival == HRM:
                 write_predictions(options.predictions, run)

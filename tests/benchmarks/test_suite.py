@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +133,7 @@ def test_a_rivals_answers_and_figures_come_back_as_they_were_kept(problem, optio
     assert run.figures["accuracy"] == run.judged.answers.right.mean() == 1.0
     assert run.figures["learned"] == 60
     assert run.figures["milliseconds"] > 0
+    assert run.figures["commit"] == opening.read_commit()
 
 
 def test_an_opening_is_recorded_before_the_test_part_is_read_and_its_result_after(
@@ -164,6 +166,7 @@ def test_the_test_part_opens_for_its_own_problem_only(problem):
 
 
 def test_code_that_is_not_committed_opens_nothing(tmp_path):
+    assert opening.read_commit(tmp_path) is None
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "changed.py").touch()
     with pytest.raises(SystemExit, match=r"not committed: changed\.py"):
@@ -232,3 +235,11 @@ def test_every_problem_has_a_card_and_every_rival_a_title():
         assert one.name == name
         assert all((one.card.title, one.card.source, one.card.licence, one.card.label, one.card.episode))
     assert len({rival.title for rival in RIVALS.values()}) == len(RIVALS)
+
+
+def test_the_tables_of_the_page_are_those_of_the_figures():
+    folder = Path(command.__file__).parent
+    document = json.loads((folder / "suite.json").read_text("utf-8"))
+    page = (folder.parents[1] / "docs" / "suite.md").read_text("utf-8")
+    for table in report.write_tables(document).split("\n\n"):
+        assert table in page, table

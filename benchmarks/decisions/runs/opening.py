@@ -42,6 +42,14 @@ def record_result(opening: Opening, result: dict[str, Any], path: Path = OPENING
     _append(path, asdict(opening) | {"result": result})
 
 
+def read_commit(repository: Path = OPENINGS.parent) -> str | None:
+    """Return the commit that is checked out; None where there is no repository."""
+    try:
+        return _git(repository, "rev-parse", "HEAD").strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def find_commit(repository: Path, openings: Path) -> str:
     """Return the commit of the code; raises `SystemExit` for changes that are not committed.
 
@@ -50,7 +58,7 @@ def find_commit(repository: Path, openings: Path) -> str:
     changed = [line for line in _git(repository, "status", "--porcelain").splitlines() if openings.name not in line]
     if changed:
         raise SystemExit(f"not committed: {', '.join(line[3:] for line in changed)}: commit, then open the test parts")
-    return _git(repository, "rev-parse", "HEAD").strip()
+    return str(read_commit(repository))
 
 
 def _git(repository: Path, *arguments: str) -> str:
