@@ -116,10 +116,11 @@ def _short(
 
 
 def _bars(names: list[str], shares: list[float] | None, action: str, most: int | None) -> list[dict[str, Any]]:
-    """Return the probabilities to draw, the greatest first."""
+    """Return the probabilities to draw, the greatest first. most: leave out smaller ones, and those of 0."""
     ranked = sorted(zip(names, shares or [], strict=False), key=lambda one: -one[1])
-    shown = ranked[:most] + [one for one in ranked[most or len(ranked) :] if one[0] == action]
-    return [{"action": name, "share": share} for name, share in shown]
+    if most is not None:
+        ranked = [one for place, one in enumerate(ranked) if one[0] == action or (place < most and one[1] > 0)]
+    return [{"action": name, "share": share} for name, share in ranked]
 
 
 def _other(row: dict[str, Any], names: list[str], action: str, most: int | None) -> dict[str, Any] | None:

@@ -4,7 +4,12 @@ import { h, percent, s } from "./dom.js";
 
 const LEFT = 44, RIGHT = 12, TOP = 12, BOTTOM = 34;
 
-const widthOf = () => Math.min(760, document.getElementById("view").clientWidth - 8);
+/** Return the width inside a card, or half of it where two charts fit beside each other. */
+function widthOf(halved) {
+  const all = document.getElementById("view").clientWidth;
+  const inside = all - (innerWidth <= 640 ? 56 : 84);
+  return halved && inside > 760 ? (inside - 16) / 2 : inside;
+}
 
 function ticks(low, high, wanted) {
   const rough = (high - low) / wanted || 1;
@@ -20,7 +25,7 @@ function ticks(low, high, wanted) {
  * whisker: {x, low, high, label}, an interval at the end. write: a y in words.
  */
 export function lineChart({ label, series, lines = [], whisker = null, low, high, xLabel, write = (y) => y.toPrecision(2), whole = true }) {
-  const width = widthOf(), height = 250;
+  const width = widthOf(true), height = 250;
   const all = series.flatMap((one) => one.points);
   const ys = [...all.map(([, y]) => y), ...lines.map((one) => one.y), ...(whisker ? [whisker.low, whisker.high] : [])];
   const [y0, y1] = [low ?? Math.min(...ys), high ?? Math.max(...ys)];
@@ -35,7 +40,7 @@ export function lineChart({ label, series, lines = [], whisker = null, low, high
       ticks(y0, y1, 5).map((y) => [s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: py(y), y2: py(y) }), text(LEFT - 6, py(y) + 4, write(y), "tick", "end")]),
       marks.map((x) => text(px(x), height - BOTTOM + 16, String(x), "tick", "middle")),
       text((LEFT + width - RIGHT) / 2, height - 3, xLabel, "tick", "middle"),
-      lines.map((one) => [s("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: py(one.y), y2: py(one.y) }), text(LEFT + 6, py(one.y) - 5, one.label, "level-label", "start")]),
+      lines.map((one) => [s("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: py(one.y), y2: py(one.y) }), text(width - RIGHT - 14, py(one.y) + 16, one.label, "level-label", "end")]),
       whisker && s("g", { class: "whisker" }, s("title", {}, whisker.label),
         s("line", { x1: px(whisker.x), x2: px(whisker.x), y1: py(whisker.low), y2: py(whisker.high) }),
         [whisker.low, whisker.high].map((y) => s("line", { x1: px(whisker.x) - 5, x2: px(whisker.x) + 5, y1: py(y), y2: py(y) }))),
@@ -48,7 +53,7 @@ export function lineChart({ label, series, lines = [], whisker = null, low, high
 
 /** Return moments on one time axis. items: [{at, kind, words}]; each kind has a row. */
 export function timeline(items, kinds, label) {
-  const width = widthOf(), left = 104, row = 26, height = kinds.length * row + 40;
+  const width = widthOf(false), left = 104, row = 26, height = kinds.length * row + 40;
   const times = items.map((one) => Date.parse(one.at));
   const [t0, t1] = [Math.min(...times), Math.max(...times, Math.min(...times) + 1000)];
   const px = (time) => left + ((time - t0) / (t1 - t0)) * (width - left - 16);

@@ -2,13 +2,15 @@
 
 import { facts, h, moment, percent, signed } from "./dom.js";
 
+const small = (share) => (share > 0 && share < 0.001 ? "<0.1%" : percent(share, share > 0 && share < 0.01 ? 1 : 0));
+
 export function bars(shares, taken, label) {
   if (!shares.length) return h("p", { class: "quiet" }, "No probabilities were recorded.");
   return h("ul", { class: "bars", "aria-label": label },
     shares.map(({ action, share }) => h("li", { class: action === taken ? "taken" : null },
       h("span", { class: "name" }, action, action === taken && h("span", { class: "hidden" }, " (taken)")),
       h("span", { class: "rail", "aria-hidden": "true" }, h("span", { class: "fill", style: { width: percent(share, 1) } })),
-      h("span", { class: "share" }, percent(share, share > 0 && share < 0.01 ? 1 : 0)))));
+      h("span", { class: "share" }, small(share)))));
 }
 
 const STATUS = { ok: "ok", failed: "failed", unknown: "outcome unknown" };
