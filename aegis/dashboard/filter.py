@@ -92,7 +92,7 @@ def _find(store: DecisionStore, workspace: Workspace, chosen: Filter, before: in
     candidates = _candidates(store, chosen, low, high)
     while chunk := list(islice(candidates, _CHUNK_ROWS)):
         sql = (
-            "SELECT d.seq FROM json_each(?) AS chosen JOIN decisions AS d ON d.seq = chosen.value"
+            "SELECT d.seq FROM json_each(?) AS chosen CROSS JOIN decisions AS d ON d.seq = chosen.value"
             f" WHERE {condition} ORDER BY d.seq DESC"
         )
         found += [int(row["seq"]) for row in store.database.query(sql, (json.dumps(chunk), *values))]
@@ -114,7 +114,7 @@ def _bounds(database: Database, chosen: Filter, before: int) -> tuple[int, int]:
 
 
 def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> tuple[str, list[Any]]:
-    """Return what a candidate must fulfil besides, as SQL with its values."""
+    """Return what a candidate must fulfil besides, as SQL with its values. A candidate is wrong where that is asked."""
     parts, values = ["1"], list[Any]()
     if chosen.action:
         names = _recorded_names(store, chosen.action)
@@ -126,8 +126,6 @@ def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> t
     if chosen.since is not None or chosen.until is not None:
         parts.append("+d.decided_at >= ? AND +d.decided_at < ?")
         values += _moments(chosen)
-    if chosen.wrong:
-        parts.append("d.seq IN (SELECT decision FROM disagreements)")
     if chosen.deferred:
         claim, spans = store.teacher(), deferred_spans(store, workspace)
         within = " OR ".join("(d.seq > ? AND d.seq <= ?)" for _ in spans) or "0"
@@ -142,8 +140,8 @@ def _candidates(store: DecisionStore, chosen: Filter, low: int, high: int) -> It
     """Yield places from `high` (not included) down to `low`, by the index that leaves the fewest."""
     database = store.database
 
-    def along(sql: str, *values: Any) -> Iterator[int]:
-        return _scan(lambda at: database.query(f"{sql} LIMIT {_CHUNK_ROWS}", (*values, at, low)), high)
+    def along(sql: str, *values: Any, rows: int = _CHUNK_ROWS) -> Iterator[int]:
+        return _scan(lambda at, most: database.query(f"{sql} LIMIT {most}", (*values, at, low)), high, rows)
 
     if chosen.wrong:
         return along("SELECT decision FROM disagreements WHERE decision < ? AND decision >= ? ORDER BY decision DESC")
@@ -158,12 +156,15 @@ def _candidates(store: DecisionStore, chosen: Filter, low: int, high: int) -> It
         if policy in ("", row["policy"]) and (names is None or row["action"] in names)
     ]
     sql = "SELECT seq FROM decisions WHERE policy = ? AND action = ? AND seq < ? AND seq >= ? ORDER BY seq DESC"
-    return heapq.merge(*(along(sql, *pair) for pair in pairs), reverse=True)
+    first = max(2, _CHUNK_ROWS // max(1, len(pairs)))  # a merge begins with the first rows of all
+    return heapq.merge(*(along(sql, *pair, rows=first) for pair in pairs), reverse=True)
 
 
-def _scan(read: Callable[[int], Sequence[Any]], at: int) -> Iterator[int]:
-    while rows := read(at):
-        yield from (at := int(row[0]) for row in rows)
+def _scan(read: Callable[[int, int], Sequence[Any]], at: int, rows: int) -> Iterator[int]:
+    """Yield places downwards from `at`, as `read(at, most)` gives them; rows: how many the first time."""
+    while found := read(at, rows):
+        yield from (at := int(row[0]) for row in found)
+        rows = min(_CHUNK_ROWS, 2 * rows)
 
 
 def _recorded_names(store: DecisionStore, action: str) -> list[str]:

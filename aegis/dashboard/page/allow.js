@@ -3,6 +3,8 @@
 import { count, facts, h, link, percent } from "./dom.js";
 import { track } from "./now.js";
 
+const ORDER = ["yes", "maybe", "no"];
+
 function answer({ savings: { hrm, share, lower, agreement, target } }) {
   if (hrm === null) return ["no", "Not yet", "No HRM has passed the gate."];
   if (share === null || lower === null) return ["no", "Not yet", "Nothing is proven at the promised agreement."];
@@ -41,5 +43,5 @@ function card(place) {
 export async function allow({ status }) {
   return [h("h1", {}, "Can I let it?"),
     h("p", { class: "lead" }, "How much of each decision point the small model could take over, and what is missing until then."),
-    h("div", { class: "cards" }, status.places.map(card))];
+    h("div", { class: "cards" }, ORDER.flatMap((kind) => status.places.filter((one) => answer(one)[0] === kind)).map(card))];
 }

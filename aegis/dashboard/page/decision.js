@@ -13,6 +13,7 @@ export function bars(shares, taken, label) {
       h("span", { class: "share" }, small(share)))));
 }
 
+const ASKED = { audit: "asked in an audit", canary: "asked in a canary", shadow: "asked silently" };
 const STATUS = { ok: "ok", failed: "failed", unknown: "outcome unknown" };
 
 function outcome(one) {
@@ -27,7 +28,7 @@ function notes(one) {
   return [
     one.deferred && h("p", { class: "note" }, h("strong", {}, "Deferred to the teacher: "), one.deferred),
     other && h("p", { class: other.agrees ? "note" : "note bad" },
-      other.agrees ? `${other.policy} answered the same` : `${other.policy} answered ${other.action}`, ` (${other.reason})`),
+      `${other.policy}, ${ASKED[other.reason] ?? other.reason}, answered ${other.agrees ? "the same" : other.action}`),
     one.propensity !== null && h("p", { class: "note" }, `Drawn with probability ${percent(one.propensity, 1)}`),
   ];
 }

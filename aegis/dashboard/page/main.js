@@ -56,6 +56,8 @@ async function show(moved) {
       say("");
       view.focus({ preventScroll: true });
       scrollTo(0, 0);
+    } else if (document.activeElement === document.body) {
+      view.focus({ preventScroll: true }); // what had the focus was drawn anew
     }
   } catch (error) {
     if (error.name === "AbortError") return;

@@ -25,13 +25,13 @@ function head(place) {
     h("p", { class: "phase" }, place.phase_words),
     facts([
       ["Decides", place.serving ?? "nobody yet"],
-      ["Agent", place.running ? `running: ${place.doing || "busy"}` : "not running"],
+      [place.name ? "Its process" : "Agent", place.running ? `running: ${place.doing || "busy"}` : "not running"],
       ["Decisions", `${count(place.decisions)}, ${count(place.hrm_decisions)} by the HRM`],
       ["Teacher's examples", `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
       training && ["Training", `${training.number} (${training.status}), epoch ${training.epoch} of ${training.epochs}`],
       place.mean_reward !== null && ["Mean reward of the HRM", signed(place.mean_reward)],
-      ["Next", place.next_milestone],
     ]),
+    h("p", {}, h("strong", {}, "Next: "), place.next_milestone),
     place.trial && h("p", {}, place.trial)].filter(Boolean);
 }
 

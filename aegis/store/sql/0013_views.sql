@@ -22,3 +22,19 @@ END;
 CREATE INDEX labels_by_teacher ON labels (teacher);
 
 ALTER TABLE proposals ADD COLUMN note TEXT NOT NULL DEFAULT '';
+
+-- Sums of costs by policy, kept by a trigger: a status must not read every cost.
+CREATE TABLE cost_tallies (
+    policy    TEXT PRIMARY KEY NOT NULL,
+    decisions INTEGER NOT NULL,
+    dollars   REAL NOT NULL
+) WITHOUT ROWID;
+
+INSERT INTO cost_tallies
+SELECT d.policy, COUNT(*), SUM(c.dollars) FROM costs AS c JOIN decisions AS d ON d.id = c.decision_id GROUP BY d.policy;
+
+CREATE TRIGGER costs_are_tallied AFTER INSERT ON costs
+BEGIN
+    INSERT INTO cost_tallies SELECT policy, 1, NEW.dollars FROM decisions WHERE id = NEW.decision_id
+    ON CONFLICT (policy) DO UPDATE SET decisions = decisions + 1, dollars = dollars + excluded.dollars;
+END;
