@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-adapters test-portable soak suite suite-final lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable soak suite suite-final lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ test-portable: $(INSTALLED) ## The tests that compute, on an older processor's i
 
 test-install: $(INSTALLED) ## Install the built wheel in empty environments: the small set decides, [train] leads to a switch
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rP -m network tests/install
+
+test-browser: $(INSTALLED) ## The dashboard in Debian's Chromium (apt install chromium npm), by Playwright and axe-core
+	$(PIP_INSTALL) playwright
+	npm install --silent --no-save --prefix $(VENV)/axe axe-core
+	$(BIN)/python -m pytest -q -m browser tests/dashboard/browser
 
 test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and run their examples by scripted models
 	$(PIP_INSTALL) -e '.[adapters]'

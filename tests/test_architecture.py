@@ -27,6 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"door"}),
     frozenset({"research", "envs"}),
     frozenset({"experiments", "serving", "client"}),
+    frozenset({"dashboard"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

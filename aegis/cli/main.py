@@ -30,7 +30,7 @@ from aegis.cli.commands.init.command import init
 from aegis.cli.commands.models import models, promote, rollback
 from aegis.cli.commands.prompt import prompt
 from aegis.cli.commands.scan import scan
-from aegis.cli.commands.serve import serve, token
+from aegis.cli.commands.serve import dashboard, serve, token
 from aegis.cli.commands.start import improve_next, start, train_next
 from aegis.cli.commands.status import status
 from aegis.cli.commands.train import train
@@ -55,6 +55,7 @@ app.command()(status)
 app.command()(models)
 app.command()(promote)
 app.command()(rollback)
+app.command()(dashboard)
 app.command()(serve)
 app.command()(token)
 app.command()(curve)

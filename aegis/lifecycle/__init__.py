@@ -6,7 +6,7 @@ serving/     a model before the switch (rollout) and after it (monitor, drift)
 rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
 opening      open a workspace's store
 point        the actions of a decision point
-standing     where a workspace stands, read from the workspace alone
+standing     where a workspace stands, read from the workspace alone; milestone: in words
 duties       what is done beside the decisions, whoever decides
 handover     exchanges the policy that decides when another one serves
 card         what an export says of its decisions

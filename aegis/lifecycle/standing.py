@@ -22,6 +22,7 @@ from aegis.config import (
 )
 from aegis.errors import StoreError
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.opening import existing, open_store
 from aegis.lifecycle.point import read_names, read_retired
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
@@ -154,7 +155,8 @@ class Standing:
     def to_record(self) -> dict[str, Any]:
         """Return it as one JSON object."""
         improvement = self.improvement.to_record() if self.improvement else None
-        return asdict(self) | {"remaining": self.remaining, "improvement": improvement}
+        words = {"phase_words": describe_phase(self), "next_milestone": describe_milestone(self)}
+        return asdict(self) | words | {"remaining": self.remaining, "improvement": improvement}
 
 
 def read_standing(workspace: Workspace) -> Standing:

@@ -247,7 +247,7 @@ class ActionExecutor:
                     queued.decision_id,
                     "ok" if approved else "failed",
                     self._rewards.part(queued.status),
-                    f"proposal {queued.id} was {queued.status}",
+                    f"proposal {queued.id} was {queued.status}" + (f": {queued.note}" if queued.note else ""),
                     now,
                     result={"proposal": queued.id, "status": queued.status},
                 )

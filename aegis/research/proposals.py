@@ -54,6 +54,8 @@ class QueuedProposal:
     """The effect of an approved proposal, in words; '' before that"""
     due_at: datetime
     """When it lapses"""
+    note: str = ""
+    """What the person who decided wrote about it"""
 
     @property
     def words(self) -> str:
@@ -179,17 +181,18 @@ class ApprovalQueue:
             )
             return int(row.lastrowid or 0)
 
-    def decide(self, number: int, approve: bool, now: datetime, by: str = "person") -> str:
+    def decide(self, number: int, approve: bool, now: datetime, by: str = "person", note: str = "") -> str:
         """Approve or reject a pending proposal; return the effect in words.
 
         by: `person`, or `rule` if nobody was asked. A rule's decision brings no outcome of its own, and is settled at
-        once. Raises `ActionError` if no proposal of this number is pending, or if its value is out of bounds.
+        once. note: why, in the decider's words. Raises `ActionError` if no proposal of this number is pending, or if
+        its value is out of bounds.
         """
         with self._database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ?, settled = ?"
+                "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ?, settled = ?, note = ?"
                 " WHERE id = ? AND status = 'pending'",
-                ("approved" if approve else "rejected", now.isoformat(), by, by == "rule", number),
+                ("approved" if approve else "rejected", now.isoformat(), by, by == "rule", clean_text(note), number),
             )
             if changed.rowcount == 0:
                 raise ActionError(
@@ -250,7 +253,7 @@ class ApprovalQueue:
 
     def _select(self, where: str, values: Sequence[Any] = (), order: str = "id") -> list[QueuedProposal]:
         rows = self._database.query(
-            "SELECT id, decision_id, aspect, change, reason, status, effect, due_at FROM proposals"
+            "SELECT id, decision_id, aspect, change, reason, status, effect, due_at, note FROM proposals"
             f" WHERE {where} ORDER BY {order}",
             values,
         )
@@ -264,6 +267,7 @@ class ApprovalQueue:
                 row["status"],
                 row["effect"],
                 datetime.fromisoformat(row["due_at"]),
+                row["note"],
             )
             for row in rows
         ]

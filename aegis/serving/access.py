@@ -40,6 +40,10 @@ class TokenBook:
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
+    def with_token(self, token: Token) -> TokenBook:
+        """Return a book with one token more."""
+        return TokenBook((*self._tokens, token))
+
     def find(self, given: str) -> Token | None:
         """Return the token that this text is, in a time that does not tell how much of it is right."""
         digest = _hash(given)
@@ -77,13 +81,19 @@ def add_token(path: Path, name: str, scopes: Iterable[str]) -> str:
     tokens = _read_file(path) if path.exists() else []
     if any(token.name == name for token in tokens):
         raise ConfigError(f"{path}: has a token {name!r} already: take another name, or delete that line first")
-    secret = secrets.token_urlsafe(32)
-    tokens.append(Token(name, _hash(secret), check_scopes("--scope", scopes)))
+    secret, token = draw_token(name, scopes)
+    tokens.append(token)
     with replacing(path) as partial:
         partial.touch(mode=0o600)
         lines = [{"name": one.name, "sha256": one.sha256, "scopes": sorted(one.scopes)} for one in tokens]
         partial.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     return secret
+
+
+def draw_token(name: str, scopes: Iterable[str]) -> tuple[str, Token]:
+    """Return a new secret and its token; raises `ConfigError` for an unknown scope."""
+    secret = secrets.token_urlsafe(32)
+    return secret, Token(name, _hash(secret), check_scopes("--scope", scopes))
 
 
 def check_scopes(where: str, given: Iterable[str]) -> frozenset[str]:

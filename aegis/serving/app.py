@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -51,10 +51,11 @@ def make_app(
     tokens: TokenBook | None = None,
     host: str = "127.0.0.1",
     metrics: Metrics | None = None,
+    pages: APIRouter | None = None,
 ) -> RequestMiddleware:
     """Return the application over a workspace's points, which it closes when it ends.
 
-    host: where it will listen. metrics: count what is served; its own by default.
+    host: where it will listen. metrics: count what is served; its own by default. pages: further routes.
     """
     config, metrics = config or ServeConfig(), metrics or Metrics()
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
@@ -79,13 +80,17 @@ def make_app(
         redoc_url=None,
     )
     app.include_router(make_router(points, admission, metrics, lists_models=gateway is None))
-    _explain_errors(app)
+    if pages is not None:
+        app.include_router(pages)
+    explain_errors(app)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
     most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
     return RequestMiddleware(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
-def _explain_errors(app: FastAPI) -> None:
+def explain_errors(app: FastAPI) -> None:
+    """Let an application answer an error with its status and what to do."""
+
     @app.exception_handler(Refusal)
     async def refuse(request: Request, error: Refusal) -> JSONResponse:
         return JSONResponse(fault_body(error.kind, str(error)), error.status, error.headers)
@@ -109,7 +114,8 @@ def _explain_errors(app: FastAPI) -> None:
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
         asked = f"{request.method[:20]} {request.url.path[:100]!r}"
         named = (f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods)
-        message = f"{asked}: no such route: there are {', '.join(named)}, GET {app.openapi_url}"
+        last = f"GET {app.openapi_url or '/'}"
+        message = f"{asked}: no such route: there are {', '.join((*named, last))}"
         return JSONResponse(fault_body("route", message), error.status_code, error.headers)
 
     @app.exception_handler(Exception)

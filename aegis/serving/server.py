@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -16,6 +17,10 @@ from aegis.serving.app import make_app
 from aegis.serving.metric import Metrics
 from aegis.serving.point import PointBook
 from aegis.serving.setting import ServeConfig
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from starlette.types import ASGIApp
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30
@@ -59,31 +64,42 @@ def serve(
     listening: Listening,
     ready: Callable[[str], None],
     stopped: Callable[[str], None],
+    pages: APIRouter | None = None,
 ) -> None:
     """Serve a workspace's points until a signal ends it, and close them.
 
-    ready: hears the address. stopped: hears in one line what was served.
+    ready: hears the address. stopped: hears in one line what was served. pages: further routes.
     Raises `ConfigError` for an address that can't be used, and what opening a configured point raises.
     """
     with closing(points), listen(listening) as bound:
         points.open_configured()
-        address, port = bound.getsockname()[:2]
         metrics = Metrics()
-        app = make_app(points, config, listening.tokens, listening.host, metrics)
-        options = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            server_header=False,  # an answer that is passed on has its own
-            date_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(config.limits.shutdown_seconds)),
-        )
-        shown = f"[{address}]" if ":" in address else address
-        server = _Server(options, lambda: ready(f"http://{shown}:{port}"), lambda: stopped(metrics.describe()))
-        server.run(sockets=[bound])
+        app = make_app(points, config, listening.tokens, listening.host, metrics, pages)
+        run(app, bound, config.limits.shutdown_seconds, ready, lambda: stopped(metrics.describe()))
+
+
+def run(
+    app: ASGIApp,
+    bound: socket.socket,
+    shutdown_seconds: float,
+    ready: Callable[[str], None],
+    stopped: Callable[[], None],
+) -> None:
+    """Serve an application at a socket that listens, until a signal ends it. ready: hears the address."""
+    address, port = bound.getsockname()[:2]
+    options = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        server_header=False,  # an answer that is passed on has its own
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
+    )
+    shown = f"[{address}]" if ":" in address else address
+    _Server(options, lambda: ready(f"http://{shown}:{port}"), stopped).run(sockets=[bound])
 
 
 def listen(listening: Listening) -> socket.socket:

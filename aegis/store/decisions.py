@@ -117,9 +117,8 @@ class DecisionStore:
 
     def mean_cost(self, policy: str) -> float | None:
         """Return the mean cost of this policy's decisions, in dollars; None where none is recorded."""
-        sql = "SELECT AVG(c.dollars) FROM costs AS c JOIN decisions AS d ON d.id = c.decision_id WHERE d.policy = ?"
-        mean = self.database.query(sql, (policy,))[0][0]
-        return None if mean is None else float(mean)
+        rows = self.database.query("SELECT dollars / decisions AS mean FROM cost_tallies WHERE policy = ?", (policy,))
+        return float(rows[0]["mean"]) if rows else None
 
     def get(self, decision_id: str) -> Example | None:
         """Return a decision with its current outcome, or None if it is not recorded."""

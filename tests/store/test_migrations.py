@@ -173,3 +173,28 @@ def test_decisions_from_before_the_propensity_column_have_no_propensity(path, ma
         store = DecisionStore(database)
         store.append(make_decision(1, propensity=0.25))
         assert [decision.propensity for decision in store.decisions()] == [None, 0.25]
+
+
+def test_costs_and_differing_labels_from_before_their_sums_are_summed(path, make_decision, append_old):
+    label = (
+        "INSERT INTO labels (decision_id, teacher, probabilities, reason, labelled_at) VALUES (?, 't', ?, 'audit', ?)"
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:11])
+        with Database(path) as database, database.transaction() as connection:
+            for number, dollars in enumerate((0.25, 0.75)):
+                decision = make_decision(number, id=f"old-{number}")
+                append_old(connection, decision)
+                connection.execute("INSERT INTO costs VALUES (?, ?)", (decision.id, dollars))
+                own = decision.actions.index(decision.action.name)
+                answer = [
+                    float(place == (own + number) % len(decision.actions)) for place in range(len(decision.actions))
+                ]
+                connection.execute(label, (decision.id, str(answer), NOW))
+    with Database(path) as database:
+        store = DecisionStore(database)
+        assert [row["decision"] for row in database.query("SELECT decision FROM disagreements")] == [2]
+        store.append(make_decision(2, id="new"))
+        store.record_cost("new", 0.5)
+        assert store.mean_cost(decision.policy) == 0.5
+        assert store.mean_cost("nobody") is None

@@ -240,16 +240,9 @@ def _say_version(version: ModelVersion) -> None:
 
 
 def _describe(event: ModelEvent) -> str:
-    name, previous = event.model or "the teacher", event.previous or "the teacher"
-    did = {
-        "promoted": f"{name} promoted in place of {previous}",
-        "rolled_back": f"rolled back from {previous} to {name}",
-        "warned": f"warning of {name}",
-        "shadowed": f"shadow of {name} begun",
-        "canary": f"canary of {name} begun",
-        "refused": f"{name} refused",
-    }.get(event.kind, f"{event.kind} {name}")
-    return f"{did} by {clean_text(event.who, 40)}: {clean_text(event.reason, WHOLE_CHARACTERS)}"
+    from aegis.dashboard.learning import describe_event
+
+    return f"{describe_event(event)} by {clean_text(event.who, 40)}: {clean_text(event.reason, WHOLE_CHARACTERS)}"
 
 
 def _last_reason(registry: ModelRegistry, name: str) -> str:

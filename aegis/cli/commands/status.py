@@ -26,30 +26,16 @@ def status(
     A workspace with decision points lists them; --point shows one of them.
     """
     with errors_explained():
-        from aegis import lifecycle
+        from aegis.dashboard.overview import read_overview
 
-        place = find_place(workspace, point)
-        points = [lifecycle.read_standing(place.point(name)) for name in place.points()]
-        standing = _read(place, point, only_points=bool(points))
+        overview = read_overview(find_place(workspace, point), point)
         if as_json:
-            record = {"workspace": str(place.folder)} if standing is None else standing.to_record()
-            listed = {"points": [{"name": one.point, **one.to_record()} for one in points]} if points else {}
-            say(json.dumps(record | listed, indent=2))
+            say(json.dumps(overview.to_record(), indent=2))
             return
-        if standing is not None:
-            _show(standing, place)
-        if points:
-            _list(points, place)
-
-
-def _read(place: Workspace, point: str | None, only_points: bool) -> Standing | None:
-    """Return where an agent or a decision point stands; None where the workspace has decision points alone."""
-    from aegis import lifecycle
-    from aegis.research.run import read_agent_standing
-
-    if point is not None:
-        return lifecycle.read_standing(place)
-    return None if only_points and not place.database.exists() else read_agent_standing(place)
+        if overview.standing is not None:
+            _show(overview.standing, overview.workspace)
+        if overview.points:
+            _list(overview.points, overview.workspace)
 
 
 def _show(standing: Standing, place: Workspace) -> None:
@@ -72,7 +58,7 @@ def _show(standing: Standing, place: Workspace) -> None:
 
 def _list(points: Sequence[Standing], place: Workspace) -> None:
     """Print a line for each decision point."""
-    from aegis.cli.display.block import describe_phase
+    from aegis.lifecycle.milestone import describe_phase
 
     say(f"{counted(len(points), 'decision point')} in {place.folder} (--point NAME shows one):")
     width = max(len(str(one.point)) for one in points)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from aegis.cli.display.output import WHOLE_CHARACTERS, rule
 from aegis.lifecycle import Standing, TrainingProgress, describe_rare_actions
+from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.standing import ImprovementProgress
-from aegis.rendering import clean_text, counted
+from aegis.rendering import clean_text
 from aegis.research.run.standing import AgentStanding, advise
-from aegis.workspace import Workspace
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
@@ -28,23 +27,7 @@ def training_block(standing: Standing) -> list[str]:
         lines += ["", f"  Before the switch: {clean_text(standing.trial, WHOLE_CHARACTERS)}"]
     if standing.using_hrm:
         lines += ["", *_after_switch(standing)]
-    return [*lines, "", f"  Next milestone: {_milestone(standing)}", rule()]
-
-
-def describe_phase(standing: Standing) -> str:
-    """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
-    if standing.candidate:
-        return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
-    if standing.silent:
-        return f"Phase 3: Switch (in the mode observe: {standing.silent} only answers silently)"
-    bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
-    begun = "" if standing.improvement else " (not begun)"
-    return {
-        1: f"Phase 1: Data Collection{bootstrap}",
-        2: "Phase 2: HRM Training (Imitation Learning)",
-        3: "Phase 3: Switch (the HRM decides next)",
-        4: f"Phase 4: RL Fine-tuning{begun}",
-    }[standing.phase]
+    return [*lines, "", f"  Next milestone: {describe_milestone(standing)}", rule()]
 
 
 def describe_agent(standing: Standing) -> str:
@@ -175,33 +158,3 @@ def _counts(actions: Mapping[str, int], retired: Sequence[str]) -> list[str]:
     gone = " (retired: no training learns from these)"
     lines = [f"    {name}: {count}{gone if name in retired else ''}" for name, count in actions.items()]
     return lines or ["    none yet"]
-
-
-def _milestone(standing: Standing) -> str:
-    if standing.phase == 1:
-        if not standing.remaining:
-            itself = "its `aegis.Decider`" if standing.point else "`aegis start`"
-            options = Workspace(Path(standing.workspace)).options if standing.point else ""
-            return f"the training: {itself} begins it by itself, `aegis train{options}` at once"
-        return f"{counted(standing.remaining, 'example')} until training"
-    if standing.phase == 2:
-        return "the gate, after the last epoch"
-    if standing.candidate:
-        return f"the end of its {standing.stage}"
-    if standing.silent:
-        return 'the mode "assist" or "switch", when you set it'
-    if standing.phase == 3:
-        return "the HRM's first decision"
-    progress = standing.improvement
-    if progress is None and standing.point:
-        return "none without phase 4: `aegis.DeciderConfig(reinforce=...)` lets the HRM learn from reported rewards"
-    if progress is None:
-        return (
-            "the beginning of phase 4: `aegis start` learns beside its decisions, `aegis improve` in simulated worlds"
-        )
-    if progress.pause:
-        return f"{progress.pause} decisions until it learns on, after a roll-back"
-    missing = progress.baseline_decisions - progress.rewards["reference_decisions"]
-    if missing > 0:
-        return f"{missing} rewards of {progress.reference} until the first update: they say what must be beaten"
-    return "the next update"

@@ -20,10 +20,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aegis.cli.display.block import describe_collected, describe_phase, describe_updates, explain_rewards
+from aegis.cli.display.block import describe_collected, describe_updates, explain_rewards
 from aegis.cli.display.output import WHOLE_CHARACTERS, console, percentages
 from aegis.cli.display.progress import describe_progress
 from aegis.lifecycle import RunEvent
+from aegis.lifecycle.milestone import describe_phase
 from aegis.rendering import clean_text
 from aegis.research.run import AgentStanding, read_agent_standing
 from aegis.types import utc_now

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from aegis import lifecycle
-from aegis.cli.display.block import describe_agent, describe_collected, describe_phase, training_block
+from aegis.cli.display.block import describe_agent, describe_collected, training_block
 from aegis.cli.display.output import WHOLE_CHARACTERS
 from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.milestone import describe_phase
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.research import ApprovalQueue, Inbox

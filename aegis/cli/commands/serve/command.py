@@ -12,7 +12,7 @@ from aegis.cli.display.output import errors_explained, say
 from aegis.cli.options import WorkspaceOption
 from aegis.packages import require
 from aegis.rendering import clean_text
-from aegis.workspace import DEFAULT_WORKSPACE
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.lifecycle.event import RunEvent
@@ -35,7 +35,7 @@ def serve(
 ) -> None:
     """Serve the workspace's decision points over HTTP, until Ctrl-C.
 
-    Each point trains, switches and is watched beside the requests, as with `aegis.Decider`.
+    Each point trains, switches and is watched beside the requests, as with `aegis.Decider`. The dashboard is at `/`.
     """
     with errors_explained():
         for module in ("fastapi", "uvicorn", "prometheus_client", "httpcore2"):
@@ -48,13 +48,18 @@ def serve(
             settings = settings.with_upstream(upstream)
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
+        from aegis.dashboard.app import make_guest_pages
+        from aegis.dashboard.place import Places
+
         points = serving.PointBook(workspace, settings.points, _hear)
+        secret, pages = make_guest_pages(Places(Workspace(workspace)), listening.tokens, settings.limits)
         serving.serve(
             points,
             settings,
             listening,
-            ready=lambda address: say(f"Serving {workspace}/ at {address}"),
+            ready=lambda address: say(f"Serving {workspace}/ at {address}\nDashboard: {address}/?token={secret}"),
             stopped=lambda served: say(f"Served: {served}"),
+            pages=pages,
         )
 
 

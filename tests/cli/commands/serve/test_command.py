@@ -33,7 +33,9 @@ def start(tmp_path):
         processes.append(process)
         line = process.stdout.readline()
         assert line.startswith(f"Serving {tmp_path}/ at http://127.0.0.1:"), line + process.stderr.read()
-        return process, line.split(" at ")[1].strip()
+        url = line.split(" at ")[1].strip()
+        assert process.stdout.readline().startswith(f"Dashboard: {url}/?token=")
+        return process, url
 
     yield start
     for process in processes:
@@ -86,12 +88,13 @@ def test_a_signal_ends_it_in_order_and_what_was_recorded_is_there(start, tmp_pat
     process, url = start("--config", str(config))
     decided = httpx2.post(f"{url}/v1/decisions", json={"point": "router", "state": "x"}, trust_env=False)
     assert decided.status_code == 200
+    assert "A token is needed" in httpx2.get(url, trust_env=False).text
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Everything recorded so far is kept" in errors
     assert "Traceback" not in errors
-    assert output == "Served: 1 request, 1 decision (1 by a teacher), 0 outcomes\n"
+    assert output == "Served: 2 requests, 1 decision (1 by a teacher), 0 outcomes\n"
 
 
 def test_mistakes_cost_one_line(tmp_path):

@@ -1,0 +1,54 @@
+// "Learning": trainings by epoch, what the HRM confuses, and switches and roll-backs in time.
+
+import { get } from "./api.js";
+import { lineChart, matrix, timeline } from "./chart.js";
+import { count, empty, h, moment, percent } from "./dom.js";
+
+const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
+  ["warned", "warning"], ["rolled_back", "rolled back"], ["refused", "refused"]];
+const known = (epochs, name) => epochs.filter((one) => one[name] !== null).map((one) => [one.epoch, one[name]]);
+
+function training(one) {
+  const last = one.epochs.at(-1);
+  const [low, high] = one.interval ?? [];
+  const shares = (y) => percent(y);
+  return h("section", { class: "card" },
+    h("h3", {}, `Training ${one.number}`, h("span", { class: `tag ${one.status === "switched" ? "ok" : one.status === "running" ? "unknown" : "failed"}` }, one.status)),
+    h("p", { class: "quiet" }, `On ${count(one.decisions)} decisions, begun `, moment(one.began), one.ended && [", ended ", moment(one.ended)]),
+    one.accuracy !== null && h("p", {}, `Held-out accuracy ${percent(one.accuracy, 1)}`, low !== undefined && ` (95% interval ${percent(low, 1)} to ${percent(high, 1)})`, one.heldout && `, on ${count(one.heldout)} decisions`, "."),
+    last ? h("div", { class: "charts" },
+      lineChart({
+        label: `Accuracy by epoch; the last held-out accuracy is ${percent(last.heldout_accuracy, 1)}`, xLabel: "epoch", low: 0, high: 1, write: shares,
+        lines: one.threshold === null ? [] : [{ y: one.threshold, label: `${percent(one.threshold)}: the gate` }],
+        whisker: low === undefined ? null : { x: last.epoch, low, high, label: "95% interval" },
+        series: [{ name: "training", kind: "second", points: known(one.epochs, "train_accuracy") }, { name: "held-out", kind: "first", points: known(one.epochs, "heldout_accuracy") }].filter((line) => line.points.length),
+      }),
+      lineChart({ label: `Loss by epoch; the last is ${last.loss}`, xLabel: "epoch", series: [{ name: "loss", kind: "third", points: known(one.epochs, "loss") }] }))
+      : empty("Its first epoch is not over yet."),
+    one.rules.length > 0 && h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))));
+}
+
+function confusion(found) {
+  if (!found) return [empty("What an HRM confuses appears once one passed the gate.")];
+  return [h("p", {}, `${found.model} on ${count(found.decisions)} held-out decisions.`, found.left_out > 0 && ` The ${found.actions.length} commonest of ${found.actions.length + found.left_out} actions are shown.`),
+    matrix(found),
+    found.pairs.length ? h("ul", {}, found.pairs.map((one) => h("li", {}, h("strong", {}, one.teacher), " taken for ", h("strong", {}, one.hrm), `: ${one.count} of ${one.of}`)))
+      : h("p", {}, "It confused nothing there.")];
+}
+
+export async function learning({ place, signal }) {
+  const found = await get("learning", { point: place.name }, signal);
+  const events = [...found.events, ...found.trainings.filter((one) => one.ended).map((one) => ({ at: one.ended, kind: "training", words: `training ${one.number} ended: ${one.status}`, who: "", reason: "" }))]
+    .sort((one, other) => (one.at < other.at ? -1 : 1));
+  const rows = ROWS.filter(([kind]) => events.some((one) => one.kind === kind));
+  const rewards = found.updates.map((one, index) => [index + 1, one.mean_reward]).filter(([, reward]) => reward !== null);
+  return [h("h1", {}, "Learning"),
+    h("h2", {}, "Trainings"),
+    ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
+    h("h2", {}, "What it confuses"), ...confusion(found.confusion),
+    h("h2", {}, "Switches and roll-backs"),
+    ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis; the list below has them all`),
+      h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]
+      : [empty("Nothing was switched yet.")]),
+    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])];
+}

@@ -1,0 +1,68 @@
+// "Now": the phase, and the last decisions as they happen.
+
+import { follow, get, say } from "./api.js";
+import { decisionItem } from "./decision.js";
+import { count, empty, facts, h, link, percent, signed } from "./dom.js";
+
+const STATIONS = ["Data collection", "HRM training", "Switch", "RL fine-tuning"];
+const MOST_SHOWN = 30;
+const STATUS_EVERY = 5000;
+
+export function track(place) {
+  return h("ol", { class: "track", "aria-label": "Phase" },
+    STATIONS.map((name, index) => {
+      const number = index + 1;
+      const state = number < place.phase ? "done" : number === place.phase ? "here" : "ahead";
+      return h("li", { class: state, "aria-current": state === "here" ? "step" : null },
+        h("span", { class: "dot", "aria-hidden": "true" }, state === "done" ? "✓" : String(number)), h("span", {}, name));
+    }));
+}
+
+function head(place) {
+  const { training } = place;
+  const collected = place.target ? Math.min(1, place.collected / place.target) : 1;
+  return [track(place),
+    h("p", { class: "phase" }, place.phase_words),
+    facts([
+      ["Decides", place.serving ?? "nobody yet"],
+      [place.name ? "Its process" : "Agent", place.running ? `running: ${place.doing || "busy"}` : "not running"],
+      ["Decisions", `${count(place.decisions)}, ${count(place.hrm_decisions)} by the HRM`],
+      ["Teacher's examples", `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
+      training && ["Training", `${training.number} (${training.status}), epoch ${training.epoch} of ${training.epochs}`],
+      place.mean_reward !== null && ["Mean reward of the HRM", signed(place.mean_reward)],
+    ]),
+    h("p", {}, h("strong", {}, "Next: "), place.next_milestone),
+    place.trial && h("p", {}, place.trial)].filter(Boolean);
+}
+
+export async function now({ place, status, signal }) {
+  const first = await get("decisions", { point: place.name }, signal);
+  const list = h("ol", { class: "decisions", "aria-label": "Last decisions" });
+  const top = h("div", {}, head(place));
+  const nothing = empty("No decision is recorded yet. Each one appears here as it is made.");
+  const item = (one) => decisionItem(one, link("look", { point: place.name, id: one.id }));
+  list.append(...first.decisions.slice(0, MOST_SHOWN).map(item));
+  nothing.hidden = list.children.length > 0;
+  follow(place.name, first.cursor, signal, (found) => {
+    for (const one of found.slice(-MOST_SHOWN)) {
+      const drawn = item(one);
+      const before = [...list.children].find((child) => child.dataset.place === String(one.place));
+      if (before) before.replaceWith(drawn);
+      else if (Number(list.firstElementChild?.dataset.place ?? 0) < one.place) list.prepend(drawn);
+    }
+    while (list.children.length > MOST_SHOWN) list.lastElementChild.remove();
+    nothing.hidden = true;
+  });
+  const timer = setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const fresh = await get("status", {}, signal);
+      top.replaceChildren(...head(fresh.places.find((one) => one.name === place.name) ?? place));
+    } catch (error) {
+      if (error.name !== "AbortError") say(error.message, true);
+    }
+  }, STATUS_EVERY);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  return [h("h1", {}, "Now", status.places.length > 1 && h("span", { class: "of" }, place.title)), top,
+    h("h2", {}, "Last decisions"), nothing, list];
+}

@@ -1,0 +1,47 @@
+"""The places that a dashboard shows: an agent's workspace and its decision points, or one point alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aegis.dashboard.overview import Overview, read_overview
+from aegis.errors import ConfigError, DataError
+from aegis.lifecycle.opening import existing
+from aegis.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is shown of a workspace. only: the one decision point that is shown; None: everything."""
+
+    workspace: Workspace
+    only: str | None = None
+
+    def find(self, point: str) -> Workspace:
+        """Return a place by its point's name, '' for the agent's own; raises `DataError` where it is not shown."""
+        if self.only is not None:
+            if point in ("", self.only):
+                return self.workspace.point(self.only)
+        elif not point:
+            return existing(self.workspace)
+        else:
+            with suppress(ConfigError):
+                place = self.workspace.point(point)
+                if place.database.exists():
+                    return place
+        raise DataError(f"no decision point {point[:100]!r} is shown here")
+
+    def overview(self) -> Overview:
+        """Return where every place stands."""
+        if self.only is not None:
+            return read_overview(self.workspace.point(self.only), self.only)
+        return read_overview(self.workspace)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return where every place stands, as one list of JSON objects."""
+        record = self.overview().to_record()
+        points = record.pop("points", [])
+        own = [{"name": "", "title": self.only or "agent", **record}] if "phase" in record else []
+        return {"places": own + [one | {"title": one["name"]} for one in points]}

@@ -1,0 +1,197 @@
+"""The dashboard's routes: the page, what it shows, and what its owner may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib.resources import files
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from aegis import __version__
+from aegis.dashboard import decision, inbox, learning, model, stream
+from aegis.dashboard.filter import PAGE_ROWS, Filter, find_page, list_choices
+from aegis.dashboard.place import Places
+from aegis.dashboard.session import HEADERS, Session, read_token
+from aegis.errors import ActionError
+from aegis.lifecycle.opening import open_store
+from aegis.serving.admission import Admission
+from aegis.serving.middleware import Refusal
+from aegis.workspace import Workspace
+
+T = TypeVar("T")
+Point = Annotated[str, Query(max_length=64, description="A decision point; none: the agent's own")]
+Text = Annotated[str, Field(max_length=2_000)]
+_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+PAGE = {
+    file.name: (file.read_bytes(), _KINDS[file.name.rpartition(".")[2]])
+    for file in (files("aegis.dashboard") / "page").iterdir()
+    if file.name.rpartition(".")[2] in _KINDS
+}
+"""The files of the page, by name"""
+
+
+class _Action(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    point: str = Field("", max_length=64)
+
+
+class Answer(_Action):
+    """A person's answer to a question."""
+
+    number: int
+    text: Text
+
+
+class Settlement(_Action):
+    """A person's word on a proposal."""
+
+    number: int
+    approved: bool
+    note: Text = ""
+
+
+class Change(_Action):
+    """Which version is to decide: its name, or `teacher`."""
+
+    to: str = Field(max_length=100)
+    reason: Text
+
+
+class Done(BaseModel):
+    """What was done, in words."""
+
+    done: str
+
+
+def make_pages(places: Places, session: Session, admission: Admission) -> APIRouter:
+    """Return the routes of a dashboard. admission: does their work in threads."""
+    router = APIRouter(include_in_schema=False)
+    _add_page(router, session)
+    _add_views(router, places, session, admission)
+    _add_stream(router, places, session, admission)
+    _add_actions(router, places, session, admission)
+    return router
+
+
+def _add_page(router: APIRouter, session: Session) -> None:
+    def show(name: str, status: int = 200) -> Response:
+        content, kind = PAGE[name]
+        return Response(content, status, HEADERS, f"{kind}; charset=utf-8")
+
+    @router.get("/")
+    async def page(request: Request, token: str = "") -> Response:
+        if token:  # of the address that the command printed
+            return session.begin(request, token) or show("login.html", 401)
+        return show("index.html") if session.is_open(request) else show("login.html", 401)
+
+    @router.post("/session")
+    async def log_in(request: Request) -> Response:
+        return session.begin(request, await read_token(request)) or show("login.html", 401)
+
+    @router.get("/page/{name}")
+    async def file(name: str) -> Response:
+        if name not in PAGE:
+            raise Refusal(404, "route", f"the page has no file {name[:100]!r}")
+        return show(name)
+
+
+def _add_views(router: APIRouter, places: Places, session: Session, admission: Admission) -> None:
+    looks = [session.looks()]
+
+    async def read(job: Callable[[], Any]) -> JSONResponse:
+        return JSONResponse(await admission.work(job), headers=HEADERS)
+
+    @router.get("/api/status", dependencies=looks)
+    async def status() -> JSONResponse:
+        about = {"version": __version__, "read_only": session.read_only}
+        return await read(lambda: about | places.to_record())
+
+    @router.get("/api/decisions", dependencies=looks)
+    async def decisions(
+        chosen: Annotated[_Asked, Query()], point: Point = "", before: int | None = None
+    ) -> JSONResponse:
+        return await read(lambda: _list(places.find(point), chosen.to_filter(), before))
+
+    @router.get("/api/decisions/{id}", dependencies=looks)
+    async def whole(id: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: decision.read_whole(places.find(point), id))
+
+    @router.get("/api/learning", dependencies=looks)
+    async def learned(point: Point = "") -> JSONResponse:
+        return await read(lambda: learning.read_learning(places.find(point)))
+
+    @router.get("/api/models", dependencies=looks)
+    async def models(point: Point = "") -> JSONResponse:
+        return await read(lambda: model.read_versions(places.find(point)))
+
+    @router.get("/api/inbox", dependencies=looks)
+    async def waiting(point: Point = "") -> JSONResponse:
+        return await read(lambda: inbox.read_inbox(places.find(point), sees=not session.read_only))
+
+
+class _Asked(BaseModel):
+    """A filter, as the address has it."""
+
+    action: str = Field("", max_length=200)
+    policy: str = Field("", max_length=200)
+    deferred: bool = False
+    wrong: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def to_filter(self) -> Filter:
+        """Return the filter."""
+        return Filter(**dict(self))
+
+
+def _list(place: Workspace, chosen: Filter, before: int | None) -> dict[str, Any]:
+    cursor = str(stream.newest_cursor(place))  # before the list is read: what comes meanwhile is in both
+    page = find_page(place, chosen, before, PAGE_ROWS)
+    with open_store(place) as store:
+        return {
+            "decisions": decision.read_short(store, place, page.places),
+            "before": page.before,
+            **(list_choices(store) | {"cursor": cursor} if before is None else {}),
+        }
+
+
+def _add_stream(router: APIRouter, places: Places, session: Session, admission: Admission) -> None:
+    @router.get("/api/stream", dependencies=[session.looks()])
+    async def live(request: Request, point: Point = "", after: str = "") -> StreamingResponse:
+        place = await admission.work(lambda: places.find(point))
+        cursor = stream.Cursor.parse(request.headers.get("last-event-id", after))
+        if cursor is None:
+            cursor = await admission.work(lambda: stream.newest_cursor(place))
+        events = stream.follow(place, cursor, admission.work)
+        return StreamingResponse(events, headers=HEADERS, media_type="text/event-stream")
+
+
+def _add_actions(router: APIRouter, places: Places, session: Session, admission: Admission) -> None:
+    acts = [session.acts()]
+
+    async def do(job: Callable[[], str]) -> Done:
+        try:
+            return Done(done=await admission.work(job))
+        except ActionError as error:
+            raise Refusal(409, "action", str(error)) from error
+
+    @router.post("/api/answer", dependencies=acts)
+    async def answer(asked: Answer) -> Done:
+        return await do(lambda: inbox.answer(places.find(asked.point), asked.number, asked.text))
+
+    @router.post("/api/settle", dependencies=acts)
+    async def settle(asked: Settlement) -> Done:
+        return await do(lambda: inbox.settle(places.find(asked.point), asked.number, asked.approved, asked.note))
+
+    @router.post("/api/promote", dependencies=acts)
+    async def promote(asked: Change) -> Done:
+        return await do(lambda: model.promote(places.find(asked.point), asked.to, asked.reason))
+
+    @router.post("/api/rollback", dependencies=acts)
+    async def roll_back(asked: Change) -> Done:
+        return await do(lambda: model.roll_back(places.find(asked.point), asked.to, asked.reason))

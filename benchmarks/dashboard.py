@@ -1,0 +1,154 @@
+"""The dashboard's views on a large workspace: `python -m benchmarks.dashboard [--decisions 1000000]`.
+
+Makes a workspace of that many decisions with outcomes, labels, costs and a switch (kept in --folder, and used again),
+then prints the slowest of three times of each answer, in seconds, with the processor's own time. The rows are written
+without the chain of hashes, which no view reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from aegis.dashboard.decision import read_short, read_whole
+from aegis.dashboard.filter import Filter, find_page
+from aegis.dashboard.learning import read_learning
+from aegis.dashboard.model import read_versions
+from aegis.dashboard.place import Places
+from aegis.dashboard.stream import Cursor, look
+from aegis.lifecycle import open_store
+from aegis.promotion import ModelRegistry
+from aegis.promotion.judging.answers import keep_answers, write_answers
+from aegis.workspace import Workspace
+
+NAMES = tuple(f"action-{number}" for number in range(8))
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+PART = 5_000
+"""Decisions in one transaction"""
+POINT = "router"
+
+
+def _draw_rows(rng: random.Random, count: int) -> Iterator[list[float]]:
+    for _ in range(count):
+        row = [rng.random() for _ in NAMES]
+        yield [share / sum(row) for share in row]
+
+
+ANSWERS = [json.dumps([round(share, 4) for share in row]) for row in _draw_rows(random.Random(1), 1_000)]
+"""Probabilities, drawn in advance"""
+
+
+def fill(place: Workspace, decisions: int) -> None:
+    """Record decisions, half of them after a switch; go on where an earlier run was stopped."""
+    with open_store(place) as store:
+        store.claim_teacher("llm", 0, "a benchmark")
+        with store.database.transaction() as connection:
+            for table in ("decisions", "outcomes", "labels"):
+                connection.execute(f"DROP TRIGGER IF EXISTS {table}_are_chained")
+        for first in range(store.newest(), decisions, PART):
+            if first >= decisions // 2 and ModelRegistry(store, place).serving() is None:
+                ModelRegistry(store, place).promote(lambda name, folder: (folder / "weights").touch())
+            with store.database.transaction() as connection:
+                _record(connection, range(first, first + PART), decisions // 2)
+            print(f"{first + PART:,} decisions", flush=True)
+
+
+def _record(connection: sqlite3.Connection, numbers: range, switched: int) -> None:
+    """Insert decisions: the teacher's, and from `switched` on an HRM's, which hands every tenth back."""
+    rng, names = random.Random(numbers.start), json.dumps(NAMES)
+    decided, costs, labels = [], [], []
+    for number in numbers:
+        policy, id = "hrm@1" if number >= switched and number % 10 else "llm", f"id-{number}"
+        action, answer = NAMES[min(7, int(rng.expovariate(0.7)))], rng.choice(ANSWERS)
+        state = json.dumps({"ticket": f"number {number}", "text": "my phone is broken " * 10})
+        at = (BEGAN + timedelta(seconds=number)).isoformat()
+        episode, step = divmod(number, 20)
+        decided.append((id, f"episode-{episode}", step, state, names, action, "{}", answer, policy, at))
+        if policy == "llm":
+            costs.append((id, 0.001))
+        elif number % 5 == 1:
+            labels.append((id, "llm", answer, "audit", at))
+    columns = "id, episode, step, state, actions, action, argument, probabilities, policy, decided_at"
+    connection.executemany(f"INSERT INTO decisions ({columns}) VALUES ({', '.join('?' * 10)})", decided)
+    connection.executemany(
+        "INSERT INTO outcomes (decision_id, status, reward, recorded_at) VALUES (?, 'ok', 1.0, ?)",
+        [(row[0], row[-1]) for row in decided],
+    )
+    connection.executemany("INSERT INTO costs (decision_id, dollars) VALUES (?, ?)", costs)
+    connection.executemany(
+        "INSERT INTO labels (decision_id, teacher, probabilities, reason, labelled_at) VALUES (?, ?, ?, ?, ?)", labels
+    )
+
+
+def slowest(job: Callable[[], object]) -> str:
+    """Return the longest of three runs in seconds, and the most processor time."""
+    times, worked = [], []
+    for _ in range(3):
+        began, cpu = time.perf_counter(), time.process_time()
+        job()
+        times.append(time.perf_counter() - began)
+        worked.append(time.process_time() - cpu)
+    return f"{max(times):.3f} ({max(worked):.3f} of the processor)"
+
+
+def write_heldout(folder: Path) -> None:
+    """Give a version held-out answers, so that a status weighs what it could take over."""
+    rng = random.Random(2)
+    labels = [rng.randrange(len(NAMES)) for _ in range(2_000)]
+    rows = [[0.6 if place == label else 0.4 / 7 for place in range(len(NAMES))] for label in labels]
+    write_answers(folder, keep_answers(rows, labels, [f"held-{place // 20}" for place in range(2_000)], NAMES))
+
+
+def measure(folder: Path) -> None:
+    """Print the time of each answer."""
+    place = Workspace(folder).point(POINT)
+    with open_store(place) as store:
+        newest = store.newest()
+        write_heldout(place.models / "hrm@1")
+    middle = BEGAN + timedelta(seconds=newest // 2)
+    filters = {
+        "everything": Filter(),
+        "one action": Filter(action="action-7"),
+        "the teacher": Filter(policy="llm"),
+        "the HRM's rarest action": Filter(action="action-7", policy="hrm@1"),
+        "deferred": Filter(deferred=True),
+        "answers that differ": Filter(wrong=True),
+        "an hour in the middle": Filter(since=middle, until=middle + timedelta(hours=1)),
+        "the teacher's deferred action in the first half (none)": Filter(
+            deferred=True, action="action-7", until=middle
+        ),
+        "differing answers of the teacher's (none)": Filter(wrong=True, policy="llm"),
+    }
+
+    def show(chosen: Filter) -> int:
+        page = find_page(place, chosen)
+        with open_store(place) as store:
+            return len(read_short(store, place, page.places))
+
+    print(f"status: {slowest(lambda: Places(Workspace(folder)).to_record())}")
+    for name, chosen in filters.items():
+        print(f"{name}: {slowest(lambda: show(chosen))} ({show(chosen)} shown)")  # noqa: B023 - called at once
+    print(f"one decision whole: {slowest(lambda: read_whole(place, f'id-{newest // 2}'))}")
+    print(f"what is new, 50 decisions: {slowest(lambda: look(place, Cursor(newest - 50, newest - 50)))}")
+    print(f"learning: {slowest(lambda: read_learning(place))}")
+    print(f"models: {slowest(lambda: read_versions(place))}")
+
+
+def main() -> None:
+    """Make the workspace and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--decisions", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, default=Path("dashboard-benchmark"))
+    given = parser.parse_args()
+    fill(Workspace(given.folder).point(POINT), given.decisions)
+    measure(given.folder)
+
+
+if __name__ == "__main__":
+    main()

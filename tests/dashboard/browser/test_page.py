@@ -1,0 +1,142 @@
+"""The dashboard in a real browser: each view, its owner's actions, and what must stay text. `make test-browser`."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from aegis.lifecycle import open_store
+from aegis.promotion import ModelRegistry
+from aegis.research import ApprovalQueue, Inbox
+from aegis.research.proposals import Proposal
+from aegis.types import Outcome, utc_now
+from tests.dashboard.browser.conftest import POINT, VIEWS, open_point
+from tests.dashboard.conftest import add_decision
+
+pytestmark = pytest.mark.browser
+EVIL = '<img src=x onerror="window.hurt = 1"><script>window.hurt = 2</script>'
+SIZES = pytest.mark.parametrize(("scheme", "width"), [("light", 1180), ("dark", 1180), ("light", 390), ("dark", 390)])
+
+
+@pytest.fixture
+def asked(workspace):
+    """Return the workspace with a question and a proposal whose words are dangerous."""
+    with open_store(workspace) as store:
+        first, second = (row["id"] for row in store.database.query("SELECT id FROM decisions LIMIT 2"))
+        Inbox(store.database).ask(first, EVIL, utc_now(), 600)
+        proposal = Proposal("epochs", 20, 30, EVIL, 1.0)
+        number = ApprovalQueue(store.database).propose(second, proposal, utc_now(), 600)
+    assert number is not None
+    return workspace
+
+
+@SIZES
+@pytest.mark.parametrize("point", ["", POINT])
+def test_every_view_fits_and_axe_finds_no_fault(open_page, asked, axe, scheme, width, point):
+    page = open_page(scheme=scheme, width=width)
+    page.evaluate(axe)
+    for view in VIEWS:
+        page.evaluate(f"location.hash = '#/{view}?point={point}'")
+        page.wait_for_selector(f"nav a[aria-current][href^='#/{view}']")
+        page.wait_for_selector("h1")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], view
+
+
+def test_a_decision_is_opened_whole_from_the_list(open_page):
+    page = open_page(f"look?point={POINT}")
+    page.select_option("select[name=policy]", "hrm@1")
+    page.click("text=Show")
+    page.wait_for_selector(".decisions:not(:has(.who:not(.hrm)))")
+    page.click(".decision .action >> nth=0")
+    page.wait_for_selector("text=The state as a teacher reads it")
+    assert "by hrm@1" in page.inner_text("h1")
+    assert "broken" in page.inner_text("main")
+
+
+def test_a_training_is_drawn_with_the_gates_line(open_page):
+    page = open_page(f"learning?point={POINT}")
+    assert page.text_content(".level-label") == "70%: the gate"
+    assert page.locator("circle.mark.first").count() == 6
+    assert page.locator(".matrix tbody tr").count() == 3
+    assert page.locator(".event.promoted").count() == 1
+
+
+def test_an_answer_and_an_approval_reach_the_agent_by_keyboard(open_page, asked):
+    page = open_page("inbox")
+    before = page.locator("textarea").count()
+    page.focus("textarea >> nth=-1")
+    page.keyboard.type("forty-two")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=is answered: the agent reads it")
+    while page.locator("textarea").count() == before:  # until the inbox is drawn again
+        page.wait_for_timeout(50)
+    page.focus("input[maxlength='300'] >> nth=-1")
+    page.keyboard.type("try it")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=is approved")
+    with open_store(asked) as store:
+        assert Inbox(store.database).unsettled()[-1].answer == "forty-two"
+        settled = ApprovalQueue(store.database).unsettled()[-1]
+        assert (settled.status, settled.note) == ("approved", "try it")
+
+
+def test_a_roll_back_says_what_it_does_and_waits_for_a_reason(open_page, workspace):
+    def serving():
+        with open_store(workspace.point(POINT)) as store:
+            return ModelRegistry(store, workspace.point(POINT)).serving()
+
+    page = open_page(f"models?point={POINT}")
+    page.click("text=Roll back to the teacher")
+    assert "the teacher decides in place of hrm@1" in page.inner_text("dialog")
+    page.keyboard.press("Escape")
+    assert serving() is not None
+    page.click("text=Roll back to the teacher")
+    page.keyboard.type("it slipped")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=✓ the teacher decides from now on")
+    assert serving() is None
+
+
+def test_a_decision_appears_within_a_second(open_page, workspace):
+    page = open_page(f"now?point={POINT}")
+    page.wait_for_timeout(500)
+    with open_point(workspace.folder) as decider:
+        decided = decider.decide({"ticket": "how does this arrive at once"})
+        began = time.monotonic()
+        page.wait_for_selector(".decision:first-child >> text=arrive at once", timeout=5_000)
+        took = time.monotonic() - began
+        decider.report(decided, reward=0.75)
+        page.wait_for_selector(".decision:first-child >> text=reward +0.75", timeout=5_000)
+    assert took < 1, took
+
+
+def test_text_from_the_world_stays_text(open_page, asked):
+    with open_store(asked) as store:
+        decision = add_decision(store, 0, EVIL, EVIL, {"goals": [EVIL], EVIL: EVIL}, actions=(EVIL, "b", "c"))
+        store.record_outcome(
+            Outcome(decision.id, "ok", 0, 1.0, detail=EVIL, result={"titles": [EVIL]}, components={EVIL: 1.0})
+        )
+    page = open_page("inbox")
+    assert page.locator(f"h3:has-text('{EVIL[:14]}')").count() == 1
+    for view in ("now", "look", "look?id=decision-0", "models", "learning", f"look?action={'%3Cimg%20src=x%3E'}"):
+        page.evaluate(f"location.hash = '#/{view}'")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.hurt") is None, view
+        assert page.locator("main img, main script, nav img").count() == 0, view
+    page.evaluate("location.hash = '#/look?id=decision-0'")
+    page.wait_for_selector("text=The state as a teacher reads it")
+    assert EVIL in page.inner_text("h1")
+
+
+def test_a_stale_token_is_said(open_page):
+    page = open_page()
+    page.context.clear_cookies()
+    page.route("**/api/status", lambda route: route.fulfill(status=401, body="{}", content_type="application/json"))
+    page.evaluate("location.hash = '#/models'")
+    page.wait_for_selector("text=This page's token is not valid any more")
