@@ -24,6 +24,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
+from aegis.store.calls import Call, CallBook
 from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -161,6 +162,11 @@ class Decider:
         except NobodyDecidesError:
             return None
         return choice if choice.kind == "hrm" else None
+
+    def record_call(self, decision: str, call: Call) -> None:
+        """Record the request to a language model that a recorded decision answers; raises `StoreError` for others."""
+        self._check_open()
+        self._record(lambda: CallBook(self._store.database).append(decision, call))
 
     def draws_audit(self) -> bool:
         """Tell whether the teacher is to decide this time, whatever the HRM answers: the two are then compared."""

@@ -126,8 +126,8 @@ def open_gate(run_app, tmp_path):
         direct = run_app(upstream).url
         given = [UpstreamConfig(f"{direct}/v1", **settings.pop("upstream", {}))]
         more = settings.pop("more_upstreams", ())
-        config = ServeConfig(gateway=GatewayConfig((*more, *given), **settings))
-        points = PointBook(tmp_path, {})
+        config = ServeConfig(settings.pop("points", {}), GatewayConfig((*more, *given), **settings))
+        points = PointBook(tmp_path, config.points, gateway=config.gateway)
         running = run_app(make_app(points, config, tokens))
         urls = (direct, running.url)
         clients.extend(httpx2.Client(base_url=url, timeout=60, trust_env=False) for url in urls)

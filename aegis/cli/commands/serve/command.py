@@ -48,7 +48,7 @@ def serve(
             settings = settings.with_upstream(upstream)
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
-        points = serving.PointBook(workspace, settings.points, _hear)
+        points = serving.PointBook(workspace, settings.points, _hear, settings.gateway)
         serving.serve(
             points,
             settings,
