@@ -55,7 +55,7 @@ class Assistant:
 
     def __init__(self, points: PointBook, config: GatewayConfig, hear: Callable[[Exception], None]) -> None:
         self._points = points
-        self._config = config
+        self._seconds = config.assist_seconds
         self._hear = hear
         self._waiting = 0
         self._workers = ThreadPoolExecutor(_THREADS, "aegis-assist")
@@ -92,9 +92,9 @@ class Assistant:
         self._waiting += 1
         try:
             running = asyncio.get_running_loop().run_in_executor(self._workers, job, given_up)
-            return await asyncio.wait_for(running, self._config.assist_seconds)
+            return await asyncio.wait_for(running, self._seconds)
         except TimeoutError:
-            self._hear(AegisError(f"an HRM took longer than {self._config.assist_seconds:g} s: the upstream decides"))
+            self._hear(AegisError(f"an HRM took longer than {self._seconds:g} s: the upstream decides"))
         except UnknownPointError:
             pass  # its first decision is still to come
         except Exception as error:

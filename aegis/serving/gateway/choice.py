@@ -114,7 +114,7 @@ def read_choice(body: bytes, dialect: Dialect, beside: Mapping[str, str], prompt
             return None
         exchange, words = prompts.register(_plain(dialect.exchange(request, beside)))
         asked = Asked(dialect, request, exchange, words)
-        questions = tuple(Question(point, new_id(), one) for point, one in asked.decided(_any_turn(exchange)))
+        questions = tuple(Question(point, new_id(), one) for point, one in asked.decided(_any_turn(exchange, words)))
     except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # out of form: the upstream says so
     return replace(asked, questions=questions)
@@ -138,8 +138,10 @@ def _plain(exchange: Exchange) -> Exchange:
     return replace(exchange, tools=tools, schema=schema, schema_name=name, forced=forced)
 
 
-def _any_turn(exchange: Exchange) -> Turn:
+def _any_turn(exchange: Exchange, words: Sequence[str]) -> Turn:
     """Return an answer that the request allows: any one shows which points there are."""
+    if words:
+        return Turn("assistant", words[0])
     tools = exchange.tools or {}
     if exchange.forced or (tools and not exchange.may_answer):
         name = exchange.forced or next(iter(tools))

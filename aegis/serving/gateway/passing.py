@@ -55,6 +55,8 @@ class _Way(NamedTuple):
     send: Send
     dialect: Dialect | None
     """None on a path on which nothing is decided"""
+    assists: bool
+    """Whether an HRM may answer"""
 
     @property
     def began(self) -> float:
@@ -136,8 +138,9 @@ class Gateway:
     async def _serve(self, scope: Scope, body: bytes, send: Send) -> None:
         upstream = self._choose(body)
         dialect = DIALECTS.get(scope["path"]) if scope["method"] == "POST" else None
-        way = _Way(scope, body, upstream, self._headers_to(scope, upstream), send, dialect)
-        if dialect is None or not self._assistant.decides or not self._is_trusted(scope, upstream):
+        assists = dialect is not None and self._assistant.decides and self._is_trusted(scope, upstream)
+        way = _Way(scope, body, upstream, self._headers_to(scope, upstream), send, dialect, assists)
+        if not assists:
             await self._pass(way)
             return
         asked = self._ask(way)
@@ -175,10 +178,10 @@ class Gateway:
         waiting = asyncio.ensure_future(self._request(way, body))
         silent = None
         try:
-            if asked is None and way.dialect is not None and not self._assistant.decides:
+            if not way.assists:
                 await asyncio.sleep(0)  # the request goes out first
                 asked = self._ask(way)
-            if asked is not None and taken is None:
+            if asked is not None and (taken is None or not taken.choices):
                 silent = asyncio.ensure_future(self._assistant.look(asked))
             response = await waiting
         finally:

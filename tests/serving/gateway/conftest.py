@@ -11,7 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from aegis.lifecycle import open_store
 from aegis.serving import GatewayConfig, PointBook, ServeConfig, UpstreamConfig, make_app
+from aegis.workspace import Workspace
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -107,9 +109,14 @@ class Gate:
     through: httpx2.Client
     url: str
     running: Any
+    points: PointBook
+    assistant: Any
+    manage: str = ""
+    """The token that may see the metrics"""
 
     def metrics(self) -> str:
-        return self.through.get("/metrics").text
+        headers = {"authorization": f"Bearer {self.manage}"} if self.manage else {}
+        return self.through.get("/metrics", headers=headers).text
 
     def recorded(self, result: str = "recorded") -> int:
         line = f'aegis_gateway_exchanges_total{{result="{result}"}} '
@@ -121,21 +128,33 @@ def open_gate(run_app, tmp_path):
     """Return what starts an upstream and a gateway before it."""
     clients = []
 
-    def start(tokens=None, **settings) -> Gate:
+    def start(tokens=None, manage="", **settings) -> Gate:
         upstream = Upstream()
         direct = run_app(upstream).url
         given = [UpstreamConfig(f"{direct}/v1", **settings.pop("upstream", {}))]
         more = settings.pop("more_upstreams", ())
         config = ServeConfig(settings.pop("points", {}), GatewayConfig((*more, *given), **settings))
         points = PointBook(tmp_path, config.points, gateway=config.gateway)
-        running = run_app(make_app(points, config, tokens))
+        app = make_app(points, config, tokens)
+        running = run_app(app)
         urls = (direct, running.url)
         clients.extend(httpx2.Client(base_url=url, timeout=60, trust_env=False) for url in urls)
-        return Gate(upstream, clients[-2], clients[-1], running.url, running)
+        return Gate(upstream, clients[-2], clients[-1], running.url, running, points, app._gateway._assistant, manage)
 
     yield start
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def recorded_at(tmp_path):
+    """Return the decisions at a point, the newest first."""
+
+    def read(point):
+        with open_store(Workspace(tmp_path).point(point)) as store:
+            return store.recent(10)
+
+    return read
 
 
 @pytest.fixture
