@@ -14,6 +14,9 @@ import pytest
 from aegis.lifecycle import open_store
 from aegis.serving import GatewayConfig, PointBook, ServeConfig, UpstreamConfig, make_app
 from aegis.workspace import Workspace
+from tests.serving.gateway.wire import CALL
+
+ROUTER = {"x-aegis-point": "router", "x-aegis-episode": "customer 7"}
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -160,3 +163,22 @@ def recorded_at(tmp_path):
 @pytest.fixture
 def gate(open_gate):
     return open_gate()
+
+
+@pytest.fixture
+def assisted(open_gate, promote, wait_for):
+    """Return what starts a gateway whose HRM decides everything that this request asks."""
+
+    def start(body, answer=None, path="/v1/chat/completions", headers=ROUTER, **settings):
+        gate = open_gate(**({"mode": "switch", "assist_seconds": 30.0} | settings))
+        gate.upstream.answer(answer or gate.upstream.completion({"tool_calls": [CALL]}, "tool_calls"))
+        point = gate.through.post(path, json=body, headers=headers).headers["x-aegis-point"]
+        wait_for(lambda: gate.recorded() >= 1)
+        promote(point)
+        decider = gate.points.find(point)
+        wait_for(lambda: decider._steward.policy.name == "hrm@1")
+        decider._steward.audit_rate = 0.0
+        gate.upstream.got.clear()
+        return gate
+
+    return start

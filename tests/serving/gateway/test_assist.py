@@ -6,58 +6,26 @@ import json
 import time
 
 import openai
-import pytest
 
 from aegis.errors import StoreError
 from aegis.serving.setting import PointConfig
+from tests.serving.gateway.wire import CALL, TOOLS, TURNS
 
-MESSAGES = [{"role": "system", "content": "You route."}, {"role": "user", "content": "My phone is broken"}]
 HEADERS = {"x-aegis-point": "router", "x-aegis-episode": "customer 7"}
-
-
-def tools(parameters=None):
-    return [
-        {"type": "function", "function": {"name": name, "parameters": {"type": "object", **(parameters or {})}}}
-        for name in ("search.web", "refund")
-    ]
-
-
-def call(name, arguments="{}"):
-    return {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-CHOOSE = {"model": "m", "messages": MESSAGES, "tools": tools(), "tool_choice": "required"}
-PLACES = {"properties": {"q": {"type": "string"}}, "required": ["q"]}
-
-
-@pytest.fixture
-def assisted(open_gate, promote, wait_for):
-    """Return what starts a gateway whose HRM decides everything that this request asks."""
-
-    def start(body=CHOOSE, answer=None, path="/v1/chat/completions", headers=HEADERS, **settings):
-        gate = open_gate(**({"mode": "switch", "assist_seconds": 30.0} | settings))
-        gate.upstream.answer(answer or gate.upstream.completion({"tool_calls": [call("refund")]}, "tool_calls"))
-        point = gate.through.post(path, json=body, headers=headers).headers["x-aegis-point"]
-        wait_for(lambda: gate.recorded() >= 1)
-        promote(point)
-        decider = gate.points.find(point)
-        wait_for(lambda: decider._steward.policy.name == "hrm@1")
-        decider._steward.audit_rate = 0.0
-        gate.upstream.got.clear()
-        return gate
-
-    return start
+CHOOSE = {"model": "m", "messages": TURNS, "tools": TOOLS, "tool_choice": "required"}
+PARAMETERS = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
+SEARCHES = [{"type": "function", "function": {**tool["function"], "parameters": PARAMETERS}} for tool in TOOLS]
 
 
 def test_a_required_choice_is_answered_in_the_upstreams_form(assisted, recorded_at):
-    gate = assisted()
+    gate = assisted(CHOOSE)
     with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk", max_retries=0) as client:
         raw = client.chat.completions.with_raw_response.create(**CHOOSE, extra_headers=HEADERS)
         answer = raw.parse()
     (choice,) = answer.choices
     (called,) = choice.message.tool_calls
     assert (choice.finish_reason, called.function.arguments) == ("tool_calls", "{}")
-    assert called.function.name in ("search.web", "refund")
+    assert called.function.name in ("search", "refund")
     assert (answer.object, answer.model, answer.usage.total_tokens) == ("chat.completion", "m", 0)
     assert raw.headers["x-aegis-policy"] == "hrm@1"
     assert float(raw.headers["x-aegis-overhead-ms"]) > 0
@@ -65,12 +33,12 @@ def test_a_required_choice_is_answered_in_the_upstreams_form(assisted, recorded_
     newest = recorded_at("router")[0].decision
     assert (newest.id, newest.policy, newest.episode) == (raw.headers["x-aegis-decision"], "hrm@1", "customer 7")
     assert answer.id == f"chatcmpl-{newest.id}"
-    assert newest.action.name == called.function.name.replace(".", "_")
+    assert newest.action.name == called.function.name
     assert 'aegis_decisions_total{by="hrm",point="router"} 1.0' in gate.metrics()
 
 
 def test_a_stream_was_asked_for_and_comes_with_usage(assisted):
-    gate = assisted()
+    gate = assisted(CHOOSE)
     with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk", max_retries=0) as client:
         options = {"stream": True, "stream_options": {"include_usage": True}}
         chunks = list(client.chat.completions.create(**CHOOSE, **options, extra_headers=HEADERS))
@@ -78,15 +46,15 @@ def test_a_stream_was_asked_for_and_comes_with_usage(assisted):
     assert (last.choices, last.usage.total_tokens) == ([], 0)
     assert [part.choices[0].finish_reason for part in parts] == [None, None, "tool_calls"]
     pieces = [one for part in parts for one in part.choices[0].delta.tool_calls or ()]
-    assert pieces[0].function.name in ("search.web", "refund")
+    assert pieces[0].function.name in ("search", "refund")
     assert "".join(one.function.arguments for one in pieces) == "{}"
     assert gate.upstream.got == []
 
 
 def test_for_a_tool_with_parameters_the_upstream_is_asked_with_that_tool(assisted, wait_for, recorded_at):
-    body = CHOOSE | {"tools": tools(PLACES)}
+    body = CHOOSE | {"tools": SEARCHES}
     gate = assisted(body)
-    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund", '{"q": 1}')]}))
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [CALL]}))
     response = gate.through.post("/v1/chat/completions", json=body, headers=HEADERS)
     (sent,) = (json.loads(got[3]) for got in gate.upstream.got)
     named = sent.pop("tool_choice")["function"]["name"]
@@ -98,7 +66,7 @@ def test_for_a_tool_with_parameters_the_upstream_is_asked_with_that_tool(assiste
 
 
 def test_an_upstream_that_does_not_force_tools_gets_the_request_as_it_came(assisted):
-    body = CHOOSE | {"tools": tools(PLACES)}
+    body = CHOOSE | {"tools": SEARCHES}
     gate = assisted(body)
     gate.upstream.answer({"error": {"message": "tool_choice: no"}}, 400)
     response = gate.through.post("/v1/chat/completions", json=body, headers=HEADERS)
@@ -109,7 +77,7 @@ def test_an_upstream_that_does_not_force_tools_gets_the_request_as_it_came(assis
 def test_a_structured_output_is_answered_as_json(assisted):
     schema = {"properties": {"team": {"enum": ["sales", 7]}}, "required": ["team"]}
     form = {"type": "json_schema", "json_schema": {"name": "route", "schema": schema}}
-    body = {"model": "m", "messages": MESSAGES, "response_format": form}
+    body = {"model": "m", "messages": TURNS, "response_format": form}
     message = {"choices": [{"message": {"content": '{"team": 7}'}, "finish_reason": "stop"}]}
     gate = assisted(body, message, headers={})
     answer = gate.through.post("/v1/chat/completions", json=body).json()
@@ -122,7 +90,7 @@ def test_a_structured_output_is_answered_as_json(assisted):
 
 def test_a_registered_prompt_is_a_choice_among_words(assisted, recorded_at):
     points = {"triage": PointConfig(("urgent", "later"), prompt="Answer urgent  or later.")}
-    messages = [{"role": "system", "content": "Answer urgent or later."}, MESSAGES[1]]
+    messages = [{"role": "system", "content": "Answer urgent or later."}, TURNS[1]]
     body = {"model": "m", "messages": messages}
     message = {"choices": [{"message": {"content": " Urgent.\n"}, "finish_reason": "stop"}]}
     gate = assisted(body, message, headers={}, points=points)
@@ -131,7 +99,7 @@ def test_a_registered_prompt_is_a_choice_among_words(assisted, recorded_at):
     assert answer.json()["choices"][0]["message"]["content"] in ("urgent", "later")
     assert answer.headers["x-aegis-point"] == "triage"
     assert gate.upstream.got == []
-    other = {"model": "m", "messages": MESSAGES}
+    other = {"model": "m", "messages": TURNS}
     assert "x-aegis-point" not in gate.through.post("/v1/chat/completions", json=other).headers
 
 
@@ -140,14 +108,14 @@ UNFIT = {
     "probabilities": {"logprobs": True},
     "kept by the upstream": {"store": True},
     "another model": {"model": "another"},
-    "another tool": {"tools": [*tools(), {"type": "function", "function": {"name": "new", "parameters": {}}}]},
+    "another tool": {"tools": [*TOOLS, {"type": "function", "function": {"name": "new", "parameters": {}}}]},
     "no tool": {"tool_choice": "none"},
     "some tools": {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}},
 }
 
 
 def test_what_asks_for_more_than_the_choice_passes(assisted):
-    gate = assisted()
+    gate = assisted(CHOOSE)
     for fields in UNFIT.values():
         response = gate.through.post("/v1/chat/completions", json=CHOOSE | fields, headers=HEADERS)
         assert response.content == gate.upstream.chunks[0]
@@ -156,7 +124,7 @@ def test_what_asks_for_more_than_the_choice_passes(assisted):
 
 
 def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(assisted, wait_for):
-    gate = assisted(points={"router": PointConfig(mode="assist", sure=1.0)})
+    gate = assisted(CHOOSE, points={"router": PointConfig(mode="assist", sure=1.0)})
     ask = lambda: gate.through.post("/v1/chat/completions", json=CHOOSE, headers=HEADERS)  # noqa: E731
     assert ask().content == gate.upstream.chunks[0]
     decider = gate.points.find("router")
@@ -165,7 +133,7 @@ def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(as
     wait_for(lambda: decider._steward.silent is not None)
     gate.upstream.waits = 0.2
     said = ask().headers["x-aegis-silent"].split("; ")
-    assert said[0] in ("refund", "search_web")
+    assert said[0] in ("refund", "search")
     assert said[1] == "policy=hrm@1"
     assert said[2].startswith("probability=0.")
 
@@ -175,7 +143,7 @@ def test_drawn_audits_go_to_the_upstream_and_are_compared(assisted, wait_for, tm
     from aegis.store import LabelBook
     from aegis.workspace import Workspace
 
-    gate = assisted()
+    gate = assisted(CHOOSE)
     gate.points.find("router")._steward.audit_rate = 1.0
     response = gate.through.post("/v1/chat/completions", json=CHOOSE, headers=HEADERS)
     assert (response.headers["x-aegis-policy"], response.content) == ("m", gate.upstream.chunks[0])
@@ -184,7 +152,7 @@ def test_drawn_audits_go_to_the_upstream_and_are_compared(assisted, wait_for, tm
 
 
 def test_whatever_goes_wrong_beside_the_hrm_the_upstream_answers(assisted, monkeypatch, recorded_at):
-    gate = assisted()
+    gate = assisted(CHOOSE)
 
     def refuse(*args, **kwargs):
         raise StoreError("database or disk is full")
@@ -207,7 +175,7 @@ def test_where_there_are_tokens_only_who_may_decide_is_answered_by_the_hrm(assis
     from aegis.serving.access import add_token
 
     secret, other = (add_token(tmp_path / "tokens", scope, [scope]) for scope in ("decide", "manage"))
-    gate = assisted(tokens=TokenBook.read(tmp_path / "tokens", {}), manage=other)
+    gate = assisted(CHOOSE, tokens=TokenBook.read(tmp_path / "tokens", {}), manage=other)
     for sent, policy in ((None, "m"), (other, "m"), (secret, "hrm@1")):
         headers = HEADERS | ({"x-aegis-token": sent} if sent else {})
         response = gate.through.post("/v1/chat/completions", json=CHOOSE, headers=headers)

@@ -29,7 +29,7 @@ _ECHOED: dict[str, Any] = {
 """Fields that an answer repeats, and what they are where the request does not say"""
 _USAGE = {
     "input_tokens": 0,
-    "input_tokens_details": {"cached_tokens": 0},
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens": 0,
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 0,
