@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aegis.door import Decided, Decider, DeciderConfig
+from aegis.door.bill import Bill, read_bill, read_prices
+from aegis.door.outcome import find_decisions
 from aegis.door.teacher import AbsentTeacher
 from aegis.errors import ConfigError, DataError, StoreError
 from aegis.lifecycle import Standing, open_store, read_standing
@@ -118,6 +120,29 @@ class PointBook:
                 if store.get(decision) is not None:
                     raise
             raise UnknownDecisionError(f"point {name!r} has no decision {decision!r}: check its id") from error
+
+    def report_by_id(self, id: str, name: str | None = None, **report: Any) -> list[tuple[str, str]]:
+        """Record what came of a decision, or of every decision of a response; return these with their points.
+
+        name: of the point to look at; by default all. Raises `UnknownDecisionError` for an id that is not known.
+        """
+        found = []
+        for point in self.names() if name is None else [name]:
+            with open_store(self._existing(point)) as store:
+                found += [(point, decision) for decision in find_decisions(store, id)]
+        if not found:
+            raise UnknownDecisionError(f"no decision or response {id!r}: it may not be recorded yet; check its id")
+        for point, decision in found:
+            self.report(point, decision, **report)
+        return found
+
+    def bills(self) -> dict[str, Bill]:
+        """Return what the calls of each point took, by name."""
+        prices, bills = read_prices(self._workspace.folder), {}
+        for name in self.names():
+            with open_store(self._workspace.point(name)) as store:
+                bills[name] = read_bill(store, prices)
+        return bills
 
     def decide(self, name: str, state: Any, *, offered: Sequence[str] | None, episode: str | None) -> Decided:
         """Decide, as `Decider.decide`; raises `UnknownActionError` for an offer that names no action of the point."""

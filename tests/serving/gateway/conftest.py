@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from aegis.lifecycle import open_store
-from aegis.serving import GatewayConfig, PointBook, ServeConfig, UpstreamConfig, make_app
+from aegis.serving import GatewayConfig, LimitConfig, PointBook, ServeConfig, UpstreamConfig, make_app
 from aegis.workspace import Workspace
 from tests.serving.gateway.wire import CALL
 
@@ -136,7 +136,8 @@ def open_gate(run_app, tmp_path):
         direct = run_app(upstream).url
         given = [UpstreamConfig(f"{direct}/v1", **settings.pop("upstream", {}))]
         more = settings.pop("more_upstreams", ())
-        config = ServeConfig(settings.pop("points", {}), GatewayConfig((*more, *given), **settings))
+        points, limits = settings.pop("points", {}), settings.pop("limits", LimitConfig())
+        config = ServeConfig(points, GatewayConfig((*more, *given), **settings), limits)
         points = PointBook(tmp_path, config.points, gateway=config.gateway)
         app = make_app(points, config, tokens)
         running = run_app(app)
