@@ -21,6 +21,7 @@ from aegis.serving.gateway.assist import Assistant
 from aegis.serving.gateway.choice import Prompts
 from aegis.serving.gateway.passing import Gateway
 from aegis.serving.gateway.recording import Recording
+from aegis.serving.gateway.span import find_tracer
 from aegis.serving.metric import Metrics
 from aegis.serving.middleware import Refusal, RequestMiddleware, fault_body
 from aegis.serving.point import PointBook, UnknownActionError, UnknownDecisionError, UnknownPointError
@@ -56,7 +57,7 @@ def make_app(
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
     gateway = None
     if config.gateway is not None:
-        recording = Recording(points, metrics)
+        recording = Recording(points, metrics, find_tracer())
         assistant = Assistant(points, config.gateway, recording.hear)
         prompts = Prompts.of(config.points)
         gateway = Gateway(config.gateway, admission, assistant, recording, metrics, prompts)

@@ -63,6 +63,11 @@ class _Way(NamedTuple):
         """When the request was there, by `time.perf_counter`."""
         return float(self.scope["state"]["began"])
 
+    @property
+    def parent(self) -> str:
+        """The request's `traceparent`, '' where it has none."""
+        return dict(self.scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+
 
 class _Seen(NamedTuple):
     """What the gateway knows of a request when its answer comes."""
@@ -167,7 +172,7 @@ class Gateway:
         headers.append((b"x-aegis-overhead-ms", f"{1000 * overhead:.2f}".encode()))
         await way.send({"type": "http.response.start", "status": 200, "headers": headers})
         await way.send({"type": "http.response.body", "body": body})
-        self._recording.put(Exchange(asked, way.upstream.url, overhead, taken=taken))
+        self._recording.put(Exchange(asked, way.upstream.url, overhead, None, taken, way.parent))
 
     async def _pass(self, way: _Way, asked: Asked | None = None, taken: Taken | None = None) -> None:
         """Hand a request to the upstream and its answer back. asked: what it asks to decide, where that is known."""
@@ -241,7 +246,9 @@ class Gateway:
         if asked is not None and response.status == 200 and len(kept) <= most:
             named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             seconds = time.perf_counter() - seen.sent_at
-            self._recording.put(Exchange(asked, way.upstream.url, seconds, Answer(named, bytes(kept)), taken))
+            self._recording.put(
+                Exchange(asked, way.upstream.url, seconds, Answer(named, bytes(kept)), taken, way.parent)
+            )
 
     def _ask(self, way: _Way) -> Asked | None:
         """Return what the request asks to decide; whatever goes wrong here, it passes."""

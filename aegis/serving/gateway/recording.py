@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aegis.errors import AegisError, DataError
 from aegis.formats import LoggedDecision
@@ -16,9 +16,13 @@ from aegis.serving.gateway.answer import read_answer
 from aegis.serving.gateway.assist import Taken
 from aegis.serving.gateway.choice import Asked, Question
 from aegis.serving.gateway.dialect import Reply
+from aegis.serving.gateway.span import make_span
 from aegis.serving.metric import Metrics
 from aegis.serving.point import NewPoint, PointBook
 from aegis.store.calls import Call
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 LOGGER = logging.getLogger("aegis.serving")
 _MOST_WAITING = 1000
@@ -37,6 +41,8 @@ class Exchange(NamedTuple):
     """The upstream's; None where the HRM answered, and its decisions are recorded already"""
     taken: Taken | None = None
     """What the HRM decided"""
+    parent: str = ""
+    """The request's `traceparent`"""
 
 
 class Answer(NamedTuple):
@@ -48,10 +54,11 @@ class Answer(NamedTuple):
 
 
 class Recording:
-    """Records exchanges at their points."""
+    """Records exchanges at their points. tracer: makes a span of each."""
 
-    def __init__(self, points: PointBook, metrics: Metrics) -> None:
+    def __init__(self, points: PointBook, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._points = points
+        self._tracer = tracer
         self._metrics = metrics
         self._waiting: queue.Queue[Exchange | None] = queue.Queue(_MOST_WAITING)
         self._known: set[str] = set()
@@ -93,8 +100,9 @@ class Recording:
         asked, share = exchange.asked, 1 / len(exchange.asked.questions)
         if exchange.answer is None:
             response = str(asked.dialect.write(Reply(asked.questions[0].id, asked.model, 0), asked.request)["id"])
+            call = Call(response, None, exchange.seconds, share=share)
+            self._trace(exchange, call)
             for question in asked.questions:
-                call = Call(response, None, exchange.seconds, share=share)
                 self._points.find(question.point).record_call(question.id, call)
                 self._metrics.note_exchange("answered")
             return
@@ -102,9 +110,28 @@ class Recording:
         read, written = asked.dialect.tokens(answer) or (None, None)
         model = str(answer.get("model") or asked.model)
         call = Call(str(answer.get("id") or asked.questions[0].id), model, exchange.seconds, read, written, share)
+        self._trace(exchange, call)
         for point, decision in asked.made(answer):
             self._record(exchange, point, decision, call)
             self._metrics.note_exchange("recorded")
+
+    def _trace(self, exchange: Exchange, call: Call) -> None:
+        if self._tracer is None:
+            return
+        asked, first = exchange.asked, exchange.asked.questions[0]
+        decided = exchange.taken.policy if exchange.taken is not None and exchange.taken.choices else asked.model
+        fields = {
+            "gen_ai.provider.name": asked.dialect.company,
+            "gen_ai.request.model": asked.model,
+            "gen_ai.conversation.id": first.decision.episode or None,
+            "aegis.point": first.point,
+            "aegis.decision": first.id,
+            "aegis.policy": decided,
+        }
+        try:
+            make_span(self._tracer, call, exchange.seconds, exchange.parent, fields)
+        except Exception as error:  # an exporter's fault must not keep a decision from being recorded
+            self.hear(error)
 
     def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> None:
         asked, taken = exchange.asked, exchange.taken

@@ -20,6 +20,7 @@ class ChatCompletions:
     """`POST /v1/chat/completions`."""
 
     path = "/v1/chat/completions"
+    company = "openai"
 
     def exchange(self, request: Mapping[str, Any], beside: Mapping[str, str]) -> Exchange:
         return read_request(request, beside)

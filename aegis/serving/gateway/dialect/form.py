@@ -36,6 +36,10 @@ class Dialect(Protocol):
     def path(self) -> str:
         """The path that speaks it"""
 
+    @property
+    def company(self) -> str:
+        """Whose form it is, as OpenTelemetry names it"""
+
     def exchange(self, request: Mapping[str, Any], beside: Mapping[str, str]) -> Exchange:
         """Return a request without its answer. beside: the point and the episode that its headers name."""
 

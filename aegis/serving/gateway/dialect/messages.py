@@ -24,6 +24,7 @@ class Messages:
     """`POST /v1/messages`."""
 
     path = "/v1/messages"
+    company = "anthropic"
 
     def exchange(self, request: Mapping[str, Any], beside: Mapping[str, str]) -> Exchange:
         return read_request(request, beside)

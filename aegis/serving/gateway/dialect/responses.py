@@ -42,6 +42,7 @@ class Responses:
     """`POST /v1/responses`."""
 
     path = "/v1/responses"
+    company = "openai"
 
     def exchange(self, request: Mapping[str, Any], beside: Mapping[str, str]) -> Exchange:
         return read_request(chat_request(dict(request)), beside)
