@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, HRMPolicy
+from aegis.hrm import HRM, HRMPolicy, load_policy
 from aegis.hrm.codec import StateCodec
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import read_actions
@@ -44,7 +44,7 @@ def decides(client: httpx2.Client) -> bool:
 def measure(clients: list[httpx2.Client], act: Callable[[], object], expected: bool) -> list[float]:
     """Return after how many seconds each server followed."""
     took: dict[int, float] = {}
-    act()
+    act()  # returns once it is recorded
     began = time.perf_counter()
     while len(took) < len(clients):
         for number, client in enumerate(clients):
@@ -52,6 +52,16 @@ def measure(clients: list[httpx2.Client], act: Callable[[], object], expected: b
                 took[number] = time.perf_counter() - began
         time.sleep(0.01)
     return list(took.values())
+
+
+def save_exported(policy: HRMPolicy) -> Callable[[str, Path], None]:
+    """Return what saves a policy with its export, as a training does."""
+
+    def save(name: str, folder: Path) -> None:
+        policy.save_as(name, folder)
+        load_policy(folder, "cpu", "auto", lambda: [({"n": number}, "refund") for number in range(4)])
+
+    return save
 
 
 def main() -> None:
@@ -70,12 +80,12 @@ def main() -> None:
         workspace = Workspace(Path(folder)).point(POINT)
         store = stack.enter_context(open_store(workspace))
         registry = ModelRegistry(store, workspace)
-        policy = HRMPolicy(HRM(HRMConfig() if given.full else SMALL), StateCodec(48), read_actions(store))
+        save = save_exported(HRMPolicy(HRM(HRMConfig() if given.full else SMALL), StateCodec(48), read_actions(store)))
         for client in clients:
             assert not decides(client)  # each has the point open
         rounds = [
             (
-                measure(clients, lambda: registry.promote(policy.save_as), True),
+                measure(clients, lambda: registry.promote(save), True),
                 measure(clients, lambda: registry.roll_back(None, "owner", "measured"), False),
             )
             for _ in range(given.rounds)
