@@ -20,8 +20,8 @@ from aegis.serving.point import NewPoint
 from benchmarks.gateway import started
 
 CONFIG = """
-[points.triage]
-actions = ["urgent", "later"]
+[points.support-router]
+actions = ["refund", "answer"]
 teacher = "scripted"
 collect = 1000000
 [limits]
@@ -39,9 +39,9 @@ def main() -> None:
         config = Path(folder, "serve.toml")
         config.write_text(CONFIG, encoding="utf-8")
         with closing(PointBook(Path(folder), {})) as book:
-            book.find("router", NewPoint(("refund", "answer"), "clients", "requests"))
-            made = book.record("router", {"n": 1}, "refund", offered=None, episode=None)
-            book.report("router", made.id, reward=1.0)
+            book.find("triage", NewPoint(("refund", "answer"), "clients", "requests"))
+            made = book.record("triage", {"n": 1}, "refund", offered=None, episode=None)
+            book.report("triage", made.id, reward=1.0)
         serve = ("-m", "aegis", "serve", "--workspace", folder, "--port", "0", "--config", str(config))
         with started(*serve) as (url, _):
             command = [given.schemathesis, "run", f"{url}/openapi.json", "--checks", "all"]
