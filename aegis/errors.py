@@ -10,6 +10,7 @@
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     │   └── ChangedModelError       a version's file is another than when it was judged
     ├── TeacherError                a teacher can't be loaded or can't decide
+    │   └── NobodyDecidesError      no HRM can decide, and whoever asks is to decide (carries the actions)
     ├── RequestError                an HTTP request failed for good (carries status and body)
     ├── PolicyFailedError           a policy could not decide this time (`__cause__` is the exception it raised)
     ├── SearchError                 a search provider failed or timed out
@@ -20,6 +21,8 @@ The message names what was wrong, where, and what to do. The command line prints
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class AegisError(Exception):
@@ -60,6 +63,14 @@ class ChangedModelError(CheckpointError):
 
 class TeacherError(AegisError):
     """A teacher can't be loaded or can't decide."""
+
+
+class NobodyDecidesError(TeacherError):
+    """No HRM can decide and no teacher can be asked here: whoever asks is to decide."""
+
+    def __init__(self, message: str, actions: Sequence[str]) -> None:
+        super().__init__(message)
+        self.actions = tuple(actions)
 
 
 class RequestError(AegisError):

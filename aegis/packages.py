@@ -40,6 +40,7 @@ EXTRAS = {
     "fastapi": ("FastAPI", ("serve",)),
     "prometheus_client": ("prometheus-client", ("serve",)),
     "uvicorn": ("uvicorn", ("serve",)),
+    "opentelemetry": ("OpenTelemetry's exporter", ("otel",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""
 

@@ -1,11 +1,13 @@
-"""What does a request pay for passing the gateway, and how many decisions a second does the service make?
+"""What does a request pay for passing the gateway, and how many decisions a second does an HRM make?
 
-    python -m benchmarks.gateway [--requests 1000 --rate 100 --decisions 2000]
+    python -m benchmarks.gateway [--requests 2000 --rate 100 --decisions 4000 --litellm /path/to/litellm]
 
 An upstream that answers at once, the gateway and the client run on this machine, each in a process of its own. Requests
-start at a steady rate, alternately direct and through the gateway; the overhead is the difference of the medians and of
-the 99th percentiles, and what the gateway says itself (x-aegis-overhead-ms). The processor time depends less on what
-else runs. The service's decisions are a rule's, each on the disk.
+start at a steady rate, in turns of ten blocks: direct, through the gateway, through LiteLLM's proxy (a program of its
+own: `pip install 'litellm[proxy]'` in another environment). The overhead is the difference of the medians and of the
+99th percentiles, and what the gateway says itself (x-aegis-overhead-ms). The processor time depends less on what else
+runs; the load of the machine is printed before and after. The HRM has 29 million parameters and is untrained: its speed
+does not depend on its weights. Each of its decisions is on the disk before it is answered.
 """
 
 from __future__ import annotations
@@ -16,18 +18,20 @@ import contextlib
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-TOOLS = [
+BLOCKS, AT_ONCE = 10, 16
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": name, "description": f"To {name}", "parameters": {"type": "object"}}}
     for name in ("search", "refund", "escalate", "close")
 ]
@@ -72,45 +76,59 @@ def cpu_ms(process: int) -> float:
 
 
 def make_body(kind: str, number: int) -> bytes:
-    """Return a request: `chat`, free text of 2 KB, or `tools`, a choice that is recorded."""
+    """Return a request: `chat`, free text of 2 KB; `tools`, a choice that is recorded; `choice`, one that must be made.
+
+    At the point `router` an HRM makes the last one.
+    """
     words = f"My order {number} is broken. " * (80 if kind == "chat" else 8)
     body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": words}]}
-    return json.dumps(body | ({"tools": TOOLS} if kind == "tools" else {})).encode()
+    if kind != "chat":
+        body["tools"] = TOOLS
+    if kind == "choice":
+        body["tool_choice"] = "required"
+    return json.dumps(body).encode()
 
 
 async def measure(urls: dict[str, str], kind: str, requests: int, rate: float) -> dict[str, list[float]]:
     """Return each request's milliseconds, by address; and what the gateway says that it cost."""
     took: dict[str, list[float]] = {name: [] for name in (*urls, "said")}
-    async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False, headers={"authorization": "Bearer sk"}) as client:
 
         async def ask(name: str, number: int) -> None:
             began = time.perf_counter()
             response = await client.post(f"{urls[name]}/v1/chat/completions", content=make_body(kind, number))
+            response.raise_for_status()
             took[name].append(1000 * (time.perf_counter() - began))
             if said := response.headers.get("x-aegis-overhead-ms"):
                 took["said"].append(float(said))
 
-        names, tasks, began = list(urls), [], time.perf_counter()
-        for number in range(requests * len(names)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            tasks.append(asyncio.ensure_future(ask(names[number % len(names)], number)))
-        await asyncio.gather(*tasks)
+        for block in range(BLOCKS):
+            for name in urls:
+                tasks, began = [], time.perf_counter()
+                for number in range(requests // BLOCKS):
+                    await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+                    tasks.append(asyncio.ensure_future(ask(name, block * requests + number)))
+                await asyncio.gather(*tasks)
     return took
 
 
-async def count_decisions(url: str, decisions: int, at_once: int = 16) -> float:
-    """Return how many decisions a second the service makes."""
-    left = iter(range(decisions))
-    async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
+async def count_decisions(url: str, path: str, bodies: Callable[[int], bytes], decisions: int) -> tuple[float, float]:
+    """Return how many decisions a second come back, 16 asked for at once, and the share that an HRM made."""
+    left, by_hrm = iter(range(decisions)), 0
+    headers = {"content-type": "application/json", "x-aegis-point": "router"}
+    async with httpx2.AsyncClient(timeout=60, trust_env=False, headers=headers) as client:
 
         async def ask() -> None:
+            nonlocal by_hrm
             for number in left:
-                asked = {"point": "router", "state": {"ticket": f"order {number}"}}
-                (await client.post(f"{url}/v1/decisions", json=asked)).raise_for_status()
+                response = await client.post(url + path, content=bodies(number))
+                response.raise_for_status()
+                policy = response.headers.get("x-aegis-policy") or response.json()["policy"]
+                by_hrm += policy.startswith("hrm@")
 
         began = time.perf_counter()
-        await asyncio.gather(*(ask() for _ in range(at_once)))
-        return decisions / (time.perf_counter() - began)
+        await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
+        return decisions / (time.perf_counter() - began), by_hrm / decisions
 
 
 def show(took: dict[str, list[float]], kind: str) -> None:
@@ -118,36 +136,105 @@ def show(took: dict[str, list[float]], kind: str) -> None:
     figures = {name: (statistics.median(ms), statistics.quantiles(ms, n=100)[98]) for name, ms in took.items()}
     for name, (median, tail) in figures.items():
         print(f"{kind:<6} {name:<8} median {median:7.2f} ms   p99 {tail:7.2f} ms   n {len(took[name])}")
-    more = [through - direct for through, direct in zip(figures["gateway"], figures["direct"], strict=True)]
-    print(f"{kind:<6} overhead median {more[0]:7.2f} ms   p99 {more[1]:7.2f} ms")
+    for name in figures.keys() - {"direct", "said"}:
+        more = [through - direct for through, direct in zip(figures[name], figures["direct"], strict=True)]
+        print(f"{kind:<6} {name} overhead: median {more[0]:7.2f} ms   p99 {more[1]:7.2f} ms")
+
+
+@contextlib.contextmanager
+def litellm_proxy(program: str, folder: str, upstream: str) -> Iterator[str]:
+    """Run LiteLLM's proxy before the upstream while the block runs; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config, url = Path(folder, "litellm.yaml"), f"http://127.0.0.1:{port}"
+    model = {"model_name": "m", "litellm_params": {"model": "openai/m", "api_base": f"{upstream}/v1", "api_key": "sk"}}
+    config.write_text(json.dumps({"model_list": [model]}), encoding="utf-8")  # JSON is YAML, too
+    command = [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(httpx2.HTTPError):
+                    if httpx2.get(f"{url}/health/liveliness", trust_env=False).status_code == 200:
+                        break
+                time.sleep(0.2)
+            else:
+                raise TimeoutError(f"{program}: does not answer after two minutes")
+            yield url
+        finally:
+            process.terminate()
+
+
+def make_workspace(folder: str, upstream: str) -> Path:
+    """Make a point whose HRM decides everything, and return the server's configuration."""
+    from aegis.config import HRMConfig
+    from aegis.hrm import HRM, HRMPolicy
+    from aegis.hrm.codec import StateCodec
+    from aegis.lifecycle import open_store
+    from aegis.lifecycle.point import read_actions
+    from aegis.promotion import ModelRegistry
+    from aegis.serving import PointBook
+    from aegis.serving.point import NewPoint
+    from aegis.workspace import Workspace
+
+    with contextlib.closing(PointBook(Path(folder), {})) as book:
+        book.find("router", NewPoint([tool["function"]["name"] for tool in TOOLS], "m", f"{upstream}/v1"))
+    workspace = Workspace(Path(folder)).point("router")
+    with open_store(workspace) as store:
+        policy = HRMPolicy(HRM(HRMConfig()), StateCodec(128), read_actions(store))
+        ModelRegistry(store, workspace).promote(policy.save_as)
+    config = Path(folder, "serve.toml")
+    config.write_text(
+        '[points.router]\nmode = "switch"\n[limits]\nrequests_per_second = 100000\n[gateway]\nassist_seconds = 30\n'
+        f'requests_per_second = 100000\n[[gateway.upstreams]]\nurl = "{upstream}/v1"\n',
+        encoding="utf-8",
+    )
+    return config
+
+
+def measure_decisions(gateway: str, process: int, decisions: int) -> None:
+    """Print how many decisions a second an HRM makes, asked as a point and as a language model."""
+    kinds: dict[str, tuple[str, Callable[[int], bytes]]] = {
+        "/v1/decisions": (
+            "/v1/decisions",
+            lambda number: json.dumps({"point": "router", "state": {"ticket": f"order {number}"}}).encode(),
+        ),
+        "the gateway": ("/v1/chat/completions", lambda number: make_body("choice", number)),
+    }
+    for name, (path, bodies) in kinds.items():
+        asyncio.run(count_decisions(gateway, path, bodies, 50))  # the first ones load the HRM
+        before = cpu_ms(process)
+        pace, share = asyncio.run(count_decisions(gateway, path, bodies, decisions))
+        each = (cpu_ms(process) - before) / decisions
+        print(f"{name}: {pace:.0f} decisions a second, {share:.0%} by the HRM, processor time {each:.2f} ms each")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=1000, help="of each kind, direct and through the gateway each")
-    parser.add_argument("--rate", type=float, default=100, help="requests a second, both together")
-    parser.add_argument("--decisions", type=int, default=2000)
+    parser.add_argument("--requests", type=int, default=2000, help="of each kind and way")
+    parser.add_argument("--rate", type=float, default=100, help="requests a second")
+    parser.add_argument("--decisions", type=int, default=4000)
+    parser.add_argument("--litellm", default="", help="LiteLLM's program, to measure its proxy the same way")
     given = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    with tempfile.TemporaryDirectory() as folder, started("-c", UPSTREAM) as (upstream, _):
-        config = Path(folder, "serve.toml")
-        config.write_text(
-            f'[points.router]\nactions = ["refund", "answer"]\nteacher = "scripted"\ncollect = 1000000\n'
-            f'[limits]\nrequests_per_second = 100000\n[[gateway.upstreams]]\nurl = "{upstream}/v1"\n'
-        )
+    load = lambda: f"load {os.getloadavg()[0]:.1f}"  # noqa: E731
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {load()}")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        upstream, _ = stack.enter_context(started("-c", UPSTREAM))
+        config = make_workspace(folder, upstream)
         serve = ("-m", "aegis", "serve", "--workspace", folder, "--port", "0", "--config", str(config))
-        with started(*serve) as (gateway, process):
-            urls = {"direct": upstream, "gateway": gateway}
-            asyncio.run(measure(urls, "tools", 50, given.rate))  # the first ones open connections and the point
-            for kind in ("chat", "tools"):
-                before = cpu_ms(process)
-                show(asyncio.run(measure(urls, kind, given.requests, given.rate)), kind)
-                each = (cpu_ms(process) - before) / given.requests
-                print(f"{kind:<6} processor time of the gateway: {each:.2f} ms each")
+        gateway, process = stack.enter_context(started(*serve))
+        urls = {"direct": upstream, "gateway": gateway}
+        if given.litellm:
+            urls["litellm"] = stack.enter_context(litellm_proxy(given.litellm, folder, upstream))
+        asyncio.run(measure(urls, "tools", 50, given.rate))  # the first ones open connections and the point
+        for kind in ("chat", "tools"):
             before = cpu_ms(process)
-            pace = asyncio.run(count_decisions(gateway, given.decisions))
-            each = (cpu_ms(process) - before) / given.decisions
-            print(f"decisions by a rule: {pace:.0f} a second, processor time {each:.2f} ms each")
+            show(asyncio.run(measure(urls, kind, given.requests, given.rate)), kind)
+            each = (cpu_ms(process) - before) / given.requests
+            print(f"{kind:<6} processor time of the gateway: {each:.2f} ms each, {load()}", flush=True)
+        measure_decisions(gateway, process, given.decisions)
+    print(load())
 
 
 if __name__ == "__main__":

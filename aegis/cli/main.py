@@ -22,6 +22,7 @@ from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.reporting import report
+from aegis.cli.commands.decisions.saving import savings
 from aegis.cli.commands.decisions.verify import verify
 from aegis.cli.commands.evaluate import evaluate
 from aegis.cli.commands.improve import improve
@@ -68,6 +69,7 @@ app.command()(check)
 app.command()(export)
 app.command(name="import")(import_)
 app.command()(report)
+app.command()(savings)
 app.command()(verify)
 app.command()(inbox)
 app.command()(answer)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
-from aegis.errors import AegisError, ConfigError, DataError, RequestError, StoreError, TeacherError
+from aegis.errors import AegisError, ConfigError, DataError, NobodyDecidesError, RequestError, StoreError, TeacherError
 from aegis.http import shown
 
 _ATTEMPTS = 4
@@ -31,14 +31,6 @@ class Post(NamedTuple):
 
 Steps = Generator[Post | float | Callable[[], Any], Any, Any]
 """Yields what is next (a request, seconds to wait, a function to call) and is sent its result, e.g. a response"""
-
-
-class NobodyDecidesError(TeacherError):
-    """The server has no teacher for the point, and no HRM that can decide."""
-
-    def __init__(self, message: str, actions: Sequence[str]) -> None:
-        super().__init__(message)
-        self.actions = tuple(actions)
 
 
 def make_post(path: str, fields: Mapping[str, Any]) -> Post:

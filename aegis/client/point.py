@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from aegis.client.exchange import NobodyDecidesError, Post, Steps, exchange, make_post
+from aegis.client.exchange import Post, Steps, exchange, make_post
 from aegis.door import Decided
-from aegis.errors import DataError
+from aegis.errors import DataError, NobodyDecidesError
 from aegis.http import USER_AGENT
 from aegis.packages import imports_explained
 from aegis.types import OutcomeStatus, State

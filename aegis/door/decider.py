@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,12 +18,13 @@ from aegis.door.outcome import Report, add_outcome
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
-from aegis.door.teacher import Asker, AsyncFunction, choose_teacher
-from aegis.errors import StoreError
+from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher
+from aegis.errors import NobodyDecidesError, StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
+from aegis.store.calls import Call, CallBook
 from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -84,7 +86,8 @@ class Decider:
         try:
             config = config or DeciderConfig()
             self._store: DecisionStore = self._recorder.submit(self._open, config).result()
-            self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify)
+            asks = not isinstance(self.teacher, AbsentTeacher)
+            self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify, asks)
         except BaseException:
             self._recorder.submit(self._stack.close).result()
             self._recorder.shutdown()
@@ -115,23 +118,59 @@ class Decider:
     def record(
         self,
         state: State | str | Sequence[Mapping[str, Any]],
-        action: str,
+        action: str | Choice,
         *,
         offered: Sequence[str] | None = None,
         episode: str | None = None,
         id: str | None = None,
+        audited: bool = False,
     ) -> Decided:
         """Record a decision that the teacher made elsewhere, e.g. in another program; nobody is asked.
 
-        state, offered, episode: as for `decide`. action: the name of the action taken. id: of the decision; a new one
-        by default. Raises `DataError` for an action that was not on offer, `StoreError` for an id that is recorded.
+        state, offered, episode: as for `decide`. action: the name of the action taken; or the HRM's choice (`ask`). id:
+        of the decision; a new one by default. audited: whether `draws_audit` let the teacher decide. Raises `DataError`
+        for an action that was not on offer, `StoreError` for an id that is recorded.
         """
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
-        choice = Choice.certain(action, actions, self.teacher.name, "teacher")
+        choice = action
+        if isinstance(choice, str):
+            choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
         decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), id or new_id()))
-        self._steward.after(decision, choice)
+        self._steward.after(decision, choice, audited)
         return _make_decided(decision, choice)
+
+    def ask(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        silently: bool = False,
+    ) -> Choice | None:
+        """Return the HRM's choice, not recorded; None where the state is its teacher's to decide.
+
+        For a teacher that decides elsewhere (`AbsentTeacher`). state, offered: as for `decide`. silently: ask the HRM
+        that answers beside its teacher and never decides.
+        """
+        self._check_open()
+        given, actions = make_state(state), make_offer(self.actions, offered)
+        policy = self._steward.silent if silently else self._steward.policy
+        if policy is None or policy is self.teacher:
+            return None
+        try:
+            (choice,) = policy.decide([given], actions)
+        except NobodyDecidesError:
+            return None
+        return choice if choice.kind == "hrm" else None
+
+    def record_call(self, decision: str, call: Call) -> None:
+        """Record the request to a language model that a recorded decision answers; raises `StoreError` for others."""
+        self._check_open()
+        self._record(lambda: CallBook(self._store.database).append(decision, call))
+
+    def draws_audit(self) -> bool:
+        """Tell whether the teacher is to decide this time, whatever the HRM answers: the two are then compared."""
+        return random.random() < self._steward.audit_rate
 
     def report(
         self,

@@ -13,9 +13,10 @@ from typing import Any
 
 from aegis.errors import DataError, StoreError
 from aegis.store import DecisionStore
+from aegis.store.calls import CallBook
 from aegis.types import OUTCOME_STATUSES, Outcome, OutcomeStatus
 
-_DECISION_FIELDS = ("decision", "id", "decision_id")
+_DECISION_FIELDS = ("decision", "id", "decision_id", "response", "response_id")
 _PART_COLUMN = "parts."
 
 
@@ -53,6 +54,7 @@ class ReportLine:
 
     position: str
     decision: str
+    """The id of a decision, or of the response of a language model that made it"""
     report: Report | None
     """None for a line out of form"""
     fault: str = ""
@@ -85,11 +87,16 @@ def add_outcome(store: DecisionStore, decision: str, report: Report) -> bool:
         return True
 
 
+def find_decisions(store: DecisionStore, id: str) -> list[str]:
+    """Return the decisions that an id means: its own, or those that the response of a language model made."""
+    return [id] if store.get(id) is not None else CallBook(store.database).decisions_of(id)
+
+
 def read_reports(path: Path) -> Iterator[ReportLine]:
     """Yield the reports of a file: JSONL, or CSV with a head; raises `DataError` for a file that can't be read.
 
-    Fields: `decision` (or `id`), `reward`, `parts` (an object; in CSV a column `parts.NAME` for each), `status`,
-    `detail`.
+    Fields: `decision` (or `id`, or `response` for the id of a model's response), `reward`, `parts` (an object; in CSV a
+    column `parts.NAME` for each), `status`, `detail`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -58,7 +58,7 @@ class Steward:
     """Maintains `policy`, the policy that decides now. notify: called with every event, in the steward's thread.
 
     asks: whether the teacher may be asked about decisions of the HRM. Where it may not, as an observed function, the
-    caller lets it decide some states itself (`after`, shadowed).
+    caller lets it decide some states itself (`after`, shadowed). waits: whether the HRM that serves is loaded first.
     """
 
     def __init__(
@@ -69,9 +69,12 @@ class Steward:
         config: DeciderConfig,
         notify: Callable[[RunEvent], None],
         asks: bool = True,
+        waits: bool = True,
     ) -> None:
         self.policy: Policy = teacher
         """The policy that decides now; another thread may exchange it between two decisions"""
+        self.silent: Policy | None = None
+        """The HRM that answers silently beside its teacher, once it is loaded"""
         self._workspace = workspace
         self._actions = actions
         self._teacher = teacher
@@ -100,7 +103,7 @@ class Steward:
             tell=lambda line: self._tell("monitor", line),
         )
         with open_store(workspace) as store:
-            if config.mode != "observe" and asks:
+            if config.mode != "observe" and waits:
                 self._improvement.tend(store, find_serving(store, workspace), improves=False)
                 self.policy = self._resolver.resolve_hrm(store) or teacher
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
@@ -223,6 +226,7 @@ class _Work:
             monitor = read_monitor(self._store, self._registry, self._shadow.version, watching)
             self._steward.audit_rate = watching.audit_rate if monitor is None else monitor.audit_rate
         if (serving.name if serving else None) != self._shadow.version:
+            self._steward.silent = None
             self._shadow.follow(serving)
             self._tells_savings_at = 0
         if serving is not None and self._shadow.kept >= self._tells_savings_at:
@@ -244,8 +248,11 @@ class _Work:
         """Return the HRM that serves, without a teacher behind it."""
         deciding = self._deciding()
         if deciding.name == serving.name:
-            return deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
-        return self._loader.load(serving)
+            policy = deciding.policy if isinstance(deciding, DeferringPolicy) else deciding
+        else:
+            policy = self._loader.load(serving)
+        self._steward.silent = policy
+        return policy
 
     def _take(self) -> list[Made]:
         return [self._steward._made.get_nowait() for _ in range(self._steward._made.qsize())]

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from aegis.door.given import Answer, Function, FunctionTeacher, make_teacher
+from aegis.errors import NobodyDecidesError
 from aegis.teachers import load_teacher, recorded_name
 from aegis.types import ActionList, Choice, State, Teacher
 
@@ -70,6 +71,27 @@ class NamedTeacher:
         turns: AbstractContextManager[Any] = nullcontext() if self.source.startswith(_ENDPOINT) else self._lock
         with turns:
             return self._teacher.decide(states, actions)
+
+
+class AbsentTeacher:
+    """Stands for whoever asks and decides itself, such as a server's client: it can't be asked, and decides nothing.
+
+    name: of who decides. source: where.
+    """
+
+    parameters = 0
+
+    def __init__(self, name: str, source: str) -> None:
+        self.name = name
+        self.source = source
+
+    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Raise `NobodyDecidesError`."""
+        raise NobodyDecidesError(
+            f"no HRM can decide this and no teacher is configured: decide by {self.name} and send the action as"
+            ' {"decided": ACTION}, or name a teacher in the file of --config',
+            actions.names,
+        )
 
 
 class AsyncFunctionTeacher(FunctionTeacher):

@@ -56,6 +56,14 @@ def is_anthropic(value: Any) -> bool:
     )
 
 
+def read_request(request: Mapping[str, Any], beside: Mapping[str, Any]) -> Exchange:
+    """Return a request whose answer is still to come. beside: `point` and `episode`, where others than it name them.
+
+    Raises `DataError` for one out of form.
+    """
+    return _exchange(messages_in(request), {"content": []}, request, (beside, request), Fields(whole=True))
+
+
 def _exchange(
     messages: Sequence[Mapping[str, Any]],
     answer: Mapping[str, Any],
@@ -74,6 +82,7 @@ def _exchange(
         tools=_tools(request),
         forced=str(choice.get("name") or "") if choice.get("type") == "tool" else "",
         may_answer=choice.get("type") not in ("tool", "any"),
+        schema=_schema(request),
         name=name_in(sources),
         episode=episode_in(sources, fields),
         at=moment_of(sources[::-1]),
@@ -111,3 +120,10 @@ def _tools(request: Mapping[str, Any]) -> dict[str, Any]:
             raise DataError("tools: expected a tool with a name")
         tools[tool["name"]] = tool.get("input_schema")
     return tools
+
+
+def _schema(request: Mapping[str, Any]) -> Any:
+    """Return the schema of a structured output; None where none was asked for."""
+    settings = request.get("output_config")
+    form = settings.get("format") if isinstance(settings, Mapping) else request.get("output_format")
+    return form.get("schema") if isinstance(form, Mapping) else None

@@ -96,15 +96,12 @@ def _tool_decision(exchange: Exchange) -> LoggedDecision:
 
 
 def _enum_decisions(exchange: Exchange, schema: Any, answer: Any, name: str) -> list[LoggedDecision]:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    enums = {
-        key: tuple(str(value) for value in inner["enum"])
-        for key, inner in (properties.items() if isinstance(properties, Mapping) else ())
-        if isinstance(inner, Mapping) and isinstance(inner.get("enum"), list)
-    }
+    enums = {key: tuple(map(str, values)) for key, values in enums_of(schema).items()}
     if not enums:
         raise NoDecision("a structured output in which no field is an enum")
     values = parse_json(answer)
+    if "" in enums:
+        values = {"": values}
     if not isinstance(values, Mapping):
         raise DataError("the structured output is no JSON object (a refusal, or cut off)")
     found = []
@@ -114,11 +111,26 @@ def _enum_decisions(exchange: Exchange, schema: Any, answer: Any, name: str) -> 
         value = str(values[key])
         if value not in offered:
             raise DataError(f"{key}: {value!r} is not in the schema's enum ({', '.join(offered[:10])})")
-        where = f"{exchange.name or name}.{key}" if len(enums) > 1 or not exchange.name else exchange.name
+        where = exchange.name or (f"{name}.{key}" if key else name)
+        where += f".{key}" if exchange.name and len(enums) > 1 else ""
         found.append(_logged(exchange, value, tuple(sorted(set(offered))), where))
     if not found:
         raise NoDecision("a structured output without its enum fields")
     return found
+
+
+def enums_of(schema: Any) -> dict[str, list[Any]]:
+    """Return the enums of a JSON schema by property; '' for a schema that is an enum itself."""
+    if not isinstance(schema, Mapping):
+        return {}
+    if isinstance(schema.get("enum"), list):
+        return {"": schema["enum"]}
+    properties = schema.get("properties")
+    return {
+        key: inner["enum"]
+        for key, inner in (properties.items() if isinstance(properties, Mapping) else ())
+        if isinstance(inner, Mapping) and isinstance(inner.get("enum"), list)
+    }
 
 
 def _logged(exchange: Exchange, action: str, offered: tuple[str, ...], name: str) -> LoggedDecision:

@@ -26,12 +26,24 @@ def parse(value: Any, fields: Fields) -> list[LoggedDecision]:
     choices = response.get("choices")
     if choices is None:
         return _conversation(value, request, messages, fields)
+    return decisions_of(exchange_of(messages, _message(choices), request, (value, request, response), fields))
+
+
+def read_request(request: Mapping[str, Any], beside: Mapping[str, Any]) -> Exchange:
+    """Return a request whose answer is still to come. beside: `point` and `episode`, where others than it name them.
+
+    Raises `DataError` for one out of form.
+    """
+    return exchange_of(messages_in(request), {}, request, (beside, request), Fields(whole=True))
+
+
+def _message(choices: Any) -> Mapping[str, Any]:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         raise DataError("response.choices: expected a list with an answer")
     answer = choices[0].get("message")
     if not isinstance(answer, Mapping):
         raise DataError("response.choices[0].message: expected an object")
-    return decisions_of(_exchange(messages, answer, request, (value, request, response), fields))
+    return answer
 
 
 def _conversation(
@@ -44,7 +56,7 @@ def _conversation(
         if message.get("role") != "assistant":
             continue
         try:
-            found += decisions_of(_exchange(messages[:place], message, request, (value, request), fields))
+            found += decisions_of(exchange_of(messages[:place], message, request, (value, request), fields))
         except NoDecision as error:
             nothing = error
     if not found:
@@ -52,13 +64,14 @@ def _conversation(
     return found
 
 
-def _exchange(
+def exchange_of(
     messages: Sequence[Mapping[str, Any]],
     answer: Mapping[str, Any],
     request: Mapping[str, Any],
     sources: Sequence[Mapping[str, Any]],
     fields: Fields,
 ) -> Exchange:
+    """Return a request and its answer. sources: what may name the point, the conversation and the reward."""
     schema, schema_name = _structured(request)
     forced, may_answer = _choice(request.get("tool_choice", request.get("function_call")))
     return Exchange(

@@ -82,6 +82,11 @@ class Admission:
             rate = self._limits.requests_per_second
             raise Refusal(429, "rate", f"more than {rate:g} requests in a second", _retry_after(wait))
 
+    def lets(self, scope: str, secret: str) -> bool:
+        """Tell whether a token may do this; everybody may where there are no tokens."""
+        token = self._tokens.find(secret) if self._tokens else None
+        return not self._tokens or (token is not None and scope in token.scopes)
+
     async def work(self, job: Callable[[], T]) -> T:
         """Return what a job returns, from a thread.
 

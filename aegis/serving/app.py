@@ -14,20 +14,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from aegis import __version__
-from aegis.errors import AegisError, ConfigError, DataError, StoreError, TeacherError
+from aegis.errors import AegisError, ConfigError, DataError, NobodyDecidesError, StoreError, TeacherError
 from aegis.serving.access import SiteCheck, TokenBook
 from aegis.serving.admission import Admission
+from aegis.serving.gateway.assist import Assistant
+from aegis.serving.gateway.choice import Prompts
 from aegis.serving.gateway.passing import Gateway
 from aegis.serving.gateway.recording import Recording
+from aegis.serving.gateway.span import find_tracer
 from aegis.serving.metric import Metrics
 from aegis.serving.middleware import Refusal, RequestMiddleware, fault_body
-from aegis.serving.point import (
-    NobodyDecidesError,
-    PointBook,
-    UnknownActionError,
-    UnknownDecisionError,
-    UnknownPointError,
-)
+from aegis.serving.point import PointBook, UnknownActionError, UnknownDecisionError, UnknownPointError
 from aegis.serving.service import make_router
 from aegis.serving.setting import ServeConfig
 
@@ -61,7 +58,10 @@ def make_app(
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
     gateway = None
     if config.gateway is not None:
-        gateway = Gateway(config.gateway, admission, Recording(points, metrics), metrics)
+        recording = Recording(points, metrics, find_tracer())
+        assistant = Assistant(points, config.gateway, recording.hear)
+        prompts = Prompts.of(config.points)
+        gateway = Gateway(config.gateway, admission, assistant, recording, metrics, prompts)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from aegis.serving.setting import LimitConfig
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OWN_PATHS = ("/v1/decisions", "/v1/outcomes", "/v1/status", "/v1/points")
+OWN_PATHS = ("/v1/decisions", "/v1/outcomes", "/v1/feedback", "/v1/savings", "/v1/status", "/v1/points")
 """Under `/v1`, what is never an upstream's"""
 
 

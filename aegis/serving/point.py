@@ -8,20 +8,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aegis.config import MonitorConfig
-from aegis.door import Decided, Decider
-from aegis.errors import ConfigError, DataError, StoreError, TeacherError
+from aegis.door import Decided, Decider, DeciderConfig
+from aegis.door.bill import Bill, read_bill, read_prices
+from aegis.door.outcome import find_decisions
+from aegis.door.teacher import AbsentTeacher
+from aegis.errors import ConfigError, DataError, StoreError
 from aegis.lifecycle import Standing, open_store, read_standing
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import read_actions
 from aegis.promotion import ModelRegistry, ModelVersion
-from aegis.serving.setting import PointConfig
+from aegis.serving.setting import GatewayConfig, PointConfig
 from aegis.teachers import at_address, load_teacher
-from aegis.types import ActionList, Choice, State, Teacher
+from aegis.types import ActionList, Teacher
 from aegis.workspace import Workspace
 
 CLIENTS = "clients"
@@ -40,32 +42,6 @@ class UnknownActionError(DataError):
     """The decision point has no such action."""
 
 
-class NobodyDecidesError(TeacherError):
-    """No teacher is configured and no HRM can decide: the client is to decide."""
-
-    def __init__(self, message: str, actions: Sequence[str]) -> None:
-        super().__init__(message)
-        self.actions = tuple(actions)
-
-
-class ClientTeacher:
-    """Stands for the clients of a point, who decide and send what they decided: it decides nothing itself."""
-
-    parameters = 0
-
-    def __init__(self, name: str, source: str) -> None:
-        self.name = name
-        self.source = source
-
-    def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Raise `NobodyDecidesError`."""
-        raise NobodyDecidesError(
-            f"no HRM can decide this and no teacher is configured: decide by {self.name} and send the action as"
-            ' {"decided": ACTION}, or name a teacher in the file of --config',
-            actions.names,
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class NewPoint:
     """What a point is made of that the workspace and the configuration don't have yet."""
@@ -77,8 +53,9 @@ class NewPoint:
 
 
 class PointBook:
-    """The points of one workspace, by name. Any thread may call it. hear: takes a point's name and what happens there.
+    """The points of one workspace, by name. Any thread may call it.
 
+    hear: takes a point's name and what happens there. gateway: whose upstreams are the teachers of its points.
     Raises `UnknownPointError`, and what making a `Decider` raises, where a point can't be opened.
     """
 
@@ -87,10 +64,12 @@ class PointBook:
         workspace: Path,
         configured: Mapping[str, PointConfig],
         hear: Callable[[str, RunEvent], None] = lambda name, event: None,
+        gateway: GatewayConfig | None = None,
     ) -> None:
         self._workspace = Workspace(workspace)
         self._configured = configured
         self._hear = hear
+        self._gateway = gateway
         self._open: dict[str, Decider] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -99,10 +78,25 @@ class PointBook:
         """Return the names of the points that are recorded, sorted."""
         return self._workspace.points()
 
+    @property
+    def gateway_decides(self) -> bool:
+        """Whether the HRM of any point may answer a request that comes to the gateway."""
+        modes = [self._gateway.mode if self._gateway else "observe", *(one.mode for one in self._configured.values())]
+        return any(mode not in ("", "observe") for mode in modes)
+
+    def mode_at_gateway(self, name: str) -> str:
+        """Return the mode in which a point's HRM answers requests that come to the gateway."""
+        config = self._configured.get(name)
+        return (config and config.mode) or (self._gateway.mode if self._gateway else "observe")
+
     def open_configured(self) -> None:
-        """Open every point of the configuration, so that a mistake in it shows at once."""
+        """Open every point of the configuration, so that a mistake in it shows at once.
+
+        A point of the gateway's begins with its first request, which tells its model.
+        """
         for name in self._configured:
-            self.find(name)
+            if not self._begins_at_gateway(name):
+                self.find(name)
 
     def find(self, name: str, new: NewPoint | None = None) -> Decider:
         """Return a point's decider. new: what to make the point of where it is not there."""
@@ -126,6 +120,29 @@ class PointBook:
                 if store.get(decision) is not None:
                     raise
             raise UnknownDecisionError(f"point {name!r} has no decision {decision!r}: check its id") from error
+
+    def report_by_id(self, id: str, name: str | None = None, **report: Any) -> list[tuple[str, str]]:
+        """Record what came of a decision, or of every decision of a response; return these with their points.
+
+        name: of the point to look at; by default all. Raises `UnknownDecisionError` for an id that is not known.
+        """
+        found = []
+        for point in self.names() if name is None else [name]:
+            with open_store(self._existing(point)) as store:
+                found += [(point, decision) for decision in find_decisions(store, id)]
+        if not found:
+            raise UnknownDecisionError(f"no decision or response {id!r}: it may not be recorded yet; check its id")
+        for point, decision in found:
+            self.report(point, decision, **report)
+        return found
+
+    def bills(self) -> dict[str, Bill]:
+        """Return what the calls of each point took, by name."""
+        prices, bills = read_prices(self._workspace.folder), {}
+        for name in self.names():
+            with open_store(self._workspace.point(name)) as store:
+                bills[name] = read_bill(store, prices)
+        return bills
 
     def decide(self, name: str, state: Any, *, offered: Sequence[str] | None, episode: str | None) -> Decided:
         """Decide, as `Decider.decide`; raises `UnknownActionError` for an offer that names no action of the point."""
@@ -173,6 +190,8 @@ class PointBook:
 
     def _make(self, name: str, new: NewPoint | None) -> Decider:
         config = self._configured.get(name)
+        if config is not None and new is None and self._begins_at_gateway(name):
+            raise UnknownPointError(f"point {name!r} begins with its first request at the gateway")
         workspace = self._workspace.point(name) if config or new else self._existing(name)
         actions, teacher = self._recorded(workspace)
         if config is not None and config.teacher:
@@ -182,18 +201,27 @@ class PointBook:
         if not given:
             raise ConfigError(f"points.{name}: is new and has no actions: give actions = [...] in the file of --config")
         if teacher is None:
-            teacher = ClientTeacher(new.teacher, new.source) if new else ClientTeacher(CLIENTS, "requests")
-        monitor = MonitorConfig()
-        if isinstance(teacher, ClientTeacher):  # nobody can be asked beside the decisions
-            monitor = replace(monitor, audit_rate=0.0)
+            teacher = AbsentTeacher(new.teacher, new.source) if new else AbsentTeacher(CLIENTS, "requests")
         return Decider(
             name,
             (config and config.actions) or given,
             teacher,
             workspace=self._workspace.folder,
-            config=(config or PointConfig()).to_decider(monitor=monitor),
+            config=(config or PointConfig()).to_decider(self._mode_of(teacher)),
             notify=lambda event: self._hear(name, event),
         )
+
+    def _begins_at_gateway(self, name: str) -> bool:
+        """Tell whether a configured point is new and its first request, at the gateway, is to say whose it is."""
+        config = self._configured[name]
+        passes = self._gateway is not None and not config.teacher and (bool(config.prompt) or not config.actions)
+        return passes and not self._workspace.point(name).database.exists()
+
+    def _mode_of(self, teacher: Teacher) -> str:
+        """Return the mode of a point that has none of its own."""
+        gateway = self._gateway
+        passes = gateway is not None and teacher.source in {one.url for one in gateway.upstreams}
+        return gateway.mode if gateway is not None and passes else DeciderConfig().mode
 
     def _recorded(self, workspace: Workspace) -> tuple[ActionList | None, Teacher | None]:
         """Return the actions and the teacher that a point records, where it does."""
@@ -203,4 +231,4 @@ class PointBook:
             claim = store.teacher()
             if claim is None:
                 return None, None
-            return read_actions(store), ClientTeacher(claim.name, claim.source)
+            return read_actions(store), AbsentTeacher(claim.name, claim.source)

@@ -67,21 +67,73 @@ _GIVEN: dict[str, Any] = {
 _NEVER_TOGETHER = (("reward", "parts"), ("unknown", "reward"), ("unknown", "parts"))
 
 
-class OutcomeRequest(_Strict):
-    """What came of a decision, any time later: the whole reward, or named parts of it that come one by one."""
-
+class _Report(_Strict):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"allOf": [{"not": {"allOf": [_GIVEN[one], _GIVEN[two]]}} for one, two in _NEVER_TOGETHER]},
     )
 
-    point: Name
-    decision: Id = Field(description="The decision's id")
     reward: FiniteFloat | None = Field(None, description="Takes the place of an earlier report's")
     parts: dict[str, FiniteFloat] | None = Field(None, description="Join the parts reported before")
     status: Literal["ok", "failed", "unknown"] = "ok"
     detail: Text = ""
     result: dict[str, Any] = Field({}, description="What the action returned")
+
+
+class OutcomeRequest(_Report):
+    """What came of a decision, any time later: the whole reward, or named parts of it that come one by one."""
+
+    point: Name
+    decision: Id = Field(description="The decision's id")
+
+
+class FeedbackRequest(_Report):
+    """As an outcome, by the id that the caller has: a decision's, or the response's that made it."""
+
+    id: Id = Field(description="A decision's id, or the id of a language model's response", examples=["chatcmpl-1"])
+    point: Name | None = Field(None, description="Where to look; by default at every point")
+
+
+class Place(BaseModel):
+    point: str
+    decision: str
+
+
+class FeedbackAnswer(BaseModel):
+    """The outcome is on the disk, for each of these decisions."""
+
+    decisions: list[Place]
+
+
+class TookAnswer(BaseModel):
+    """What calls of a language model took."""
+
+    calls: float
+    counted: float = Field(description="Calls whose tokens are known; the others' are in no sum")
+    read: float = Field(description="Tokens")
+    written: float
+    dollars: float | None = Field(description="By the workspace's prices.toml; null where a model has no price there")
+    seconds: float
+
+
+class MeasuredAnswer(BaseModel):
+    """What was counted."""
+
+    upstream: TookAnswer
+    forced: float = Field(description="Of the upstream's calls, those whose tool the HRM had chosen")
+    answered: float = Field(description="Calls that an HRM answered alone")
+    answered_seconds: float
+
+
+class BillAnswer(BaseModel):
+    measured: MeasuredAnswer
+    estimated: TookAnswer | None = Field(
+        description="What the calls that an HRM answered would have taken, at the mean of the upstream's"
+    )
+
+
+class SavingsAnswer(BaseModel):
+    points: dict[str, BillAnswer]
 
 
 class OutcomeAnswer(BaseModel):

@@ -74,6 +74,17 @@ def _add_decisions(router: APIRouter, points: PointBook, admission: Admission, m
         metrics.note_outcome(asked.point)
         return schema.OutcomeAnswer(decision=asked.decision)
 
+    @router.post(
+        "/v1/feedback", tags=["decisions"], dependencies=[admission.needs("report")], summary="Report by any id"
+    )
+    async def feed_back(asked: schema.FeedbackRequest) -> schema.FeedbackAnswer:
+        """Record what came of a decision, or of every decision that a model's response made, any time later."""
+        fields: Mapping[str, Any] = asked.model_dump(exclude={"point", "id"})
+        found = await admission.work(lambda: points.report_by_id(asked.id, asked.point, **fields))
+        for point, _ in found:
+            metrics.note_outcome(point)
+        return schema.FeedbackAnswer(decisions=[schema.Place(point=point, decision=id) for point, id in found])
+
 
 def _add_views(router: APIRouter, points: PointBook, admission: Admission, metrics: Metrics) -> None:
     manage = [admission.needs("manage")]
@@ -87,6 +98,13 @@ def _add_views(router: APIRouter, points: PointBook, admission: Admission, metri
     async def list_points() -> schema.PointsAnswer:
         found = await admission.work(lambda: [_describe(points, name) for name in points.names()])
         return schema.PointsAnswer(points=found)
+
+    @router.get("/v1/savings", tags=["views"], dependencies=manage, summary="What calls took, and would have taken")
+    async def show_savings() -> schema.SavingsAnswer:
+        """Return what was measured at each point, and apart from it what is estimated."""
+        bills = await admission.work(points.bills)
+        found = {name: schema.BillAnswer.model_validate(bill.to_record()) for name, bill in bills.items()}
+        return schema.SavingsAnswer(points=found)
 
     @router.get("/v1/points/{point}/models", tags=["views"], dependencies=manage, summary="The HRMs of one point")
     async def list_models_of(point: str) -> schema.ModelsAnswer:

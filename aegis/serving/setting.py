@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aegis.config import PHASE_1_DECISIONS
 from aegis.door import DeciderConfig
+from aegis.door.setting import MODES
 from aegis.errors import ConfigError
 from aegis.workspace import Workspace
 
@@ -30,8 +31,10 @@ class PointConfig:
     """As for `--teacher`, e.g. `openai:MODEL`; empty: clients decide and send what they decided"""
     base_url: str = ""
     """The address of a teacher `openai:MODEL`"""
-    mode: str = DeciderConfig().mode
-    """`observe`, `assist` or `switch`"""
+    mode: str = ""
+    """`observe`, `assist` or `switch`; empty: `switch`, and at the gateway what `GatewayConfig.mode` says"""
+    prompt: str = ""
+    """A system prompt by which the gateway knows requests that are choices: the answer is one of the actions"""
     collect: int = PHASE_1_DECISIONS
     """The teacher's decisions after which the first training starts"""
     agreement: float = DeciderConfig().agreement
@@ -49,15 +52,17 @@ class PointConfig:
 
     def __post_init__(self) -> None:
         self.to_decider()
+        if self.prompt and not self.actions:
+            raise ConfigError("prompt: needs actions: the answers that the model may give")
         if self.base_url:
             check_address("base_url", self.base_url)
 
-    def to_decider(self, **changes: Any) -> DeciderConfig:
-        """Return the settings of the point's `Decider`."""
-        mode: Any = self.mode
+    def to_decider(self, mode: str = DeciderConfig().mode) -> DeciderConfig:
+        """Return the settings of the point's `Decider`. mode: where none is set here."""
+        chosen: Any = self.mode or mode
         same = ("collect", "agreement", "sure", "explore", "never_explored", "retired", "renamed")
         given = {name: getattr(self, name) for name in same}
-        return DeciderConfig(**{"mode": mode} | given | changes)
+        return DeciderConfig(mode=chosen, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,15 @@ class GatewayConfig:
     __pydantic_config__ = _STRICT
 
     upstreams: tuple[UpstreamConfig, ...]
+    mode: str = "observe"
+    """At points that have no mode of their own. `observe`: no answer is changed. `assist`: what the HRM is sure of, it
+    answers"""
+    assist_seconds: float = 0.5
+    """Time in which the HRM must decide; else the upstream does"""
+    requests_per_second: float = 1000.0
+    """Of one address; beyond, 429"""
+    max_in_progress: int = 1000
+    """Requests that wait for the upstream at once; beyond, 503 with Retry-After"""
     max_body_bytes: int = 50_000_000
     """Of a request, images in it too"""
     max_recorded_bytes: int = 4_000_000
@@ -127,8 +141,10 @@ class GatewayConfig:
     def __post_init__(self) -> None:
         if not self.upstreams:
             raise ConfigError("gateway.upstreams: name one, e.g. [[gateway.upstreams]] with url = ...")
+        if self.mode not in MODES:
+            raise ConfigError(f"gateway.mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         for name in self.__slots__:
-            if name != "upstreams" and not getattr(self, name) > 0:
+            if name not in ("upstreams", "mode") and not getattr(self, name) > 0:
                 raise ConfigError(f"gateway.{name} must be above 0, not {getattr(self, name)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,11 +13,11 @@ import uvicorn
 
 from aegis.config import HRMConfig
 from aegis.lifecycle import open_store
-from aegis.promotion import ModelRegistry
+from aegis.lifecycle.point import read_actions
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.serving import Listening, PointBook, ServeConfig, TokenBook, make_app
 from aegis.serving.point import NewPoint
 from aegis.serving.server import listen
-from aegis.types import ActionList, ActionSpec
 from aegis.workspace import Workspace
 
 ACTIONS = ("refund", "escalate", "answer")
@@ -96,17 +97,21 @@ def start(run_app, tmp_path):
 
 @pytest.fixture
 def promote(tmp_path):
-    """Return what lets a new tiny HRM serve at the test's point."""
+    """Return what lets a new tiny HRM serve at a point, by default the test's."""
     from aegis.hrm import HRM, HRMPolicy
     from aegis.hrm.codec import StateCodec
 
-    actions = ActionList(tuple(ActionSpec(name, name, name) for name in ACTIONS))
-
-    def promote() -> str:
-        workspace = Workspace(tmp_path).point(POINT)
-        policy = HRMPolicy(HRM(TINY), StateCodec(48), actions)
+    def promote(point: str = POINT) -> str:
+        workspace = Workspace(tmp_path).point(point)
         with open_store(workspace) as store:
-            return ModelRegistry(store, workspace).promote(policy.save_as).name
+            policy = HRMPolicy(HRM(TINY), StateCodec(48), read_actions(store))
+
+            def save(name: str, folder: Path) -> None:
+                policy.save_as(name, folder)
+                rows = [[0.5, *[0.5 / (len(policy.actions) - 1)] * (len(policy.actions) - 1)]] * 4
+                write_answers(folder, keep_answers(rows, [0] * 4, ["a", "b", "c", "d"], policy.actions.names))
+
+            return ModelRegistry(store, workspace).promote(save).name
 
     return promote
 

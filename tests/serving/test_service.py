@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import aegis
+from aegis.door.teacher import AbsentTeacher
 from aegis.errors import ConfigError, TeacherError, TeacherMismatchError
 from aegis.research import RESEARCH_ACTIONS
 from aegis.serving import LimitConfig, PointBook, ServeConfig, TokenBook
 from aegis.serving.access import Token
-from aegis.serving.point import ClientTeacher
 from aegis.serving.setting import PointConfig
 from aegis.testing import ScriptedTeacher
 
@@ -200,7 +200,7 @@ def test_the_openapi_document_shows_each_route_its_token_and_its_faults(start):
 
 def test_a_point_without_a_teacher_has_a_stand_in_that_decides_nothing():
     with pytest.raises(TeacherError, match="decide by gpt"):
-        ClientTeacher("gpt", "x").decide([{}], RESEARCH_ACTIONS)
+        AbsentTeacher("gpt", "x").decide([{}], RESEARCH_ACTIONS)
 
 
 def test_the_pages_example_of_the_client_runs(start, point_store, monkeypatch):

@@ -28,8 +28,8 @@ def to_exchange(request: Mapping[str, Any], response: Any) -> dict[str, Any]:
     answer = response.model_dump(mode="json", warnings=False)
     if "output" in answer:
         return {
-            "request": _chat_request(plain),
-            "response": {"choices": [{"message": _chat_message(answer["output"])}]},
+            "request": chat_request(plain),
+            "response": {"choices": [{"message": chat_message(answer["output"])}]},
         }
     form = plain.get("response_format")
     if isinstance(form, dict) and isinstance(form.get("json_schema"), dict):
@@ -76,7 +76,7 @@ def _to_plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _chat_request(request: dict[str, Any]) -> dict[str, Any]:
+def chat_request(request: dict[str, Any]) -> dict[str, Any]:
     """Return a request of the responses API as one of chat completions."""
     if request.get("previous_response_id") or request.get("conversation"):
         raise NoDecision("the conversation before is stored elsewhere")
@@ -109,7 +109,7 @@ def _chat_turn(item: Any) -> dict[str, Any] | None:
     return None
 
 
-def _chat_message(output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def chat_message(output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the output of the responses API as the message of an answer."""
     texts = [part.get("text", "") for item in output if item.get("type") == "message" for part in item["content"]]
     calls = [{"function": item} for item in output if item.get("type") == "function_call"]

@@ -172,7 +172,7 @@ class Observer:
             return self._recorder
 
     def _make_steward(self) -> Steward:
-        return Steward(self.workspace, self.actions, self._teacher, self.config, self._hear, asks=False)
+        return Steward(self.workspace, self.actions, self._teacher, self.config, self._hear, asks=False, waits=False)
 
     def _hear(self, event: RunEvent) -> None:
         if event.kind == "failed":

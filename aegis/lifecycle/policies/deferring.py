@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from aegis.errors import ConfigError
+from aegis.errors import ConfigError, NobodyDecidesError
 from aegis.hrm import base_of
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion.judging.calibration import with_temperature
@@ -128,7 +128,7 @@ class DeferringPolicy(WrappedPolicy):
         try:
             taught = self._get_teacher().decide([states[row] for row in handed], actions) if handed else []
         except Exception as error:
-            if unsure.any():
+            if unsure.any() or isinstance(error, NobodyDecidesError):  # whoever asks can decide
                 raise
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self._on_failure(str(error) or type(error).__name__)

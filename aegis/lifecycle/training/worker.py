@@ -196,15 +196,30 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
         # A kill between saving and recording repeats the judgement under the next name. The other order would lose it.
         figures = outcome.to_figures() | {"training": record.id}
         registry, reason = ModelRegistry(store, workspace), outcome.verdict.reasons[0]
+        save = _saves_with_export(outcome, store)
         stage = first_stage(record.plan.rollout)
         if stage and registry.serving() is None:
             report["stage"] = stage
-            registry.try_out(outcome.save, figures, stage, reason)
+            registry.try_out(save, figures, stage, reason)
         else:
-            registry.promote(outcome.save, figures, reason=reason)
+            registry.promote(save, figures, reason=reason)
         status = "switched"
     report["verdict"]["switched"] = outcome.verdict.passed and "stage" not in report
     TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.lines), report, utc_now())
+
+
+def _saves_with_export(outcome: TrainingOutcome, store: DecisionStore) -> Callable[[str, Path], None]:
+    """Return what saves the policy with its export: every process that decides then follows in a moment."""
+
+    def save(name: str, folder: Path) -> None:
+        from aegis.hrm import load_policy
+        from aegis.lifecycle.policies.loading import heldout_examples
+
+        outcome.save(name, folder)
+        if outcome.device.startswith("cpu"):
+            load_policy(folder, "cpu", "auto", lambda: heldout_examples(store))
+
+    return save
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """A request to its upstream and the answer back, byte for byte: errors, streams and headers as the upstream sent them.
 
+Where an HRM decides, its answer goes back in the same form, or the upstream is asked with the tool that it chose.
+
 Headers of one connection are left out in both directions (RFC 9110, section 7.6.1).
 """
 
@@ -16,9 +18,11 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from aegis.serving.admission import Admission
-from aegis.serving.gateway.choice import Asked, read_choice
-from aegis.serving.gateway.recording import Exchange, Recording
+from aegis.serving.admission import Admission, RateBook
+from aegis.serving.gateway.assist import Assistant, Taken
+from aegis.serving.gateway.choice import Asked, Prompts, read_choice
+from aegis.serving.gateway.dialect import DIALECTS, Dialect
+from aegis.serving.gateway.recording import Answer, Exchange, Recording
 from aegis.serving.metric import Metrics
 from aegis.serving.middleware import Refusal
 from aegis.serving.setting import GatewayConfig, UpstreamConfig
@@ -32,36 +36,83 @@ _HOP = frozenset(
 )
 _OWN = (b"host", b"content-length", b"expect")
 """Headers that the gateway writes itself"""
-_CHAT = "/v1/chat/completions"
+_ANTHROPIC_KEY = b"x-api-key"
+_NAMED = {b"x-aegis-point": "point", b"x-aegis-episode": "episode"}
+"""Headers by which a request names its decision point and its conversation"""
+_REFUSED = (400, 404, 422)
+"""An upstream that can't force a tool; the request is then sent as it came"""
 _PREFIX = b"/v1"
 Headers = list[tuple[bytes, bytes]]
 
 
-class _Passed(NamedTuple):
-    """A request on its way."""
+class _Way(NamedTuple):
+    """A request on its way to an upstream."""
 
     scope: Scope
     body: bytes
     upstream: UpstreamConfig
+    headers: Headers
+    send: Send
+    dialect: Dialect | None
+    """None on a path on which nothing is decided"""
+    assists: bool
+    """Whether an HRM may answer"""
+
+    @property
+    def began(self) -> float:
+        """When the request was there, by `time.perf_counter`."""
+        return float(self.scope["state"]["began"])
+
+    @property
+    def parent(self) -> str:
+        """The request's `traceparent`, '' where it has none."""
+        return dict(self.scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+
+
+class _Seen(NamedTuple):
+    """What the gateway knows of a request when its answer comes."""
+
     sent_at: float
+    asked: Asked | None
+    """None for a request that is no choice"""
+    taken: Taken | None = None
+    silent: asyncio.Future[str | None] | None = None
+    """What the HRM would have said"""
 
 
 class Gateway:
-    """An ASGI application that hands every request under `/v1` to an upstream."""
+    """An ASGI application that hands every request under `/v1` to an upstream, or lets an HRM answer it.
 
-    def __init__(self, config: GatewayConfig, admission: Admission, recording: Recording, metrics: Metrics) -> None:
+    prompts: the system prompts that are registered as choices.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        admission: Admission,
+        assistant: Assistant,
+        recording: Recording,
+        metrics: Metrics,
+        prompts: Prompts,
+    ) -> None:
         self._config = config
         self._admission = admission
+        self._assistant = assistant
         self._recording = recording
         self._metrics = metrics
+        self._prompts = prompts
+        self._rates = RateBook(config.requests_per_second)
+        self._in_progress = 0
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpcore2.default_ssl_context(), max_connections=None, keepalive_expiry=config.idle_seconds
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request; ends it at the upstream, too, where the client hangs up."""
+        self._admit(scope)
+        self._in_progress += 1
         body = (await receive())["body"]
-        passing = asyncio.ensure_future(self._pass(scope, body, send))
+        passing = asyncio.ensure_future(self._serve(scope, body, send))
         leaving = asyncio.ensure_future(_client_leaves(receive))
         try:
             await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,64 +123,146 @@ class Gateway:
         finally:
             passing.cancel()
             leaving.cancel()
+            self._in_progress -= 1
 
     async def close(self) -> None:
         """Record what waits, and close the connections."""
+        self._assistant.close()
         await asyncio.to_thread(self._recording.close, self._config.close_seconds)
         await self._pool.aclose()
 
-    async def _pass(self, scope: Scope, body: bytes, send: Send) -> None:
+    def _admit(self, scope: Scope) -> None:
+        """Raise `Refusal` where a caller asks too often, or where too many requests wait for the upstream."""
+        if self._in_progress >= self._config.max_in_progress:
+            raise Refusal(503, "busy", "too many requests are in progress: try again", {"retry-after": "1"})
+        if wait := self._rates.wait_seconds(_address(scope)):
+            rate = self._config.requests_per_second
+            seconds = {"retry-after": str(max(1, round(wait)))}
+            raise Refusal(429, "rate", f"more than {rate:g} requests in a second", seconds)
+
+    async def _serve(self, scope: Scope, body: bytes, send: Send) -> None:
         upstream = self._choose(body)
-        headers = self._headers_to(scope, body, upstream)
-        request = httpcore2.Request(
-            scope["method"],
-            _target(upstream.url, scope),
-            headers=headers,
-            content=body or None,
-            extensions={"timeout": self._timeouts()},
-        )
+        dialect = DIALECTS.get(scope["path"]) if scope["method"] == "POST" else None
+        assists = dialect is not None and self._assistant.decides and self._is_trusted(scope, upstream)
+        way = _Way(scope, body, upstream, self._headers_to(scope, upstream), send, dialect, assists)
+        if not assists:
+            await self._pass(way)
+            return
+        asked = self._ask(way)
+        taken = await self._assistant.decide(asked) if asked is not None else None
+        if asked is None or taken is None:
+            await self._pass(way, asked)
+        elif taken.choices and taken.text is not None:
+            await self._answer(way, asked, taken)
+        else:
+            await self._pass(way, asked, taken)
+
+    async def _answer(self, way: _Way, asked: Asked, taken: Taken) -> None:
+        """Send the HRM's own answer, which is recorded."""
+        reply, dialect = self._assistant.reply(asked, taken), asked.dialect
+        if asked.streams:
+            kind, body = b"text/event-stream; charset=utf-8", b"".join(dialect.stream(reply, asked.request))
+        else:
+            kind, body = b"application/json", json.dumps(dialect.write(reply, asked.request)).encode()
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+        headers += _marks(asked, taken.policy)
+        for question in asked.questions:
+            self._metrics.note_decision(question.point, "hrm")
+        overhead = time.perf_counter() - way.began
+        headers.append((b"x-aegis-overhead-ms", f"{1000 * overhead:.2f}".encode()))
+        await way.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await way.send({"type": "http.response.body", "body": body})
+        self._recording.put(Exchange(asked, way.upstream.url, overhead, None, taken, way.parent))
+
+    async def _pass(self, way: _Way, asked: Asked | None = None, taken: Taken | None = None) -> None:
+        """Hand a request to the upstream and its answer back. asked: what it asks to decide, where that is known."""
+        body = way.body
+        if taken is not None and taken.choices and asked is not None:
+            body = json.dumps(asked.dialect.forced(asked.request, taken.tool), ensure_ascii=False).encode()
         sent_at = time.perf_counter()
-        waiting = asyncio.ensure_future(self._pool.handle_async_request(request))
+        waiting = asyncio.ensure_future(self._request(way, body))
+        silent = None
         try:
-            await asyncio.sleep(0)  # the request goes out first
-            asked = _ask(scope, body)
+            if not way.assists:
+                await asyncio.sleep(0)  # the request goes out first
+                asked = self._ask(way)
+            if asked is not None and (taken is None or not taken.choices):
+                silent = asyncio.ensure_future(self._assistant.look(asked))
             response = await waiting
-        except httpcore2.TimeoutException as error:
-            raise Refusal(504, "upstream", f"{upstream.url} does not answer in time ({type(error).__name__})") from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise Refusal(
-                502, "upstream", f"{upstream.url} can't be reached: {error or type(error).__name__}"
-            ) from None
         finally:
             waiting.cancel()
+        if body is not way.body and response.status in _REFUSED:  # the upstream does not force tools
+            await response.aclose()
+            await self._pass(way, asked, Taken({}))
+            return
         try:
-            await self._hand_back(_Passed(scope, body, upstream, sent_at), response, asked, send)
+            await self._hand_back(way, response, _Seen(sent_at, asked, taken, silent))
         finally:
             await response.aclose()
+            if silent is not None:
+                silent.cancel()
 
-    async def _hand_back(self, passed: _Passed, response: httpcore2.Response, asked: Asked | None, send: Send) -> None:
-        came_at = time.perf_counter()
+    async def _request(self, way: _Way, body: bytes) -> httpcore2.Response:
+        """Return the upstream's answer once its headers are there; raises `Refusal` where there is none."""
+        headers = way.headers
+        if body or way.scope["method"] in ("POST", "PUT", "PATCH"):
+            headers = [*headers, (b"content-length", str(len(body)).encode())]
+        url = way.upstream.url
+        try:
+            return await self._pool.handle_async_request(
+                httpcore2.Request(
+                    way.scope["method"],
+                    _target(url, way.scope),
+                    headers=headers,
+                    content=body or None,
+                    extensions={"timeout": self._timeouts()},
+                )
+            )
+        except httpcore2.TimeoutException as error:
+            raise Refusal(504, "upstream", f"{url} does not answer in time ({type(error).__name__})") from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise Refusal(502, "upstream", f"{url} can't be reached: {error or type(error).__name__}") from None
+
+    async def _hand_back(self, way: _Way, response: httpcore2.Response, seen: _Seen) -> None:
+        came_at, asked, taken = time.perf_counter(), seen.asked, seen.taken
         headers = _end_to_end(response.headers)
         if asked is not None and response.status == 200:
-            headers += [(b"x-aegis-policy", _shown(asked.model))]
-            point, id = next(iter(asked.ids.items()))
-            headers += [(b"x-aegis-point", point.encode()), (b"x-aegis-decision", id.encode())]
-        overhead = passed.sent_at - passed.scope["state"]["began"] + time.perf_counter() - came_at
+            headers += _marks(asked, taken.policy if taken is not None and taken.choices else asked.model)
+            if seen.silent is not None and seen.silent.done() and (said := seen.silent.result()):
+                headers.append((b"x-aegis-silent", _shown(said)))
+        overhead = seen.sent_at - way.began + time.perf_counter() - came_at
         self._metrics.note_overhead(overhead)
         headers.append((b"x-aegis-overhead-ms", f"{1000 * overhead:.2f}".encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await way.send({"type": "http.response.start", "status": response.status, "headers": headers})
         kept, most = bytearray(), self._config.max_recorded_bytes
         try:
             async for chunk in response.aiter_stream():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await way.send({"type": "http.response.body", "body": chunk, "more_body": True})
                 if asked is not None and len(kept) <= most:
                     kept += chunk
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
             return  # without an end: the server breaks the connection off, as the upstream did
-        await send({"type": "http.response.body", "body": b""})
+        await way.send({"type": "http.response.body", "body": b""})
         if asked is not None and response.status == 200 and len(kept) <= most:
             named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-            self._recording.put(Exchange(asked, passed.upstream.url, named, bytes(kept)))
+            seconds = time.perf_counter() - seen.sent_at
+            self._recording.put(
+                Exchange(asked, way.upstream.url, seconds, Answer(named, bytes(kept)), taken, way.parent)
+            )
+
+    def _ask(self, way: _Way) -> Asked | None:
+        """Return what the request asks to decide; whatever goes wrong here, it passes."""
+        named = {name: value.decode("latin-1") for name, value in way.scope["headers"] if name in _NAMED}
+        beside = {key: named.get(name, "") for name, key in _NAMED.items()}
+        with contextlib.suppress(Exception):
+            return read_choice(way.body, way.dialect, beside, self._prompts) if way.dialect is not None else None
+        return None
+
+    def _is_trusted(self, scope: Scope, upstream: UpstreamConfig) -> bool:
+        """Tell whether an HRM may answer a caller: with tokens, one that sends a token that may decide."""
+        given = dict(scope["headers"])
+        secret = given.get(b"x-aegis-token", b"").decode("latin-1") or (_secret(given) if upstream.key_variable else "")
+        return self._admission.lets("decide", secret)
 
     def _choose(self, body: bytes) -> UpstreamConfig:
         """Return the first upstream that takes the request's model, else the last one."""
@@ -141,17 +274,16 @@ class Gateway:
                     return upstream
         return upstreams[-1]
 
-    def _headers_to(self, scope: Scope, body: bytes, upstream: UpstreamConfig) -> Headers:
-        own = (*_OWN, b"authorization") if upstream.key_variable else _OWN
+    def _headers_to(self, scope: Scope, upstream: UpstreamConfig) -> Headers:
+        own = (*_OWN, b"authorization", _ANTHROPIC_KEY) if upstream.key_variable else _OWN
         given = [(name, value) for name, value in scope["headers"] if not name.startswith(b"x-aegis-")]
         headers = [(b"host", urlsplit(upstream.url).netloc.rpartition("@")[2].encode())]
         headers += [(name, value) for name, value in _end_to_end(given) if name not in own]
-        if body or scope["method"] in ("POST", "PUT", "PATCH"):
-            headers.append((b"content-length", str(len(body)).encode()))
         if upstream.key_variable:  # the upstream's key is ours: only who may decide uses it
-            secret = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
-            self._admission.check("decide", secret, scope["client"][0] if scope.get("client") else "")
-            headers.append((b"authorization", f"Bearer {os.environ.get(upstream.key_variable, '')}".encode()))
+            sent, key = dict(scope["headers"]), os.environ.get(upstream.key_variable, "")
+            self._admission.check("decide", _secret(sent), _address(scope))
+            own_header = (_ANTHROPIC_KEY, key.encode()) if _ANTHROPIC_KEY in sent else None
+            headers.append(own_header or (b"authorization", f"Bearer {key}".encode()))
         return headers
 
     def _timeouts(self) -> dict[str, float]:
@@ -159,14 +291,21 @@ class Gateway:
         return {"connect": connect, "pool": connect, "read": answer, "write": answer}
 
 
-def _ask(scope: Scope, body: bytes) -> Asked | None:
-    """Return what the request asks to decide; whatever goes wrong here, it passes."""
-    if scope["path"] != _CHAT:
-        return None
-    with contextlib.suppress(Exception):
-        named = {name: value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"x-aegis-")}
-        return read_choice(body, named.get(b"x-aegis-point", ""), named.get(b"x-aegis-episode", ""))
-    return None
+def _marks(asked: Asked, policy: str) -> Headers:
+    """Return the headers that say who decided, where, and under which id."""
+    first = asked.questions[0]
+    marks = {b"x-aegis-policy": _shown(policy), b"x-aegis-point": first.point.encode("utf-8", "replace")}
+    return [*marks.items(), (b"x-aegis-decision", first.id.encode())]
+
+
+def _secret(headers: dict[bytes, bytes]) -> str:
+    """Return the token that a caller sends in place of a key."""
+    bearer = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
+    return bearer or headers.get(_ANTHROPIC_KEY, b"").decode("latin-1")
+
+
+def _address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _target(url: str, scope: Scope) -> httpcore2.URL:

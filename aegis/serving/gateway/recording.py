@@ -7,16 +7,22 @@ import logging
 import queue
 import threading
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from aegis.door.intake.survey import make_specs
 from aegis.errors import AegisError, DataError
 from aegis.formats import LoggedDecision
 from aegis.formats.record import NoDecision
 from aegis.serving.gateway.answer import read_answer
-from aegis.serving.gateway.choice import Asked
+from aegis.serving.gateway.assist import Taken
+from aegis.serving.gateway.choice import Asked, Question
+from aegis.serving.gateway.dialect import Reply
+from aegis.serving.gateway.span import make_span
 from aegis.serving.metric import Metrics
 from aegis.serving.point import NewPoint, PointBook
+from aegis.store.calls import Call
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 LOGGER = logging.getLogger("aegis.serving")
 _MOST_WAITING = 1000
@@ -25,20 +31,34 @@ _MOST_POINTS = 100
 
 
 class Exchange(NamedTuple):
-    """A request that is a choice, and its whole answer."""
+    """A request that is a choice, and its whole answer: the upstream's, or the HRM's own."""
 
     asked: Asked
     upstream: str
+    seconds: float
+    """From the request to the last byte of the answer"""
+    answer: Answer | None = None
+    """The upstream's; None where the HRM answered, and its decisions are recorded already"""
+    taken: Taken | None = None
+    """What the HRM decided"""
+    parent: str = ""
+    """The request's `traceparent`"""
+
+
+class Answer(NamedTuple):
+    """An upstream's answer, as it came."""
+
     headers: Mapping[str, str]
-    """Of the answer, in lower case"""
+    """In lower case"""
     body: bytes
 
 
 class Recording:
-    """Records exchanges at their points."""
+    """Records exchanges at their points. tracer: makes a span of each."""
 
-    def __init__(self, points: PointBook, metrics: Metrics) -> None:
+    def __init__(self, points: PointBook, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._points = points
+        self._tracer = tracer
         self._metrics = metrics
         self._waiting: queue.Queue[Exchange | None] = queue.Queue(_MOST_WAITING)
         self._known: set[str] = set()
@@ -53,6 +73,13 @@ class Recording:
         except queue.Full:
             self._metrics.note_exchange("left_out")
 
+    def hear(self, error: Exception) -> None:
+        """Log each kind of fault once: a gateway may see a thousand a second."""
+        text = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
+        if text not in self._logged and len(self._logged) < 1000:
+            self._logged.add(text)
+            LOGGER.warning("not recorded: %s", text)
+
     def close(self, wait_seconds: float) -> None:
         """Record what waits, for so long at most, and end the thread."""
         with contextlib.suppress(queue.Full):
@@ -62,44 +89,75 @@ class Recording:
     def _run(self) -> None:
         while (exchange := self._waiting.get()) is not None:
             try:
-                made = exchange.asked.made(read_answer(exchange.headers, exchange.body))
-                for point, decision in made:
-                    self._record(exchange, point, decision)
-                    self._metrics.note_exchange("recorded")
+                self._keep(exchange)
             except NoDecision:
                 self._metrics.note_exchange("no_decision")
             except Exception as error:  # the gateway fails open
                 self._metrics.note_exchange("not_recorded")
-                self._log(error)
+                self.hear(error)
 
-    def _record(self, exchange: Exchange, point: str, decision: LoggedDecision) -> None:
-        model = exchange.asked.model
-        offered = dict(zip((spec.name for spec in make_specs(decision.offered)), decision.offered, strict=True))
-        decider = self._points.find(point, self._new(point, offered, model, exchange.upstream))
-        if decider.teacher.name != model:
-            raise DataError(f"point {point} belongs to {decider.teacher.name}: what {model} decides is not recorded")
+    def _keep(self, exchange: Exchange) -> None:
+        asked, share = exchange.asked, 1 / len(exchange.asked.questions)
+        if exchange.answer is None:
+            response = str(asked.dialect.write(Reply(asked.questions[0].id, asked.model, 0), asked.request)["id"])
+            call = Call(response, None, exchange.seconds, share=share)
+            self._trace(exchange, call)
+            for question in asked.questions:
+                self._points.find(question.point).record_call(question.id, call)
+                self._metrics.note_exchange("answered")
+            return
+        answer = read_answer(asked.dialect, exchange.answer.headers, exchange.answer.body)
+        read, written = asked.dialect.tokens(answer) or (None, None)
+        model = str(answer.get("model") or asked.model)
+        call = Call(str(answer.get("id") or asked.questions[0].id), model, exchange.seconds, read, written, share)
+        self._trace(exchange, call)
+        for point, decision in asked.made(answer):
+            self._record(exchange, point, decision, call)
+            self._metrics.note_exchange("recorded")
+
+    def _trace(self, exchange: Exchange, call: Call) -> None:
+        if self._tracer is None:
+            return
+        asked, first = exchange.asked, exchange.asked.questions[0]
+        decided = exchange.taken.policy if exchange.taken is not None and exchange.taken.choices else asked.model
+        fields = {
+            "gen_ai.provider.name": asked.dialect.company,
+            "gen_ai.request.model": asked.model,
+            "gen_ai.conversation.id": first.decision.episode or None,
+            "aegis.point": first.point,
+            "aegis.decision": first.id,
+            "aegis.policy": decided,
+        }
+        try:
+            make_span(self._tracer, call, exchange.seconds, exchange.parent, fields)
+        except Exception as error:  # an exporter's fault must not keep a decision from being recorded
+            self.hear(error)
+
+    def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> None:
+        asked, taken = exchange.asked, exchange.taken
+        offered = Question(point, "", decision).offered
+        decider = self._points.find(point, self._new(point, offered, asked.model, exchange.upstream))
+        if decider.teacher.name != asked.model:
+            raise DataError(f"point {point} belongs to {decider.teacher.name}: what {asked.model} decides is left out")
         if not offered.keys() <= set(decider.actions.names):
             raise DataError(f"point {point}: other actions are on offer than those that it records")
         if decision.action not in decision.offered:
             raise DataError(f"point {point}: several tools at once are no action")
         action = next(name for name, label in offered.items() if label == decision.action)
-        decider.record(
+        choice = taken.choices.get(point) if taken else None
+        id = next((question.id for question in asked.questions if question.point == point), None)
+        made = decider.record(
             decision.state,
-            action,
+            choice if choice is not None and choice.action == action else action,
             offered=list(offered),
             episode=decision.episode or None,
-            id=exchange.asked.ids.get(point),
+            id=id,
+            audited=taken is not None and taken.audited,
         )
+        decider.record_call(made.id, call)
 
     def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint | None:
         if point not in self._known and len(self._known) >= _MOST_POINTS:
             raise DataError(f"point {point}: more than {_MOST_POINTS} points: name them by the header x-aegis-point")
         self._known.add(point)
         return NewPoint(offered, model, upstream)
-
-    def _log(self, error: Exception) -> None:
-        """Log each kind of fault once: a gateway may see a thousand a second."""
-        text = str(error) if isinstance(error, AegisError) else f"{type(error).__name__}: {error}"
-        if text not in self._logged and len(self._logged) < 1000:
-            self._logged.add(text)
-            LOGGER.warning("not recorded: %s", text)

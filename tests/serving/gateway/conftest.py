@@ -11,7 +11,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from aegis.serving import GatewayConfig, PointBook, ServeConfig, UpstreamConfig, make_app
+from aegis.lifecycle import open_store
+from aegis.serving import GatewayConfig, LimitConfig, PointBook, ServeConfig, UpstreamConfig, make_app
+from aegis.workspace import Workspace
+from tests.serving.gateway.wire import CALL
+
+ROUTER = {"x-aegis-point": "router", "x-aegis-episode": "customer 7"}
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -107,9 +112,14 @@ class Gate:
     through: httpx2.Client
     url: str
     running: Any
+    points: PointBook
+    assistant: Any
+    manage: str = ""
+    """The token that may see the metrics"""
 
     def metrics(self) -> str:
-        return self.through.get("/metrics").text
+        headers = {"authorization": f"Bearer {self.manage}"} if self.manage else {}
+        return self.through.get("/metrics", headers=headers).text
 
     def recorded(self, result: str = "recorded") -> int:
         line = f'aegis_gateway_exchanges_total{{result="{result}"}} '
@@ -121,17 +131,19 @@ def open_gate(run_app, tmp_path):
     """Return what starts an upstream and a gateway before it."""
     clients = []
 
-    def start(tokens=None, **settings) -> Gate:
+    def start(tokens=None, manage="", **settings) -> Gate:
         upstream = Upstream()
         direct = run_app(upstream).url
         given = [UpstreamConfig(f"{direct}/v1", **settings.pop("upstream", {}))]
         more = settings.pop("more_upstreams", ())
-        config = ServeConfig(gateway=GatewayConfig((*more, *given), **settings))
-        points = PointBook(tmp_path, {})
-        running = run_app(make_app(points, config, tokens))
+        points, limits = settings.pop("points", {}), settings.pop("limits", LimitConfig())
+        config = ServeConfig(points, GatewayConfig((*more, *given), **settings), limits)
+        points = PointBook(tmp_path, config.points, gateway=config.gateway)
+        app = make_app(points, config, tokens)
+        running = run_app(app)
         urls = (direct, running.url)
         clients.extend(httpx2.Client(base_url=url, timeout=60, trust_env=False) for url in urls)
-        return Gate(upstream, clients[-2], clients[-1], running.url, running)
+        return Gate(upstream, clients[-2], clients[-1], running.url, running, points, app._gateway._assistant, manage)
 
     yield start
     for client in clients:
@@ -139,5 +151,35 @@ def open_gate(run_app, tmp_path):
 
 
 @pytest.fixture
+def recorded_at(tmp_path):
+    """Return the decisions at a point, the newest first."""
+
+    def read(point):
+        with open_store(Workspace(tmp_path).point(point)) as store:
+            return store.recent(10)
+
+    return read
+
+
+@pytest.fixture
 def gate(open_gate):
     return open_gate()
+
+
+@pytest.fixture
+def assisted(open_gate, promote, wait_for):
+    """Return what starts a gateway whose HRM decides everything that this request asks."""
+
+    def start(body, answer=None, path="/v1/chat/completions", headers=ROUTER, **settings):
+        gate = open_gate(**({"mode": "switch", "assist_seconds": 30.0} | settings))
+        gate.upstream.answer(answer or gate.upstream.completion({"tool_calls": [CALL]}, "tool_calls"))
+        point = gate.through.post(path, json=body, headers=headers).headers["x-aegis-point"]
+        wait_for(lambda: gate.recorded() >= 1)
+        promote(point)
+        decider = gate.points.find(point)
+        wait_for(lambda: decider._steward.policy.name == "hrm@1")
+        decider._steward.audit_rate = 0.0
+        gate.upstream.got.clear()
+        return gate
+
+    return start

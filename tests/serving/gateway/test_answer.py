@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from aegis.errors import DataError
 from aegis.serving.gateway.answer import read_answer
+from aegis.serving.gateway.dialect.chat import ChatCompletions
 
+CHAT = ChatCompletions()
 STREAM = {"content-type": "text/event-stream"}
 
 
@@ -23,7 +25,7 @@ def event(delta, finish=None, index=0):
 @given(st.lists(st.text(max_size=5), max_size=6))
 def test_a_text_in_pieces_is_one_text(pieces):
     body = b"\r\n\r\n".join([*(event({"content": piece}) for piece in pieces), event({}, "stop"), b"data: [DONE]"])
-    (choice,) = read_answer(STREAM, body)["choices"]
+    (choice,) = read_answer(CHAT, STREAM, body)["choices"]
     assert choice["message"] == {"content": "".join(pieces), "tool_calls": []}
 
 
@@ -35,7 +37,7 @@ def test_calls_of_several_tools_are_put_together_by_their_index():
     ]
     lines += [event({"content": "of another choice"}, index=1), b'data: {"usage": {}, "choices": []}', b": a comment"]
     lines += [event({"content": None}, "tool_calls")]
-    (choice,) = read_answer(STREAM, b"\n\n".join(lines))["choices"]
+    (choice,) = read_answer(CHAT, STREAM, b"\n\n".join(lines))["choices"]
     assert [call["function"] for call in choice["message"]["tool_calls"]] == [
         {"name": "a", "arguments": "{}"},
         {"name": "b", "arguments": "{}"},
@@ -44,7 +46,7 @@ def test_calls_of_several_tools_are_put_together_by_their_index():
 
 def test_a_packed_answer_is_unpacked():
     for encoding, packed in (("gzip", gzip.compress(b'{"a": 1}')), ("deflate", zlib.compress(b'{"a": 1}'))):
-        assert read_answer({"content-encoding": encoding}, packed) == {"a": 1}
+        assert read_answer(CHAT, {"content-encoding": encoding}, packed) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -63,4 +65,4 @@ def test_a_packed_answer_is_unpacked():
 )
 def test_what_is_broken_or_cut_off_is_refused(headers, body):
     with pytest.raises(DataError):
-        read_answer(headers, body)
+        read_answer(CHAT, headers, body)

@@ -5,61 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import Any
 
 import httpx2
 import pytest
 
 from aegis.serving import TokenBook, UpstreamConfig
 from aegis.serving.access import add_token
+from tests.serving.gateway.wire import ANSWERS, ASKED, CALL, TOOLS, TURNS, body_of
 
-TOOLS = [
-    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
-    for name in ("search", "refund")
-]
-MESSAGES = [{"role": "system", "content": "You route."}, {"role": "user", "content": "My phone is broken – ü"}]
-CALL = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
-DONE = b"data: [DONE]\n\n"
-OWN = {"x-aegis-overhead-ms", "x-aegis-policy", "x-aegis-point", "x-aegis-decision"}
-ANSWERS = {
-    "text": lambda upstream: upstream.answer(upstream.completion({"content": "Hello"})),
-    "packed": lambda upstream: upstream.answer(upstream.completion({"content": "Hello"}), packed=True),
-    "a tool": lambda upstream: upstream.answer(upstream.completion({"tool_calls": [CALL]}, "tool_calls")),
-    "two tools": lambda upstream: upstream.answer(upstream.completion({"tool_calls": [CALL, CALL]}, "tool_calls")),
-    "a refusal": lambda upstream: upstream.answer(upstream.completion({"refusal": "I can't"})),
-    "cut off": lambda upstream: upstream.answer(upstream.completion({"content": "Hel"}, "length")),
-    "a stream": lambda upstream: upstream.stream(
-        upstream.chunk({"content": "Hel"}), upstream.chunk({}, "stop"), b"data: [DONE]\n\n"
-    ),
-    "garbage": lambda upstream: upstream.stream(b"\x00\xff", b"data: {", b"\n\nnothing"),
-    "empty": lambda upstream: upstream.stream(),
-    "a bad request": lambda upstream: upstream.answer({"error": {"message": "no", "code": "x"}}, 400),
-    "no key": lambda upstream: upstream.answer({"error": {"message": "no key"}}, 401),
-    "too many": lambda upstream: upstream.answer({"error": {"message": "slow down"}}, 429),
-    "a fault": lambda upstream: upstream.answer({"error": {"message": "oops"}}, 500),
-}
-ASKED: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "streamed": {"stream": True, "stream_options": {"include_usage": True}},
-    "tools": {"tools": TOOLS},
-    "a tool required": {"tools": TOOLS, "tool_choice": "required"},
-    "no tool": {"tools": TOOLS, "tool_choice": "none"},
-    "one tool named": {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "refund"}}},
-    "parallel tools": {"tools": TOOLS, "parallel_tool_calls": True, "stream": True},
-    "functions": {"functions": [tool["function"] for tool in TOOLS], "function_call": "auto"},
-    "an enum": {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "route", "schema": {"properties": {"to": {"enum": ["a", "b"]}}}},
-        }
-    },
-    "json": {"response_format": {"type": "json_object"}},
-    "broken tools": {"tools": [{"x": 1}], "tool_choice": 7},
-    "odd tools": {"tools": "all", "response_format": {"json_schema": []}},
-}
+MESSAGES = TURNS
+OWN = {"x-aegis-overhead-ms", "x-aegis-policy", "x-aegis-point", "x-aegis-decision", "x-aegis-silent"}
 
 
-def exchange(client, body, path="/v1/chat/completions?a=%2Fb&c=", method="POST"):
+def exchange(client, body, path="/v1/chat/completions", method="POST"):
     with client.stream(method, path, content=body, headers={"x-client": "k", "authorization": "Bearer sk"}) as response:
         return response.status_code, list(response.headers.raw), b"".join(response.iter_raw())
 
@@ -72,24 +30,26 @@ def sent_headers(got):
     return sorted(one for one in got[2] if one[0] not in (b"host", b"connection"))
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_every_kind_of_exchange_is_the_same_through_the_gateway_and_direct(gate, answer):
-    ANSWERS[answer](gate.upstream)
-    for fields in ASKED.values():
-        body = json.dumps({"model": "m", "messages": MESSAGES, **fields}, ensure_ascii=False).encode()
+@pytest.mark.parametrize(
+    ("path", "answer"), [(path, answer) for path, answers in ANSWERS.items() for answer in answers]
+)
+def test_every_kind_of_exchange_is_the_same_through_the_gateway_and_direct(gate, path, answer):
+    ANSWERS[path][answer](gate.upstream)
+    for fields in ASKED[path].values():
+        body = body_of(path, fields)
         gate.upstream.got.clear()
-        direct, through = exchange(gate.direct, body), exchange(gate.through, body)
+        direct, through = (exchange(client, body, f"{path}?a=%2Fb&c=") for client in (gate.direct, gate.through))
         assert through[0] == direct[0]
         assert without_own(through[1]) == without_own(direct[1])
         assert through[2] == direct[2] == b"".join(gate.upstream.chunks)
         first, second = gate.upstream.got
-        assert second[:2] == first[:2] == ("POST", "/v1/chat/completions?a=%2Fb&c=")
+        assert second[:2] == first[:2] == ("POST", f"{path}?a=%2Fb&c=")
         assert second[3] == first[3] == body
         assert sent_headers(second) == sent_headers(first)
 
 
 def test_there_are_many_kinds_of_exchanges():
-    assert len(ANSWERS) * len(ASKED) >= 150
+    assert sum(len(ANSWERS[path]) * len(ASKED[path]) for path in ASKED) >= 300
 
 
 def test_other_paths_and_methods_pass_too(gate):

@@ -11,9 +11,6 @@ import openai
 import pydantic
 import pytest
 
-from aegis.lifecycle import open_store
-from aegis.workspace import Workspace
-
 MESSAGES: Any = [{"role": "system", "content": "You route."}, {"role": "user", "content": "My phone is broken"}]
 TOOLS: Any = [
     {"type": "function", "function": {"name": name, "description": name, "parameters": {"type": "object"}}}
@@ -34,17 +31,6 @@ class Route(pydantic.BaseModel):
 def client(gate):
     with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk-test", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture
-def recorded_at(tmp_path):
-    """Return the decisions at a point, the newest first."""
-
-    def read(point):
-        with open_store(Workspace(tmp_path).point(point)) as store:
-            return store.recent(10)
-
-    return read
 
 
 def call(name, arguments="{}"):

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def report(
-    decision: Annotated[str | None, typer.Argument(help="The decision's id, as `Decider.decide` returned it.")] = None,
+    decision: Annotated[
+        str | None,
+        typer.Argument(help="The decision's id, as `Decider.decide` returned it; or the id of a model's response."),
+    ] = None,
     reward: Annotated[float | None, typer.Option(help="What it brought, in place of an earlier report's.")] = None,
     part: Annotated[
         list[str] | None,
@@ -35,7 +38,7 @@ def report(
     detail: Annotated[str, typer.Option(help="A line for a person: what happened.")] = "",
     file: Annotated[
         Path | None,
-        typer.Option(help="JSONL or CSV with many reports: decision (or id), reward, parts, status, detail."),
+        typer.Option(help="JSONL or CSV with many reports: decision (or id, response), reward, parts, status, detail."),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     point: PointOption = None,
@@ -75,13 +78,14 @@ def _open(stack: ExitStack, workspace: Path, point: str | None) -> dict[str, Dec
 
 
 def _record(stores: Mapping[str, DecisionStore], decision: str, report: Report) -> tuple[str, bool]:
-    """Record a report at the point that has the decision; return the point's name, and whether it changed anything."""
-    from aegis.door.outcome import add_outcome
+    """Record a report at the points that have the decision; return their names, and whether it changed anything."""
+    from aegis.door.outcome import add_outcome, find_decisions
 
-    name = next((name for name, store in stores.items() if store.get(decision) is not None), None)
-    if name is None:
+    found = [(name, id) for name, store in stores.items() for id in find_decisions(store, decision)]
+    if not found:
         raise StoreError(f"no decision {decision!r} at {', '.join(stores)}: check its id, and --workspace or --point")
-    return name, add_outcome(stores[name], decision, report)
+    new = [add_outcome(stores[name], id, report) for name, id in found]
+    return ", ".join(dict.fromkeys(name for name, _ in found)), any(new)
 
 
 def _record_file(file: Path, stores: Mapping[str, DecisionStore]) -> int:

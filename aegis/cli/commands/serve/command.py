@@ -51,7 +51,7 @@ def serve(
         from aegis.dashboard.app import make_guest_pages
         from aegis.dashboard.place import Places
 
-        points = serving.PointBook(workspace, settings.points, _hear)
+        points = serving.PointBook(workspace, settings.points, _hear, settings.gateway)
         secret, pages = make_guest_pages(Places(Workspace(workspace)), listening.tokens, settings.limits)
         serving.serve(
             points,
