@@ -84,12 +84,16 @@ def test_what_is_not_there_is_said(recorded):
     assert "a head has 64 hexadecimal digits" in run("--head", "12ab", code=2)
 
 
+def save(name, folder):
+    (folder / "model.safetensors").write_bytes(b"weights")
+
+
 def test_an_hrm_whose_file_was_changed_is_named_and_is_not_promoted(recorded):
     place = Workspace(recorded.parent)
     with Database(recorded) as database:
         registry = ModelRegistry(DecisionStore(database), place)
         for _ in range(2):
-            registry.promote(lambda name, folder: (folder / "model.safetensors").write_bytes(b"weights"))
+            registry.promote(save)
     assert "✓ workspace/points/router/: 2 HRMs with the files that were judged" in run()
     (place.models / "hrm@1" / "model.safetensors").write_bytes(b"Weights")
     shown = run(code=1)
@@ -102,9 +106,7 @@ def test_an_hrm_whose_file_was_changed_is_named_and_is_not_promoted(recorded):
 
 def test_hrms_of_before_the_hashes_are_counted_apart(recorded):
     with Database(recorded) as database:
-        ModelRegistry(DecisionStore(database), Workspace(recorded.parent)).promote(
-            lambda name, folder: (folder / "w").touch()
-        )
+        ModelRegistry(DecisionStore(database), Workspace(recorded.parent)).promote(save)
         with database.transaction() as connection:
             connection.execute("UPDATE models SET files = '{}'")
     assert "1 HRM of an earlier version of AEGIS, which kept no hash of the files" in run()
