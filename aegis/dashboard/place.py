@@ -21,7 +21,7 @@ class Places:
     only: str | None = None
 
     def find(self, point: str) -> Workspace:
-        """Return a place by its point's name, '' for the agent's own; raises `UnknownPointError` where it is not shown."""
+        """Return a place by its name, "" for the agent's own; raises `UnknownPointError` where it is not shown."""
         if self.only is not None:
             if point in ("", self.only):
                 return self.workspace.point(self.only)

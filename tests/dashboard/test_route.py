@@ -102,7 +102,7 @@ def test_a_version_whose_files_have_changed_is_not_promoted(page, workspace):
     with open_store(workspace) as store:
         registry = ModelRegistry(store, workspace)
         for _ in range(2):
-            registry.promote(lambda name, folder: (folder / "weights").write_bytes(b"judged"))
+            registry.promote(lambda name, folder: (folder / "weights").touch())
     (workspace.models / "hrm@1" / "weights").write_bytes(b"other")
     refused = page.post("/api/promote", {"to": "hrm@1", "reason": "it was better"})
     assert (refused.status, "SHA-256 has changed" in refused.json["error"]["message"]) == (409, True)
