@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from aegis.dashboard.filter import deferred_spans
-from aegis.errors import StoreError
 from aegis.lifecycle.opening import open_store
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, render_state
+from aegis.serving.point import UnknownDecisionError
 from aegis.store import DecisionStore
 from aegis.types import most_probable
 from aegis.workspace import Workspace
@@ -37,11 +37,11 @@ def read_short(store: DecisionStore, workspace: Workspace, places: Sequence[int]
 
 
 def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
-    """Return one decision with everything that is recorded of it; raises `StoreError` for an unknown one."""
+    """Return one decision with everything that is recorded of it; raises `UnknownDecisionError` where there is none."""
     with open_store(workspace) as store:
         rows = store.database.query(f"{_SELECT} WHERE d.id = ?", (id,))
         if not rows:
-            raise StoreError(f"no decision {id[:100]!r} is recorded here: look for it in the list")
+            raise UnknownDecisionError(f"no decision {id[:100]!r} is recorded here: look for it in the list")
         row, renamed = dict(rows[0]), store.state.new_names()
         short, state = _short(row, renamed, _Deferral(store, workspace), bars=None), json.loads(row["state"])
         return short | {

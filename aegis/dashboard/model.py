@@ -8,6 +8,7 @@ from typing import Any
 from aegis.errors import DataError, StoreError
 from aegis.lifecycle import describe_monitor, open_store, read_monitor, read_refusals
 from aegis.promotion import ModelRegistry, ModelVersion
+from aegis.promotion.weights import check_files
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.workspace import Workspace
@@ -37,15 +38,18 @@ def read_versions(workspace: Workspace) -> dict[str, Any]:
 def promote(workspace: Workspace, name: str, reason: str) -> str:
     """Let a kept version decide from now on; return what is done, in words.
 
-    Raises `DataError` without a reason, `StoreError` for a name that is unknown or serves already.
+    Raises `DataError` without a reason, `StoreError` for a name that is unknown or serves already, and
+    `ChangedModelError` for a version whose files are not those that were judged.
     """
     why = _check_reason(reason)
-    with open_store(workspace) as store, store.database.transaction():
+    with open_store(workspace) as store:
         registry = ModelRegistry(store, workspace)
-        served = registry.serving()
-        if served is not None and served.name == name:
-            raise StoreError(f"{name} decides already")
-        registry.promote_again(name, _owner(), why)
+        check_files(store, workspace.models / name)
+        with store.database.transaction():
+            served = registry.serving()
+            if served is not None and served.name == name:
+                raise StoreError(f"{name} decides already")
+            registry.promote_again(name, _owner(), why)
     return f"{name} decides from now on"
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis.dashboard.overview import Overview, read_overview
-from aegis.errors import ConfigError, DataError
+from aegis.errors import ConfigError
 from aegis.lifecycle.opening import existing
+from aegis.serving.point import UnknownPointError
 from aegis.workspace import Workspace
 
 
@@ -20,7 +21,7 @@ class Places:
     only: str | None = None
 
     def find(self, point: str) -> Workspace:
-        """Return a place by its point's name, '' for the agent's own; raises `DataError` where it is not shown."""
+        """Return a place by its name, "" for the agent's own; raises `UnknownPointError` where it is not shown."""
         if self.only is not None:
             if point in ("", self.only):
                 return self.workspace.point(self.only)
@@ -31,7 +32,7 @@ class Places:
                 place = self.workspace.point(point)
                 if place.database.exists():
                     return place
-        raise DataError(f"no decision point {point[:100]!r} is shown here")
+        raise UnknownPointError(f"no decision point {point[:100]!r} is shown here")
 
     def overview(self) -> Overview:
         """Return where every place stands."""

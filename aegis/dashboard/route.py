@@ -16,7 +16,7 @@ from aegis.dashboard import decision, inbox, learning, model, stream
 from aegis.dashboard.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
-from aegis.errors import ActionError
+from aegis.errors import ActionError, CheckpointError, StoreError
 from aegis.lifecycle.opening import open_store
 from aegis.serving.admission import Admission
 from aegis.serving.middleware import Refusal
@@ -177,7 +177,7 @@ def _add_actions(router: APIRouter, places: Places, session: Session, admission:
     async def do(job: Callable[[], str]) -> Done:
         try:
             return Done(done=await admission.work(job))
-        except ActionError as error:
+        except (ActionError, StoreError, CheckpointError) as error:
             raise Refusal(409, "action", str(error)) from error
 
     @router.post("/api/answer", dependencies=acts)

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 from aegis.dashboard.decision import newest_after
+from aegis.errors import AegisError
 from aegis.lifecycle.opening import open_store
+from aegis.serving.middleware import Refusal
 from aegis.store import ImprovementLog
 from aegis.workspace import Workspace
 
@@ -67,7 +69,10 @@ async def follow(workspace: Workspace, cursor: Cursor, work: Work) -> AsyncItera
     end = time.monotonic() + _STREAM_SECONDS
     while time.monotonic() < end:
         at = cursor
-        cursor, found = await work(lambda: look(workspace, at))  # noqa: B023 - it is awaited here
+        try:
+            cursor, found = await work(lambda: look(workspace, at))  # noqa: B023 - it is awaited here
+        except (AegisError, Refusal):
+            return  # too much is in progress, or the store is busy: the browser asks again after the cursor
         if found:
             yield f"id: {cursor}\nevent: decisions\ndata: {json.dumps(found)}\n\n"
         await asyncio.sleep(_LOOK_EVERY_SECONDS)

@@ -160,7 +160,9 @@ class PointsAnswer(BaseModel):
 
 class StatusAnswer(BaseModel):
     version: str
-    points: dict[str, dict[str, Any]] = Field(description="By name what `aegis status --json` says of each point")
+    points: dict[str, dict[str, Any]] = Field(
+        description="By name what `aegis status --json` says of each point, but for its savings"
+    )
 
 
 class ModelAnswer(BaseModel):

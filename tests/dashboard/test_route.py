@@ -25,14 +25,14 @@ def test_the_places_are_the_agent_and_its_points(page, point, workspace):
     ]
     assert page.get("/api/decisions?point=router").json["decisions"][0]["action"] == "refund"
     unknown = page.get("/api/decisions?point=../..")
-    assert (unknown.status, "no decision point" in unknown.json["error"]["message"]) == (400, True)
+    assert (unknown.status, "no decision point" in unknown.json["error"]["message"]) == (404, True)
 
 
 def test_one_point_is_shown_alone(workspace, point):
     page = make_page(workspace, only="router")
     (place,) = page.get("/api/status").json["places"]
     assert (place["title"], place["decisions"]) == ("router", 1)
-    assert page.get("/api/decisions?point=other").status == 400
+    assert page.get("/api/decisions?point=other").status == 404
 
 
 def test_a_decision_is_shown_whole(page):
@@ -40,7 +40,7 @@ def test_a_decision_is_shown_whole(page):
     assert (one["state"], one["argument"]) == ({"goal": "goal 3"}, {"query": "what is 3?"})
     assert (one["reward"], one["parts"], one["reports"]) == (1.0, {"new": 1.0}, 1)
     assert one["probabilities"][0] == {"action": "web_search", "share": 0.7}
-    assert page.get("/api/decisions/none").status == 503
+    assert page.get("/api/decisions/none").status == 404
 
 
 def test_text_from_the_world_arrives_as_it_is(page, workspace):
@@ -82,7 +82,7 @@ def test_an_owner_promotes_and_rolls_back_with_a_reason(page, workspace):
             ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "x").touch(), {"accuracy": 0.8})
     assert page.get("/api/models").json["back_to"] == "hrm@1"
     assert page.post("/api/rollback", {"to": "hrm@1", "reason": " "}).status == 400
-    assert page.post("/api/rollback", {"to": "hrm@2", "reason": "x"}).status == 503
+    assert page.post("/api/rollback", {"to": "hrm@2", "reason": "x"}).status == 409
     done = page.post("/api/rollback", {"to": "hrm@1", "reason": "it slipped"})
     assert done.json == {"done": "hrm@1 decides from now on"}
     found = page.get("/api/models").json
@@ -96,6 +96,18 @@ def test_an_owner_promotes_and_rolls_back_with_a_reason(page, workspace):
     events = page.get("/api/learning").json["events"]
     assert [one["kind"] for one in events[2:]] == ["rolled_back", "promoted", "rolled_back"]
     assert events[-1]["who"].endswith("(dashboard)")
+
+
+def test_a_version_whose_files_have_changed_is_not_promoted(page, workspace):
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        for _ in range(2):
+            registry.promote(lambda name, folder: (folder / "weights").touch())
+    (workspace.models / "hrm@1" / "weights").write_bytes(b"other")
+    refused = page.post("/api/promote", {"to": "hrm@1", "reason": "it was better"})
+    assert (refused.status, "SHA-256 has changed" in refused.json["error"]["message"]) == (409, True)
+    assert page.get("/api/models").json["serving"] == "hrm@2"
+    assert page.post("/api/promote", {"to": "../../x", "reason": "?"}).status == 409
 
 
 def test_what_is_new_comes_after_the_cursor(page, workspace, monkeypatch):

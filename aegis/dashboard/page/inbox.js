@@ -31,6 +31,7 @@ export async function inbox(context) {
   const part = (title, items, draw, nothing) => [h("h2", {}, title),
     items.length ? h("ul", { class: "cards plain" }, items.map((one) => draw(one, context))) : empty(nothing)];
   return [h("h1", {}, "Inbox"),
+    place.name ? h("p", { class: "lead" }, "Only the research agent asks and proposes: a decision point's inbox stays empty.") : "",
     ...part("Questions", waiting.questions, question, "No question waits for you."),
     ...part("Proposals", waiting.proposals, proposal, "No proposal waits for you."),
     ...(waiting.approved.length ? [h("h2", {}, "Approved lately"), h("ul", {}, waiting.approved.map((one) =>

@@ -14,9 +14,9 @@ function version(one, context) {
       figures.calibration_error !== undefined && figures.calibration_error !== null && ["Calibration error", percent(figures.calibration_error, 1)],
       figures.decisions !== undefined && ["Learned from", `${count(figures.decisions)} decisions`],
       ["Made", moment(one.made_at)],
-      one.promoted_by && ["Promoted by", `${one.promoted_by}: ${one.reason}`],
       one.gain && ["Gain", one.gain],
     ]),
+    one.promoted_by && h("p", {}, `Promoted by ${one.promoted_by}: ${one.reason}`),
     one.caution && h("p", { class: "caution" }, `⚠ ${one.caution}`),
     one.state !== "serves" && !context.readOnly && h("button", { on: { click: () => promote(one, context) } }, `Let ${one.name} decide`));
 }
@@ -45,7 +45,7 @@ export async function models(given) {
   const context = { ...given, served: found.serving ?? "the teacher" };
   const back = [...new Set([found.back_to, found.serving && "teacher"].filter(Boolean))];
   return [h("h1", {}, "Models"),
-    h("p", { class: "lead" }, found.serving ? `${found.serving} decides here.` : `${found.teacher ?? "Nobody"} decides here.`, found.monitor && ` Monitor: ${found.monitor}.`),
+    h("p", { class: "lead" }, `${place.serving ?? "Nobody"} decides here.`, place.silent && ` ${place.silent} only answers silently (mode observe).`, found.monitor && ` Monitor: ${found.monitor}.`),
     !readOnly && back.length > 0 && h("div", { class: "buttons" }, back.map((to) =>
       h("button", { class: "danger", on: { click: () => rollBack(to, context) } }, `Roll back to ${to === "teacher" ? "the teacher" : to}`))),
     h("h2", {}, "Versions"),

@@ -6,13 +6,17 @@ import time
 
 import pytest
 
+from aegis.dashboard.app import make_dashboard
+from aegis.dashboard.place import Places
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
+from aegis.serving.access import TokenBook, draw_token
 from aegis.types import Outcome, utc_now
 from tests.dashboard.browser.conftest import POINT, VIEWS, open_point
 from tests.dashboard.conftest import add_decision
+from tests.serving.conftest import Running
 
 pytestmark = pytest.mark.browser
 EVIL = '<img src=x onerror="window.hurt = 1"><script>window.hurt = 2</script>'
@@ -132,6 +136,22 @@ def test_text_from_the_world_stays_text(open_page, asked):
     page.evaluate("location.hash = '#/look?id=decision-0'")
     page.wait_for_selector("text=The state as a teacher reads it")
     assert EVIL in page.inner_text("h1")
+
+
+def test_a_read_only_page_offers_no_action(chromium, asked, wait_for):
+    secret, token = draw_token("dashboard", ["manage"])
+    running = Running(make_dashboard(Places(asked), TokenBook([token]), read_only=True))
+    wait_for(lambda: running.server.started)
+    try:
+        page = chromium.new_page()
+        page.goto(f"{running.url}/?token={secret}")
+        for view, shown in (("inbox", "epochs from 20 to 30"), (f"models?point={POINT}", "hrm@1")):
+            page.goto(f"{running.url}/#/{view}")
+            page.wait_for_selector(f"h3:has-text('{shown}')")
+            assert page.locator("main button, main textarea").count() == 0
+        page.close()
+    finally:
+        running.stop()
 
 
 def test_a_stale_token_is_said(open_page):

@@ -34,7 +34,7 @@ def dashboard(
 
         find_place(workspace, point)
         places = Places(Workspace(Path(workspace)), point)
-        places.overview()  # a mistyped workspace is named at once
+        places.to_record()  # a mistyped workspace is named at once, and what a view needs is loaded
         serve_dashboard(
             places, Listening(host, port, TokenBook()), read_only, lambda address: say(f"Dashboard: {address}")
         )
