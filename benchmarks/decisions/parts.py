@@ -24,7 +24,7 @@ DEVELOPMENT_SHARE = 0.25
 """Of the decisions outside the test part."""
 MOST_JUDGED = 1_000
 """A development part ends with the episode that reaches this."""
-LEAST_OF_SIZE = 0.75
+LEAST_OF_SIZE = 0.7
 """A size counts for a problem that has at least this part of it to learn from."""
 
 

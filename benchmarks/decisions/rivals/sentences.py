@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned, megabytes_of, read_state, soft_targets, spread
-from benchmarks.decisions.rivals.simple import ITERATIONS
+from benchmarks.decisions.rivals.simple import fit_logistic
 
 
 def learn_sentences(train: Sequence[Example], actions: Sequence[str], seed: int, penalty: float) -> Learned:
@@ -27,8 +26,7 @@ def learn_sentences(train: Sequence[Example], actions: Sequence[str], seed: int,
     started = time.process_time()
     targets = soft_targets(train, actions)
     rows, places = np.nonzero(targets > 0)
-    model = LogisticRegression(C=penalty, max_iter=ITERATIONS)
-    model.fit(vectors[rows], places, sample_weight=targets[rows, places])
+    model = fit_logistic(vectors[rows], places, targets[rows, places], penalty)
     seconds += time.process_time() - started
 
     def answer(asked: Sequence[Example]) -> Floats:

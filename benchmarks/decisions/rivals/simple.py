@@ -97,6 +97,15 @@ def learn_forest(
     return _fit_trees(model, train, actions, least=2)
 
 
+def fit_logistic(features: Any, places: Any, weights: Any, penalty: float) -> LogisticRegression:
+    """Fit logistic regression to weighted examples; after `ITERATIONS` it is near enough."""
+    model = LogisticRegression(C=penalty, max_iter=ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, places, sample_weight=weights)
+    return model
+
+
 def _fit_trees(model: Any, train: Sequence[Example], actions: Sequence[str], least: int) -> Learned:
     """Fit trees on the fields that at least this many examples have."""
     places = {name: place for place, name in enumerate(actions)}
@@ -120,10 +129,7 @@ def _fit_logistic(
     """Fit logistic regression; each example counts once for each action, by the teacher's probability."""
     targets = soft_targets(train, actions)
     rows, places = np.nonzero(targets > 0)
-    model = LogisticRegression(C=penalty, max_iter=ITERATIONS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough, in seconds
-        model.fit(read(train, fit=True)[rows], places, sample_weight=targets[rows, places])
+    model = fit_logistic(read(train, fit=True)[rows], places, targets[rows, places], penalty)
 
     def answer(asked: Sequence[Example]) -> Floats:
         return spread(model.predict_proba(read(asked)), model.classes_, actions)
