@@ -220,7 +220,7 @@ def measure(rows: Sequence[Kept], model: Model) -> tuple[dict[str, Any], Split]:
     episodes = np.unique([str(row.episode) for row in smaller], return_inverse=True)[1]
     simple, hrm = (Answers(one(larger, smaller, actions), labels, episodes) for one in (MODELS[foreseen.best], model))
     surest = np.sort(simple.probabilities.max(axis=1))[::-1]
-    names = np.array([row.decision.episode if row.decision else "" for row in smaller])
+    names = np.array([row.decision.episode for row in smaller if isinstance(row, Kept) and row.decision is not None])
     split = Split(simple, surest[level.decided - 1] if level.decided else None, hrm, names)
     found = {
         "decisions": len(rows),
