@@ -15,7 +15,6 @@ from aegis.rendering import render_state
 from aegis.training.data.dataset import to_moment
 from aegis.types import Decision
 
-
 _MOST_OF_CANDIDATES = 0.5
 """Of the decisions that may be held out, the largest share that is, where others may not"""
 
