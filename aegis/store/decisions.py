@@ -180,6 +180,15 @@ class DecisionStore:
         sql = "SELECT episode FROM decisions GROUP BY episode HAVING MAX(policy = ?1) AND MIN(policy = ?1) = 0"
         return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
 
+    def episodes_between(self, policy: str) -> frozenset[str]:
+        """Return the episodes that this policy began after the first and before the last decision of another one."""
+        sql = (
+            "WITH others AS (SELECT MIN(seq) AS first, MAX(seq) AS last FROM decisions WHERE policy <> ?1)"
+            " SELECT episode FROM decisions, others WHERE policy = ?1 GROUP BY episode"
+            " HAVING MIN(seq) > first AND MIN(seq) < last"
+        )
+        return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
+
     def count(self, policy: str | None = None, until: int | None = None) -> int:
         """Return the number of decisions, of this policy or of all, up to the place `until` (see `newest`)."""
         sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.promotion import Certificate, ModelRegistry, certify_answers, keep_answers, write_answers
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run import read_shipped_data
 from aegis.store import Database, DecisionStore, TrainingLog
@@ -198,31 +196,6 @@ def test_a_folder_without_a_workspace_is_none(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_share_certified_at_a_promise_is_shown_by_version_and_drawn(workspace, tmp_path):
-    plot = tmp_path / "curve.svg"
-    shown = run("curve", "--workspace", workspace, "--agreement", 0.6, "--plot", plot)
-    found = certify_answers(answers(), 0.6)
-    assert found.share > 0.3
-    assert f"  hrm@1: {found.text}\n  hrm@2: {found.text}\n" in shown.output
-    assert plot.is_file()
-    document = json.loads(run("curve", "--workspace", workspace, "--agreement", 0.6, "--json").stdout)
-    assert document["certified"]["hrm@2"]["share"] == found.share
-    assert "certified" not in run("curve", "--workspace", workspace).output
-    assert "--agreement must lie between 0 and 1" in run("curve", "--workspace", workspace, "--agreement", 1.5).stderr
-
-
-def test_models_says_what_each_version_is_certified_for(workspace):
-    found = certify_answers(answers(), 0.95)
-    line = f"certified for {found.share:.1%} of the decisions at an agreement of 0.95\n"
-    assert run("models", "--workspace", workspace).output.count(line) == 2
-    with Database(Workspace(workspace).database) as database:
-        registry = ModelRegistry(DecisionStore(database), Workspace(workspace))
-        registry.promote(save, FIGURES | {"promised": 0.6})
-    share = certify_answers(answers(), 0.6).share
-    line = f"certified for {share:.1%} of the decisions at an agreement of 0.6, and decides no others"
-    assert line in run("models", "--workspace", workspace).output
-
-
 def test_the_curve_is_printed_as_a_table_as_json_and_as_a_plot(workspace, tmp_path):
     plot = tmp_path / "curve.png"
     options = ["--teacher-ms", 300, "--teacher-cost", 0.002, "--plot", plot]
@@ -389,17 +362,3 @@ def test_stages_that_can_tell_nothing_are_refused_by_name(tmp_path, option):
     refused = run("start", "--workspace", tmp_path / "w", "--teacher", "scripted", "--headless", *option)
     assert refused.exit_code == 2
     assert option[0] in refused.stderr
-
-
-def test_a_training_that_takes_over_a_part_says_which_and_no_more(capsys):
-    from aegis.cli.commands.train import _show_verdict
-
-    kept = Certificate(0.95, 0.8, 0.5, 150, 148, 300)
-    outcome: Any = SimpleNamespace(serving="hrm@1", certificate=kept)
-    teacher: Any = SimpleNamespace(name="gpt2", parameters=0)
-    _show_verdict(outcome, teacher, GateConfig(agreement=0.95))
-    assert capsys.readouterr().out == (
-        "\n✅ The HRM takes 50.0% of the decisions, gpt2 the rest.\n"
-        "  An agreement of 0.95 is certified for 50.0% of 300 held-out decisions, from a confidence of 0.800 on: the"
-        " HRM agrees in 148 of these 150\n"
-    )

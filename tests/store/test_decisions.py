@@ -226,6 +226,13 @@ def test_a_workspace_belongs_to_the_first_teacher_that_claims_it(store, path):
     assert store.teacher() == claim
 
 
+def test_episodes_that_were_left_to_a_policy_while_another_decided_are_told(store, make_decision):
+    assert store.episodes_between("gpt2") == frozenset()
+    for number, policy in enumerate(("gpt2", "hrm@1", "gpt2", "hrm@1", "gpt2")):
+        store.append(make_decision(0, episode=f"e{number}", policy=policy, id=f"d{number}"))
+    assert store.episodes_between("gpt2") == {"e2"}
+
+
 def test_episodes_shared_with_another_policy_are_told_from_episodes_of_a_single_policy(store, make_decision):
     store.append_many([make_decision(0, episode="own", id="1"), make_decision(1, episode="own", id="2")])
     store.append_many(

@@ -117,7 +117,8 @@ def heldout_examples(store: DecisionStore, otherwise: Callable[[], Sequence[Deci
         from aegis.training import split_by_time  # torch with it, which deciding by an export does not need
 
         with contextlib.suppress(NotEnoughDataError):
-            heldout = split_by_time(decisions, training.heldout_share, store.episodes_beside(teacher.name)).heldout
+            chosen = store.episodes_beside(teacher.name) | store.episodes_between(teacher.name)
+            heldout = split_by_time(decisions, training.heldout_share, chosen).heldout
     heldout = heldout or otherwise()
     return [(decision.state, decision.action.name) for decision in heldout]
 

@@ -134,7 +134,8 @@ def read_workspace_data(
             raise nothing_yet
         point = read_point(store, default)
         # These episodes were chosen by an HRM's doubts or the monitor's suspicion: they must not measure accuracy.
-        chosen = store.episodes_beside(teacher.name) | LabelBook(store.database).episodes(teacher.name)
+        chosen = store.episodes_beside(teacher.name) | store.episodes_between(teacher.name)
+        chosen |= LabelBook(store.database).episodes(teacher.name)
     retired = [spec.name for spec in point.retired]
     decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label, retired)
     return TrainingData(

@@ -15,6 +15,9 @@ from aegis.rendering import render_state
 from aegis.training.data.dataset import to_moment
 from aegis.types import Decision
 
+_MOST_OF_CANDIDATES = 0.5
+"""Of the decisions that may be held out, the largest share that is, where others may not"""
+
 
 class Columns(Protocol):
     """The columns that a split reads; a `Dataset` has them."""
@@ -96,6 +99,9 @@ def split_rows_by_time(data: Columns, heldout_share: float, never_heldout: Colle
     places, begun = np.unique(data.episodes[order], return_index=True)
     newest = [data.episode_names[place] for place in places[np.argsort(-begun)]]  # by the time of their first decisions
     candidates = [name for name in newest[:-1] if name not in never_heldout]
+    if never_heldout:  # those that may be held out stay the same while the others grow: half of them train on
+        own = sum(sizes[name] for name in candidates) / sum(sizes.values())
+        heldout_share = min(heldout_share, _MOST_OF_CANDIDATES * own)
     held = _rows_of(data, _first_episodes(candidates, sizes, heldout_share))
     if not held.any():
         raise NotEnoughDataError("no episode is the teacher's alone: nothing to judge by; collect with `aegis collect`")

@@ -45,14 +45,15 @@ def test_beside_an_hrm_that_takes_a_part_training_goes_on_as_decisions_come(work
     with open_store(workspace) as store:
         log = TrainingLog(store.database)
         trainer = TrainerProcess(workspace, [sys.executable, "-c", "pass"])
-        plans = [TrainingPlan(), TrainingPlan(gate=GateConfig(agreement=0.95))]
-        everything, part = (
-            TrainingSupervisor(
-                store, workspace, trainer, lambda plan=plan: plan,
+
+        def supervise(plan):
+            return TrainingSupervisor(
+                store, workspace, trainer, lambda: plan,
                 RunConfig(collect=100), lambda kind, text, fields: None, lambda store, number: None,
-            )
-            for plan in plans
-        )  # fmt: skip
+            )  # fmt: skip
+
+        everything = supervise(TrainingPlan())
+        part = supervise(TrainingPlan(gate=GateConfig(agreement=0.95)))
         everything.tend(serves=True)
         part.tend(serves=True, waits=True)  # a candidate is in a stage
         assert log.running() is None

@@ -93,6 +93,12 @@ def test_episodes_that_an_hrm_shared_are_in_the_training_part():
     assert {"7", "9"} <= {d.episode for d in split.train}
 
 
+def test_where_few_episodes_may_be_held_out_half_of_them_train_on():
+    split = split_by_time(one_after_the_other(20, 10), 0.2, never_heldout={str(n) for n in range(4, 20)})
+    assert {d.episode for d in split.heldout} == {"2", "3"}  # a fifth of all would be all four
+    assert {d.episode for d in split.train} == {"0", "1"} | {str(n) for n in range(4, 20)}
+
+
 def test_states_that_occur_in_training_are_not_held_out():
     decisions = [*one_after_the_other(5, 4), decision("new", 0, 100, {"e": "0", "n": 1}), decision("new", 1, 101)]
     split = split_by_time(decisions, 0.05)
