@@ -98,6 +98,10 @@ class PointBook:
             if not self._begins_at_gateway(name):
                 self.find(name)
 
+    def opened(self, name: str) -> Decider | None:
+        """Return a point's decider where it is open, in an instant."""
+        return self._open.get(name)
+
     def find(self, name: str, new: NewPoint | None = None) -> Decider:
         """Return a point's decider. new: what to make the point of where it is not there."""
         decider = self._open.get(name)

@@ -110,8 +110,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request; ends it at the upstream, too, where the client hangs up."""
         self._admit(scope)
-        self._in_progress += 1
         body = (await receive())["body"]
+        self._in_progress += 1
         passing = asyncio.ensure_future(self._serve(scope, body, send))
         leaving = asyncio.ensure_future(_client_leaves(receive))
         try:

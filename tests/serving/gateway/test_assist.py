@@ -124,6 +124,7 @@ def test_what_asks_for_more_than_the_choice_passes(assisted):
 
 
 def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(assisted, wait_for):
+    came = []
     gate = assisted(CHOOSE, points={"router": PointConfig(mode="assist", sure=1.0)})
     ask = lambda: gate.through.post("/v1/chat/completions", json=CHOOSE, headers=HEADERS)  # noqa: E731
     assert ask().content == gate.upstream.chunks[0]
@@ -131,8 +132,9 @@ def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(as
     decider._steward.audit_rate = 1.0  # it answers audited decisions silently, so it is loaded
     ask()
     wait_for(lambda: decider._steward.silent is not None)
-    gate.upstream.waits = 0.2
-    said = ask().headers["x-aegis-silent"].split("; ")
+    gate.upstream.waits = 0.1
+    wait_for(lambda: came.append(ask().headers.get("x-aegis-silent", "")) or came[-1])  # where it comes in time
+    said = came[-1].split("; ")
     assert said[0] in ("refund", "search")
     assert said[1] == "policy=hrm@1"
     assert said[2].startswith("probability=0.")
