@@ -7,7 +7,7 @@ start at a steady rate, in turns of ten blocks: direct, through the gateway, thr
 own: `pip install 'litellm[proxy]'` in another environment). The overhead is the difference of the medians and of the
 99th percentiles, and what the gateway says itself (x-aegis-overhead-ms). The processor time depends less on what else
 runs; the load of the machine is printed before and after. The HRM has 29 million parameters, is untrained, and stops
-thinking after its first segment (trained ones take one or two). Each of its decisions is on the disk before it is answered.
+thinking after its first segment (trained ones take one or two). Each of its decisions is on the disk before its answer.
 """
 
 from __future__ import annotations
