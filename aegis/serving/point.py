@@ -224,7 +224,7 @@ class PointBook:
     def _mode_of(self, teacher: Teacher) -> str:
         """Return the mode of a point that has none of its own."""
         gateway = self._gateway
-        passes = gateway is not None and teacher.source in {one.url for one in gateway.upstreams}
+        passes = gateway is not None and teacher.source in {one.address for one in gateway.upstreams}
         return gateway.mode if gateway is not None and passes else DeciderConfig().mode
 
     def _recorded(self, workspace: Workspace) -> tuple[ActionList | None, Teacher | None]:
