@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable soak suite suite-final lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema soak suite suite-final lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ test-browser: $(INSTALLED) ## The dashboard in Debian's Chromium (apt install ch
 test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and run their examples by scripted models
 	$(PIP_INSTALL) -e '.[adapters]'
 	$(BIN)/python -m pytest -q tests/examples
+
+test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
+	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
+	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 
 from aegis.config import HRMConfig
-from aegis.hrm import HRM, HRMPolicy, load_policy
+from aegis.hrm import HRM, HRMPolicy
 from aegis.hrm.codec import StateCodec
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import read_actions
@@ -30,7 +30,7 @@ from aegis.promotion import ModelRegistry
 from aegis.serving import PointBook
 from aegis.serving.point import NewPoint
 from aegis.workspace import Workspace
-from benchmarks.gateway import started
+from benchmarks.gateway import save_exported, started
 
 POINT = "router"
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -52,16 +52,6 @@ def measure(clients: list[httpx2.Client], act: Callable[[], object], expected: b
                 took[number] = time.perf_counter() - began
         time.sleep(0.01)
     return list(took.values())
-
-
-def save_exported(policy: HRMPolicy) -> Callable[[str, Path], None]:
-    """Return what saves a policy with its export, as a training does."""
-
-    def save(name: str, folder: Path) -> None:
-        policy.save_as(name, folder)
-        load_policy(folder, "cpu", "auto", lambda: [({"n": number}, "refund") for number in range(4)])
-
-    return save
 
 
 def main() -> None:

@@ -163,6 +163,11 @@ class Decider:
             return None
         return choice if choice.kind == "hrm" else None
 
+    @property
+    def answers_silently(self) -> bool:
+        """Whether an HRM is loaded that answers beside its teacher (`ask`, silently)."""
+        return self._steward.silent is not None
+
     def record_call(self, decision: str, call: Call) -> None:
         """Record the request to a language model that a recorded decision answers; raises `StoreError` for others."""
         self._check_open()

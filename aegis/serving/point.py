@@ -98,6 +98,10 @@ class PointBook:
             if not self._begins_at_gateway(name):
                 self.find(name)
 
+    def opened(self, name: str) -> Decider | None:
+        """Return a point's decider where it is open, in an instant."""
+        return self._open.get(name)
+
     def find(self, name: str, new: NewPoint | None = None) -> Decider:
         """Return a point's decider. new: what to make the point of where it is not there."""
         decider = self._open.get(name)
@@ -220,7 +224,7 @@ class PointBook:
     def _mode_of(self, teacher: Teacher) -> str:
         """Return the mode of a point that has none of its own."""
         gateway = self._gateway
-        passes = gateway is not None and teacher.source in {one.url for one in gateway.upstreams}
+        passes = gateway is not None and teacher.source in {one.address for one in gateway.upstreams}
         return gateway.mode if gateway is not None and passes else DeciderConfig().mode
 
     def _recorded(self, workspace: Workspace) -> tuple[ActionList | None, Teacher | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -71,6 +72,8 @@ def serve(
     ready: hears the address. stopped: hears in one line what was served. pages: further routes.
     Raises `ConfigError` for an address that can't be used, and what opening a configured point raises.
     """
+    with contextlib.suppress(ImportError):
+        import onnxruntime  # noqa: F401  # now: a server that follows its first promotion must not wait for it
     with closing(points), listen(listening) as bound:
         points.open_configured()
         metrics = Metrics()

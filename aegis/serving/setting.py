@@ -103,6 +103,12 @@ class UpstreamConfig:
     key_variable: str = ""
     """Environment variable with its key; then a client sends a token of AEGIS's instead. Empty: the client's own key"""
 
+    @property
+    def address(self) -> str:
+        """The url without a name and a password, which nobody is to see."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
     def __post_init__(self) -> None:
         check_address("url", self.url)
         if self.key_variable and self.key_variable not in os.environ:

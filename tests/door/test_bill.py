@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aegis.door.bill import Price, Took, read_bill, read_prices
@@ -12,6 +14,10 @@ from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
 PRICES = {"gpt-*": Price(2.0, 8.0)}
+
+
+def near(value) -> Any:
+    return pytest.approx(value)
 
 
 @pytest.fixture
@@ -40,10 +46,10 @@ def test_what_the_hrm_answered_is_estimated_at_the_mean_of_what_the_model_took(s
     for _ in range(3):
         add("hrm@1", None, 0.01)
     bill = read_bill(store, PRICES)
-    assert bill.measured.upstream == Took(3, 3, 2500, 420, pytest.approx((2500 * 2 + 420 * 8) / 1e6), 7.0)
+    assert bill.measured.upstream == Took(3, 3, 2500, 420, near((2500 * 2 + 420 * 8) / 1e6), 7.0)
     assert (bill.measured.forced, bill.measured.answered) == (1, 3)
     assert bill.measured.answered_seconds == pytest.approx(0.03)
-    assert bill.estimated == Took(3, 3, 3000, 600, pytest.approx((3000 * 2 + 600 * 8) / 1e6), 9.0)
+    assert bill.estimated == Took(3, 3, 3000, 600, near((3000 * 2 + 600 * 8) / 1e6), 9.0)
     assert bill.to_record().keys() == {"measured", "estimated"}
 
 
@@ -58,7 +64,7 @@ def test_calls_that_do_not_tell_their_tokens_are_in_no_sum(store, add):
     )
     assert bill.estimated is None
     add("gpt", "gpt-5", 1.0, 10, 1)
-    assert read_bill(store, PRICES).estimated == Took(1, 1, 10, 1, pytest.approx(28e-6), 1.5)
+    assert read_bill(store, PRICES).estimated == Took(1, 1, 10, 1, near(28e-6), 1.5)
 
 
 def test_a_model_without_a_price_leaves_no_dollars(store, add):

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ def parse(command):
     """Let the command line read a command, which is not run."""
     program, *arguments = command
     assert program.endswith("aegis")
-    group = get_command(app)
+    group: Any = get_command(app)
     with group.make_context("aegis", arguments) as context:
         name, chosen, rest = group.resolve_command(context, arguments)
         return chosen.make_context(name, rest, parent=context).params

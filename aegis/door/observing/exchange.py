@@ -87,7 +87,7 @@ def chat_request(request: dict[str, Any]) -> dict[str, Any]:
         messages.insert(0, {"role": "system", "content": request["instructions"]})
     chat: dict[str, Any] = {key: request[key] for key in ("model", "metadata", "tool_choice") if key in request}
     chat["messages"] = messages
-    chat["tools"] = [{"function": tool} for tool in request.get("tools", ()) if tool.get("type") == "function"]
+    chat["tools"] = [{"function": tool} for tool in request.get("tools") or () if tool.get("type") == "function"]
     text = request.get("text")
     form = text.get("format") if isinstance(text, dict) else None
     if "text_format" in request:

@@ -57,7 +57,7 @@ class Assistant:
         self._points = points
         self._seconds = config.assist_seconds
         self._hear = hear
-        self._waiting = 0
+        self._places = threading.BoundedSemaphore(_MOST_WAITING)
         self._workers = ThreadPoolExecutor(_THREADS, "aegis-assist")
 
     @property
@@ -67,13 +67,18 @@ class Assistant:
 
     async def decide(self, asked: Asked) -> Taken | None:
         """Return what the HRM decided, recorded where it is the whole answer; None where the upstream is to decide."""
-        if not asked.dialect.may_answer(asked.request):
+        modes = {self._points.mode_at_gateway(question.point) for question in asked.questions}
+        if "observe" in modes or not asked.dialect.may_answer(asked.request):
             return None
         return await self._run(lambda given_up: self._decide(asked, given_up))
 
     async def look(self, asked: Asked) -> str | None:
         """Return what the HRM would have said of the first question: the action, who, and with which probability."""
-        return await self._run(lambda given_up: self._look(asked.questions[0], asked.model))
+        first = asked.questions[0]
+        decider = self._points.opened(first.point)
+        if decider is None or not decider.answers_silently or not _fits(decider, first, asked.model):
+            return None
+        return await self._run(lambda given_up: _look(decider, first))
 
     def reply(self, asked: Asked, taken: Taken) -> Reply:
         """Return the HRM's whole answer, which is to be written in the request's form."""
@@ -86,13 +91,17 @@ class Assistant:
 
     async def _run(self, job: Callable[[threading.Event], T | None]) -> T | None:
         """Return what a job returns, from a thread; None where it fails or takes too long, which it hears."""
-        if self._waiting >= _MOST_WAITING:
+        if not self._places.acquire(blocking=False):
             return None
         given_up = threading.Event()
-        self._waiting += 1
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._workers, job, given_up)
-            return await asyncio.wait_for(running, self._seconds)
+            running = self._workers.submit(job, given_up)
+        except RuntimeError:  # the server stops
+            self._places.release()
+            return None
+        running.add_done_callback(lambda over: self._places.release())  # also of a job that nobody waits for any more
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(running), self._seconds)
         except TimeoutError:
             self._hear(AegisError(f"an HRM took longer than {self._seconds:g} s: the upstream decides"))
         except UnknownPointError:
@@ -101,7 +110,6 @@ class Assistant:
             self._hear(error)
         finally:
             given_up.set()
-            self._waiting -= 1
         return None
 
     def _decide(self, asked: Asked, given_up: threading.Event) -> Taken | None:
@@ -127,23 +135,13 @@ class Assistant:
                 _record(deciders[question.point], question, choices[question.point])
         return taken
 
-    def _look(self, question: Question, model: str) -> str | None:
-        decider = self._points.find(question.point)
-        if not _fits(decider, question, model):
-            return None
-        choice = decider.ask(question.decision.state, offered=[*question.offered], silently=True)
-        if choice is None:
-            return None
-        return f"{choice.action}; policy={choice.policy}; probability={max(choice.probabilities):.3f}"
-
     def _deciders(self, asked: Asked) -> dict[str, Decider]:
         """Return the deciders of the points at which the HRM may decide this request."""
         found = {}
         for question in asked.questions:
-            if self._points.mode_at_gateway(question.point) != "observe":
-                decider = self._points.find(question.point)
-                if _fits(decider, question, asked.model):
-                    found[question.point] = decider
+            decider = self._points.find(question.point)
+            if _fits(decider, question, asked.model):
+                found[question.point] = decider
         return found
 
 
@@ -151,6 +149,13 @@ def _fits(decider: Decider, question: Question, model: str) -> bool:
     """Tell whether a point's HRM has learned from this model among these actions."""
     learned = isinstance(decider.teacher, AbsentTeacher) and decider.teacher.name == model
     return learned and question.offered.keys() <= set(decider.actions.names)
+
+
+def _look(decider: Decider, question: Question) -> str | None:
+    choice = decider.ask(question.decision.state, offered=[*question.offered], silently=True)
+    if choice is None:
+        return None
+    return f"{choice.action}; policy={choice.policy}; probability={max(choice.probabilities):.3f}"
 
 
 def _record(decider: Decider, question: Question, choice: Choice) -> None:

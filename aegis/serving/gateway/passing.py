@@ -110,8 +110,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request; ends it at the upstream, too, where the client hangs up."""
         self._admit(scope)
-        self._in_progress += 1
         body = (await receive())["body"]
+        self._in_progress += 1
         passing = asyncio.ensure_future(self._serve(scope, body, send))
         leaving = asyncio.ensure_future(_client_leaves(receive))
         try:
@@ -172,7 +172,7 @@ class Gateway:
         headers.append((b"x-aegis-overhead-ms", f"{1000 * overhead:.2f}".encode()))
         await way.send({"type": "http.response.start", "status": 200, "headers": headers})
         await way.send({"type": "http.response.body", "body": body})
-        self._recording.put(Exchange(asked, way.upstream.url, overhead, None, taken, way.parent))
+        self._recording.put(Exchange(asked, way.upstream.address, overhead, None, taken, way.parent))
 
     async def _pass(self, way: _Way, asked: Asked | None = None, taken: Taken | None = None) -> None:
         """Hand a request to the upstream and its answer back. asked: what it asks to decide, where that is known."""
@@ -207,21 +207,21 @@ class Gateway:
         headers = way.headers
         if body or way.scope["method"] in ("POST", "PUT", "PATCH"):
             headers = [*headers, (b"content-length", str(len(body)).encode())]
-        url = way.upstream.url
+        shown = way.upstream.address
         try:
             return await self._pool.handle_async_request(
                 httpcore2.Request(
                     way.scope["method"],
-                    _target(url, way.scope),
+                    _target(way.upstream.url, way.scope),
                     headers=headers,
                     content=body or None,
                     extensions={"timeout": self._timeouts()},
                 )
             )
         except httpcore2.TimeoutException as error:
-            raise Refusal(504, "upstream", f"{url} does not answer in time ({type(error).__name__})") from None
+            raise Refusal(504, "upstream", f"{shown} does not answer in time ({type(error).__name__})") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise Refusal(502, "upstream", f"{url} can't be reached: {error or type(error).__name__}") from None
+            raise Refusal(502, "upstream", f"{shown} can't be reached: {error or type(error).__name__}") from None
 
     async def _hand_back(self, way: _Way, response: httpcore2.Response, seen: _Seen) -> None:
         came_at, asked, taken = time.perf_counter(), seen.asked, seen.taken
@@ -247,7 +247,7 @@ class Gateway:
             named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             seconds = time.perf_counter() - seen.sent_at
             self._recording.put(
-                Exchange(asked, way.upstream.url, seconds, Answer(named, bytes(kept)), taken, way.parent)
+                Exchange(asked, way.upstream.address, seconds, Answer(named, bytes(kept)), taken, way.parent)
             )
 
     def _ask(self, way: _Way) -> Asked | None:

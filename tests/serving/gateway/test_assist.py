@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import openai
 
@@ -12,9 +13,11 @@ from aegis.serving.setting import PointConfig
 from tests.serving.gateway.wire import CALL, TOOLS, TURNS
 
 HEADERS = {"x-aegis-point": "router", "x-aegis-episode": "customer 7"}
-CHOOSE = {"model": "m", "messages": TURNS, "tools": TOOLS, "tool_choice": "required"}
+CHOOSE: dict[str, Any] = {"model": "m", "messages": TURNS, "tools": TOOLS, "tool_choice": "required"}
 PARAMETERS = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
-SEARCHES = [{"type": "function", "function": {**tool["function"], "parameters": PARAMETERS}} for tool in TOOLS]
+SEARCHES: list[dict[str, Any]] = [
+    {"type": "function", "function": {**tool["function"], "parameters": PARAMETERS}} for tool in TOOLS
+]
 
 
 def test_a_required_choice_is_answered_in_the_upstreams_form(assisted, recorded_at):
@@ -40,7 +43,7 @@ def test_a_required_choice_is_answered_in_the_upstreams_form(assisted, recorded_
 def test_a_stream_was_asked_for_and_comes_with_usage(assisted):
     gate = assisted(CHOOSE)
     with openai.OpenAI(base_url=f"{gate.url}/v1", api_key="sk", max_retries=0) as client:
-        options = {"stream": True, "stream_options": {"include_usage": True}}
+        options: Any = {"stream": True, "stream_options": {"include_usage": True}}
         chunks = list(client.chat.completions.create(**CHOOSE, **options, extra_headers=HEADERS))
     *parts, last = chunks
     assert (last.choices, last.usage.total_tokens) == ([], 0)
@@ -75,7 +78,7 @@ def test_an_upstream_that_does_not_force_tools_gets_the_request_as_it_came(assis
 
 
 def test_a_structured_output_is_answered_as_json(assisted):
-    schema = {"properties": {"team": {"enum": ["sales", 7]}}, "required": ["team"]}
+    schema: dict[str, Any] = {"properties": {"team": {"enum": ["sales", 7]}}, "required": ["team"]}
     form = {"type": "json_schema", "json_schema": {"name": "route", "schema": schema}}
     body = {"model": "m", "messages": TURNS, "response_format": form}
     message = {"choices": [{"message": {"content": '{"team": 7}'}, "finish_reason": "stop"}]}
@@ -103,7 +106,7 @@ def test_a_registered_prompt_is_a_choice_among_words(assisted, recorded_at):
     assert "x-aegis-point" not in gate.through.post("/v1/chat/completions", json=other).headers
 
 
-UNFIT = {
+UNFIT: dict[str, dict[str, Any]] = {
     "several answers": {"n": 2},
     "probabilities": {"logprobs": True},
     "kept by the upstream": {"store": True},
@@ -131,8 +134,9 @@ def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(as
     decider._steward.audit_rate = 1.0  # it answers audited decisions silently, so it is loaded
     ask()
     wait_for(lambda: decider._steward.silent is not None)
-    gate.upstream.waits = 0.2
-    said = ask().headers["x-aegis-silent"].split("; ")
+    gate.upstream.waits = 0.1
+    heard = (ask().headers.get("x-aegis-silent", "") for _ in range(100))  # it stands there where it comes in time
+    said = next(filter(None, heard)).split("; ")
     assert said[0] in ("refund", "search")
     assert said[1] == "policy=hrm@1"
     assert said[2].startswith("probability=0.")

@@ -80,9 +80,11 @@ def test_each_answer_tells_what_the_gateway_cost(gate):
 
 
 def test_an_upstream_that_is_not_there_or_hangs_is_named(open_gate):
-    gone = open_gate(more_upstreams=[UpstreamConfig("http://127.0.0.1:9/v1", ("*",))])
+    gone = open_gate(more_upstreams=[UpstreamConfig("http://owner:secret@127.0.0.1:9/v1", ("*",))])
     response = gone.through.post("/v1/chat/completions", json={"model": "m"})
     assert (response.status_code, response.json()["error"]["type"]) == (502, "upstream")
+    assert "http://127.0.0.1:9/v1 can't be reached" in response.text
+    assert "secret" not in response.text
     hangs = open_gate(answer_seconds=0.2)
     hangs.upstream.waits = 5
     response = hangs.through.post("/v1/chat/completions", json={"model": "m"})

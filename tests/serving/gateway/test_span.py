@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aegis.errors import MissingPackageError
@@ -78,7 +80,8 @@ def test_without_an_exporter_there_is_no_tracer_and_an_address_needs_the_package
 def test_a_provider_of_the_process_takes_the_spans(monkeypatch):
     provider = type("Provider", (), {"get_tracer": lambda self, name, version: (name, bool(version))})()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
-    assert find_tracer({}) == ("aegis", True)
+    found: Any = find_tracer({})
+    assert found == ("aegis", True)
 
 
 def test_an_exporter_sends_the_spans_to_its_address(httpserver, monkeypatch):

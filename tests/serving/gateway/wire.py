@@ -8,8 +8,12 @@ from typing import Any
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 TURNS = [{"role": "system", "content": "You route."}, {"role": "user", "content": "My phone is broken – ü"}]
 PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
-TOOLS = [{"type": "function", "function": {"name": one, "parameters": PARAMETERS}} for one in ("search", "refund")]
-FLAT_TOOLS = [{"type": "function", "name": one, "parameters": PARAMETERS} for one in ("search", "refund")]
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": one, "parameters": PARAMETERS}} for one in ("search", "refund")
+]
+FLAT_TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "name": one, "parameters": PARAMETERS} for one in ("search", "refund")
+]
 CLAUDE_TOOLS = [{"name": one, "input_schema": PARAMETERS} for one in ("search", "refund")]
 ROUTE = {"type": "object", "properties": {"to": {"enum": ["a", "b"]}}, "required": ["to"]}
 CALL = {"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
