@@ -8,6 +8,7 @@
     │   └── TeacherMismatchError    the workspace already belongs to another teacher
     ├── NotEnoughDataError          too few decisions to train or to judge
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
+    │   └── ChangedModelError       a version's file is another than when it was judged
     ├── TeacherError                a teacher can't be loaded or can't decide
     ├── RequestError                an HTTP request failed for good (carries status and body)
     ├── PolicyFailedError           a policy could not decide this time (`__cause__` is the exception it raised)
@@ -51,6 +52,10 @@ class NotEnoughDataError(AegisError):
 
 class CheckpointError(AegisError):
     """A checkpoint is missing, torn, or does not fit the model."""
+
+
+class ChangedModelError(CheckpointError):
+    """A file of a kept version is missing, or another than when the version was judged: it must not decide."""
 
 
 class TeacherError(AegisError):

@@ -22,7 +22,7 @@ EXTRAS = {
     "scipy": ("SciPy", ("train",)),
     "onnx": ("onnx", ("train",)),
     "gymnasium": ("Gymnasium", ("train",)),
-    "tensorboardX": ("tensorboardX", ("train",)),
+    "tensorboard": ("TensorBoard", ("train",)),
     "prompt_toolkit": ("prompt-toolkit", ("train",)),
     "httpx2": ("httpx2", ("online",)),
     "tenacity": ("tenacity", ("online",)),

@@ -269,9 +269,17 @@ def test_a_ring_of_imports_is_found():
     assert find_cycle(ring | {"aegis.hrm.c": "if TYPE_CHECKING:\n    import aegis.hrm.a"}) == []
 
 
-def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch():
+def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch(tmp_path):
     modules = [m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "experiments"}]
-    code = f"import sys\nfor name in {modules!r}: __import__(name)\nassert 'torch' not in sys.modules"
+    event = "RunEvent('decided', '', {'gained': 1, 'reward': 1.0})"
+    draws = f"with TensorBoardLog(Path({str(tmp_path / 'curves')!r})) as board: board.add({event})"
+    code = "\n".join(
+        (
+            f"import sys\nfrom pathlib import Path\nfor name in {modules!r}: __import__(name)",
+            "from aegis.lifecycle.event import RunEvent\nfrom aegis.lifecycle.tensorboard import TensorBoardLog",
+            f"{draws}\nassert 'torch' not in sys.modules",
+        )
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

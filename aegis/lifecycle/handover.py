@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aegis.errors import ChangedModelError
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.serving.rollout import Rollout
@@ -44,8 +45,11 @@ class Handover:
         if serving is None:
             return self._go_back(deciding)
         loaded = self._resolver.follow(serving)
-        if failure := self._resolver.take_failure():
-            self._tell("waiting", f"{serving.name} can't take over yet: {failure}", {})
+        failure = self._resolver.take_failure()
+        if isinstance(failure, ChangedModelError):
+            self._resolver.withdraw(self._store, serving, failure)
+        elif failure is not None:
+            self._tell("waiting", f"{serving.name} can't take over yet: {str(failure) or type(failure).__name__}", {})
         if loaded is None or loaded is deciding:
             return deciding
         kind, message = self._improvement.describe_switch(self._store, deciding.name, loaded.name)

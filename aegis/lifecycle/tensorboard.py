@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from aegis.lifecycle.event import RunEvent
 
+_FLUSH_SECONDS = 10
 _MEAN_OVER = 20
 """Decisions whose mean is one point of a curve, so that a run of days does not make a file of gigabytes."""
 
 
 class TensorBoardLog:
-    """Writes events as scalars. The first event makes the file."""
+    """Writes events as scalars. The first event makes the file.
+
+    It uses TensorBoard's own writer: `tensorboardX` and `torch.utils.tensorboard` load torch, and the agent's process
+    can do without it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,8 +65,12 @@ class TensorBoardLog:
             values.clear()
 
     def _write(self, name: str, value: float, step: int) -> None:
-        if self._writer is None:
-            from tensorboardX import SummaryWriter
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
-            self._writer = SummaryWriter(str(self._folder), write_to_disk=True, flush_secs=10)
-        self._writer.add_scalar(name, value, step)
+        if self._writer is None:
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+            self._writer = EventFileWriter(str(self._folder), flush_secs=_FLUSH_SECONDS)
+        scalar = Summary(value=[Summary.Value(tag=name, simple_value=value)])
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=scalar))

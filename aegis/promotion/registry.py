@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aegis.errors import StoreError
+from aegis.errors import ChangedModelError, StoreError
 from aegis.promotion.gain import Gain, read_gain
+from aegis.promotion.weights import hash_files
 from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -29,6 +30,8 @@ ROLLOUT = "rollout"
 SHADOW, CANARY = "shadow", "canary"
 IMPROVEMENT = "improvement"
 """Promotes versions that phase 4 improved, and rolls back a version that earns less than its base."""
+INTEGRITY = "integrity"
+"""Rolls back a version whose files are no longer those that were judged."""
 _SERVED = ("promoted", "rolled_back")
 _BEGUN = {SHADOW: "shadowed", CANARY: "canary"}
 """Kind of the event with which a stage begins, by stage"""
@@ -132,21 +135,16 @@ class ModelRegistry:
 
         The policy serves only once it is written completely. After a kill before that, the earlier policy still serves.
         """
-        name, folder = self._write(save)
+        name, folder, files = self._write(save)
         with self._store.database.transaction():
-            self._keep(name, figures)
+            self._keep(name, figures, files)
             promoted_at = self._serve("promoted", name, who, reason, {})
         return Serving(name, folder, promoted_at)
 
     def keep(self, save: Callable[[str, Path], None], figures: Mapping[str, Any], base: str) -> str:
         """Keep a version that was improved from a base, without letting it serve; return its name."""
-        name, folder = self._reserve()
-        save(name, folder)
-        with self._store.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO models (name, figures, made_at, base) VALUES (?, ?, ?, ?)",
-                (name, json.dumps(dict(figures)), utc_now().isoformat(), base),
-            )
+        name, _, files = self._write(save)
+        self._keep(name, figures, files, base)
         return name
 
     def advance(self, name: str) -> None:
@@ -196,9 +194,9 @@ class ModelRegistry:
         self, save: Callable[[str, Path], None], figures: Mapping[str, Any] | None, stage: str, reason: str
     ) -> Candidate:
         """Keep a policy as `promote` does, but let it begin a stage instead of serving."""
-        name, _ = self._write(save)
+        name, _, files = self._write(save)
         with self._store.database.transaction():
-            self._keep(name, figures)
+            self._keep(name, figures, files)
             return self.begin_stage(name, stage, GATE, reason, {})
 
     def begin_stage(self, name: str, stage: str, who: str, reason: str, evidence: Mapping[str, Any]) -> Candidate:
@@ -244,6 +242,10 @@ class ModelRegistry:
         with self._store.database.transaction():
             self._serve("rolled_back", name, who, reason, evidence or {})
         return self.serving()
+
+    def withdraw(self, error: ChangedModelError) -> Serving | None:
+        """Go back from the version that serves, whose files have changed, to the last good one; return what serves."""
+        return self.roll_back(self.last_good(), INTEGRITY, str(error))
 
     def warn(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
         """Record a warning about the policy that serves."""
@@ -313,17 +315,20 @@ class ModelRegistry:
             return 0
         return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
 
-    def _write(self, save: Callable[[str, Path], None]) -> tuple[str, Path]:
+    def _write(self, save: Callable[[str, Path], None]) -> tuple[str, Path, dict[str, str]]:
+        """Write a version under the next name; return its name, its folder, and the hashes of its files."""
         name, folder = self._reserve()
         # Outside any transaction: the agent must be able to record decisions while the weights are written.
         save(name, folder)
-        return name, folder
+        return name, folder, hash_files(folder)
 
-    def _keep(self, name: str, figures: Mapping[str, Any] | None) -> None:
+    def _keep(
+        self, name: str, figures: Mapping[str, Any] | None, files: Mapping[str, str], base: str | None = None
+    ) -> None:
         with self._store.database.transaction() as connection:
             connection.execute(
-                "INSERT INTO models (name, figures, made_at) VALUES (?, ?, ?)",
-                (name, json.dumps(dict(figures or {})), utc_now().isoformat()),
+                "INSERT INTO models (name, figures, made_at, base, files) VALUES (?, ?, ?, ?, ?)",
+                (name, json.dumps(dict(figures or {})), utc_now().isoformat(), base, json.dumps(dict(files))),
             )
 
     def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:

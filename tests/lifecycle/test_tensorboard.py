@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorboardX.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event
 
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.tensorboard import TensorBoardLog

@@ -95,6 +95,7 @@ def promote(
     with errors_explained():
         from aegis import lifecycle
         from aegis.promotion import ModelRegistry
+        from aegis.promotion.weights import check_files
 
         folder = lifecycle.existing(find_place(workspace, point))
         with lifecycle.open_store(folder) as store:
@@ -103,6 +104,7 @@ def promote(
             if version.serves:
                 say(f"{version.name} serves already")
                 return
+            check_files(store, version.folder)
             if version.rolled_back:
                 say(f"⚠ {version.name} was rolled back: {_last_reason(registry, version.name)}")
             if version.gain is not None and version.gain.is_loss:

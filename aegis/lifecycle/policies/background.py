@@ -22,7 +22,7 @@ class BackgroundLoad:
         self._name: str | None = None
         self._policy: Policy | None = None
         self._failed_at = 0.0
-        self._failure = ""
+        self._failure: Exception | None = None
 
     def loaded(self, serving: Serving) -> Policy | None:
         """Return this version once it is loaded; the first call starts to load it."""
@@ -44,9 +44,9 @@ class BackgroundLoad:
         """Forget the version that was loaded last."""
         self._name = self._policy = None
 
-    def take_failure(self) -> str:
-        """Return once why loading failed; '' where it did not."""
-        failure, self._failure = self._failure, ""
+    def take_failure(self) -> Exception | None:
+        """Return once why loading failed; None where it did not."""
+        failure, self._failure = self._failure, None
         return failure
 
     def close(self) -> None:
@@ -60,6 +60,6 @@ class BackgroundLoad:
             self._policy = self._load(serving)
             self._name = serving.name
         except Exception as error:  # whatever the error is, the present policy continues to decide
-            self._failure, self._failed_at = str(error) or type(error).__name__, time.monotonic()
+            self._failure, self._failed_at = error, time.monotonic()
         finally:
             self._thread = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
@@ -15,6 +16,7 @@ from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.point import read_adoption
 from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
 from aegis.promotion.monitoring.drift import read_drift
+from aegis.promotion.weights import check_files
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
@@ -54,9 +56,14 @@ class VersionLoader:
         self._exploration = exploration
         self._say = say
         self._otherwise = otherwise
+        self._checked: set[Path] = set()
 
     def load(self, serving: Serving, progress: Progress = unheard) -> Policy:
-        """Return a version that has made its first pass; raises `CheckpointError` when its files are torn."""
+        """Return a version that has made its first pass.
+
+        Raises `ChangedModelError` when a file is not the one that was judged, `CheckpointError` when one is torn.
+        """
+        self._check(serving.folder)
 
         def load_whole(serving: Serving) -> Policy:
             policy = self._load(serving, progress)
@@ -68,6 +75,15 @@ class VersionLoader:
         if self._exploration is None:
             return load_whole(serving)
         return self._exploration.load(serving, load_whole, self._adopt)
+
+    def _check(self, folder: Path) -> None:
+        base = base_of(folder)
+        folders = [folder] if base is None else [folder, folder.parent / base]
+        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+            for one in folders:
+                if one not in self._checked:  # many improved versions have the same base
+                    check_files(store, one)
+                    self._checked.add(one)
 
     def _load(self, serving: Serving, progress: Progress) -> Policy:
         policy = load_policy(
@@ -83,7 +99,7 @@ class VersionLoader:
         return policy
 
     def _adopt(self, known: ActionList) -> ActionList:
-        with open_store(self._workspace) as store:  # in the thread that loads, a connection of its own
+        with open_store(self._workspace) as store:
             return read_adoption(store)(known)
 
     def _examples(self) -> list[Example]:

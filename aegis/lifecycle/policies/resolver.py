@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from aegis.config import MonitorConfig
-from aegis.errors import ConfigError
+from aegis.errors import ChangedModelError, ConfigError
 from aegis.hrm import base_of
 from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.policies.background import BackgroundLoad
@@ -19,7 +19,7 @@ from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.promotion import Serving, read_answers
+from aegis.promotion import ModelRegistry, Serving, read_answers
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Progress, Teacher
@@ -108,17 +108,33 @@ class PolicyResolver:
         return self.teacher() if hrm is None else hrm
 
     def resolve_hrm(self, store: DecisionStore) -> Policy | None:
-        """Return the HRM that serves, with the teacher behind it; None while the teacher decides everything."""
-        serving = find_serving(store, self._workspace)
-        if serving is None:
-            self.resolve_teacher()
-            return None
-        with self._loads() as progress:
-            policy = self._versions.load_now(
-                serving, lambda serving: self._guard(self._loader.load(serving, progress), serving)
-            )
-        self.serving = serving.name
-        return policy
+        """Return the HRM that serves, with the teacher behind it; None while the teacher decides everything.
+
+        A version whose files are no longer those that were judged is rolled back; the last good one takes its place.
+        """
+        while (serving := find_serving(store, self._workspace)) is not None:
+            try:
+                with self._loads() as progress:
+                    policy = self._versions.load_now(
+                        serving, lambda serving: self._guard(self._loader.load(serving, progress), serving)
+                    )
+            except ChangedModelError as error:
+                self.withdraw(store, serving, error)
+                continue
+            self.serving = serving.name
+            return policy
+        self.resolve_teacher()
+        return None
+
+    def withdraw(self, store: DecisionStore, serving: Serving, error: ChangedModelError) -> None:
+        """Roll back a version that serves and whose files have changed; tell of it."""
+        registry = ModelRegistry(store, self._workspace)
+        with store.database.transaction():
+            served = registry.serving()
+            if served is None or served.name != serving.name:
+                return  # somebody else did
+            now = registry.withdraw(error)
+        self._tell(f"{error}; {now.name if now else 'the teacher'} decides instead")
 
     def follow(self, serving: Serving) -> Policy | None:
         """Return the HRM that serves once it is loaded, else None; the first call starts to load it beside."""
@@ -139,8 +155,8 @@ class PolicyResolver:
             self._teacher = self._load_teacher()
         return self._teacher
 
-    def take_failure(self) -> str:
-        """Return once why the HRM that serves could not be loaded; '' where it could."""
+    def take_failure(self) -> Exception | None:
+        """Return once why the HRM that serves could not be loaded; None where it could."""
         return self._versions.take_failure()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis.config.plan import TrainingPlan
+from aegis.errors import ChangedModelError
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.canary import CanaryPolicy
@@ -87,8 +88,12 @@ class Rollout:
             return teacher
         loaded = self._versions.loaded(Serving(candidate.name, candidate.folder, ""))
         if loaded is None:
-            if failure := self._versions.take_failure():
-                self._tell(f"{candidate.name} can't begin its canary yet: {failure}")
+            failure = self._versions.take_failure()
+            if isinstance(failure, ChangedModelError):
+                self._registry.refuse(ROLLOUT, str(failure), {})
+                self._tell(f"{candidate.name} is refused: {failure}")
+            elif failure is not None:
+                self._tell(f"{candidate.name} can't begin its canary yet: {str(failure) or type(failure).__name__}")
             return teacher
         mixed = self._mixed
         if mixed is None or mixed.candidate is not loaded or mixed.teacher is not teacher:

@@ -14,7 +14,7 @@ from aegis.cli.main import app
 from aegis.cli.prompt.thinking import DecisionPreview
 from aegis.cli.session import Session, SessionOptions
 from aegis.config import MonitorConfig, ReinforceConfig, RunConfig
-from aegis.errors import CheckpointError, ConfigError, TeacherError
+from aegis.errors import ChangedModelError, CheckpointError, ConfigError, TeacherError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies import resolver as resolver_module
 from aegis.lifecycle.policies.deferring import DeferringPolicy
@@ -121,10 +121,58 @@ def test_a_version_that_fails_to_load_in_the_background_is_told_once_and_in_the_
         assert resolver.follow(serving) is None
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    assert failure == "torn weights"
-    assert resolver.take_failure() == ""
+    assert str(failure) == "torn weights"
+    assert resolver.take_failure() is None
     with pytest.raises(CheckpointError, match="torn weights"):
         resolver.resolve(store)
+
+
+@pytest.mark.parametrize("at", ["loaded now", "loaded beside"])
+def test_a_version_with_a_changed_byte_does_not_decide_and_the_one_before_it_takes_over(workspace, store, loaded, at):
+    registry, told = ModelRegistry(store, workspace), []
+    registry.promote(save)
+    serving = registry.promote(save)
+    with (serving.folder / "drift.safetensors").open("r+b") as file:
+        file.seek(200)
+        byte = file.read(1)
+        file.seek(200)
+        file.write(bytes([byte[0] ^ 1]))
+    resolver, deadline = PolicyResolver(workspace, ScriptedTeacher, tell=told.append), time.monotonic() + 60
+    if at == "loaded now":
+        assert resolver.resolve(store).name == "hrm@1"
+    else:
+        while not isinstance(failure := resolver.take_failure(), ChangedModelError):
+            assert resolver.follow(serving) is None
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        resolver.withdraw(store, serving, failure)
+        resolver.withdraw(store, serving, failure)  # a second process does nothing
+        resolver.close()
+    assert [line.split(": put back")[0] for line in told] == [
+        "hrm@2: drift.safetensors is not the file that was judged: its SHA-256 has changed"
+    ]
+    assert told[0].endswith("; hrm@1 decides instead")
+    assert registry.serving().name == "hrm@1"
+    event = registry.events()[-1]
+    assert (event.kind, event.previous, event.who) == ("rolled_back", "hrm@2", "integrity")
+    assert "hrm@2" not in [name for name, *_ in loaded]
+
+
+def test_where_every_version_is_changed_or_gone_the_teacher_decides(workspace, store, loaded):
+    registry = ModelRegistry(store, workspace)
+    for _ in range(2):
+        (registry.promote(save).folder / "drift.safetensors").unlink()
+    assert PolicyResolver(workspace, ScriptedTeacher).resolve(store).name == "scripted"
+    assert registry.serving() is None
+    assert "can't be read (No such file or directory)" in registry.events()[-1].reason
+
+
+def test_a_version_of_before_the_hashes_decides(workspace, store, loaded):
+    serving = ModelRegistry(store, workspace).promote(save)
+    with store.database.transaction() as connection:
+        connection.execute("UPDATE models SET files = '{}'")
+    (serving.folder / "drift.safetensors").unlink()
+    assert PolicyResolver(workspace, ScriptedTeacher).resolve(store).name == "hrm@1"
 
 
 def test_while_phase_4_draws_the_hrm_is_as_sure_as_before(workspace, store, loaded, monkeypatch):

@@ -1,4 +1,4 @@
-"""`aegis verify`: whether what was recorded is as it was recorded, by its chain of hashes."""
+"""`aegis verify`: whether what was recorded is as it was recorded, and each HRM as it was judged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aegis.cli.admission import find_place
 from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.errors import ChangedModelError
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -29,26 +30,30 @@ def verify(
 ) -> None:
     """Check that no decision, outcome, label or change of the HRM that serves was changed, left out or inserted.
 
-    Without --point the workspace and all its decision points are checked. Exit code 1 if anything was changed, or if
-    the head is not in the chain.
+    In a workspace the files of each kept HRM are checked, too: they must be those that were judged. Without --point the
+    workspace and all its decision points are checked. Exit code 1 if anything was changed, or if the head is not in the
+    chain.
     """
+    places: Sequence[Workspace] = ()
     with errors_explained():
         if head and (len(head) != _HEAD_DIGITS or not set(head.lower()) <= set("0123456789abcdef")):
             fail(f"--head {clean_text(head, 80)}: a head has {_HEAD_DIGITS} hexadecimal digits")
         if file is None:
-            found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in _places(workspace, point)]
+            places = _places(workspace, point)
+            found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in places]
         elif point is None and workspace == DEFAULT_WORKSPACE:
             found = [(clean_text(str(file)), _check_file(file, head))]
         else:
             fail("--file: checks a file alone: leave --workspace and --point out")
         for name, one in found:
             _say(name, one)
+        changed = [place for place in places if not _models_are_sound(place)]
         at = [name for name, one in found if one.noted_at is not None]
         if head:
             ended = " as far as it is whole" if any(one.fault for _, one in found) else ""
             said = f"is in the chain of {at[0]}" if at else f"is in no chain checked here{ended}"
             say(f"{mark(bool(at))} the noted head {said}")
-        if any(one.fault for _, one in found) or (head and not at):
+        if any(one.fault for _, one in found) or (head and not at) or changed:
             raise typer.Exit(DECLINED)
 
 
@@ -68,6 +73,30 @@ def _check(place: Workspace, head: str) -> Verified:
 
     with lifecycle.open_store(place) as store, waiting(on_stderr=True) as progress:
         return check(store.database, head, progress)
+
+
+def _models_are_sound(place: Workspace) -> bool:
+    """Say of each kept HRM whether its files are those that were judged; return whether all are."""
+    from aegis import lifecycle
+    from aegis.promotion import ModelRegistry
+    from aegis.promotion.weights import check_files
+
+    sound, faults = 0, []
+    with lifecycle.open_store(place) as store, waiting(on_stderr=True) as progress:
+        versions = ModelRegistry(store, place).models()
+        for number, version in enumerate(versions):
+            progress("Reading the HRMs", number, len(versions))
+            try:
+                sound += check_files(store, version.folder)
+            except ChangedModelError as error:
+                faults.append(str(error))
+    for fault in faults:
+        say(f"{mark(False)} {clean_text(fault)}")
+    if sound:
+        say(f"{mark(True)} {clean_text(f'{place.folder}/')}: {counted(sound, 'HRM')} with the files that were judged")
+    if unknown := len(versions) - sound - len(faults):
+        say(f"  {counted(unknown, 'HRM')} of an earlier version of AEGIS, which kept no hash of the files")
+    return not faults
 
 
 def _check_file(file: Path, head: str) -> Verified:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.promotion import ModelRegistry
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, Outcome
 from aegis.workspace import Workspace
@@ -81,3 +82,29 @@ def test_an_export_is_checked_by_the_chain_that_it_carries(recorded):
 def test_what_is_not_there_is_said(recorded):
     assert "--point other: no such decision point" in run("--point", "other", code=2)
     assert "a head has 64 hexadecimal digits" in run("--head", "12ab", code=2)
+
+
+def test_an_hrm_whose_file_was_changed_is_named_and_is_not_promoted(recorded):
+    place = Workspace(recorded.parent)
+    with Database(recorded) as database:
+        registry = ModelRegistry(DecisionStore(database), place)
+        for _ in range(2):
+            registry.promote(lambda name, folder: (folder / "model.safetensors").write_bytes(b"weights"))
+    assert "✓ workspace/points/router/: 2 HRMs with the files that were judged" in run()
+    (place.models / "hrm@1" / "model.safetensors").write_bytes(b"Weights")
+    shown = run(code=1)
+    assert "❌ hrm@1: model.safetensors is not the file that was judged: its SHA-256 has changed: put back" in shown
+    assert "✓ workspace/points/router/: 1 HRM with the files that were judged" in shown
+    promoted = CliRunner().invoke(app, ["promote", "hrm@1", "--point", "router", "--yes"])
+    assert promoted.exit_code == 2
+    assert "hrm@1: model.safetensors is not the file that was judged" in promoted.output
+
+
+def test_hrms_of_before_the_hashes_are_counted_apart(recorded):
+    with Database(recorded) as database:
+        ModelRegistry(DecisionStore(database), Workspace(recorded.parent)).promote(
+            lambda name, folder: (folder / "w").touch()
+        )
+        with database.transaction() as connection:
+            connection.execute("UPDATE models SET files = '{}'")
+    assert "1 HRM of an earlier version of AEGIS, which kept no hash of the files" in run()
