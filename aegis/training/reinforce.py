@@ -147,7 +147,7 @@ class ReinforceTrainer:
         chosen = torch.tensor(rows, device=self._device)
         encoded = [self._codec.encode(one.state) for one in transitions]
         batch = pad(encoded, self._device)
-        logits, summaries, segments = self._think(self.model, batch)  # with gradient: the first pass takes them
+        logits, summaries, segments = self._think(self.model, batch)  # with gradient, for the first pass
         summaries = summaries.detach()
         with torch.no_grad():
             imitation = self._imitate([encoded[row] for row in rows])
@@ -156,8 +156,7 @@ class ReinforceTrainer:
             values = self.value(summaries)
         advantages = estimate_advantages(trajectories, values, self.config.discount, self.config.trace_decay)
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
-        everything = (True,) * drawn.shape[1]
-        offers = [one.offered or everything for one in transitions]
+        offers = [one.offered or (True,) * drawn.shape[1] for one in transitions]
         offered = torch.tensor(offers, dtype=torch.bool, device=self._device)[chosen]
         update = _UpdateBatch(
             batch=_select(batch, chosen),
@@ -171,13 +170,13 @@ class ReinforceTrainer:
             advantages=self._scale(advantages[chosen]),
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
-        rewards = [one.reward for one in transitions if one.learn]
-        return self._learn(update, rewards, value_loss, check, len(chosen) if new is None else new)
+        rewards = [transitions[row].reward or 0.0 for row in rows]
+        return self._learn(update, rewards, value_loss, check, len(rows) if new is None else new)
 
     def _learn(
         self,
         update: _UpdateBatch,
-        rewards: Sequence[float | None],
+        rewards: Sequence[float],
         value_loss: float,
         check: Callable[[], str],
         new: int,
@@ -208,7 +207,6 @@ class ReinforceTrainer:
         else:
             self.learned += new
         self.updates += 1
-        known = [reward for reward in rewards if reward is not None]
         return UpdateResult(
             decisions=new,
             loss=first,
@@ -216,7 +214,7 @@ class ReinforceTrainer:
             kl=kl,
             kl_imitation=divergence(update.before, update.imitation),
             value_loss=value_loss,
-            mean_reward=sum(known) / len(known),
+            mean_reward=sum(rewards) / len(rewards),
             passes=passes,
             fault=fault,
         )
@@ -270,8 +268,7 @@ class ReinforceTrainer:
         """Return the imitation HRM's logits (B, A); it never changes, so those of the last update are kept."""
         states = [tuple(one) for one in encoded]
         if new := [one for one in dict.fromkeys(states) if one not in self._imitated]:
-            logits, _, _ = self._think(self._imitation, pad(new, self._device))
-            self._imitated |= dict(zip(new, logits, strict=True))
+            self._imitated |= dict(zip(new, self._think(self._imitation, pad(new, self._device))[0], strict=True))
         self._imitated = {one: self._imitated[one] for one in states}
         return torch.stack([self._imitated[one] for one in states])
 
@@ -324,9 +321,8 @@ class _UpdateBatch:
 
     batch: Batch
     segments: Tensor
-    """(B,): each state thinks as many segments as before the update"""
+    """(B,): each state thinks as many segments as before the update; `actions` and `advantages` are (B,), too"""
     actions: Tensor
-    """(B,)"""
     drawn: Tensor
     first: Tensor
     """Logits before the update, with their gradient"""
@@ -335,7 +331,6 @@ class _UpdateBatch:
     offered: Tensor
     """Whether each action was on offer"""
     advantages: Tensor
-    """(B,)"""
 
 
 class _Snapshot:

@@ -34,6 +34,7 @@ from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
 from aegis.research.run import read_shipped_data
 from aegis.research.search import create_search
+from aegis.research.world import KINDS
 from aegis.training import ReinforceTrainer
 from aegis.types import Policy
 from aegis.workspace import Workspace
@@ -53,7 +54,8 @@ class Bench:
         self.options = options
         self.search = create_search("offline")
         self.topics = self.search.topics()
-        self.worlds = Worlds(self.search, self.topics, lived=options.lived, people=True)
+        self.worlds = Worlds(self.search, self.topics, lived=options.lived)
+        self.worlds.kinds = KINDS
         first = DEVELOPED_FROM if options.development else MEASURED_FROM
         self.places = places_of(self.worlds, range(first, first + options.worlds))
         self.decisions = read_shipped_data().decisions

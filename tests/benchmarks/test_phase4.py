@@ -12,6 +12,7 @@ from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
 from aegis.research.search import SearchHit
+from aegis.research.world import KINDS
 from aegis.types import Action, Decision
 from benchmarks.phase4.__main__ import Bench, run, todo
 from benchmarks.phase4.controls import AskingRule, LinearPolicy, PPOPolicy, fields_of, learn_linear, make_ppo
@@ -30,7 +31,9 @@ class Library:
 
 @pytest.fixture
 def worlds():
-    return Worlds(Library(), ["json", "csv"], IDLING_PAYS, people=True)
+    worlds = Worlds(Library(), ["json", "csv"], IDLING_PAYS)
+    worlds.kinds = KINDS
+    return worlds
 
 
 def imitated(worlds):
@@ -63,7 +66,7 @@ def test_the_linear_policy_begins_with_imitation_and_learns_what_pays(worlds):
 
 
 def test_ppo_begins_with_imitation_and_learns(worlds):
-    decisions = imitated(worlds) * 10
+    decisions = imitated(worlds) * 4
     environment = ResearchEnv(IDLING_PAYS, Library(), ["json", "csv"])
     model = make_ppo(environment, decisions, 3, n_steps=40, batch_size=20, n_epochs=1)
     chosen = PPOPolicy(model).decide([one.state for one in decisions], RESEARCH_ACTIONS)

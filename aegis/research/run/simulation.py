@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.research.search import SearchChain
 from aegis.research.setting import SettingBook
-from aegis.research.world import Worlds
+from aegis.research.world import KINDS, Worlds
 from aegis.store import DecisionStore
 
 
@@ -22,9 +22,11 @@ def make_worlds(
 ) -> Worlds:
     """Return worlds to improve a workspace's HRM in; config: before the changes of approved proposals.
 
-    lived, on_lived, people: as for `Worlds`.
+    lived, on_lived: as for `Worlds`. people: half of the worlds have a simulated person.
     """
     book = SettingBook(store.database)
     agent = book.agent_config(config or AgentConfig())
     agent = replace(agent, rewards=asdict(book.reward_table(agent)))
-    return Worlds(search, search.topics(), agent, lived=lived, on_lived=on_lived, people=people)
+    worlds = Worlds(search, search.topics(), agent, lived=lived, on_lived=on_lived)
+    worlds.kinds = KINDS if people else worlds.kinds
+    return worlds

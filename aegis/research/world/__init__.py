@@ -12,6 +12,7 @@ from aegis.packages import on_demand
 if TYPE_CHECKING:
     from aegis.research.world.person import Habits, Person, SimulatedPerson, draw_habits, nobody
     from aegis.research.world.worlds import (
+        KINDS,
         NOBODY,
         PEOPLE,
         SECONDS_PER_DECISION,
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "person": ("Habits", "Person", "SimulatedPerson", "draw_habits", "nobody"),
-    "worlds": ("NOBODY", "PEOPLE", "SECONDS_PER_DECISION", "World", "Worlds", "choose_offered"),
+    "worlds": ("KINDS", "NOBODY", "PEOPLE", "SECONDS_PER_DECISION", "World", "Worlds", "choose_offered"),
 }
 
 __all__ = [
+    "KINDS",
     "NOBODY",
     "PEOPLE",
     "SECONDS_PER_DECISION",

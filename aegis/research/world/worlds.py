@@ -36,6 +36,8 @@ _LIVED_KEPT = 32
 NOBODY, PEOPLE = "nobody", "people"
 """Kinds of worlds: as they are made, by default without anybody; and with a simulated person, drawn by the seed"""
 
+KINDS = (NOBODY, PEOPLE)
+
 
 def choose_offered(state: State) -> str:
     """Return the action of an obvious rule: search for what is new, else propose, else idle."""
@@ -109,8 +111,7 @@ class Worlds:
 
     search: must give the same answer to the same query. lived: decisions in each world's past, by the rule of
     `choose_offered`; 0: nothing is known. person: acts after each decision. vary_presence: in half of the decisions the
-    policy sees that a person is present. people: there are two kinds of worlds (`kinds`), the second with a simulated
-    person; nobody acts in a past. on_lived is called with the number of a past's decisions made so far. Raises
+    policy sees that a person is present. on_lived is called with the number of a past's decisions made so far. Raises
     `ConfigError` for times or numbers out of bounds.
     """
 
@@ -123,7 +124,6 @@ class Worlds:
         lived: int = 0,
         person: Person = nobody,
         vary_presence: bool = False,
-        people: bool = False,
         seconds_per_decision: float = SECONDS_PER_DECISION,
         on_lived: Callable[[int], None] = lambda made: None,
     ) -> None:
@@ -132,8 +132,8 @@ class Worlds:
         if lived < 0:
             raise ConfigError(f"lived must be at least 0, not {lived}")
         self.config = config or AgentConfig()
-        self.kinds = (NOBODY, PEOPLE) if people else (NOBODY,)
-        """The kinds of worlds to learn in and to measure in"""
+        self.kinds: tuple[str, ...] = (NOBODY,)
+        """The kinds of worlds to learn in and to measure in; `KINDS` adds worlds with a simulated person"""
         self._search = _RememberedSearch(search)
         self._topics = tuple(topics)
         self._lived = lived

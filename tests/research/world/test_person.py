@@ -46,8 +46,7 @@ def live(worlds, kind, seed=3, made=60, choose=ask_or_search):
 
 
 def test_a_person_answers_some_questions_and_nobody_answers_elsewhere():
-    worlds = Worlds(Poor(), ["json", "csv", "zlib"], people=True)
-    assert worlds.kinds == (NOBODY, PEOPLE)
+    worlds = Worlds(Poor(), ["json", "csv", "zlib"])
     alone, called, here = live(worlds, NOBODY)
     assert (called, any(here)) == (0, False)
     assert sum("answered" in parts for parts in alone) == 0
@@ -59,7 +58,7 @@ def test_a_person_answers_some_questions_and_nobody_answers_elsewhere():
 
 
 def test_the_same_seed_is_the_same_person_whatever_a_policy_does():
-    worlds = Worlds(Poor(), ["json", "csv", "zlib"], people=True)
+    worlds = Worlds(Poor(), ["json", "csv", "zlib"])
     first, again = (live(worlds, PEOPLE) for _ in range(2))
     assert first == again
     assert live(worlds, PEOPLE, choose=lambda situation: "idle")[2] == first[2]
