@@ -43,7 +43,7 @@ def route(
     learned: tuple[Numbers, Sequence[str]], asked: Numbers, promise: float
 ) -> tuple[NDArray[np.bool_], list[str | None]]:
     """Return which of the asked decisions TRACER takes, and its action for them; it may take none."""
-    import tracer  # type: ignore[import-not-found]
+    import tracer
 
     config: Any = tracer.FitConfig(
         target_teacher_agreement=promise, frontier_targets=(promise,), verbose=False, skip_candidates=_SKIPPED
