@@ -241,5 +241,6 @@ def test_the_tables_of_the_page_are_those_of_the_figures():
     folder = Path(command.__file__).parent
     document = json.loads((folder / "suite.json").read_text("utf-8"))
     page = (folder.parents[1] / "docs" / "suite.md").read_text("utf-8")
-    for table in report.write_tables(document).split("\n\n"):
-        assert table in page, table
+    tables = [part for part in report.write_tables(document).split("\n\n") if part.startswith("|")]
+    assert len(tables) > 4
+    assert [table for table in tables if table not in page] == []
