@@ -154,18 +154,18 @@ class ImprovementLog:
         )
         return [float(row["reward"]) for row in rows]
 
-    def drawn(self, reference: str, since: int) -> list[tuple[bool, float | None]]:
+    def drawn(self, reference: str, since: int, until: int | None = None) -> list[tuple[bool, float | None]]:
         """Return the decisions that a reference and newer HRMs drew, in order: whether it was the reference, and the
         reward, if known.
 
-        since: place after which decisions count.
+        since: place after which decisions count; until: the last place, None for the newest.
         """
         rows = self._database.query(
             "SELECT d.policy = ? AS control, o.reward AS reward FROM decisions AS d"
             " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            " WHERE d.seq > ? AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
+            " WHERE d.seq > ? AND (? IS NULL OR d.seq <= ?) AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
             " AND d.propensity IS NOT NULL ORDER BY d.seq",
-            (reference, since, int(reference.removeprefix("hrm@"))),
+            (reference, since, until, until, int(reference.removeprefix("hrm@"))),
         )
         return [(bool(row["control"]), row["reward"]) for row in rows]
 

@@ -128,5 +128,7 @@ def test_a_points_settings_are_those_of_its_decider(tmp_path):
     assert (config.mode, config.collect, config.explore, tuple(config.never_explored)) == ("assist", 200, 0.1, ("b",))
     assert (config.retired, config.renamed) == (("old",), {"c": "b"})
     path.write_text("[points.router]\nexplore = 0.9\n", "utf-8")
-    with pytest.raises(ConfigError, match=r"points\.router: explore \(--explore\) must be a share from 0 to 0\.5, not 0\.9"):
+    with pytest.raises(
+        ConfigError, match=r"points\.router: explore \(--explore\) must be a share from 0 to 0\.5, not 0\.9"
+    ):
         read_config(path)

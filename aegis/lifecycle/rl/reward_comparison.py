@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -15,6 +16,17 @@ _EARLIER_REFERENCE = "anchor"
 """Earlier versions wrote `reference` under this name"""
 _REFERENCE_SPAN = 1200
 """Newest decisions in which the reference's rewards count"""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerReference:
+    """The reference before the present one, and the rewards by which it was given up."""
+
+    name: str
+    since: int
+    """Place, in the order of recording, after which decisions were compared with it"""
+    until: int
+    """Place of the last one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,8 @@ class ImprovementState:
     """Whether it looks as if they did: the control then makes a larger share"""
     gained: float = 1.0
     """The evidence that improved versions earn more"""
+    former: FormerReference | None = None
+    """None while the reference is the version that phase 4 began with, and after a roll-back"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,8 @@ def read_state(store: DecisionStore) -> ImprovementState | None:
         if fields and _EARLIER_REFERENCE in fields:
             fields = {**fields, "reference": fields[_EARLIER_REFERENCE]}
             del fields[_EARLIER_REFERENCE]
+        if fields and fields.get("former"):
+            fields = {**fields, "former": FormerReference(**fields["former"])}
         return ImprovementState(**fields) if fields else None
     except (ValueError, TypeError):
         return None  # it can't be read: phase 4 begins anew
@@ -111,4 +127,16 @@ def weigh_rewards(store: DecisionStore, state: ImprovementState) -> tuple[Reward
     Returns the evidence that improved versions earn less, and the evidence that they earn more.
     """
     drawn = ImprovementLog(store.database).drawn(state.reference, max(state.since, state.judged_since))
-    return weigh(drawn), weigh([(control, None if reward is None else -reward) for control, reward in drawn])
+    return weigh(drawn), _weigh_gain(drawn)
+
+
+def was_mistaken(store: DecisionStore, former: FormerReference) -> bool:
+    """Return whether, by the rewards as they are known now, nothing speaks for having given up this reference.
+
+    Rewards are reported late, in parts, and corrected.
+    """
+    return _weigh_gain(ImprovementLog(store.database).drawn(former.name, former.since, former.until)).evidence < 1
+
+
+def _weigh_gain(drawn: Sequence[tuple[bool, float | None]]) -> RewardEvidence:
+    return weigh([(control, None if reward is None else -reward) for control, reward in drawn])

@@ -19,9 +19,11 @@ from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.point import read_adoption
 from aegis.lifecycle.policies.tempered import exploring_temperature, temper
 from aegis.lifecycle.rl.reward_comparison import (
+    FormerReference,
     ImprovementState,
     compare_rewards,
     read_state,
+    was_mistaken,
     weigh_rewards,
     write_state,
 )
@@ -66,6 +68,7 @@ class ImprovementWorker:
         self._base_name = ""
         self._trainer: ReinforceTrainer
         self._learned_until: int | None = None
+        self._seen_outcome: int | None = None
         self._probe: list[tuple[State, tuple[float, ...]]] = []
 
     def step(self) -> bool:
@@ -78,6 +81,8 @@ class ImprovementWorker:
             return False
         if served.name != self._version:
             state = self._take_up(served, state)
+        if state.former is not None and self._was_mistaken(state.former):
+            return self._take_back(served, state.former)
         if self._store.newest() < state.paused_until:
             return False
         compared = compare_rewards(self._store, state, self.config)
@@ -207,8 +212,30 @@ class ImprovementWorker:
                 return
             self._registry.promote_again(served.name, IMPROVEMENT, reason, compared.to_record())
             newest = self._store.newest()
-            write_state(self._store, ImprovementState(served.name, newest, newest))
+            former = FormerReference(state.reference, max(state.since, state.judged_since), newest)
+            write_state(self._store, ImprovementState(served.name, newest, newest, former=former))
         self._tell(reason)
+
+    def _was_mistaken(self, former: FormerReference) -> bool:
+        newest = self._log.newest_outcome()
+        if self._seen_outcome is not None and newest < self._seen_outcome + self.config.every:
+            return False
+        self._seen_outcome = newest
+        return was_mistaken(self._store, former)
+
+    def _take_back(self, served: Serving, former: FormerReference) -> bool:
+        """Compare with the former reference again, for its rewards were corrected; return True."""
+        state = ImprovementState(former.name, former.since, former.since)
+        with self._store.database.transaction():
+            now = self._registry.serving()
+            if now is None or now.name != served.name:
+                return True
+            write_state(self._store, state)
+        self._tell(f"by their rewards as they are known now, improved versions did not earn more than {former.name}")
+        state = self._weigh(state)
+        if state.evidence >= 1 / self.config.rollback_alpha:
+            self._roll_back(served, state)
+        return True
 
     def _roll_back(self, served: Serving, state: ImprovementState) -> None:
         """Roll back to the reference with the evidence, and pause; the version keeps its files and its learner's."""

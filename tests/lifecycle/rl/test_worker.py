@@ -235,6 +235,25 @@ def test_improved_versions_that_earn_less_than_the_control_end_in_a_roll_back_an
     assert improver._trainer.learned <= 40
 
 
+def test_a_reference_that_rested_on_rewards_which_were_corrected_is_given_up_again(life, improver):
+    life.controlled = True
+    life.decide(40)
+    life.fall = -1.5
+    life.learn(improver, 2)
+    for _ in range(40):
+        life.learn(improver, 1)
+        if life.reference != "hrm@1":
+            break
+    assert life.reference == life.serving != "hrm@1"
+    for example in life.store.examples():
+        life.store.record_outcome(Outcome(example.decision.id, "ok", reward=-example.outcome.reward))
+    improver.step()
+    assert life.serving == life.reference == "hrm@1"
+    event = life.registry.events()[-1]
+    assert (event.kind, event.who) == ("rolled_back", IMPROVEMENT)
+    assert "improved versions earn less than hrm@1" in event.reason
+
+
 def test_a_version_that_surely_earns_more_is_what_a_later_roll_back_returns_to(life, improver):
     life.controlled = True
     life.decide(40)
