@@ -16,7 +16,7 @@ from aegis.errors import ConfigError, MissingPackageError
 from aegis.packages import EXTRAS, PRODUCT, explain, imports_explained, install, on_demand, require
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
-DISTRIBUTION = {"sklearn": "scikit-learn"}
+DISTRIBUTION = {"sklearn": "scikit-learn", "opentelemetry": "opentelemetry-exporter-otlp-proto-http"}
 """Of the modules whose name differs from the package's"""
 FOR_EXAMPLES = {"babyai", "langgraph", "pydantic-ai", "smolagents", "openai-agents", "adapters", "suite"}
 """Extras that no module of AEGIS imports: for examples/ and benchmarks"""
