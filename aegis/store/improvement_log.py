@@ -163,7 +163,8 @@ class ImprovementLog:
         rows = self._database.query(
             "SELECT d.policy = ? AS control, o.reward AS reward FROM decisions AS d"
             " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            " WHERE d.seq > ? AND (? IS NULL OR d.seq <= ?) AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
+            " WHERE d.seq > ? AND (? IS NULL OR d.seq <= ?)"
+            " AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
             " AND d.propensity IS NOT NULL ORDER BY d.seq",
             (reference, since, until, until, int(reference.removeprefix("hrm@"))),
         )
