@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import find_place
-from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
+from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, mark, say
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import PointOption, WorkspaceOption
 from aegis.errors import ChangedModelError
@@ -91,11 +91,12 @@ def _models_are_sound(place: Workspace) -> bool:
             except ChangedModelError as error:
                 faults.append(str(error))
     for fault in faults:
-        say(f"{mark(False)} {clean_text(fault)}")
+        say(f"{mark(False)} {clean_text(fault, WHOLE_CHARACTERS)}")
     if sound:
         say(f"{mark(True)} {clean_text(f'{place.folder}/')}: {counted(sound, 'HRM')} with the files that were judged")
     if unknown := len(versions) - sound - len(faults):
-        say(f"  {counted(unknown, 'HRM')} of an earlier version of AEGIS, which kept no hash of the files")
+        kept = "kept by an earlier version of AEGIS, or never finished"
+        say(f"  {counted(unknown, 'HRM')} without hashes of the files: {kept}")
     return not faults
 
 
