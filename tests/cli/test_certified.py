@@ -6,45 +6,26 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.commands.train import _show_verdict
 from aegis.cli.main import app
 from aegis.config import GateConfig
-from aegis.promotion import Certificate, ModelRegistry, certify_answers, keep_answers, write_answers
-from aegis.research import RESEARCH_ACTIONS
+from aegis.promotion import Certificate, ModelRegistry, certify_answers
 from aegis.store import Database, DecisionStore
 from aegis.workspace import Workspace
-
-FIGURES = {"decisions": 1100, "source": "decisions.jsonl.gz", "accuracy": 0.85, "interval": [0.796, 0.894]}
+from tests.cli.answered import FIGURES, answers, promote_two, save
 
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def answers(count: int = 200):
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet([0.3] * 4, count)
-    labels = [int(rng.choice(4, p=row)) for row in probabilities]
-    return keep_answers(probabilities.tolist(), labels, [f"e{n // 10}" for n in range(count)], RESEARCH_ACTIONS.names)
-
-
-def save(name, folder):
-    write_answers(folder, answers())
-
-
 @pytest.fixture
 def workspace(tmp_path):
     """Return a workspace in which hrm@2 serves."""
-    folder = Workspace(tmp_path / "w")
-    with Database(folder.database) as database:
-        registry = ModelRegistry(DecisionStore(database), folder)
-        registry.promote(save, FIGURES)
-        registry.promote(save, FIGURES)
-    return folder.folder
+    return promote_two(tmp_path / "w")
 
 
 def test_the_share_certified_at_a_promise_is_shown_by_version_and_drawn(workspace, tmp_path):

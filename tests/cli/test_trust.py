@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,48 +12,27 @@ from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
 from aegis.hrm import HRM, HRMPolicy, StateCodec
-from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.promotion import ModelRegistry, write_answers
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run import read_shipped_data
 from aegis.store import Database, DecisionStore, TrainingLog
 from aegis.teachers.name import OFFLINE_NAME
 from aegis.types import utc_now
 from aegis.workspace import Workspace
+from tests.cli.answered import FIGURES, answers, promote_two, save
 
 NAMES = RESEARCH_ACTIONS.names
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
-FIGURES = {
-    **{"decisions": 1100, "source": "decisions.jsonl.gz", "heldout": 220, "accuracy": 0.85},
-    **{"interval": [0.796, 0.894], "calibration_error": 0.2},
-}
 
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def answers(count: int = 200):
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet([0.3] * 4, count)
-    labels = [int(rng.choice(4, p=row)) for row in probabilities]
-    return keep_answers(probabilities.tolist(), labels, [f"e{n // 10}" for n in range(count)], NAMES, milliseconds=3.0)
-
-
-def save(name, folder):
-    write_answers(folder, answers())
-
-
 @pytest.fixture
 def workspace(tmp_path):
     """Return a workspace in which hrm@2 serves."""
-    folder = Workspace(tmp_path / "w")
-    with Database(folder.database) as database:
-        store = DecisionStore(database)
-        store.claim_teacher("scripted", 0, "a rule, no model")
-        registry = ModelRegistry(store, folder)
-        registry.promote(save, FIGURES, reason="accuracy 85.00% is at least the threshold")
-        registry.promote(save, FIGURES)
-    return folder.folder
+    return promote_two(tmp_path / "w")
 
 
 def serving(workspace) -> str | None:

