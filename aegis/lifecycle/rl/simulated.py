@@ -17,7 +17,7 @@ from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperat
 from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, judge, let_serve, next_attempt
 from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
-from aegis.lifecycle.rl.transition import gather
+from aegis.lifecycle.rl.transition import gather, recorded_calls
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
@@ -188,7 +188,8 @@ class SimulatedLearning:
             situation = world.observe()
             (choice,) = self._policy.decide([situation.state], self._actions)
             world.act(situation, replace(choice, policy="hrm@0"))
-            batch = gather(log, self._actions, learned_until, before, self._config.every, self._config.window)
+            count, window = self._config.every, self._config.window
+            batch = gather(log, self._actions, learned_until, before, count, window, self._worlds.called_for)
             if batch is not None:
                 learned_until = batch.place
                 self.updates.append(self._trainer.update(batch.trajectories, new=batch.new))
@@ -221,6 +222,8 @@ def improve(
     policy, base, base_name = load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
+    if config.keep:
+        trainer.keep(recorded_calls(store, policy.actions, worlds.called_for))
     learning = SimulatedLearning(policy, trainer, worlds, config, plan.seed)
     drawn = random.SystemRandom().randrange(_SEEDS)
     first = _FIRST_MEASURED_SEED + drawn if plan.first_measured is None else plan.first_measured

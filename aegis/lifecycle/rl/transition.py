@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aegis.store import Example, ImprovementLog
+from aegis.store import DecisionStore, Example, ImprovementLog
 from aegis.training import Transition
-from aegis.types import ActionList
+from aegis.types import ActionList, State
+
+_RECORDED, _CALLS = 2000, 96
+"""Newest decisions of the record that are looked through, and states that are taken from them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +27,48 @@ class TransitionBatch:
 
 
 def gather(
-    log: ImprovementLog, actions: ActionList, after: int, since: int, count: int, window: int
+    log: ImprovementLog,
+    actions: ActionList,
+    after: int,
+    since: int,
+    count: int,
+    window: int,
+    called_for: Callable[[State], str] = lambda state: "",
 ) -> TransitionBatch | None:
     """Return the next batch, the newest `window` decisions whose reward is known; None while too few of them are new.
 
     after: place of the last outcome learned from; at least `count` outcomes must have come since. since: place after
-    which decisions count.
+    which decisions count. called_for: returns the action that somebody is there to reward in a state; '' if none.
     """
     new = log.due(after, since)
     if len(new) < count:
         return None
     due = log.newest(max(window, count), since)
     chosen = {one.decision_id for one in due}
-    trajectories = [_to_trajectory(stretch, chosen, actions) for stretch in log.stretches(due)]
+    trajectories = [_to_trajectory(stretch, chosen, actions, called_for) for stretch in log.stretches(due)]
     return TransitionBatch([t for t in trajectories if t], len(due), min(len(new), len(due)), new[-1].place)
 
 
-def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: ActionList) -> list[Transition]:
+def recorded_calls(
+    store: DecisionStore, actions: ActionList, called_for: Callable[[State], str]
+) -> list[tuple[State, int]]:
+    """Return the newest recorded states that call for an action, each with the action's place, the oldest first."""
+    found = []
+    for decision, _ in reversed(store.recent(_RECORDED)):
+        wanted = called_for(decision.state)
+        if wanted in decision.actions and wanted in actions.names:
+            found.append((decision.state, actions.index(wanted)))
+    return found[-_CALLS:]
+
+
+def _to_trajectory(
+    stretch: Sequence[Example], chosen: set[str], actions: ActionList, called_for: Callable[[State], str]
+) -> list[Transition]:
     found = []
     for decision, outcome in stretch:
         if decision.probabilities is None or not set(decision.actions) <= set(actions.names):
             continue
+        wanted = called_for(decision.state)
         likely = dict(zip(decision.actions, decision.probabilities, strict=True))
         found.append(
             Transition(
@@ -54,6 +78,7 @@ def _to_trajectory(stretch: Sequence[Example], chosen: set[str], actions: Action
                 reward=None if outcome is None else outcome.reward,
                 offered=tuple(name in likely for name in actions.names),
                 learn=decision.id in chosen,
+                called_for=actions.index(wanted) if likely.get(wanted) is not None else None,
             )
         )
     return found
