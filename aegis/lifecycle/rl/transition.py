@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aegis.store import DecisionStore, Example, ImprovementLog
+from aegis.store import Example, ImprovementLog
 from aegis.training import Transition
 from aegis.types import ActionList, State
 
-_RECORDED, _CALLS = 2000, 96
-"""Newest decisions of the record that are looked through, and states that are taken from them"""
+_MOST_CALLS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +48,12 @@ def gather(
     return TransitionBatch([t for t in trajectories if t], len(due), min(len(new), len(due)), new[-1].place)
 
 
-def recorded_calls(
-    store: DecisionStore, actions: ActionList, called_for: Callable[[State], str]
+def find_calls(
+    states: Sequence[State], actions: ActionList, called_for: Callable[[State], str]
 ) -> list[tuple[State, int]]:
-    """Return the newest recorded states that call for an action, each with the action's place, the oldest first."""
-    found = []
-    for decision, _ in reversed(store.recent(_RECORDED)):
-        wanted = called_for(decision.state)
-        if wanted in decision.actions and wanted in actions.names:
-            found.append((decision.state, actions.index(wanted)))
-    return found[-_CALLS:]
+    """Return the newest states that call for an action, each with the action's place, in their order."""
+    wanted = [(state, called_for(state)) for state in states]
+    return [(state, actions.index(name)) for state, name in wanted if name in actions.names][-_MOST_CALLS:]
 
 
 def _to_trajectory(

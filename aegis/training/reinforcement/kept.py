@@ -3,7 +3,7 @@
 A person is present, there is a question to ask, and the imitation HRM asks: the improved HRM must ask there, too, even
 where other actions earn more. This is a constrained policy optimisation: maximise the rewards, subject to
 
-    pi(a|s) >= floor(s) = max(pi_0(a|s), 1/2)
+    pi(a|s) >= floor(s) = max(pi_0(a|s), 0.7)
 
 in each such state s, where a is the action that it calls for. So a stays the most probable action. The constraint is
 an exact penalty in the loss (Nocedal and Wright 2006, Numerical Optimization, section 17.2):
@@ -27,8 +27,8 @@ _REMEMBERED = 128
 """Newest states that are remembered"""
 _DRAWN = 16
 """Of them, states of one update, in turns"""
-_LEAST = 0.5
-"""Least probability that an action keeps: no other one can be more probable"""
+_LEAST = 0.7
+"""Least probability that an action keeps: above a half, so that it stays the most probable one in like states, too"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def test_a_state_is_noted_only_if_the_imitation_hrm_takes_the_action_that_it_cal
     kept.note([3], 0, offered(), rows(0.9, 0.1))
     found = kept.draw()
     assert [one.encoded for one in found] == [(2,), (3,)]
-    assert [one.log_floor for one in found] == pytest.approx(rows(0.5, 0.9).tolist())
+    assert [one.log_floor for one in found] == pytest.approx(rows(0.7, 0.9).tolist())
 
 
 def test_each_state_has_its_turn_and_the_oldest_are_forgotten():
@@ -57,24 +57,20 @@ def test_the_shortfall_is_zero_where_the_floor_is_kept_and_has_no_gradient_there
     kept = KeptStates()
     for number in range(2):
         kept.note([number], 0, offered(), rows(0.6, 0.4))
-    policy = rows([0.7, 0.3], [0.3, 0.7]).requires_grad_()
+    policy = rows([0.8, 0.2], [0.35, 0.65]).requires_grad_()
     missing = shortfall(policy, kept.draw())
     missing.backward()
     assert missing.item() == pytest.approx(0.5 * torch.tensor(2.0).log().item(), rel=1e-5)
     assert policy.grad.tolist() == [[0, 0], [-0.5, 0]]
 
 
-def make_trainer(actions: ActionList, keep: float) -> ReinforceTrainer:
+def make_trainer(actions: ActionList, keep: float, seed: int = 11) -> ReinforceTrainer:
     config = ReinforceConfig(bf16=False, learning_rate=3e-3, kl=0.0, discount=0.0, keep=keep)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = HRM(TINY).eval()
     outputs = action_outputs(actions, TINY.vocab_size)
-    for seed in range(50):  # an imitation HRM that asks in both states
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = HRM(TINY).eval()
-        trainer = ReinforceTrainer(model, copy.deepcopy(model), StateCodec(), outputs, TEMPERATURE, config)
-        if min(asks(trainer, HERE), asks(trainer, AWAY)) > 0.5:
-            return trainer
-    raise AssertionError("no seed asks")
+    return ReinforceTrainer(model, copy.deepcopy(model), StateCodec(), outputs, TEMPERATURE, config)
 
 
 def answer(trainer: ReinforceTrainer, state) -> list[float]:
@@ -87,11 +83,11 @@ def asks(trainer: ReinforceTrainer, state) -> float:
     return answer(trainer, state)[ASK]
 
 
-def learn_that_asking_never_pays(trainer: ReinforceTrainer, updates: int = 20) -> None:
+def learn_that_asking_never_pays(trainer: ReinforceTrainer, states=((HERE, ASK), (AWAY, None)), updates=20) -> None:
     rng = random.Random(0)
     for _ in range(updates):
         made = []
-        for state, wanted in ((HERE, ASK), (AWAY, None)) * 6:
+        for state, wanted in states * 6:
             likely = answer(trainer, state)
             action = rng.choices(range(3), likely)[0]
             reward = -1.0 if action == ASK else 0.0
@@ -101,10 +97,19 @@ def learn_that_asking_never_pays(trainer: ReinforceTrainer, updates: int = 20) -
 
 def test_asking_is_kept_where_somebody_is_here_and_unlearned_where_nobody_is(actions):
     kept, free = make_trainer(actions, 1.0), make_trainer(actions, 0.0)
+    assert min(asks(kept, HERE), asks(kept, AWAY)) > 0.5  # so does the imitation HRM
     for trainer in (kept, free):
         learn_that_asking_never_pays(trainer)
-    assert asks(free, HERE) < 0.2 and asks(free, AWAY) < 0.2
-    assert asks(kept, HERE) > 0.45 and asks(kept, AWAY) < 0.2
+    assert max(asks(free, HERE), asks(free, AWAY), asks(kept, AWAY)) < 0.1
+    assert asks(kept, HERE) > 0.4
+
+
+def test_states_known_beforehand_are_kept_though_no_decision_of_an_update_calls_for_the_action(actions):
+    trainer = make_trainer(actions, 1.0)
+    trainer.keep([(HERE, ASK), (HERE, IDLE)])  # the imitation HRM does not idle there
+    learn_that_asking_never_pays(trainer, states=((AWAY, None),))
+    assert asks(trainer, HERE) > 0.4
+    assert asks(trainer, AWAY) < 0.1
 
 
 def test_a_negative_weight_is_refused():
