@@ -66,7 +66,7 @@ def test_a_state_calls_for_asking_where_somebody_is_here_and_there_is_a_question
 def test_simulated_learning_keeps_what_states_of_the_training_call_for_unless_told_not_to(
     workspace, serving, make_search, told
 ):
-    plan = SimulationPlan(10, CONFIG, worlds=2, world_decisions=2, known=[CALLS, *OTHERS])
+    plan = SimulationPlan(20, CONFIG, worlds=2, world_decisions=2, known=[CALLS, *OTHERS])
     worlds = make_worlds(serving, make_search(), people=True, lived=0)
     improve(serving, workspace, worlds, plan)
     assert told["known"] == [(CALLS, ASK)]
