@@ -198,5 +198,5 @@ def improve_next(
         end_with_parent()
         lower_priority()
         say = partial(print, flush=True)
-        calls = {"called_for": called_for} if Workspace(workspace).point_name is None else {}
-        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say, **calls)
+        calls = called_for if Workspace(workspace).point_name is None else lambda state: ""
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say, called_for=calls)
