@@ -156,7 +156,7 @@ class _Work:
         self._steward, self._store = steward, store
         config, workspace, actions = steward._config, steward._workspace, steward._actions
         teacher = steward._teacher
-        plan = TrainingPlan(config.training, config.judging, config.model, config.rollout)
+        self._plan = plan = TrainingPlan(config.training, config.judging, config.model, config.rollout)
         self._duties = Duties(
             store,
             workspace,
@@ -183,9 +183,9 @@ class _Work:
         self._tells_savings_at = 0
 
     def sign(self) -> None:
-        """Note for `aegis status` who trains here, after how many decisions, and in which mode."""
+        """Note for the commands who trains here, after how many decisions, in which mode, and how."""
         config = self._steward._config
-        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid()}
+        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
         self._store.state.keep(StateKey.AGENT, fields)
 
     def look(self, trains: bool) -> None:

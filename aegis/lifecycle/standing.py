@@ -20,6 +20,7 @@ from aegis.config import (
     ReinforceConfig,
     RunConfig,
 )
+from aegis.config.plan import TrainingPlan
 from aegis.errors import StoreError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.milestone import describe_milestone, describe_phase
@@ -265,6 +266,18 @@ def read_agent(store: DecisionStore) -> dict[str, Any]:
         return store.state.record(StateKey.AGENT) or {}
     except ValueError:
         return {}
+
+
+def read_plan(workspace: Workspace) -> TrainingPlan:
+    """Return how a point's `aegis.Decider` trains, by what it noted last; the defaults where it noted nothing.
+
+    Raises `ConfigError` for a note that this version can't read.
+    """
+    if not workspace.database.exists():
+        return TrainingPlan()
+    with open_store(workspace) as store:
+        noted = read_agent(store).get("plan")
+    return TrainingPlan() if noted is None else TrainingPlan.from_json(noted)
 
 
 def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:
