@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import replace
 
 import pytest
 import torch
 
 from aegis.config import HRMConfig, ReinforceConfig
-from aegis.errors import ConfigError
 from aegis.hrm import HRM, StateCodec, action_outputs, pad
 from aegis.training.reinforce import ReinforceTrainer, think
 from aegis.training.reinforcement.advantage import Transition
@@ -110,8 +108,3 @@ def test_states_known_beforehand_are_kept_though_no_decision_of_an_update_calls_
     learn_that_asking_never_pays(trainer, states=((AWAY, None),))
     assert asks(trainer, HERE) > 0.4
     assert asks(trainer, AWAY) < 0.1
-
-
-def test_a_negative_weight_is_refused():
-    with pytest.raises(ConfigError, match="keep"):
-        replace(ReinforceConfig(), keep=-0.1)
