@@ -42,7 +42,7 @@ from torch import Tensor, nn
 
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, ngram_ids, pad
+from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.advantage import Transition, estimate_advantages, expected_value
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 
@@ -337,8 +337,7 @@ class _Snapshot:
     """A copy of the weights that an update may change; of the tables, only the rows that it reads."""
 
     def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
-        ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
-        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.ids.unique())
+        rows = (model.rows_read(tokens), outputs.ids.unique())
         self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
         tables = [model.get_parameter(name).detach() for name in _TABLES]
         self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]
