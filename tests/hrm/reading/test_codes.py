@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from aegis.config import HRMConfig
 from aegis.errors import ConfigError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, action_outputs, pad
-from aegis.hrm.onnx.export import compile_policy
+from aegis.hrm import HRM, HRMPolicy, OnnxPolicy, StateCodec, action_outputs, export_onnx, pad
 from aegis.hrm.reading.codes import EMPTY, LEVELS, FieldCodes
 from aegis.training.table import Table
 from aegis.types import ActionList, ActionSpec
@@ -131,10 +130,14 @@ def test_a_text_beside_codes_is_read_as_the_text_alone_and_codes_have_positions_
     assert torch.allclose(coded[0, 1], (rows * weights[..., None]).sum((0, 1)), atol=1e-6)
 
 
-def test_the_graphs_read_codes_as_the_model_does_alone_and_padded(policy):
-    compiled = compile_policy(policy)
-    assert np.abs(compiled.think(STATES)[0] - policy.think(STATES)[0].numpy()).max() < 1e-4
-    assert np.abs(compiled.think(STATES[1:2])[0] - policy.think(STATES)[0].numpy()[1:2]).max() < 1e-4
+def test_the_exported_graphs_read_codes_as_the_model_does_alone_and_padded(policy, tmp_path):
+    export_onnx(policy, tmp_path / "onnx", [(state, "open") for state in STATES])
+    wanted = policy.think(STATES)[0].numpy()
+    for precision, most in (("float32", 1e-4), ("int8", 0.02)):
+        exported = OnnxPolicy.load(tmp_path / "onnx", precision)
+        assert exported.codec == CODEC
+        assert np.abs(exported.think(STATES)[0] - wanted).max() < most
+        assert np.abs(exported.think(STATES[1:2])[0] - wanted[1:2]).max() < most
 
 
 def test_a_saved_policy_reads_codes_as_before(policy, tmp_path):
