@@ -49,7 +49,7 @@ class Journal:
         one = _Waiting(work, Future())
         self._waiting.append(one)
         self._thread.submit(self._take)
-        return one.done.result()  # type: ignore[no-any-return]
+        return one.done.result()
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
