@@ -18,6 +18,7 @@ from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
 from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
+from aegis.cli.commands.decisions.doctor import doctor
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
@@ -71,6 +72,7 @@ app.command(name="import")(import_)
 app.command()(report)
 app.command()(savings)
 app.command()(verify)
+app.command()(doctor)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)
