@@ -22,6 +22,7 @@ from aegis.cli.commands.decisions.doctor import doctor
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
+from aegis.cli.commands.decisions.replaying import replay
 from aegis.cli.commands.decisions.reporting import report
 from aegis.cli.commands.decisions.saving import savings
 from aegis.cli.commands.decisions.verify import verify
@@ -73,6 +74,7 @@ app.command()(report)
 app.command()(savings)
 app.command()(verify)
 app.command()(doctor)
+app.command()(replay)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)
