@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from aegis.bounds import read_text
 from aegis.config import PHASE_1_DECISIONS
 from aegis.door import DeciderConfig
 from aegis.door.setting import MODES
@@ -186,7 +187,7 @@ def read_config(path: Path) -> ServeConfig:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: can't be read as TOML ({error})") from error
     try:
