@@ -19,6 +19,7 @@ from aegis.cli.commands.curve import curve
 from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.exporting import export
+from aegis.cli.commands.decisions.forget import forget
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.reporting import report
@@ -71,6 +72,7 @@ app.command(name="import")(import_)
 app.command()(report)
 app.command()(savings)
 app.command()(verify)
+app.command()(forget)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)
