@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,11 @@ def _hash(secret: str) -> str:
 def _read_file(path: Path) -> list[Token]:
     tokens = []
     try:
+        if os.name == "posix" and path.stat().st_mode & stat.S_IWOTH:
+            raise ConfigError(f"--tokens {path}: everybody on this machine can add a token to it: chmod 600 {path}")
         lines = read_text(path).splitlines()
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
         raise ConfigError(f"--tokens {path}: can't be read ({error}): `aegis token NAME --file {path}`") from error
     for number, line in enumerate(lines, start=1):
