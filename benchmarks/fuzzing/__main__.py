@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
-from benchmarks.fuzzing.target import Target, targets
+if TYPE_CHECKING:
+    from benchmarks.fuzzing.target import Target
 
 _SHOWN = 5
+_BEGINNINGS = 500
+"""Drawn inputs that atheris begins with"""
 
 
 def main() -> int:
@@ -26,9 +32,11 @@ def main() -> int:
     parser.add_argument("--kind", help="one kind alone")
     parser.add_argument("--atheris", metavar="KIND", help="let atheris lead the inputs of this kind")
     options = parser.parse_args()
+    if options.atheris:
+        return _led(options.atheris, options.seconds)
+    from benchmarks.fuzzing.target import targets
+
     with targets() as known:
-        if options.atheris:
-            return _led(known[options.atheris], options.seconds)
         print(f"{'kind':<11} {'inputs':>7} {'seconds':>8} {'slowest':>8} {'crashes':>8}", flush=True)
         chosen = {options.kind: known[options.kind]} if options.kind else known
         return int(sum(_run(name, chosen, options) for name in chosen) > 0)
@@ -52,12 +60,18 @@ def _run(name: str, known: Mapping[str, Target], options: argparse.Namespace) ->
     return crashes
 
 
-def _led(target: Target, seconds: float) -> int:
+def _led(kind: str, seconds: float) -> int:
+    """Let atheris begin with drawn inputs, and change them by the code of AEGIS that they reach."""
     import atheris
 
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}"], target.read)
-    atheris.Fuzz()
+    with atheris.instrument_imports(include=["aegis"]):
+        from benchmarks.fuzzing.target import targets
+
+        with targets() as known, tempfile.TemporaryDirectory(prefix="aegis-corpus-") as corpus:
+            for seed in range(_BEGINNINGS):
+                (Path(corpus) / str(seed)).write_bytes(known[kind].draw(Random(seed)))
+            atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}", corpus], known[kind].read)
+            atheris.Fuzz()
     return 0
 
 

@@ -193,8 +193,8 @@ def _server(folder: Path) -> Iterator[Callable[[bytes], None]]:
     try:
         yield post
     finally:
-        if app._gateway is not None:
-            loop.run_until_complete(app._gateway.close())
+        passing: Any = app._gateway
+        loop.run_until_complete(passing.close())
         points.close()
         loop.close()
 
