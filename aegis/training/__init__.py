@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aegis.training.data.split import (
         RowSplit,
         Split,
+        draw_evenly,
         draw_rows,
         split_by_episode,
         split_by_time,
@@ -49,6 +50,7 @@ _MODULES = {
     "data.split": (
         "RowSplit",
         "Split",
+        "draw_evenly",
         "draw_rows",
         "split_by_episode",
         "split_by_time",
@@ -81,6 +83,7 @@ __all__ = [
     "Transition",
     "UpdateResult",
     "check_model",
+    "draw_evenly",
     "draw_rows",
     "encode_decisions",
     "from_moment",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from aegis.hrm import HRM, Outputs, ngram_ids
+from aegis.hrm import HRM, Outputs
 
 _TABLES = ("token_embedding.weight", "output.weight")
 
@@ -19,9 +19,7 @@ class Snapshot:
     """
 
     def __init__(self, model: HRM, tokens: Sequence[Tensor], outputs: Outputs) -> None:
-        read = [[one, *ngram_ids(one, model.config.ngram_length, model.config.vocab_size)] for one in tokens]
-        ids = [one.flatten() for several in read for one in several]
-        rows = (torch.cat(ids).unique(), outputs.ids.unique())
+        rows = (torch.cat([model.rows_read(one) for one in tokens]).unique(), outputs.ids.unique())
         self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
         tables = [model.get_parameter(name).detach() for name in _TABLES]
         self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]

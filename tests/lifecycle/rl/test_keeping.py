@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def serving(workspace):
 @pytest.fixture
 def told(monkeypatch):
     """Return what the trainer hears: the calls known beforehand, and those of its decisions."""
-    heard = {"known": None, "decided": []}
+    heard: dict[str, Any] = {"known": None, "decided": []}
 
     class Spied(ReinforceTrainer):
         def keep(self, calls):
