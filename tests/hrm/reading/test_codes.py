@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from aegis.config import HRMConfig
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, OnnxPolicy, StateCodec, action_outputs, export_onnx, pad
+from aegis.hrm.onnx.policy import Precision
 from aegis.hrm.reading.codes import EMPTY, LEVELS, FieldCodes
 from aegis.training.table import Table
 from aegis.types import ActionList, ActionSpec
@@ -133,7 +134,8 @@ def test_a_text_beside_codes_is_read_as_the_text_alone_and_codes_have_positions_
 def test_the_exported_graphs_read_codes_as_the_model_does_alone_and_padded(policy, tmp_path):
     export_onnx(policy, tmp_path / "onnx", [(state, "open") for state in STATES])
     wanted = policy.think(STATES)[0].numpy()
-    for precision, most in (("float32", 1e-4), ("int8", 0.02)):
+    limits: dict[Precision, float] = {"float32": 1e-4, "int8": 0.02}
+    for precision, most in limits.items():
         exported = OnnxPolicy.load(tmp_path / "onnx", precision)
         assert exported.codec == CODEC
         assert np.abs(exported.think(STATES)[0] - wanted).max() < most
