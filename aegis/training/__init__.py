@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.training.advantage import Transition
     from aegis.training.check import ModelCheck, check_model
     from aegis.training.data.dataset import Dataset, encode_decisions, from_moment, to_moment
     from aegis.training.data.split import (
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from aegis.training.data.storage import KeyedDecisions, load_dataset, open_dataset
     from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingHooks, TrainingRun
     from aegis.training.reinforce import ReinforceTrainer, UpdateResult
+    from aegis.training.reinforcement.advantage import Transition
     from aegis.training.thinking import Thinking, measure_thinking
 
 _MODULES = {
-    "advantage": ("Transition",),
+    "reinforcement.advantage": ("Transition",),
     "check": (
         "ModelCheck",
         "check_model",
