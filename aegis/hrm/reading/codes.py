@@ -1,4 +1,4 @@
-"""Reads fields of a state as codes: a number by its place among the training's numbers, a short value as itself.
+"""Reads fields of a state as codes: a number by its place among the training's numbers.
 
 A code is a token id past the vocabulary. It stands for a weighted sum of rows of the token table, so the model has no
 further parameters. A number's code adds up the rows of all quantile bins below the number, and a part of its own bin's
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from aegis.errors import ConfigError
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, VOCABULARY_SIZE
-from aegis.rendering import canonical_json
 from aegis.types import State
 
 LEVELS = 8
@@ -55,10 +54,6 @@ class FieldCodes:
 
     numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Bounds of each number's bins, rising, by the field's dotted path; an item of a list has its place as a step"""
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Known values of each other field by its path, as canonical JSON"""
-    written: bool = False
-    """Whether a number that has a code is read as text, too"""
     multiple: int = 3
     """The number of slots is divisible by this, the model's `patch_length`"""
     form: int = _FORM
@@ -67,7 +62,6 @@ class FieldCodes:
         if self.form != _FORM:
             raise ConfigError(f"fields are read by form {self.form}, which this AEGIS does not know: update it")
         object.__setattr__(self, "numbers", {path: tuple(map(float, at)) for path, at in self.numbers.items()})
-        object.__setattr__(self, "values", {path: tuple(map(str, known)) for path, known in self.values.items()})
         for path, bounds in self.numbers.items():
             if len(bounds) < 2 or any(not one < other for one, other in pairwise(bounds)):
                 raise ConfigError(f"the bins of {path!r} need at least two bounds that rise, not {bounds}")
@@ -77,14 +71,12 @@ class FieldCodes:
     @cached_property
     def count(self) -> int:
         """Number of codes."""
-        numbers = sum(_levels(bounds) for bounds in self.numbers.values())
-        return 1 + numbers + sum(1 + len(known) for known in self.values.values())
+        return 1 + sum(_levels(bounds) for bounds in self.numbers.values())
 
     @cached_property
     def slots(self) -> int:
         """Number of codes of each state."""
-        fields = len(self.numbers) + len(self.values)
-        return -(-fields // self.multiple) * self.multiple
+        return -(-len(self.numbers) // self.multiple) * self.multiple
 
     @cached_property
     def _starts(self) -> dict[str, int]:
@@ -93,15 +85,7 @@ class FieldCodes:
         for path, bounds in self.numbers.items():
             starts[path] = code
             code += _levels(bounds)
-        for path, known in self.values.items():
-            starts[path] = code
-            code += 1 + len(known)
         return starts
-
-    @cached_property
-    def _places(self) -> dict[str, dict[str, int]]:
-        """Return the place of each known value, from 1; 0 is for any other."""
-        return {path: {value: place for place, value in enumerate(known, 1)} for path, known in self.values.items()}
 
     def read(self, state: State) -> tuple[list[int], State]:
         """Return the state's codes, and the state that is left to be read as text."""
@@ -114,11 +98,8 @@ class FieldCodes:
                 continue
             codes.append(self._starts[path] + _level(number, bounds))
             coded.add(path)
-        for path, places in self._places.items():
-            value = canonical_json(found[path]) if path in found else None
-            codes.append(EMPTY if value is None else self._starts[path] + places.get(value, 0))
         codes += [EMPTY] * (self.slots - len(codes))
-        return codes, state if self.written or not coded else _without(state, coded)
+        return codes, _without(state, coded) if coded else state
 
     @cached_property
     def table(self) -> CodeTable:
@@ -136,10 +117,6 @@ class FieldCodes:
             rows[part, : bins + 1] = own
             weights[part, 0] = 1.0
             weights[part, 1 : bins + 1] = np.clip(steps - np.arange(bins), 0, 1)
-        for path, known in self.values.items():
-            for place, value in enumerate(["", *known], self._starts[path] - EMPTY):
-                rows[place] = _free_row(f"{path}={value}", taken)
-                weights[place, 0] = 1.0
         return CodeTable(rows, weights, self.slots)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from aegis.hrm import StateCodec
 from aegis.hrm.reading.codes import FieldCodes, as_number, leaves
-from aegis.rendering import canonical_json
 from aegis.training.data.split import draw_rows
 from aegis.types import Decision, State
 
@@ -23,8 +22,6 @@ LEAST_SHARE = 0.5
 """A field is read as a code if at least this share of the states has it"""
 MOST_FITTED = 20_000
 """States that the bins are fitted on; of more, these are drawn evenly"""
-MOST_VALUES, LONGEST_VALUE, LEAST_COUNT = 64, 60, 3
-"""Of a field that is no number: most values, characters of the longest, and states in which a value must stand"""
 
 
 def code_fields(
@@ -53,13 +50,12 @@ def has_many_numbers(codes: FieldCodes) -> bool:
     return sum(len(bounds) == BINS + 1 for bounds in codes.numbers.values()) >= LEAST_NUMBERS
 
 
-def fit_codes(states: Iterable[State], slots: int, multiple: int, values: bool = False) -> FieldCodes | None:
+def fit_codes(states: Iterable[State], slots: int, multiple: int) -> FieldCodes | None:
     """Return the codes of the fields that most of these states have; None if there is no such field.
 
-    slots: the most fields that are read so, numbers first. values: whether short values other than numbers are, too.
+    slots: the most fields that are read so. multiple: the model's `patch_length`.
     """
     numbers: dict[str, list[float]] = defaultdict(list)
-    texts: dict[str, Counter[str]] = defaultdict(Counter)
     count = 0
     for state in states:
         count += 1
@@ -67,13 +63,9 @@ def fit_codes(states: Iterable[State], slots: int, multiple: int, values: bool =
             number = as_number(value)
             if number is not None:
                 numbers[path].append(number)
-            elif values:
-                texts[path][canonical_json(value)] += 1
     bounds = {path: bin_bounds(found) for path, found in sorted(numbers.items()) if len(found) >= LEAST_SHARE * count}
     bounds = dict([(path, at) for path, at in bounds.items() if len(at) > 1][:slots])
-    known = {path: _frequent(found) for path, found in sorted(texts.items()) if found.total() >= LEAST_SHARE * count}
-    known = dict([(path, found) for path, found in known.items() if len(found) > 1][: max(0, slots - len(bounds))])
-    return FieldCodes(bounds, known, multiple=multiple) if bounds or known else None
+    return FieldCodes(bounds, multiple) if bounds else None
 
 
 def bin_bounds(numbers: Sequence[float]) -> tuple[float, ...]:
@@ -82,10 +74,3 @@ def bin_bounds(numbers: Sequence[float]) -> tuple[float, ...]:
     if len(found) > BINS + 1:
         found = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)))
     return tuple(found.tolist())
-
-
-def _frequent(found: Counter[str]) -> tuple[str, ...]:
-    """Return the values that several states have; none where the values are many or long."""
-    if len(found) > MOST_VALUES or max(map(len, found)) > LONGEST_VALUE:
-        return ()
-    return tuple(sorted(value for value, times in found.items() if times >= LEAST_COUNT))

@@ -72,7 +72,7 @@ def read_digits() -> Iterator[Logged]:
     found = load_digits()
     for number, (picture, digit) in enumerate(zip(found.data.astype(int).tolist(), found.target, strict=True)):
         state = {"pixels": {f"r{place // 8}c{place % 8}": value for place, value in enumerate(picture)}}
-        yield Logged(f"pictures {number // EPISODE}", number % EPISODE, state, f"digit {digit}")
+        yield Logged(f"pictures {number // EPISODE}", number % EPISODE, state, f"digit_{digit}")
 
 
 def _logged(number: int, state: dict[str, Any], scores: Any, random: np.random.Generator) -> Logged:

@@ -57,11 +57,11 @@ def test_bins_are_fitted_on_the_rows_given_alone():
     assert max(max(bounds) for bounds in fitted[0].codes.numbers.values()) < 1e9
 
 
-def test_rare_fields_long_values_and_excluded_fields_get_no_code():
-    states = [{"a": number, "text": "long " * 20 * (number % 2), "kind": "xy"[number % 2]} for number in range(100)]
-    codes = coding.fit_codes([*states[:40], *({**one, "b": 1.5} for one in states[40:60]), *states[60:]], 9, 3, True)
+def test_rare_fields_constant_ones_and_excluded_ones_get_no_code():
+    states = [{"a": number, "same": 7, "kind": "xy"[number % 2]} for number in range(100)]
+    codes = coding.fit_codes([*states[:60], *({**one, "b": one["a"]} for one in states[60:])], 9, 3)
     assert codes is not None
-    assert (list(codes.numbers), list(codes.values)) == (["a"], ["kind"])
+    assert list(codes.numbers) == ["a"]
     assert coding.fit_codes([{"kind": "x"}] * 5, 9, 3) is None
     excluding = StateCodec(exclude=("readings",))
     found = coding.code_fields(excluding, "bins", measured(100), range(100), 3)
