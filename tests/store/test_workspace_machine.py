@@ -164,7 +164,9 @@ class WorkspaceMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(4, 15), pytest.param(150, 50, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("examples", "steps"),
+    [(2, 12), pytest.param(60, 40, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    ids=["few", "many"],
 )
 def test_a_workspace_holds_what_a_model_in_memory_holds(quick_databases, examples, steps):
     given = settings(
