@@ -20,6 +20,7 @@ from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.doctor import doctor
 from aegis.cli.commands.decisions.exporting import export
+from aegis.cli.commands.decisions.forget import forget
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.replaying import replay
@@ -75,6 +76,7 @@ app.command()(savings)
 app.command()(verify)
 app.command()(doctor)
 app.command()(replay)
+app.command()(forget)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from aegis import __version__
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import write_folder
 from aegis.hrm.model import NGRAM_MULTIPLIER
@@ -174,7 +175,7 @@ def _require_packages() -> None:
 
 
 def _open(folder: Path, precision: Precision) -> OnnxPolicy:
-    document = json.loads((folder / POLICY_FILE).read_text(encoding="utf-8"))
+    document = read_json(folder / POLICY_FILE)
     first, later = GRAPH_FILES[precision]
     return OnnxPolicy(document, (folder / first, folder / later), "onnx" if precision == "float32" else "onnx-int8")
 

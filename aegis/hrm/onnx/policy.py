@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -17,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec, find_columns
 from aegis.types import ActionList, ActionSpec, Choice, State, list_names
@@ -282,7 +282,7 @@ def read_check(folder: Path, names: Sequence[str]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: missing or not JSON ({error}): export it again") from error
     if not isinstance(document, dict):

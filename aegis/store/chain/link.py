@@ -18,6 +18,8 @@ ABOUT = {"decision": "id", "outcome": "decision_id", "label": "decision_id", "ev
 """By the kind of an entry the column that says what the entry is about"""
 BEGAN = "began"
 """The kind of the entry before all others, at place 0"""
+ERASURE = "erasure"
+"""The kind of the entry that says of a row before it that its owner had it erased"""
 DIGEST_BYTES = 32
 ORIGIN = bytes(2 * DIGEST_BYTES)
 """The hash before the first entry's"""
