@@ -192,7 +192,7 @@ def _is_earlier(after: set[object], whole: set[object]) -> bool:
     """Tell whether all files are there, and of the chain a beginning."""
     files = {one for one in whole if isinstance(one, bytes)}
     chain = {row for row in after if isinstance(row, tuple) and row[0] == "chain"}
-    return files <= after and chain < whole and {row[1][0] for row in chain} == set(range(len(chain)))  # type: ignore[index]
+    return files <= after and chain < whole and {row[1][0] for row in chain} == set(range(len(chain)))
 
 
 def run(count: int, seed: int, folder: Path) -> list[Examined]:

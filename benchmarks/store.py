@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from aegis import Decider
@@ -38,30 +40,39 @@ def make_state(number: int) -> dict[str, object]:
     }
 
 
-def decide(folder: Path, threads: int, each: int) -> list[str]:
-    """Let threads decide at one point; return the ids that were acknowledged."""
+Work = Callable[[], list[str]]
+"""What is measured; returns the ids that were acknowledged"""
+
+
+def prepare_threads(folder: Path, threads: int, each: int, stack: ExitStack) -> Work:
+    """Return work of threads that decide at one point, which is closed with the stack."""
+    point = stack.enter_context(Decider(_POINT, list(NAMES), lambda state, names: names[0], workspace=folder))
     told: list[list[str]] = [[] for _ in range(threads)]
 
-    with Decider(_POINT, list(NAMES), lambda state, names: names[0], workspace=folder) as point:
+    def decide(mine: list[str]) -> None:
+        mine.extend(point.decide(make_state(number)).id for number in range(each))
 
-        def work(mine: list[str]) -> None:
-            mine.extend(point.decide(make_state(number)).id for number in range(each))
+    def work() -> list[str]:
+        run_threads([partial(decide, mine) for mine in told])
+        return [id for mine in told for id in mine]
 
-        run_threads([lambda mine=mine: work(mine) for mine in told])  # type: ignore[misc]
-    return [id for mine in told for id in mine]
+    return work
 
 
-def append_batches(folder: Path, count: int) -> list[str]:
-    """Append decisions by 1,000 in a transaction; return their ids."""
+def prepare_batches(folder: Path, count: int, stack: ExitStack) -> Work:
+    """Return work that appends decisions by 1,000 in a transaction."""
     made = [
         Decision(f"e{k // 20}", k % 20, make_state(k), NAMES, Action(NAMES[k % 3]), (0.5, 0.25, 0.25), "speed")
         for k in range(count)
     ]
-    with Database(Workspace(folder).point(_POINT).database) as database:
-        store = DecisionStore(database)
+    store = DecisionStore(stack.enter_context(Database(Workspace(folder).point(_POINT).database)))
+
+    def work() -> list[str]:
         for start in range(0, count, BATCH):
             store.append_many(made[start : start + BATCH])
-    return [decision.id for decision in made]
+        return [decision.id for decision in made]
+
+    return work
 
 
 def run_threads(work: list[Callable[[], None]]) -> None:
@@ -73,23 +84,46 @@ def run_threads(work: list[Callable[[], None]]) -> None:
         thread.join()
 
 
-def decide_in_processes(folder: Path, processes: int, threads: int, each: int) -> list[str]:
-    """Let processes decide at one point at once; return the ids that they printed. They start within the time."""
+def prepare_processes(folder: Path, processes: int, threads: int, each: int, stack: ExitStack) -> Work:
+    """Return work of processes that decide at one point at once; they have started when this returns."""
     command = [sys.executable, "-m", "benchmarks.store", "--child", str(threads), str(each), "--folder", str(folder)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    outputs = [process.communicate()[0] for process in running]
-    assert not any(process.returncode for process in running), "a process failed"
-    return [id for output in outputs for id in json.loads(output)]
+    running = [
+        stack.enter_context(subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        for _ in range(processes)
+    ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", "a process failed"
+
+    def work() -> list[str]:
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [process.stdout.readline() for process in running if process.stdout is not None]
+        return [id for output in outputs for id in json.loads(output)]
+
+    return work
 
 
-def measure(name: str, folder: Path, work: Callable[[Path], list[str]]) -> float:
+def run_child(folder: Path, threads: int, each: int) -> None:
+    """Be one of the processes: say that it is ready, wait for a line, decide, print the ids."""
+    with ExitStack() as stack:
+        work = prepare_threads(folder, threads, each, stack)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        print(json.dumps(work()), flush=True)
+
+
+def measure(name: str, folder: Path, prepare: Callable[[Path, ExitStack], Work]) -> float:
     """Do work in a new workspace, check that nothing of it is lost, print and return the decisions per second."""
     with tempfile.TemporaryDirectory(prefix="aegis-store-", dir=folder) as inner:
         place = Path(inner)
-        Database(Workspace(place).point(_POINT).database).close()  # the migrations are not measured
-        started, busy = time.perf_counter(), time.process_time()
-        told = work(place)
-        seconds, busy = time.perf_counter() - started, time.process_time() - busy
+        with ExitStack() as stack:
+            work = prepare(place, stack)
+            started, busy = time.perf_counter(), time.process_time()
+            told = work()
+            seconds, busy = time.perf_counter() - started, time.process_time() - busy
         with Database(Workspace(place).point(_POINT).database) as database:
             recorded = {row["id"] for row in database.query("SELECT id FROM decisions")}
             assert recorded == set(told), f"{len(set(told) - recorded)} acknowledged decisions are lost"
@@ -108,19 +142,20 @@ def main() -> None:
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(decide(given.folder, *given.child)))
+        run_child(given.folder, *given.child)
         return
-    count = given.decisions
+    count, folder = given.decisions, given.folder
     print(f"{os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}")
     for threads in (1, 8, 32):
-        each = count // threads if threads > 1 else count // 8
-        measure(f"1 process, {threads} threads", given.folder, lambda place, n=threads, k=each: decide(place, n, k))  # type: ignore[misc]
-    measure("batches of 1,000", given.folder, lambda place: append_batches(place, 5 * count))
-    measure(
-        "8 processes of 4 threads, with their start",
-        given.folder,
-        lambda place: decide_in_processes(place, 8, 4, count // 32),
-    )
+        each = max(count // 8, 1) if threads == 1 else count // threads
+        measure(f"1 process, {threads} threads", folder, partial(_threads, threads, each))
+    measure("batches of 1,000", folder, lambda place, stack: prepare_batches(place, 5 * count, stack))
+    processes = partial(prepare_processes, processes=8, threads=4, each=count // 32)
+    measure("8 processes of 4 threads", folder, lambda place, stack: processes(place, stack=stack))
+
+
+def _threads(threads: int, each: int, place: Path, stack: ExitStack) -> Work:
+    return prepare_threads(place, threads, each, stack)
 
 
 if __name__ == "__main__":

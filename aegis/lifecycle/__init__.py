@@ -4,6 +4,7 @@ policies/    which policy decides now, loaded and wrapped
 training/    phase 2: data, leakage check, training beside the agent, the candidate judged
 serving/     a model before the switch (rollout) and after it (monitor, drift)
 rl/          phase 4: updates from rewards, in the workspace and in simulated worlds
+doctor/      what is damaged in a workspace, and its repair
 opening      open a workspace's store
 point        the actions of a decision point
 standing     where a workspace stands, read from the workspace alone; milestone: in words

@@ -71,6 +71,7 @@ def test_another_version_on_the_same_states_differs_and_the_exit_code_says_so(ma
     (found,) = replay(made, ["hrm@2"], recorded="hrm@1", backend="eager")
     one = found.differences[0]
     assert one.before != one.now
+    assert one.probability_before is not None
     assert one.probability_now < one.probability_before
     result = run(made, "--version", "hrm@2", "--recorded", "hrm@1", "--json")
     assert result.exit_code == 1

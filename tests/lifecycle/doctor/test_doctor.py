@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -18,6 +19,10 @@ from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
 
+def write_version(name: str, folder: Path) -> None:
+    (folder / "model.safetensors").write_text(name)
+
+
 @pytest.fixture
 def workspace(tmp_path):
     made = Workspace(tmp_path / "workspace")
@@ -28,7 +33,7 @@ def workspace(tmp_path):
         )
         registry = ModelRegistry(store, made)
         for _ in range(2):
-            registry.promote(lambda name, folder: (folder / "model.safetensors").write_text(name))
+            registry.promote(write_version)
     return made
 
 
