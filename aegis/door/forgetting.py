@@ -16,6 +16,7 @@ from pathlib import Path
 from aegis.atomic import replacing
 from aegis.bounds import read_json
 from aegis.lifecycle import lock, open_store
+from aegis.lifecycle.doctor.finding import SET_ASIDE
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import ANSWERS_FILE
 from aegis.promotion.weights import hash_files
@@ -112,9 +113,15 @@ def _told(store: DecisionStore, place: Workspace, doomed: Doomed) -> Forgotten:
 
 
 def _remove_derived(place: Workspace) -> list[Path]:
-    """Remove what is made again from the record, or was made to resume a training."""
-    cache = place.search_cache
-    found = [place.datasets, place.checkpoints, cache, *(cache.with_name(cache.name + end) for end in ("-wal", "-shm"))]
+    """Remove what is made again from the record or resumes a training, and the copies that `aegis doctor` set aside."""
+    cache, aside = place.search_cache, place.folder / SET_ASIDE
+    found = [
+        place.datasets,
+        place.checkpoints,
+        aside,
+        cache,
+        *(cache.with_name(cache.name + end) for end in ("-wal", "-shm")),
+    ]
     found = [path for path in found if path.exists()]
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from aegis.atomic import sync, sync_folder
+from aegis.atomic import make_folder, sync, sync_folder
 from aegis.bounds import read_json
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
@@ -45,7 +45,8 @@ def write_folder(
     """
     partial = folder.parent / f".partial-{uuid.uuid4().hex}"
     try:
-        partial.mkdir(parents=True)
+        make_folder(partial.parent)
+        partial.mkdir()
         for name, content in tensors.items():
             save_file({key: tensor.contiguous() for key, tensor in content.items()}, partial / name)
         for name, document in documents.items():

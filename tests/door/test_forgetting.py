@@ -49,7 +49,13 @@ def place(tmp_path):
             write_answers(folder, keep_answers(rows, [0, 1, 0], [f"of {PERSON}", "of Bob", f"of {PERSON}"], "ab"))
 
         ModelRegistry(store, place).promote(save, {"training": 1}, reason="passed")
-    for name in ("datasets/1/document.json", "checkpoints/1/training.json", "logs/training.log", "search-cache.db"):
+    for name in (
+        "datasets/1/document.json",
+        "checkpoints/1/training.json",
+        "logs/training.log",
+        "search-cache.db",
+        "set-aside/1/aegis.db",
+    ):
         path = place.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"a line\n{json.dumps(PERSON)}\n", encoding="utf-8")

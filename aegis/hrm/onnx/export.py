@@ -150,7 +150,7 @@ def compile_policy(policy: HRMPolicy) -> OnnxPolicy:
 
 
 def _describe(policy: HRMPolicy) -> dict[str, Any]:
-    config = policy.model.config
+    config, codes = policy.model.config, policy.codec.codes
     return {
         "name": policy.name,
         "parameters": policy.parameters,
@@ -163,6 +163,7 @@ def _describe(policy: HRMPolicy) -> dict[str, Any]:
             "ngram_length": config.ngram_length,
             "ngram_multiplier": NGRAM_MULTIPLIER,
             "patch_length": config.patch_length,
+            **({"codes": codes.count, "code_slots": codes.slots} if codes else {}),
         },
     }
 
