@@ -109,6 +109,21 @@ def test_nothing_is_erased_before_a_person_agrees(place):
     assert "say what to forget" in run(place, code=2)
 
 
+def test_a_run_that_was_killed_before_it_cleaned_the_pages_is_finished_by_the_next_one(place, monkeypatch):
+    def die(*given):
+        raise KeyboardInterrupt
+
+    with open_store(place) as reader:  # it keeps the log from being emptied when the others close
+        with monkeypatch.context() as patch:
+            patch.setattr("aegis.store.chain.erasure._clean", die)
+            with pytest.raises(KeyboardInterrupt):
+                forget(place, Wanted(text=PERSON))
+        assert reader.count() == 1
+    (place.logs / "training.log").write_text(f"{PERSON}\n", encoding="utf-8")
+    assert "in which the text still stands" in run(place, "--text", PERSON, answer="y\n")
+    assert list(find_traces(place.folder, PERSON)) == []
+
+
 def test_without_a_point_the_workspace_and_all_its_points_are_looked_through(place):
     point = place.point("router")
     with open_store(point) as store:

@@ -102,6 +102,12 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
     connection.execute("PRAGMA secure_delete = ON")
     with database.transaction():
         erased = _erase_rows(connection, doomed)
+    _clean(database)
+    return erased
+
+
+def _clean(database: Database) -> None:
+    """Leave nothing of what was erased in free pages and in the log."""
     database.query("VACUUM")
     busy = database.query("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
     if busy:
@@ -109,7 +115,6 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
             f"{database.path}: erased, but another program is reading the log that still holds the old pages: stop it,"
             " and run the command again"
         )
-    return erased
 
 
 def _erase_rows(connection: sqlite3.Connection, doomed: Doomed) -> Counter[str]:

@@ -43,7 +43,7 @@ def forget(
 
         wanted = Wanted(name, value, decision, text)
         places = find_places(workspace, point)
-        found = [(place, one) for place in places if (one := forgetting.look(place, wanted))]
+        found = [(place, one) for place in places if (one := forgetting.look(place, wanted)) or one.traces]
         if not found and not yes:
             say("Nothing is recorded that fits.")
             return
@@ -60,6 +60,8 @@ def forget(
 
 def _say_found(place: Workspace, found: Forgotten) -> None:
     say(f"{clean_text(str(place.folder))}/: {counted(found.decisions, 'decision')} with outcomes, labels and calls")
+    if not found:
+        say(f"  {counted(len(found.traces), 'file')} in which the text still stands")
     for table, rows in found.memories.items():
         say(f"{counted(rows, 'row')} of the agent's {table}")
     if found.learned:
