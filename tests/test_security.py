@@ -10,11 +10,14 @@ import aegis
 
 ROOT = Path(__file__).parents[1]
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+WORDS = re.compile("|".join([*UNSAFE, "torch.load", "yaml.load", "read_pickle", "eval", "exec"]))
 UNSAFE_CALLS = {("torch", "load"), ("yaml", "load"), ("pandas", "read_pickle")}
 
 
 def unsafe(source: str) -> list[str]:
     """Return what in a source can run code out of a file: imports and calls."""
+    if not WORDS.search(source):  # parsing every file takes seconds
+        return []
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -22,9 +25,9 @@ def unsafe(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in UNSAFE:
             found.append(str(node.module))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            whole = ast.unparse(node.func)
-            if any(whole == f"{room}.{name}" for room, name in UNSAFE_CALLS):
-                found.append(whole)
+            room = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            if (room, node.func.attr) in UNSAFE_CALLS:
+                found.append(f"{room}.{node.func.attr}")
             if any(word.arg == "allow_pickle" and ast.unparse(word.value) != "False" for word in node.keywords):
                 found.append("allow_pickle")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):

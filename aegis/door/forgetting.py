@@ -54,7 +54,9 @@ class Forgotten:
 def look(place: Workspace, wanted: Wanted) -> Forgotten:
     """Return what `forget` would erase, and erase nothing."""
     with open_store(place) as store:
-        return _told(store, place, find(store.database, wanted))
+        told = _told(store, place, find(store.database, wanted))
+    told.traces = _traces(place, wanted)
+    return told
 
 
 def forget(place: Workspace, wanted: Wanted) -> Forgotten:
@@ -69,14 +71,21 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
         with open_store(place) as store:
             doomed = find(store.database, wanted)
             told = _told(store, place, doomed)
+            # What was made of the rows goes first: after a kill, the next run finds the rows and goes on.
             if told:
-                told.erased = erase(store.database, doomed)
                 told.removed = _remove_derived(place)
                 told.removed += _rename_episodes(store, place, doomed)
+            # Also where nothing is found: a run that was killed may have left old pages.
+            told.erased = erase(store.database, doomed)
     if len(wanted.trace) >= _LEAST_TRACE:
         told.removed += _clean_logs(place, wanted.trace)
-        told.traces = list(find_traces(place.folder, wanted.trace))
+    told.traces = _traces(place, wanted)
     return told
+
+
+def _traces(place: Workspace, wanted: Wanted) -> list[Path]:
+    long_enough = len(wanted.trace) >= _LEAST_TRACE
+    return list(find_traces(place.folder, wanted.trace)) if long_enough else []
 
 
 def find_traces(folder: Path, text: str) -> Iterator[Path]:
@@ -130,7 +139,8 @@ def _remove_derived(place: Workspace) -> list[Path]:
 
 def _rename_episodes(store: DecisionStore, place: Workspace, doomed: Doomed) -> list[Path]:
     """Take the names of episodes that are gone out of the answers kept beside the HRMs; their hashes follow."""
-    left = {row["episode"] for row in store.database.query("SELECT DISTINCT episode FROM decisions")}
+    rows = store.database.query("SELECT seq, episode FROM decisions")
+    left = {row["episode"] for row in rows if row["seq"] not in doomed.decisions}
     names = {name: f"erased-{number}" for number, name in enumerate(sorted(doomed.episodes - left))}
     changed = []
     for path in sorted(place.models.glob(f"*/{ANSWERS_FILE}")):

@@ -22,7 +22,7 @@ from aegis.store import read_examples
 from aegis.types import ActionList, ActionSpec
 
 ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in ("wait", "go")))
-ZEROS = 100_000_000
+ZEROS = 70_000_000
 MOST_MEMORY = 3 * LINE_LENGTH
 """Bytes: a line, its copy, and what else a reader needs. The file would take over twice as much"""
 
@@ -45,7 +45,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.fixture(scope="module")
 def zeros() -> bytes:
-    """Return 100 MB of zeros, packed: 100 kB."""
+    """Return 70 MB of zeros, packed: 70 kB."""
     return gzip.compress(bytes(ZEROS))
 
 

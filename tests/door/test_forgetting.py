@@ -109,6 +109,31 @@ def test_nothing_is_erased_before_a_person_agrees(place):
     assert "say what to forget" in run(place, code=2)
 
 
+def test_a_run_that_was_killed_before_it_cleaned_the_pages_is_finished_by_the_next_one(place, monkeypatch):
+    def die(*given):
+        raise KeyboardInterrupt
+
+    with open_store(place) as reader:  # it keeps the log from being emptied when the others close
+        with monkeypatch.context() as patch:
+            patch.setattr("aegis.store.chain.erasure._clean", die)
+            with pytest.raises(KeyboardInterrupt):
+                forget(place, Wanted(text=PERSON))
+        assert reader.count() == 1
+    (place.logs / "training.log").write_text(f"{PERSON}\n", encoding="utf-8")
+    assert "in which the text still stands" in run(place, "--text", PERSON, answer="y\n")
+    assert list(find_traces(place.folder, PERSON)) == []
+
+
+def test_without_a_point_the_workspace_and_all_its_points_are_looked_through(place):
+    point = place.point("router")
+    with open_store(point) as store:
+        store.append(Decision("e", 0, {"user": {"who": PERSON}}, ("a", "b"), Action("a"), None, "rule", id="p0"))
+    shown = run(place, "--text", PERSON, "--yes")
+    assert f"{place.folder}/points/router/: erased: 1 decisions" in shown
+    assert "still stands" not in shown
+    assert list(find_traces(place.folder, PERSON)) == []
+
+
 def test_a_running_agent_is_to_be_stopped_first(place):
     with lock.hold(place.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running"):
         forget(place, Wanted(decision="d0"))

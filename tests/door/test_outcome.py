@@ -98,3 +98,11 @@ def test_a_reward_may_be_any_real_number(decided):
     assert store.get(id).outcome.reward == 0.5
     assert add_outcome(store, id, Report(parts={"speed": half, "price": 1}))
     assert store.get(id).outcome.reward == 1.5
+
+
+def test_a_giant_cell_is_a_row_out_of_form_and_the_others_are_read(tmp_path):
+    path = tmp_path / "reports.csv"
+    path.write_text(f"decision,reward\nd1,{'9' * 200_000}\nd2,1\n", encoding="utf-8")
+    first, second = read_reports(path)
+    assert "not a row" in first.fault
+    assert (second.decision, second.report.reward) == ("d2", 1.0)

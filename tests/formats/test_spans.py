@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aegis.formats import ANSWER
+from aegis.formats import ANSWER, read_decisions
 
 ASKED = [{"role": "user", "parts": [{"type": "text", "content": "Weather in Paris?"}]}]
 CALLED = [
@@ -123,3 +123,13 @@ def test_a_span_without_its_content_is_refused_with_line_and_reason(change, reas
     assert len(decisions) == 1
     assert reading.first_refused[0].position == "line 2"
     assert reason in reading.first_refused[0].reason
+
+
+@pytest.mark.parametrize("spans", [True, 7, "spans", {"a": 1}, None])
+def test_spans_that_are_no_list_end_no_reading(spans, tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [{"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}] * 2
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    reading = read_decisions(path)
+    assert list(reading.decisions) == []
+    assert reading.lines == 2

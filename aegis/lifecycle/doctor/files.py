@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from aegis.bounds import read_json
 from aegis.errors import AegisError, ChangedModelError
 from aegis.lifecycle.doctor.finding import Aside, Finding
 from aegis.lifecycle.lock import is_held
@@ -101,9 +102,9 @@ def _find_fault(folder: Path) -> str:
     """Return what is wrong with a checkpoint's form; '' where nothing is. Damage within the weights has no sign."""
     for name in ("config.json", "training.json"):
         try:
-            if not isinstance(json.loads((folder / name).read_text("utf-8")), dict):
+            if not isinstance(read_json(folder / name), dict):
                 return f"its {name} is no JSON object"
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             return f"its {name} is missing or no JSON"
     for name in ("model.safetensors", "optimizer.safetensors"):
         if not _is_whole(folder / name):

@@ -19,6 +19,7 @@ from aegis.types import utc_now
 
 MEMORIES = ("searches", "inbox", "proposals", "gaps", "questions", "goals", "knowledge")
 """Tables of an agent's memory whose rows hold text; a row before those that it refers to"""
+_PAGE_ROWS = 1000
 _RECORDS = {"outcomes": "decision_id", "labels": "decision_id", "calls": "decision_id"}
 _OF_DECISION = ("calls", "costs", "searches", "inbox", "proposals", "labels", "outcomes")
 _TALLY = """
@@ -83,10 +84,12 @@ def find(database: Database, wanted: Wanted) -> Doomed:
     elif wanted.decision:
         _add(database, found, "d.id = ?", (wanted.decision,))
     else:
-        for row in database.query("SELECT seq, id, episode, state FROM decisions ORDER BY seq"):
-            if _fits(json.loads(row["state"]), row["episode"], wanted):
-                found.decisions[row["seq"]] = row["id"]
-                found.episodes.add(row["episode"])
+        seq, page = 0, f"SELECT seq, id, episode, state FROM decisions WHERE seq > ? ORDER BY seq LIMIT {_PAGE_ROWS}"
+        while rows := database.query(page, (seq,)):
+            fitting = [row for row in rows if _fits(json.loads(row["state"]), row["episode"], wanted)]
+            found.decisions |= {row["seq"]: row["id"] for row in fitting}
+            found.episodes |= {row["episode"] for row in fitting}
+            seq = rows[-1]["seq"]
     return found
 
 
@@ -99,6 +102,12 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
     connection.execute("PRAGMA secure_delete = ON")
     with database.transaction():
         erased = _erase_rows(connection, doomed)
+    _clean(database)
+    return erased
+
+
+def _clean(database: Database) -> None:
+    """Leave nothing of what was erased in free pages and in the log."""
     database.query("VACUUM")
     busy = database.query("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
     if busy:
@@ -106,7 +115,6 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
             f"{database.path}: erased, but another program is reading the log that still holds the old pages: stop it,"
             " and run the command again"
         )
-    return erased
 
 
 def _erase_rows(connection: sqlite3.Connection, doomed: Doomed) -> Counter[str]:

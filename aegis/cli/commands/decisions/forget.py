@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.admission import find_place
+from aegis.cli.commands.decisions.verify import find_places
 from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
 from aegis.cli.options import PointOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text, counted
@@ -31,31 +31,37 @@ def forget(
 ) -> None:
     """Erase decisions and what derives from them, so that the record still verifies; say which HRMs had learned them.
 
-    Without --yes it says what it would erase, then asks. Stop the agent and the servers of this workspace first.
+    Without --yes it says what it would erase, then asks. Without --point it looks through the workspace and all its
+    decision points. Stop the agent and the servers of this workspace first.
     """
     with errors_explained():
         name, equals, value = where.partition("=")
         if where and not (name and equals and value):
             fail(f"--where {clean_text(where, 80)}: write FIELD=VALUE, e.g. --where customer=4711")
-        from aegis import lifecycle
         from aegis.door import forgetting
         from aegis.store.chain.erasure import Wanted
 
         wanted = Wanted(name, value, decision, text)
-        place = lifecycle.existing(find_place(workspace, point))
-        found = forgetting.look(place, wanted)
+        places = find_places(workspace, point)
+        found = [(place, one) for place in places if (one := forgetting.look(place, wanted)) or one.traces]
         if not found and not yes:
             say("Nothing is recorded that fits.")
             return
-        _say_found(found)
+        for place, one in found:
+            _say_found(place, one)
         if not yes and not typer.confirm("Erase this for good?"):
             say("Nothing was erased.")
             raise typer.Exit(DECLINED)
-        _say_done(place, forgetting.forget(place, wanted))
+        for place in reversed(places):  # the workspace last: its files are those of its points, too
+            _say_done(place, forgetting.forget(place, wanted))
+        say("Restart servers and programs that had this workspace open: they may hold states in memory.")
+        say("Exports, backups and the files that were imported are not reached: delete them yourself.")
 
 
-def _say_found(found: Forgotten) -> None:
-    say(f"{counted(found.decisions, 'decision')} with outcomes, labels and calls")
+def _say_found(place: Workspace, found: Forgotten) -> None:
+    say(f"{clean_text(str(place.folder))}/: {counted(found.decisions, 'decision')} with outcomes, labels and calls")
+    if not found:
+        say(f"  {counted(len(found.traces), 'file')} in which the text still stands")
     for table, rows in found.memories.items():
         say(f"{counted(rows, 'row')} of the agent's {table}")
     if found.learned:
@@ -64,7 +70,7 @@ def _say_found(found: Forgotten) -> None:
 
 def _say_done(place: Workspace, done: Forgotten) -> None:
     rows = ", ".join(f"{number} {table}" for table, number in done.erased.items()) or "nothing"
-    say(f"{mark(True)} erased: {rows}")
+    say(f"{mark(True)} {clean_text(str(place.folder))}/: erased: {rows}")
     for path in done.removed:
         say(f"  removed or rewritten: {_shown(place, path)}")
     if done.learned:
@@ -78,8 +84,6 @@ def _say_done(place: Workspace, done: Forgotten) -> None:
         say(f"  and in {len(done.traces) - _SHOWN} more files")
     if any(path.name.startswith(place.database.name) for path in done.traces):
         say("  in the database: other rows hold it. `aegis forget --text` finds decisions and the agent's memory")
-    say("Restart servers and programs that had this workspace open: they may hold states in memory.")
-    say("Exports, backups and the files that were imported are not reached: delete them yourself.")
 
 
 def _shown(place: Workspace, path: Path) -> str:

@@ -39,7 +39,7 @@ def verify(
         if head and (len(head) != _HEAD_DIGITS or not set(head.lower()) <= set("0123456789abcdef")):
             fail(f"--head {clean_text(head, 80)}: a head has {_HEAD_DIGITS} hexadecimal digits")
         if file is None:
-            places = _places(workspace, point)
+            places = find_places(workspace, point)
             found = [(clean_text(f"{place.folder}/"), _check(place, head)) for place in places]
         elif point is None and workspace == DEFAULT_WORKSPACE:
             found = [(clean_text(str(file)), _check_file(file, head))]
@@ -57,7 +57,8 @@ def verify(
             raise typer.Exit(DECLINED)
 
 
-def _places(workspace: Path, point: str | None) -> Sequence[Workspace]:
+def find_places(workspace: Path, point: str | None) -> Sequence[Workspace]:
+    """Return a decision point; without one the workspace and all its points. Raises `StoreError` where none is."""
     from aegis import lifecycle
 
     if point is not None:
