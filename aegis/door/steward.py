@@ -25,13 +25,11 @@ from aegis.door.shadow import Shadow
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.handover import Incumbent
 from aegis.lifecycle.point import find_present_names
 from aegis.lifecycle.policies.deferring import DeferringPolicy
-from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.resolver import PolicyResolver
-from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
 from aegis.lifecycle.serving.monitor import read_monitor
 from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
@@ -85,27 +83,19 @@ class Steward:
         """Share of the decisions that the teacher is to make although the HRM could, where the teacher is not asked"""
         self._made: queue.Queue[Made] = queue.Queue(_MOST_WAITING)
         self._over = threading.Event()
-        exploration = None
-        if config.reinforce is not None:
-            exploration = Exploration(
-                config.reinforce, random.Random(), config.backend, lambda line: self._tell("waiting", line)
-            )
-        self._improvement = ImprovementSupervisor(
-            workspace, (*IMPROVER_COMMAND, "--device", config.device), config.reinforce, self._tell, exploration
-        )
         with open_store(workspace) as store:
             never = find_present_names(store, config.never_explored, "never_explored")
-        self._resolver = PolicyResolver(
-            workspace,
-            lambda: teacher,
-            replace(config.resolver_options, never_explored=never),
-            exploration=exploration,
-            tell=lambda line: self._tell("monitor", line),
-        )
-        with open_store(workspace) as store:
+            self._incumbent = Incumbent(
+                workspace,
+                lambda: teacher,
+                replace(config.resolver_options, never_explored=never),
+                config.reinforce,
+                (*IMPROVER_COMMAND, "--device", config.device),
+                self._tell,
+                random.Random(),
+            )
             if config.mode != "observe" and waits:
-                self._improvement.tend(store, find_serving(store, workspace), improves=False)
-                self.policy = self._resolver.resolve_hrm(store) or teacher
+                self.policy = self._incumbent.load(store, improves=False) or teacher
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
         self._thread.start()
 
@@ -151,7 +141,7 @@ class Steward:
                         self._tell("failed", f"{type(error).__name__}: {error}")
             finally:
                 trainer.stop()
-                self._improvement.stop()
+                self._incumbent.improvement.stop()
                 work.close()
                 lock.release()
 
@@ -166,14 +156,13 @@ class _Work:
         self._steward, self._store = steward, store
         config, workspace, actions = steward._config, steward._workspace, steward._actions
         teacher = steward._teacher
-        plan = TrainingPlan(config.training, config.judging, config.model, config.rollout)
+        self._plan = plan = TrainingPlan(config.training, config.judging, config.model, config.rollout)
         self._duties = Duties(
             store,
             workspace,
             actions,
             trainer,
-            steward._resolver,
-            steward._improvement,
+            steward._incumbent,
             DutyPlan(
                 RunConfig(collect=config.collect, more_share=config.more_share),
                 config.watching,
@@ -194,9 +183,9 @@ class _Work:
         self._tells_savings_at = 0
 
     def sign(self) -> None:
-        """Note for `aegis status` who trains here, after how many decisions, and in which mode."""
+        """Note for the commands who trains here, after how many decisions, in which mode, and how."""
         config = self._steward._config
-        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid()}
+        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
         self._store.state.keep(StateKey.AGENT, fields)
 
     def look(self, trains: bool) -> None:

@@ -8,7 +8,7 @@ opening      open a workspace's store
 point        the actions of a decision point
 standing     where a workspace stands, read from the workspace alone; milestone: in words
 duties       what is done beside the decisions, whoever decides
-handover     exchanges the policy that decides when another one serves
+handover     who decides, and who takes over when another version serves
 card         what an export says of its decisions
 event        what happens, for those who follow it; tensorboard draws it
 owner, lock  which teacher a workspace belongs to; which process works in it

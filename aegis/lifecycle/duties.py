@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 from aegis.config import MonitorConfig, RunConfig
 from aegis.config.plan import TrainingPlan
-from aegis.lifecycle.handover import Handover
+from aegis.lifecycle.event import Tell
+from aegis.lifecycle.handover import Handover, Incumbent
 from aegis.lifecycle.policies.aside import AsideTeacher
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.lifecycle.standing import collect_more
-from aegis.lifecycle.training.scheduler import Advise, Tell, TrainingSupervisor
+from aegis.lifecycle.training.scheduler import Advise, TrainingSupervisor
 from aegis.promotion import Serving
 from aegis.store import DecisionStore
 from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-    from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
+    from aegis.lifecycle.policies.resolver import ResolverOptions
     from aegis.lifecycle.training.worker import TrainerProcess
 
 
@@ -68,11 +68,10 @@ class Duties:
         workspace: Workspace,
         actions: ActionList,
         trainer: TrainerProcess,
-        resolver: PolicyResolver,
-        improvement: ImprovementSupervisor,
+        incumbent: Incumbent,
         plan: DutyPlan,
     ) -> None:
-        self._resolver = resolver
+        self._incumbent = incumbent
         loading, tell_monitor = plan.loading, partial(_tell_line, plan.tell, "monitor")
         self.training = TrainingSupervisor(
             store, workspace, trainer, plan.make_training, plan.run, plan.tell, plan.say_training, plan.advise
@@ -98,15 +97,15 @@ class Duties:
             AsideTeacher(workspace, plan.load_teacher, actions),
         )
         self._drift = DriftMonitor(store, workspace, tell_monitor)
-        self._handover = Handover(store, resolver, self.rollout, improvement, plan.get_teacher, plan.tell)
+        self._handover = Handover(store, incumbent, self.rollout, plan.get_teacher, plan.tell)
 
     def after(self, decision: Decision, choice: Choice | None, audits: bool = True) -> None:
         """Look at a decision that was carried out. audits: whether the teacher may be asked about it."""
         if audits:
             self.monitor.after(decision)
         self.rollout.after(decision)
-        if choice is not None and self._resolver.serving is not None:
-            self._drift.after(choice, self._resolver.serving, decision.episode)
+        if choice is not None and self._incumbent.serving is not None:
+            self._drift.after(choice, self._incumbent.serving, decision.episode)
 
     def train(self, serving: Serving | None) -> None:
         """Start or follow a training, in a moment. serving: what serves now."""
@@ -120,7 +119,7 @@ class Duties:
         """Ask no further question, and wait for a version that is being loaded."""
         self.monitor.close()
         self.rollout.close()
-        self._resolver.close()
+        self._incumbent.resolver.close()
 
 
 def _tell_line(tell: Tell, kind: str, line: str) -> None:

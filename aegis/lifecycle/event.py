@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,9 @@ KINDS = (
     *("policy_failed", "policy_back", "waiting", "paused", "resumed", "left", "broke"),
 )
 """`decided` comes once for each decision, after the decision and its outcome are on the disk."""
+
+Tell = Callable[[str, str, dict[str, Any]], None]
+"""Hears an event: its kind, the message for a person, the fields for a machine"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from aegis.config import (
     ReinforceConfig,
     RunConfig,
 )
+from aegis.config.plan import TrainingPlan
 from aegis.errors import StoreError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.milestone import describe_milestone, describe_phase
@@ -137,6 +138,11 @@ class Standing:
     """How far the candidate is in its stage, in one line"""
     silent: str | None = None
     """An HRM that passed the gate and only answers silently: its decision point is in the mode observe"""
+    rolled_back: str = ""
+    """Which HRM was taken back last, by whom and why; '' where one serves, or none was taken back"""
+    learned_from_file: int = 0
+    """Decisions of a file, such as the shipped ones, that the newest training learned from; 0: it learned from this
+    workspace's own"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
     retired: Sequence[str] = field(default_factory=list)
@@ -169,18 +175,19 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     """Return where the workspace of an open store stands."""
     claim, log = store.teacher(), TrainingLog(store.database)
     teacher = claim.name if claim else None
-    served = ModelRegistry(store, workspace).serving()
+    registry = ModelRegistry(store, workspace)
+    served = registry.serving()
     tallies = read_tallies(store.database)
     own = [tally for tally in tallies if tally.policy == teacher]
-    family = ModelRegistry(store, workspace).family(served.name) if served else frozenset()
+    family = registry.family(served.name) if served else frozenset()
     by_hrm = [tally for tally in tallies if tally.policy in family]
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     silent = served.name if served and agent.get("mode") == "observe" else None
-    progress = read_stage(store, ModelRegistry(store, workspace))
+    progress = read_stage(store, registry)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
-    updates, unserved = _count_updates(store, ModelRegistry(store, workspace), served.name if served else None)
+    updates, unserved = _count_updates(store, registry, served.name if served else None)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
@@ -204,6 +211,8 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
         silent=silent,
+        rolled_back="" if served else _describe_roll_back(registry),
+        learned_from_file=latest.decisions if latest and latest.last_seq is None else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
         retired=read_retired(store),
         rl_updates=updates,
@@ -267,6 +276,18 @@ def read_agent(store: DecisionStore) -> dict[str, Any]:
         return {}
 
 
+def read_plan(workspace: Workspace) -> TrainingPlan:
+    """Return how a point's `aegis.Decider` trains, by what it noted last; the defaults where it noted nothing.
+
+    Raises `ConfigError` for a note that this version can't read.
+    """
+    if not workspace.database.exists():
+        return TrainingPlan()
+    with open_store(workspace) as store:
+        noted = read_agent(store).get("plan")
+    return TrainingPlan() if noted is None else TrainingPlan.from_json(noted)
+
+
 def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:
     if serves:
         return 4 if decided else 3
@@ -292,6 +313,14 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         verdict="; ".join(rules),
         rules=rules,
     )
+
+
+def _describe_roll_back(registry: ModelRegistry) -> str:
+    """Return which version was taken back last, by whom and why; '' without one."""
+    for event in reversed(registry.events()):
+        if event.kind == "rolled_back":
+            return f"{event.previous} was rolled back ({event.who}): {event.reason}"
+    return ""
 
 
 def _planned_epochs(record: TrainingRecord) -> int:

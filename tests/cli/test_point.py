@@ -11,9 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.config import TrainingConfig
 from aegis.door import Decider, DeciderConfig
+from aegis.door.teacher import AbsentTeacher
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
+from aegis.lifecycle.standing import read_agent
+from aegis.store import TrainingLog
 from aegis.types import ActionList
 from aegis.workspace import Workspace
 
@@ -56,6 +60,16 @@ def test_a_point_is_checked_trained_and_taken_back_with_its_own_actions(router, 
     assert "hrm@1 decides" in listed
     assert "✓ the teacher serves" in run("rollback", *POINT, "--reason", "a test").stdout
     assert "✓ hrm@1 serves" in run("promote", "hrm@1", *POINT, "--reason", "a test").stdout
+
+
+def test_a_point_is_trained_as_its_decider_is_set_but_for_what_an_option_says(router, small_hrm, wait_for):
+    teacher = AbsentTeacher("gpt-4o", "log.jsonl")
+    config = DeciderConfig(training=TrainingConfig(epochs=1, learning_rate=5e-3, exclude=("customer.email",)))
+    with Decider("router", list(WORDS), teacher, config=config) as decider, open_store(decider.workspace) as store:
+        wait_for(lambda: "plan" in read_agent(store))
+        run("train", *POINT, "--lr", "1e-2", code=3)
+        used = TrainingLog(store.database).all()[-1].plan.training
+    assert (used.epochs, used.learning_rate, used.exclude) == (1, 1e-2, ("customer.email",))
 
 
 def test_a_point_says_where_it_stands(router):

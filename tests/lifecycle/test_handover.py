@@ -9,10 +9,9 @@ import pytest
 
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import open_store
-from aegis.lifecycle.handover import Handover
+from aegis.lifecycle.handover import Handover, Incumbent
 from aegis.lifecycle.policies.loading import VersionLoader
-from aegis.lifecycle.policies.resolver import PolicyResolver
-from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
+from aegis.lifecycle.policies.resolver import ResolverOptions
 from aegis.lifecycle.serving.rollout import Rollout
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS
@@ -36,19 +35,18 @@ def follow(workspace, store, told, monkeypatch):
     """Return what asks who decides next, where every version is a rule."""
     monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: ScriptedTeacher(name=serving.name))
     registry, tell = ModelRegistry(store, workspace), lambda kind, message, fields: told.append((kind, message))
-    resolver = PolicyResolver(workspace, ScriptedTeacher)
+    incumbent = Incumbent(workspace, ScriptedTeacher, ResolverOptions(), None, (), tell, random.Random(0))
     rollout = Rollout(
         store, workspace, RESEARCH_ACTIONS, lambda store: ScriptedTeacher(), VersionLoader(workspace), TrainingPlan,
         random.Random(0),
     )  # fmt: skip
-    improvement = ImprovementSupervisor(workspace, (), None, tell)
 
     def follow(deciding, teacher):
-        handover = Handover(store, resolver, rollout, improvement, lambda: teacher, tell)
+        handover = Handover(store, incumbent, rollout, lambda: teacher, tell)
         return handover.follow(registry.serving(), deciding)
 
     yield follow
-    resolver.close()
+    incumbent.close()
 
 
 def test_the_present_policy_decides_until_the_version_that_serves_is_loaded(workspace, store, told, follow):

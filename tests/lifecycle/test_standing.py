@@ -73,6 +73,28 @@ def test_each_phase_follows_from_what_is_recorded(workspace, fill):
     assert (standing.phase, standing.hrm_decisions, standing.mean_reward, standing.rl_updates) == (4, 10, 0.5, 0)
 
 
+def test_who_took_an_hrm_back_and_why_is_said_until_one_serves_again(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        registry = ModelRegistry(store, workspace)
+        registry.promote(lambda name, folder: (folder / "model").touch())
+        assert read_standing(workspace).rolled_back == ""
+        registry.roll_back(None, "ada", "odd answers")
+        assert read_standing(workspace).rolled_back == "hrm@1 was rolled back (ada): odd answers"
+        registry.promote_again("hrm@1", "ada", "a mistake")
+        assert read_standing(workspace).rolled_back == ""
+
+
+def test_a_training_on_a_files_decisions_is_told_from_one_on_the_workspaces_own(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        log.end(log.begin(1100, None, PLAN, NOW).id, "switched", "good enough", {}, NOW)
+        assert read_standing(workspace).learned_from_file == 1100
+        log.begin(120, store.newest(), PLAN, NOW)
+    assert read_standing(workspace).learned_from_file == 0
+
+
 def test_a_running_training_shows_its_own_checkpoints_and_not_those_of_the_training_before(workspace, fill):
     fill(120)
     with open_store(workspace) as store:

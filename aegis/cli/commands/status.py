@@ -50,8 +50,6 @@ def _show(standing: Standing, place: Workspace) -> None:
     say(f"{'Decider:' if standing.point else 'Agent:':<12}{describe_agent(standing)}")
     if savings := describe_savings(place):
         say(f"Savings:    {savings}")
-    if standing.using_hrm and not standing.collected:
-        say("            (the HRM was trained on decisions from a file)")
     for line in training_block(standing):
         say(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,6 @@ from aegis.config import (
     FULL_TRAINING_DECISIONS,
     PHASE_1_DECISIONS,
     GateConfig,
-    HRMConfig,
     ReinforceConfig,
     TrainingConfig,
 )
@@ -63,9 +63,12 @@ _RL_SHARE = 0.2
 """The share of the whole command's time that phase 4 may take"""
 _RL_WORLDS = 5
 _DEFAULTS = TrainingConfig()
+_FIELDS = {"lr": "learning_rate"}
+"""Options whose setting has another name"""
 
 
 def train(
+    context: typer.Context,
     data: DataOption = None,
     workspace: OwnWorkspaceOption = None,
     point: PointOption = None,
@@ -85,6 +88,13 @@ def train(
     max_tokens: StateTokensOption = _DEFAULTS.max_tokens,
     exclude: ExcludeOption = None,
     rename: RenameOption = None,
+    numbers: Annotated[
+        str,
+        typer.Option(
+            help="How the HRM reads numbers: text; bins, by their place among the training's numbers; or auto: bins if"
+            " many fields hold numbers of many sizes."
+        ),
+    ] = _DEFAULTS.numbers,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue after the same run's last checkpoint.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
@@ -99,7 +109,8 @@ def train(
     """Train the HRM on a teacher's decisions, judge it on held-out ones, and switch when it passes (phases 2 and 3).
 
     After a switch the HRM learns from some decisions of its own (phase 4). The options alone set how it trains:
-    settings that proposals have changed apply to `aegis start`.
+    settings that proposals have changed apply to `aegis start`. With --point, what no option says is as its
+    `aegis.Decider` had it last.
 
     Exit code 0: switched; 3: the gate refused; 2: bad input.
     """
@@ -116,9 +127,8 @@ def train(
             max_tokens=max_tokens,
             exclude=tuple(exclude or ()),
             rename=parse_names(rename),
+            numbers=numbers,
         )
-        HRMConfig().check_tokens(max_tokens)
-        gate = GateConfig(threshold, agreement)
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
         if rl_decisions and point is not None:
@@ -129,25 +139,47 @@ def train(
             )
         folder = find_place(workspace, point)
         is_default = workspace is None and point is None
-        outcome = _run(data, folder, is_default, training, gate, device, resume, report)
+        plan = _make_plan(context, folder, training, GateConfig(threshold, agreement))
+        outcome = _run(data, folder, is_default, plan, device, resume, report)
         if outcome.serving is not None and rl_decisions != 0 and point is None and agreement is None:
             _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
     if outcome.serving is None:
         raise typer.Exit(GATE_REFUSED)
 
 
+def _make_plan(context: typer.Context, folder: Workspace, training: TrainingConfig, gate: GateConfig) -> TrainingPlan:
+    """Return the plan: what the command's options say, and else what the point's Decider noted, if anything.
+
+    training, gate: by the options and their defaults.
+    """
+    from aegis.lifecycle.standing import read_plan
+
+    plan = read_plan(folder) if folder.point_name else TrainingPlan()
+    for part, given in (("training", training), ("gate", gate)):
+        names = {field.name for field in fields(given)}
+        said = {_FIELDS.get(name, name) for name in context.params if _is_said(context, name)} & names
+        plan = plan.with_changes(part, {name: getattr(given, name) for name in said})
+    plan.model.check_tokens(plan.training.max_tokens)
+    return plan
+
+
+def _is_said(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+
+
 def _run(
     data: Path | None,
     folder: Workspace,
     is_default: bool,
-    training: TrainingConfig,
-    gate: GateConfig,
+    plan: TrainingPlan,
     device: str,
     resume: bool,
     report: Path | None,
 ) -> TrainingOutcome:
     from aegis import lifecycle
 
+    training = plan.training
     if report is not None:
         check_writable(report, "--report")
     check_folder(folder.folder)
@@ -191,7 +223,7 @@ def _run(
         outcome = lifecycle.train_and_judge(
             decisions,
             folder,
-            TrainingPlan(training, gate),
+            plan,
             resolve_device(device),
             resume=resume,
             hooks=TrainingHooks(on_start, on_epoch=on_epoch, on_notice=lambda line: say(f"⚠ {line}")),
@@ -203,7 +235,7 @@ def _run(
         f"  Final loss: {outcome.run.epochs[-1].loss:.4f}",
         f"  Final accuracy: {outcome.agreement.accuracy:.2%}",
     )
-    _show_verdict(outcome, decisions.teacher, gate)
+    _show_verdict(outcome, decisions.teacher, plan.gate)
     if report is not None:
         write_json(report, outcome.to_report())
         say(f"  Report: {report}")
@@ -235,8 +267,8 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
         ("Calibration error", _describe_calibration(outcome)),
         ("Always the commonest action", f"{measured.majority:.2%}"),
-        ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
-        ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
+        ("TF-IDF logistic regression", f"{outcome.simple.logreg:.2%}"),
+        ("TF-IDF ridge on log-probabilities", f"{outcome.simple.ridge:.2%}"),
         ("Segments of thinking", _describe_thinking(outcome.thinking)),
         ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
         ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
@@ -289,6 +321,8 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
         for advice in outcome.verdict.advice:
             say(f"  - {advice}")
         return
+    for remark in outcome.verdict.remarks:
+        say(f"⚠ {remark}")
     if gate.agreement is not None:
         say(f"✅ The HRM takes {outcome.certificate.share:.1%} of the decisions, {teacher.name} the rest.")
         say(f"  {outcome.certificate.text[0].upper()}{outcome.certificate.text[1:]}")

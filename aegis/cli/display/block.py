@@ -70,9 +70,15 @@ def _head(standing: Standing) -> list[str]:
     return [
         f"  Current Phase: {describe_phase(standing)}",
         f"  Using HRM: {using}",
-        f"  Training examples collected: {describe_collected(standing)}",
+        *([f"    {clean_text(standing.rolled_back, WHOLE_CHARACTERS)}"] if standing.rolled_back else []),
+        f"  Training examples collected: {describe_collected(standing)}{_describe_other_source(standing)}",
         f"  Progress: {progress:.1%}",
     ]
+
+
+def _describe_other_source(standing: Standing) -> str:
+    number = standing.learned_from_file
+    return f" (the last training learned from {number} others, of a file)" if number else ""
 
 
 def _collection(standing: Standing) -> list[str]:

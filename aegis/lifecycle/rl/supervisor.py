@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
+from aegis.lifecycle.event import Tell
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
@@ -24,8 +24,6 @@ _LOOK_EVERY_SECONDS = 1.0
 _RESTART_SECONDS = 30.0
 _ATTEMPTS = 3
 """Starts in a row without an update after which the process is not started again in this run"""
-
-Tell = Callable[[str, str, dict[str, Any]], None]
 
 
 class ImprovementSupervisor:

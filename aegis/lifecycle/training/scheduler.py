@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from aegis.config import RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError
+from aegis.lifecycle.event import Tell
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.point import read_names
 from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
@@ -22,7 +22,6 @@ from aegis.workspace import Workspace
 ATTEMPTS = 3
 """Times in a row that a training process may end without a further epoch before the training counts as failed."""
 
-Tell = Callable[[str, str, dict[str, Any]], None]
 Advise = Callable[[Mapping[str, int]], str]
 
 

@@ -17,12 +17,11 @@ from typing import Any
 from aegis.errors import AegisError, PolicyFailedError
 from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
+from aegis.lifecycle.handover import Incumbent
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import find_serving, open_store
-from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
-from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
-from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
+from aegis.lifecycle.policies.resolver import ResolverOptions
 from aegis.lifecycle.training.scheduler import tell_rare_actions
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.research.loop import Agent, Step
@@ -62,12 +61,7 @@ class Runner:
         self.plan = plan
         self._hooks = hooks
         self._trainer = TrainerProcess(workspace, trainer_command)
-        reinforce = plan.reinforce
-        self._exploration = (
-            Exploration(reinforce, random.Random(plan.seed), plan.backend, lambda line: self._tell("waiting", line))
-            if reinforce
-            else None
-        )
+        self._improver_command = improver_command
         self._loading = ResolverOptions(
             *(plan.device, plan.backend, plan.monitor.drift_quantile),
             otherwise=shipped_heldout,
@@ -75,7 +69,6 @@ class Runner:
             never_explored=plan.never_explored,
             agreement=plan.training.gate.agreement,
         )
-        self._improvement = ImprovementSupervisor(workspace, improver_command, reinforce, self._tell, self._exploration)
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
@@ -117,22 +110,23 @@ class Runner:
                 self._live(store, search)
         finally:
             self._trainer.stop()
-            self._improvement.stop()
 
     def _live(self, store: DecisionStore, search: SearchChain) -> None:
         self._say_doing(store, "getting ready")
-        resolver = self._make_resolver(store)
-        self._improvement.tend(store, find_serving(store, self.workspace))
-        policy = resolver.resolve_hrm(store) or self._wait_for_teacher(resolver, store)
+        with contextlib.closing(self._make_incumbent(store)) as incumbent:
+            self._decide_until_over(store, search, incumbent)
+
+    def _decide_until_over(self, store: DecisionStore, search: SearchChain, incumbent: Incumbent) -> None:
+        policy = incumbent.load(store) or self._wait_for_teacher(incumbent, store)
         if policy is None:
             return
         guarded = GuardedPolicy(policy)
         settings = SettingSupervisor(store.database, self.plan.agent, self.plan.run.approve)
         agent = self._make_agent(store, guarded, search, settings)
-        self._begin(store, policy, search, teaches=resolver.serving is None)
+        self._begin(store, policy, search, teaches=incumbent.serving is None)
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
-        plan = self._plan_duties(store, resolver, settings)
-        duties = Duties(store, self.workspace, agent.actions, self._trainer, resolver, self._improvement, plan)
+        plan = self._plan_duties(store, incumbent, settings)
+        duties = Duties(store, self.workspace, agent.actions, self._trainer, incumbent, plan)
         look = partial(self._look, store, duties, guarded)
         herald = Herald(lambda one, now: self._tell(*one.to_event(now, self.workspace)))
         herald.look(store.database)
@@ -148,7 +142,7 @@ class Runner:
                     if step.decision.step == 0:
                         adopt_goals(store.database, step.decision.episode)
                     # A candidate's decisions in a canary do not count: it has not taken over yet.
-                    self._made_by_hrm += step.decision.policy == resolver.serving
+                    self._made_by_hrm += step.decision.policy == incumbent.serving
                     duties.after(step.decision, step.choice)
                     settings.decide_by_rule(self._tell)
                     herald.after(step.decision, store.database)
@@ -175,28 +169,30 @@ class Runner:
             rewards=settings.in_use.rewards,
         )
 
-    def _plan_duties(self, store: DecisionStore, resolver: PolicyResolver, settings: SettingSupervisor) -> DutyPlan:
+    def _plan_duties(self, store: DecisionStore, incumbent: Incumbent, settings: SettingSupervisor) -> DutyPlan:
         return DutyPlan(
             self.plan.run,
             self.plan.monitor,
             self._loading,
             lambda: settings.apply_to(self.plan.training),
             self._hooks.load_teacher,
-            lambda: self._wait_for_teacher(resolver, store),
+            lambda: self._wait_for_teacher(incumbent, store),
             self._tell,
             advise,
             self._say_training,
             lambda: random.Random(self.plan.seed),
         )
 
-    def _make_resolver(self, store: DecisionStore) -> PolicyResolver:
-        return PolicyResolver(
+    def _make_incumbent(self, store: DecisionStore) -> Incumbent:
+        return Incumbent(
             self.workspace,
             lambda: self._hooks.load_teacher(store),
             self._loading,
-            exploration=self._exploration,
-            tell=lambda line: self._tell("monitor", line),
-            loads=self._show_loading,
+            self.plan.reinforce,
+            self._improver_command,
+            self._tell,
+            random.Random(self.plan.seed),
+            self._show_loading,
         )
 
     @contextlib.contextmanager
@@ -270,12 +266,12 @@ class Runner:
                 return
             look()
 
-    def _wait_for_teacher(self, resolver: PolicyResolver, store: DecisionStore) -> Teacher | None:
+    def _wait_for_teacher(self, incumbent: Incumbent, store: DecisionStore) -> Teacher | None:
         """Load the teacher; after a lack of memory, try again with growing pauses, as after a failed decision."""
         patience = Patience(self.plan.run.first_pause_seconds, self.plan.run.longest_pause_seconds)
         while not self._stop.is_set():
             try:
-                return resolver.teacher()
+                return incumbent.resolver.teacher()
             except AegisError:
                 raise
             except (MemoryError, RuntimeError, OSError) as error:

@@ -69,6 +69,15 @@ Data Collection Details:
     )
 
 
+def test_a_roll_back_and_a_files_decisions_are_named_where_the_numbers_would_puzzle():
+    lines = training_block(replace(COLLECTING, rolled_back="hrm@1 was rolled back (ada): odd", learned_from_file=1100))
+    assert lines[4:7] == [
+        "  Using HRM: No (using gpt2)",
+        "    hrm@1 was rolled back (ada): odd",
+        "  Training examples collected: 347/1100 (the last training learned from 1100 others, of a file)",
+    ]
+
+
 def test_phase_2_shows_the_progress_of_the_training():
     lines = training_block(replace(COLLECTING, phase=2, collected=1180, training=TRAINING))
     for line in (

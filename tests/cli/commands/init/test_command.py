@@ -81,7 +81,7 @@ def carry_out(words: list[str], patch: pytest.MonkeyPatch) -> str:
     return result.stdout
 
 
-@pytest.mark.long
+@pytest.mark.slow  # tests/install walks it, too
 def test_the_tutorial_leads_from_an_empty_folder_to_a_switched_agent_and_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with trained_in_threads():  # tests/install walks it with a process for each command and training
