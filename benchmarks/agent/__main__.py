@@ -5,8 +5,8 @@
 
 The tasks are the conversations of a published benchmark (`loop`), the model is a local one (`upstream`). The first
 conversations go through the gateway until the point has its decisions; an HRM is trained there by the default settings,
-and judged by the lowest promise. The last conversations, of which nothing was learned, are asked directly, then through the gateway once for
-each promised agreement. Each finished conversation is written to RUN, and a second start goes on.
+and judged by the lowest promise. The last conversations, of which nothing was learned, are asked directly, then through
+the gateway once for each promised agreement. Each finished conversation is written to RUN, and a second start goes on.
 
 The agreement is the share of the HRM's decisions that equal what the model answers to the same request. The model
 computes each answer once, before anything is timed. In the timed ways it takes the processor time that it took then.

@@ -73,7 +73,7 @@ def read_tasks() -> dict[str, list[Turn]]:
 def requests_of(task: Sequence[Turn]) -> Iterator[list[Mapping[str, Any]]]:
     """Yield the messages of each request of a conversation.
 
-    The agent carries out the published call, whatever was answered: so a conversation runs the same way whoever decides.
+    The agent carries out the published call, whatever was answered: so a conversation runs the same whoever decides.
     """
     skills = find_apis(find_data() / TOOLS)
     messages: list[Mapping[str, Any]] = [{"role": "system", "content": SYSTEM}]
