@@ -81,7 +81,7 @@ class Run:
         workspace = learned.with_name(f"workspace-{way}") if way else learned
         if not workspace.exists() and learned.exists():
             shutil.copytree(learned, workspace)
-        config = self.folder / "serve.toml"
+        config = self.folder / f"serve-{way or 'learned'}.toml"
         fields = {"upstream": upstream, "agreement": agreement, "point": POINT, "collect": self.collect}
         config.write_text(_CONFIG.format(**fields), encoding="utf-8")
         command = ("-m", "aegis", "serve", "--workspace", str(workspace), "--port", "0", "--config", str(config))
