@@ -1,4 +1,4 @@
-"""Recorded decisions asked again of a version that is kept: does it still choose what it chose?
+"""Asks a kept version its recorded decisions again, to see whether it still chooses what it chose.
 
 A version, its files and its decisions are all recorded, so the same choices must come again. They don't where a file or
 the reading of a state has changed, or where another version is asked, which is then how the two differ.
