@@ -63,7 +63,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def started(*command: str) -> Iterator[tuple[str, int]]:
-    """Run a process while the block runs; yields the first address that a line of it ends with, and the process's id."""
+    """Run a process while the block runs; yields the first address that a line ends with, and the process's id."""
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
