@@ -63,11 +63,12 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def started(*command: str) -> Iterator[tuple[str, int]]:
-    """Run a process while the block runs; yields the address that its first line ends with, and the process's id."""
+    """Run a process while the block runs; yields the first address that a line ends with, and the process's id."""
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().split()[-1], process.pid
+            ends = (line.split()[-1:] for line in process.stdout)
+            yield next(end[0] for end in ends if end and end[0].startswith("http")), process.pid
         finally:
             process.terminate()
 

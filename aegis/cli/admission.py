@@ -115,7 +115,9 @@ def describe_way_to_hrm(workspace: Workspace) -> str:
 
     standing = read_standing(workspace)
     if workspace.point_name is not None:
-        missing = standing.remaining
+        training, missing = standing.training, standing.remaining
+        if training is not None and training.status == "running":
+            return f"training {training.number} runs: `aegis status{workspace.options}` shows how far it is"
         after = counted(missing, "more decision")
         return f"its `aegis.Decider` trains one after {after}; `aegis train{workspace.options}` does at once"
     own, missing = standing.teacher, MIN_TRAINING_DECISIONS - standing.collected - standing.labelled

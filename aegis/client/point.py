@@ -7,10 +7,11 @@ import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
-from aegis.client.exchange import Post, Steps, exchange, make_post
+from aegis.client.exchange import Request, Steps, exchange, make_post
 from aegis.door import Decided
-from aegis.errors import DataError, NobodyDecidesError
+from aegis.errors import DataError, NobodyDecidesError, StoreError
 from aegis.http import USER_AGENT
 from aegis.packages import imports_explained
 from aegis.types import OutcomeStatus, State
@@ -22,6 +23,8 @@ DEFAULT_URL = "http://127.0.0.1:8700"
 _JSON = {"Content-Type": "application/json"}
 GivenState = State | str | Sequence[Mapping[str, Any]]
 """An object, a text, or chat messages"""
+Place = tuple[str, str]
+"""A decision point and the id of a decision there"""
 Function = Callable[[GivenState, tuple[str, ...]], Any]
 """Decides in a state among the names of the actions; `adecide` also takes one that returns an awaitable"""
 
@@ -31,6 +34,9 @@ class Client:
 
     teacher: decides where the server says that nobody there can; what it decided is recorded at the server. Raises
     `MissingPackageError` without the extra `online`.
+
+    timeout_seconds: in which the server must answer, each time that it is asked. What it is too busy for (429, 503) is
+    sent again, four times at most, after pauses that double.
 
     The server's errors are raised as a `Decider` raises them: `DataError` for a state or an action that can't be used,
     `StoreError` for an unknown point or decision, `TeacherError` where nobody decides or the teacher failed,
@@ -71,6 +77,12 @@ class Client:
         """Record a decision that was made here; as `Decider.record`."""
         return self._do(self._ask_for(state, offered, episode, action))
 
+    async def arecord(
+        self, state: GivenState, action: str, *, offered: Sequence[str] | None = None, episode: str | None = None
+    ) -> Decided:
+        """Record a decision that was made here; as `Decider.record`."""
+        return await self._ado(self._ask_for(state, offered, episode, action))
+
     def report(
         self,
         decision: Decided | str,
@@ -97,8 +109,65 @@ class Client:
         """Record what came of a decision; as `Decider.report`."""
         await self._ado(self._report(decision, _make_report(reward, status, parts, detail, result)))
 
+    def feedback(
+        self,
+        id: str,
+        reward: float | None = None,
+        *,
+        status: OutcomeStatus = "ok",
+        parts: Mapping[str, float] | None = None,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> list[Place]:
+        """Record what came of a decision, or of all that a language model's response decided; days later, too.
+
+        id: the decision's, or the response's (`chatcmpl-...`), at any point of the server. Returns the decisions that
+        it found. The rest is as for `report`. Raises `StoreError` for an id that is not recorded.
+        """
+        return self._do(_feed_back(id, _make_report(reward, status, parts, detail, result)))
+
+    async def afeedback(
+        self,
+        id: str,
+        reward: float | None = None,
+        *,
+        status: OutcomeStatus = "ok",
+        parts: Mapping[str, float] | None = None,
+        detail: str = "",
+        result: Mapping[str, Any] | None = None,
+    ) -> list[Place]:
+        """Record what came of a decision or of a response, as `feedback`."""
+        return await self._ado(_feed_back(id, _make_report(reward, status, parts, detail, result)))
+
+    def status(self) -> dict[str, Any]:
+        """Return where the point stands, as `aegis status --json`; raises `StoreError` for a point that is not there.
+
+        This, `savings` and `models` need a token with the scope `manage`.
+        """
+        return self._do(self._view("/v1/status"))
+
+    async def astatus(self) -> dict[str, Any]:
+        """Return where the point stands, as `status`."""
+        return await self._ado(self._view("/v1/status"))
+
+    def savings(self) -> dict[str, Any]:
+        """Return what the point's calls of a language model took (`measured`), and would have taken (`estimated`)."""
+        return self._do(self._view("/v1/savings"))
+
+    async def asavings(self) -> dict[str, Any]:
+        """Return what the point's calls took, as `savings`."""
+        return await self._ado(self._view("/v1/savings"))
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the point's HRMs, the one that serves with `serves`."""
+        return self._do(self._list_models())
+
+    async def amodels(self) -> list[dict[str, Any]]:
+        """Return the point's HRMs, as `models`."""
+        return await self._ado(self._list_models())
+
     def close(self) -> None:
-        """Close the connections of `decide` and `report`."""
+        """Close the connections of the methods that are not async."""
         self._client.close()
 
     async def aclose(self) -> None:
@@ -130,9 +199,9 @@ class Client:
                 if isinstance(step, float):
                     time.sleep(step)
                     answer = None
-                elif isinstance(step, Post):
+                elif isinstance(step, Request):
                     try:
-                        answer = self._client.post(step.path, content=step.body, headers=_JSON)
+                        answer = self._client.request(step.method, step.path, content=step.body, headers=_JSON)
                     except httpx2.HTTPError as error:
                         answer = error
                 else:
@@ -153,9 +222,9 @@ class Client:
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                     answer = None
-                elif isinstance(step, Post):
+                elif isinstance(step, Request):
                     try:
-                        answer = await self._aclient.post(step.path, content=step.body, headers=_JSON)
+                        answer = await self._aclient.request(step.method, step.path, content=step.body, headers=_JSON)
                     except httpx2.HTTPError as error:
                         answer = error
                 else:
@@ -190,6 +259,22 @@ class Client:
     def _report(self, decision: Decided | str, fields: Mapping[str, Any]) -> Steps:
         given = decision if isinstance(decision, str) else decision.id
         yield from exchange(make_post("/v1/outcomes", {"point": self.point, "decision": given, **fields}), again=True)
+
+    def _view(self, path: str) -> Steps:
+        """Return the point's part of an answer about all points."""
+        points = (yield from exchange(Request("GET", path), again=True))["points"]
+        if self.point not in points:
+            raise StoreError(f"no decision point {self.point!r} at the server: there are {', '.join(points) or 'none'}")
+        return points[self.point]
+
+    def _list_models(self) -> Steps:
+        path = f"/v1/points/{quote(self.point, safe='')}/models"
+        return (yield from exchange(Request("GET", path), again=True))["data"]
+
+
+def _feed_back(id: str, fields: Mapping[str, Any]) -> Steps:
+    answer = yield from exchange(make_post("/v1/feedback", {"id": id, **fields}), again=True)
+    return [(place["point"], place["decision"]) for place in answer["decisions"]]
 
 
 def _make_report(

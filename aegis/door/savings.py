@@ -59,6 +59,10 @@ class Savings:
     """What those calls cost, or would have cost; None where no price is known"""
     recorded: int
     """The teacher's decisions so far"""
+    beside: int = 0
+    """Of its answers beside the teacher, audits among them, those in which it was sure enough"""
+    agreed: int = 0
+    """Of these, those in which it agreed"""
 
     def __str__(self) -> str:
         if self.hrm is None:
@@ -66,14 +70,17 @@ class Savings:
         if self.share is None or self.agreement is None or self.lower is None:
             return self._say_nothing_yet()
         line = (
-            f"{self.share:.0%} of these decisions could be the HRM's at {self.agreement:.0%} agreement"
+            f"{_percent(self.share)} of these decisions could be the HRM's at {_percent(self.agreement)} agreement"
             f" (certified: at least {100 * self.lower:g}%): {counted(self.calls, 'call')}"
         )
         line += "" if self.dollars is None else f", ${self.dollars:,.2f}"
         line += " so far"
         if self.made:
             line += f"; it made {self.made:,} of them"
-        return line if self.live else f"{line}; by {counted(self.decisions, 'held-out decision')}"
+        if self.live:
+            return line
+        audited = f", and beside its teacher it agreed {self.agreed:,} of {self.beside:,} times" if self.beside else ""
+        return f"{line}; by {counted(self.decisions, 'held-out decision')}{audited}"
 
     def _say_nothing_yet(self) -> str:
         """Return why there is an HRM, and no share that could be its."""
@@ -89,6 +96,11 @@ class Savings:
             f"{self.hrm} can take over next to nothing {nothing}: it is sure enough in none of"
             f" {counted(self.decisions, 'decision')}"
         )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent: 100% only where nothing is missing."""
+    return f"{min(share, 0.999):.1%}" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def read_savings(
@@ -134,6 +146,8 @@ def read_savings(
             cost_per_call if each is None else each,
         ),
         recorded=recorded,
+        beside=len(sure),
+        agreed=sum(int(np.argmax(one.probabilities)) == one.taken for one in sure),
     )
 
 

@@ -18,7 +18,7 @@ def describe_phase(standing: Standing) -> str:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
     if standing.silent:
         return f"Phase 3: Switch (in the mode observe: {standing.silent} only answers silently)"
-    bootstrap = f" (Bootstrap from {standing.teacher})" if standing.teacher else ""
+    bootstrap = f" (Bootstrap from {standing.teacher}{_last_training(standing)})" if standing.teacher else ""
     begun = "" if standing.improvement else " (not begun)"
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
@@ -26,6 +26,14 @@ def describe_phase(standing: Standing) -> str:
         3: "Phase 3: Switch (the HRM decides next)",
         4: f"Phase 4: RL Fine-tuning{begun}",
     }[standing.phase]
+
+
+def _last_training(standing: Standing) -> str:
+    """Return how a point's newest training ended where no HRM came of it, so that phase 1 does not look like new."""
+    last = standing.training
+    if last is None or standing.point is None or last.status not in ("refused", "failed"):
+        return ""
+    return f"; training {last.number} {'was refused' if last.status == 'refused' else 'failed'}"
 
 
 def describe_milestone(standing: Standing) -> str:

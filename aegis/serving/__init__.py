@@ -6,6 +6,8 @@ middleware a request's body, within its limits, before anything looks at it
 admission  whether a request may pass: its token, its rate, and how many are in progress
 point      the decision points that are served, each by an `aegis.Decider`
 schema     the fields of requests and answers
+fault      errors as answers
+quick      `POST /v1/decisions`, the short way
 service    `/v1/decisions`, `/v1/outcomes` and what there is to see
 metric     what Prometheus reads
 gateway/   requests to language models, passed on and observed

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from aegis import __version__
-from aegis.errors import AegisError, ConfigError, DataError, NobodyDecidesError, StoreError, TeacherError
+from aegis.errors import AegisError
 from aegis.serving.access import SiteCheck, TokenBook
 from aegis.serving.admission import Admission
+from aegis.serving.fault import explain
 from aegis.serving.gateway.assist import Assistant
 from aegis.serving.gateway.choice import Prompts
 from aegis.serving.gateway.passing import Gateway
@@ -24,22 +25,12 @@ from aegis.serving.gateway.recording import Recording
 from aegis.serving.gateway.span import find_tracer
 from aegis.serving.metric import Metrics
 from aegis.serving.middleware import Refusal, RequestMiddleware, fault_body
-from aegis.serving.point import PointBook, UnknownActionError, UnknownDecisionError, UnknownPointError
-from aegis.serving.service import make_router
+from aegis.serving.point import PointBook
+from aegis.serving.quick import QuickDecisions
+from aegis.serving.service import Decisions, make_router
 from aegis.serving.setting import ServeConfig
 
 LOGGER = logging.getLogger("aegis.serving")
-_STATUS: tuple[tuple[type[AegisError], int, str], ...] = (
-    (UnknownPointError, 404, "unknown_point"),
-    (UnknownDecisionError, 404, "unknown_decision"),
-    (UnknownActionError, 409, "unknown_action"),
-    (NobodyDecidesError, 503, "nobody_decides"),
-    (TeacherError, 502, "teacher"),
-    (StoreError, 503, "store"),
-    (DataError, 400, "data"),
-    (ConfigError, 400, "point"),
-)
-"""The status and the type of each error, the first that fits"""
 
 
 def make_app(
@@ -79,13 +70,15 @@ def make_app(
         docs_url=None,  # its page would be loaded from another host
         redoc_url=None,
     )
-    app.include_router(make_router(points, admission, metrics, lists_models=gateway is None))
+    decisions = Decisions(points, admission, metrics)
+    app.include_router(make_router(decisions, lists_models=gateway is None))
     if pages is not None:
         app.include_router(pages)
     explain_errors(app)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
     most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
-    return RequestMiddleware(app, gateway, config.limits, sites, metrics, gateway_bytes=most)
+    quick = QuickDecisions(app, decisions, admission)
+    return RequestMiddleware(quick, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
 def explain_errors(app: FastAPI) -> None:
@@ -96,13 +89,9 @@ def explain_errors(app: FastAPI) -> None:
         return JSONResponse(fault_body(error.kind, str(error)), error.status, error.headers)
 
     @app.exception_handler(AegisError)
-    async def explain(request: Request, error: AegisError) -> JSONResponse:
-        status, kind = next(((code, kind) for known, code, kind in _STATUS if isinstance(error, known)), (500, "fault"))
-        retry = {"retry-after": "1"} if kind == "store" else None
-        body: dict[str, Any] = fault_body(kind, str(error))
-        if isinstance(error, NobodyDecidesError):
-            body["error"]["actions"] = error.actions
-        return JSONResponse(body, status, retry)
+    async def answer_error(request: Request, error: AegisError) -> Response:
+        fault = explain(error)
+        return Response(fault.body, fault.status, fault.headers, "application/json")
 
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> JSONResponse:

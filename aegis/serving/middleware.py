@@ -82,7 +82,7 @@ class RequestMiddleware:
             if self._gateway is not None and _passes(scope["path"]):
                 app, passed = self._gateway, True
             body = await self._read(self._gateway_bytes if passed else self._limits.max_body_bytes, headers, receive)
-            await app(scope, _replay(body, receive), watch)
+            await app(scope, replay(body, receive), watch)
         except Refusal as refusal:
             await _answer(refusal, watch)
         except _ClientLeftError:
@@ -124,7 +124,8 @@ def _too_long(most: int) -> Refusal:
     return Refusal(413, "long_body", f"the body is longer than {most:,} bytes, this server's limit")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a request's whole body as one message, then what comes after it."""
     given = False
 
     async def next_message() -> Message:

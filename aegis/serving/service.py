@@ -30,10 +30,32 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_router(points: PointBook, admission: Admission, metrics: Metrics, lists_models: bool = True) -> APIRouter:
+class Decisions:
+    """The points of a server, as its routes ask them: within the limits, and counted."""
+
+    def __init__(self, points: PointBook, admission: Admission, metrics: Metrics) -> None:
+        self.points = points
+        self.admission = admission
+        self.metrics = metrics
+
+    async def decide(self, asked: schema.DecisionRequest) -> schema.DecisionAnswer:
+        """Return a point's decision, recorded; or only record the one that was made (`decided`)."""
+        point, state, taken = asked.point, asked.state, asked.decided
+        options: Mapping[str, Any] = {"offered": asked.offered, "episode": asked.episode}
+        if taken is None:
+            decided = await self.admission.work(lambda: self.points.decide(point, state, **options))
+            self.metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
+        else:
+            decided = await self.admission.work(lambda: self.points.record(point, state, taken, **options))
+            self.metrics.note_decision(point, "client")
+        return schema.DecisionAnswer.of(point, decided)
+
+
+def make_router(decisions: Decisions, lists_models: bool = True) -> APIRouter:
     """Return the routes. lists_models: whether `/v1/models` is the HRMs' and not the upstream's."""
+    points, admission, metrics = decisions.points, decisions.admission, decisions.metrics
     router = APIRouter(responses=_FAULTS)
-    _add_decisions(router, points, admission, metrics)
+    _add_decisions(router, decisions)
     _add_views(router, points, admission, metrics)
     if lists_models:
         _add_models(router, points, admission)
@@ -45,7 +67,9 @@ def make_router(points: PointBook, admission: Admission, metrics: Metrics, lists
     return router
 
 
-def _add_decisions(router: APIRouter, points: PointBook, admission: Admission, metrics: Metrics) -> None:
+def _add_decisions(router: APIRouter, decisions: Decisions) -> None:
+    points, admission, metrics = decisions.points, decisions.admission, decisions.metrics
+
     @router.post(
         "/v1/decisions", tags=["decisions"], dependencies=[admission.needs("decide")], summary="Decide, or record"
     )
@@ -54,15 +78,7 @@ def _add_decisions(router: APIRouter, points: PointBook, admission: Admission, m
 
         Where neither can decide, the answer is 503: decide yourself, and send the same request with `decided`.
         """
-        point, state, taken = asked.point, asked.state, asked.decided
-        options: Mapping[str, Any] = {"offered": asked.offered, "episode": asked.episode}
-        if taken is None:
-            decided = await admission.work(lambda: points.decide(point, state, **options))
-            metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
-        else:
-            decided = await admission.work(lambda: points.record(point, state, taken, **options))
-            metrics.note_decision(point, "client")
-        return schema.DecisionAnswer.of(point, decided)
+        return await decisions.decide(asked)
 
     @router.post(
         "/v1/outcomes", tags=["decisions"], dependencies=[admission.needs("report")], summary="Report an outcome"

@@ -30,6 +30,12 @@ export interface Outcome {
   result?: { [key: string]: Json };
 }
 
+/** A decision that feedback was recorded for. */
+export interface Place {
+  point: string;
+  decision: string;
+}
+
 /** What belongs to one decision. */
 export interface Given {
   /** The conversation, task or user that the decision belongs to */
@@ -43,10 +49,11 @@ export interface Options {
   token?: string;
   /** Decides where the server says that nobody there can; what it decided is recorded at the server. */
   teacher?: (state: State, actions: string[]) => string | Promise<string>;
+  /** In which the server must answer, each time that it is asked; 60 seconds if left out */
   timeoutMs?: number;
 }
 
-/** An answer with a status from 400; 0 where the server could not be reached. */
+/** An answer with a status from 400. Where there is none it is 0, and the type `unreachable` or `timeout`. */
 export class AegisError extends Error {
   status: number;
   type: string;
@@ -62,6 +69,7 @@ export class AegisError extends Error {
 }
 
 const ATTEMPTS = 4;
+const FIRST_PAUSE_SECONDS = 0.25;
 const LONGEST_PAUSE_SECONDS = 10;
 
 export class Aegis {
@@ -95,25 +103,59 @@ export class Aegis {
     await this.post("/v1/outcomes", { decision: id, ...outcome });
   }
 
-  private async post<T>(path: string, fields: object): Promise<T> {
+  /** Record what came of a decision, or of all that a language model's response decided, by either's id. */
+  async feedback(id: string, outcome: Outcome): Promise<Place[]> {
+    return (await this.send<{ decisions: Place[] }>("/v1/feedback", { id, ...outcome })).decisions;
+  }
+
+  /** Return where the point stands. This, `savings` and `models` need a token with the scope `manage`. */
+  status(): Promise<{ [key: string]: Json }> {
+    return this.view("/v1/status");
+  }
+
+  /** Return what the point's calls of a language model took (`measured`), and would have taken (`estimated`). */
+  savings(): Promise<{ [key: string]: Json }> {
+    return this.view("/v1/savings");
+  }
+
+  /** Return the point's HRMs; the one that serves has `serves`. */
+  async models(): Promise<{ [key: string]: Json }[]> {
+    const path = `/v1/points/${encodeURIComponent(this.point)}/models`;
+    return (await this.send<{ data: { [key: string]: Json }[] }>(path)).data;
+  }
+
+  private async view(path: string): Promise<{ [key: string]: Json }> {
+    const { points } = await this.send<{ points: { [name: string]: { [key: string]: Json } } }>(path);
+    if (points[this.point]) return points[this.point];
+    throw new AegisError(404, "unknown_point", `no point ${this.point}: there are ${Object.keys(points).join(", ")}`);
+  }
+
+  private post<T>(path: string, fields: object): Promise<T> {
+    return this.send<T>(path, { point: this.point, ...fields });
+  }
+
+  /** Send a request; what the server is too busy for (429, 503) again, after pauses that double. */
+  private async send<T>(path: string, fields?: object): Promise<T> {
     const { url = "http://127.0.0.1:8700", token, timeoutMs = 60_000 } = this.options;
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (token) headers.authorization = `Bearer ${token}`;
-    const body = JSON.stringify({ point: this.point, ...fields });
-    for (let left = ATTEMPTS - 1; ; left--) {
+    const given = fields && { method: "POST", body: JSON.stringify(fields) };
+    for (let attempt = 1; ; attempt++) {
       const signal = AbortSignal.timeout(timeoutMs);
-      const answer = await fetch(new URL(path, url), { method: "POST", headers, body, signal }).catch((error: unknown) => {
+      const answer = await fetch(new URL(path, url), { ...given, headers, signal }).catch((error: unknown) => {
+        if (signal.aborted) throw new AegisError(0, "timeout", `no answer within ${timeoutMs} ms: raise timeoutMs`);
         throw new AegisError(0, "unreachable", `the server can't be reached or broke off: ${error}`);
       });
       const said = await answer.json().catch(() => ({}));
       if (answer.ok) return said as T;
-      const pause = Number(answer.headers.get("retry-after") ?? NaN); // the server did not take it on
-      if (left > 0 && pause <= LONGEST_PAUSE_SECONDS) {
-        await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
-        continue;
+      const { type = "fault", message = `status ${answer.status}`, actions } = said.error ?? {};
+      const asked = Number(answer.headers.get("retry-after") ?? NaN);
+      const busy = !Number.isNaN(asked) || ([429, 503].includes(answer.status) && type !== "nobody_decides");
+      const pause = Math.max(asked || 0, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2));
+      if (!busy || attempt === ATTEMPTS || pause > LONGEST_PAUSE_SECONDS) {
+        throw new AegisError(answer.status, type, message, actions ?? []);
       }
-      const { type = "fault", message = `status ${answer.status}`, actions = [] } = said.error ?? {};
-      throw new AegisError(answer.status, type, message, actions ?? []);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
     }
   }
 }

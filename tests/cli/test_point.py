@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.config import TrainingConfig
+from aegis.config.plan import TrainingPlan
 from aegis.door import Decider, DeciderConfig
 from aegis.door.teacher import AbsentTeacher
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
 from aegis.lifecycle.standing import read_agent
 from aegis.store import TrainingLog
-from aegis.types import ActionList
+from aegis.types import ActionList, utc_now
 from aegis.workspace import Workspace
 
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
@@ -157,3 +158,13 @@ def test_a_retired_action_is_marked_in_the_status(router):
     assert told.count("(retired: no training learns from these)") == 1
     assert "escalate: " in told.split(" (retired")[0].splitlines()[-1]
     assert json.loads(run("status", *POINT, "--json").stdout)["retired"] == ["escalate"]
+
+
+def test_a_training_that_runs_and_one_that_was_refused_are_told_of(router):
+    with open_store(Workspace(Path("workspace")).point("router")) as store:
+        log = TrainingLog(store.database)
+        number = log.begin(240, store.newest(), TrainingPlan(), utc_now()).id
+        assert f"training {number} runs: `aegis status" in run("models", *POINT).output
+        log.end(number, "refused", "too bad", {}, utc_now())
+    shown = run("status", *POINT).stdout
+    assert f"Phase 1: Data Collection (Bootstrap from gpt-4o; training {number} was refused)" in shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 
 import pytest
 from werkzeug import Request, Response
@@ -126,6 +127,22 @@ def test_errors_are_those_of_a_decider(client, httpserver, status, error):
     assert len(httpserver.log) == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_that_names_no_time_is_asked_again(client, httpserver, status):
+    httpserver.expect_ordered_request("/v1/decisions").respond_with_data("busy", status)
+    httpserver.expect_ordered_request("/v1/decisions").respond_with_json(ANSWER)
+    assert client.decide("x").id == "d1"
+
+
+def test_pauses_grow_and_are_drawn(client, httpserver, monkeypatch):
+    waited = []
+    monkeypatch.setattr("aegis.client.point.time.sleep", waited.append)
+    httpserver.expect_request("/v1/decisions").respond_with_data("busy", 503)
+    with pytest.raises(RequestError, match="status 503: busy"):
+        client.decide("x")
+    assert [0.00075 < pause / 2**n < 0.00125 for n, pause in enumerate(waited)] == [True] * 3
+
+
 def test_what_the_server_did_not_take_on_is_sent_again(client, httpserver):
     for _ in range(2):
         httpserver.expect_ordered_request("/v1/decisions").respond_with_json(fault("busy"), 503, {"retry-after": "0"})
@@ -152,6 +169,67 @@ def test_a_server_that_is_not_there_or_is_none_is_named(httpserver):
     httpserver.expect_request("/v1/decisions").respond_with_data("<html>", 418)
     with Client("router", url=httpserver.url_for("/")) as client, pytest.raises(RequestError, match="418: <html>"):
         client.decide("x")
+
+
+def test_a_server_that_is_slow_is_named_so(httpserver):
+    release = threading.Event()
+    httpserver.expect_request("/v1/decisions").respond_with_handler(lambda request: Response(str(release.wait(10))))
+    with Client("router", url=httpserver.url_for("/"), timeout_seconds=0.05) as client:
+        with pytest.raises(RequestError, match=r"did not answer in time .*timeout_seconds"):
+            client.decide("x")
+        release.set()
+    assert len(httpserver.log) <= 1, "a decision may be recorded already, so it is not asked for again"
+
+
+def test_an_answer_of_another_program_is_refused(client, httpserver):
+    httpserver.expect_request("/v1/status").respond_with_data("<html>")
+    with pytest.raises(RequestError, match="none of `aegis serve`: <html>"):
+        client.status()
+
+
+def both(httpserver, method, *arguments, **named):
+    """Return what a method answers, and its async twin."""
+
+    async def run():
+        async with Client("router", url=httpserver.url_for("/")) as client:
+            return await getattr(client, f"a{method}")(*arguments, **named)
+
+    with Client("router", url=httpserver.url_for("/")) as client:
+        return [getattr(client, method)(*arguments, **named), asyncio.run(run())]
+
+
+def test_feedback_goes_by_the_id_of_a_decision_or_a_response(httpserver):
+    places = [{"point": "router", "decision": "d1"}, {"point": "triage", "decision": "d2"}]
+    httpserver.expect_request("/v1/feedback", "POST").respond_with_json({"decisions": places})
+    given = both(httpserver, "feedback", "chatcmpl-1", parts={"solved": 1.0}, detail="days later")
+    assert given == [[("router", "d1"), ("triage", "d2")]] * 2
+    body = {"id": "chatcmpl-1", "status": "ok", "parts": {"solved": 1.0}, "detail": "days later", "result": {}}
+    assert sent(httpserver) == [body, body]
+
+
+def test_feedback_on_an_unknown_id_says_so(client, httpserver):
+    httpserver.expect_request("/v1/feedback").respond_with_json(fault("unknown_decision"), 404)
+    with pytest.raises(StoreError, match="unknown_decision"):
+        client.feedback("nobody", 1.0)
+
+
+@pytest.mark.parametrize("method", ["status", "savings"])
+def test_it_shows_where_its_point_stands_and_what_was_saved(httpserver, method):
+    httpserver.expect_request(f"/v1/{method}", "GET").respond_with_json({"points": {"router": {"n": 1}, "other": {}}})
+    assert both(httpserver, method) == [{"n": 1}, {"n": 1}]
+    with Client("third", url=httpserver.url_for("/")) as client, pytest.raises(StoreError, match="router, other"):
+        getattr(client, method)()
+
+
+def test_it_lists_the_hrms_of_its_point(httpserver):
+    httpserver.expect_request("/v1/points/router/models", "GET").respond_with_json({"data": [{"id": "router/hrm@1"}]})
+    assert both(httpserver, "models") == [[{"id": "router/hrm@1"}]] * 2
+
+
+def test_a_decision_made_here_is_recorded_in_an_event_loop_too(httpserver):
+    httpserver.expect_request("/v1/decisions").respond_with_json(ANSWER)
+    assert both(httpserver, "record", "x", "refund")[1].id == "d1"
+    assert sent(httpserver) == [{"point": "router", "state": "x", "decided": "refund"}] * 2
 
 
 def test_what_is_no_json_is_refused_before_it_is_sent(client, httpserver):

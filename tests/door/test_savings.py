@@ -75,6 +75,18 @@ def test_at_first_the_held_out_decisions_certify_and_count(point):
     assert str(savings).endswith("0 calls so far; by 400 held-out decisions")
 
 
+def test_a_missed_audit_shows_beside_held_out_decisions_and_a_share_is_never_rounded_to_all(point):
+    store, _ = point
+    live(store, 60, right=0.93)
+    missed = read(point)
+    assert (missed.live, 0 < missed.agreed < missed.beside <= 60) == (False, True)
+    told = f"and beside its teacher it agreed {missed.agreed} of {missed.beside} times"
+    assert str(missed).endswith(f"by 400 held-out decisions, {told}")
+    nearly, all_of_them = (str(replace(missed, agreement=agreement)) for agreement in (0.9996, 1.0))
+    assert "at 99.9% agreement" in nearly
+    assert "at 100% agreement" in all_of_them
+
+
 def test_live_answers_count_as_soon_as_there_are_enough_with_what_they_cost(point):
     store, _ = point
     live(store, LEAST_LIVE - 1, dollars=0.01)

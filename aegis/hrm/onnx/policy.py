@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec, find_columns
+from aegis.hrm.onnx.gathering import Gathering
 from aegis.types import ActionList, ActionSpec, Choice, State, list_names
 
 POLICY_FILE = "policy.json"
@@ -78,6 +79,8 @@ class OnnxPolicy:
         self._threads = threads
         self._first = self._open(first, threads)
         self._later: _Graph | None = None
+        # One state takes about as long as five together. So what several threads ask at once is computed together.
+        self._gathering = Gathering(self._think_each, _BATCH_STATES)
 
     @classmethod
     def load(
@@ -174,11 +177,22 @@ class OnnxPolicy:
     def _think(self, states: Sequence[State], to_the_end: bool) -> tuple[Array, Array, Array]:
         """Return the logits of the graphs' actions (B, A), the segments (B,) and the result of `represent`."""
         encoded = [self.codec.encode(state) for state in states]
+        if len(encoded) == 1 and not to_the_end:
+            return self._gathering.ask(encoded[0])
+        return self._think_all(encoded, to_the_end)
+
+    def _think_each(self, encoded: Sequence[list[int]]) -> list[tuple[Array, Array, Array]]:
+        """Return the results of `_think` for each state of several."""
+        logits, segments, represented = self._think_all(encoded, False)
+        return [(logits[[row]], segments[[row]], represented[[row]]) for row in range(len(encoded))]
+
+    def _think_all(self, encoded: Sequence[list[int]], to_the_end: bool) -> tuple[Array, Array, Array]:
+        """Return the results of `_think` for the tokens of states."""
         positions = [self._reader.count_positions(len(sequence)) for sequence in encoded]
         order = sorted(range(len(encoded)), key=lambda index: positions[index])
-        logits = np.empty((len(states), len(self.graph_actions)), dtype=np.float32)
-        segments = np.empty(len(states), dtype=np.int64)
-        represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(states)
+        logits = np.empty((len(encoded), len(self.graph_actions)), dtype=np.float32)
+        segments = np.empty(len(encoded), dtype=np.int64)
+        represented: list[Array] = [np.empty(0, dtype=np.float32)] * len(encoded)
         # Only states of one length share a batch. Padding changes the order of sums and so the last bit of a number,
         # which int8 may then round differently: an answer would depend on the other states of its batch.
         for _, same in groupby(order, key=lambda index: positions[index]):

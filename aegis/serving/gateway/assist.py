@@ -26,7 +26,7 @@ from aegis.serving.setting import GatewayConfig
 from aegis.types import Choice
 
 T = TypeVar("T")
-_THREADS = 8
+_THREADS = 32
 _MOST_WAITING = 64
 """Requests that wait for the HRM; further ones go to the upstream at once"""
 

@@ -6,10 +6,12 @@ configuration registers as a choice.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from aegis.door.intake.survey import make_specs
@@ -37,12 +39,13 @@ class Question:
     """That the decision will have"""
     decision: LoggedDecision
     """With any action: the answer is still to come"""
+    offered: Mapping[str, str]
+    """The labels on offer, by the names of their actions"""
 
-    @property
-    def offered(self) -> dict[str, str]:
-        """The labels on offer, by the names of their actions."""
-        labels = self.decision.offered
-        return dict(zip((spec.name for spec in make_specs(labels)), labels, strict=True))
+    @classmethod
+    def of(cls, point: str, id: str, decision: LoggedDecision) -> Question:
+        """Return the question that a decision answers."""
+        return cls(point, id, decision, _named(decision.offered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def read_choice(body: bytes, dialect: Dialect, beside: Mapping[str, str], prompt
             return None
         exchange, words = prompts.register(_plain(dialect.exchange(request, beside)))
         asked = Asked(dialect, request, exchange, words)
-        questions = tuple(Question(point, new_id(), one) for point, one in asked.decided(_any_turn(exchange, words)))
+        questions = tuple(Question.of(point, new_id(), one) for point, one in asked.decided(_any_turn(exchange, words)))
     except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # out of form: the upstream says so
     return replace(asked, questions=questions)
@@ -156,6 +159,11 @@ def _first_values(schema: Any) -> Any:
 
 def _words(prompt: str) -> str:
     return " ".join(prompt.split())
+
+
+@functools.lru_cache(maxsize=256)  # an agent offers the same tools in every request
+def _named(labels: tuple[str, ...]) -> Mapping[str, str]:
+    return MappingProxyType(dict(zip((spec.name for spec in make_specs(labels)), labels, strict=True)))
 
 
 def _digest(known_by: Any) -> str:

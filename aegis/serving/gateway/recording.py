@@ -135,7 +135,7 @@ class Recording:
 
     def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> None:
         asked, taken = exchange.asked, exchange.taken
-        offered = Question(point, "", decision).offered
+        offered = Question.of(point, "", decision).offered
         decider = self._points.find(point, self._new(point, offered, asked.model, exchange.upstream))
         if decider.teacher.name != asked.model:
             raise DataError(f"point {point} belongs to {decider.teacher.name}: what {asked.model} decides is left out")

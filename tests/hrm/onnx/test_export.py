@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_an_export_without_a_codec_version_reads_states_as_it_did(exported):
     graphs = (exported.folder / "first.onnx", exported.folder / "later.onnx")
     again = OnnxPolicy(document | {"max_tokens": 48}, graphs, "onnx")
     assert again.codec == StateCodec(48, version=1)
+
+
+def test_many_threads_get_the_answers_that_each_gets_alone(exported):
+    policy = OnnxPolicy.load(exported.folder, "int8")
+    alone = [policy.answer([state], policy.actions) for state in STATES]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda state: policy.answer([state], policy.actions), STATES * 3))
+    for (probabilities, represented), wanted in zip(together, alone * 3, strict=True):
+        assert np.abs(probabilities - wanted[0]).max() < LARGEST_COMPANY_DIFFERENCE
+        assert np.abs(represented - wanted[1]).max() < 0.01
 
 
 def test_some_states_of_these_tests_think_for_several_segments(policy):
