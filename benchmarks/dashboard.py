@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aegis.dashboard.decision import read_short, read_whole
-from aegis.dashboard.filter import Filter, find_page
+from aegis.dashboard.decisions.decision import read_short, read_whole
+from aegis.dashboard.decisions.filter import Filter, find_page
 from aegis.dashboard.learning import read_learning
 from aegis.dashboard.model import read_versions
 from aegis.dashboard.place import Places

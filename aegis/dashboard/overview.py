@@ -9,6 +9,7 @@ from typing import Any
 from aegis.door.savings import read_savings
 from aegis.lifecycle import Standing, open_store, read_standing
 from aegis.research.run import read_agent_standing
+from aegis.store import StateKey
 from aegis.workspace import Workspace
 
 
@@ -48,4 +49,5 @@ def describe_place(standing: Standing) -> dict[str, Any]:
     place = Workspace(Path(standing.workspace))
     with open_store(place) as store:
         savings = read_savings(store, place)
-    return standing.to_record() | {"savings": asdict(savings) | {"words": str(savings)}}
+        paused = store.state.text(StateKey.PAUSED) or ""
+    return standing.to_record() | {"savings": asdict(savings) | {"words": str(savings)}, "paused": paused}

@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis import __version__
-from aegis.dashboard import decision, inbox, learning, model, stream
-from aegis.dashboard.filter import PAGE_ROWS, Filter, find_page, list_choices
+from aegis.dashboard import inbox, learning, model, pausing, stream
+from aegis.dashboard.decisions import decision
+from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
 from aegis.errors import ActionError, CheckpointError, StoreError
@@ -60,6 +61,12 @@ class Change(_Action):
 
     to: str = Field(max_length=100)
     reason: Text
+
+
+class Pause(_Action):
+    """Whether the agent is to wait."""
+
+    paused: bool
 
 
 class Done(BaseModel):
@@ -187,6 +194,10 @@ def _add_actions(router: APIRouter, places: Places, session: Session, admission:
     @router.post("/api/settle", dependencies=acts)
     async def settle(asked: Settlement) -> Done:
         return await do(lambda: inbox.settle(places.find(asked.point), asked.number, asked.approved, asked.note))
+
+    @router.post("/api/pause", dependencies=acts)
+    async def pause(asked: Pause) -> Done:
+        return await do(lambda: pausing.set_paused(places.find(asked.point), asked.paused))
 
     @router.post("/api/promote", dependencies=acts)
     async def promote(asked: Change) -> Done:

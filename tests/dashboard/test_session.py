@@ -52,7 +52,7 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
         page.cookie = cookie
         for path in ("status", "decisions", "decisions/decision-1", "learning", "models", "inbox", "stream"):
             assert page.get(f"/api/{path}").status == 401, path
-        for path in ("answer", "settle", "promote", "rollback"):
+        for path in ("answer", "settle", "pause", "promote", "rollback"):
             assert page.post(f"/api/{path}", ANSWER).status == 401, path
         assert page.get("/").status == 401
     assert question() == "waiting"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis.dashboard import filter as filters
-from aegis.dashboard.filter import Filter, find_page
+from aegis.dashboard.decisions import filter as filters
+from aegis.dashboard.decisions.filter import Filter, find_page
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.store import LabelBook, StateKey

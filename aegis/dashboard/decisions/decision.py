@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aegis.dashboard.filter import deferred_spans
+from aegis.dashboard.decisions.filter import deferred_spans
 from aegis.lifecycle.opening import open_store
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, render_state

@@ -1,0 +1,5 @@
+"""Decisions as the page shows them.
+
+filter     which decisions a page shows
+decision   a decision in short, and whole
+"""
