@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -147,6 +147,8 @@ class _Asked(BaseModel):
     action: str = Field("", max_length=200)
     policy: str = Field("", max_length=200)
     deferred: bool = False
+    why: Literal["", "unsure", "unlike"] = ""
+    drifted: bool = False
     wrong: bool = False
     since: datetime | None = None
     until: datetime | None = None

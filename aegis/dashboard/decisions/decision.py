@@ -18,13 +18,16 @@ from aegis.workspace import Workspace
 _SHORT_CHARACTERS = 160
 _MOST_BARS = 6
 """Actions whose probabilities a list shows: the most probable ones and the one taken"""
+_WHY = {"unsure": "the HRM was not sure enough", "unlike": "the state is unlike its training"}
+"""The words for each column of `deferrals`"""
 _SELECT = """
 SELECT d.*, o.seq AS outcome_row, o.status, o.reward, o.detail, o.gained, o.result, o.components, o.recorded_at,
-    l.teacher, l.probabilities AS answer, l.reason, c.dollars
+    l.teacher, l.probabilities AS answer, l.reason, c.dollars, f.handed, f.unsure, f.unlike
 FROM decisions AS d
 LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
 LEFT JOIN labels AS l ON l.decision_id = d.id
 LEFT JOIN costs AS c ON c.decision_id = d.id
+LEFT JOIN deferrals AS f ON f.decision = d.seq
 """
 
 
@@ -79,11 +82,14 @@ class _Deferral:
         self._spans = deferred_spans(store, workspace) if claim else []
 
     def why(self, row: dict[str, Any]) -> str:
+        if row["handed"]:
+            said = [words for column, words in _WHY.items() if row[column]]
+            return " and ".join(said)
         if row["policy"] != self._teacher or row["answer"] is not None:
             return ""
         if not any(low < row["seq"] <= high for low, high in self._spans):
             return ""
-        return "the HRM was not sure enough, or the state is unlike its training"
+        return "why is not recorded"
 
 
 def _short(
@@ -107,6 +113,7 @@ def _short(
         "propensity": row["propensity"],
         "probabilities": _bars(names, shares, action, bars),
         "deferred": deferral.why(row),
+        "drifted": bool(row["unlike"]),
         "other": _other(row, names, action, bars),
         "outcome": row["status"],
         "outcome_place": row["outcome_row"],

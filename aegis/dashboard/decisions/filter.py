@@ -23,6 +23,8 @@ _CHUNK_ROWS = 500
 _SECONDS = 1.0
 """Time for one page. A page that is not full by then says where to look on"""
 _LARGEST = 2**63 - 1
+_WHY = {"unsure": "unsure", "unlike": "unlike"}
+"""The column of `deferrals` for each reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Filter:
     policy: str = ""
     deferred: bool = False
     """Decided by the teacher while an HRM served"""
+    why: str = ""
+    """Deferred because the HRM was `unsure`, or the state `unlike` its training; older decisions don't say it"""
+    drifted: bool = False
+    """Whose state is unlike the HRM's training, whoever decided"""
     wrong: bool = False
     """To which the other policy (the HRM or the teacher) gives another action"""
     since: datetime | None = None
@@ -133,6 +139,12 @@ def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> t
         values += [claim.name if claim else "", *(place for span in spans for place in span)]
         # A silent answer beside the teacher: the point only observes, and nothing was handed over.
         parts.append("NOT EXISTS (SELECT 1 FROM labels AS l WHERE l.decision_id = d.id)")
+    if chosen.why:
+        parts.append(
+            f"EXISTS (SELECT 1 FROM deferrals AS f WHERE f.decision = d.seq AND f.handed AND {_WHY[chosen.why]})"
+        )
+    if chosen.drifted:
+        parts.append("EXISTS (SELECT 1 FROM deferrals AS f WHERE f.decision = d.seq AND f.unlike)")
     return " AND ".join(parts), values
 
 
@@ -145,6 +157,10 @@ def _candidates(store: DecisionStore, chosen: Filter, low: int, high: int) -> It
 
     if chosen.wrong:
         return along("SELECT decision FROM disagreements WHERE decision < ? AND decision >= ? ORDER BY decision DESC")
+    if chosen.why or chosen.drifted:
+        column = _WHY[chosen.why] if chosen.why else "unlike"
+        sql = f"SELECT decision FROM deferrals WHERE {column} AND decision < ? AND decision >= ? ORDER BY decision DESC"
+        return along(sql)
     claim = store.teacher()
     policy = chosen.policy or (claim.name if chosen.deferred and claim else "")
     if not (chosen.action or policy):

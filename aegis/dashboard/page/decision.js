@@ -27,6 +27,7 @@ function notes(one) {
   const other = one.other;
   return [
     one.deferred && h("p", { class: "note" }, h("strong", {}, "Deferred to the teacher: "), one.deferred),
+    one.drifted && !one.deferred && h("p", { class: "note" }, "The state is unlike the HRM's training."),
     other && h("p", { class: other.agrees ? "note" : "note bad" },
       `${other.policy}, ${ASKED[other.reason] ?? other.reason}, answered ${other.agrees ? "the same" : other.action}`),
     one.propensity !== null && h("p", { class: "note" }, `Drawn with probability ${percent(one.propensity, 1)}`),

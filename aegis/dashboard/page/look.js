@@ -5,11 +5,14 @@ import { decisionItem, wholeDecision } from "./decision.js";
 import { empty, h, link } from "./dom.js";
 
 const NOTHING = "No decision passes this filter.";
-const KEYS = ["action", "policy", "deferred", "wrong", "since", "until"];
+const KEYS = ["action", "policy", "deferred", "why", "drifted", "wrong", "text", "since", "until"];
 
 function filterForm(asked, choices, place) {
   const select = (name, label, values) => h("label", {}, label, h("select", { name },
     h("option", { value: "" }, "any"), values.map((one) => h("option", { value: one, selected: one === asked[name] }, one))));
+  const because = h("label", {}, "Deferred because", h("select", { name: "why" },
+    [["", "any reason"], ["unsure", "the HRM was not sure"], ["unlike", "the state was unlike training"]]
+      .map(([value, words]) => h("option", { value, selected: value === (asked.why ?? "") }, words))));
   const box = (name, label) => h("label", { class: "box" }, h("input", { type: "checkbox", name, value: "true", checked: asked[name] === "true" }), label);
   const time = (name, label) => h("label", {}, label, h("input", { type: "datetime-local", name, step: 1, value: asked[name] ?? "" }));
   const form = h("form", { class: "filter", "aria-label": "Filter", on: { submit: (event) => {
@@ -18,7 +21,7 @@ function filterForm(asked, choices, place) {
   } } },
   select("action", "Action", choices.actions), select("policy", "Decided by", choices.policies),
   time("since", "From"), time("until", "To"),
-  box("deferred", "deferred to the teacher"), box("wrong", "the two answers differ"),
+  because, box("deferred", "deferred to the teacher"), box("drifted", "unlike training"), box("wrong", "the two answers differ"),
   h("button", { class: "main" }, "Show"), h("a", { href: link("look", { point: place.name }) }, "Clear"));
   return form;
 }
