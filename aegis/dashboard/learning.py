@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from aegis.dashboard.decisions.heldout import add_examples
 from aegis.errors import CheckpointError, StoreError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store, verdict_lines
@@ -16,6 +17,7 @@ from aegis.workspace import Workspace
 _MOST_TRAININGS = 20
 _MOST_EVENTS = 200
 _MOST_UPDATES = 500
+_MOST_PAIRS = 10
 MATRIX_ACTIONS = 12
 """Actions that a confusion matrix has room for; of more, the commonest"""
 
@@ -30,7 +32,7 @@ def read_learning(workspace: Workspace) -> dict[str, Any]:
             "trainings": [_training(log, record) for record in trainings],
             "events": [_event(event) for event in registry.events()[-_MOST_EVENTS:]],
             "updates": _updates(store),
-            "confusion": _confusion(registry),
+            "confusion": _confusion(store, workspace, registry),
         }
 
 
@@ -90,7 +92,7 @@ def _updates(store: DecisionStore) -> list[dict[str, Any]]:
     ]
 
 
-def _confusion(registry: ModelRegistry) -> dict[str, Any] | None:
+def _confusion(store: DecisionStore, workspace: Workspace, registry: ModelRegistry) -> dict[str, Any] | None:
     """Return how often the HRM took each action where its teacher took another, on its held-out decisions."""
     version = registry.serving() or registry.candidate()
     if version is None:
@@ -112,8 +114,13 @@ def _confusion(registry: ModelRegistry) -> dict[str, Any] | None:
         "actions": [answers.actions[place] for place in shown],
         "left_out": len(answers.actions) - len(shown),
         "matrix": [[pairs[(label, taken)] for taken in shown] for label in shown],
-        "pairs": [
-            {"teacher": answers.actions[label], "hrm": answers.actions[taken], "count": count, "of": common[label]}
-            for (label, taken), count in wrong[:10]
-        ],
+        "pairs": add_examples(
+            store,
+            workspace,
+            answers,
+            [
+                {"teacher": answers.actions[label], "hrm": answers.actions[taken], "count": count, "of": common[label]}
+                for (label, taken), count in wrong[:_MOST_PAIRS]
+            ],
+        ),
     }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aegis import __version__
 from aegis.dashboard import inbox, learning, model, pausing, stream
-from aegis.dashboard.decisions import decision
+from aegis.dashboard.decisions import decision, heldout, likeness, reading, relabel
 from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
@@ -61,6 +61,13 @@ class Change(_Action):
 
     to: str = Field(max_length=100)
     reason: Text
+
+
+class Correction(_Action):
+    """The action that was right for a decision."""
+
+    id: str = Field(max_length=200)
+    action: str = Field(max_length=200)
 
 
 class Pause(_Action):
@@ -128,6 +135,14 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     async def whole(id: str, point: Point = "") -> JSONResponse:
         return await read(lambda: decision.read_whole(places.find(point), id))
 
+    @router.get("/api/decisions/{id}/read", dependencies=looks)
+    async def read_by_model(id: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: reading.read_as_model(places.find(point), id))
+
+    @router.get("/api/decisions/{id}/like", dependencies=looks)
+    async def alike(id: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: likeness.read_like(places.find(point), id))
+
     @router.get("/api/learning", dependencies=looks)
     async def learned(point: Point = "") -> JSONResponse:
         return await read(lambda: learning.read_learning(places.find(point)))
@@ -135,6 +150,10 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     @router.get("/api/models", dependencies=looks)
     async def models(point: Point = "") -> JSONResponse:
         return await read(lambda: model.read_versions(places.find(point)))
+
+    @router.get("/api/compare", dependencies=looks)
+    async def compared(one: str, other: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: heldout.compare_versions(places.find(point), one, other))
 
     @router.get("/api/inbox", dependencies=looks)
     async def waiting(point: Point = "") -> JSONResponse:
@@ -150,6 +169,7 @@ class _Asked(BaseModel):
     why: Literal["", "unsure", "unlike"] = ""
     drifted: bool = False
     wrong: bool = False
+    text: str = Field("", max_length=200)
     since: datetime | None = None
     until: datetime | None = None
 
@@ -165,6 +185,7 @@ def _list(place: Workspace, chosen: Filter, before: int | None) -> dict[str, Any
         return {
             "decisions": decision.read_short(store, place, page.places),
             "before": page.before,
+            "reading": page.reading,
             **(list_choices(store) | {"cursor": cursor} if before is None else {}),
         }
 
@@ -196,6 +217,10 @@ def _add_actions(router: APIRouter, places: Places, session: Session, admission:
     @router.post("/api/settle", dependencies=acts)
     async def settle(asked: Settlement) -> Done:
         return await do(lambda: inbox.settle(places.find(asked.point), asked.number, asked.approved, asked.note))
+
+    @router.post("/api/relabel", dependencies=acts)
+    async def correct(asked: Correction) -> Done:
+        return await do(lambda: relabel.relabel(places.find(asked.point), asked.id, asked.action))
 
     @router.post("/api/pause", dependencies=acts)
     async def pause(asked: Pause) -> Done:

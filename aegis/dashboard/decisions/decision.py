@@ -50,6 +50,8 @@ def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
         return short | {
             "state": state,
             "read": render_state(state),
+            "actions": [renamed.get(name, name) for name in json.loads(row["actions"])],
+            "can_relabel": _can_relabel(store, row),
             "argument": json.loads(row["argument"]),
             "gained": row["gained"],
             "parts": json.loads(row["components"] or "{}"),
@@ -152,6 +154,12 @@ def _in_short(state: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _can_relabel(store: DecisionStore, row: dict[str, Any]) -> bool:
+    """Return whether a person may still say which action was right: as `relabel` does."""
+    claim = store.teacher()
+    return claim is not None and row["policy"] != claim.name and row["answer"] is None
 
 
 def _count(store: DecisionStore, id: str) -> int:

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { lineChart, matrix, timeline } from "./chart.js";
-import { count, empty, h, moment, percent } from "./dom.js";
+import { count, empty, h, link, moment, percent } from "./dom.js";
 
 const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
   ["warned", "warning"], ["rolled_back", "rolled back"], ["refused", "refused"]];
@@ -28,11 +28,16 @@ function training(one) {
     one.rules.length > 0 && h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))));
 }
 
-function confusion(found) {
+function example(one, point) {
+  return h("li", {}, h("a", { href: link("look", { point, id: one.id }) }, one.state || one.id), h("span", { class: "quiet" }, ` it was ${percent(one.share)} sure`));
+}
+
+function confusion(found, point) {
   if (!found) return [empty("What an HRM confuses appears once one passed the gate.")];
   return [h("p", {}, `${found.model} on ${count(found.decisions)} held-out decisions.`, found.left_out > 0 && ` The ${found.actions.length} commonest of ${found.actions.length + found.left_out} actions are shown.`),
     matrix(found),
-    found.pairs.length ? h("ul", {}, found.pairs.map((one) => h("li", {}, h("strong", {}, one.teacher), " taken for ", h("strong", {}, one.hrm), `: ${one.count} of ${one.of}`)))
+    found.pairs.length ? h("ul", {}, found.pairs.map((one) => h("li", {}, h("strong", {}, one.teacher), " taken for ", h("strong", {}, one.hrm), `: ${one.count} of ${one.of}`,
+      one.examples.length > 0 && h("ul", {}, one.examples.map((each) => example(each, point))))))
       : h("p", {}, "It confused nothing there.")];
 }
 
@@ -45,7 +50,7 @@ export async function learning({ place, signal }) {
   return [h("h1", {}, "Learning"),
     h("h2", {}, "Trainings"),
     ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
-    h("h2", {}, "What it confuses"), ...confusion(found.confusion),
+    h("h2", {}, "What it confuses"), ...confusion(found.confusion, place.name),
     h("h2", {}, "Switches and roll-backs"),
     ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis; the list below has them all`),
       h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]

@@ -19,6 +19,7 @@ function filterForm(asked, choices, place) {
     event.preventDefault();
     location.hash = link("look", { point: place.name, ...Object.fromEntries(new FormData(form)) });
   } } },
+  h("label", {}, "Words", h("input", { name: "text", type: "search", maxlength: 200, value: asked.text ?? "" })),
   select("action", "Action", choices.actions), select("policy", "Decided by", choices.policies),
   time("since", "From"), time("until", "To"),
   because, box("deferred", "deferred to the teacher"), box("drifted", "unlike training"), box("wrong", "the two answers differ"),
@@ -33,10 +34,11 @@ async function list({ place, asked, signal }) {
   const items = h("ol", { class: "decisions", "aria-label": "Decisions" });
   const more = h("button", { on: { click: () => older() } }, "Older");
   const nothing = empty(NOTHING);
-  let { before } = first;
+  let { before, reading } = first;
   const add = (page) => {
     items.append(...page.decisions.map((one) => decisionItem(one, link("look", { point: place.name, id: one.id }))));
     before = page.before;
+    reading = page.reading;
     more.hidden = before === null;
     nothing.hidden = items.children.length > 0;
   };
@@ -45,7 +47,7 @@ async function list({ place, asked, signal }) {
     try {
       const shown = items.children.length;
       while (before !== null && items.children.length === shown) { // a page that found nothing in its second
-        nothing.textContent = "Looking further back…";
+        nothing.textContent = reading === null ? "Looking further back…" : `The first search reads every state: ${Math.floor(100 * reading)}% done`;
         add(await get("decisions", { ...query, before }, signal));
       }
       nothing.textContent = NOTHING;
@@ -63,5 +65,5 @@ export async function look(context) {
   const { place, asked, signal } = context;
   if (!asked.id) return list(context);
   const one = await get(`decisions/${encodeURIComponent(asked.id)}`, { point: place.name }, signal);
-  return wholeDecision(one, link("look", { point: place.name }));
+  return wholeDecision(one, link("look", { point: place.name }), context);
 }

@@ -1,4 +1,4 @@
-"""Why a teacher decided in place of an HRM, and which states were unlike the HRM's training: `book`, a table of both."""
+"""Why a teacher decided in place of an HRM, and which states were unlike the HRM's training: the table is `book`."""
 
 from aegis.store.deferral.book import note_deferral
 

@@ -1,4 +1,4 @@
-"""The table of deferrals: a row for each decision that was handed to the teacher, or whose state was unlike training."""
+"""The table of deferrals: what was handed to the teacher, and what was unlike the training."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.store import LabelBook, StateKey
 from aegis.store.deferral import note_deferral
-from aegis.types import Choice, utc_now
+from aegis.types import Choice, Deferral, utc_now
 from tests.dashboard.conftest import add_decision
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,7 +76,12 @@ def test_deferred_are_the_teachers_after_the_first_decision_of_the_hrm(many):
 
 def test_why_a_decision_was_deferred_and_drift_are_found_where_they_were_recorded(many):
     with open_store(many) as store:
-        for number, why, unlike in ((24, "unsure", False), (29, "unsure and unlike", True), (33, "", True)):
+        reasons: list[tuple[int, Deferral, bool]] = [
+            (24, "unsure", False),
+            (29, "unsure and unlike", True),
+            (33, "", True),
+        ]
+        for number, why, unlike in reasons:
             choice = Choice((1.0,), "idle", "gpt2", deferred=why, out_of_distribution=unlike)
             note_deferral(store.database, f"decision-{number}", choice)
     assert places(many, why="unsure") == [30, 25]

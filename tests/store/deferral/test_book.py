@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aegis.errors import StoreError
@@ -10,7 +12,7 @@ from aegis.store.chain.check import verify
 from aegis.store.deferral import note_deferral
 from aegis.types import Choice
 
-CHOICE = {"probabilities": (1.0,), "action": "a", "policy": "gpt2"}
+CHOICE: dict[str, Any] = {"probabilities": (1.0,), "action": "a", "policy": "gpt2"}
 
 
 @pytest.mark.parametrize(
