@@ -10,14 +10,13 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aegis.dashboard.decisions.decision import read_short
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import base_of
 from aegis.lifecycle.opening import open_store
-from aegis.promotion import HeldoutAnswers, read_answers
+from aegis.promotion import HeldoutAnswers, ModelRegistry, read_answers
 from aegis.store import DecisionStore
 from aegis.types import most_probable
 from aegis.workspace import Workspace
@@ -101,7 +100,8 @@ def compare_versions(workspace: Workspace, one: str, other: str) -> dict[str, An
     Raises `DataError` for a version that is not kept, or has no held-out answers of its own.
     """
     with open_store(workspace) as store:
-        first, second = _own_answers(workspace, one), _own_answers(workspace, other)
+        registry = ModelRegistry(store, workspace)
+        first, second = _own_answers(registry, one), _own_answers(registry, other)
         left, right = locate(store, first), locate(store, second)
         common = sorted(left.keys() & right.keys(), reverse=True)
         rows = [_pair(place, first, left[place], second, right[place]) for place in common]
@@ -132,9 +132,9 @@ def _pair(place: int, first: HeldoutAnswers, one: Judged, second: HeldoutAnswers
     }
 
 
-def _own_answers(workspace: Workspace, name: str) -> HeldoutAnswers:
-    folder = workspace.models / Path(name).name
-    if not name or Path(name).name != name or not folder.is_dir():
+def _own_answers(registry: ModelRegistry, name: str) -> HeldoutAnswers:
+    folder = next((one.folder for one in registry.models() if one.name == name), None)
+    if folder is None:
         raise DataError(f"no version {name[:100]!r} is kept here: choose two of the list")
     if base := base_of(folder):
         raise DataError(f"{name} was improved from {base} by rewards, and was asked about no held-out decision")
