@@ -4,7 +4,7 @@ overview   where the agent and its decision points stand, for the page and for `
 decisions/ which decisions a page shows, and a decision as it shows it
 stream     what is new, as it happens
 learning   trainings, confusion, switches; model: versions, and which one decides
-inbox      what the agent asks of its person; pausing: whether it decides
+inbox      what the agent asks of its person; pausing: whether it decides; knowledge: what it knows
 session    who may look and act
 route      the routes; app: the server
 page/      HTML, CSS and JavaScript modules, as the browser reads them

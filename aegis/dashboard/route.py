@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis import __version__
-from aegis.dashboard import inbox, learning, model, pausing, stream
+from aegis.dashboard import inbox, knowledge, learning, model, pausing, stream
 from aegis.dashboard.decisions import decision, heldout, likeness, reading, relabel
 from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.place import Places
@@ -150,6 +150,10 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     @router.get("/api/models", dependencies=looks)
     async def models(point: Point = "") -> JSONResponse:
         return await read(lambda: model.read_versions(places.find(point)))
+
+    @router.get("/api/knowledge", dependencies=looks)
+    async def known(point: Point = "", query: Annotated[str, Query(max_length=200)] = "") -> JSONResponse:
+        return await read(lambda: knowledge.read_knowledge(places.find(point), query))
 
     @router.get("/api/compare", dependencies=looks)
     async def compared(one: str, other: str, point: Point = "") -> JSONResponse:

@@ -1,8 +1,8 @@
 // "Learning": trainings by epoch, what the HRM confuses, and switches and roll-backs in time.
 
 import { get } from "./api.js";
-import { lineChart, matrix, timeline } from "./chart.js";
-import { count, empty, h, link, moment, percent } from "./dom.js";
+import { lineChart, matrix, reliability, timeline } from "./chart.js";
+import { count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
   ["warned", "warning"], ["rolled_back", "rolled back"], ["refused", "refused"]];
@@ -41,6 +41,20 @@ function confusion(found, point) {
       : h("p", {}, "It confused nothing there.")];
 }
 
+function calibration(found) {
+  if (!found) return [empty("How well its confidence is calibrated appears once an HRM passed the gate.")];
+  const words = `On its held-out decisions ${found.model}'s confidence is off by ${percent(found.error, 1)} on average. On the dashed line it is right as often as it is sure.`;
+  return [h("p", {}, words), reliability(found.bins, words)];
+}
+
+function watch(found) {
+  if (!found) return [empty("The watch begins with the first audit of an HRM that serves.")];
+  const [low, high] = found.interval;
+  return [facts([["Watched", found.model], ["Audited", count(found.audits)], ["Agreed", `${count(found.agreed)} (${percent(found.agreement, 1)})`],
+    ["Anytime-valid interval", `${percent(low, 1)} to ${percent(high, 1)}`], ["Promised at least", percent(found.promised, 1)],
+    ["Evidence of a fall", `${found.evidence.toPrecision(2)} of ${found.evidence_needed.toPrecision(2)} needed`], ["Audited share", percent(found.audit_rate, 1)], ["Says", found.level]])];
+}
+
 export async function learning({ place, signal }) {
   const found = await get("learning", { point: place.name }, signal);
   const events = [...found.events, ...found.trainings.filter((one) => one.ended).map((one) => ({ at: one.ended, kind: "training", words: `training ${one.number} ended: ${one.status}`, who: "", reason: "" }))]
@@ -51,9 +65,12 @@ export async function learning({ place, signal }) {
     h("h2", {}, "Trainings"),
     ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
     h("h2", {}, "What it confuses"), ...confusion(found.confusion, place.name),
-    h("h2", {}, "Switches and roll-backs"),
-    ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis; the list below has them all`),
+    h("h2", {}, "Is it as sure as it is right?"), ...calibration(found.calibration),
+    h("h2", {}, "The watch"), ...watch(found.watch),
+    h("h2", {}, "Rewards, switches and roll-backs"),
+    found.rewards.length > 0 && !events.length && timeline([], [], "Mean reward over time", found.rewards),
+    ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis${found.rewards.length ? ", with the mean reward above" : ""}; the list below has them all`, found.rewards),
       h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]
       : [empty("Nothing was switched yet.")]),
-    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])];
+    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])].filter(Boolean);
 }
