@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema soak suite suite-final lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema soak suite suite-final fuzz audit sbom lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -98,6 +98,33 @@ suite: $(VENV)/.suite ## The HRM and its rivals on decision problems of others, 
 
 suite-final: $(VENV)/.suite ## The same on the test parts: each opening is recorded in benchmarks/decisions/openings.jsonl; commit it
 	$(SUITE) --final --json benchmarks/decisions/suite-final.json
+
+fuzz: $(INSTALLED) ## 10,000 inputs of each kind that nobody should send, 10 minutes a kind at most; FUZZ_ATHERIS=KIND: led by atheris
+	$(BIN)/python -m benchmarks.fuzzing $(if $(FUZZ_ATHERIS),--atheris $(FUZZ_ATHERIS),)
+
+# What audits has a place of its own, so that it is no part of what it audits.
+AUDIT := .audit
+$(AUDIT)/.installed: constraints.txt
+	$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom \
+		|| (echo "audit: needs the packages pip-audit and cyclonedx-bom, and a network to install them"; exit 1)
+	@touch $@
+
+# A mirror may answer and know no weakness: pip-audit would find none. Old versions of Jinja2 have some.
+define KNOWS
+import json, urllib.request
+found = json.load(urllib.request.urlopen("https://pypi.org/pypi/jinja2/2.4.1/json", timeout=10))
+assert found["vulnerabilities"]
+endef
+export KNOWS
+audit: $(INSTALLED) $(AUDIT)/.installed ## Known weaknesses of the installed packages, by pip-audit (asks pypi.org)
+	@$(AUDIT)/bin/python -c "$$KNOWS" 2>/dev/null \
+		|| (echo "audit: needs pypi.org, which knows the weaknesses: it can't be reached, or a mirror without them answers"; exit 1)
+	$(AUDIT)/bin/pip-audit --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+sbom: $(INSTALLED) $(AUDIT)/.installed ## Every installed package with version and licence, as CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file dist/sbom.cdx.json $(BIN)/python
 
 lint: $(INSTALLED) ## Check the style and types of the package, its tests and its benchmarks
 	$(BIN)/ruff check .

@@ -42,6 +42,15 @@ def sync(path: Path) -> None:
     sync_folder(path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, durably: each new name is synced, too."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync the names in a folder to the disk, where the system can."""
     if os.name != "posix":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import json
 import random
 import threading
 import time
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aegis import __version__
+from aegis.bounds import parse_json
 from aegis.errors import RequestError
 from aegis.packages import imports_explained
 from aegis.rendering import clean_text
@@ -57,8 +57,8 @@ class Reply:
     def json(self) -> Any:
         """Return the body as JSON; raises `RequestError` if it is not JSON."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
+            return parse_json(self.body)
+        except ValueError as error:
             raise RequestError(f"the answer is not JSON: {shown(self.body)!r}", self.status, self.body) from error
 
 

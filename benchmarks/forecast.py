@@ -1,10 +1,10 @@
 """What `aegis scan` forecasts for a file, beside what a trained HRM then takes: `python -m benchmarks.forecast FILE`.
 
-The scan sets whole episodes aside and prints the share that its best simple model takes there. An HRM is trained once
-on the other episodes and answers what was set aside. Its share is read at equal agreement: the largest share of its
-surest answers of which 95% agree with the teacher. A threshold that was chosen elsewhere reaches 91% on one file and
-98% on another, and such shares can't be compared. What a promise brings is measured beside it: a threshold chosen on
-half of the episodes set aside, counted on the other half, on average over many halves.
+The scan sets whole episodes aside. Its best simple model answers them, and these answers certify a share at 95%
+agreement: the forecast. An HRM is trained once on the other episodes, answers the same decisions, and is certified in
+the same way. Beside it stands the share in hindsight: the largest share of the surest answers of which 95% agree. What
+a promise brings is measured, too: certified by half of the episodes set aside, counted on the other half, on average
+over many halves.
 
 Intervals are percentiles over 1,000 draws of episodes. `--splits` repeats it all with other episodes set aside, one
 training each, and gives each file's averages over its splits; an episode that is in several is drawn in all of them.
@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.door.given import make_actions
 from aegis.experiments.scan import forecast
+from aegis.experiments.scan.forecast import Answered
 from aegis.experiments.scan.model import MODELS, Model, Probabilities
 from aegis.experiments.scan.sample import Row, make_row
 from aegis.formats import read_decisions
 from aegis.formats.file import BLOCK
 from aegis.formats.kind import hash_text
-from aegis.promotion.judging.coverage import threshold_for
+from aegis.promotion.certifying.certificate import certify
+from aegis.promotion.judging.coverage import share_in_hindsight
 from aegis.promotion.judging.interval import Interval
 from aegis.research import RESEARCH_ACTIONS
 from aegis.store import read_examples
@@ -113,60 +115,35 @@ class Reached:
     agreement: float
     """Of all answers"""
     share: float
-    """The largest share of the surest answers with 95% agreement"""
+    """Certified at 95% agreement"""
     interval: Interval
     """95% interval of this share, by episode"""
+    hindsight: float
+    """The largest share of the surest answers with 95% agreement"""
     promised_share: float
-    """The share above a threshold that other episodes chose for 95%"""
+    """The share above a threshold that other episodes certified at 95%"""
     promised_agreement: float | None
     """The agreement there; None where nothing is above it"""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """A model's probabilities (n, A) for decisions that it has not seen, and what the teacher did (n,)."""
-
-    probabilities: Probabilities
-    labels: NDArray[np.int64]
-    episodes: NDArray[np.int64]
-    """A number for each episode, from 0"""
-
-    def take(self, places: NDArray[np.int64]) -> Answers:
-        """Return some of the answers; a place may come more than once."""
-        return Answers(self.probabilities[places], self.labels[places], self.episodes[places])
-
-    def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return the places of as many episodes as there are, drawn with replacement."""
-        rows = [np.flatnonzero(self.episodes == episode) for episode in range(self.episodes.max() + 1)]
-        return np.concatenate([rows[one] for one in rng.integers(len(rows), size=len(rows))])
-
-    def share_at(self, target: float) -> float:
-        """Return the largest share of the surest answers that agree with the teacher as often as the target."""
-        return self.share_above(threshold_for(self.probabilities, self.labels, target))
-
-    def share_above(self, threshold: float | None) -> float:
-        """Return the share of the answers that are as sure as the threshold."""
-        return 0.0 if threshold is None else float((self.probabilities.max(axis=1) >= threshold).mean())
-
-
-def weigh(answers: Answers, seed: int = 0) -> Reached:
-    """Return what the answers bring at 95% agreement, and by a threshold that other episodes chose."""
+def weigh(answers: Answered, seed: int = 0) -> Reached:
+    """Return what the answers bring at 95% agreement, and by a threshold that other episodes certified."""
     rng = np.random.default_rng(seed)
-    drawn = [answers.take(answers.draw(rng)).share_at(TARGET) for _ in range(DRAWS)]
+    drawn = [answers.draw(rng).certified_share(TARGET) for _ in range(DRAWS)]
     taken, right, counted = 0, 0, 0
     for _ in range(HALVES):
-        chosen = rng.permutation(answers.episodes.max() + 1) % 2 == 0
-        choosing, counting = (answers.take(np.flatnonzero(chosen[answers.episodes] == part)) for part in (True, False))
-        threshold = threshold_for(choosing.probabilities, choosing.labels, TARGET)
-        sure = counting.probabilities.max(axis=1) >= (np.inf if threshold is None else threshold)
-        taken += int(sure.sum())
-        right += int((counting.probabilities.argmax(axis=1) == counting.labels)[sure].sum())
-        counted += len(sure)
+        certifying = (rng.permutation(answers.episodes.max() + 1) % 2 == 0)[answers.episodes]
+        confidences, episodes = answers.confidences[certifying], answers.episodes[certifying]
+        threshold = certify(confidences, answers.right[certifying], episodes, TARGET).threshold
+        sure = ~certifying & (answers.confidences >= (np.inf if threshold is None else threshold))
+        taken, right = taken + int(sure.sum()), right + int(answers.right[sure].sum())
+        counted += int((~certifying).sum())
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Reached(
-        agreement=float((answers.probabilities.argmax(axis=1) == answers.labels).mean()),
-        share=answers.share_at(TARGET),
+        agreement=float(answers.right.mean()),
+        share=answers.certified_share(TARGET),
         interval=(float(low), float(high)),
+        hindsight=share_in_hindsight(answers.confidences, answers.right, TARGET),
         promised_share=taken / counted,
         promised_agreement=right / taken if taken else None,
     )
@@ -176,18 +153,22 @@ def weigh(answers: Answers, seed: int = 0) -> Reached:
 class Split:
     """What the best simple model and the HRM answered to the decisions that one split set aside."""
 
-    simple: Answers
-    threshold: float | None
-    """The simple model's, from the decisions that were learned from"""
-    hrm: Answers
+    simple: Answered
+    hrm: Answered
     names: NDArray[np.str_]
     """The file's name of each decision's episode (n,), the same in every split"""
 
-    def shares(self, places: NDArray[np.int64]) -> tuple[float, float]:
-        """Return the forecast and the HRM's share at 95% agreement, on some of the decisions."""
-        if not len(places):
+    def shares(self, times: NDArray[np.int64]) -> tuple[float, float]:
+        """Return the certified shares of both where each decision's episode comes so many times, (n,)."""
+        if not times.any():
             return 0.0, 0.0
-        return self.simple.take(places).share_above(self.threshold), self.hrm.take(places).share_at(TARGET)
+        rows = np.concatenate([np.flatnonzero(times > again) for again in range(times.max())])
+        copies = np.concatenate([np.full((times > again).sum(), again) for again in range(times.max())])
+        found = []
+        for one in (self.simple, self.hrm):
+            episodes = one.episodes[rows] + copies * (one.episodes.max() + 1)
+            found.append(Answered(one.confidences[rows], one.right[rows], episodes).certified_share(TARGET))
+        return found[0], found[1]
 
 
 def average(splits: Sequence[Split], seed: int = 0) -> dict[str, Any]:
@@ -197,8 +178,8 @@ def average(splits: Sequence[Split], seed: int = 0) -> dict[str, Any]:
     rng, drawn = np.random.default_rng(seed), []
 
     def means(times: NDArray[np.int64]) -> NDArray[np.float64]:
-        rows = [np.repeat(np.arange(len(where)), times[where]) for where in places]
-        forecasts, reached = np.mean([one.shares(chosen) for one, chosen in zip(splits, rows, strict=True)], axis=0)
+        shares = [one.shares(times[where]) for one, where in zip(splits, places, strict=True)]
+        forecasts, reached = np.mean(shares, axis=0)
         return 100 * np.array([forecasts, reached, reached - forecasts])
 
     for _ in range(DRAWS):
@@ -217,11 +198,12 @@ def measure(rows: Sequence[Kept], model: Model) -> tuple[dict[str, Any], Split]:
     actions = sorted({row.action for row in rows})
     places = {name: place for place, name in enumerate(actions)}
     labels = np.array([places[row.action] for row in smaller])
-    episodes = np.unique([str(row.episode) for row in smaller], return_inverse=True)[1]
-    simple, hrm = (Answers(one(larger, smaller, actions), labels, episodes) for one in (MODELS[foreseen.best], model))
-    surest = np.sort(simple.probabilities.max(axis=1))[::-1]
+    episodes = [row.episode for row in smaller]
+    simple, hrm = (
+        Answered.of(one(larger, smaller, actions), labels, episodes) for one in (MODELS[foreseen.best], model)
+    )
     names = np.array([row.decision.episode for row in smaller if isinstance(row, Kept) and row.decision is not None])
-    split = Split(simple, surest[level.decided - 1] if level.decided else None, hrm, names)
+    split = Split(simple, hrm, names)
     found = {
         "decisions": len(rows),
         "learned from": len(larger),

@@ -4,6 +4,9 @@ TRACER (tracer-llm 0.3.3, arXiv:2604.14531) learns when a small model may answer
 promised agreement. It needs `pip install tracer-llm==0.3.3`. It learns from what the HRM learned from, and from the
 half of the held-out episodes that certifies the HRM; the other half tests both. Its embeddings are all-MiniLM-L6-v2's,
 its own default, of the state as a text.
+
+A FILE is a log, split as by `benchmarks.forecast`, or an archive NAME.npz with the arrays `learned_texts` and
+`learned_labels` (L,), and `texts`, `labels` and `episodes` (n,) of the held-out decisions.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ from aegis.promotion.certifying.certificate import Certificate
 from aegis.promotion.judging.baseline import embed_sentences
 from aegis.promotion.judging.by_episode import interval_by_episode
 from benchmarks.coverage import Numbers, Split, draw_part, show_splits
-from benchmarks.forecast import Kept, read_rows
+from benchmarks.forecast import read_rows
 
 PROMISES = (0.90, 0.95)
 _SKIPPED = ("gbt",)
@@ -50,23 +54,44 @@ def route(
     return np.asarray(answers["handled"], dtype=bool), list(answers["labels"])
 
 
-def measure(name: str, rows: Sequence[Kept], splits: int) -> list[Split]:
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """The decisions of one problem, as TRACER reads them."""
+
+    name: str
+    learned: tuple[list[str], list[str]]
+    """Texts and actions of what the HRM learned from"""
+    texts: list[str]
+    """Of the held-out decisions"""
+    labels: NDArray[np.str_]
+    episodes: NDArray[np.int64]
+
+
+def read_traces(path: Path) -> Traces:
+    """Return the traces of a log or of an archive."""
+    if path.suffix == ".npz":
+        with np.load(path) as found:
+            learned = found["learned_texts"].tolist(), found["learned_labels"].tolist()
+            return Traces(path.stem, learned, found["texts"].tolist(), found["labels"], found["episodes"])
+    learning, held = forecast.split(read_rows(path))
+    learned = [row.text for row in learning], [row.action for row in learning]
+    episodes = np.unique([str(row.episode) for row in held], return_inverse=True)[1]
+    labels = np.array([row.action for row in held])
+    return Traces(path.name.split(".")[0], learned, [row.text for row in held], labels, episodes)
+
+
+def measure(traces: Traces, splits: int) -> list[Split]:
     """Return TRACER's splits of one problem."""
-    learning, held = forecast.split(rows)
-    known, asked = (embed_sentences([row.text for row in part]) for part in (learning, held))
-    labels, episodes = (np.array([str(getattr(row, field)) for row in held]) for field in ("action", "episode"))
-    numbered = np.unique(episodes, return_inverse=True)[1]
+    name, labels, episodes = traces.name, traces.labels, traces.episodes
+    known, asked = (embed_sentences(texts) for texts in (traces.learned[0], traces.texts))
     found = []
     for seed in range(splits):
-        certifying = draw_part(numbered, seed)
-        learned = (
-            np.concatenate([known, asked[certifying]]),
-            [*(row.action for row in learning), *labels[certifying].tolist()],
-        )
+        certifying = draw_part(episodes, seed)
+        learned = np.concatenate([known, asked[certifying]]), [*traces.learned[1], *labels[certifying].tolist()]
         for promise in PROMISES:
             handled, answers = route(learned, asked[~certifying], promise)
             right = np.array([str(one) for one in answers])[handled] == labels[~certifying][handled]
-            decided, where = int(handled.sum()), numbered[~certifying][handled]
+            decided, where = int(handled.sum()), episodes[~certifying][handled]
             bounds = interval_by_episode(right, where, 0.90) if decided else None
             agreement = float(right.mean()) if decided else None
             # Its threshold is its own affair; here it says only whether it took over anything.
@@ -83,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     found = []
     for path in options.files:
-        found += measure(path.name.split(".")[0], read_rows(path), options.splits)
+        found += measure(read_traces(path), options.splits)
     show_splits(found, PROMISES)
 
 

@@ -18,7 +18,7 @@ PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "reporting.md",
     "data/README.md": "data.md",
     "benchmarks/comparison/README.md": "comparison-data.md",
 }

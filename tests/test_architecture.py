@@ -19,7 +19,7 @@ from aegis.cli.main import app
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {"types", "errors", "config", "testing", "rendering", "cache", "http", "workspace", "child", "packages"}
-        | {"atomic", "bfloat16"}
+        | {"atomic", "bfloat16", "bounds"}
     ),
     frozenset({"store", "hrm", "teachers", "formats"}),
     frozenset({"training", "promotion"}),

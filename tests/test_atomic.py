@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from aegis.atomic import put_in_place, replacing
+from aegis.atomic import make_folder, put_in_place, replacing
 
 
 @pytest.fixture
@@ -78,3 +78,10 @@ def test_a_system_that_can_not_sync_folders_renames_all_the_same(tmp_path, monke
     monkeypatch.setattr(os, "open", refuse)
     put_in_place(tmp_path / "partial", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "new"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks Linux for a descriptor's name")
+def test_each_folder_that_is_made_is_synced_in_the_one_above_it(tmp_path, steps):
+    for _ in range(2):
+        make_folder(tmp_path / "one" / "two")
+    assert steps == [f"sync {tmp_path.name}", "sync one"]

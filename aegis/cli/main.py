@@ -18,9 +18,12 @@ from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
 from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
+from aegis.cli.commands.decisions.doctor import doctor
 from aegis.cli.commands.decisions.exporting import export
+from aegis.cli.commands.decisions.forget import forget
 from aegis.cli.commands.decisions.importing import import_
 from aegis.cli.commands.decisions.off_policy import ope
+from aegis.cli.commands.decisions.replaying import replay
 from aegis.cli.commands.decisions.reporting import report
 from aegis.cli.commands.decisions.saving import savings
 from aegis.cli.commands.decisions.verify import verify
@@ -71,6 +74,9 @@ app.command(name="import")(import_)
 app.command()(report)
 app.command()(savings)
 app.command()(verify)
+app.command()(doctor)
+app.command()(replay)
+app.command()(forget)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)

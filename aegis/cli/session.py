@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import random
 import signal
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aegis.bounds import read_json
 from aegis.cli.admission import check_agent, check_exploring, describe_new
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
@@ -315,7 +315,7 @@ def read_model_config(path: Path | None) -> HRMConfig:
     if path is None:
         return HRMConfig()
     try:
-        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+        fields: Any = read_json(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--model {path}: can't be read as JSON ({error})") from error
     known = {one.name: one.type for one in dataclasses.fields(HRMConfig)}

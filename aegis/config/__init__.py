@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_MAX_TOKENS",
     "FULL_TRAINING_DECISIONS",
     "MIN_TRAINING_DECISIONS",
+    "NUMBERS",
     "PHASE_1_DECISIONS",
     "SPLITS",
     "AgentConfig",
@@ -204,6 +205,7 @@ RARE_ACTION_DECISIONS = 30
 """Teacher's decisions for an action below which an HRM can hardly learn it. A fifth of them is held out. With fewer
 than six held out, not even an HRM that finds them all has shown, at 95%, that it finds more than half."""
 SPLITS = ("auto", "newest", "seed")
+NUMBERS = ("auto", "text", "bins")
 BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
 """The backends that can compute an HRM's decisions; see `aegis.hrm.load_policy`"""
 
@@ -253,6 +255,9 @@ class TrainingConfig:
     """Fields of the state that the HRM doesn't read, by dotted paths with * for every item of a list."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """New names of the state's fields, by such paths."""
+    numbers: str = "auto"
+    """How the HRM reads numbers: `text`; `bins`, by their place among the training's numbers; or `auto`, as bins if at
+    least three fields of most states hold numbers of many sizes."""
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
@@ -275,6 +280,7 @@ class TrainingConfig:
         check(0 < self.heldout_share < 1, f"heldout_share must lie in (0, 1), not {self.heldout_share}")
         check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
         check(self.max_tokens >= 2, f"--max-tokens must be at least 2, not {self.max_tokens}")
+        check(self.numbers in NUMBERS, f"--numbers must be one of {', '.join(NUMBERS)}, not {self.numbers!r}")
         check_paths(self.exclude, self.rename)
         object.__setattr__(self, "exclude", tuple(self.exclude))  # JSON has lists
 

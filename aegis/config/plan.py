@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aegis.bounds import parse_json
 from aegis.config import GateConfig, HRMConfig, RolloutConfig, TrainingConfig
 from aegis.config.check import check
 from aegis.errors import ConfigError
@@ -74,7 +75,7 @@ class TrainingPlan:
         Raises `ConfigError` for text that is no plan, and names the part and the field.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text)
         except ValueError as error:
             raise ConfigError(f"the plan is no JSON ({error})") from error
         if not isinstance(document, dict):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aegis.bounds import read_text
 from aegis.errors import ConfigError
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore
@@ -86,7 +87,7 @@ def read_prices(workspace: Path) -> dict[str, Price]:
     """
     path = workspace / PRICES_FILE
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

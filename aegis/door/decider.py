@@ -6,14 +6,13 @@ import functools
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
+from aegis.door.journal import Journal
 from aegis.door.outcome import Report, add_outcome
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
@@ -79,19 +78,17 @@ class Decider:
         self.teacher = choose_teacher(teacher, (config or DeciderConfig()).device)
         self.workspace = Workspace(Path(workspace)).point(name)
         self._process = os.getpid()
-        self._stack = ExitStack()
-        # A connection to SQLite belongs to one thread, so this thread records for all.
-        self._recorder = ThreadPoolExecutor(1, f"aegis-{name}-recorder")
+        self._journal = Journal(name, self.workspace)
+        self._store: DecisionStore = self._journal.store
         self._asker = Asker(name)
         self._closed = False
         try:
             config = config or DeciderConfig()
-            self._store: DecisionStore = self._recorder.submit(self._open, config).result()
+            self._record(lambda: self._claim(config))
             asks = not isinstance(self.teacher, AbsentTeacher)
             self._steward = Steward(self.workspace, self.actions, self.teacher, config, notify, asks)
         except BaseException:
-            self._recorder.submit(self._stack.close).result()
-            self._recorder.shutdown()
+            self._journal.close()
             raise
 
     def decide(
@@ -241,8 +238,7 @@ class Decider:
         self._closed = True
         self._asker.close()
         self._steward.close()
-        self._recorder.submit(self._stack.close).result()
-        self._recorder.shutdown()
+        self._journal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -252,14 +248,12 @@ class Decider:
     ) -> None:
         self.close()
 
-    def _open(self, config: DeciderConfig) -> DecisionStore:
-        store = self._stack.enter_context(open_store(self.workspace))
-        claim_actions(store, self.actions, config.changes)
-        store.claim_teacher(self.teacher.name, self.teacher.parameters, self.teacher.source)
-        return store
+    def _claim(self, config: DeciderConfig) -> None:
+        claim_actions(self._store, self.actions, config.changes)
+        self._store.claim_teacher(self.teacher.name, self.teacher.parameters, self.teacher.source)
 
     def _record(self, work: Callable[[], T]) -> T:
-        return self._recorder.submit(work).result()
+        return self._journal.do(work)
 
     def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str, id: str) -> Decision:
         with self._store.database.transaction():  # no other process may take the step in between

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from aegis.bounds import lines_of, parse_json
 from aegis.errors import DataError, StoreError
 from aegis.store import DecisionStore
 from aegis.store.calls import CallBook
@@ -100,7 +100,8 @@ def read_reports(path: Path) -> Iterator[ReportLine]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = _table(file) if path.suffix.lower() == ".csv" else _lines(file)
+            lines = lines_of(path, file)
+            rows = _table(lines) if path.suffix.lower() == ".csv" else _lines(lines)
             for number, value, fault in rows:
                 yield _parse(f"line {number}", value, fault)
     except FileNotFoundError:
@@ -119,14 +120,21 @@ def _lines(file: Any) -> Iterator[tuple[int, Any, str]]:
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
-                yield number, json.loads(line), ""
-            except (ValueError, RecursionError) as error:
+                yield number, parse_json(line), ""
+            except ValueError as error:
                 yield number, None, f"not JSON: {error}"
 
 
 def _table(file: Any) -> Iterator[tuple[int, Any, str]]:
     rows = csv.DictReader(file)
-    for row in rows:
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield rows.line_num, None, f"not a row: {error}"
+            continue
         if None in row or None in row.values():
             yield rows.line_num, None, "another number of cells than the head has"
             continue

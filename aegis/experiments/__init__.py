@@ -3,6 +3,7 @@
 scan       what a file of decisions promises, before anything is trained
 comparison the HRM beside simple models, on the same splits
 off_policy what a version would have earned in decisions that another one drew
+replay     recorded decisions asked again of a version: where it chooses another action
 evaluation policies beside each other by what they earn, in the same simulated worlds
 benchmark  the HRM's time beside GPT-2's, side by side in one run; timing/ measures it
 """

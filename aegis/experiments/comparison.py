@@ -19,6 +19,7 @@ from aegis.config import HRMConfig, TrainingConfig
 from aegis.errors import ConfigError
 from aegis.promotion import (
     bigram_regression_accuracy,
+    fields_words_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
     majority_accuracy,
@@ -44,6 +45,7 @@ def baselines() -> dict[str, _Baseline]:
         "TF-IDF ridge on log-probabilities": ridge_accuracy,
         "gradient boosting on fields": gradient_boosting_accuracy,
         "word-pair logistic regression, soft targets": bigram_regression_accuracy,
+        "logistic regression on fields and words, soft targets": fields_words_accuracy,
     }
     return models | {SENTENCE_NAME: sentence_ridge_accuracy} if sentence_embeddings_installed() else models
 

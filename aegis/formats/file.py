@@ -1,16 +1,16 @@
 """A file of decisions: opened, its format recognised by its first lines, its decisions one after the other.
 
 A line out of form is refused with its place and the reason, and the others are used. Lines are read one at a time; only
-a file that is one JSON value is read whole.
+a file that is one JSON value is read whole. `aegis.bounds` says how much is read at most.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
 import itertools
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from aegis.bounds import is_packed, lines_of, parse_json, whole_of
 from aegis.errors import DataError
 from aegis.formats.anthropic import is_anthropic
 from aegis.formats.anthropic import parse as parse_anthropic
@@ -35,7 +36,6 @@ KEPT_REFUSALS = 100
 """How many refused lines are kept to be shown; all are counted."""
 BLOCK = 20
 """How many consecutive decisions without an episode count as one: neighbours resemble each other."""
-WHOLE_BYTES = 500_000_000
 _FIRST_LINES = 20
 _TOLD_LINES = 2000
 _DELIMITERS = ",;\t|"
@@ -202,12 +202,19 @@ def _shape(value: Any, fields: Fields) -> str:
 
 def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, str]]:
     """Yield each line with its number, from 1."""
+    with _opened(path) as file:
+        for number, line in enumerate(lines_of(path, file), start=1):
+            if number % _TOLD_LINES == 0:
+                progress(f"Reading {path.name}, line {number:,}", 0, 0)
+            yield number, line
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """Open a file of text, packed or not; what fails in the block is explained."""
     try:
         with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                if number % _TOLD_LINES == 0:
-                    progress(f"Reading {path.name}, line {number:,}", 0, 0)
-                yield number, line
+            yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: not a whole gzip file ({error}): copy or make it again") from error
     except UnicodeDecodeError as error:
@@ -217,7 +224,7 @@ def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, str]]:
 
 
 def _open(path: Path) -> IO[str]:
-    if path.suffix.lower() == ".gz":
+    if is_packed(path):
         return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
@@ -230,9 +237,9 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 def _parse_line(number: int, line: str) -> _Item:
     try:
-        return _Item(f"line {number}", json.loads(line))
-    except RecursionError:
-        return _Item(f"line {number}", fault="nested too deeply to be read")
+        return _Item(f"line {number}", parse_json(line))
+    except DataError as error:
+        return _Item(f"line {number}", fault=str(error))
     except ValueError as error:
         return _Item(f"line {number}", fault=f"not JSON: {error}")
 
@@ -248,14 +255,13 @@ def _is_whole(first: list[tuple[int, str]]) -> bool:
 
 
 def _whole(path: Path, progress: Progress) -> Iterator[_Item]:
-    if path.stat().st_size > WHOLE_BYTES:
-        raise DataError(f"{path}: one JSON value of over {WHOLE_BYTES // 10**6} MB: write one record a line (JSONL)")
     progress(f"Reading {path.name}", 0, 0)
-    text = "".join(line for _, line in _lines(path, progress))
+    with _opened(path) as file:
+        text = whole_of(path, file)
     try:
-        value = json.loads(text)
-    except RecursionError:
-        raise DataError(f"{path}: nested too deeply to be read") from None
+        value = parse_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}: remove what is") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}): correct it there; one record a line is read, too") from None
     metadata: list[_Item] = []
@@ -275,11 +281,13 @@ def _is_table(path: Path, line: str) -> bool:
 def _read_table(path: Path, lines: Iterator[tuple[int, str]], first: list[tuple[int, str]], fields: Fields) -> Reading:
     delimiter = max(_DELIMITERS, key=first[0][1].count)
     rows = csv.reader((line for _, line in lines), delimiter=delimiter)
-    columns = next(rows)
     try:
+        columns = next(rows)
         label = find_label(columns, fields)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: not a table's head ({error}): correct it there") from None
     reading = Reading(path, "csv", iter(()))
     if not fields.label:
         reading.notes.append(f"column {label!r} is taken for the action (--label names another one)")

@@ -41,7 +41,8 @@ def spans_of(value: Any) -> Iterator[tuple[str, Any]]:
     for resource in resources if isinstance(resources, list) else ():
         scopes = resource.get("scopeSpans", resource.get("scope_spans")) if isinstance(resource, Mapping) else None
         for scope in scopes if isinstance(scopes, list) else ():
-            for span in scope.get("spans", ()) if isinstance(scope, Mapping) else ():
+            spans = scope.get("spans") if isinstance(scope, Mapping) else None
+            for span in spans if isinstance(spans, list) else ():
                 yield f"span {number}", span
                 number += 1
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError
 
 BASE_FILE = "base.json"
@@ -19,7 +19,7 @@ def base_of(folder: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        name = json.loads(path.read_text(encoding="utf-8"))["base"]
+        name = read_json(path)["base"]
         # A file from somebody else could name any folder of this machine.
         if not isinstance(name, str) or not name.startswith("hrm@") or not name.removeprefix("hrm@").isdecimal():
             raise ValueError(f"{name!r:.40} is not a version's name")

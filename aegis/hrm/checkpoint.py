@@ -20,13 +20,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from aegis.atomic import sync, sync_folder
+from aegis.atomic import make_folder, sync, sync_folder
+from aegis.bounds import read_json
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.model import HRM
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_MOST_STEPS = 100_000
+"""Of thinking, in one decision: more would never end"""
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # <fcntl.h>, <stdio.h>: a path from the working folder; swap the two names
 
 
@@ -42,7 +45,8 @@ def write_folder(
     """
     partial = folder.parent / f".partial-{uuid.uuid4().hex}"
     try:
-        partial.mkdir(parents=True)
+        make_folder(partial.parent)
+        partial.mkdir()
         for name, content in tensors.items():
             save_file({key: tensor.contiguous() for key, tensor in content.items()}, partial / name)
         for name, document in documents.items():
@@ -74,7 +78,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 def read_document(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises `CheckpointError` if the file is missing or malformed."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: missing or not JSON ({error}): train again, or use an older checkpoint"
@@ -89,7 +93,10 @@ def read_model(folder: Path) -> HRM:
     document = read_document(folder / CONFIG_FILE)
     try:
         fields = document.get("config", document)
-        model = HRM(HRMConfig(**fields), start_weights=False)
+        config = HRMConfig(**fields)
+        weights = read_tensors(folder / WEIGHTS_FILE)
+        _check_size(config, weights)
+        model = HRM(config, start_weights=False)
         # A missing field must not get today's default, which could change what the weights compute.
         missing = sorted(asdict(model.config).keys() - fields.keys())
     except (TypeError, ConfigError) as error:
@@ -99,11 +106,24 @@ def read_model(folder: Path) -> HRM:
             f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}, as another version of AEGIS wrote it: train again"
         )
     try:
-        model.load_state_dict(read_tensors(folder / WEIGHTS_FILE))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE}: {reason}") from error
     return model
+
+
+def _check_size(config: HRMConfig, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `ConfigError` for a shape that the weights can't fill: making it could take all memory."""
+    high, low = config.high_width, config.low_width
+    tables = (config.vocab_size + config.max_positions) * high
+    levels = config.high_layers * high * high + config.low_layers * low * low
+    size = sum(tensor.numel() for tensor in weights.values())
+    if tables + levels + high * low > size:
+        raise ConfigError(f"{WEIGHTS_FILE} has {size:,} weights, too few for this shape")
+    steps = config.max_segments * config.high_cycles * config.low_cycles
+    if steps > _MOST_STEPS:
+        raise ConfigError(f"it thinks for {steps:,} steps, over {_MOST_STEPS:,}")
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -15,6 +15,7 @@ from aegis.config import DEFAULT_MAX_TOKENS, TrainingConfig
 from aegis.config.check import check_paths
 from aegis.errors import ConfigError
 from aegis.hrm.reading.budget import fit
+from aegis.hrm.reading.codes import FieldCodes
 from aegis.hrm.reading.fields import leave_out, rename_field
 from aegis.hrm.vocabulary import END_OF_TEXT_ID, load_vocabulary
 from aegis.rendering import SHORTENED, canonical_json, compact_fields, render_compact
@@ -71,6 +72,8 @@ class StateCodec:
     rename: Mapping[str, str] = field(default_factory=dict)
     """New names of fields, by their dotted paths in the original state"""
     version: int = CODEC_VERSION
+    codes: FieldCodes | None = None
+    """Fields that are read as codes; None: the whole state is read as text"""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2:
@@ -81,6 +84,10 @@ class StateCodec:
             )
         check_paths(self.exclude, self.rename)
         object.__setattr__(self, "exclude", tuple(dict.fromkeys(self.exclude)))
+        if isinstance(self.codes, Mapping):
+            object.__setattr__(self, "codes", FieldCodes(**self.codes))
+        if self.codes and (self.version == 1 or self.codes.slots >= self.max_tokens - 1):
+            raise ConfigError(f"{self.codes.slots} fields as codes need more than {self.max_tokens} tokens of codec 2")
 
     @classmethod
     def from_config(cls, config: TrainingConfig) -> StateCodec:
@@ -100,6 +107,8 @@ class StateCodec:
     def to_document(self) -> dict[str, Any]:
         """Return the fields that `from_document` reads as `codec`."""
         document: dict[str, Any] = json.loads(canonical_json(asdict(self)))
+        if self.codes is None:  # as earlier versions wrote it
+            del document["codes"]
         return document
 
     def encode(self, state: State) -> list[int]:
@@ -114,11 +123,12 @@ class StateCodec:
         if self.version == 1:
             ids = [END_OF_TEXT_ID, *encode(render_compact(selected, SHORTENED))]
             return ReadState(ids[: self.max_tokens], len(ids), left_out)
-        fields = list(compact_fields(selected))
-        ids = [END_OF_TEXT_ID, *encode("".join(one.text for one in fields))]
+        codes, rest = self.codes.read(selected) if self.codes else ([], selected)
+        fields, head = list(compact_fields(rest)), [END_OF_TEXT_ID, *codes]
+        ids = head + encode("".join(one.text for one in fields))
         whole = len(ids)
         if whole > self.max_tokens:
-            ids = [END_OF_TEXT_ID, *fit(fields, self.max_tokens - 1)]
+            ids = head + fit(fields, self.max_tokens - len(head))
         return ReadState(ids, whole, left_out)
 
     def select(self, state: State) -> State:

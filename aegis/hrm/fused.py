@@ -21,7 +21,8 @@ Contributions = tuple[list[Tensor | None], list[Tensor], list[Tensor]]
 """Gradients from one backward pass, in three lists in the parameters' order: each parameter's gradient, or None if it
 is a product of two matrices; then these products' left factors (N, A), to be transposed, and right factors (N, B)"""
 Bags = tuple[Tensor, Tensor, Tensor]
-"""Sums of a table's rows: the rows' ids (N, K), whether each counts (N, K), and the gradient of each sum (N, D)"""
+"""Sums of a table's rows: the rows' ids (N, K), each row's weight or whether it counts (N, K), and the gradient of each
+sum (N, D)"""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -138,7 +139,7 @@ def _merge_heads(x: Tensor, parts: int, heads: int) -> Tensor:
 
 
 class SummedRows(torch.autograd.Function):
-    """Sums rows of a table (V, D) into (N, D). ids: the rows, (N, K); given: whether each counts, (N, K).
+    """Sums rows of a table (V, D) into (N, D). ids: the rows, (N, K); given: weights, or whether each counts, (N, K).
 
     `sink` receives the gradient of the sums; autograd would write it once for each row that was read.
     """

@@ -25,9 +25,12 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from aegis.config import HRMConfig
+from aegis.errors import ConfigError
 from aegis.hrm.fused import Bags, SummedRows
 from aegis.hrm.layers import Level
 from aegis.hrm.outputs import Outputs
+from aegis.hrm.reading.codes import CodeTable
+from aegis.hrm.vocabulary import VOCABULARY_SIZE
 
 PARAMETERS = 29_138_898
 """Parameters of the default configuration, exactly."""
@@ -96,6 +99,12 @@ class HRM(
         """Whether the gradients of the token embedding and the output projection hold only the rows that were read"""
         self.row_sink: list[Bags] | None = None
         """Receives the token embedding's gradients, instead of its `grad`"""
+        self.code_slots = 0
+        """Codes that follow each input's first token (`read_codes`)"""
+        self.register_buffer("code_rows", torch.empty(0, 0, dtype=torch.long), persistent=False)
+        self.register_buffer("code_weights", torch.empty(0, 0), persistent=False)
+        self.code_rows: Tensor
+        self.code_weights: Tensor
         self.register_buffer("high_start", torch.zeros(high))
         self.register_buffer("low_start", torch.zeros(low))
         self.high_start: Tensor
@@ -111,6 +120,31 @@ class HRM(
     def positions(self, tokens: int) -> int:
         """Return the number of positions of an input of so many tokens."""
         return 1 + math.ceil((tokens - 1) / self.config.patch_length)
+
+    def read_codes(self, table: CodeTable | None) -> None:
+        """Read the codes of this table after each input's first token; None: there are none.
+
+        The table belongs to the codec, beside the weights. Raises `ConfigError` if the slots do not fill whole patches.
+        """
+        self.code_slots = 0 if table is None else table.slots
+        if table is None:
+            return
+        if table.slots % self.config.patch_length or self.config.vocab_size != VOCABULARY_SIZE:
+            raise ConfigError(
+                f"{table.slots} codes do not fit patches of {self.config.patch_length} and a vocabulary of"
+                f" {self.config.vocab_size:,}"
+            )
+        device = self.high_start.device
+        self.code_rows = torch.from_numpy(table.rows).to(device)
+        self.code_weights = torch.from_numpy(table.weights).to(device)
+
+    def rows_read(self, tokens: Tensor) -> Tensor:
+        """Return the rows of the token table that inputs read, each once."""
+        codes, text = self._split_codes(tokens)
+        ids = [text, *ngram_ids(text, self.config.ngram_length, self.config.vocab_size)]
+        if codes is not None:
+            ids.append(self.code_rows[codes])
+        return torch.cat([one.flatten() for one in ids]).unique()
 
     def start(self, batch: int, length: int) -> Carry:
         """Return the carry before the first segment: the same fixed random vectors at every position."""
@@ -219,6 +253,9 @@ class HRM(
 
     def _embed(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return each position's input, (B, P, D), and which positions are real, (B, P); None if all are real."""
+        codes, tokens = self._split_codes(tokens)
+        if codes is not None and mask is not None:
+            mask = torch.cat([mask[:, :1], mask[:, 1 + self.code_slots :]], 1)
         ids = torch.stack([tokens, *ngram_ids(tokens, self.config.ngram_length, self.config.vocab_size)], -1)
         patch = self.config.patch_length
         # Empty places fill up the first token's patch, so that the token is alone at position 0.
@@ -227,15 +264,33 @@ class HRM(
         ids = torch.cat([ids[:, :1].expand(-1, before, -1), ids, ids[:, -1:].expand(-1, after, -1)], 1)
         given = F.pad(torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask, (before, after))
         bags = ids.view(-1, patch * ids.shape[-1])  # (B x P, patch x n-grams)
-        table = self.token_embedding.weight
         counting = given.repeat_interleave(ids.shape[-1], 1).view(bags.shape)
-        if self.row_sink is not None:
-            rows = SummedRows.apply(table, bags, counting, self.row_sink)
-        else:
-            weights = counting.to(table.dtype)
-            rows = F.embedding_bag(bags, table, mode="sum", sparse=self.sparse_gradients, per_sample_weights=weights)
         mask = None if mask is None else given.unflatten(1, (-1, patch)).any(-1)
-        return rows.view(len(tokens), -1, rows.shape[-1]), mask
+        rows = self._sum_rows(bags, counting).view(len(tokens), -1, self.config.high_width)
+        if codes is None:
+            return rows, mask
+        bags = self.code_rows[codes].view(-1, patch * self.code_rows.shape[1])  # (B x slots / patch, patch x R)
+        coded = self._sum_rows(bags, self.code_weights[codes].view(bags.shape))
+        coded = coded.view(len(tokens), -1, self.config.high_width)
+        if mask is not None:
+            mask = torch.cat([mask[:, :1], mask[:, :1].expand(-1, coded.shape[1]), mask[:, 1:]], 1)
+        return torch.cat([rows[:, :1], coded, rows[:, 1:]], 1), mask
+
+    def _split_codes(self, tokens: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Return the places of the codes in their table, (B, slots), or None; and the other tokens, (B, T - slots)."""
+        if not self.code_slots:
+            return None, tokens
+        head, codes, rest = tokens.tensor_split((1, 1 + self.code_slots), 1)
+        return codes - self.config.vocab_size, torch.cat([head, rest], 1)
+
+    def _sum_rows(self, bags: Tensor, weights: Tensor) -> Tensor:
+        """Return the weighted sum of the table's rows for each bag, (N, D); bags and weights: (N, K)."""
+        table = self.token_embedding.weight
+        if self.row_sink is not None:
+            summed: Tensor = SummedRows.apply(table, bags, weights, self.row_sink)
+            return summed
+        weights = weights.to(table.dtype)
+        return F.embedding_bag(bags, table, mode="sum", sparse=self.sparse_gradients, per_sample_weights=weights)
 
     def _update_low(self, low: Tensor, high: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.low_level(low, self.high_to_low(high + inputs), mask)

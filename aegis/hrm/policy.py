@@ -43,6 +43,7 @@ class HRMPolicy:
         model.config.check_tokens(codec.max_tokens)
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
+        self.model.read_codes(codec.codes.table if codec.codes else None)
         self.codec = codec
         self.actions = actions
         self._name = name

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aegis.atomic import make_folder
 from aegis.errors import ChangedModelError, StoreError
 from aegis.promotion.gain import Gain, read_gain
 from aegis.promotion.weights import hash_files
@@ -377,7 +378,7 @@ class ModelRegistry:
 
     def _reserve(self) -> tuple[str, Path]:
         """Reserve the next name by making its folder, so that two promotions never share a folder; return both."""
-        self._workspace.models.mkdir(parents=True, exist_ok=True)
+        make_folder(self._workspace.models)
         taken = [_number(path.name) for path in self._workspace.models.glob("hrm@[0-9]*")]
         taken += [_number(row["name"]) for row in self._store.database.query("SELECT name FROM models")]
         number = max(taken, default=0) + 1

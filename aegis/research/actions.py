@@ -18,7 +18,7 @@ from aegis.research.proposals import ApprovalQueue, Proposal, Record, Refusal
 from aegis.research.rewards import RewardTable, total
 from aegis.research.search import SearchHit, SearchProvider
 from aegis.research.timeout import TimeLimiter
-from aegis.types import ActionList, ActionSpec, Decision, Outcome, OutcomeStatus
+from aegis.types import ActionList, ActionSpec, Decision, Outcome, OutcomeStatus, State
 
 WEB_SEARCH = ActionSpec(
     name="web_search",
@@ -46,6 +46,12 @@ IDLE = ActionSpec(
 RESEARCH_ACTIONS = ActionList((WEB_SEARCH, ASK_HUMAN, PROPOSE_IMPROVEMENT, IDLE))
 """The actions of the research agent, in the order in which their probabilities stand everywhere."""
 _REASON_CHARACTERS = 300
+
+
+def called_for(state: State) -> str:
+    """Return `ask_human` where the state says that a person is here and that there is a question to ask; else ''."""
+    offered = [str(option).split(":")[0] for option in state.get("options", [])]
+    return ASK_HUMAN.name if state.get("human") == "here" and ASK_HUMAN.words in offered else ""
 
 
 @dataclass(frozen=True, slots=True)

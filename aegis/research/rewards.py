@@ -5,13 +5,13 @@ docs/rewards.md gives the reason for each rule, and what a policy could earn wit
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from aegis.bounds import read_json
 from aegis.errors import ConfigError
 
 
@@ -90,10 +90,10 @@ def read_rewards(path: Path) -> dict[str, float]:
     Raises `ConfigError` for a file that can't be read, is no JSON object, or has a wrong field.
     """
     try:
-        given = json.loads(path.read_text("utf-8"))
+        given = read_json(path)
     except OSError as error:
         raise ConfigError(f"--rewards {path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"--rewards {path}: not JSON ({error})") from error
     if not isinstance(given, dict):
         raise ConfigError(f'--rewards {path}: expected an object of numbers, such as {{"idle": -0.2}}')

@@ -8,12 +8,14 @@ import ipaddress
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aegis.atomic import replacing
+from aegis.bounds import parse_json, read_text
 from aegis.errors import ConfigError
 
 SCOPES = ("decide", "report", "manage")
@@ -153,15 +155,19 @@ def _hash(secret: str) -> str:
 def _read_file(path: Path) -> list[Token]:
     tokens = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        if os.name == "posix" and path.stat().st_mode & stat.S_IWOTH:
+            raise ConfigError(f"--tokens {path}: everybody on this machine can add a token to it: chmod 600 {path}")
+        lines = read_text(path).splitlines()
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:
         raise ConfigError(f"--tokens {path}: can't be read ({error}): `aegis token NAME --file {path}`") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"--tokens {path}, line {number}"
         try:
-            fields = json.loads(line)
+            fields = parse_json(line)
             name, digest, scopes = str(fields["name"]), str(fields["sha256"]), fields["scopes"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{where}: expected name, sha256 and scopes, as `aegis token` writes them") from error

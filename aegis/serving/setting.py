@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from aegis.bounds import read_text
 from aegis.config import PHASE_1_DECISIONS
+from aegis.config.secret import has_secret, read_secret
 from aegis.door import DeciderConfig
 from aegis.door.setting import MODES
 from aegis.errors import ConfigError
@@ -101,7 +102,8 @@ class UpstreamConfig:
     models: tuple[str, ...] = ()
     """Names, or patterns such as `gpt-*`, of the models that it has; the last upstream takes all others, too"""
     key_variable: str = ""
-    """Environment variable with its key; then a client sends a token of AEGIS's instead. Empty: the client's own key"""
+    """Environment variable with its key (with `_FILE` behind the name: the path of a file with it); then a client sends
+    a token of AEGIS's instead. Empty: the client's own key"""
 
     @property
     def address(self) -> str:
@@ -111,8 +113,13 @@ class UpstreamConfig:
 
     def __post_init__(self) -> None:
         check_address("url", self.url)
-        if self.key_variable and self.key_variable not in os.environ:
-            raise ConfigError(f"key_variable {self.key_variable}: is not set: put the key into this variable")
+        if self.key_variable and not has_secret(self.key_variable):
+            raise ConfigError(
+                f"key_variable {self.key_variable}: is not set: put the key into this variable, or into a file that"
+                f" {self.key_variable}_FILE names"
+            )
+        if self.key_variable:
+            read_secret(self.key_variable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,7 @@ def read_config(path: Path) -> ServeConfig:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: can't be read as TOML ({error})") from error
     try:

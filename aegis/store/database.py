@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from aegis.atomic import make_folder
 from aegis.errors import StoreError
 from aegis.store.chain.link import install
 from aegis.store.migrations import migrate, refusal
@@ -122,7 +123,7 @@ class Database:
     def _open(self, path: str | os.PathLike[str] | None) -> sqlite3.Connection:
         try:
             if path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent)
             connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
         except OSError as error:
             reason = f"can't make the folder: {error.strerror or error}"

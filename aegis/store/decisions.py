@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import length_hint
 from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
@@ -20,6 +22,7 @@ from aegis.store.state import StateKey, WorkspaceState
 from aegis.types import Action, Decision, Outcome
 
 _PAGE_ROWS = 500
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _LARGEST_INTEGER = 2**63 - 1
 
 _DECISION = (
@@ -89,11 +92,12 @@ class DecisionStore:
         """Append decisions in one transaction, all or none, and return their number; raises as `append` does."""
         rows = [_decision_row(decision) for decision in decisions]
         with self.database.transaction() as connection:
-            for row in rows:
-                try:
-                    connection.execute(_INSERT_DECISION, row)
-                except sqlite3.IntegrityError as error:
-                    raise self._refused(row, error) from error
+            left = iter(rows)
+            try:
+                connection.executemany(_INSERT_DECISION, left)
+            except sqlite3.IntegrityError as error:
+                # The iterator stands behind the row that was refused.
+                raise self._refused(rows[len(rows) - length_hint(left) - 1], error) from error
         return len(rows)
 
     def record_outcome(self, outcome: Outcome) -> None:
@@ -284,9 +288,9 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
         _to_text(decision.episode, f"{where}: episode"),
         _to_integer(decision.step, f"{where}: step"),
         _to_json(decision.state, f"{where}: state"),
-        _to_json(decision.actions, f"{where}: actions"),
+        _to_actions(decision.actions, f"{where}: actions"),
         _to_text(decision.action.name, f"{where}: action"),
-        _to_json(argument, f"{where}: argument"),
+        _to_json(argument, f"{where}: argument") if argument else "{}",
         None if probabilities is None else _to_json(probabilities, f"{where}: probabilities"),
         _to_text(decision.policy, f"{where}: policy"),
         _to_utc(decision.decided_at).isoformat(),
@@ -362,10 +366,25 @@ def _to_text(value: str, where: str) -> str:
     return value
 
 
+def _to_actions(names: tuple[str, ...], where: str) -> str:
+    """Return the names as JSON. All decisions of a point share a few lists of them."""
+    try:
+        return _known_actions(names)
+    except (TypeError, ValueError):  # not only names, or a name that UTF-8 can't hold
+        return _to_json(names, where)
+
+
+@lru_cache(256, typed=True)
+def _known_actions(names: tuple[str, ...]) -> str:
+    for name in names:
+        name.encode("utf-8")
+    return _ENCODER.encode(names)
+
+
 def _to_json(value: Any, where: str) -> str:
     plain = dict(value) if isinstance(value, Mapping) else value
     try:
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(plain)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from aegis.atomic import replacing
+from aegis.bounds import HELD_LENGTH, MOST_ODD, is_packed, lines_of, whole_of
 from aegis.errors import DataError
 from aegis.rendering import canonical_json, clean_text
 from aegis.store.chain.proof import prove
@@ -152,7 +153,7 @@ def read_records(path: _Path) -> list[tuple[str, Any]]:
 def _read_raws(path: Path) -> tuple[Mapping[str, Any], list[_Raw]]:
     read = {"json": _read_json, "jsonl": _read_jsonl}[_format(path)]
     try:
-        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
+        with gzip.open(path, "rb") if is_packed(path) else path.open("rb") as file:
             return read(path, file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file: check the path") from None
@@ -176,7 +177,7 @@ def _write_records(path: Path, metadata: Mapping[str, Any], records: Iterable[Ma
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:
-            if not _is_gzip(path):
+            if not is_packed(path):
                 return write(file, metadata, records)
             # No name and no time in the header: equal examples make equal files.
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
@@ -246,7 +247,7 @@ def _telling(items: Iterable[_Item], what: str, total: int, progress: Progress) 
 
 
 def _read_json(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:
-    data = file.read()
+    data = whole_of(path, file)
     if not data.strip():
         raise DataError(f"{path}: the file is empty: export or copy it again")
     text = _decoded(path, data, first_line=1)
@@ -275,8 +276,8 @@ def _read_json(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:
 def _read_jsonl(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]:
     metadata: Mapping[str, Any] = {}
     raws: list[_Raw] = []
-    blank = True
-    for number, line in enumerate(file, start=1):
+    blank, odd = True, 0
+    for number, line in enumerate(lines_of(path, file, HELD_LENGTH), start=1):
         text = _decoded(path, line, first_line=number).strip()
         if not text:
             continue
@@ -299,7 +300,13 @@ def _read_jsonl(path: Path, file: _File) -> tuple[Mapping[str, Any], list[_Raw]]
                     raise DataError(f"{path}, line {number}: metadata must be an object: correct it")
             else:
                 raws.append(_Raw(f"line {number}", value))
+                odd += not (isinstance(value, dict) and "state" in value and "action" in value)
         blank = False
+        if odd > MOST_ODD:
+            raise DataError(
+                f"{path}, line {number}: over {MOST_ODD:,} lines are no records of decisions: `aegis scan {path}` says"
+                " what the file holds"
+            )
     if blank:
         raise DataError(f"{path}: the file is empty: export or copy it again")
     return metadata, raws
@@ -368,11 +375,7 @@ def _rejected(position: str, reason: str) -> RejectedRecord:
 
 
 def _format(path: Path) -> str:
-    ending = path.with_suffix("").suffix if _is_gzip(path) else path.suffix
+    ending = path.with_suffix("").suffix if is_packed(path) else path.suffix
     if ending.lower() not in (".json", ".jsonl"):
         raise DataError(f"{path}: unknown ending: name it .json or .jsonl, either also with .gz")
     return ending.lower()[1:]
-
-
-def _is_gzip(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"

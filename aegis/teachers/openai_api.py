@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from aegis.config import EndpointConfig
+from aegis.config.secret import read_secret
 from aegis.errors import ConfigError, RequestError, TeacherError
 from aegis.http import HttpClient, Manners
 from aegis.rendering import clean_text
@@ -229,12 +230,16 @@ def load_openai(
 ) -> OpenAITeacher:
     """Return the teacher named `openai:MODEL` or `openai:MODEL@URL`, without a request.
 
-    The default address is AEGIS_BASE_URL, OPENAI_BASE_URL, or OpenAI's own, in this order; the key is OPENAI_API_KEY.
+    The default address is AEGIS_BASE_URL, OPENAI_BASE_URL, or OpenAI's own, in this order; the key is OPENAI_API_KEY,
+    or stands in the file that OPENAI_API_KEY_FILE names.
     Raises `TeacherError` for an invalid name or address, or if OpenAI's own endpoint would be asked without a key.
     """
     model, url = split_name(name)
     url = url or os.environ.get("AEGIS_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    try:
+        key = read_secret("OPENAI_API_KEY")
+    except ConfigError as error:
+        raise TeacherError(f"teacher {name}: {error}") from None
     if not key and urlsplit(url).hostname == urlsplit(OPENAI_URL).hostname:
         raise TeacherError(f"teacher {name}: set OPENAI_API_KEY, or give your own server's --base-url")
     try:

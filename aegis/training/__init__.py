@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.training.advantage import Transition
     from aegis.training.check import ModelCheck, check_model
     from aegis.training.data.dataset import Dataset, encode_decisions, from_moment, to_moment
     from aegis.training.data.split import (
         RowSplit,
         Split,
+        draw_evenly,
         draw_rows,
         split_by_episode,
         split_by_time,
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from aegis.training.data.storage import KeyedDecisions, load_dataset, open_dataset
     from aegis.training.imitation import EpochResult, ImitationTrainer, TrainingHooks, TrainingRun
     from aegis.training.reinforce import ReinforceTrainer, UpdateResult
+    from aegis.training.reinforcement.advantage import Transition
     from aegis.training.thinking import Thinking, measure_thinking
 
 _MODULES = {
-    "advantage": ("Transition",),
+    "reinforcement.advantage": ("Transition",),
     "check": (
         "ModelCheck",
         "check_model",
@@ -49,6 +50,7 @@ _MODULES = {
     "data.split": (
         "RowSplit",
         "Split",
+        "draw_evenly",
         "draw_rows",
         "split_by_episode",
         "split_by_time",
@@ -81,6 +83,7 @@ __all__ = [
     "Transition",
     "UpdateResult",
     "check_model",
+    "draw_evenly",
     "draw_rows",
     "encode_decisions",
     "from_moment",

@@ -69,6 +69,16 @@ def read_checkpoint(path: Path) -> TrainingCheckpoint:
     return TrainingCheckpoint(document["epoch"], read_model(path), read_tensors(path / OPTIMIZER_FILE), document)
 
 
+def read_identity(folder: Path) -> Mapping[str, Any]:
+    """Return the identity of the run that wrote the last checkpoint of a folder; empty if there is none to read."""
+    found = find_checkpoints(folder)
+    try:
+        identity = read_document(found[-1][1] / TRAINING_FILE).get("identity") if found else None
+    except CheckpointError:  # whoever resumes from it says so
+        return {}
+    return identity if isinstance(identity, dict) else {}
+
+
 def remove_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of an earlier run, and the half-written files of a killed run."""
     for path in [path for _, path in find_checkpoints(folder)] + list(folder.glob(".partial-*")):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,9 +26,11 @@ from aegis.training.checkpoint import (
     TrainingCheckpoint,
     find_checkpoints,
     read_checkpoint,
+    read_identity,
     remove_checkpoints,
     write_checkpoint,
 )
+from aegis.training.data.coding import code_fields
 from aegis.training.data.dataset import Dataset, encode_decisions, shuffled_batches
 from aegis.training.learner import PADDING_MULTIPLE, PARTS, Learner
 from aegis.training.optimizer import HRMOptimizer
@@ -89,7 +92,7 @@ class ImitationTrainer:
     ) -> None:
         self.actions = actions
         self.config = config or TrainingConfig()
-        self.codec = codec or StateCodec.from_config(self.config)
+        self.codec = self._given_codec = codec or StateCodec.from_config(self.config)
         self.device = torch.device(device)
         self._model_config = model_config or HRMConfig()
         self._hooks = hooks or TrainingHooks()
@@ -111,13 +114,17 @@ class ImitationTrainer:
     ) -> TrainingRun:
         """Train from the start, or resume from the last checkpoint in the folder `checkpoints`.
 
+        Datasets are encoded by the trainer's codec. For decisions, `code_fields` says how their numbers are read.
         A new run removes the checkpoints of the run before. Raises `DataError` if an action is not in the list,
         `CheckpointError` if there is no checkpoint to resume from or it belongs to other data or settings.
         """
+        if not isinstance(train, Dataset):
+            self.codec = self.code_fields(train, range(len(train)), checkpoints if resume else None)
         data, judged = self._encoded(train), self._encoded(heldout)
         identity = self._identity(data, judged)
         resumed = self._last_checkpoint(checkpoints, identity) if resume else None
         model = (resumed.model if resumed else self.initialise()).to(self.device)
+        model.read_codes(self.codec.codes.table if self.codec.codes else None)
         optimizer = HRMOptimizer(model, self.config, self._bf16)
         epochs: list[EpochResult] = []
         if resumed:
@@ -131,8 +138,8 @@ class ImitationTrainer:
         positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
         with self._team() as team:
             shared = team if team.threads > 1 else None
-            tell, bf16 = self._hooks.on_notice, self._bf16
-            learner = Learner(model, optimizer, outputs, self.config, bf16, tell, shared, positions)
+            tell = self._hooks.on_notice
+            learner = Learner(model, optimizer, outputs, self.config, self._bf16, tell, shared, positions)
             for epoch in range(len(epochs) + 1, self.config.epochs + 1):
                 loss, train_accuracy = self._train_epoch(learner, data, epoch)
                 if epoch == self.config.epochs:
@@ -148,6 +155,18 @@ class ImitationTrainer:
         policy = HRMPolicy(model, self.codec, self.actions, device=self.device, action_form=form)
         paths = [path for _, path in find_checkpoints(checkpoints)]
         return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
+
+    def code_fields(
+        self, decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], begun: Path | None = None
+    ) -> StateCodec:
+        """Return the codec that reads the numbers of these decisions as the configuration says.
+
+        rows: the places of the training decisions, on which the bins are fitted. begun: the checkpoints of the run to
+        resume; a run that read numbers as text goes on to.
+        """
+        as_text = begun is not None and "codes" not in read_identity(begun).get("codec", {"codes": None})
+        numbers = "text" if as_text else self.config.numbers
+        return code_fields(self._given_codec, numbers, decisions, rows, self._model_config.patch_length)
 
     def _team(self) -> Team:
         """Return the threads that share a batch: one on a GPU, or with dropout, whose draws depend on the order."""
@@ -226,8 +245,10 @@ class ImitationTrainer:
 
     def _identity(self, train: Dataset, heldout: Dataset) -> dict[str, Any]:
         """Return the fields that a checkpoint and the run that resumes from it must share."""
+        training = json.loads(canonical_json(asdict(self.config)))  # the form in a checkpoint's file
+        del training["numbers"]  # the codec says how they are read
         return {
-            "training": json.loads(canonical_json(asdict(self.config))),  # the form in a checkpoint's file
+            "training": training,
             "model": asdict(self._model_config),
             "actions": list(self.actions.names),
             "codec": self.codec.to_document(),

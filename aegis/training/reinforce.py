@@ -10,6 +10,7 @@ few times. Over the decisions whose reward is known, it minimises
     L =  - mean w min(r A, clip(r, 1 - e, 1 + e) A)    r = pi(a|s) / pi_before(a|s), w = pi_before(a|s) / pi_drawn(a|s)
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
+         + keep    * mean max(0, log floor(s) - log pi(a|s))    `reinforcement/kept.py` explains this term
 
 With one pass, the default, r is 1 at the gradient, nothing is clipped, and this is REINFORCE (Williams 1992). With
 more, the clipped ratio bounds the later passes. It and the entropy bonus are PPO's: Schulman et al. 2017
@@ -38,23 +39,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
-from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, ngram_ids, pad
-from aegis.training.advantage import Transition, estimate_advantages, expected_value
+from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
+from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value
+from aegis.training.reinforcement.kept import KeptState, KeptStates, shortfall
+from aegis.training.reinforcement.snapshot import Snapshot
+from aegis.training.reinforcement.value import ValueHead
+from aegis.types import State
 
-_VALUE_WIDTH = 64
 _SQUARES_DECAY = 0.95
 _LEAST_SCALE = 0.1
 """Least scale that advantages are divided by, in units of reward"""
 _SHORTENINGS = 8
 _LARGEST_WEIGHT = 2.0
+_STATES_AT_ONCE = 32
 _NOT_OFFERED = -1e9
 """The logit of an action that was not on offer; finite, so that its share of an entropy is 0"""
-_TABLES = ("token_embedding.weight", "output.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +80,6 @@ class UpdateResult:
     passes: int
     fault: str
     """Why the update was undone; '' if it was kept"""
-
-
-class ValueHead(nn.Module):
-    """Estimates a state's value: the expected discounted rewards after it. The head is no part of the HRM."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(width, _VALUE_WIDTH)
-        self.output = nn.Linear(_VALUE_WIDTH, 1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, summary: Tensor) -> Tensor:
-        """Return the values (B,) of the states with these summaries (B, D)."""
-        value: Tensor = self.output(torch.tanh(self.hidden(summary))).squeeze(-1)
-        return value
 
 
 class ReinforceTrainer:
@@ -118,6 +106,7 @@ class ReinforceTrainer:
         """Number of decisions learned from, with which the KL penalty loosens"""
         self.updates = 0
         self._imitated: dict[tuple[int, ...], Tensor] = {}
+        self._kept = KeptStates()
         self._imitation = imitation.eval().requires_grad_(False)
         self._codec = codec
         self._device = model.high_start.device
@@ -128,6 +117,20 @@ class ReinforceTrainer:
             self.value = ValueHead(model.config.high_width).to(self._device)
         self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares, its weight
         self._renew_optimizers()
+
+    def keep(self, calls: Sequence[tuple[State, int]]) -> None:
+        """Remember states that call for an action, with its place, before the first update; all actions are on offer.
+
+        Updates remember those of their decisions by themselves. But the first worlds may have none of them.
+        """
+        encoded = [self._codec.encode(state) for state, _ in calls]
+        for first in range(0, len(encoded), _STATES_AT_ONCE):
+            part = encoded[first : first + _STATES_AT_ONCE]
+            with torch.no_grad():
+                logits = self._think(self._imitation, pad(part, self._device))[0]
+            offered = torch.ones_like(logits, dtype=torch.bool)
+            for place, row in enumerate(self._log_policy(logits, offered)):
+                self._kept.note(part[place], calls[first + place][1], offered[place], row)
 
     def update(
         self,
@@ -158,6 +161,10 @@ class ReinforceTrainer:
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
         offers = [one.offered or (True,) * drawn.shape[1] for one in transitions]
         offered = torch.tensor(offers, dtype=torch.bool, device=self._device)[chosen]
+        imitated = self._log_policy(imitation, offered)
+        for place, row in enumerate(rows):
+            if (wanted := transitions[row].called_for) is not None:
+                self._kept.note(encoded[row], wanted, offered[place], imitated[place])
         update = _UpdateBatch(
             batch=_select(batch, chosen),
             segments=segments[chosen],
@@ -165,9 +172,10 @@ class ReinforceTrainer:
             drawn=drawn[chosen].clamp_min(1e-6).log(),
             first=logits[chosen],
             before=self._log_policy(logits[chosen].detach(), offered),
-            imitation=self._log_policy(imitation, offered),
+            imitation=imitated,
             offered=offered,
             advantages=self._scale(advantages[chosen]),
+            kept=self._kept.draw() if self.config.keep else [],
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
         rewards = [transitions[row].reward or 0.0 for row in rows]
@@ -182,7 +190,9 @@ class ReinforceTrainer:
         new: int,
     ) -> UpdateResult:
         """Pass over a batch until the KL bound is near; undo the update if a number is not finite or a check fails."""
-        snapshot = _Snapshot(self.model, update.batch.tokens, self._outputs)
+        kept = pad([one.encoded for one in update.kept], self._device) if update.kept else None
+        tokens = [one.tokens for one in (update.batch, kept) if one is not None]
+        snapshot = Snapshot(self.model, tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
             logits = self._think(self.model, update.batch, update.segments)[0] if passes else update.first
@@ -190,6 +200,8 @@ class ReinforceTrainer:
             if passes and divergence(update.before, policy.detach()) > self.config.kl_bound / 2:
                 break
             loss = self._loss(policy, update)
+            if kept is not None:
+                loss = loss + self.config.keep * self._shortfall(kept, update.kept)
             first = loss.item() if not passes else first
             if not bool(torch.isfinite(loss)):
                 fault = f"its loss is {loss.item()}"
@@ -219,7 +231,7 @@ class ReinforceTrainer:
             fault=fault,
         )
 
-    def _draw_back(self, update: _UpdateBatch, snapshot: _Snapshot) -> tuple[float, str]:
+    def _draw_back(self, update: _UpdateBatch, snapshot: Snapshot) -> tuple[float, str]:
         """Shorten the step until it is within the KL bound; return the KL, and the fault ('' if there is none).
 
         A line search as in TRPO (Schulman et al. 2015, arXiv:1502.05477, appendix C); the KL is about quadratic.
@@ -249,6 +261,10 @@ class ReinforceTrainer:
         beta = config.kl * config.kl_half_decisions / (config.kl_half_decisions + self.learned)
         loss: Tensor = -gain - config.entropy * entropy + beta * kl_penalty
         return loss
+
+    def _shortfall(self, batch: Batch, states: Sequence[KeptState]) -> Tensor:
+        logits, _, _ = self._think(self.model, batch)
+        return shortfall(self._log_policy(logits, torch.stack([one.offered for one in states])), states)
 
     def _learn_values(self, summaries: Tensor, targets: Tensor) -> float:
         first = float("nan")
@@ -331,30 +347,8 @@ class _UpdateBatch:
     offered: Tensor
     """Whether each action was on offer"""
     advantages: Tensor
-
-
-class _Snapshot:
-    """A copy of the weights that an update may change; of the tables, only the rows that it reads."""
-
-    def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
-        ids = [tokens, *ngram_ids(tokens, model.config.ngram_length, model.config.vocab_size)]
-        rows = (torch.cat([one.flatten() for one in ids]).unique(), outputs.ids.unique())
-        self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
-        tables = [model.get_parameter(name).detach() for name in _TABLES]
-        self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]
-
-    def is_finite(self) -> bool:
-        """Return whether all weights that may have changed are finite."""
-        now = [parameter for parameter, _ in self._small] + [table[rows] for table, rows, _ in self._rows]
-        return all(bool(torch.isfinite(one).all()) for one in now)
-
-    @torch.no_grad()
-    def put_back(self, share: float = 1.0) -> None:
-        """Move the weights this share of the way back to the copy."""
-        for parameter, before in self._small:
-            parameter.copy_(before if share == 1 else parameter.lerp(before, share))
-        for table, rows, before in self._rows:
-            table[rows] = before if share == 1 else table[rows].lerp(before, share)
+    kept: list[KeptState]
+    """States whose action must be kept"""
 
 
 def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

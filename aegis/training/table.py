@@ -49,13 +49,19 @@ class Table:
         bags = [one for turn in sorted(self._bags) for one in self._bags[turn]]
         if not bags:
             return torch.zeros((), device=self._table.device)
-        ids = torch.cat([one[given] for one, given, _ in bags])
+        counted = [weights != 0 for _, weights, _ in bags]
+        ids = torch.cat([one[given] for (one, _, _), given in zip(bags, counted, strict=True)])
         gradients = torch.cat([gradient for _, _, gradient in bags])
-        sizes = torch.cat([given.sum(1) for _, given, _ in bags])
+        sizes = torch.cat([given.sum(1) for given in counted])
         order = ids.argsort(stable=True)  # stable, so that the sums are the same each time
         read_by = torch.arange(len(sizes), device=ids.device).repeat_interleave(sizes)[order]
         self.ids, counts = ids[order].unique_consecutive(return_counts=True)
-        self.gradient = F.embedding_bag(read_by, gradients, counts.cumsum(0) - counts, mode="sum")
+        weights = None
+        if any(one.dtype != torch.bool for _, one, _ in bags):
+            weights = torch.cat([one[given] for (_, one, _), given in zip(bags, counted, strict=True)])[order]
+            weights = weights.to(gradients.dtype)
+        starts = counts.cumsum(0) - counts
+        self.gradient = F.embedding_bag(read_by, gradients, starts, mode="sum", per_sample_weights=weights)
         flat = self.gradient.flatten()
         return flat.dot(flat)
 

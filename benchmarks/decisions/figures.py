@@ -16,7 +16,7 @@ from benchmarks.decisions.problem import Problem, find_ceiling
 from benchmarks.decisions.rivals.names import HRM, RIVALS
 from benchmarks.decisions.runs.kept import Run
 
-OURS = frozenset({HRM, "hrm-one-segment"})
+OURS = frozenset({HRM, "hrm-one-segment", "hrm-text"})
 """What is no rival of the HRM, being one itself"""
 MEASURES: Mapping[str, Callable[[Run], Floats]] = {
     "accuracy": lambda run: run.judged.answers.right.astype(float),

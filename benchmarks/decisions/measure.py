@@ -1,6 +1,6 @@
 """What a rival's answers are worth: accuracy, divergence, coverage at 95% agreement, and intervals by episode.
 
-`cover` alone says how a threshold is chosen and what counts as taken. Exchange it to measure another promise.
+`cover` alone says what counts as taken: the share that is certified, as for an HRM that takes over.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.promotion.certifying.certificate import certify
 from aegis.promotion.judging.by_episode import interval_by_episode
 from aegis.promotion.judging.calibration import fit_temperature, with_temperature
-from aegis.promotion.judging.coverage import threshold_for
+from aegis.promotion.judging.coverage import share_in_hindsight
 from aegis.promotion.judging.interval import Interval
 
 Floats = NDArray[np.float64]
@@ -70,13 +71,10 @@ class Judged:
     """(n,): the decisions that the rival takes at the promised agreement"""
 
 
-def cover(choosing: Answers, counted: Answers, target: float = TARGET) -> NDArray[np.bool_]:
-    """Return which decisions a rival takes at a promised agreement, (n,).
-
-    The threshold of its confidence is chosen on the first answers and applied to the second.
-    """
-    threshold = threshold_for(choosing.probabilities, choosing.labels, target)
-    confidences = counted.probabilities.max(axis=1)
+def cover(answers: Answers, target: float = TARGET) -> NDArray[np.bool_]:
+    """Return which decisions a rival takes at a promised agreement, (n,): those that its answers to them certify."""
+    confidences = answers.probabilities.max(axis=1)
+    threshold = certify(confidences, answers.right, answers.episodes, target).threshold
     return np.asarray(confidences >= (np.inf if threshold is None else threshold))
 
 
@@ -97,16 +95,18 @@ def choose(by_setting: Sequence[Answers]) -> int:
 def judge(by_setting: Sequence[Answers]) -> Judged:
     """Return the answers on a development part, each half of its episodes judged by what the other half chose.
 
-    Setting, temperature and threshold are chosen on one half and counted on the other, so no choice flatters itself.
+    Setting and temperature are chosen on one half and counted on the other, so no choice flatters itself. A certificate
+    allows for the choice of its threshold.
     """
     first = by_setting[0]
     half = halve(first.episodes)
-    probabilities, taken = np.zeros_like(first.probabilities), np.zeros(len(first.labels), dtype=bool)
+    probabilities = np.zeros_like(first.probabilities)
     for counting in (half, ~half):
         setting = choose([one.take(~counting) for one in by_setting])
-        choosing, counted = calibrate(by_setting[setting].take(~counting), by_setting[setting].take(counting))
-        probabilities[counting], taken[counting] = counted.probabilities, cover(choosing, counted)
-    return Judged(first.with_probabilities(probabilities), taken)
+        _, counted = calibrate(by_setting[setting].take(~counting), by_setting[setting].take(counting))
+        probabilities[counting] = counted.probabilities
+    answers = first.with_probabilities(probabilities)
+    return Judged(answers, cover(answers))
 
 
 def halve(episodes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -119,8 +119,7 @@ def summarise(judged: Judged) -> dict[str, float | int | None]:
     answers, taken = judged.answers, judged.taken
     sure = answers.right[taken]
     lower = interval_by_episode(sure, answers.episodes[taken].tolist(), confidence=0.90)[0] if len(sure) else None
-    threshold = threshold_for(answers.probabilities, answers.labels, TARGET)
-    at_equal = 0.0 if threshold is None else float((answers.probabilities.max(axis=1) >= threshold).mean())
+    at_equal = share_in_hindsight(answers.probabilities.max(axis=1), answers.right, TARGET)
     return {
         "judged": len(taken),
         "episodes": len(np.unique(answers.episodes)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +10,15 @@ from aegis.research import RESEARCH_ACTIONS
 from aegis.store import read_examples
 from benchmarks.decisions import bfcl, telecom
 from benchmarks.decisions.problem import Card, Logged, Problem
-from benchmarks.decisions.sources import grid, home, menu
+from benchmarks.decisions.sources import grid, home, menu, numbers
 
 REPOSITORY = Path(__file__).parents[2]
 GRID_DECISIONS = 34_000
 """Of each BabyAI level: 20,000 to learn from, and the parts to judge by."""
 _BFCL = "bfcl-eval 2026.3.23 (Patil et al. 2025)"
 _GRID = "minigrid 3.2.0 (Chevalier-Boisvert et al. 2019, arXiv:1810.08272)"
+RULE_DECISIONS = 10_000
+"""Of each noisy rule."""
 _TUNED = (
     "the HRM's defaults were chosen on these decisions, so the suite's test of them is a fresh collection, not yet made"
 )
@@ -33,6 +35,12 @@ def read_recorded(path: Path) -> Iterator[Logged]:
 def _grid(name: str, level: str) -> Problem:
     card = Card(f"BabyAI {level}: the next move", _GRID, "Apache-2.0", "the package's bot, which plans", "a mission")
     return Problem(name, card, partial(grid.read_level, level, GRID_DECISIONS))
+
+
+def _rule(name: str, title: str, read: Callable[[int], Iterator[Logged]]) -> Problem:
+    source = f"benchmarks/decisions/sources/numbers.py, {name}"
+    card = Card(title, source, "Apache-2.0", "a noisy rule", f"{numbers.EPISODE} decisions")
+    return Problem(name, card, partial(read, RULE_DECISIONS))
 
 
 def _recorded(name: str, title: str, file: str) -> Problem:
@@ -87,6 +95,19 @@ _ALL = (
             "the names of rooms and devices are ours",
         ),
         home.read_intents,
+    ),
+    _rule("controller", "A controller's action from 8 numbers", numbers.read_controller),
+    _rule("mixed", "An action from 12 numbers and 8 words", numbers.read_mixed),
+    Problem(
+        "digits",
+        Card(
+            "A handwritten digit from 64 numbers",
+            "load_digits of scikit-learn (Alpaydin and Kaynak 1998)",
+            "CC BY 4.0",
+            "the digit written",
+            "10 pictures",
+        ),
+        numbers.read_digits,
     ),
     _recorded("shipped", "The research agent's next action, shipped decisions", "data/decisions.jsonl.gz"),
     _recorded(

@@ -12,6 +12,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from aegis.lifecycle.rl.simulated import (
     load_pair,
     quick_policy,
 )
+from aegis.lifecycle.rl.transition import find_calls
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
@@ -40,11 +43,13 @@ from aegis.types import Policy
 from aegis.workspace import Workspace
 from benchmarks.phase4.table import FIXED, IMITATIONS, LINEAR, PHASE_4, PPO_NAME, read, table
 
-MEASURED_FROM = 1_310_000_000
+MEASURED_FROM = 1_320_000_000
 """First seed of the worlds that measure; `--development` takes others"""
 DEVELOPED_FROM = 1_360_000_000
-LEARNED_FROM = 3_000_000_000
+LEARNED_FROM = 3_100_000_000
 """First seed of the controls' worlds"""
+TRAINED_FROM = 2_000
+"""Seed of phase 4's first training"""
 
 
 class Bench:
@@ -66,6 +71,11 @@ class Bench:
             raise SystemExit(f"{workspace.folder}: no HRM serves here: run `aegis train` first")
         self.folder = served.folder
 
+    def prepare(self) -> None:
+        """Live through the pasts of the measured worlds."""
+        for place in self.places:
+            self.worlds.prepare(place.seed)
+
     def measured(self, policy: Policy) -> Measured:
         """Return what a policy earns in the measured worlds."""
         return measure(policy, RESEARCH_ACTIONS, self.worlds, self.places, self.options.each)
@@ -86,12 +96,15 @@ class Bench:
         policy, base, base_name = load_pair(self.folder, "cpu")
         if not learns:
             return quick_policy(policy), {}
-        config = ReinforceConfig(every=self.options.every, learning_rate=self.options.lr)
+        config = ReinforceConfig(every=self.options.every, learning_rate=self.options.lr, keep=self.options.keep)
         temperature = exploring_temperature(self.folder.parent / base_name)
         trainer = ReinforceTrainer(
             policy.model, base.model, policy.codec, policy.outputs, temperature, config, training
         )
-        learning = SimulatedLearning(policy, trainer, self.worlds, config, 1000 + training)
+        if config.keep:
+            known = [one.state for one in self.decisions]
+            trainer.keep(find_calls(known, policy.actions, self.worlds.called_for))
+        learning = SimulatedLearning(policy, trainer, self.worlds, config, TRAINED_FROM + training)
         best = BestWeights(policy, trainer, compared_in(learning, self.worlds, policy.actions, self.options.decisions))
         learn_and_choose(learning, best, self.options.decisions, config, Pace())
         told = {
@@ -120,32 +133,56 @@ class Bench:
         return PPOPolicy(model), {}
 
 
-def todo(trainings: int, part: tuple[int, int] = (0, 1)) -> Iterator[tuple[str, int]]:
-    """Yield what is to be trained and measured, the cheap first; part: (number, of how many) of the trainings."""
-    number, parts = part
-    if not number:
-        yield from ((name, 0) for name in FIXED)
-    for name in (PHASE_4, LINEAR, IMITATIONS[PPO_NAME], PPO_NAME):
-        yield from ((name, training) for training in range(number, trainings, parts))
+def todo(trainings: int) -> Iterator[tuple[str, int]]:
+    """Yield what is to be trained and measured: phase 4 first, then what it is compared with."""
+    yield from ((PHASE_4, training) for training in range(trainings))
+    yield from ((name, 0) for name in FIXED)
+    for name in (LINEAR, IMITATIONS[PPO_NAME], PPO_NAME):
+        yield from ((name, training) for training in range(trainings))
 
 
 def run(options: argparse.Namespace, make_bench: Callable[[argparse.Namespace], Bench] = Bench) -> Path:
     """Train and measure whatever is not yet in the file of results; return the file."""
     options.into.mkdir(parents=True, exist_ok=True)
     path = options.into / ("development.jsonl" if options.development else "results.jsonl")
-    bench = make_bench(options)
-    for name, training in todo(options.trainings, tuple(options.part)):
-        if (name, training) in read(path) or (options.only and name not in options.only):
-            continue
-        began = time.perf_counter()
-        policy, told = bench.make(name, training)
-        measured = bench.measured(policy)
-        record = {"policy": name, "training": training, "measured": asdict(measured), **told}
-        record["seconds"] = round(time.perf_counter() - began, 1)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        print(f"{name} {training}: {measured.mean:+.3f}, recall {measured.recall}, {record['seconds']} s", flush=True)
+    bench, done = make_bench(options), read(path)
+    left = [one for one in todo(options.trainings) if one not in done and one[0] in (options.only or [one[0]])]
+    if options.processes == 1:
+        for one in left:
+            carry_out(bench, path, *one)
+        return path
+    bench.prepare()  # the processes share the pasts of the measured worlds
+    context = get_context("fork")
+    tasks = context.SimpleQueue()
+    for task in (*left, *[None] * options.processes):
+        tasks.put(task)
+    workers = [context.Process(target=work, args=(bench, path, tasks)) for _ in range(options.processes)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if failed := sum(worker.exitcode != 0 for worker in workers):
+        raise SystemExit(f"{failed} processes failed: the same command goes on with what is left")
     return path
+
+
+def work(bench: Bench, path: Path, tasks: SimpleQueue[tuple[str, int] | None]) -> None:
+    """Carry out tasks until there is none left."""
+    while (task := tasks.get()) is not None:
+        carry_out(bench, path, *task)
+
+
+def carry_out(bench: Bench, path: Path, name: str, training: int) -> None:
+    """Train and measure one policy, and write its record at once."""
+    began, spent = time.perf_counter(), time.process_time()
+    policy, told = bench.make(name, training)
+    measured = bench.measured(policy)
+    record = {"policy": name, "training": training, "measured": asdict(measured), **told}
+    record["seconds"] = round(time.perf_counter() - began, 1)
+    record["processor_seconds"] = round(time.process_time() - spent, 1)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+    print(f"{name} {training}: {measured.mean:+.3f}, recall {measured.recall}, {record['seconds']} s", flush=True)
 
 
 def main() -> None:
@@ -156,11 +193,12 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=2000, help="to learn from")
     parser.add_argument("--every", type=int, default=ReinforceConfig().every, help="rewards of one update")
     parser.add_argument("--lr", type=float, default=ReinforceConfig().learning_rate)
+    parser.add_argument("--keep", type=float, default=ReinforceConfig().keep, help="0: asking may be unlearned")
     parser.add_argument("--worlds", type=int, default=12, help="that measure, of each kind")
     parser.add_argument("--each", type=int, default=80, help="measured decisions in each")
     parser.add_argument("--lived", type=int, default=PHASE_1_DECISIONS)
     parser.add_argument("--only", nargs="*", help="names of policies")
-    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="number and count of processes that share")
+    parser.add_argument("--processes", type=int, default=1, help="that train at the same time")
     parser.add_argument("--development", action="store_true", help="in other worlds, to choose by")
     parser.add_argument("--show", action="store_true", help="print the table of what there is")
     options = parser.parse_args()

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.lifecycle.rl.measurement import Measured, recall_gain
+from aegis.lifecycle.rl.judgement import judge
+from aegis.lifecycle.rl.measurement import Measured
 from aegis.promotion.judging.interval import students_half
 from aegis.research import RESEARCH_ACTIONS
 
@@ -72,14 +73,20 @@ def table(path: Path) -> list[str]:
     pairs = [(PHASE_4, other) for other in names if other != PHASE_4 and PHASE_4 in names]
     pairs += [(name, IMITATIONS[name]) for name in (LINEAR, PPO_NAME) if {name, IMITATIONS[name]} <= set(names)]
     lines += [f"| {name} over {over} | {_cells(measured, name, over)} |" for name, over in pairs]
+    return lines + _judged(measured)
+
+
+def _judged(measured: Mapping[Key, Measured]) -> list[str]:
+    """Return a table of the trainings of phase 4, each with what the judgement says; none without imitation."""
     before = measured.get(("imitation", 0))
-    changes = [
-        f"| {training} | {one.recall or 0:.1%} | {change.words} |"
-        for (name, training), one in sorted(measured.items())
-        if name == PHASE_4 and before and (change := recall_gain(one, before, "imitation"))
-    ]
-    if changes:
-        lines += ["", "| training of phase 4 | recall | change by world |", "|---|---|---|", *changes]
+    own = [(number, one) for (name, number), one in sorted(measured.items()) if name == PHASE_4]
+    if before is None or not own:
+        return []
+    lines = ["", "| training of phase 4 | gain | recall | its change by world | judged |", "|---|---|---|---|---|"]
+    for number, one in own:
+        found = judge(one, before, "imitation", 1)
+        change, gain = found.recall.words if found.recall else "", f"{found.gain.mean:+.3f}"
+        lines.append(f"| {number} | {gain} | {one.recall or 0:.1%} | {change} | {found.objection or 'serves'} |")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 
 import numpy as np
@@ -17,7 +18,7 @@ from aegis.types import Action, Decision
 from benchmarks.phase4.__main__ import Bench, run, todo
 from benchmarks.phase4.controls import AskingRule, LinearPolicy, PPOPolicy, fields_of, learn_linear, make_ppo
 from benchmarks.phase4.promotion import normal, promoted
-from benchmarks.phase4.table import PHASE_4, interval, table
+from benchmarks.phase4.table import PHASE_4, interval, read, table
 
 IDLING_PAYS = AgentConfig(rewards={"idle": 1.0, "per_item": -1.0})
 
@@ -93,6 +94,9 @@ class Fixed(Bench):
     def __init__(self, options):
         self.made = options.made
 
+    def prepare(self):
+        """Nothing is to be prepared."""
+
     def make(self, name, training):
         self.made.append((name, training))
         if len(self.made) == 7 and not Fixed.killed:
@@ -107,7 +111,7 @@ class Fixed(Bench):
 
 
 def test_a_killed_benchmark_continues_with_what_is_left_and_shows_what_there_is(tmp_path):
-    options = Namespace(into=tmp_path / "f", development=False, trainings=3, part=(0, 1), only=None, made=[])
+    options = Namespace(into=tmp_path / "f", development=False, trainings=3, processes=1, only=None, made=[])
     with pytest.raises(KeyboardInterrupt):
         run(options, Fixed)
     path = tmp_path / "f" / "results.jsonl"
@@ -115,20 +119,39 @@ def test_a_killed_benchmark_continues_with_what_is_left_and_shows_what_there_is(
         file.write('{"policy": "phase 4", "trai')  # a line that a kill cut off
     path.write_text(path.read_text() + "\n")
     partial = table(path)
-    assert any(line.startswith("| phase 4 | 2 | +0.515") for line in partial)
+    assert any(line.startswith("| phase 4 | 3 | +0.515") for line in partial)
     first = list(options.made)
     options.made.clear()
     run(options, Fixed)
-    assert first[-1] == options.made[0] == (PHASE_4, 2)
+    assert first[-1] == options.made[0] == ("rule that asks", 0)
     assert len(first) - 1 + len(options.made) == len(list(todo(3)))
     lines = table(path)
     assert any(line.startswith("| phase 4 over imitation | +0.200 (+0.200 to +0.200)") for line in lines)
     assert any("| 70.0% | 75.0%, 0.0%, 0.0%, 25.0% |" in line for line in lines)
 
 
-def test_parts_share_the_trainings():
-    parts = [one for number in range(3) for one in todo(10, (number, 3))]
-    assert sorted(parts) == sorted(todo(10))
+def test_several_processes_share_the_trainings_and_each_is_carried_out_once(tmp_path):
+    options = Namespace(into=tmp_path, development=False, trainings=4, processes=3, only=None, made=[])
+    Fixed.killed = True
+    path = run(options, Fixed)
+    lines = path.read_text("utf-8").splitlines()
+    assert len(lines) == len(read(path)) == len(list(todo(4)))
+
+
+def test_the_table_tells_which_trainings_the_judgement_lets_serve(tmp_path):
+    def record(name, training, gain, answered):
+        means = [0.1 * (number % 5) + gain + 0.001 * number * (gain > 0) for number in range(8)]
+        measured = {"means": means, "actions": {"idle": 8}, "kinds": ["nobody", "people"] * 4}
+        measured |= {"called_for": [0, 9] * 4, "answered": [0, answered] * 4}
+        return json.dumps({"policy": name, "training": training, "measured": measured})
+
+    path = tmp_path / "results.jsonl"
+    lines = [record("imitation", 0, 0.0, 6), record(PHASE_4, 0, 0.2, 6), record(PHASE_4, 1, 0.2, 0)]
+    path.write_text("\n".join([*lines, record(PHASE_4, 2, -0.2, 9)]) + "\n")
+    verdicts = [line.rsplit("|", 2)[1].strip() for line in table(path)[-3:]]
+    assert verdicts[0] == "serves"
+    assert "surely asks less" in verdicts[1]
+    assert "surely earns less" in verdicts[2]
 
 
 def test_the_interval_covers_both_trainings_and_worlds():

@@ -200,13 +200,12 @@ def test_a_search_among_guesses_is_not_flattered_by_its_own_choice():
     assert judge(guesses).answers.right.mean() < 0.56
 
 
-def test_the_threshold_of_a_promise_is_chosen_on_the_other_answers():
-    labels, episodes = np.zeros(100, dtype=int), np.arange(100)
-    sure = np.linspace(0.6, 0.99, 100)
-    right = answers_of(np.column_stack([sure, 1 - sure]), labels, episodes)
-    wrong = answers_of(np.column_stack([1 - sure, sure]), labels, episodes)
-    assert cover(right, wrong).all()
-    assert not cover(wrong, right).any()
+def test_a_rival_takes_what_its_answers_certify_by_episode():
+    sure = np.linspace(0.99, 0.6, 400)
+    rows, labels = np.column_stack([sure, 1 - sure]), (np.arange(400) >= 200).astype(int)  # right where it is sure
+    assert cover(answers_of(rows, labels, np.arange(400))).mean() == pytest.approx(0.5, abs=0.02)
+    assert not cover(answers_of(rows, labels, np.arange(400) // 100)).any()  # two episodes prove nothing
+    assert not cover(answers_of(rows, 1 - labels, np.arange(400))).any()
 
 
 def test_figures_of_certain_answers_and_of_soft_targets():

@@ -11,8 +11,8 @@ import torch
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRM, StateCodec, action_outputs, pad
-from aegis.training.advantage import Transition, estimate_advantages, expected_value
 from aegis.training.reinforce import ReinforceTrainer, divergence, think
+from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value
 from aegis.types import ActionList
 
 SMALL = HRMConfig(

@@ -101,7 +101,7 @@ def run_improvement(
     from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.rl.pace import Pace
-    from aegis.research.run import make_worlds
+    from aegis.research.run import choose_data, make_worlds
     from aegis.research.search import PYTHON_CORPUS
 
     pace = Pace(seconds)
@@ -112,7 +112,8 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
-        plan = lifecycle.SimulationPlan(decisions, config, seed=seed, worlds=worlds, device=resolve_device(device))
+        known = [one.state for one in choose_data(None, workspace).decisions] if seconds is None else []
+        plan = lifecycle.SimulationPlan(decisions, config, seed, worlds, device=resolve_device(device), known=known)
         tick = _Ticker(progress, decisions, worlds, lived, limited=seconds is not None)
         simulated = make_worlds(
             store, search, lived=lived, on_lived=lambda made: tick("living", 1, None), people=seconds is None

@@ -187,6 +187,7 @@ def improve_next(
         from aegis.hrm import resolve_device
         from aegis.lifecycle.rl.worker import carry_out_improvement
         from aegis.lifecycle.training.worker import end_with_parent, lower_priority
+        from aegis.research.actions import called_for
 
         if not Workspace(workspace).database.exists():
             fail(f"{workspace}: no workspace here")
@@ -197,4 +198,5 @@ def improve_next(
         end_with_parent()
         lower_priority()
         say = partial(print, flush=True)
-        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)
+        calls = called_for if Workspace(workspace).point_name is None else lambda state: ""
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say, called_for=calls)

@@ -88,6 +88,13 @@ def train(
     max_tokens: StateTokensOption = _DEFAULTS.max_tokens,
     exclude: ExcludeOption = None,
     rename: RenameOption = None,
+    numbers: Annotated[
+        str,
+        typer.Option(
+            help="How the HRM reads numbers: text; bins, by their place among the training's numbers; or auto: bins if"
+            " many fields hold numbers of many sizes."
+        ),
+    ] = _DEFAULTS.numbers,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue after the same run's last checkpoint.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the figures to this file, as JSON.")] = None,
@@ -120,6 +127,7 @@ def train(
             max_tokens=max_tokens,
             exclude=tuple(exclude or ()),
             rename=parse_names(rename),
+            numbers=numbers,
         )
         if rl_decisions and rl_decisions < ReinforceConfig().every:
             fail(f"--rl-decisions must be 0 or at least {ReinforceConfig().every}, not {rl_decisions}")
@@ -259,8 +267,8 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         ("Accuracy", f"{measured.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"),
         ("Calibration error", _describe_calibration(outcome)),
         ("Always the commonest action", f"{measured.majority:.2%}"),
-        ("TF-IDF logistic regression", f"{outcome.baseline_logreg:.2%}"),
-        ("TF-IDF ridge on log-probabilities", f"{outcome.baseline_ridge:.2%}"),
+        ("TF-IDF logistic regression", f"{outcome.simple.logreg:.2%}"),
+        ("TF-IDF ridge on log-probabilities", f"{outcome.simple.ridge:.2%}"),
         ("Segments of thinking", _describe_thinking(outcome.thinking)),
         ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
         ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
@@ -313,6 +321,8 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
         for advice in outcome.verdict.advice:
             say(f"  - {advice}")
         return
+    for remark in outcome.verdict.remarks:
+        say(f"⚠ {remark}")
     if gate.agreement is not None:
         say(f"✅ The HRM takes {outcome.certificate.share:.1%} of the decisions, {teacher.name} the rest.")
         say(f"  {outcome.certificate.text[0].upper()}{outcome.certificate.text[1:]}")

@@ -1,8 +1,8 @@
 """The share of the decisions to be had at a promised agreement, with bounds that no choice has touched.
 
-Episodes are split once. On the larger part models are compared and each level's threshold of confidence is chosen,
-out of fold. On the smaller part, which no model and no choice has seen, shares and agreements are counted and bounded
-(`promotion.judging.coverage`).
+Episodes are split once. On the larger part models are compared, out of fold. The best one answers the smaller part,
+which no model and no choice has seen, and these answers certify shares as those of an HRM would
+(`promotion.certifying.certificate`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from aegis.experiments.scan.model import MODELS, Model, Probabilities
 from aegis.experiments.scan.sample import Row
+from aegis.promotion.certifying.certificate import certify
 from aegis.promotion.judging.by_episode import interval_by_episode
-from aegis.promotion.judging.coverage import Level, hold_out, threshold_for, weigh_level
+from aegis.promotion.judging.coverage import Level, hold_out, share_in_hindsight, weigh_level
 from aegis.promotion.judging.interval import Interval
 from aegis.types import Progress
 
@@ -25,7 +26,7 @@ LEVELS = (0.90, 0.95, 0.99)
 PROMISE = LEVELS[1]
 """The agreement of the forecast"""
 BOUND_SHARE = 0.3
-"""Of the decisions, the part that only the bounds see."""
+"""Of the decisions, the part that certifies."""
 FOLDS = 5
 _DRAWS = 200
 """Of the episodes, for the range"""
@@ -42,18 +43,29 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A model's probabilities (n, A) for decisions that it has not seen, what the teacher did (n,), the episodes."""
+    """A model's answers to decisions that it has not seen, (n,) each."""
 
-    probabilities: Probabilities
-    labels: NDArray[np.int64]
-    episodes: Sequence[int]
+    confidences: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    """Whether the teacher did the same"""
+    episodes: NDArray[np.int64]
 
-    def draw(self, rng: np.random.Generator) -> tuple[Probabilities, NDArray[np.int64]]:
-        """Return the answers and labels of as many episodes as there are, drawn with replacement."""
-        _, places = np.unique(np.asarray(self.episodes), return_inverse=True)
-        times = np.bincount(rng.integers(places.max() + 1, size=places.max() + 1), minlength=places.max() + 1)
-        rows = np.repeat(np.arange(len(places)), times[places])
-        return self.probabilities[rows], self.labels[rows]
+    @classmethod
+    def of(cls, probabilities: Probabilities, labels: NDArray[np.int64], episodes: Sequence[int]) -> Answered:
+        """Return the answers that probabilities (n, A) are; labels: what the teacher did (n,)."""
+        numbered = np.unique(np.asarray(episodes), return_inverse=True)[1]
+        return cls(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, numbered)
+
+    def draw(self, rng: np.random.Generator) -> Answered:
+        """Return as many episodes as there are, drawn with replacement; one that comes twice counts as two."""
+        rows_of = [np.flatnonzero(self.episodes == episode) for episode in range(self.episodes.max() + 1)]
+        drawn = [rows_of[one] for one in rng.integers(len(rows_of), size=len(rows_of))]
+        rows, episodes = np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(one) for one in drawn])
+        return Answered(self.confidences[rows], self.right[rows], episodes)
+
+    def certified_share(self, target: float) -> float:
+        """Return the share that is certified at a promised agreement."""
+        return certify(self.confidences, self.right, self.episodes, target).share
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +74,12 @@ class Forecast:
 
     trained: int
     bounded: int
-    """Decisions that the bounds were counted on."""
+    """Decisions that certify."""
     models: list[ModelResult]
     best: str
     levels: list[Level]
     share_range: Interval
-    """Of the share at 95% agreement: what 95% of the draws give, of the episodes that chose the threshold and of those
-    that are counted. Where errors are spread over all confidences it is wide, and a level's own interval is not: that
-    one takes the threshold for given."""
+    """Of the share at 95% agreement: what 95% of the draws give, of the episodes that certify."""
     half: float
     """The best model's agreement when it learns from half of the episodes."""
 
@@ -80,42 +90,27 @@ def make_forecast(rows: Sequence[Row], progress: Progress) -> Forecast:
     actions = sorted({row.action for row in rows})
     labels = {name: place for place, name in enumerate(actions)}
     chosen_labels, bound_labels = (np.array([labels[row.action] for row in part]) for part in (larger, smaller))
-    episodes = [row.episode for row in smaller]
+    episodes, learned_in = ([row.episode for row in part] for part in (smaller, larger))
     results, inner, outer = [], {}, {}
     for done, (name, model) in enumerate(MODELS.items()):
         progress(f"Trying {name}", done, len(MODELS))
-        inner[name] = out_of_fold(model, larger, actions)
-        outer[name] = model(larger, smaller, actions)
-        right = outer[name].argmax(axis=1) == bound_labels
+        inner[name] = Answered.of(out_of_fold(model, larger, actions), chosen_labels, learned_in)
+        outer[name] = Answered.of(model(larger, smaller, actions), bound_labels, episodes)
+        right = outer[name].right
         results.append(ModelResult(name, float(right.mean()), interval_by_episode(right, episodes)))
-    best = max(MODELS, key=lambda name: _merit(inner[name], chosen_labels))
-    chose = Answered(inner[best], chosen_labels, [row.episode for row in larger])
+    best = max(MODELS, key=lambda name: _merit(inner[name]))
     progress("Weighing the levels", 0, 0)
-    levels = [
-        weigh_level(
-            target,
-            threshold_for(inner[best], chosen_labels, target),
-            outer[best],
-            bound_labels,
-            episodes,
-            counted_share=BOUND_SHARE,
-        )
-        for target in LEVELS
-    ]
+    found = outer[best]
+    levels = [weigh_level(one, found.confidences, found.right, found.episodes, BOUND_SHARE) for one in LEVELS]
     _, half = split(larger, 0.5)
     learned = MODELS[best](half, smaller, actions).argmax(axis=1) == bound_labels
-    share_range = draw_range(chose, Answered(outer[best], bound_labels, episodes))
-    return Forecast(len(larger), len(smaller), results, best, levels, share_range, float(learned.mean()))
+    return Forecast(len(larger), len(smaller), results, best, levels, draw_range(found), float(learned.mean()))
 
 
-def draw_range(chose: Answered, counted: Answered, seed: int = 0) -> Interval:
-    """Return the range of the share at 95% agreement, with the threshold chosen anew in each draw of the episodes."""
-    rng, shares = np.random.default_rng(seed), []
-    for _ in range(_DRAWS):
-        threshold = threshold_for(*chose.draw(rng), PROMISE)
-        confidences = counted.draw(rng)[0].max(axis=1)
-        shares.append(0.0 if threshold is None else float((confidences >= threshold).mean()))
-    low, high = np.quantile(shares, (0.025, 0.975))
+def draw_range(answered: Answered, seed: int = 0) -> Interval:
+    """Return the range of the share certified at 95% agreement, certified anew in each draw of the episodes."""
+    rng = np.random.default_rng(seed)
+    low, high = np.quantile([answered.draw(rng).certified_share(PROMISE) for _ in range(_DRAWS)], (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -143,8 +138,6 @@ def out_of_fold(model: Model, rows: Sequence[Row], actions: Sequence[str]) -> Pr
     return found
 
 
-def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return what makes a model the best one: the share that it takes at 95%, then its agreement."""
-    threshold = threshold_for(probabilities, labels, PROMISE)
-    share = 0.0 if threshold is None else float((probabilities.max(axis=1) >= threshold).mean())
-    return share, float((probabilities.argmax(axis=1) == labels).mean())
+def _merit(answered: Answered) -> tuple[float, float]:
+    """Return what makes a model the best one: the share that agrees in 95% in hindsight, then its agreement."""
+    return share_in_hindsight(answered.confidences, answered.right, PROMISE), float(answered.right.mean())

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from aegis import __version__
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.checkpoint import write_folder
 from aegis.hrm.model import NGRAM_MULTIPLIER
@@ -149,7 +150,7 @@ def compile_policy(policy: HRMPolicy) -> OnnxPolicy:
 
 
 def _describe(policy: HRMPolicy) -> dict[str, Any]:
-    config = policy.model.config
+    config, codes = policy.model.config, policy.codec.codes
     return {
         "name": policy.name,
         "parameters": policy.parameters,
@@ -162,6 +163,7 @@ def _describe(policy: HRMPolicy) -> dict[str, Any]:
             "ngram_length": config.ngram_length,
             "ngram_multiplier": NGRAM_MULTIPLIER,
             "patch_length": config.patch_length,
+            **({"codes": codes.count, "code_slots": codes.slots} if codes else {}),
         },
     }
 
@@ -173,7 +175,7 @@ def _require_packages() -> None:
 
 
 def _open(folder: Path, precision: Precision) -> OnnxPolicy:
-    document = json.loads((folder / POLICY_FILE).read_text(encoding="utf-8"))
+    document = read_json(folder / POLICY_FILE)
     first, later = GRAPH_FILES[precision]
     return OnnxPolicy(document, (folder / first, folder / later), "onnx" if precision == "float32" else "onnx-int8")
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from aegis.hrm.layers import Block, Level
 from aegis.hrm.model import HRM
@@ -35,11 +36,11 @@ Array = NDArray[Any]
 def build_graphs(model: HRM, outputs: Outputs) -> tuple[Any, Any]:
     """Return the graphs (`onnx.ModelProto`) of the first segment and of a later one.
 
-    The first takes ids (B, P, patch x n-grams), where `vocab_size` marks an empty place, and bias (B, 1, 1, P), which
-    is added to the attention's scores. It returns answers (B, A + 1), which are the actions' logits and the halting
-    unit's; summary (B, high width), from which the answers are computed; base (B, P, low width); thought (B, P, high
-    width); and low (B, P, low width). The later graph takes base, given_thought, given_low and bias, and returns
-    answers, thought and low.
+    The first takes ids (B, P, patch x n-grams), where the table's last row marks an empty place, and bias
+    (B, 1, 1, P), which is added to the attention's scores. It returns answers (B, A + 1), which are the actions' logits
+    and the halting unit's; summary (B, high width), from which the answers are computed; base (B, P, low width);
+    thought (B, P, high width); and low (B, P, low width). The later graph takes base, given_thought, given_low and
+    bias, and returns answers, thought and low.
     """
     if model.high_start.device.type != "cpu":
         model, outputs = copy.deepcopy(model).cpu(), outputs.to("cpu")
@@ -59,11 +60,15 @@ class _Builder:
         model, config = self._model, self._model.config
         scale = config.high_width**0.5
         into_low = model.high_to_low.weight.T  # (D, d)
-        table = torch.cat([model.token_embedding.weight @ into_low * scale, torch.zeros(1, config.low_width)])
+        rows = model.token_embedding.weight
+        if model.code_slots:  # a code's weighted sum is a row of its own
+            coded = F.embedding_bag(model.code_rows, rows, mode="sum", per_sample_weights=model.code_weights)
+            rows = torch.cat([rows, coded])
+        table = torch.cat([rows @ into_low * scale, torch.zeros(1, config.low_width)])
         # The high level's start and the projection's bias add the same vector at every position.
         places = model.position_embedding.weight @ into_low * scale + model.high_to_low(model.high_start)
-        rows = self._add("Gather", self._constant(TABLE, table), "ids")
-        total = self._add("ReduceSum", rows, self._whole("of_patch", [2]), keepdims=0)
+        read = self._add("Gather", self._constant(TABLE, table), "ids")
+        total = self._add("ReduceSum", read, self._whole("of_patch", [2]), keepdims=0)
         length = self._add("Slice", self._add("Shape", "ids"), self._whole("one", [1]), self._whole("two", [2]))
         placed = self._add("Slice", self._constant("places", places), self._whole("zero", [0]), length, "zero")
         self._add("Add", total, placed, name="base")

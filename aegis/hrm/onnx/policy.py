@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -17,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec, find_columns
 from aegis.types import ActionList, ActionSpec, Choice, State, list_names
@@ -219,10 +219,21 @@ def _softmax(logits: Array) -> Array:
 class PatchReader:
     """Turns token ids into the input of the first graph: the rows of its table, by position."""
 
-    def __init__(self, vocab_size: int, ngram_length: int, ngram_multiplier: int, patch_length: int) -> None:
+    def __init__(
+        self,
+        vocab_size: int,
+        ngram_length: int,
+        ngram_multiplier: int,
+        patch_length: int,
+        codes: int = 0,
+        code_slots: int = 0,
+    ) -> None:
+        """codes: ids from `vocab_size` on that stand for a field. code_slots: those of them in each sequence."""
         if min(vocab_size, ngram_length, ngram_multiplier, patch_length) < 1:
             raise ValueError("vocab_size, ngram_length, ngram_multiplier and patch_length must be at least 1")
-        self._empty = vocab_size  # the table's last row, all zeros
+        self._vocab_size = vocab_size
+        self._empty = vocab_size + codes  # the table's last row, all zeros
+        self._code_slots = code_slots
         self._ngram_length = ngram_length
         self._multiplier = ngram_multiplier
         self._patch = patch_length
@@ -240,16 +251,17 @@ class PatchReader:
         ids = np.full((batch, positions * patch, self._ngram_length), self._empty, dtype=np.int64)
         bias = np.zeros((batch, 1, 1, positions), dtype=np.float32)
         for row, sequence in enumerate(sequences):
-            tokens = np.array(sequence, dtype=np.int64)
-            hashed = tokens
-            place = ids[row, patch - 1 : patch - 1 + len(tokens)]
-            place[:, 0] = tokens
+            place = ids[row, patch - 1 : patch - 1 + len(sequence)]
+            place[:, 0] = sequence
+            # n-grams pass over the codes
+            text = np.r_[0, 1 + self._code_slots : len(sequence)] if self._code_slots else slice(None)
+            tokens = hashed = place[text, 0]
             for n in range(1, self._ngram_length):
                 hashed = hashed * self._multiplier
                 hashed[n:] += tokens[:-n]
-                hashed %= self._empty
-                place[:, n] = hashed
-            bias[row, 0, 0, self.count_positions(len(tokens)) :] = _MASKED
+                hashed %= self._vocab_size
+                place[text, n] = hashed
+            bias[row, 0, 0, self.count_positions(len(sequence)) :] = _MASKED
         return ids.reshape(batch, positions, patch * self._ngram_length), bias
 
 
@@ -270,7 +282,7 @@ def read_check(folder: Path, names: Sequence[str]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: missing or not JSON ({error}): export it again") from error
     if not isinstance(document, dict):

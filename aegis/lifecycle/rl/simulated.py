@@ -17,13 +17,13 @@ from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperat
 from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, judge, let_serve, next_attempt
 from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
-from aegis.lifecycle.rl.transition import gather
+from aegis.lifecycle.rl.transition import find_calls, gather
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
-from aegis.types import ActionList, Policy, utc_now
+from aegis.types import ActionList, Policy, State, utc_now
 from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
@@ -61,6 +61,9 @@ class SimulationPlan:
     device: str = "cpu"
     first_measured: int | None = None
     """The first seed of the worlds that measure; None: drawn afresh, so that no choice has ever seen them"""
+
+    known: Sequence[State] = ()
+    """States that the HRM was trained on: it learns to keep the actions that they call for"""
 
     def __post_init__(self) -> None:
         every = self.reinforce.every
@@ -188,7 +191,8 @@ class SimulatedLearning:
             situation = world.observe()
             (choice,) = self._policy.decide([situation.state], self._actions)
             world.act(situation, replace(choice, policy="hrm@0"))
-            batch = gather(log, self._actions, learned_until, before, self._config.every, self._config.window)
+            count, window = self._config.every, self._config.window
+            batch = gather(log, self._actions, learned_until, before, count, window, self._worlds.called_for)
             if batch is not None:
                 learned_until = batch.place
                 self.updates.append(self._trainer.update(batch.trajectories, new=batch.new))
@@ -221,6 +225,8 @@ def improve(
     policy, base, base_name = load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
+    if config.keep:
+        trainer.keep(find_calls(plan.known, policy.actions, worlds.called_for))
     learning = SimulatedLearning(policy, trainer, worlds, config, plan.seed)
     drawn = random.SystemRandom().randrange(_SEEDS)
     first = _FIRST_MEASURED_SEED + drawn if plan.first_measured is None else plan.first_measured

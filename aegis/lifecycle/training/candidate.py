@@ -21,6 +21,7 @@ from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_owner
 from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
 from aegis.lifecycle.training.memory import peak_rss_mb
+from aegis.lifecycle.training.rivals import SimpleModels, measure_simple_models, most_compared
 from aegis.promotion import (
     PROMISED,
     Agreement,
@@ -33,10 +34,8 @@ from aegis.promotion import (
     judge,
     judge_part,
     keep_answers,
-    logistic_regression_accuracy,
     measure_agreement,
     read_answers,
-    ridge_accuracy,
     time_policy,
     write_answers,
 )
@@ -49,6 +48,7 @@ from aegis.training import (
     Thinking,
     TrainingHooks,
     TrainingRun,
+    draw_evenly,
     draw_rows,
     from_moment,
     load_dataset,
@@ -59,14 +59,10 @@ from aegis.types import Decision, Progress, State, unheard, utc_now
 from aegis.workspace import Workspace
 
 _TRAINING = "Training the HRM, batch"
-_JUDGING, _PARTS = "Judging the HRM on held-out decisions", 6
+_JUDGING, _PARTS = "Judging the HRM on held-out decisions", 7
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
 _ASKED_TOGETHER = 2000
-COMPARED_DECISIONS = 10_000
-"""Most decisions that the simple models learn from, and that judge them; of more, these are drawn evenly"""
-_LEAST_COMPARED, _COMPARED_NUMBERS = 1000, 1_000_000
-"""Among many actions they are fewer, for each has a probability for every action; but never fewer than the first"""
 THINKING_DECISIONS = 2000
 """Most held-out decisions on which the segments of thinking are measured"""
 
@@ -100,8 +96,7 @@ class TrainingOutcome:
     """The agreement promised on what the HRM decides; None: it decides everything"""
     thinking: Thinking
     """On the held-out decisions"""
-    baseline_logreg: float
-    baseline_ridge: float
+    simple: SimpleModels
     verdict: Verdict
     save: Callable[[str, Path], None]
     """Writes the trained policy under a name into a folder, and checks what was written"""
@@ -165,8 +160,9 @@ class TrainingOutcome:
                 "calibration_error_raw": self.agreement.calibration_error_raw,
                 "temperature": self.answers.temperature,
                 "certified": asdict(self.certificate),
-                "baseline_logreg": self.baseline_logreg,
-                "baseline_ridge": self.baseline_ridge,
+                "baseline_logreg": self.simple.logreg,
+                "baseline_ridge": self.simple.ridge,
+                "baseline_fields_words": self.simple.fields_words,
                 "per_action": {name: asdict(metrics) for name, metrics in self.agreement.per_action.items()},
                 "dropped": self.dropped,
                 **asdict(self.split),
@@ -200,7 +196,7 @@ def train_and_judge(
         )
         with open_store(workspace) as store:
             if outcome.verdict.passed:
-                progress(_JUDGING, 5, _PARTS)
+                progress(_JUDGING, 6, _PARTS)
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
                 serving = ModelRegistry(store, workspace).promote(
                     outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
@@ -253,9 +249,11 @@ def train_candidate(
 
     told = _with_progress(hooks or TrainingHooks(), progress, plan.training.epochs)
     trainer = ImitationTrainer(data.actions, plan.training, plan.model, codec, device, told)
-    run = trainer.train(
-        dataset.select(split.train), dataset.select(split.heldout), checkpoints or workspace.checkpoints, resume
-    )
+    checkpoints = checkpoints or workspace.checkpoints
+    trainer.codec = trainer.code_fields(data.decisions, split.train, checkpoints if resume else None)
+    if trainer.codec != codec:  # the split, which the bins depend on, does not depend on the codes
+        dataset = load_dataset(data.decisions, data.actions, trainer.codec, workspace.datasets, progress)
+    run = trainer.train(dataset.select(split.train), dataset.select(split.heldout), checkpoints, resume)
     seconds = time.perf_counter() - started
     progress(_JUDGING, 0, _PARTS)
     answers = _answer(run.policy, draw_rows(data.decisions, split.heldout))
@@ -291,9 +289,8 @@ def train_candidate(
     progress(_JUDGING, 3, _PARTS)
     # The simple models read what the HRM reads: a field that gives the answer away would be theirs alone.
     train, heldout = ([replace(one, state=codec.select(one.state)) for one in part] for part in (train, heldout))
-    logreg = logistic_regression_accuracy(train, heldout)
-    progress(_JUDGING, 4, _PARTS)
-    ridge = ridge_accuracy(train, heldout)
+    right = (answers.argmax(axis=1) == np.array(labels))[draw_evenly(range(len(labels)), most)]
+    simple = measure_simple_models(train, heldout, right, lambda done: progress(_JUDGING, 3 + done, _PARTS))
     return TrainingOutcome(
         run=run,
         agreement=agreement,
@@ -301,9 +298,8 @@ def train_candidate(
         certificate=certificate,
         promised=plan.gate.agreement,
         thinking=thinking,
-        baseline_logreg=logreg,
-        baseline_ridge=ridge,
-        verdict=verdict,
+        simple=simple,
+        verdict=replace(verdict, remarks=simple.remarks),
         save=_checked_save(run.policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
@@ -341,11 +337,6 @@ def _answer(policy: HRMPolicy, decisions: Iterable[Decision]) -> np.ndarray:
         found, _ = policy.think([one.state for one in some], offers=[one.actions for one in some])
         answers.append(found.numpy())
     return np.concatenate(answers)
-
-
-def most_compared(actions: int) -> int:
-    """Return the most decisions that the simple models learn from, and that judge them, among so many actions."""
-    return min(COMPARED_DECISIONS, max(_LEAST_COMPARED, _COMPARED_NUMBERS // actions))
 
 
 def _served_share(store: DecisionStore, workspace: Workspace, promised: float | None) -> float | None:

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from aegis.config import RunConfig
 from aegis.config.plan import TrainingPlan
-from aegis.errors import AegisError
+from aegis.errors import AegisError, CheckpointError
+from aegis.hrm import base_of
 from aegis.lifecycle.event import Tell
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.point import read_names
+from aegis.lifecycle.serving.certificate import certify_version
 from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, read_answers
 from aegis.store import DecisionStore, LabelBook, TrainingLog, TrainingRecord, read_tallies
 from aegis.types import utc_now
 from aegis.workspace import Workspace
@@ -67,6 +70,8 @@ class TrainingSupervisor:
         self._epochs_told = 0
         self._attempts = 0
         self._epochs_at_start = 0
+        self._whole_at = -1
+        """Decisions at which the HRM that serves was last found to take everything"""
 
     @property
     def is_following(self) -> bool:
@@ -76,13 +81,14 @@ class TrainingSupervisor:
     def tend(self, serves: bool, waits: bool = False) -> None:
         """Start or follow a training, in a moment. serves: whether an HRM serves; waits: a candidate is in a stage.
 
-        Beside an HRM that serves, only a plan that promises an agreement trains again: the HRM may take a larger part.
+        Beside an HRM that serves, only a plan that promises an agreement trains again, as long as the teacher has a
+        part: a better HRM may take more of it.
         """
         record = self._log.running()
         if self._followed is not None and (record is None or record.id != self._followed.id):
             self._tell_end(self._log.get(self._followed.id))
         if record is None and not waits and (not serves or self._make_plan().gate.agreement is not None):
-            record = self._begin_when_due()
+            record = self._begin_when_due(serves)
         if record is None:
             return
         if self._followed is None:
@@ -91,18 +97,33 @@ class TrainingSupervisor:
         if not self._trainer.is_alive() and not is_held(self._workspace.training_lock):
             self._start(record)
 
-    def _begin_when_due(self) -> TrainingRecord | None:
+    def _begin_when_due(self, serves: bool) -> TrainingRecord | None:
         claim = self._store.teacher()
         collected = sum(t.decisions for t in read_tallies(self._store.database) if claim and t.policy == claim.name)
         due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
-        if collected < due_at:
+        if collected < due_at or (serves and collected == self._whole_at):
             return None
         plan = self._make_plan()
+        if serves and self._takes_everything(plan.gate.agreement):
+            self._whole_at = collected
+            return None
         if ModelRegistry(self._store, self._workspace).cooling_decisions(plan.gate.cool_down_decisions):
             return None
         with self._store.database.transaction():
             plan = replace(plan, last_label=LabelBook(self._store.database).newest())
             return self._log.begin(collected, self._store.newest(), plan, utc_now())
+
+    def _takes_everything(self, promised: float | None) -> bool:
+        """Return whether the HRM that serves is certified for all decisions."""
+        serving = find_serving(self._store, self._workspace)
+        if serving is None or promised is None:
+            return False
+        base = base_of(serving.folder) or serving.name
+        try:
+            answers = read_answers(serving.folder.parent / base)
+        except CheckpointError:
+            return False
+        return certify_version(self._store, base, answers, promised).share == 1
 
     def _watch(self, record: TrainingRecord) -> None:
         self._followed, self._attempts = record, 0

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis.promotion.judging.answers import HeldoutAnswers
-from aegis.promotion.judging.by_episode import Episodes, EpisodeSums, sum_episodes
+from aegis.promotion.judging.by_episode import Episodes, EpisodeSums, sum_places
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.judging.numeric import beta_share
 
@@ -27,6 +27,8 @@ PROMISED = 0.95
 _LEVEL = 0.04
 """Of a test. The bound fails up to 1.25 times as often as it says where many episodes differ (a correlation of 0.06),
 so that the whole stays below 5%"""
+_GROWTH, _MOST_TIMES = 1.1, 1000.0
+"""Steps in which the decisions that are needed are sought, and where the search ends"""
 _STEP, _FIRST = 0.02, 0.30
 """The shares that are tested, from the first one on: a smaller one has few decisions, where one miss ends the sequence,
 and the surest decisions are not always the best"""
@@ -80,11 +82,11 @@ def certify(
     found, begun = None, False
     for threshold in _thresholds(surest_first):
         taken = confidences >= threshold
-        perfect = sum_episodes(np.ones(int(taken.sum()), dtype=bool), places[taken])
-        begun = begun or is_certified(perfect, agreement)  # too few decisions prove nothing, whatever the answers
+        if not begun:  # too few decisions prove nothing, whatever the answers
+            begun = is_certified(sum_places(np.ones(int(taken.sum())), places[taken]), agreement)
         if not begun:
             continue
-        if not is_certified(sum_episodes(right[taken], places[taken]), agreement):
+        if not is_certified(sum_places(right[taken], places[taken]), agreement):
             break
         found = threshold
     taken = confidences >= found if found is not None else np.zeros(len(confidences), dtype=bool)
@@ -100,9 +102,28 @@ def certify_answers(answers: HeldoutAnswers, agreement: float) -> Certificate:
     return certify(confidences, probabilities.argmax(axis=1) == labels, answers.episodes, agreement)
 
 
-def is_certified(sums: EpisodeSums, agreement: float) -> bool:
-    """Return whether the agreement's lower bound reaches the promise."""
-    number = sums.effective_number(1 - 2 * _LEVEL)
+def find_needed(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_], episodes: Episodes, agreement: float
+) -> int | None:
+    """Return about how many decisions like these would certify a share at a promise; None where no number would.
+
+    The sequence ends at its first failure, so that share has to pass which is tested first.
+    """
+    places = np.unique(np.asarray(episodes), return_inverse=True)[1]
+    taken = confidences >= _thresholds(np.sort(confidences)[::-1])[0]
+    first, times = sum_places(right[taken], places[taken]), 1.0
+    if first.hits <= agreement * first.decisions:
+        return None
+    while not is_certified(first, agreement, times):
+        times *= _GROWTH
+        if times > _MOST_TIMES:
+            return None
+    return round(times * len(right))
+
+
+def is_certified(sums: EpisodeSums, agreement: float, times: float = 1.0) -> bool:
+    """Return whether the agreement's lower bound reaches the promise. times: if there were so many times as many."""
+    number = times * sums.effective_number(1 - 2 * _LEVEL)
     hits = number * sums.hits / sums.decisions if number else 0.0
     return hits > 0 and beta_share(agreement, hits, number - hits + 1) <= _LEVEL
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aegis.atomic import replacing
+from aegis.bounds import read_json
 from aegis.errors import CheckpointError
 from aegis.promotion.judging.calibration import (
     CalibrationEstimate,
@@ -104,7 +105,7 @@ def read_answers(folder: Path) -> HeldoutAnswers:
     """Read a policy's held-out answers; raises `CheckpointError` if they are missing or malformed."""
     path = folder / ANSWERS_FILE
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = read_json(path)
         answers = HeldoutAnswers(
             actions=tuple(fields["actions"]),
             probabilities=tuple(tuple(float(p) for p in row) for row in fields["probabilities"]),

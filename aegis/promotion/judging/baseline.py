@@ -9,17 +9,24 @@ import contextlib
 import functools
 import importlib.util
 import io
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.sparse import hstack
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 
+from aegis.promotion.judging.by_episode import Episodes
+from aegis.promotion.judging.interval import UNBOUNDED, Interval, students_half
 from aegis.rendering import render_state
 from aegis.types import Decision
 
@@ -70,6 +77,56 @@ def bigram_regression_accuracy(train: Sequence[Decision], heldout: Sequence[Deci
     scores = np.full((len(heldout), len(names)), -np.inf)
     scores[:, model.classes_] = model.predict_log_proba(vectorizer.transform(_texts(heldout)))
     return _picked_right(scores - _log_offer_rates(train, names), names, heldout)
+
+
+def fields_words_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
+    """Return the held-out accuracy of `fields_words_right`."""
+    return float(np.mean(fields_words_right(train, heldout)))
+
+
+def fields_words_right(train: Sequence[Decision], heldout: Sequence[Decision]) -> npt.NDArray[np.bool_]:
+    """Return on which held-out decisions logistic regression on fields and words takes the teacher's action, (n,).
+
+    Targets are soft, as in `bigram_regression_accuracy`. Each word of a state counts once; fields are those of
+    `gradient_boosting_accuracy`, each scaled to at most 1. The inverse regularisation of 1 was chosen on the shipped
+    data, in the baseline's favour: 0.1, 1 and 10 reach 84.6, 86.8 and 86.3%.
+    """
+    words, fields, scaler = CountVectorizer(binary=True, token_pattern=r"\w+"), DictVectorizer(), MaxAbsScaler()
+    names = _names(train, heldout)
+    weights = _distributions(train, names).T  # (A, n)
+    places, rows = np.nonzero(weights)
+    scores = np.full((len(heldout), len(names)), -np.inf)
+    if len(set(places.tolist())) < 2:
+        scores[:, places] = 0.0
+        return _are_right(scores, names, heldout)
+    given, asked = ([_fields(decision.state) for decision in part] for part in (train, heldout))
+    learned = hstack([words.fit_transform(_texts(train)), scaler.fit_transform(fields.fit_transform(given))]).tocsr()
+    model = LogisticRegression(C=1.0, max_iter=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # after 100 steps it is near enough
+        model.fit(learned[rows], places, sample_weight=weights[places, rows])
+    judged = hstack([words.transform(_texts(heldout)), scaler.transform(fields.transform(asked))]).tocsr()
+    scores[:, model.classes_] = model.predict_log_proba(judged)
+    return _are_right(scores - _log_offer_rates(train, names), names, heldout)
+
+
+def paired_lead(
+    one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], episodes: Episodes, confidence: float = 0.95
+) -> tuple[float, Interval]:
+    """Return by how much one accuracy exceeds another on the same decisions, and the interval by episode.
+
+    one, other: whether each answer is right, (n,). The interval is that of a ratio of sums over episodes, by Student's
+    t (Cochran 1977, "Sampling Techniques", section 6.3); unbounded with fewer than two episodes.
+    """
+    _, places = np.unique(np.asarray(episodes), return_inverse=True)
+    sizes = np.bincount(places)
+    lead = float(one.mean() - other.mean())
+    if len(sizes) < 2:
+        return lead, UNBOUNDED
+    sums = np.bincount(places, weights=one.astype(float) - other) - lead * sizes
+    degrees = len(sizes) - 1
+    half = students_half(confidence, degrees) * float(np.sqrt(len(sizes) / degrees * (sums @ sums))) / len(one)
+    return lead, (lead - half, lead + half)
 
 
 def gradient_boosting_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
@@ -203,8 +260,13 @@ def _log_probabilities(decisions: Sequence[Decision], names: Sequence[str]) -> n
 
 def _picked_right(scores: np.ndarray, names: Sequence[str], decisions: Sequence[Decision]) -> float:
     """Return the share of decisions whose action has the highest score of those on offer; scores: (n, A)."""
+    return float(np.mean(_are_right(scores, names, decisions)))
+
+
+def _are_right(scores: np.ndarray, names: Sequence[str], decisions: Sequence[Decision]) -> npt.NDArray[np.bool_]:
+    """Return whether each decision's action has the highest score of those on offer, (n,); scores: (n, A)."""
     picked = np.where(_on_offer(decisions, names), scores, -np.inf).argmax(axis=1)
-    return float(np.mean([names[k] == decision.action.name for k, decision in zip(picked, decisions, strict=True)]))
+    return np.array([names[k] == decision.action.name for k, decision in zip(picked, decisions, strict=True)])
 
 
 def _picked_of_classes(

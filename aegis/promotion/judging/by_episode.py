@@ -71,8 +71,13 @@ class EpisodeSums:
 
 def sum_episodes(hits: Sequence[bool] | NDArray[np.bool_], episodes: Episodes) -> EpisodeSums:
     """Return the sums of decisions, each a hit or not, with the episode of each."""
-    _, places = np.unique(np.asarray(episodes), return_inverse=True)
-    right, sizes = np.bincount(places, weights=np.asarray(hits, dtype=float)), np.bincount(places).astype(float)
+    return sum_places(hits, np.unique(np.asarray(episodes), return_inverse=True)[1])
+
+
+def sum_places(hits: Sequence[bool] | NDArray[np.generic], places: NDArray[np.integer]) -> EpisodeSums:
+    """Return the sums of decisions whose episodes are numbered from 0, with gaps or without."""
+    counts = np.bincount(places)
+    right, sizes = np.bincount(places, weights=np.asarray(hits, dtype=float))[counts > 0], counts[counts > 0] * 1.0
     squares = [float(one @ other) for one, other in ((right, right), (right, sizes), (sizes, sizes))]
     return EpisodeSums(len(sizes), float(sizes.sum()), float(right.sum()), squares)
 

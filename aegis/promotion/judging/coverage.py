@@ -1,7 +1,6 @@
-"""The share of decisions that a policy takes at a promised agreement, with bounds that no choice has touched.
+"""The share of decisions that a policy takes at a promised agreement, and the largest share that kept it in hindsight.
 
-A threshold of the confidence is chosen on one part of the decisions; the share and the agreement above it are counted
-on another. Decisions of one episode resemble each other: `by_episode` has the bounds.
+What is taken is what `certifying.certificate` certifies: AEGIS chooses a threshold of confidence in no other way.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.promotion.judging.by_episode import clopper_pearson, effective_number, interval_by_episode
-from aegis.promotion.judging.interval import Interval
+from aegis.promotion.certifying.certificate import certify, find_needed
+from aegis.promotion.judging.by_episode import Episodes
 
-_MARGIN = 0.02
-LEAST_CHOSEN = 20
-"""The fewest decisions that a threshold may rest on."""
-LEAST_COUNTED = 10
-"""The fewest decisions above a threshold from which an agreement is told."""
+LEAST_SHARED = 20
+"""The fewest decisions that a share in hindsight may rest on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +25,15 @@ class Level:
 
     target: float
     share: float
-    """Of the decisions, in which the model is sure enough."""
-    share_interval: Interval
+    """Of the decisions, certified"""
     decided: int
-    """How many decisions of the bounds' part those are."""
+    """Their number"""
     agreement: float | None
-    """On them; None where they are too few."""
-    lower: float | None
-    """Its lower bound at 95% confidence, one-sided."""
-    more: int
-    """How many more decisions would bring the lower bound to two points below the target; 0 where it is there, or
-    where the agreement itself is below the target."""
+    """On them; None where nothing is certified"""
+    hindsight: float
+    """The largest share of the surest decisions that agree as often as the target; it promises nothing"""
+    more: int | None
+    """How many more decisions like these would certify a share, where none is; None where no number would"""
 
 
 def hold_out(episodes: Sequence[int], share: float) -> NDArray[np.bool_]:
@@ -54,44 +48,38 @@ def hold_out(episodes: Sequence[int], share: float) -> NDArray[np.bool_]:
     return np.array([episode in chosen for episode in episodes], dtype=bool)
 
 
-def threshold_for(probabilities: NDArray[np.float64], labels: NDArray[np.int64], target: float) -> float | None:
-    """Return the least confidence from which on the agreement reaches the target; None where it never does."""
-    confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+def share_in_hindsight(confidences: NDArray[np.float64], right: NDArray[np.bool_], target: float) -> float:
+    """Return the largest share of the surest decisions that agree as often as the target; 0 where none does.
+
+    It compares models at equal agreement. It is chosen on the decisions that count it, so it promises nothing.
+    """
     order = np.argsort(-confidences, kind="stable")
     agreement = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    # A threshold takes in all decisions of one confidence.
+    # A share takes in all decisions of one confidence.
     last_of_its_kind = np.append(np.diff(confidences[order]) < 0, True)
     enough = np.flatnonzero((agreement >= target) & last_of_its_kind)
-    enough = enough[enough >= LEAST_CHOSEN - 1]
-    return float(confidences[order][enough[-1]]) if len(enough) else None
+    enough = enough[enough >= LEAST_SHARED - 1]
+    return float((enough[-1] + 1) / len(order)) if len(enough) else 0.0
 
 
 def weigh_level(
     target: float,
-    threshold: float | None,
-    probabilities: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    episodes: Sequence[int],
+    confidences: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    episodes: Episodes,
     counted_share: float = 1.0,
 ) -> Level:
-    """Return what a threshold brings on decisions that had no part in its choice.
+    """Return what can be had at a promise, by decisions that the model has not seen; (n,) each.
 
-    counted_share: of all decisions, those that are counted here; the others chose.
+    counted_share: of all decisions, those that are given here.
     """
-    confidences = probabilities.max(axis=1)
-    sure = confidences >= threshold if threshold is not None else np.zeros(len(labels), dtype=bool)
-    share_bounds = interval_by_episode(sure, episodes)
-    right = (probabilities.argmax(axis=1) == labels)[sure]
-    if len(right) < LEAST_COUNTED:
-        return Level(target, float(sure.mean()), share_bounds, len(right), None, None, 0)
-    where = [episode for episode, taken in zip(episodes, sure, strict=True) if taken]
-    agreement, lower = float(right.mean()), interval_by_episode(right, where, confidence=0.90)[0]
-    counted = effective_number(right, where, confidence=0.90)
-    more = 0
-    if lower < target - _MARGIN and agreement >= target:
-        needed = counted
-        while clopper_pearson(agreement * needed, needed, 0.90)[0] < target - _MARGIN:
-            needed *= 1.1
-        # Of all decisions, bounds see a part, and of these the level takes a share.
-        more = round((needed / counted - 1) * len(labels) / counted_share)
-    return Level(target, float(sure.mean()), share_bounds, len(right), agreement, lower, more)
+    found = certify(confidences, right, episodes, target)
+    needed = None if found.decided else find_needed(confidences, right, episodes, target)
+    return Level(
+        target,
+        found.share,
+        found.decided,
+        found.agreed / found.decided if found.decided else None,
+        share_in_hindsight(confidences, right, target),
+        None if needed is None else round((needed - len(right)) / counted_share),
+    )

@@ -36,6 +36,8 @@ class Verdict:
     rules: tuple[Rule, ...]
     advice: tuple[str, ...]
     """What to do after a refusal; empty after a pass"""
+    remarks: tuple[str, ...] = ()
+    """What a person should know, whatever the rules say"""
 
     @property
     def passed(self) -> bool:
@@ -48,8 +50,8 @@ class Verdict:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The reasons with a mark each: ✓ for a rule that is kept, ✗ for a broken rule."""
-        return mark_rules(self.to_record()["rules"])
+        """The reasons with a mark each: ✓ for a rule that is kept, ✗ for a broken rule, ⚠ for a remark."""
+        return (*mark_rules(self.to_record()["rules"]), *(f"⚠ {remark}" for remark in self.remarks))
 
     def to_record(self) -> dict[str, Any]:
         """Return the verdict as a JSON object."""
@@ -58,6 +60,7 @@ class Verdict:
             "reasons": list(self.reasons),
             "rules": [asdict(rule) for rule in self.rules],
             "advice": list(self.advice),
+            "remarks": list(self.remarks),
         }
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 from aegis.config import AgentConfig
 from aegis.errors import ConfigError
-from aegis.research.actions import ASK_HUMAN, RESEARCH_ACTIONS
+from aegis.research.actions import RESEARCH_ACTIONS, called_for
 from aegis.research.inbox import DrawnPresence, Inbox, Presence
 from aegis.research.loop import Agent, AgentHooks, Situation, Step
 from aegis.research.search import SearchHit, SearchProvider
@@ -68,8 +68,7 @@ class World:
 
     def called_for(self, situation: Situation) -> str:
         """Return `ask_human` where a simulated person is present and there is a question to ask; else ''."""
-        there = isinstance(self._person, SimulatedPerson) and situation.plan.here
-        return ASK_HUMAN.name if there and situation.plan.to_ask is not None else ""
+        return called_for(situation.state) if isinstance(self._person, SimulatedPerson) else ""
 
     def act(self, situation: Situation, choice: Choice) -> Step:
         """Carry out a policy's choice; time passes."""
@@ -147,6 +146,10 @@ class Worlds:
     def episode_length(self) -> int:
         """Decisions in an episode."""
         return self.config.episode_length
+
+    def called_for(self, state: State) -> str:
+        """Return `ask_human` where a state says that a person is present and that there is a question to ask."""
+        return called_for(state)
 
     def begin(self, seed: int, past: int | None = None, kind: str = NOBODY) -> World:
         """Return a world in which an episode has begun.

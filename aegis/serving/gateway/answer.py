@@ -39,6 +39,24 @@ def read_answer(dialect: Dialect, headers: Mapping[str, str], body: bytes) -> Ma
     return answer
 
 
+def repeats(key: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Tell whether an answer, or what it unpacks to, holds a key; one that can't be unpacked may.
+
+    headers: in lower case.
+    """
+    needle = key.encode()
+    if needle in body or any(key in value for value in headers.values()):
+        return True
+    encoding = headers.get("content-encoding", "").lower()
+    window = _ENCODINGS.get(encoding)
+    if window is None:
+        return encoding not in _ENCODINGS
+    try:
+        return needle in zlib.decompressobj(window).decompress(body, _MOST_BYTES)
+    except zlib.error:
+        return True
+
+
 def _events(body: bytes) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
     for line in _LINE_END.split(body.decode("utf-8")):

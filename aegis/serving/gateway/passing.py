@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import fnmatch
 import json
-import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import httpcore2
 
+from aegis.config.secret import read_secret
 from aegis.serving.admission import Admission, RateBook
+from aegis.serving.gateway.answer import repeats
 from aegis.serving.gateway.assist import Assistant, Taken
 from aegis.serving.gateway.choice import Asked, Prompts, read_choice
 from aegis.serving.gateway.dialect import DIALECTS, Dialect
@@ -37,6 +38,8 @@ _HOP = frozenset(
 _OWN = (b"host", b"content-length", b"expect")
 """Headers that the gateway writes itself"""
 _ANTHROPIC_KEY = b"x-api-key"
+_FAULTS = 400
+"""Statuses from here on are errors"""
 _NAMED = {b"x-aegis-point": "point", b"x-aegis-episode": "episode"}
 """Headers by which a request names its decision point and its conversation"""
 _REFUSED = (400, 404, 422)
@@ -223,7 +226,28 @@ class Gateway:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise Refusal(502, "upstream", f"{shown} can't be reached: {error or type(error).__name__}") from None
 
+    async def _hand_back_fault(self, way: _Way, response: httpcore2.Response) -> None:
+        """Hand an error back, unless it repeats the key, which is ours: the caller must not see that."""
+        body = bytearray()
+        with contextlib.suppress(httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
+            async for chunk in response.aiter_stream():
+                body += chunk
+                if len(body) > self._config.max_recorded_bytes:
+                    break
+        named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        if repeats(read_secret(way.upstream.key_variable), named, bytes(body)):
+            shown = f"{way.upstream.address} refuses with status {response.status}; its answer repeats the key"
+            raise Refusal(502, "upstream", f"{shown}, so it is left out: check {way.upstream.key_variable}")
+        headers = [*_end_to_end(response.headers)]
+        headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await way.send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await way.send({"type": "http.response.body", "body": bytes(body)})
+
     async def _hand_back(self, way: _Way, response: httpcore2.Response, seen: _Seen) -> None:
+        if response.status >= _FAULTS and way.upstream.key_variable:
+            await self._hand_back_fault(way, response)
+            return
         came_at, asked, taken = time.perf_counter(), seen.asked, seen.taken
         headers = _end_to_end(response.headers)
         if asked is not None and response.status == 200:
@@ -280,7 +304,7 @@ class Gateway:
         headers = [(b"host", urlsplit(upstream.url).netloc.rpartition("@")[2].encode())]
         headers += [(name, value) for name, value in _end_to_end(given) if name not in own]
         if upstream.key_variable:  # the upstream's key is ours: only who may decide uses it
-            sent, key = dict(scope["headers"]), os.environ.get(upstream.key_variable, "")
+            sent, key = dict(scope["headers"]), read_secret(upstream.key_variable)
             self._admission.check("decide", _secret(sent), _address(scope))
             own_header = (_ANTHROPIC_KEY, key.encode()) if _ANTHROPIC_KEY in sent else None
             headers.append(own_header or (b"authorization", f"Bearer {key}".encode()))

@@ -4,6 +4,7 @@ link     the hash of a row, and the link from one to the next; written by trigge
 check    a workspace's rows compared with its chain
 proof    the chain beside the records of an exported file
 file     such a file checked
+erasure  rows erased for a person's sake, which the chain still leads over
 
 A digest is the SHA-256 of a row's kind, its place in its table and its columns. A link is the SHA-256 of the link
 before it and of the row's digest. So the newest link, the head, stands for everything before it. Whoever may write the

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aegis.rendering import clean_text
-from aegis.store.chain.link import ABOUT, DIGEST_BYTES, ORIGIN, TABLES, chain
+from aegis.store.chain.link import ABOUT, DIGEST_BYTES, ERASURE, ORIGIN, TABLES, chain, follow
 from aegis.store.database import Database
 from aegis.types import Progress, unheard
 
 _PAGE_ROWS = 1000
+_TABLES = {**TABLES, ERASURE: "erasures"}
+_ABOUT = {**ABOUT, ERASURE: "kind"}
 
 
 @dataclass(slots=True)
@@ -24,7 +26,9 @@ class Verified:
     """What was checked, and the first thing that is not as it was recorded."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """Entries found whole, by kind: `decision`, `outcome`, `label`, `event`"""
+    """Entries found whole, by kind: `decision`, `outcome`, `label`, `event`, `erasure`"""
+    erased: int = 0
+    """Rows that `aegis forget` erased: of each the chain has the hash and an erasure"""
     head: str = ""
     """The newest link found whole, 64 hexadecimal digits; it stands for everything before it"""
     began_at: str = ""
@@ -59,7 +63,7 @@ class _Table:
     """The rows of a table in order, one at a time."""
 
     def __init__(self, database: Database, kind: str, last: int) -> None:
-        self._rows = _pages(database, TABLES[kind], "seq", -(2**63), last)
+        self._rows = _pages(database, _TABLES[kind], "seq", -(2**63), last)
         self._kind = kind
         self.next: _Row | None = None
         self.advance()
@@ -72,7 +76,7 @@ class _Table:
         """Return the columns of the row that an entry of the chain stands for."""
         row = self.next
         if row is not None and row.seq < seq:
-            raise Fault(f"{_describe(self._kind, row.seq, row.columns[ABOUT[self._kind]])}: was inserted")
+            raise Fault(f"{_describe(self._kind, row.seq, row.columns[_ABOUT[self._kind]])}: was inserted")
         if row is None or row.seq > seq:
             raise Fault(f"{_describe(self._kind, seq, about)}: is missing")
         self.advance()
@@ -101,13 +105,17 @@ def _describe(kind: str, row: Any, about: Any) -> str:
 
 
 def _walk(database: Database, found: Verified, noted: str, progress: Progress) -> None:
-    names = ", ".join(f"(SELECT COALESCE(MAX(seq), 0) FROM {table})" for table in TABLES.values())
+    names = ", ".join(f"(SELECT COALESCE(MAX(seq), 0) FROM {table})" for table in _TABLES.values())
     # One statement is one snapshot. Rows are only appended, so that its bounds hold for all later reads.
     last, *ends = database.query(f"SELECT (SELECT COALESCE(MAX(place), -1) FROM chain), {names}")[0]
-    tables = {kind: _Table(database, kind, end) for kind, end in zip(TABLES, ends, strict=True)}
+    tables = {kind: _Table(database, kind, end) for kind, end in zip(_TABLES, ends, strict=True)}
+    erased = {(row["kind"], row["row"]) for row in database.query("SELECT kind, row FROM erasures")}
     hash = ORIGIN
     for place, entry in enumerate(_pages(database, "chain", "place", -(2**63), last)):
-        hash = _check_entry(entry, place, hash, tables, found)
+        if (entry["kind"], entry["row"]) in erased:
+            hash = _check_erased(entry, place, hash, tables[entry["kind"]], found)
+        else:
+            hash = _check_entry(entry, place, hash, tables, found)
         found.head = hash[DIGEST_BYTES:].hex()
         if noted and found.head == noted.lower():
             found.noted_at = place
@@ -117,7 +125,23 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
         raise Fault("the chain: its beginning is missing")
     for kind, table in tables.items():
         if table.next is not None:
-            raise Fault(f"{_describe(kind, table.next.seq, table.next.columns[ABOUT[kind]])}: was inserted")
+            raise Fault(f"{_describe(kind, table.next.seq, table.next.columns[_ABOUT[kind]])}: was inserted")
+
+
+def _check_erased(entry: Mapping[str, Any], place: int, before: bytes, table: _Table, found: Verified) -> bytes:
+    """Return the hash of an erased row's entry; raises `Fault` where it does not follow, or where a row is there."""
+    shown = _describe(entry["kind"], entry["row"], "that was erased")
+    if entry["place"] != place or entry["about"] != "":
+        raise Fault(f"the chain's entry {place}, of {shown}: was changed")
+    if table.next is not None and table.next.seq <= entry["row"]:
+        raise Fault(
+            f"{_describe(entry['kind'], table.next.seq, table.next.columns[_ABOUT[entry['kind']]])}: was inserted"
+        )
+    digest = entry["hash"][:DIGEST_BYTES]
+    if digest + follow(before[DIGEST_BYTES:], digest) != entry["hash"]:
+        raise Fault(f"the chain's entry {place}, of {shown}: was changed")
+    found.erased += 1
+    return bytes(entry["hash"])
 
 
 def _check_entry(
@@ -133,8 +157,8 @@ def _check_entry(
         found.began_at, found.before = str(about), row
     elif kind in tables:
         columns = tables[kind].take(row, about)
-        if columns[ABOUT[kind]] != about:
-            raise Fault(f"{_describe(kind, row, columns[ABOUT[kind]])}: was changed; the chain has {shown} there")
+        if columns[_ABOUT[kind]] != about:
+            raise Fault(f"{_describe(kind, row, columns[_ABOUT[kind]])}: was changed; the chain has {shown} there")
     else:
         raise Fault(f"the chain's entry {place}: was changed: its kind is {clean_text(str(kind), 40)!r}")
     hash = chain(before, kind, row, columns)

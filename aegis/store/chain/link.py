@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ ABOUT = {"decision": "id", "outcome": "decision_id", "label": "decision_id", "ev
 """By the kind of an entry the column that says what the entry is about"""
 BEGAN = "began"
 """The kind of the entry before all others, at place 0"""
+ERASURE = "erasure"
+"""The kind of the entry that says of a row before it that its owner had it erased"""
 DIGEST_BYTES = 32
 ORIGIN = bytes(2 * DIGEST_BYTES)
 """The hash before the first entry's"""
@@ -27,8 +29,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 
 def digest_of(kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
     """Return the digest of a row, 32 bytes. row: its `seq`. columns: all others, as stored; NULL counts as absent."""
-    known = {name: value for name, value in columns.items() if value is not None}
-    return hashlib.sha256(_ENCODER.encode([kind, row, known]).encode("utf-8", "surrogatepass")).digest()
+    return _digest(kind, row, {name: value for name, value in columns.items() if value is not None})
 
 
 def follow(link: bytes, digest: bytes) -> bytes:
@@ -40,6 +41,10 @@ def chain(before: bytes, kind: str, row: int, columns: Mapping[str, Any]) -> byt
     """Return the hash of an entry, its digest and its link, 64 bytes. before: the hash of the entry before it."""
     digest = digest_of(kind, row, columns)
     return digest + follow(before[DIGEST_BYTES:], digest)
+
+
+def _digest(kind: str, row: int, known: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(_ENCODER.encode([kind, row, known]).encode("utf-8", "surrogatepass")).digest()
 
 
 def install(connection: sqlite3.Connection) -> None:
@@ -71,9 +76,7 @@ def _entries(connection: sqlite3.Connection, rows: int, at: str) -> Iterator[tup
 
 
 def _chain_new(before: bytes, kind: str, row: int, *named: Any) -> bytes:
-    return chain(before, kind, row, dict(_pairs(named)))
-
-
-def _pairs(named: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    one = iter(named)
-    return zip(one, one, strict=True)
+    """Return what `chain` does, of names and values in turn; the triggers call it for each new row."""
+    known = {name: value for name, value in zip(named[::2], named[1::2], strict=True) if value is not None}
+    digest = _digest(kind, row, known)
+    return digest + follow(before[DIGEST_BYTES:], digest)

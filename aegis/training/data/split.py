@@ -114,8 +114,7 @@ def draw_rows(
     decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], most: int | None = None
 ) -> Iterator[Decision]:
     """Yield the decisions of these ascending rows, one at a time; of more than `most` rows, `most` drawn evenly."""
-    chosen = [rows[place * len(rows) // most] for place in range(most)] if most and len(rows) > most else rows
-    wanted = iter(chosen)
+    wanted = iter(draw_evenly(rows, most))
     row = next(wanted, None)
     for place, decision in enumerate(decisions):
         if row is None:
@@ -123,6 +122,11 @@ def draw_rows(
         if place == row:
             yield decision
             row = next(wanted, None)
+
+
+def draw_evenly(rows: Sequence[int] | npt.NDArray[np.int64], most: int | None) -> Sequence[int] | npt.NDArray[np.int64]:
+    """Return the rows, or of more than `most` of them, `most` drawn evenly."""
+    return [rows[place * len(rows) // most] for place in range(most)] if most and len(rows) > most else rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aegis.atomic import put_in_place
+from aegis.bounds import read_json
 from aegis.errors import DataError
 from aegis.hrm import ReadingReport, StateCodec
 from aegis.rendering import canonical_json
@@ -129,7 +130,7 @@ def _remove_others(new: Path) -> None:
 def _read_dataset(path: Path, actions: int) -> Dataset | None:
     """Map a dataset; None if it is missing or incomplete."""
     try:
-        document: dict[str, Any] = json.loads((path / _DOCUMENT_FILE).read_text(encoding="utf-8"))
+        document: dict[str, Any] = read_json(path / _DOCUMENT_FILE)
         if any((path / name).stat().st_size != document["bytes"][name] for name in COLUMNS):
             return None
         columns = {name: _mapped(path / name, kind) for name, kind in COLUMNS.items()}

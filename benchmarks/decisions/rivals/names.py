@@ -66,7 +66,8 @@ RIVALS: Mapping[str, Rival] = {
         ({"learning_rate": 1e-4}, {"learning_rate": 3e-4}),
     ),
     "hrm-one-segment": Rival("the HRM, one segment", partial(trained.learn_hrm, segments=1)),
+    "hrm-text": Rival("the HRM, numbers as text", partial(trained.learn_hrm, numbers="text")),
     HRM: Rival("the HRM, four segments", trained.learn_hrm),
 }
-SIMPLE = tuple(name for name in RIVALS if name not in ("mean", "transformer", "hrm-one-segment", HRM))
+SIMPLE = tuple(name for name in RIVALS if name not in ("mean", "transformer", "hrm-one-segment", "hrm-text", HRM))
 """Those that learn in seconds"""

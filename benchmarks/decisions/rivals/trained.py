@@ -24,13 +24,14 @@ def learn_hrm(
     segments: int = HRMConfig().max_segments,
     epochs: int = TrainingConfig().epochs,
     model: HRMConfig | None = None,
+    numbers: str = TrainingConfig().numbers,
 ) -> Learned:
     """Train an HRM that thinks for at most this many segments. A decision is timed by its ONNX graphs.
 
-    model: its shape, by default the full size; its segments are replaced.
+    model: its shape, by default the full size; its segments are replaced. numbers: as `TrainingConfig.numbers`.
     """
     offered = make_actions(actions)
-    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs)
+    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, numbers=numbers)
     shape = replace(model or HRMConfig(), max_segments=segments)
     decisions = [example.given for example in train]
     with tempfile.TemporaryDirectory() as folder:

@@ -29,15 +29,15 @@ def develop(cell: Cell, rival: Rival, parts: Parts) -> Run:
 
 
 def examine(cell: Cell, rival: Rival, developing: Parts, testing: Parts) -> Run:
-    """Return a rival's run on a test part: setting, temperature and threshold are chosen on the development part."""
+    """Return a rival's run on a test part: setting and temperature are chosen on the development part."""
     choosing = []
     for setting in rival.settings:
         one, _ = learn(rival, developing, cell.seed, setting)
         choosing.append(ask(one, developing.judged, developing.actions))
     best = choose(choosing)
     one, seconds = learn(rival, testing, cell.seed, rival.settings[best])
-    chosen, counted = calibrate(choosing[best], ask(one, testing.judged, testing.actions))
-    judged = Judged(counted, cover(chosen, counted))
+    _, counted = calibrate(choosing[best], ask(one, testing.judged, testing.actions))
+    judged = Judged(counted, cover(counted))
     figures = {"setting": dict(rival.settings[best]), "learned": len(testing.train), "known": testing.known}
     return Run(cell, {**figures, **summarise(judged), **weigh(one, seconds, testing)}, judged)
 

@@ -8,9 +8,11 @@ import pytest
 
 from aegis.promotion import (
     bigram_regression_accuracy,
+    fields_words_accuracy,
     gradient_boosting_accuracy,
     logistic_regression_accuracy,
     majority_accuracy,
+    paired_lead,
     ridge_accuracy,
     sentence_ridge_accuracy,
 )
@@ -38,6 +40,7 @@ def encoder(monkeypatch):
 ALL = [
     logistic_regression_accuracy,
     bigram_regression_accuracy,
+    fields_words_accuracy,
     ridge_accuracy,
     gradient_boosting_accuracy,
     sentence_ridge_accuracy,
@@ -146,3 +149,28 @@ def test_an_action_that_is_seldom_on_offer_is_not_taken_for_a_bad_one(accuracy):
         for n in range(200)
     ]
     assert accuracy(made[:150], made[150:]) > 0.9
+
+
+def test_a_lead_on_the_same_decisions_has_an_interval_by_episode():
+    rng = np.random.default_rng(0)
+    episodes = np.repeat(np.arange(60), 10)
+    other = rng.random(600) < 0.7
+    one = other | (rng.random(600) < 0.3)
+    lead, (low, high) = paired_lead(one, other, episodes)
+    assert lead == pytest.approx(one.mean() - other.mean())
+    assert 0 < low < lead < high
+    assert paired_lead(other, other, episodes) == (0.0, (0.0, 0.0))
+    whole = np.repeat(rng.random(60) < 0.5, 10)  # all decisions of an episode alike: wider
+    assert np.ptp(paired_lead(whole, ~whole, episodes)[1]) > 2 * np.ptp(paired_lead(whole, ~whole, range(600))[1])
+    assert paired_lead(one, other, [0] * 600)[1] == (-np.inf, np.inf)
+
+
+def test_the_interval_of_a_lead_holds_the_truth_in_about_95_of_100_draws():
+    rng = np.random.default_rng(1)
+    episodes, held = np.repeat(np.arange(30), 10), 0
+    for _ in range(400):
+        shares = rng.beta(6, 4, size=30).repeat(10)  # episodes differ
+        one, other = (rng.random(300) < share for share in (shares, shares - 0.1 * shares))
+        low, high = paired_lead(one, other, episodes)[1]
+        held += low <= 0.06 <= high
+    assert 0.92 <= held / 400 <= 0.98

@@ -76,26 +76,24 @@ def _show_forecast(point: PointReport) -> None:
     rows: list[tuple[str, ...]] = [("agreement of", "held out", "95% interval")]
     rows += [(model.name, f"{model.agreement:.1%}", _range(model.interval)) for model in forecast.models]
     _table(rows)
-    rows = [("at", "share", "95% interval", "agreement", "lower bound", "")]
+    rows = [("at", "certified share", "agreement there", "in hindsight", "")]
     rows += [_level_row(level) for level in forecast.levels]
     _table(rows)
     gained = next(model.agreement for model in forecast.models if model.name == forecast.best) - forecast.half
-    say(f"  learned from {forecast.trained:,}, bounds from {forecast.bounded:,} others; best: {forecast.best}")
+    say(f"  learned from {forecast.trained:,}, certified by {forecast.bounded:,} others; best: {forecast.best}")
     say(f"  the second half of what it learned from changed its agreement by {100 * gained:+.1f} points")
     level = forecast.levels[1]
     say(
-        f"  FORECAST: {level.share:.0%} of these decisions could be an HRM's at {level.target:.0%} agreement,"
-        f" somewhere from {forecast.share_range[0]:.0%} to {forecast.share_range[1]:.0%}"
+        f"  FORECAST: {level.share:.0%} of these decisions could be an HRM's at a certified agreement of"
+        f" {level.target:.0%}, somewhere from {forecast.share_range[0]:.0%} to {forecast.share_range[1]:.0%}"
     )
     say("  That is what the best simple model takes; an HRM may take more or fewer. `aegis curve` measures one.")
 
 
 def _level_row(level: Level) -> tuple[str, ...]:
-    share = (f"{level.target:.0%}", f"{level.share:.1%}", _range(level.share_interval))
-    if level.agreement is None or level.lower is None:
-        return (*share, f"only {level.decided} decided", "", "")
-    more = f"{level.more:,} more decisions would prove it" if level.more else ""
-    return (*share, f"{level.agreement:.1%}", f"{level.lower:.1%}", more)
+    agreement = "-" if level.agreement is None else f"{level.agreement:.1%}"
+    more = "" if level.more is None else f"about {level.more:,} more decisions would certify a share"
+    return f"{level.target:.0%}", f"{level.share:.1%}", agreement, f"{level.hindsight:.1%}", more
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:

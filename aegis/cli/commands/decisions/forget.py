@@ -1,0 +1,86 @@
+"""`aegis forget`: a person's decisions are erased, and the HRMs that had learned them are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aegis.cli.admission import find_place
+from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
+from aegis.cli.options import PointOption, WorkspaceOption, YesOption
+from aegis.rendering import clean_text, counted
+from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+
+if TYPE_CHECKING:
+    from aegis.door.forgetting import Forgotten
+
+_SHOWN = 10
+
+
+def forget(
+    where: Annotated[
+        str, typer.Option(help="FIELD=VALUE: decisions whose state has this value; `episode` is a field, too.")
+    ] = "",
+    decision: Annotated[str, typer.Option(help="The id of a decision.")] = "",
+    text: Annotated[str, typer.Option(help="A text anywhere in a decision or in the agent's memory.")] = "",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    point: PointOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Erase decisions and what derives from them, so that the record still verifies; say which HRMs had learned them.
+
+    Without --yes it says what it would erase, then asks. Stop the agent and the servers of this workspace first.
+    """
+    with errors_explained():
+        name, equals, value = where.partition("=")
+        if where and not (name and equals and value):
+            fail(f"--where {clean_text(where, 80)}: write FIELD=VALUE, e.g. --where customer=4711")
+        from aegis import lifecycle
+        from aegis.door import forgetting
+        from aegis.store.chain.erasure import Wanted
+
+        wanted = Wanted(name, value, decision, text)
+        place = lifecycle.existing(find_place(workspace, point))
+        found = forgetting.look(place, wanted)
+        if not found and not yes:
+            say("Nothing is recorded that fits.")
+            return
+        _say_found(found)
+        if not yes and not typer.confirm("Erase this for good?"):
+            say("Nothing was erased.")
+            raise typer.Exit(DECLINED)
+        _say_done(place, forgetting.forget(place, wanted))
+
+
+def _say_found(found: Forgotten) -> None:
+    say(f"{counted(found.decisions, 'decision')} with outcomes, labels and calls")
+    for table, rows in found.memories.items():
+        say(f"{counted(rows, 'row')} of the agent's {table}")
+    if found.learned:
+        say(f"Learned or judged by: {', '.join(found.learned)}")
+
+
+def _say_done(place: Workspace, done: Forgotten) -> None:
+    rows = ", ".join(f"{number} {table}" for table, number in done.erased.items()) or "nothing"
+    say(f"{mark(True)} erased: {rows}")
+    for path in done.removed:
+        say(f"  removed or rewritten: {_shown(place, path)}")
+    if done.learned:
+        say(f"Their weights may still hold what they learned: {', '.join(done.learned)}")
+        serves = f"; then {done.serving} is replaced" if done.serving else ""
+        say(f"  train again: aegis train{place.options}{serves}")
+        say(f"  retire them: aegis rollback{place.options}, then delete their folders in {place.models}")
+    for path in done.traces[:_SHOWN]:
+        say(f"{mark(False)} the text still stands in {_shown(place, path)}")
+    if len(done.traces) > _SHOWN:
+        say(f"  and in {len(done.traces) - _SHOWN} more files")
+    if any(path.name.startswith(place.database.name) for path in done.traces):
+        say("  in the database: other rows hold it. `aegis forget --text` finds decisions and the agent's memory")
+    say("Restart servers and programs that had this workspace open: they may hold states in memory.")
+    say("Exports, backups and the files that were imported are not reached: delete them yourself.")
+
+
+def _shown(place: Workspace, path: Path) -> str:
+    return clean_text(str(path.relative_to(place.folder)))

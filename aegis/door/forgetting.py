@@ -1,0 +1,170 @@
+"""A person's decisions erased from a workspace: the record, what was made of it, and which HRMs had learned it.
+
+It does not reach what a running program holds in memory, files outside of the workspace, and copies of the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aegis.atomic import replacing
+from aegis.bounds import read_json
+from aegis.lifecycle import lock, open_store
+from aegis.lifecycle.doctor.finding import SET_ASIDE
+from aegis.promotion import ModelRegistry
+from aegis.promotion.judging.answers import ANSWERS_FILE
+from aegis.promotion.weights import hash_files
+from aegis.store import DecisionStore
+from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
+from aegis.workspace import Workspace
+
+_LEAST_TRACE = 4
+"""Characters: a shorter text is looked for nowhere else, as it would be found everywhere"""
+_BLOCK = 1 << 20
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What was erased, or would be."""
+
+    decisions: int
+    memories: dict[str, int]
+    """Rows of the agent's memory, by table"""
+    learned: list[str]
+    """Kept HRMs that had these decisions among those they were trained on and judged by"""
+    serving: str = ""
+    """The one of these that serves; '' for none"""
+    erased: Counter[str] = field(default_factory=Counter)
+    """Rows by table; empty before anything is erased"""
+    removed: list[Path] = field(default_factory=list)
+    """Files and folders that were removed or rewritten"""
+    traces: list[Path] = field(default_factory=list)
+    """Files in which the text still stands"""
+
+    def __bool__(self) -> bool:
+        return bool(self.decisions or self.memories)
+
+
+def look(place: Workspace, wanted: Wanted) -> Forgotten:
+    """Return what `forget` would erase, and erase nothing."""
+    with open_store(place) as store:
+        return _told(store, place, find(store.database, wanted))
+
+
+def forget(place: Workspace, wanted: Wanted) -> Forgotten:
+    """Erase it from a workspace or a decision point.
+
+    Raises `StoreError` while an agent or a training runs there: they hold the states.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(lock.hold(place.agent_lock, "an agent"))
+        stack.enter_context(lock.hold(place.training_lock, "a training"))
+        stack.enter_context(lock.hold(place.improvement_lock, "phase 4"))
+        with open_store(place) as store:
+            doomed = find(store.database, wanted)
+            told = _told(store, place, doomed)
+            if told:
+                told.erased = erase(store.database, doomed)
+                told.removed = _remove_derived(place)
+                told.removed += _rename_episodes(store, place, doomed)
+    if len(wanted.trace) >= _LEAST_TRACE:
+        told.removed += _clean_logs(place, wanted.trace)
+        told.traces = list(find_traces(place.folder, wanted.trace))
+    return told
+
+
+def find_traces(folder: Path, text: str) -> Iterator[Path]:
+    """Yield the files under a folder that hold a text, byte by byte, as it is or as JSON spells it."""
+    needles = [form.encode("utf-8", "surrogatepass") for form in forms(text)]
+    longest = max(map(len, needles))
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                before = b""
+                while block := file.read(_BLOCK):
+                    if any(needle in before + block for needle in needles):
+                        yield path
+                        break
+                    before = block[-longest:]
+
+
+def _told(store: DecisionStore, place: Workspace, doomed: Doomed) -> Forgotten:
+    versions = ModelRegistry(store, place).models()
+    first = min(doomed.decisions, default=None)
+    ends = {row["id"]: row["last_seq"] for row in store.database.query("SELECT id, last_seq FROM trainings")}
+    learned: list[str] = []
+    for version in versions if first is not None else ():
+        training = version.figures.get("training")
+        if training in ends:
+            knew = ends[training] is not None and ends[training] >= first
+        else:  # it learned from decisions of its own, or an earlier AEGIS kept it
+            knew = version.base is None or version.base in learned
+        if knew:
+            learned.append(version.name)
+    serving = next((version.name for version in versions if version.serves and version.name in learned), "")
+    memories = {table: len(rows) for table, rows in doomed.memories.items()}
+    return Forgotten(len(doomed.decisions), memories, learned, serving)
+
+
+def _remove_derived(place: Workspace) -> list[Path]:
+    """Remove what is made again from the record or resumes a training, and the copies that `aegis doctor` set aside."""
+    cache, aside = place.search_cache, place.folder / SET_ASIDE
+    found = [
+        place.datasets,
+        place.checkpoints,
+        aside,
+        cache,
+        *(cache.with_name(cache.name + end) for end in ("-wal", "-shm")),
+    ]
+    found = [path for path in found if path.exists()]
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return found
+
+
+def _rename_episodes(store: DecisionStore, place: Workspace, doomed: Doomed) -> list[Path]:
+    """Take the names of episodes that are gone out of the answers kept beside the HRMs; their hashes follow."""
+    left = {row["episode"] for row in store.database.query("SELECT DISTINCT episode FROM decisions")}
+    names = {name: f"erased-{number}" for number, name in enumerate(sorted(doomed.episodes - left))}
+    changed = []
+    for path in sorted(place.models.glob(f"*/{ANSWERS_FILE}")):
+        try:
+            document = read_json(path)
+            renamed = [names.get(name, name) for name in document["episodes"]]
+        except (ValueError, KeyError, TypeError):
+            continue  # out of form: whoever reads it says so
+        if renamed != document["episodes"]:
+            before = hash_files(path.parent)
+            with replacing(path) as partial:
+                partial.write_text(json.dumps(document | {"episodes": renamed}), encoding="utf-8")
+            _keep_hash(store, path, before)
+            changed.append(path)
+    return changed
+
+
+def _keep_hash(store: DecisionStore, path: Path, before: dict[str, str]) -> None:
+    """Let the registry expect the rewritten file, if the one before was as it expected."""
+    name = path.parent.name
+    rows = store.database.query("SELECT files FROM models WHERE name = ?", (name,))
+    kept = json.loads(rows[0]["files"]) if rows else {}
+    if kept.get(path.name) == before[path.name]:
+        kept[path.name] = hash_files(path.parent)[path.name]
+        with store.database.transaction() as connection:
+            connection.execute("UPDATE models SET files = ? WHERE name = ?", (json.dumps(kept), name))
+
+
+def _clean_logs(place: Workspace, text: str) -> Sequence[Path]:
+    """Take the lines with the text out of the logs."""
+    found = list(find_traces(place.logs, text)) if place.logs.exists() else []
+    needles = [form.encode("utf-8", "surrogatepass") for form in forms(text)]
+    for path in found:
+        lines = path.read_bytes().splitlines(keepends=True)
+        with replacing(path) as partial:
+            partial.write_bytes(b"".join(line for line in lines if not any(needle in line for needle in needles)))
+    return found

@@ -1,0 +1,200 @@
+"""The database: whether it can be opened, its pages, its chain, its references, and the sums that follow from its rows.
+
+A repair works on a copy. The copy takes the place of the database only if it is sound and holds every row of the chain.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from aegis.atomic import put_in_place
+from aegis.errors import AegisError, StoreError
+from aegis.lifecycle.doctor.finding import Aside, Finding
+from aegis.lifecycle.doctor.log import find_damage
+from aegis.promotion import ModelRegistry
+from aegis.rendering import counted
+from aegis.store import Database, DecisionStore
+from aegis.store.chain.check import verify
+from aegis.types import Progress, unheard
+from aegis.workspace import Workspace
+
+_PUT_BACK = "put a copy of it back in its place; without one, `aegis import` takes the decisions of an earlier export"
+_TALLIES = """
+SELECT d.policy, d.action, COUNT(*) AS decisions, SUM(COALESCE(o.status <> 'unknown', 0)) AS known,
+    SUM(CASE WHEN o.status <> 'unknown' THEN o.gained ELSE 0 END) AS gained,
+    SUM(COALESCE(o.status = 'failed', 0)) AS failed, SUM(o.reward IS NOT NULL) AS rewarded,
+    SUM(COALESCE(o.reward, 0)) AS reward
+FROM decisions AS d
+LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
+GROUP BY d.policy, d.action
+"""
+_SUMS = ("decisions", "known", "gained", "failed", "rewarded", "reward")
+
+
+def check_database(workspace: Workspace, aside: Aside | None, progress: Progress = unheard) -> Iterator[Finding]:
+    """Yield what is found in a workspace's database. aside: repair, and keep copies there; None: only look."""
+    path = workspace.database
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            state = "is empty" if path.is_file() else "is missing"
+            rest = " (its log is there: keep it beside the copy)" if _log(path).exists() else ""
+            yield Finding("broken", f"{path.name} {state}{rest}", _PUT_BACK)
+            return
+        if damage := find_damage(_log(path)):
+            yield from _tell_log(path, damage, aside)
+            if aside is None:
+                return  # opening it would drop what stands behind the damage
+        yield from _check_open(workspace, aside, progress)
+    except (AegisError, OSError, sqlite3.Error) as error:
+        yield Finding("broken", str(error), _PUT_BACK)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # A damaged row may hold anything: a number for a text, half a JSON object.
+        yield Finding("broken", f"{path.name}: a row is out of form ({type(error).__name__}: {error})", _PUT_BACK)
+
+
+def _tell_log(path: Path, damage: str, aside: Aside | None) -> Iterator[Finding]:
+    what = f"{path.name}-wal is damaged {damage}: newest commits can't be read"
+    if aside is None:
+        yield Finding("broken", what, f"put a copy back, or go on without them: `aegis doctor --repair` {_KEEPS}")
+        return
+    for one in (path, _log(path)):
+        aside.copy(one)
+    yield Finding("note", f"{what}; both files as they were are in {aside.folder}")
+
+
+_KEEPS = "keeps both files as they are in set-aside/ and opens the rest"
+
+
+def _check_open(workspace: Workspace, aside: Aside | None, progress: Progress) -> Iterator[Finding]:
+    path = workspace.database
+    try:
+        with Database(path) as database:
+            damage = _integrity(database)
+            if not damage:
+                yield from _check_rows(database, workspace, aside, progress)
+                return
+    except StoreError as error:
+        damage = [str(error)]
+        if "newer AEGIS" in damage[0] or "another program's" in damage[0]:
+            yield Finding("broken", damage[0], "nothing was changed")
+            return
+    what = f"{path.name}: {'; '.join(damage[:3])}"
+    if (found := _rebuild(path, aside)) is None:
+        yield Finding("broken", what, _PUT_BACK)
+    elif aside is None:
+        yield Finding("repairable", f"{what}: its rows are whole and can be copied into a new file")
+    else:
+        yield Finding("repaired", f"{what}: {found}; the damaged file is in {aside.folder}")
+
+
+def _integrity(database: Database) -> list[str]:
+    found = [str(row[0]) for row in database.query("PRAGMA integrity_check(5)")]
+    return [] if found == ["ok"] else [" ".join(one.split()) for one in found]
+
+
+def _rebuild(path: Path, aside: Aside | None) -> str | None:
+    """Copy the rows into a new database; return what it holds, or None where not every row is there.
+
+    With `aside` the new database then takes the place of the old one.
+    """
+    work = path.with_name(".doctor.tmp")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir()
+        copy, new = work / "copy.db", work / "new.db"
+        for one in (path, _log(path)):
+            if one.exists():
+                shutil.copyfile(one, copy.with_name(one.name.replace(path.name, copy.name)))
+        _copy_rows(copy, new)
+        with Database(new) as database:
+            found = verify(database)
+            if _integrity(database) or found.fault or database.query("PRAGMA foreign_key_check"):
+                return None
+        if aside is not None:
+            for one in (path, _log(path)):
+                if one.exists():
+                    aside.copy(one)
+            for suffix in ("-wal", "-shm"):  # of the old file: they must not be read into the new one
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            put_in_place(new, path)
+        return f"a new file holds all {counted(found.entries, 'row')} of the chain"
+    except (sqlite3.Error, StoreError, OSError):
+        return None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _copy_rows(old: Path, new: Path) -> None:
+    """Copy the tables into a new file and make the named indexes there; raises `sqlite3.Error` for a damaged table.
+
+    The old file loses its indexes: copying a table would read them, too.
+    """
+    named = "type = 'index' AND sql IS NOT NULL"
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        indexes = [row[0] for row in connection.execute(f"SELECT sql FROM sqlite_master WHERE {named}")]
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(f"DELETE FROM sqlite_master WHERE {named}")
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("VACUUM INTO ?", (str(new),))
+    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        for sql in indexes:
+            connection.execute(sql)
+
+
+def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, progress: Progress) -> Iterator[Finding]:
+    found = verify(database, progress=progress)
+    if found.fault:
+        whole = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing"
+        yield Finding("broken", f"{found.fault} (whole before it: {whole})", _PUT_BACK)
+    if not found.counts and any(workspace.models.glob("hrm@*/*")):
+        yield Finding("broken", f"{database.path.name} holds nothing, and there are HRMs beside it", _PUT_BACK)
+    orphans = database.query("PRAGMA foreign_key_check")
+    for row in orphans[:3]:
+        yield Finding("broken", f"{row['table']}, row {row['rowid']}: belongs to nothing in {row['parent']}", _PUT_BACK)
+    registry = ModelRegistry(DecisionStore(database), workspace)
+    for read in (registry.serving, registry.candidate, registry.events):
+        try:
+            read()
+        except (StoreError, ValueError, TypeError) as error:
+            yield Finding("broken", str(error), "`aegis promote VERSION` or `aegis rollback` records anew what serves")
+    if not found.fault and not orphans:
+        yield from _check_sums(database, aside)
+        rows = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing recorded"
+        yield Finding("sound", f"database: {rows}")
+
+
+def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:
+    right = {(row["policy"], row["action"]): [row[name] for name in _SUMS] for row in database.query(_TALLIES)}
+    there = {
+        (row["policy"], row["action"]): [row[name] for name in _SUMS] for row in database.query("SELECT * FROM tallies")
+    }
+    if right.keys() == there.keys() and all(_agree(right[key], there[key]) for key in right):
+        return
+    what = "the sums by policy and action differ from the decisions"
+    if aside is None:
+        yield Finding("repairable", what)
+        return
+    kept = aside.folder / database.path.name
+    aside.copy(database.path)
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM tallies")
+        names = ", ".join(("policy", "action", *_SUMS))
+        rows = [(*key, *sums) for key, sums in right.items()]
+        connection.executemany(f"INSERT INTO tallies ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    yield Finding("repaired", f"{what}: counted again; the file before it is {kept}")
+
+
+def _agree(one: list[float], other: list[float]) -> bool:
+    try:
+        return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-6) for a, b in zip(one, other, strict=True))
+    except TypeError:  # a damaged sum may be a text
+        return False
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")

@@ -1,0 +1,114 @@
+"""`aegis forget` on a whole workspace: memory, models, logs, datasets; and what it can't reach is named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.door.forgetting import find_traces, forget
+from aegis.errors import StoreError
+from aegis.lifecycle import lock, open_store
+from aegis.promotion import ModelRegistry
+from aegis.promotion.judging.answers import keep_answers, read_answers, write_answers
+from aegis.promotion.weights import check_files
+from aegis.store.chain.erasure import Wanted
+from aegis.types import Action, Decision, Outcome, utc_now
+from aegis.workspace import Workspace
+
+PERSON = "Zoë Quagmire"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A workspace with two decisions of a person, one of somebody else, an HRM, a memory and files made of them."""
+    place = Workspace(tmp_path / "workspace")
+    at = utc_now().isoformat()
+    with open_store(place) as store:
+        for n, who in enumerate((PERSON, "Bob", PERSON)):
+            decision = Decision(f"of {who}", n, {"who": who}, ("a", "b"), Action("a"), None, "rule", id=f"d{n}")
+            store.append(decision)
+            store.record_outcome(Outcome(decision.id, "ok", reward=0.5, result={"mail": who}))
+        with store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO trainings (status, decisions, last_seq, settings, started_at, ended_at)"
+                " VALUES ('switched', 3, 3, '{}', ?, ?)",
+                (at, at),
+            )
+            connection.execute(
+                "INSERT INTO knowledge (id, topic, title, text, source, found_at) VALUES ('k', 't', ?, ?, 's', ?)",
+                (f"About {PERSON}", f"{PERSON} moved", at),
+            )
+
+        def save(name, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "model.safetensors").write_bytes(b"weights")
+            rows = [[0.5, 0.5]] * 3
+            write_answers(folder, keep_answers(rows, [0, 1, 0], [f"of {PERSON}", "of Bob", f"of {PERSON}"], "ab"))
+
+        ModelRegistry(store, place).promote(save, {"training": 1}, reason="passed")
+    for name in (
+        "datasets/1/document.json",
+        "checkpoints/1/training.json",
+        "logs/training.log",
+        "search-cache.db",
+        "set-aside/1/aegis.db",
+    ):
+        path = place.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"a line\n{json.dumps(PERSON)}\n", encoding="utf-8")
+    return place
+
+
+def run(place, *words, code=0, answer=None):
+    result = CliRunner().invoke(app, ["forget", "--workspace", str(place.folder), *words], input=answer)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_an_erased_person_stands_in_no_file_of_the_workspace(place):
+    assert len(list(find_traces(place.folder, PERSON))) >= 6
+    shown = run(place, "--text", PERSON, "--yes")
+    assert list(find_traces(place.folder, PERSON)) == []
+    assert list(find_traces(place.folder, "quagmire")) == [], "the index of words forgets it, too"
+    assert (place.logs / "training.log").read_text() == "a line\n"
+    assert "2 decisions" in shown
+    assert "1 row of the agent's knowledge" in shown
+    assert "Their weights may still hold what they learned: hrm@1" in shown
+    assert "hrm@1 is replaced" in shown
+    verified = CliRunner().invoke(app, ["verify", "--workspace", str(place.folder)])
+    assert verified.exit_code == 0, verified.output
+    assert "4 rows erased" in verified.output
+    assert "1 HRM with the files that were judged" in verified.output
+
+
+def test_the_model_is_still_the_one_that_was_judged(place):
+    run(place, "--where", f"who={PERSON}", "--yes")
+    with open_store(place) as store:
+        assert check_files(store, place.models / "hrm@1")
+    assert read_answers(place.models / "hrm@1").episodes == ("erased-0", "of Bob", "erased-0")
+
+
+def test_a_field_leaves_other_rows_and_says_where_the_text_still_stands(place):
+    shown = run(place, "--where", f"who={PERSON}", "--yes")
+    assert "the text still stands in aegis.db" in shown
+    assert "aegis forget --text" in shown
+
+
+def test_nothing_is_erased_before_a_person_agrees(place):
+    shown = run(place, "--where", "who=Bob", answer="n\n", code=1)
+    assert "1 decision with outcomes" in shown
+    assert "Nothing was erased" in shown
+    with open_store(place) as store:
+        assert store.count() == 3
+    assert "1 decisions" in run(place, "--where", "who=Bob", answer="y\n")
+    assert "Nothing is recorded that fits" in run(place, "--where", "who=Bob")
+    assert "write FIELD=VALUE" in run(place, "--where", "who", code=2)
+    assert "say what to forget" in run(place, code=2)
+
+
+def test_a_running_agent_is_to_be_stopped_first(place):
+    with lock.hold(place.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running"):
+        forget(place, Wanted(decision="d0"))

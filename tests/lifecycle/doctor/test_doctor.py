@@ -1,0 +1,143 @@
+"""What the doctor finds, what it repairs, and what it leaves as it was."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.lifecycle.doctor import examine
+from aegis.promotion import ModelRegistry
+from aegis.store import Database, DecisionStore
+from aegis.types import Action, Decision
+from aegis.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = Workspace(tmp_path / "workspace")
+    with Database(made.database) as database:
+        store = DecisionStore(database)
+        store.append_many(
+            Decision("e", step, {"n": step}, ("a", "b"), Action("a"), None, "rule", f"d{step}") for step in range(40)
+        )
+        registry = ModelRegistry(store, made)
+        for _ in range(2):
+            registry.promote(lambda name, folder: (folder / "model.safetensors").write_text(name))
+    return made
+
+
+def kinds(workspace, repair=False):
+    return [(one.kind, one.what) for one in examine(workspace, repair)]
+
+
+def run(workspace, *options):
+    return CliRunner().invoke(app, ["doctor", "--workspace", str(workspace.folder), *options])
+
+
+def test_a_sound_workspace_is_left_as_it_is(workspace):
+    content = workspace.database.read_bytes()
+    assert kinds(workspace, repair=True) == [
+        ("sound", "database: 40 decisions, 2 events"),
+        ("sound", "2 HRMs with the files that were judged"),
+    ]
+    assert workspace.database.read_bytes() == content
+    result = run(workspace)
+    assert result.exit_code == 0
+    assert "40 decisions" in result.output
+
+
+def test_wrong_sums_are_counted_again_and_the_file_before_is_kept(workspace):
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        connection.execute("UPDATE tallies SET decisions = 7")
+        connection.commit()
+    assert ("repairable", "the sums by policy and action differ from the decisions") in kinds(workspace)
+    result = run(workspace, "--repair")
+    assert "counted again" in result.output
+    assert result.exit_code == 0
+    with Database(workspace.database) as database:
+        assert [row[0] for row in database.query("SELECT decisions FROM tallies")] == [40]
+    (kept,) = workspace.folder.glob("set-aside/*/aegis.db")
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT decisions FROM tallies").fetchall() == [(7,)]
+
+
+def test_a_damaged_index_is_made_anew_with_every_row(workspace):
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        sql = "SELECT rootpage FROM sqlite_master WHERE name = 'decisions_by_time'"
+        (page,), (size,) = (connection.execute(one).fetchone() for one in (sql, "PRAGMA page_size"))
+    content = bytearray(workspace.database.read_bytes())
+    content[(page - 1) * size : page * size] = bytes(size)
+    workspace.database.write_bytes(content)
+    assert kinds(workspace)[0][0] == "repairable"
+    assert workspace.database.read_bytes() == content
+    assert [kind for kind, _ in kinds(workspace, repair=True)] == ["repaired", "sound"]
+    assert [kind for kind, _ in kinds(workspace)] == ["sound", "sound"]
+    (kept,) = workspace.folder.glob("set-aside/*/aegis.db")
+    assert kept.read_bytes() == content
+
+
+def test_a_changed_decision_is_named_and_not_repaired(workspace):
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        connection.execute("DROP TRIGGER decisions_refuse_update")
+        connection.execute("UPDATE decisions SET state = '{}' WHERE id = 'd7'")
+        connection.commit()
+    result = run(workspace, "--repair")
+    assert result.exit_code == 1
+    assert "decision d7 (number 8): was changed" in result.output
+    assert not (workspace.folder / "set-aside").exists()
+
+
+def test_an_hrm_whose_file_has_changed_hands_over_to_the_one_before_it(workspace):
+    (workspace.models / "hrm@2" / "model.safetensors").write_text("other")
+    assert "it serves" in dict(kinds(workspace))["repairable"]
+    assert "hrm@1 serves now" in dict(kinds(workspace, repair=True))["repaired"]
+    assert "SHA-256" in dict(kinds(workspace))["broken"]
+
+
+def test_a_log_with_a_damaged_commit_is_not_opened_before_it_is_copied(workspace, tmp_path):
+    with Database(workspace.database) as database:
+        store = DecisionStore(database)
+        for step in range(3):
+            store.append(Decision("late", step, {}, ("a",), Action("a"), None, "rule", f"late{step}"))
+        copy = Workspace(tmp_path / "copy")
+        shutil.copytree(workspace.folder, copy.folder)
+    (copy.folder / "aegis.db-shm").unlink()
+    log = copy.folder / "aegis.db-wal"
+    content = bytearray(log.read_bytes())
+    content[32 + 24 + 100] ^= 1
+    log.write_bytes(content)
+    assert kinds(copy)[0] == ("broken", "aegis.db-wal is damaged from frame 1 on: newest commits can't be read")
+    assert log.read_bytes() == content
+    assert "as they were" in kinds(copy, repair=True)[0][1]
+    (kept,) = copy.folder.glob("set-aside/*/aegis.db-wal")
+    assert kept.read_bytes() == content
+    assert ("sound", "database: 40 decisions, 2 events") in kinds(copy)
+
+
+def test_what_a_kill_left_is_put_aside_and_nothing_while_an_agent_runs(workspace):
+    left = workspace.models / ".partial-1"
+    left.mkdir()
+    (workspace.models / "hrm@9").mkdir()
+    with FileLock(workspace.agent_lock):
+        found = kinds(workspace, repair=True)
+    assert found[0] == ("note", "the agent runs here: nothing is repaired before it has ended")
+    assert left.exists()
+    assert [kind for kind, _ in kinds(workspace, repair=True)].count("repaired") == 2
+    assert not left.exists()
+    assert [kind for kind, _ in kinds(workspace)] == ["sound", "sound"]
+
+
+def test_a_torn_checkpoint_is_put_aside_and_a_missing_database_is_named(workspace):
+    torn = workspace.checkpoints / "epoch-003"
+    torn.mkdir(parents=True)
+    (torn / "config.json").write_text("{}")
+    assert "resumes from the checkpoint before it" in dict(kinds(workspace, repair=True))["repaired"]
+    workspace.database.unlink()
+    assert kinds(workspace, repair=True)[0] == ("broken", "aegis.db is missing")
+    assert not workspace.database.exists()
