@@ -86,7 +86,7 @@ function rewardBand(rewards, px, left, right, height) {
 
 /** Return how often an HRM was right by its confidence: bins [{confidence, right, low, high, of}] and the diagonal. */
 export function reliability(bins, label) {
-  const size = Math.min(widthOf(true), 340), all = size - LEFT - RIGHT;
+  const size = Math.min(widthOf(true), 340), all = size - LEFT - 2 * RIGHT; // room for the last tick's words
   const p = (share) => share * all;
   const [px, py] = [(x) => LEFT + p(x), (y) => TOP + all - p(y)];
   const height = TOP + all + BOTTOM;
