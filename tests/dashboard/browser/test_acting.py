@@ -94,10 +94,12 @@ def test_a_training_learns_from_a_decision_that_was_relabelled(workspace, wait_f
 
 def test_two_versions_are_compared_decision_by_decision(open_page, workspace):
     place = workspace.point(POINT)
+
+    def copy(name, folder):
+        shutil.copytree(place.models / "hrm@1", folder, dirs_exist_ok=True)
+
     with open_store(place) as store:
-        ModelRegistry(store, place).promote(
-            lambda name, folder: shutil.copytree(place.models / "hrm@1", folder, dirs_exist_ok=True)
-        )
+        ModelRegistry(store, place).promote(copy)
     page = open_page(f"models?point={POINT}")
     page.click("form[aria-label=Compare] button")
     page.wait_for_selector("text=They answer every one alike.")

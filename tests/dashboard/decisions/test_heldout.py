@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from aegis.dashboard.decisions.heldout import compare_versions
@@ -14,6 +16,10 @@ from tests.dashboard.conftest import NAMES, add_decision
 RIGHT, WRONG = (0.8, 0.1, 0.1), (0.1, 0.8, 0.1)
 
 
+def _keep(answers, name, folder):
+    write_answers(folder, answers)
+
+
 @pytest.fixture
 def judged(workspace):
     """Return a workspace with two versions: hrm@1 errs in the decisions 12 and 13, hrm@2 in 13 and was not asked 10."""
@@ -24,7 +30,8 @@ def judged(workspace):
             rows = [WRONG if number in wrong else RIGHT for number in range(first, 14)]
             answers = keep_answers(rows, [0] * len(rows), ["episode"] * len(rows), NAMES)
             registry = ModelRegistry(store, workspace)
-            registry.promote(lambda name, folder, kept=answers: write_answers(folder, kept))
+            save = partial(_keep, answers)
+            registry.promote(save)
     return workspace
 
 

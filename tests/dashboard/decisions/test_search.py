@@ -50,7 +50,7 @@ def test_decisions_that_came_later_are_found_too_and_those_of_another_database_a
 def test_a_search_says_how_far_it_has_read(workspace, monkeypatch):
     monkeypatch.setattr(search, "_PART_ROWS", 4)
     monkeypatch.setattr(search, "_SECONDS", 0.0)
-    monkeypatch.setattr(search.time, "monotonic", iter(range(100)).__next__)
+    monkeypatch.setattr("time.monotonic", iter(range(1000)).__next__)
     page = find_page(workspace, Filter(text="goal"))
     assert (page.places, page.reading) == ((), 0.0)
     monkeypatch.setattr(search, "_SECONDS", 2.0)
