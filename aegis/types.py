@@ -34,6 +34,11 @@ PolicyKind = Literal["teacher", "hrm", "other"]
 """What made a choice: a teacher, an HRM, or another policy, such as a rule."""
 
 
+Deferral = Literal["", "unsure", "unlike", "unsure and unlike"]
+"""Why a teacher decided in place of an HRM: the HRM was not confident enough, its training knew no such state; '' where
+no HRM handed the state over."""
+
+
 def utc_now() -> datetime:
     """Return the present time, with its zone."""
     return datetime.now(UTC)
@@ -172,6 +177,8 @@ class Choice:
     """The probability with which the action was drawn; None if it was not drawn."""
     out_of_distribution: bool | None = None
     """Whether the state is unlike the HRM's training states; None if unknown."""
+    deferred: Deferral = ""
+    """Why an HRM handed the state to the policy that made this choice."""
 
     def __post_init__(self) -> None:
         check_propensity(self.propensity)

@@ -59,6 +59,11 @@ class Workspace:
         return self.folder / "search-cache.db"
 
     @property
+    def state_index(self) -> Path:
+        """The words of the recorded states, for the dashboard's search; made again if missing."""
+        return self.folder / "state-index.db"
+
+    @property
     def checkpoints(self) -> Path:
         """Training's state after some of its epochs, a folder each."""
         return self.folder / "checkpoints"

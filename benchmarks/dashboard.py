@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aegis.dashboard.decision import read_short, read_whole
-from aegis.dashboard.filter import Filter, find_page
+from aegis.dashboard.decisions.decision import read_short, read_whole
+from aegis.dashboard.decisions.filter import Filter, find_page
+from aegis.dashboard.decisions.likeness import read_like
+from aegis.dashboard.decisions.reading import read_as_model
 from aegis.dashboard.learning import read_learning
 from aegis.dashboard.model import read_versions
 from aegis.dashboard.place import Places
@@ -119,6 +121,9 @@ def measure(folder: Path) -> None:
         "the HRM's rarest action": Filter(action="action-7", policy="hrm@1"),
         "deferred": Filter(deferred=True),
         "answers that differ": Filter(wrong=True),
+        "words of one state": Filter(text=f"number {newest // 2}"),
+        "words of every state": Filter(text="phone broken"),
+        "words and the HRM's rarest action": Filter(text="phone broken", action="action-7", policy="hrm@1"),
         "an hour in the middle": Filter(since=middle, until=middle + timedelta(hours=1)),
         "the teacher's deferred action in the first half (none)": Filter(
             deferred=True, action="action-7", until=middle
@@ -131,10 +136,16 @@ def measure(folder: Path) -> None:
         with open_store(place) as store:
             return len(read_short(store, place, page.places))
 
+    began, parts = time.perf_counter(), 0
+    while find_page(place, Filter(text="phone")).reading is not None:
+        parts += 1
+    print(f"states read for the first search: {time.perf_counter() - began:.1f} in {parts + 1} requests")
     print(f"status: {slowest(lambda: Places(Workspace(folder)).to_record())}")
     for name, chosen in filters.items():
         print(f"{name}: {slowest(lambda: show(chosen))} ({show(chosen)} shown)")  # noqa: B023 - called at once
     print(f"one decision whole: {slowest(lambda: read_whole(place, f'id-{newest // 2}'))}")
+    print(f"as the HRM reads it: {slowest(lambda: read_as_model(place, f'id-{newest // 2}'))}")
+    print(f"its like in training: {slowest(lambda: read_like(place, f'id-{newest // 2}'))}")
     print(f"what is new, 50 decisions: {slowest(lambda: look(place, Cursor(newest - 50, newest - 50)))}")
     print(f"learning: {slowest(lambda: read_learning(place))}")
     print(f"models: {slowest(lambda: read_versions(place))}")

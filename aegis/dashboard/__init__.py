@@ -1,10 +1,10 @@
 """The dashboard: one page on which an agent's life can be followed, and its owner can act.
 
 overview   where the agent and its decision points stand, for the page and for `aegis status`; place: which are shown
-filter     which decisions a page shows; decision: a decision as the page shows it
+decisions/ which decisions a page shows, and a decision as it shows it
 stream     what is new, as it happens
 learning   trainings, confusion, switches; model: versions, and which one decides
-inbox      what the agent asks of its person
+inbox      what the agent asks of its person; pausing: whether it decides; knowledge: what it knows
 session    who may look and act
 route      the routes; app: the server
 page/      HTML, CSS and JavaScript modules, as the browser reads them

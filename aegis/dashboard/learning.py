@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import fmean
 from typing import Any
 
+from aegis.dashboard.decisions.heldout import add_examples
 from aegis.errors import CheckpointError, StoreError
 from aegis.hrm import base_of
-from aegis.lifecycle import open_store, verdict_lines
-from aegis.promotion import ModelEvent, ModelRegistry, read_answers
+from aegis.lifecycle import open_store, read_monitor, verdict_lines
+from aegis.promotion import HeldoutAnswers, ModelEvent, ModelRegistry, read_answers
+from aegis.promotion.judging.calibration import BINS, calibration_error
+from aegis.promotion.judging.interval import mean_interval, share_interval
 from aegis.store import DecisionStore, ImprovementLog, TrainingLog, TrainingRecord
 from aegis.types import most_probable
 from aegis.workspace import Workspace
@@ -16,6 +20,9 @@ from aegis.workspace import Workspace
 _MOST_TRAININGS = 20
 _MOST_EVENTS = 200
 _MOST_UPDATES = 500
+_MOST_PAIRS = 10
+_REWARDED, _SPANS, _LEAST_SPAN = 20_000, 40, 10
+"""The newest decisions whose rewards are drawn, in at most so many spans of at least so many rewards"""
 MATRIX_ACTIONS = 12
 """Actions that a confusion matrix has room for; of more, the commonest"""
 
@@ -30,7 +37,10 @@ def read_learning(workspace: Workspace) -> dict[str, Any]:
             "trainings": [_training(log, record) for record in trainings],
             "events": [_event(event) for event in registry.events()[-_MOST_EVENTS:]],
             "updates": _updates(store),
-            "confusion": _confusion(registry),
+            "rewards": _rewards(store),
+            "watch": _watch(store, registry),
+            "calibration": _calibration(registry),
+            "confusion": _confusion(store, workspace, registry),
         }
 
 
@@ -90,16 +100,72 @@ def _updates(store: DecisionStore) -> list[dict[str, Any]]:
     ]
 
 
-def _confusion(registry: ModelRegistry) -> dict[str, Any] | None:
-    """Return how often the HRM took each action where its teacher took another, on its held-out decisions."""
+def _rewards(store: DecisionStore) -> list[dict[str, Any]]:
+    """Return the mean reward with its 95% interval in spans of the newest decisions, the oldest first.
+
+    The interval is for independent decisions. A span has as many rewarded decisions as the others.
+    """
+    sql = (
+        "SELECT d.decided_at, o.reward FROM decisions AS d"
+        " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
+        f" WHERE d.seq > ? - {_REWARDED} AND o.reward IS NOT NULL ORDER BY d.seq"
+    )
+    rows = [(str(row["decided_at"]), float(row["reward"])) for row in store.database.query(sql, (store.newest(),))]
+    size = max(_LEAST_SPAN, -(-len(rows) // _SPANS))
+    found = []
+    for start in range(0, len(rows) - size + 1, size):
+        values = [reward for _, reward in rows[start : start + size]]
+        low, high = mean_interval(values)
+        found.append({"at": rows[start + size - 1][0], "mean": fmean(values), "low": low, "high": high, "of": size})
+    return found
+
+
+def _watch(store: DecisionStore, registry: ModelRegistry) -> dict[str, Any] | None:
+    """Return what the monitor knows of the version that serves; None before its first audit."""
+    served = registry.serving()
+    monitor = read_monitor(store, registry, served.name) if served else None
+    if served is None or monitor is None or not monitor.audits:
+        return None
+    return {"model": served.name} | monitor.evidence()
+
+
+def _calibration(registry: ModelRegistry) -> dict[str, Any] | None:
+    """Return how often an HRM was right by its calibrated confidence, on its held-out decisions."""
+    found = _find_answers(registry)
+    if found is None:
+        return None
+    name, answers = found
+    rows, labels = answers.calibrated(), answers.arrays()[1]
+    confidence, right = rows.max(axis=1), rows.argmax(axis=1) == labels
+    places = (confidence * BINS).astype(int).clip(max=BINS - 1)
+    bins = []
+    for place in range(BINS):
+        inside = places == place
+        if count := int(inside.sum()):
+            low, high = share_interval(int(right[inside].sum()), count)
+            means = {"confidence": float(confidence[inside].mean()), "right": float(right[inside].mean())}
+            bins.append(means | {"low": low, "high": high, "of": count})
+    return {"model": name, "error": calibration_error(rows, labels), "bins": bins}
+
+
+def _find_answers(registry: ModelRegistry) -> tuple[str, HeldoutAnswers] | None:
+    """Return the held-out answers of the version that serves or proves itself, and whose they are."""
     version = registry.serving() or registry.candidate()
     if version is None:
         return None
     base = base_of(version.folder)  # an improved version has its base's answers
     try:
-        answers = read_answers(version.folder if base is None else version.folder.parent / base)
+        return base or version.name, read_answers(version.folder if base is None else version.folder.parent / base)
     except CheckpointError:  # an earlier version of AEGIS kept none
         return None
+
+
+def _confusion(store: DecisionStore, workspace: Workspace, registry: ModelRegistry) -> dict[str, Any] | None:
+    """Return how often the HRM took each action where its teacher took another, on its held-out decisions."""
+    found = _find_answers(registry)
+    if found is None:
+        return None
+    name, answers = found
     pairs = Counter(
         (label, most_probable(row)) for row, label in zip(answers.probabilities, answers.labels, strict=True)
     )
@@ -107,13 +173,18 @@ def _confusion(registry: ModelRegistry) -> dict[str, Any] | None:
     shown = sorted(place for place, _ in common.most_common(MATRIX_ACTIONS))
     wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]]
     return {
-        "model": base or version.name,
+        "model": name,
         "decisions": len(answers.labels),
         "actions": [answers.actions[place] for place in shown],
         "left_out": len(answers.actions) - len(shown),
         "matrix": [[pairs[(label, taken)] for taken in shown] for label in shown],
-        "pairs": [
-            {"teacher": answers.actions[label], "hrm": answers.actions[taken], "count": count, "of": common[label]}
-            for (label, taken), count in wrong[:10]
-        ],
+        "pairs": add_examples(
+            store,
+            workspace,
+            answers,
+            [
+                {"teacher": answers.actions[label], "hrm": answers.actions[taken], "count": count, "of": common[label]}
+                for (label, taken), count in wrong[:_MOST_PAIRS]
+            ],
+        ),
     }

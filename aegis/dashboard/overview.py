@@ -6,10 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aegis.door.savings import read_savings
+from aegis.door.savings import Savings, read_savings
 from aegis.lifecycle import Standing, open_store, read_standing
 from aegis.research.run import read_agent_standing
+from aegis.store import DecisionStore, StateKey
 from aegis.workspace import Workspace
+
+_SAMPLED = 2_000
+"""Calls whose time is read"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +52,19 @@ def describe_place(standing: Standing) -> dict[str, Any]:
     place = Workspace(Path(standing.workspace))
     with open_store(place) as store:
         savings = read_savings(store, place)
-    return standing.to_record() | {"savings": asdict(savings) | {"words": str(savings)}}
+        seconds = _seconds_spared(store, savings)
+        paused = store.state.text(StateKey.PAUSED) or ""
+    return standing.to_record() | {
+        "savings": asdict(savings) | {"words": str(savings), "seconds": seconds},
+        "paused": paused,
+    }
+
+
+def _seconds_spared(store: DecisionStore, savings: Savings) -> float | None:
+    """Return the time that the calls took, or would have taken, which the HRM could spare; None where none is known.
+
+    By the mean of a sample of the calls that were made: their ids are random.
+    """
+    sql = f"SELECT AVG(seconds) AS mean FROM (SELECT seconds FROM calls WHERE model IS NOT NULL LIMIT {_SAMPLED})"
+    mean = store.database.query(sql)[0]["mean"]
+    return None if mean is None or savings.hrm is None else float(mean) * savings.calls

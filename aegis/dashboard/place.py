@@ -44,5 +44,6 @@ class Places:
         """Return where every place stands, as one list of JSON objects."""
         record = self.overview().to_record()
         points = record.pop("points", [])
-        own = [{"name": "", "title": self.only or "agent", **record}] if "phase" in record else []
-        return {"places": own + [one | {"title": one["name"]} for one in points]}
+        named = {"name": "", "title": self.only or "agent", "can_pause": self.only is None}
+        own = [{**named, **record}] if "phase" in record else []
+        return {"places": own + [one | {"title": one["name"], "can_pause": False} for one in points]}

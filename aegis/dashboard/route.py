@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis import __version__
-from aegis.dashboard import decision, inbox, learning, model, stream
-from aegis.dashboard.filter import PAGE_ROWS, Filter, find_page, list_choices
+from aegis.dashboard import inbox, knowledge, learning, model, pausing, stream
+from aegis.dashboard.decisions import decision, heldout, likeness, reading, relabel
+from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
 from aegis.errors import ActionError, CheckpointError, StoreError
@@ -60,6 +61,19 @@ class Change(_Action):
 
     to: str = Field(max_length=100)
     reason: Text
+
+
+class Correction(_Action):
+    """The action that was right for a decision."""
+
+    id: str = Field(max_length=200)
+    action: str = Field(max_length=200)
+
+
+class Pause(_Action):
+    """Whether the agent is to wait."""
+
+    paused: bool
 
 
 class Done(BaseModel):
@@ -121,6 +135,14 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     async def whole(id: str, point: Point = "") -> JSONResponse:
         return await read(lambda: decision.read_whole(places.find(point), id))
 
+    @router.get("/api/decisions/{id}/read", dependencies=looks)
+    async def read_by_model(id: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: reading.read_as_model(places.find(point), id))
+
+    @router.get("/api/decisions/{id}/like", dependencies=looks)
+    async def alike(id: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: likeness.read_like(places.find(point), id))
+
     @router.get("/api/learning", dependencies=looks)
     async def learned(point: Point = "") -> JSONResponse:
         return await read(lambda: learning.read_learning(places.find(point)))
@@ -128,6 +150,14 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     @router.get("/api/models", dependencies=looks)
     async def models(point: Point = "") -> JSONResponse:
         return await read(lambda: model.read_versions(places.find(point)))
+
+    @router.get("/api/knowledge", dependencies=looks)
+    async def known(point: Point = "", query: Annotated[str, Query(max_length=200)] = "") -> JSONResponse:
+        return await read(lambda: knowledge.read_knowledge(places.find(point), query))
+
+    @router.get("/api/compare", dependencies=looks)
+    async def compared(one: str, other: str, point: Point = "") -> JSONResponse:
+        return await read(lambda: heldout.compare_versions(places.find(point), one, other))
 
     @router.get("/api/inbox", dependencies=looks)
     async def waiting(point: Point = "") -> JSONResponse:
@@ -140,7 +170,10 @@ class _Asked(BaseModel):
     action: str = Field("", max_length=200)
     policy: str = Field("", max_length=200)
     deferred: bool = False
+    why: Literal["", "unsure", "unlike"] = ""
+    drifted: bool = False
     wrong: bool = False
+    text: str = Field("", max_length=200)
     since: datetime | None = None
     until: datetime | None = None
 
@@ -156,6 +189,7 @@ def _list(place: Workspace, chosen: Filter, before: int | None) -> dict[str, Any
         return {
             "decisions": decision.read_short(store, place, page.places),
             "before": page.before,
+            "reading": page.reading,
             **(list_choices(store) | {"cursor": cursor} if before is None else {}),
         }
 
@@ -187,6 +221,14 @@ def _add_actions(router: APIRouter, places: Places, session: Session, admission:
     @router.post("/api/settle", dependencies=acts)
     async def settle(asked: Settlement) -> Done:
         return await do(lambda: inbox.settle(places.find(asked.point), asked.number, asked.approved, asked.note))
+
+    @router.post("/api/relabel", dependencies=acts)
+    async def correct(asked: Correction) -> Done:
+        return await do(lambda: relabel.relabel(places.find(asked.point), asked.id, asked.action))
+
+    @router.post("/api/pause", dependencies=acts)
+    async def pause(asked: Pause) -> Done:
+        return await do(lambda: pausing.set_paused(places.find(asked.point), asked.paused))
 
     @router.post("/api/promote", dependencies=acts)
     async def promote(asked: Change) -> Done:

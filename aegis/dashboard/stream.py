@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
-from aegis.dashboard.decision import newest_after
+from aegis.dashboard.decisions.decision import newest_after
 from aegis.errors import AegisError
 from aegis.lifecycle.opening import open_store
 from aegis.serving.middleware import Refusal

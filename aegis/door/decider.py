@@ -24,6 +24,7 @@ from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
 from aegis.store.calls import Call, CallBook
+from aegis.store.deferral import note_deferral
 from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -269,6 +270,7 @@ class Decider:
                 propensity=choice.propensity,
             )
             self._store.append(decision)
+            note_deferral(self._store.database, decision.id, choice)
         return decision
 
     def _check_open(self) -> None:

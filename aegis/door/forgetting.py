@@ -128,8 +128,7 @@ def _remove_derived(place: Workspace) -> list[Path]:
         place.datasets,
         place.checkpoints,
         aside,
-        cache,
-        *(cache.with_name(cache.name + end) for end in ("-wal", "-shm")),
+        *(base.with_name(base.name + end) for base in (cache, place.state_index) for end in ("", "-wal", "-shm")),
     ]
     found = [path for path in found if path.exists()]
     for path in found:

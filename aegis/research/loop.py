@@ -33,6 +33,7 @@ from aegis.research.review import TrainingReview, review_search
 from aegis.research.rewards import RewardTable, make_table
 from aegis.research.search import SearchChain, SearchProvider
 from aegis.store import DecisionStore
+from aegis.store.deferral import note_deferral
 from aegis.types import Action, Choice, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
@@ -194,6 +195,7 @@ class Agent:
         plan, now = situation.plan, situation.seen_at
         with self._store.database.transaction():
             self._store.append(decision)
+            note_deferral(self._store.database, decision.id, choice)
             fresh = action != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
         self._situation = None
         self._step += 1

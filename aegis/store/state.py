@@ -36,6 +36,8 @@ class StateKey(StrEnum):
     """The state of phase 4; empty if it does not continue"""
     AGENT = "agent"
     """The autonomous agent's last report about itself"""
+    PAUSED = "paused"
+    """Who paused the agent from outside, and when; empty while nobody has"""
     COLLECTION = "collection:"
     """The settings of a collection run"""
     IDENTITY = "identity"

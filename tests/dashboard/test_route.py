@@ -76,6 +76,16 @@ def test_a_proposal_is_settled_with_a_note(page, workspace, approved):
         assert (settled.status, settled.note) == ("approved" if approved else "rejected", "try it")
 
 
+def test_an_owner_pauses_the_agent_and_no_decision_point(page, workspace, point):
+    assert page.post("/api/pause", {"paused": True}).json == {"done": "paused: the agent makes no further decision"}
+    agent, router = page.get("/api/status").json["places"]
+    assert (bool(agent["paused"]), agent["can_pause"], router["can_pause"]) == (True, True, False)
+    refused = page.post("/api/pause", {"paused": True, "point": "router"})
+    assert (refused.status, "its own program decides" in refused.json["error"]["message"]) == (409, True)
+    assert page.post("/api/pause", {"paused": False}).status == 200
+    assert page.get("/api/status").json["places"][0]["paused"] == ""
+
+
 def test_an_owner_promotes_and_rolls_back_with_a_reason(page, workspace):
     for _ in range(2):
         with open_store(workspace) as store:

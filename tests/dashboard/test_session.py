@@ -50,9 +50,18 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
     stale = draw_token("dashboard", ["manage"])[0]
     for cookie in ("", f"aegis-8701={stale}", f"aegis-1={page.token}"):
         page.cookie = cookie
-        for path in ("status", "decisions", "decisions/decision-1", "learning", "models", "inbox", "stream"):
+        for path in (
+            "status",
+            "decisions",
+            "decisions/decision-1",
+            "learning",
+            "models",
+            "inbox",
+            "stream",
+            "compare?one=a&other=b",
+        ):
             assert page.get(f"/api/{path}").status == 401, path
-        for path in ("answer", "settle", "promote", "rollback"):
+        for path in ("answer", "settle", "pause", "relabel", "promote", "rollback"):
             assert page.post(f"/api/{path}", ANSWER).status == 401, path
         assert page.get("/").status == 401
     assert question() == "waiting"

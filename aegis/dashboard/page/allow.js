@@ -1,6 +1,6 @@
 // "Can I let it?": what each HRM could decide at the promised agreement, against what it does decide.
 
-import { count, facts, h, link, percent } from "./dom.js";
+import { count, duration, facts, h, link, percent } from "./dom.js";
 import { track } from "./now.js";
 
 const ORDER = ["yes", "maybe", "no"];
@@ -32,6 +32,7 @@ function card(place) {
       ["Calls that it could spare so far", savings.hrm === null ? "–" : count(savings.calls)],
       ["Calls that it made itself", count(savings.made)],
       ["Money", savings.dollars === null ? "no price is known" : `$${savings.dollars.toLocaleString("en", { maximumFractionDigits: 2 })}`],
+      ["Time", savings.seconds === null ? "no call's time is known" : duration(savings.seconds)],
       ["Counted on", savings.decisions ? `${count(savings.decisions)} ${savings.live ? "silent answers" : "held-out decisions"}` : "nothing yet"],
       savings.confidence !== null && ["Sure enough from a confidence of", percent(savings.confidence, 1)],
       ["Decides now", place.serving ?? "nobody yet"],

@@ -51,21 +51,54 @@ export function lineChart({ label, series, lines = [], whisker = null, low, high
     h("figcaption", {}, series.map((one) => h("span", { class: `key ${one.kind}` }, one.name)), whisker && h("span", { class: "key whisker" }, whisker.label)));
 }
 
-/** Return moments on one time axis. items: [{at, kind, words}]; each kind has a row. */
-export function timeline(items, kinds, label) {
-  const width = widthOf(false), left = 104, row = 26, height = kinds.length * row + 40;
-  const times = items.map((one) => Date.parse(one.at));
+/**
+ * Return moments on one time axis. items: [{at, kind, words}]; each kind has a row. rewards: [{at, mean, low, high, of}],
+ * drawn above the rows on the same axis.
+ */
+export function timeline(items, kinds, label, rewards = []) {
+  const width = widthOf(false), left = 104, row = 26, top = rewards.length ? 150 : 0, height = top + kinds.length * row + 40;
+  const times = [...items, ...rewards].map((one) => Date.parse(one.at));
   const [t0, t1] = [Math.min(...times), Math.max(...times, Math.min(...times) + 1000)];
   const px = (time) => left + ((time - t0) / (t1 - t0)) * (width - left - 16);
   const ends = (time, anchor) => s("text", { x: px(time), y: height - 8, class: "tick", "text-anchor": anchor },
     new Date(time).toLocaleString(undefined, width < 500 ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "medium" }));
   return h("figure", { class: "chart" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    rewards.length > 0 && rewardBand(rewards, px, left, width - 16, top),
     kinds.map(([kind, name], index) => {
-      const y = row / 2 + index * row + 6;
+      const y = top + row / 2 + index * row + 6;
       return [s("text", { x: 0, y: y + 4, class: "tick" }, name), s("line", { class: "grid", x1: left, x2: width - 16, y1: y, y2: y }),
         items.filter((one) => one.kind === kind).map((one) =>
           s("circle", { class: `event ${kind}`, cx: px(Date.parse(one.at)), cy: y, r: 6 }, s("title", {}, one.words)))];
-    }), ends(t0, "start"), ends(t1, "end")));
+    }), ends(t0, "start"), ends(t1, "end")),
+  rewards.length > 0 && h("figcaption", {}, h("span", { class: "key first" }, "mean reward"), h("span", { class: "key whisker" }, "95% interval, as if decisions were independent")));
+}
+
+function rewardBand(rewards, px, left, right, height) {
+  const ys = rewards.flatMap((one) => [one.low, one.high]);
+  const [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const py = (y) => 12 + (1 - (y - y0) / (y1 - y0 || 1)) * (height - 30);
+  return [s("text", { x: 0, y: 24, class: "tick" }, "reward"),
+    ticks(y0, y1, 4).map((y) => [s("line", { class: "grid", x1: left, x2: right, y1: py(y), y2: py(y) }), s("text", { x: left - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, y.toPrecision(2))]),
+    rewards.map((one) => { const x = px(Date.parse(one.at)); return s("g", { class: "whisker" }, s("line", { x1: x, x2: x, y1: py(one.low), y2: py(one.high) })); }),
+    s("polyline", { class: "series first", points: rewards.map((one) => `${px(Date.parse(one.at)).toFixed(1)},${py(one.mean).toFixed(1)}`).join(" ") }),
+    rewards.map((one) => s("circle", { class: "mark first", cx: px(Date.parse(one.at)), cy: py(one.mean), r: 3 }, s("title", {}, `${one.mean.toFixed(2)} (${one.low.toFixed(2)} to ${one.high.toFixed(2)}) in ${one.of} decisions`)))];
+}
+
+/** Return how often an HRM was right by its confidence: bins [{confidence, right, low, high, of}] and the diagonal. */
+export function reliability(bins, label) {
+  const size = Math.min(widthOf(true), 340), all = size - LEFT - 2 * RIGHT; // room for the last tick's words
+  const p = (share) => share * all;
+  const [px, py] = [(x) => LEFT + p(x), (y) => TOP + all - p(y)];
+  const height = TOP + all + BOTTOM;
+  return h("figure", { class: "chart" }, s("svg", { width: size, height, viewBox: `0 0 ${size} ${height}`, role: "img", "aria-label": label },
+    [0, 0.25, 0.5, 0.75, 1].map((at) => [s("line", { class: "grid", x1: LEFT, x2: LEFT + all, y1: py(at), y2: py(at) }),
+      s("text", { x: LEFT - 6, y: py(at) + 4, class: "tick", "text-anchor": "end" }, percent(at)),
+      s("text", { x: px(at), y: TOP + all + 16, class: "tick", "text-anchor": "middle" }, percent(at))]),
+    s("line", { class: "level", x1: px(0), y1: py(0), x2: px(1), y2: py(1) }),
+    bins.map((one) => [s("g", { class: "whisker" }, s("line", { x1: px(one.confidence), x2: px(one.confidence), y1: py(one.low), y2: py(one.high) })),
+      s("circle", { class: "mark first", cx: px(one.confidence), cy: py(one.right), r: 4 }, s("title", {}, `${percent(one.right)} right at ${percent(one.confidence)} confidence, of ${one.of}`))]),
+    s("text", { x: LEFT + all / 2, y: height - 3, class: "tick", "text-anchor": "middle" }, "confidence")),
+  h("figcaption", {}, h("span", { class: "key first" }, "share right"), h("span", { class: "key whisker" }, "95% interval")));
 }
 
 /** Return a matrix of counts as a table: rows are the teacher's actions, columns the HRM's. */

@@ -1,6 +1,7 @@
 // A decision: in short, as an item of a list, and whole.
 
-import { facts, h, moment, percent, signed } from "./dom.js";
+import { act, get } from "./api.js";
+import { count, empty, facts, h, link, moment, percent, signed } from "./dom.js";
 
 const small = (share) => (share > 0 && share < 0.001 ? "<0.1%" : percent(share, share > 0 && share < 0.01 ? 1 : 0));
 
@@ -13,7 +14,7 @@ export function bars(shares, taken, label) {
       h("span", { class: "share" }, small(share)))));
 }
 
-const ASKED = { audit: "asked in an audit", canary: "asked in a canary", shadow: "asked silently" };
+const ASKED = { audit: "asked in an audit", canary: "asked in a canary", shadow: "asked silently", person: "corrected by hand" };
 const STATUS = { ok: "ok", failed: "failed", unknown: "outcome unknown" };
 
 function outcome(one) {
@@ -27,8 +28,10 @@ function notes(one) {
   const other = one.other;
   return [
     one.deferred && h("p", { class: "note" }, h("strong", {}, "Deferred to the teacher: "), one.deferred),
+    one.drifted && !one.deferred && h("p", { class: "note" }, "The state is unlike the HRM's training."),
     other && h("p", { class: other.agrees ? "note" : "note bad" },
-      `${other.policy}, ${ASKED[other.reason] ?? other.reason}, answered ${other.agrees ? "the same" : other.action}`),
+      other.reason === "person" ? `Corrected by hand: ${other.agrees ? "it was right" : `${other.action} was right`}`
+        : `${other.policy}, ${ASKED[other.reason] ?? other.reason}, answered ${other.agrees ? "the same" : other.action}`),
     one.propensity !== null && h("p", { class: "note" }, `Drawn with probability ${percent(one.propensity, 1)}`),
   ];
 }
@@ -57,8 +60,46 @@ function tree(value) {
   return h("span", {}, value === null ? "–" : String(value));
 }
 
+/** Return a section that is filled when its data arrived. */
+function later(title, load, draw) {
+  const section = h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, "Loading…"));
+  load().then((found) => section.replaceChildren(h("h2", {}, title), ...[draw(found)].flat(2).filter(Boolean)))
+    .catch((error) => { if (error.name !== "AbortError") section.replaceChildren(h("h2", {}, title), h("p", { class: "caution" }, error.message)); });
+  return section;
+}
+
+function asRead(read) {
+  if (!read) return empty("No HRM has read this state: none decides or proves itself here.");
+  const cut = read.tokens - read.kept;
+  return [h("p", {}, read.decided ? `${read.model} read this:` : `${read.model} would read this:`,
+    ` ${count(read.kept)} of ${count(read.tokens)} tokens${cut > 0 ? `; ${count(cut)} were cut at each …` : ", nothing was cut"}.`),
+  read.left_out.length > 0 && h("p", {}, `Left out: ${read.left_out.join(", ")}`),
+  Object.keys(read.renamed).length > 0 && h("p", {}, `Renamed: ${Object.entries(read.renamed).map(([path, name]) => `${path} to ${name}`).join(", ")}`),
+  h("pre", { tabindex: 0, role: "region", "aria-label": "The state as the HRM reads it" }, read.text)];
+}
+
+function alike(found, point) {
+  if (!found.decisions.length) return empty(found.compared ? "No decision in training shares words with this one." : "Nothing was trained on the decisions of this place yet.");
+  return [h("p", { class: "quiet" }, `By the words of their states, among ${count(found.compared)} decisions in training, the newest ones.`),
+    h("ol", { class: "decisions" }, found.decisions.map((one) => h("li", { class: "decision" },
+      h("div", { class: "line" }, h("a", { class: "action", href: link("look", { point, id: one.id }) }, one.action),
+        h("span", { class: "who" }, `${percent(one.resemblance)} alike`), moment(one.at)),
+      h("p", { class: "state" }, one.state))))];
+}
+
+function relabelForm(one, { place, again }) {
+  const select = h("select", {}, one.actions.map((name) => h("option", { value: name, selected: name === one.action }, name)));
+  return h("form", { class: "filter", "aria-label": "Relabel", on: { submit: async (event) => {
+    event.preventDefault();
+    if (await act("relabel", { point: place.name, id: one.id, action: select.value })) again();
+  } } }, h("label", {}, "The right action was", select), h("button", { class: "main" }, "Relabel"),
+  h("p", { class: "quiet" }, "The next training learns from it. It stays in the record and can't be taken back."));
+}
+
 /** Return everything that is recorded of a decision. */
-export function wholeDecision(one, back) {
+export function wholeDecision(one, back, context) {
+  const { place, signal, readOnly } = context;
+  const path = `decisions/${encodeURIComponent(one.id)}`;
   const parts = Object.entries(one.parts);
   return [
     h("p", {}, h("a", { href: back }, "← All decisions")),
@@ -72,9 +113,12 @@ export function wholeDecision(one, back) {
     h("div", { class: "two" },
       h("section", {}, h("h2", {}, `What ${one.policy} answered`), bars(one.probabilities, one.action, "Probabilities")),
       one.other && h("section", {}, h("h2", {}, `What ${one.other.policy} answered`), bars(one.other.probabilities, one.other.action, "Probabilities of the other"))),
+    one.can_relabel && !readOnly && [h("h2", {}, "Was it right?"), relabelForm(one, context)],
+    later("What the HRM reads of the state", () => get(`${path}/read`, { point: place.name }, signal), asRead),
     Object.keys(one.argument).length > 0 && [h("h2", {}, "Argument"), tree(one.argument)],
     h("h2", {}, "State"), tree(one.state),
     Object.keys(one.result).length > 0 && [h("h2", {}, "Result"), tree(one.result)],
+    later("The most alike in training", () => get(`${path}/like`, { point: place.name }, signal), (found) => alike(found, place.name)),
     h("details", {}, h("summary", {}, "The state as a teacher reads it"),
       h("pre", { tabindex: 0, role: "region", "aria-label": "The state as a teacher reads it" }, one.read)),
   ].flat(2).filter(Boolean);

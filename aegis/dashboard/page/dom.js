@@ -26,6 +26,10 @@ function fill(element, attributes, children) {
 export const percent = (share, digits = 0) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)}%`);
 export const count = (number) => (number ?? 0).toLocaleString("en");
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+export function duration(seconds) {
+  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([one]) => seconds >= 2 * one) ?? [1, "second"];
+  return plural(Math.round(seconds / size), unit);
+}
 export const signed = (number) => (number === null || number === undefined ? "–" : `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`);
 
 /** Return the address of a view. */

@@ -1,8 +1,8 @@
 // "Learning": trainings by epoch, what the HRM confuses, and switches and roll-backs in time.
 
 import { get } from "./api.js";
-import { lineChart, matrix, timeline } from "./chart.js";
-import { count, empty, h, moment, percent } from "./dom.js";
+import { lineChart, matrix, reliability, timeline } from "./chart.js";
+import { count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
   ["warned", "warning"], ["rolled_back", "rolled back"], ["refused", "refused"]];
@@ -28,12 +28,31 @@ function training(one) {
     one.rules.length > 0 && h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))));
 }
 
-function confusion(found) {
+function example(one, point) {
+  return h("li", {}, h("a", { href: link("look", { point, id: one.id }) }, one.state || one.id), h("span", { class: "quiet" }, ` it was ${percent(one.share)} sure`));
+}
+
+function confusion(found, point) {
   if (!found) return [empty("What an HRM confuses appears once one passed the gate.")];
   return [h("p", {}, `${found.model} on ${count(found.decisions)} held-out decisions.`, found.left_out > 0 && ` The ${found.actions.length} commonest of ${found.actions.length + found.left_out} actions are shown.`),
     matrix(found),
-    found.pairs.length ? h("ul", {}, found.pairs.map((one) => h("li", {}, h("strong", {}, one.teacher), " taken for ", h("strong", {}, one.hrm), `: ${one.count} of ${one.of}`)))
+    found.pairs.length ? h("ul", {}, found.pairs.map((one) => h("li", {}, h("strong", {}, one.teacher), " taken for ", h("strong", {}, one.hrm), `: ${one.count} of ${one.of}`,
+      one.examples.length > 0 && h("ul", {}, one.examples.map((each) => example(each, point))))))
       : h("p", {}, "It confused nothing there.")];
+}
+
+function calibration(found) {
+  if (!found) return [empty("How well its confidence is calibrated appears once an HRM passed the gate.")];
+  const words = `On its held-out decisions ${found.model}'s confidence is off by ${percent(found.error, 1)} on average. On the dashed line it is right as often as it is sure.`;
+  return [h("p", {}, words), reliability(found.bins, words)];
+}
+
+function watch(found) {
+  if (!found) return [empty("The watch begins with the first audit of an HRM that serves.")];
+  const [low, high] = found.interval;
+  return [facts([["Watched", found.model], ["Audited", count(found.audits)], ["Agreed", `${count(found.agreed)} (${percent(found.agreement, 1)})`],
+    ["Anytime-valid interval", `${percent(low, 1)} to ${percent(high, 1)}`], ["Promised at least", percent(found.promised, 1)],
+    ["Evidence of a fall", `${found.evidence.toPrecision(2)} of ${found.evidence_needed.toPrecision(2)} needed`], ["Audited share", percent(found.audit_rate, 1)], ["Says", found.level]])];
 }
 
 export async function learning({ place, signal }) {
@@ -45,10 +64,13 @@ export async function learning({ place, signal }) {
   return [h("h1", {}, "Learning"),
     h("h2", {}, "Trainings"),
     ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
-    h("h2", {}, "What it confuses"), ...confusion(found.confusion),
-    h("h2", {}, "Switches and roll-backs"),
-    ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis; the list below has them all`),
+    h("h2", {}, "What it confuses"), ...confusion(found.confusion, place.name),
+    h("h2", {}, "Is it as sure as it is right?"), ...calibration(found.calibration),
+    h("h2", {}, "The watch"), ...watch(found.watch),
+    h("h2", {}, "Rewards, switches and roll-backs"),
+    found.rewards.length > 0 && !events.length && timeline([], [], "Mean reward over time", found.rewards),
+    ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis${found.rewards.length ? ", with the mean reward above" : ""}; the list below has them all`, found.rewards),
       h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]
       : [empty("Nothing was switched yet.")]),
-    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])];
+    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])].filter(Boolean);
 }

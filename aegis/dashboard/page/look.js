@@ -5,20 +5,24 @@ import { decisionItem, wholeDecision } from "./decision.js";
 import { empty, h, link } from "./dom.js";
 
 const NOTHING = "No decision passes this filter.";
-const KEYS = ["action", "policy", "deferred", "wrong", "since", "until"];
+const KEYS = ["action", "policy", "deferred", "why", "drifted", "wrong", "text", "since", "until"];
 
 function filterForm(asked, choices, place) {
   const select = (name, label, values) => h("label", {}, label, h("select", { name },
     h("option", { value: "" }, "any"), values.map((one) => h("option", { value: one, selected: one === asked[name] }, one))));
+  const because = h("label", {}, "Deferred because", h("select", { name: "why" },
+    [["", "any reason"], ["unsure", "the HRM was not sure"], ["unlike", "the state was unlike training"]]
+      .map(([value, words]) => h("option", { value, selected: value === (asked.why ?? "") }, words))));
   const box = (name, label) => h("label", { class: "box" }, h("input", { type: "checkbox", name, value: "true", checked: asked[name] === "true" }), label);
   const time = (name, label) => h("label", {}, label, h("input", { type: "datetime-local", name, step: 1, value: asked[name] ?? "" }));
   const form = h("form", { class: "filter", "aria-label": "Filter", on: { submit: (event) => {
     event.preventDefault();
     location.hash = link("look", { point: place.name, ...Object.fromEntries(new FormData(form)) });
   } } },
+  h("label", {}, "Words", h("input", { name: "text", type: "search", maxlength: 200, value: asked.text ?? "" })),
   select("action", "Action", choices.actions), select("policy", "Decided by", choices.policies),
   time("since", "From"), time("until", "To"),
-  box("deferred", "deferred to the teacher"), box("wrong", "the two answers differ"),
+  because, box("deferred", "deferred to the teacher"), box("drifted", "unlike training"), box("wrong", "the two answers differ"),
   h("button", { class: "main" }, "Show"), h("a", { href: link("look", { point: place.name }) }, "Clear"));
   return form;
 }
@@ -30,10 +34,11 @@ async function list({ place, asked, signal }) {
   const items = h("ol", { class: "decisions", "aria-label": "Decisions" });
   const more = h("button", { on: { click: () => older() } }, "Older");
   const nothing = empty(NOTHING);
-  let { before } = first;
+  let { before, reading } = first;
   const add = (page) => {
     items.append(...page.decisions.map((one) => decisionItem(one, link("look", { point: place.name, id: one.id }))));
     before = page.before;
+    reading = page.reading;
     more.hidden = before === null;
     nothing.hidden = items.children.length > 0;
   };
@@ -42,7 +47,7 @@ async function list({ place, asked, signal }) {
     try {
       const shown = items.children.length;
       while (before !== null && items.children.length === shown) { // a page that found nothing in its second
-        nothing.textContent = "Looking further back…";
+        nothing.textContent = reading === null ? "Looking further back…" : `The first search reads every state: ${Math.floor(100 * reading)}% done`;
         add(await get("decisions", { ...query, before }, signal));
       }
       nothing.textContent = NOTHING;
@@ -60,5 +65,5 @@ export async function look(context) {
   const { place, asked, signal } = context;
   if (!asked.id) return list(context);
   const one = await get(`decisions/${encodeURIComponent(asked.id)}`, { point: place.name }, signal);
-  return wholeDecision(one, link("look", { point: place.name }));
+  return wholeDecision(one, link("look", { point: place.name }), context);
 }

@@ -3,6 +3,7 @@
 import { get, say } from "./api.js";
 import { h, link } from "./dom.js";
 import { inbox } from "./inbox.js";
+import { knowledge } from "./knowledge.js";
 import { learning } from "./learning.js";
 import { allow } from "./allow.js";
 import { look } from "./look.js";
@@ -15,6 +16,7 @@ const VIEWS = {
   look: ["Look into it", look],
   learning: ["Learning", learning],
   inbox: ["Inbox", inbox],
+  knowledge: ["Knowledge", knowledge],
   models: ["Models", models],
 };
 const view = document.getElementById("view");

@@ -1,7 +1,7 @@
 // "Models": every version with its verdict, and the owner's word on which one decides.
 
 import { act, get } from "./api.js";
-import { confirm, count, empty, facts, h, moment, percent } from "./dom.js";
+import { confirm, count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 function version(one, context) {
   const { figures } = one;
@@ -29,6 +29,39 @@ async function promote(one, { place, again, served }) {
   if (reason !== null && (await act("promote", { point: place.name, to: one.name, reason }))) again();
 }
 
+function comparison(found, point) {
+  if (!found.common) return empty("No decision was held out from both. Two trainings on the same split share theirs.");
+  const row = (one) => h("tr", {}, h("td", {}, h("a", { href: link("look", { point, id: one.id }) }, one.state || one.id)), h("td", {}, one.teacher),
+    ["one", "other"].map((name) => h("td", { class: one[name].right ? "right" : "wrong" }, `${one[name].right ? "✓" : "✗"} ${one[name].action} (${percent(one[name].share)})`)));
+  return h("div", {},
+    facts([["Held out from both", count(found.common)], [`${found.one} agrees`, percent(found.agreements.one / found.common, 1)],
+      [`${found.other} agrees`, percent(found.agreements.other / found.common, 1)], ["They differ in", count(found.differing)],
+      [`Only ${found.one} is right`, count(found.only_one)], [`Only ${found.other} is right`, count(found.only_other)]]),
+    found.examples.length ? h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Decisions that they answer differently" },
+      h("table", { class: "matrix examples" },
+        h("caption", {}, found.differing > found.examples.length ? `The newest ${found.examples.length} of them` : "Each of them"),
+        h("thead", {}, h("tr", {}, ["State", "Teacher", found.one, found.other].map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, found.examples.map(row)))) : empty("They answer every one alike."));
+}
+
+/** Return the form that compares two versions, and what it found. */
+function comparing(versions, { place, signal }) {
+  const names = versions.filter((one) => !one.base).map((one) => one.name);
+  if (names.length < 2) return empty("Two versions that were trained here can be compared, once there are two.");
+  const select = (label, chosen) => h("label", {}, label, h("select", {}, names.map((name) => h("option", { value: name, selected: name === chosen }, name))));
+  const [one, other] = [select("Version", names[0]), select("Against", names[1])];
+  const found = h("div", { role: "status" });
+  return h("div", {}, h("form", { class: "filter", "aria-label": "Compare", on: { submit: async (event) => {
+    event.preventDefault();
+    try {
+      const query = { one: one.querySelector("select").value, other: other.querySelector("select").value, point: place.name };
+      found.replaceChildren(comparison(await get("compare", query, signal), place.name));
+    } catch (error) {
+      if (error.name !== "AbortError") found.replaceChildren(h("p", { class: "caution" }, error.message));
+    }
+  } } }, one, other, h("button", { class: "main" }, "Compare")), found);
+}
+
 async function rollBack(to, { place, again, served }) {
   const who = to === "teacher" ? "the teacher" : to;
   const reason = await confirm({
@@ -50,6 +83,7 @@ export async function models(given) {
       h("button", { class: "danger", on: { click: () => rollBack(to, context) } }, `Roll back to ${to === "teacher" ? "the teacher" : to}`))),
     h("h2", {}, "Versions"),
     found.versions.length ? h("ul", { class: "cards plain" }, found.versions.map((one) => version(one, context))) : empty("No HRM was kept yet. One that passes the gate appears here."),
+    h("h2", {}, "Compare two versions"), comparing(found.versions, context),
     found.refused.length > 0 && [h("h2", {}, "Refused by the gate"), h("ul", { class: "plain" }, found.refused.map((one) =>
       h("li", { class: "card" }, h("h3", {}, `Training ${one.training}`), h("p", { class: "quiet" }, moment(one.at), ` on ${count(one.decisions)} decisions`),
         h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))))))],

@@ -1,6 +1,6 @@
 // "Now": the phase, and the last decisions as they happen.
 
-import { follow, get, say } from "./api.js";
+import { act, follow, get, say } from "./api.js";
 import { decisionItem } from "./decision.js";
 import { count, empty, facts, h, link, percent, signed } from "./dom.js";
 
@@ -16,6 +16,17 @@ export function track(place) {
       return h("li", { class: state, "aria-current": state === "here" ? "step" : null },
         h("span", { class: "dot", "aria-hidden": "true" }, state === "done" ? "✓" : String(number)), h("span", {}, name));
     }));
+}
+
+/** Return what pauses the agent and lets it go on; for a decision point, why nothing can be paused. */
+function pausing(place, { again, readOnly }) {
+  if (!place.can_pause) return h("p", { class: "quiet" }, "Its own program decides when it asks: nothing can be paused here.");
+  const set = async (paused) => { if (await act("pause", { point: place.name, paused })) again(); };
+  const waits = place.running ? "" : " No agent runs at the moment: one that is started waits, too.";
+  return [place.paused && h("p", { class: "caution" }, `Paused by ${place.paused}. It makes no decision until it is resumed.${waits}`),
+    !readOnly && h("div", { class: "buttons" }, place.paused
+      ? h("button", { class: "main", on: { click: () => set(false) } }, "Resume the agent")
+      : h("button", { on: { click: () => set(true) } }, "Pause the agent"))];
 }
 
 function head(place) {
@@ -35,10 +46,12 @@ function head(place) {
     place.trial && h("p", {}, place.trial)].filter(Boolean);
 }
 
-export async function now({ place, status, signal }) {
+export async function now(context) {
+  const { place, status, signal } = context;
   const first = await get("decisions", { point: place.name }, signal);
   const list = h("ol", { class: "decisions", "aria-label": "Last decisions" });
   const top = h("div", {}, head(place));
+  const hold = h("div", {}, pausing(place, context));
   const nothing = empty("No decision is recorded yet. Each one appears here as it is made.");
   const item = (one) => decisionItem(one, link("look", { point: place.name, id: one.id }));
   list.append(...first.decisions.slice(0, MOST_SHOWN).map(item));
@@ -57,12 +70,14 @@ export async function now({ place, status, signal }) {
     if (document.hidden) return;
     try {
       const fresh = await get("status", {}, signal);
-      top.replaceChildren(...head(fresh.places.find((one) => one.name === place.name) ?? place));
+      const found = fresh.places.find((one) => one.name === place.name) ?? place;
+      top.replaceChildren(...head(found));
+      if (found.paused !== place.paused && !hold.contains(document.activeElement)) context.again();
     } catch (error) {
       if (error.name !== "AbortError") say(error.message, true);
     }
   }, STATUS_EVERY);
   signal.addEventListener("abort", () => clearInterval(timer));
-  return [h("h1", {}, "Now", status.places.length > 1 && h("span", { class: "of" }, place.title)), top,
+  return [h("h1", {}, "Now", status.places.length > 1 && h("span", { class: "of" }, place.title)), top, hold,
     h("h2", {}, "Last decisions"), nothing, list];
 }

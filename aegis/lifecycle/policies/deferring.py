@@ -18,10 +18,15 @@ from aegis.hrm import base_of
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import DriftDetector, read_drift
-from aegis.types import ActionList, Choice, Policy, State
+from aegis.types import ActionList, Choice, Deferral, Policy, State
 
 NEVER = float("inf")
 """A confidence that the HRM never has"""
+_WHY: dict[tuple[bool, bool], Deferral] = {
+    (True, False): "unsure",
+    (False, True): "unlike",
+    (True, True): "unsure and unlike",
+}
 _RETRY_SECONDS = 300.0
 """Time after a failure in which the teacher is not asked about states that are only out of distribution"""
 
@@ -134,7 +139,8 @@ class DeferringPolicy(WrappedPolicy):
             self._on_failure(str(error) or type(error).__name__)
             return choices
         for row, choice in zip(handed, taught, strict=True):
-            choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution)
+            why: Deferral = _WHY[bool(unsure[row]), bool(unlike[row])]
+            choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution, deferred=why)
         return choices
 
     def keeps(self, choice: Choice) -> bool:

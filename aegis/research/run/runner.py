@@ -87,7 +87,9 @@ class Runner:
         self._going.clear()
 
     def resume(self) -> None:
-        """Decide again after `pause`."""
+        """Decide again after `pause`, and after a pause from outside (`StateKey.PAUSED`)."""
+        with open_store(self.workspace) as store:
+            store.state.clear(StateKey.PAUSED)
         self._going.set()
 
     def stop(self) -> None:
@@ -133,7 +135,7 @@ class Runner:
         try:
             while not self._is_over():
                 started = time.monotonic()
-                if self.paused:
+                if self._is_on_hold(store):
                     self._wait_while_paused(store, duties)
                     continue
                 look()
@@ -280,13 +282,18 @@ class Runner:
 
     def _wait_while_paused(self, store: DecisionStore, duties: Duties) -> None:
         self._say_doing(store, "paused")
-        self._tell("paused", "paused: nothing is decided until it is resumed")
-        while self.paused and not self._stop.is_set():
+        where = "" if self.paused else " in the dashboard"
+        self._tell("paused", f"paused{where}: nothing is decided until it is resumed")
+        while self._is_on_hold(store) and not self._stop.is_set():
             duties.train(find_serving(store, self.workspace))
-            self._going.wait(_LOOK_EVERY_SECONDS)
+            (self._going if self.paused else self._stop).wait(_LOOK_EVERY_SECONDS)
         if not self._stop.is_set():
             self._say_doing(store, "deciding")
             self._tell("resumed", "resumed")
+
+    def _is_on_hold(self, store: DecisionStore) -> bool:
+        """Return whether a person paused the agent, here or from another process."""
+        return self.paused or bool(store.state.text(StateKey.PAUSED))
 
     def _pause_until(self, moment: float) -> None:
         left = moment - time.monotonic()
@@ -294,7 +301,7 @@ class Runner:
             self._stop.wait(left)
 
     def _say_training(self, store: DecisionStore, number: int | None) -> None:
-        does = "paused" if self.paused else "deciding"
+        does = "paused" if self._is_on_hold(store) else "deciding"
         self._say_doing(store, does if number is None else f"{does}, while training {number} runs")
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:

@@ -19,7 +19,7 @@ from tests.serving.conftest import Running
 
 CHROMIUM = "/usr/bin/chromium"
 POINT = "support-router"
-VIEWS = ("allow", "now", "look", "learning", "inbox", "models")
+VIEWS = ("allow", "now", "look", "learning", "inbox", "knowledge", "models")
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
 RULES = {"broken": "refund", "angry": "escalate", "how": "answer"}
 

@@ -63,7 +63,7 @@ def test_a_decision_is_opened_whole_from_the_list(open_page):
 def test_a_training_is_drawn_with_the_gates_line(open_page):
     page = open_page(f"learning?point={POINT}")
     assert page.text_content(".level-label") == "70%: the gate"
-    assert page.locator("circle.mark.first").count() == 6
+    assert page.locator(".card circle.mark.first").count() == 6
     assert page.locator(".matrix tbody tr").count() == 3
     assert page.locator(".event.promoted").count() == 1
 

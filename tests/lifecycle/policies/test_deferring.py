@@ -62,6 +62,7 @@ def test_the_hrm_decides_where_it_is_confident_and_the_teacher_elsewhere():
     assert kept.probabilities == pytest.approx((0.9, 0.1))
     (deferred,) = policy.decide([{"sure": 0.6}], ACTIONS)
     assert (deferred.policy, deferred.action, deferred.probabilities) == ("gpt2", "b", (0.0, 1.0))
+    assert (kept.deferred, deferred.deferred) == ("", "unsure")
     assert (policy.name, teacher.asked) == ("hrm@1", 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from aegis.errors import StoreError, TeacherError
 from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.lock import hold
-from aegis.store import TrainingLog
+from aegis.store import StateKey, TrainingLog
 from aegis.testing import ScriptedTeacher
 from aegis.types import Choice
 
@@ -72,6 +72,22 @@ def test_a_pause_lasts_until_it_is_resumed_and_a_stop_ends_it(workspace, make_ru
     thread.join(120)
     assert not thread.is_alive()
     assert not read_standing(workspace).running
+
+
+def test_a_pause_from_another_process_holds_until_it_is_taken_back(workspace, make_runner, wait_for):
+    events = []
+    with open_store(workspace) as store:
+        store.state.keep_text(StateKey.PAUSED, "somebody")
+    runner = make_runner(notify=events.append, max_decisions=2)
+    thread = run_aside(runner)
+    wait_for(lambda: any(event.message.startswith("paused in the dashboard") for event in events))
+    assert decided(events) == []
+    assert read_standing(workspace).doing == "paused"
+    runner.resume()
+    thread.join(120)
+    assert len(decided(events)) == 2
+    with open_store(workspace) as store:
+        assert not store.state.text(StateKey.PAUSED)
 
 
 def test_an_agent_that_is_paused_while_a_training_begins_says_that_it_is_paused(workspace, make_runner, fill, wait_for):

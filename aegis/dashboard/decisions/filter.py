@@ -1,4 +1,4 @@
-"""Which decisions a page shows: by action, policy, time, deferred and wrong; found by the store's indices."""
+"""Which decisions a page shows: by action, policy, time, words, deferral, drift and errors; found by indices."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from aegis.dashboard.decisions.search import StateIndex, open_index
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.standing import read_agent
 from aegis.promotion import ModelRegistry
@@ -23,6 +24,8 @@ _CHUNK_ROWS = 500
 _SECONDS = 1.0
 """Time for one page. A page that is not full by then says where to look on"""
 _LARGEST = 2**63 - 1
+_WHY = {"unsure": "unsure", "unlike": "unlike"}
+"""The column of `deferrals` for each reason"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,14 @@ class Filter:
     policy: str = ""
     deferred: bool = False
     """Decided by the teacher while an HRM served"""
+    why: str = ""
+    """Deferred because the HRM was `unsure`, or the state `unlike` its training; older decisions don't say it"""
+    drifted: bool = False
+    """Whose state is unlike the HRM's training, whoever decided"""
     wrong: bool = False
     """To which the other policy (the HRM or the teacher) gives another action"""
+    text: str = ""
+    """Words that the state or the argument holds, all of them"""
     since: datetime | None = None
     until: datetime | None = None
     """Not included"""
@@ -48,6 +57,8 @@ class Page:
     places: tuple[int, ...]
     before: int | None
     """The place before which to look on; None at the end"""
+    reading: float | None = None
+    """The share of the states that the search knows by now, while it is not all; the page is empty then"""
 
 
 def find_page(workspace: Workspace, chosen: Filter, before: int | None = None, rows: int = PAGE_ROWS) -> Page:
@@ -56,7 +67,14 @@ def find_page(workspace: Workspace, chosen: Filter, before: int | None = None, r
     It takes about a second at most, however many decisions there are: a page may be short, and still not the last one.
     """
     with open_store(workspace) as store:
-        return _find(store, workspace, chosen, _LARGEST if before is None else before, rows)
+        at = store.newest() + 1 if before is None else before
+        if not chosen.text.strip():
+            return _find(store, workspace, chosen, at, rows)
+        with open_index(workspace, store) as index:
+            reach = index.extend()
+            if not reach.whole:
+                return Page((), at, reach.read / reach.newest)
+            return _find(store, workspace, chosen, at, rows, index)
 
 
 def deferred_spans(store: DecisionStore, workspace: Workspace) -> list[tuple[int, int]]:
@@ -85,11 +103,16 @@ def _first_by_hrm(database: Database, after: int) -> int | None:
     return min(found, default=None)
 
 
-def _find(store: DecisionStore, workspace: Workspace, chosen: Filter, before: int, rows: int) -> Page:
+def _find(
+    store: DecisionStore, workspace: Workspace, chosen: Filter, before: int, rows: int, index: StateIndex | None = None
+) -> Page:
     low, high = _bounds(store.database, chosen, before)
     condition, values = _conditions(store, workspace, chosen)
     deadline, found = time.monotonic() + _SECONDS, list[int]()
-    candidates = _candidates(store, chosen, low, high)
+    if index is None:
+        candidates = _candidates(store, chosen, low, high)
+    else:
+        candidates = _scan(lambda at, most: [(place,) for place in index.find(chosen.text, at, low, most)], high)
     while chunk := list(islice(candidates, _CHUNK_ROWS)):
         sql = (
             "SELECT d.seq FROM json_each(?) AS chosen CROSS JOIN decisions AS d ON d.seq = chosen.value"
@@ -114,7 +137,7 @@ def _bounds(database: Database, chosen: Filter, before: int) -> tuple[int, int]:
 
 
 def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> tuple[str, list[Any]]:
-    """Return what a candidate must fulfil besides, as SQL with its values. A candidate is wrong where that is asked."""
+    """Return what a candidate must fulfil besides, as SQL with its values."""
     parts, values = ["1"], list[Any]()
     if chosen.action:
         names = _recorded_names(store, chosen.action)
@@ -133,6 +156,14 @@ def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> t
         values += [claim.name if claim else "", *(place for span in spans for place in span)]
         # A silent answer beside the teacher: the point only observes, and nothing was handed over.
         parts.append("NOT EXISTS (SELECT 1 FROM labels AS l WHERE l.decision_id = d.id)")
+    if chosen.wrong:
+        parts.append("EXISTS (SELECT 1 FROM disagreements WHERE decision = d.seq)")
+    if chosen.why:
+        parts.append(
+            f"EXISTS (SELECT 1 FROM deferrals AS f WHERE f.decision = d.seq AND f.handed AND {_WHY[chosen.why]})"
+        )
+    if chosen.drifted:
+        parts.append("EXISTS (SELECT 1 FROM deferrals AS f WHERE f.decision = d.seq AND f.unlike)")
     return " AND ".join(parts), values
 
 
@@ -145,6 +176,10 @@ def _candidates(store: DecisionStore, chosen: Filter, low: int, high: int) -> It
 
     if chosen.wrong:
         return along("SELECT decision FROM disagreements WHERE decision < ? AND decision >= ? ORDER BY decision DESC")
+    if chosen.why or chosen.drifted:
+        column = _WHY[chosen.why] if chosen.why else "unlike"
+        sql = f"SELECT decision FROM deferrals WHERE {column} AND decision < ? AND decision >= ? ORDER BY decision DESC"
+        return along(sql)
     claim = store.teacher()
     policy = chosen.policy or (claim.name if chosen.deferred and claim else "")
     if not (chosen.action or policy):
@@ -160,7 +195,7 @@ def _candidates(store: DecisionStore, chosen: Filter, low: int, high: int) -> It
     return heapq.merge(*(along(sql, *pair, rows=first) for pair in pairs), reverse=True)
 
 
-def _scan(read: Callable[[int, int], Sequence[Any]], at: int, rows: int) -> Iterator[int]:
+def _scan(read: Callable[[int, int], Sequence[Any]], at: int, rows: int = _CHUNK_ROWS) -> Iterator[int]:
     """Yield places downwards from `at`, as `read(at, most)` gives them; rows: how many the first time."""
     while found := read(at, rows):
         yield from (at := int(row[0]) for row in found)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aegis.dashboard.filter import deferred_spans
+from aegis.dashboard.decisions.filter import deferred_spans
 from aegis.lifecycle.opening import open_store
 from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, render_state
@@ -18,13 +18,16 @@ from aegis.workspace import Workspace
 _SHORT_CHARACTERS = 160
 _MOST_BARS = 6
 """Actions whose probabilities a list shows: the most probable ones and the one taken"""
+_WHY = {"unsure": "the HRM was not sure enough", "unlike": "the state is unlike its training"}
+"""The words for each column of `deferrals`"""
 _SELECT = """
 SELECT d.*, o.seq AS outcome_row, o.status, o.reward, o.detail, o.gained, o.result, o.components, o.recorded_at,
-    l.teacher, l.probabilities AS answer, l.reason, c.dollars
+    l.teacher, l.probabilities AS answer, l.reason, c.dollars, f.handed, f.unsure, f.unlike
 FROM decisions AS d
 LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
 LEFT JOIN labels AS l ON l.decision_id = d.id
 LEFT JOIN costs AS c ON c.decision_id = d.id
+LEFT JOIN deferrals AS f ON f.decision = d.seq
 """
 
 
@@ -47,6 +50,8 @@ def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
         return short | {
             "state": state,
             "read": render_state(state),
+            "actions": [renamed.get(name, name) for name in json.loads(row["actions"])],
+            "can_relabel": _can_relabel(store, row),
             "argument": json.loads(row["argument"]),
             "gained": row["gained"],
             "parts": json.loads(row["components"] or "{}"),
@@ -79,11 +84,14 @@ class _Deferral:
         self._spans = deferred_spans(store, workspace) if claim else []
 
     def why(self, row: dict[str, Any]) -> str:
+        if row["handed"]:
+            said = [words for column, words in _WHY.items() if row[column]]
+            return " and ".join(said)
         if row["policy"] != self._teacher or row["answer"] is not None:
             return ""
         if not any(low < row["seq"] <= high for low, high in self._spans):
             return ""
-        return "the HRM was not sure enough, or the state is unlike its training"
+        return "why is not recorded"
 
 
 def _short(
@@ -107,6 +115,7 @@ def _short(
         "propensity": row["propensity"],
         "probabilities": _bars(names, shares, action, bars),
         "deferred": deferral.why(row),
+        "drifted": bool(row["unlike"]),
         "other": _other(row, names, action, bars),
         "outcome": row["status"],
         "outcome_place": row["outcome_row"],
@@ -145,6 +154,12 @@ def _in_short(state: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _can_relabel(store: DecisionStore, row: dict[str, Any]) -> bool:
+    """Return whether a person may still say which action was right: as `relabel` does."""
+    claim = store.teacher()
+    return claim is not None and row["policy"] != claim.name and row["answer"] is None
 
 
 def _count(store: DecisionStore, id: str) -> int:

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis.dashboard import filter as filters
-from aegis.dashboard.filter import Filter, find_page
+from aegis.dashboard.decisions import filter as filters
+from aegis.dashboard.decisions.decision import read_short
+from aegis.dashboard.decisions.filter import Filter, find_page
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.store import LabelBook, StateKey
-from aegis.types import utc_now
+from aegis.store.deferral import note_deferral
+from aegis.types import Choice, Deferral, utc_now
 from tests.dashboard.conftest import add_decision
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,6 +74,29 @@ def test_deferred_are_the_teachers_after_the_first_decision_of_the_hrm(many):
     assert places(many, deferred=True) == []
 
 
+def test_why_a_decision_was_deferred_and_drift_are_found_where_they_were_recorded(many):
+    with open_store(many) as store:
+        reasons: list[tuple[int, Deferral, bool]] = [
+            (24, "unsure", False),
+            (29, "unsure and unlike", True),
+            (33, "", True),
+        ]
+        for number, why, unlike in reasons:
+            choice = Choice((1.0,), "idle", "gpt2", deferred=why, out_of_distribution=unlike)
+            note_deferral(store.database, f"decision-{number}", choice)
+    assert places(many, why="unsure") == [30, 25]
+    assert places(many, why="unlike") == [30]
+    assert places(many, drifted=True) == [34, 30]
+    assert places(many, drifted=True, policy="hrm@1") == [34]
+    with open_store(many) as store:
+        shown = read_short(store, many, [25, 30, 34])
+    assert [(one["deferred"], one["drifted"]) for one in shown] == [
+        ("", True),
+        ("the HRM was not sure enough and the state is unlike its training", True),
+        ("the HRM was not sure enough", False),
+    ]
+
+
 def test_wrong_are_those_to_which_a_label_gives_another_action(many):
     # 31 and 37 took idle, which the label gives them, too.
     assert places(many, wrong=True) == [36]
@@ -101,6 +126,7 @@ def test_a_page_that_takes_too_long_says_where_to_look_on(many, monkeypatch):
         "SELECT seq FROM decisions WHERE policy = 'x' AND action = 'y' AND seq < 9 AND seq >= 0 ORDER BY seq DESC",
         "SELECT MIN(seq), MAX(seq) FROM decisions WHERE decided_at >= 'x' AND decided_at < 'y'",
         "SELECT decision FROM disagreements WHERE decision < 9 AND decision >= 0 ORDER BY decision DESC LIMIT 9",
+        "SELECT decision FROM deferrals WHERE unlike AND decision < 9 AND decision >= 0 ORDER BY decision DESC LIMIT 9",
     ],
 )
 def test_an_index_answers(workspace, sql):

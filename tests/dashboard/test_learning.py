@@ -1,0 +1,53 @@
+"""How a place has learned: rewards with intervals, the watch, and calibration."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis.dashboard.learning import read_learning
+from aegis.dashboard.overview import read_overview
+from aegis.lifecycle import open_store
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.promotion.judging.interval import mean_interval
+from aegis.store.calls import Call, CallBook
+from tests.dashboard.conftest import NAMES, add_decision
+
+
+def promote(store, workspace, rows, labels):
+    answers = keep_answers(rows, labels, [f"e{row}" for row in range(len(rows))], NAMES)
+    ModelRegistry(store, workspace).promote(lambda name, folder: write_answers(folder, answers), {"accuracy": 0.8})
+
+
+def test_rewards_come_in_spans_with_their_intervals(workspace):
+    with open_store(workspace) as store:
+        for number in range(10, 25):
+            add_decision(store, number, reward=float(number))
+    first, second = read_learning(workspace)["rewards"]
+    assert (first["mean"], first["low"], first["high"], first["of"]) == (1.0, 1.0, 1.0, 10)
+    values = [float(number) for number in range(10, 20)]
+    assert (second["mean"], (second["low"], second["high"])) == (14.5, mean_interval(values))
+
+
+def test_calibration_says_how_often_it_was_right_by_confidence(workspace):
+    assert read_learning(workspace)["calibration"] is None
+    rows = [(0.9, 0.05, 0.05)] * 60 + [(0.5, 0.3, 0.2)] * 40
+    labels = [0] * 54 + [1] * 6 + [0] * 20 + [1] * 20
+    with open_store(workspace) as store:
+        promote(store, workspace, rows, labels)
+    found = read_learning(workspace)["calibration"]
+    assert found is not None
+    assert found["model"] == "hrm@1"
+    assert [(one["of"], one["right"]) for one in found["bins"]] == [(40, 0.5), (60, 0.9)]
+    assert all(one["low"] < one["right"] < one["high"] for one in found["bins"])
+    assert read_learning(workspace)["watch"] is None
+
+
+def test_the_time_that_could_be_spared_follows_from_the_calls_that_were_made(workspace):
+    with open_store(workspace) as store:
+        promote(store, workspace, [(0.9, 0.05, 0.05)] * 10, [0] * 10)
+        for number in range(4):
+            CallBook(store.database).append(f"decision-{number}", Call(f"r{number}", "a-model", 2.0 + number % 2))
+        for number in range(10, 16):
+            add_decision(store, number, policy="hrm@1")
+    savings = read_overview(workspace).to_record()["savings"]
+    assert (savings["calls"], savings["seconds"]) == (6, pytest.approx(15.0))
