@@ -40,6 +40,8 @@ EXTRAS = {
     "fastapi": ("FastAPI", ("serve",)),
     "prometheus_client": ("prometheus-client", ("serve",)),
     "uvicorn": ("uvicorn", ("serve",)),
+    "httptools": ("httptools", ("serve",)),
+    "uvloop": ("uvloop", ("serve",)),
     "opentelemetry": ("OpenTelemetry's exporter", ("otel",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""

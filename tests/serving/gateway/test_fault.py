@@ -20,13 +20,13 @@ def fill_disk():
     """Return what lets SQLite find the disk of a point full, or no longer."""
 
     def fill(decider, full=True):
-        database = decider._store.database
+        database = decider._journal.store.database
 
         def limit():
             pages = database.query("PRAGMA page_count")[0][0] if full else 1_000_000
             database.query(f"PRAGMA max_page_count = {pages}")
 
-        decider._recorder.submit(limit).result()
+        decider._journal._thread.submit(limit).result()
 
     return fill
 
