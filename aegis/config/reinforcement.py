@@ -37,7 +37,7 @@ class ReinforceConfig:
     """Weight of the KL divergence from the imitation policy, in nats, before any decision is learned from."""
     kl_half_decisions: int = 1000
     """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
-    keep: float = 1.0
+    keep: float = 0.0
     """Weight of keeping the actions that a state calls for where the imitation HRM takes them; 0: they may go."""
     kl_bound: float = 0.05
     """Largest mean KL divergence of an update, in nats; an update beyond it is undone."""

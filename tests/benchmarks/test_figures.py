@@ -16,7 +16,8 @@ def page(name: str) -> str:
 
 def test_the_tables_of_the_pages_are_those_of_the_figures():
     assert "\n".join(figures.curve_table(figures.read("curve"))) in page("trust.md")
-    assert "\n".join(table(figures.DATA / "phase4.jsonl")) in page("reinforcement.md")
+    for name in ("phase4.jsonl", "phase4-keep.jsonl"):
+        assert "\n".join(table(figures.DATA / name)) in page("reinforcement.md")
 
 
 def test_every_plot_is_shown_by_a_page():

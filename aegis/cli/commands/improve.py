@@ -44,6 +44,10 @@ def improve(
     kl: Annotated[
         float, typer.Option(help="Weight of the divergence from the imitation HRM, before it loosens.")
     ] = _DEFAULTS.kl,
+    keep: Annotated[
+        float,
+        typer.Option(help="Weight of asking on where a person is here and the imitation HRM asks; 0: rewards decide."),
+    ] = _DEFAULTS.keep,
     temperature: Annotated[
         float | None,
         typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
@@ -66,7 +70,13 @@ def improve(
         from aegis import lifecycle
 
         config = ReinforceConfig(
-            every=rl_every, learning_rate=lr, discount=gamma, entropy=entropy, kl=kl, temperature=temperature
+            every=rl_every,
+            learning_rate=lr,
+            discount=gamma,
+            entropy=entropy,
+            kl=kl,
+            temperature=temperature,
+            keep=keep,
         )
         check_device(device)
         if report is not None:

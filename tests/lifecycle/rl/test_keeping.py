@@ -21,7 +21,7 @@ from aegis.training import ReinforceTrainer
 from aegis.types import Action, Decision, Outcome
 
 TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=1)
-CONFIG = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False, baseline_decisions=2)
+CONFIG = ReinforceConfig(learning_rate=1e-12, temperature=1.0, bf16=False, baseline_decisions=2, keep=1.0)
 ASK = RESEARCH_ACTIONS.index("ask_human")
 
 
