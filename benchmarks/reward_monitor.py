@@ -27,6 +27,8 @@ CAUGHT_WITHIN = 2_000
 NORMAL_95 = 1.959964
 Rewards = Callable[[np.random.Generator, int, int], np.ndarray]
 """Returns the rewards (runs, decisions) of two equal policies"""
+Report = Callable[[str, Rewards, int, np.random.Generator, int], None]
+"""Simulates and prints: name of the rewards, the rewards, runs, randomness, decisions of a run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +158,20 @@ def report(name: str, rewards: Rewards, runs: int, rng: np.random.Generator, dec
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_reports(what: str, report: Report, least: int) -> None:
+    """Read the options of a simulation of rewards, and report on each kind of rewards.
+
+    what: what the command measures. report: prints one kind of rewards. least: decisions of the shortest run.
+    """
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--decisions", type=int, default=20_000)
     parser.add_argument("--effects", type=float, nargs="*", default=[0.0, 0.3, 0.5], help="between episodes")
     parser.add_argument("--shipped", action="store_true", help="rewards of the shipped decisions, too")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if options.runs < 1 or options.decisions < 4 * CAUGHT_WITHIN:
-        parser.error(f"--runs must be at least 1, --decisions at least {4 * CAUGHT_WITHIN}")
+    if options.runs < 1 or options.decisions < least:
+        parser.error(f"--runs must be at least 1, --decisions at least {least}")
     rng = np.random.default_rng(options.seed)
     for effect in options.effects:
         report(f"episode effect {effect:g}", with_effect(effect), options.runs, rng, options.decisions)
@@ -174,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_reports(__doc__, report, 4 * CAUGHT_WITHIN)

@@ -9,7 +9,6 @@ of `benchmarks.reward_monitor`.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from aegis.config import ReinforceConfig
 from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
 from aegis.lifecycle.rl.reward_evidence import GROUP, SUSPICION, RewardBet
-from benchmarks.reward_monitor import Rewards, from_shipped, with_effect
+from benchmarks.reward_monitor import Rewards, run_reports
 
 LENGTH = GROUP * CONTROL_STRETCH
 """Decisions of one group of stretches"""
@@ -110,22 +109,5 @@ def report(name: str, rewards: Rewards, runs: int, rng: np.random.Generator, dec
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--decisions", type=int, default=20_000)
-    parser.add_argument("--effects", type=float, nargs="*", default=[0.0, 0.3, 0.5], help="between episodes")
-    parser.add_argument("--shipped", action="store_true", help="rewards of the shipped decisions, too")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.runs < 1 or options.decisions < 2 * LENGTH:
-        parser.error(f"--runs must be at least 1, --decisions at least {2 * LENGTH}")
-    rng = np.random.default_rng(options.seed)
-    for effect in options.effects:
-        report(f"episode effect {effect:g}", with_effect(effect), options.runs, rng, options.decisions)
-    if options.shipped:
-        report("rewards of the shipped decisions", from_shipped(), options.runs, rng, options.decisions)
-
-
 if __name__ == "__main__":
-    main()
+    run_reports(__doc__, report, 2 * LENGTH)

@@ -146,7 +146,8 @@ class Steward:
                 lock.release()
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
-        self._notify(RunEvent(kind, message, fields or {}))
+        with contextlib.suppress(Exception):  # whoever listens may be gone, e.g. a closed pipe: the work goes on
+            self._notify(RunEvent(kind, message, fields or {}))
 
 
 class _Work:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.dashboard.decisions.search import open_index
 from aegis.door.forgetting import find_traces, forget
 from aegis.errors import StoreError
 from aegis.lifecycle import lock, open_store
@@ -15,7 +16,8 @@ from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, read_answers, write_answers
 from aegis.promotion.weights import check_files
 from aegis.store.chain.erasure import Wanted
-from aegis.types import Action, Decision, Outcome, utc_now
+from aegis.store.deferral import note_deferral
+from aegis.types import Action, Choice, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
 
 PERSON = "Zoë Quagmire"
@@ -30,6 +32,8 @@ def place(tmp_path):
         for n, who in enumerate((PERSON, "Bob", PERSON)):
             decision = Decision(f"of {who}", n, {"who": who}, ("a", "b"), Action("a"), None, "rule", id=f"d{n}")
             store.append(decision)
+            why = Choice((0.5, 0.5), "a", "rule", "teacher", out_of_distribution=True, deferred="unsure")
+            note_deferral(store.database, decision.id, why)
             store.record_outcome(Outcome(decision.id, "ok", reward=0.5, result={"mail": who}))
         with store.database.transaction() as connection:
             connection.execute(
@@ -49,6 +53,8 @@ def place(tmp_path):
             write_answers(folder, keep_answers(rows, [0, 1, 0], [f"of {PERSON}", "of Bob", f"of {PERSON}"], "ab"))
 
         ModelRegistry(store, place).promote(save, {"training": 1}, reason="passed")
+        with open_index(place, store) as index:
+            index.extend()
     for name in (
         "datasets/1/document.json",
         "checkpoints/1/training.json",
@@ -82,6 +88,8 @@ def test_an_erased_person_stands_in_no_file_of_the_workspace(place):
     assert verified.exit_code == 0, verified.output
     assert "4 rows erased" in verified.output
     assert "1 HRM with the files that were judged" in verified.output
+    with open_store(place) as store:
+        assert store.database.query("SELECT COUNT(*) AS left FROM deferrals")[0]["left"] == 1
 
 
 def test_the_model_is_still_the_one_that_was_judged(place):

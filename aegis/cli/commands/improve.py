@@ -122,7 +122,7 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
-        known = [one.state for one in choose_data(None, workspace).decisions] if seconds is None else []
+        known = [one.state for one in choose_data(None, workspace).decisions] if config.keep else []
         plan = lifecycle.SimulationPlan(decisions, config, seed, worlds, device=resolve_device(device), known=known)
         tick = _Ticker(progress, decisions, worlds, lived, limited=seconds is not None)
         simulated = make_worlds(
