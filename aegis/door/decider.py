@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
 from aegis.door.journal import Journal
 from aegis.door.outcome import Report, add_outcome
+from aegis.door.point import DecisionPoint
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
@@ -24,8 +25,7 @@ from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
 from aegis.store.calls import Call, CallBook
-from aegis.store.deferral import note_deferral
-from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
+from aegis.types import ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class Decider:
         self._process = os.getpid()
         self._journal = Journal(name, self.workspace)
         self._store: DecisionStore = self._journal.store
+        self._point = DecisionPoint(self._store)
         self._asker = Asker(name)
         self._closed = False
         try:
@@ -109,7 +110,7 @@ class Decider:
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         (choice,) = self._steward.policy.decide([given], actions)
-        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), new_id()))
+        decision = self._record(lambda: self._point.record(given, actions.names, choice, episode or new_id()))
         self._steward.after(decision, choice)
         return _make_decided(decision, choice)
 
@@ -134,7 +135,7 @@ class Decider:
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
-        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), id or new_id()))
+        decision = self._record(lambda: self._point.record(given, actions.names, choice, episode or new_id(), id=id))
         self._steward.after(decision, choice, audited)
         return _make_decided(decision, choice)
 
@@ -254,24 +255,6 @@ class Decider:
 
     def _record(self, work: Callable[[], T]) -> T:
         return self._journal.do(work)
-
-    def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str, id: str) -> Decision:
-        with self._store.database.transaction():  # no other process may take the step in between
-            last = self._store.last_step(episode)
-            decision = Decision(
-                episode,
-                0 if last is None else last + 1,
-                state,
-                offered,
-                Action(choice.action),
-                choice.probabilities,
-                choice.policy,
-                id,
-                propensity=choice.propensity,
-            )
-            self._store.append(decision)
-            note_deferral(self._store.database, decision.id, choice)
-        return decision
 
     def _check_open(self) -> None:
         if self._closed:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis.config import AgentConfig
+from aegis.door.point import DecisionPoint, Outside
 from aegis.errors import ActionError
 from aegis.research.actions import (
     ASK_HUMAN,
@@ -33,8 +34,7 @@ from aegis.research.review import TrainingReview, review_search
 from aegis.research.rewards import RewardTable, make_table
 from aegis.research.search import SearchChain, SearchProvider
 from aegis.store import DecisionStore
-from aegis.store.deferral import note_deferral
-from aegis.types import Action, Choice, Decision, Outcome, Policy, new_id, utc_now
+from aegis.types import Choice, Decision, Outcome, Policy, new_id, utc_now
 
 _GOALS_TRIED = 3
 """Goals drawn until a goal has a question to ask; if all is known, the last goal is taken anyway."""
@@ -102,6 +102,7 @@ class Agent:
         self.policy = policy
         self._make_id = hooks.make_id
         self._store = store
+        self._point = DecisionPoint(store)
         self._clock = hooks.clock
         database = store.database
         self._goals = GoalBook(database, topics, rng)
@@ -171,31 +172,26 @@ class Agent:
         Raises `ActionError` for a situation that is not the last one observed or is already decided, `DataError` for an
         unknown action.
         """
-        return self._act(situation, choice.action, choice.policy, choice)
+        return self._act(situation, choice)
 
     def act_as(self, situation: Situation, action: str, policy: str) -> Step:
         """Do the same with an action that an outsider of this name chose; its probabilities are unknown."""
-        return self._act(situation, action, policy, None)
+        return self._act(situation, Outside(action, policy))
 
-    def _act(self, situation: Situation, action: str, policy: str, choice: Choice | None) -> Step:
+    def _act(self, situation: Situation, choice: Choice | Outside) -> Step:
         if situation is not self._situation:
             raise ActionError("this situation is over: call observe() again and decide on what it returns")
-        decision = Decision(
-            episode=self._episode,
-            step=self._step,
-            state=situation.state,
-            actions=self.actions.names,
-            action=Action(action, situation.plan.argument(action)),
-            probabilities=choice.probabilities if choice else None,
-            policy=policy,
-            id=self._make_id(),
-            decided_at=situation.seen_at,
-            propensity=choice.propensity if choice else None,
-        )
-        plan, now = situation.plan, situation.seen_at
+        plan, now, action = situation.plan, situation.seen_at, choice.action
         with self._store.database.transaction():
-            self._store.append(decision)
-            note_deferral(self._store.database, decision.id, choice)
+            decision = self._point.record(
+                situation.state,
+                self.actions.names,
+                choice,
+                self._episode,
+                id=self._make_id(),
+                argument=plan.argument(action),
+                decided_at=now,
+            )
             fresh = action != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
         self._situation = None
         self._step += 1
@@ -207,7 +203,7 @@ class Agent:
             self._vain_turns = self.config.patience_turns  # nothing new to do: turn to another goal
         if action != IDLE.name:
             self._recent.append(f"{self.actions[action].words} {words}")
-        return Step(decision, outcome, situation.late, choice)
+        return Step(decision, outcome, situation.late, choice if isinstance(choice, Choice) else None)
 
     def _take_up_goal(self, now: datetime) -> Goal:
         """Return a new goal that has a question to ask, if a few draws find any."""
