@@ -241,7 +241,7 @@ class TrainingConfig:
     epoch_heldout_decisions: int = 2000
     """Held-out decisions that measure the accuracy after each epoch, by the first segment's answers. After the last
     epoch all held-out decisions measure it, as the policy decides."""
-    heldout_share: float = 0.2
+    heldout_share: float = 0.25
     """Share of the decisions, in whole episodes, held out from training to judge the HRM."""
     split: str = "auto"
     """Which episodes are held out: `newest`; `seed`, drawn at random; or `auto`, the newest of a workspace's own

@@ -17,7 +17,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
+from aegis.config import PHASE_1_DECISIONS, AgentConfig, ReinforceConfig
 from aegis.experiments.evaluation import RulePolicy
 from aegis.lifecycle import open_store
 from aegis.lifecycle.policies.tempered import exploring_temperature
@@ -35,6 +35,7 @@ from aegis.lifecycle.rl.transition import find_calls
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
+from aegis.research.rewards import read_rewards
 from aegis.research.run import read_shipped_data
 from aegis.research.search import create_search
 from aegis.research.world import KINDS
@@ -59,7 +60,9 @@ class Bench:
         self.options = options
         self.search = create_search("offline")
         self.topics = self.search.topics()
-        self.worlds = Worlds(self.search, self.topics, lived=options.lived)
+        rewards = read_rewards(options.rewards) if options.rewards else {}
+        self.agent = AgentConfig(rewards=rewards)
+        self.worlds = Worlds(self.search, self.topics, self.agent, lived=options.lived)
         self.worlds.kinds = KINDS
         first = DEVELOPED_FROM if options.development else MEASURED_FROM
         self.places = places_of(self.worlds, range(first, first + options.worlds))
@@ -96,7 +99,12 @@ class Bench:
         policy, base, base_name = load_pair(self.folder, "cpu")
         if not learns:
             return quick_policy(policy), {}
-        config = ReinforceConfig(every=self.options.every, learning_rate=self.options.lr, keep=self.options.keep)
+        config = ReinforceConfig(
+            every=self.options.every,
+            learning_rate=self.options.lr,
+            keep=self.options.keep,
+            entropy=self.options.entropy,
+        )
         temperature = exploring_temperature(self.folder.parent / base_name)
         trainer = ReinforceTrainer(
             policy.model, base.model, policy.codec, policy.outputs, temperature, config, training
@@ -126,7 +134,7 @@ class Bench:
     def _ppo(self, training: int, learns: bool) -> tuple[Policy, dict[str, Any]]:
         from benchmarks.phase4.controls import PPOPolicy, make_ppo
 
-        environment = ResearchEnv(search=self.search, topics=self.topics, lived=self.options.lived)
+        environment = ResearchEnv(self.agent, search=self.search, topics=self.topics, lived=self.options.lived)
         model = make_ppo(environment, self.decisions, LEARNED_FROM + 1000 * training)
         if learns:
             model.learn(self.options.decisions)
@@ -193,6 +201,8 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=2000, help="to learn from")
     parser.add_argument("--every", type=int, default=ReinforceConfig().every, help="rewards of one update")
     parser.add_argument("--lr", type=float, default=ReinforceConfig().learning_rate)
+    parser.add_argument("--entropy", type=float, default=ReinforceConfig().entropy)
+    parser.add_argument("--rewards", type=Path, help="JSON file of rewards, as `aegis start` takes")
     parser.add_argument("--keep", type=float, default=ReinforceConfig().keep, help="0: asking may be unlearned")
     parser.add_argument("--worlds", type=int, default=12, help="that measure, of each kind")
     parser.add_argument("--each", type=int, default=80, help="measured decisions in each")

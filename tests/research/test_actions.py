@@ -112,12 +112,12 @@ def test_a_question_waits_in_the_inbox_and_its_answer_is_learned(make_agent, sto
     assert inbox.waiting() == []
     agent.step()
     outcome = store.get(asked.decision.id).outcome
-    assert (outcome.status, outcome.reward, outcome.gained) == ("ok", 0.5, 1)
+    assert (outcome.status, outcome.reward, outcome.gained) == ("ok", RewardTable().answered, 1)
     assert outcome.recorded_at == clock()
     assert knowledge(database) == [(waiting.question, "It is a library.", "person", "told by a person")]
     assert dict(database.query("SELECT text, status FROM questions"))[waiting.question] == "closed"
     agent.step()
-    assert outcomes(database, asked.decision.id) == [("unknown", None), ("ok", 0.5)]
+    assert outcomes(database, asked.decision.id) == [("unknown", None), ("ok", RewardTable().answered)]
 
 
 def test_a_question_that_nobody_answers_in_time_has_failed(make_agent, store, database, clock):
@@ -156,7 +156,7 @@ def test_an_answer_is_settled_though_the_asking_was_killed_before_its_outcome(ma
     assert store.get(waiting.decision_id).outcome is None
     Inbox(database).answer(waiting.id, "It is a library.", clock())
     make_agent("idle", seed=1).step()
-    assert outcomes(database, waiting.decision_id) == [("ok", 0.5)]
+    assert outcomes(database, waiting.decision_id) == [("ok", RewardTable().answered)]
     assert len(knowledge(database)) == 1
 
 

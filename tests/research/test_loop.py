@@ -10,7 +10,7 @@ import pytest
 
 from aegis.config import AgentConfig
 from aegis.errors import SearchError
-from aegis.research import Agent, ApprovalQueue, DrawnPresence, Inbox
+from aegis.research import Agent, ApprovalQueue, DrawnPresence, Inbox, RewardTable
 from aegis.store import Database, DecisionStore
 from aegis.types import Choice
 
@@ -316,7 +316,9 @@ def test_agents_that_settle_at_the_same_moment_settle_each_answer_once(make_agen
     assert faults == []
     settled = Counter(
         row["decision_id"]
-        for row in database.query("SELECT decision_id FROM outcomes WHERE status = 'ok' AND reward = 0.5")
+        for row in database.query(
+            "SELECT decision_id FROM outcomes WHERE status = 'ok' AND reward = ?", (RewardTable().answered,)
+        )
     )
     assert settled == dict.fromkeys(questions, 1)
 

@@ -50,7 +50,7 @@ def test_an_export_is_checked_on_the_teachers_newest_episodes_whoever_decided_si
     record(store, range(10))
     record(store, range(10, 15), policy="hrm@1")
     assert [(state["episode"], action) for state, action in heldout_examples(store)] == (
-        [(8, "idle")] * 20 + [(9, "idle")] * 20
+        [(number, "idle") for number in (7, 8, 9) for _ in range(20)]
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
-
 from aegis.config import RARE_ACTION_DECISIONS, TrainingConfig
 from aegis.lifecycle import describe_rare_actions, find_rare_actions
+from aegis.promotion.judging.by_episode import EpisodeSums
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run.standing import advise
 
@@ -36,7 +35,14 @@ def test_before_the_training_the_expected_examples_count_and_a_few_decisions_giv
     assert find_rare_actions({"web_search": 50}, 1100, NAMES) == {}
 
 
-def test_the_least_number_is_where_a_flawless_recall_is_surely_above_half():
+def test_the_least_number_is_where_a_flawless_recall_of_one_episode_is_surely_above_half():
     heldout = int(RARE_ACTION_DECISIONS * TrainingConfig().heldout_share)
-    lows = [binomtest(n, n).proportion_ci(0.95, "exact").low for n in (heldout - 1, heldout)]
+    lows = [_lower_bound(n) for n in (heldout - 1, heldout)]
     assert lows[0] < 0.5 < lows[1]
+
+
+def _lower_bound(found: int) -> float:
+    """Return the lower bound of the recall of an action that was found each time, in a single episode."""
+    sums = EpisodeSums()
+    sums.add(found, found)
+    return sums.interval()[0]

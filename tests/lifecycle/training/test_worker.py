@@ -119,14 +119,14 @@ def test_the_newest_decisions_judge_and_the_registry_knows_what_the_hrm_learned_
     begin(workspace)
     first = carry_out_training(workspace)
     heldout = first.report["heldout"]
-    assert (heldout["own"], heldout["newer"], heldout["n"], heldout["judged_before"]) == (True, True, 30, 0)
+    assert (heldout["own"], heldout["newer"], heldout["n"], heldout["judged_before"]) == (True, True, 40, 0)
     assert {rule["code"] for rule in first.report["verdict"]["rules"]} >= {"threshold", "chance", "calibration"}
     with open_store(workspace) as store:
         (version,) = ModelRegistry(store, workspace).models()
     assert (version.figures["decisions"], version.figures["training"], version.promoted_by) == (150, first.id, "gate")
     assert version.figures["accuracy"] == heldout["accuracy"]
     answers = read_answers(version.folder)
-    assert len(answers.labels) == 30
+    assert len(answers.labels) == 40
     assert answers.temperature == version.figures["temperature"]
 
 
@@ -137,7 +137,7 @@ def test_a_second_training_is_judged_on_fresh_decisions_as_far_as_they_suffice(w
     fill(20, learnable=False, seed=1)
     begin(workspace, TrainingConfig(epochs=1))
     heldout = carry_out_training(workspace).report["heldout"]
-    assert (heldout["n"] + heldout["dropped"], heldout["judged_before"]) == (30, 10)
+    assert (heldout["n"] + heldout["dropped"], heldout["judged_before"]) == (40, 20)
 
 
 def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(workspace, fill):
