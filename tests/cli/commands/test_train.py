@@ -104,7 +104,7 @@ def test_the_report_holds_the_figures_that_were_printed(trained):
 def test_the_accuracy_is_that_of_held_out_decisions(trained):
     _, report, _ = trained
     assert report["heldout"]["n"] + report["train_examples"] + report["heldout"]["dropped"] == report["examples"]
-    assert report["heldout"]["n"] == 30
+    assert report["heldout"]["n"] == 40
 
 
 def test_a_new_workspace_trains_on_the_shipped_decisions_and_what_is_below_the_threshold_is_refused_with_reasons(
