@@ -165,12 +165,12 @@ def test_no_decision_reads_a_whole_table(live, path, clock):
             DecisionStore(database), ScriptedTeacher(), Library(9), TOPICS, random.Random(9), AgentConfig(),
             hooks=AgentHooks(presence=lambda inbox: DrawnPresence(draw), clock=clock),
         )  # fmt: skip
-        database.connection.set_trace_callback(statements.add)
+        database.sqlite.set_trace_callback(statements.add)
         for number in range(60):
             agent.step()
             for waiting in Inbox(database).waiting()[: number % 2]:
                 Inbox(database).answer(waiting.id, f"answer {number}", clock())
-        database.connection.set_trace_callback(None)
+        database.sqlite.set_trace_callback(None)
         explained = [one for one in statements if re.match(r"\s*(SELECT|UPDATE|INSERT|WITH)", one)]
         assert len(explained) > 100
         assert scans_of(database, explained) == []
