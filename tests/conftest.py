@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -32,6 +31,8 @@ if _WORKER is None:
 _SHARED = Path(os.environ["AEGIS_TESTS_FOLDER"])
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("AEGIS_DATABASE", None)
+ON_POSTGRES = os.environ.get("AEGIS_TESTS_ON") == "postgres"
+"""Every workspace that a test makes is on a server then; tests of what SQLite alone does are left out"""
 os.environ["AEGIS_CACHE"] = str(_SHARED / (_WORKER or "main"))
 # Every test process computes on one thread, and so do its children: the other cores run other tests.
 for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -60,6 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if ON_POSTGRES and item.get_closest_marker("sqlite") is not None:
+            item.add_marker(pytest.mark.skip(reason="of what SQLite alone does"))
 
 
 def make_once(name: str, make: Callable[[Path], object]) -> Path:
@@ -91,14 +95,17 @@ def quick_databases(
 
     empty = tmp_path_factory.mktemp("database") / "empty.db"
     Database(empty).close()
-    really = Database._open
-    server = request.getfixturevalue("postgres_server") if os.environ.get("AEGIS_TESTS_ON") == "postgres" else None
+    plainly = Database._open
+    server = request.getfixturevalue("postgres_server") if ON_POSTGRES else None
+
+    def really(self: Database, path: str | os.PathLike[str] | None) -> Engine:
+        if path is not None and server is not None and not self.path.exists():
+            address.keep(address.parse(server, hashlib.sha256(str(self.path).encode()).hexdigest()), self.path)
+        return plainly(self, path)
 
     def open_copy(self: Database, path: str | os.PathLike[str] | None) -> Engine:
         with contextlib.suppress(OSError):  # it is there, or can't be made: opening it says why
-            if path is not None and server is not None and not self.path.exists():
-                address.keep(address.parse(server, hashlib.sha256(str(self.path).encode()).hexdigest()), self.path)
-            elif path is not None and not self.path.exists():
+            if path is not None and server is None and not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 copy = empty.with_name(f"{threading.get_ident()}.db")
                 shutil.copyfile(empty, copy)
@@ -117,26 +124,14 @@ def quick_databases(
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Start PostgreSQL from Debian's package in a temporary folder; yield the URL, on a socket of that folder."""
+    from benchmarks.postgres import find_programs, serve
+
     pytest.importorskip("psycopg", reason="psycopg is not installed: make test-postgres")
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
+    programs = find_programs()
+    if programs is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    with tempfile.TemporaryDirectory(prefix="aegis-pg-") as name:
-        folder, program = Path(name), programs[-1].parent
-        if user is not None:
-            shutil.chown(folder, user)
-
-        def run(*command: object) -> None:
-            subprocess.run([str(one) for one in command], user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-
-        run(program / "initdb", "--pgdata", folder / "data", "--username=aegis", "--auth=trust", "--encoding=UTF8")
-        options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200"
-        run(program / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start")
-        try:
-            yield f"postgresql://aegis@/postgres?host={folder}"
-        finally:
-            run(program / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop")
+    with serve(programs, Path(tempfile.gettempdir()), durable=False) as url:
+        yield url
 
 
 @pytest.fixture(scope="session", autouse=True)

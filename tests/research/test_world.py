@@ -61,7 +61,6 @@ def live(path, clock):
         for life in range(lives):
             search = make_search()
             with Database(path) as database:
-                database.connection.execute("PRAGMA synchronous = OFF")
                 presence = partial(lambda draw, inbox: DrawnPresence(draw), random.Random(life))
                 agent = Agent(
                     DecisionStore(database), ScriptedTeacher(), search, topics, random.Random(life),
@@ -268,7 +267,6 @@ def test_text_from_the_world_reaches_the_record_and_a_terminal_only_as_words(fie
 
     shown = []
     with tempfile.TemporaryDirectory() as folder, Database(Path(folder) / "aegis.db") as database:
-        database.connection.execute("PRAGMA synchronous = OFF")
         store = DecisionStore(database)
         agent = Agent(store, Script(), World(), ["json"], random.Random(0), AgentConfig(hits_per_search=3))
         for _ in range(5):

@@ -38,6 +38,7 @@ _SESSION = (
     " SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
     f" SET lock_timeout = '{LOCK_SECONDS}s'"
 )
+_READS = ("SELECT", "WITH", "FETCH")
 _ROWS_AT_ONCE = 100
 _VALUES = re.compile(r"\bVALUES (\((?:\?, )*\?\))$")
 _PARAMETER = re.compile(r"\?(\d*)")
@@ -70,10 +71,7 @@ class PostgresConnection:
     def __init__(self, address: Address) -> None:
         self._address = address
         self.link = connect(address)
-        self.within = 0
-        """Parts that are open: the transaction, and those within it"""
-        self.fresh = False
-        """Nothing was done since the newest savepoint"""
+        self.parts = Parts()
 
     @property
     def in_transaction(self) -> bool:
@@ -83,14 +81,22 @@ class PostgresConnection:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Row]:
         """Run one statement."""
         self.renew()
-        self.fresh = False
-        return self.link.execute(*translate(sql, parameters))
+        if not (needed := self._needed(sql)):
+            return self.link.execute(*translate(sql, parameters))
+        with self.link.pipeline():  # one message there, and one back
+            for statement in needed:
+                self.link.execute(statement)
+            return self.link.execute(*translate(sql, parameters))
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> psycopg.Cursor[Row]:
         """Run one statement for each row of parameters; those that insert values, for many rows at once."""
+        found = list(rows)
+        if len(found) == 1:
+            return self.execute(sql, found[0])
         self.renew()
-        self.fresh = False
-        found, cursor = list(rows), self.link.cursor()
+        for statement in self._needed(sql):
+            self.link.execute(statement)
+        cursor = self.link.cursor()
         values = _VALUES.search(sql)
         whole = len(found) // _ROWS_AT_ONCE * _ROWS_AT_ONCE if values else 0
         if whole and values:
@@ -98,14 +104,55 @@ class PostgresConnection:
             groups = (found[at : at + _ROWS_AT_ONCE] for at in range(0, whole, _ROWS_AT_ONCE))
             cursor.executemany(translate(many, (None,))[0], [[one for row in group for one in row] for group in groups])
         if left := found[whole:]:
-            text = translate(sql, (None,))[0]
-            cursor.execute(text, left[0]) if len(left) == 1 else cursor.executemany(text, left)
+            cursor.executemany(translate(sql, (None,))[0], left)
         return cursor
 
     def renew(self) -> None:
         """Connect again where the connection is lost and no transaction was open: within one, work would be lost."""
-        if self.link.closed and not self.within:
+        if self.link.closed and not self.parts:
             self.link = connect(self._address)
+
+    def _needed(self, sql: str) -> list[str]:
+        return self.parts.mark() if self.parts and not sql.lstrip().startswith(_READS) else []
+
+
+class Parts(list[str]):
+    """The transaction that is open and the parts within it, each with the name of its savepoint.
+
+    A savepoint is a message to the server. So a part gets one when something is first written in it, and parts that
+    begin before anything is written share one. It is released together with the next one, or by the end of all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = ""
+        """The outermost savepoint whose part has ended; to release it releases those after it"""
+
+    def mark(self) -> list[str]:
+        """Return the statements that let every open part be undone from here on."""
+        if "" not in self:
+            return []
+        bare = self.index("")
+        name = f"part{bare}"
+        self[bare:] = [name] * (len(self) - bare)
+        released, self._ended = [f"RELEASE {self._ended}"] if self._ended else [], ""
+        return [*released, f"SAVEPOINT {name}"]
+
+    def leave(self) -> None:
+        """End the innermost part."""
+        name = self.pop()
+        if not self:
+            self._ended = ""
+        elif name and self[-1] != name:
+            self._ended = name
+
+    def undo(self) -> str:
+        """End the innermost part, and return what undoes it; '' where nothing was written in it."""
+        name = self[-1]
+        if name:
+            self._ended = ""  # it came after this one
+        self.leave()
+        return f"ROLLBACK TO {name}" if name else ""
 
 
 class Postgres:
@@ -122,57 +169,39 @@ class Postgres:
             self.connection = PostgresConnection(address)
         except psycopg.Error as error:
             raise StoreError(self.explain(error)) from error
-        self._parts: list[str] = []
 
     def begin(self) -> bool:
-        """Begin a transaction that holds the write lock, or a part of the one that is open; return whether a part.
-
-        A part that begins where another one has just begun shares its savepoint: each costs a message to the server.
-        """
+        """Begin a transaction that holds the write lock, or a part of the one that is open; return whether a part."""
         one = self.connection
-        if not self._parts:
-            one.renew()
-            try:
-                one.link.execute(f"BEGIN; {_LOCK}")
-            except psycopg.Error:
-                if one.in_transaction:
-                    one.link.execute("ROLLBACK")
-                raise
-            one.fresh = False
-            self._parts.append("")
-        elif one.fresh:
-            self._parts.append(self._parts[-1])
-        else:
-            self._parts.append(f"part{len(self._parts)}")
-            one.link.execute(f"SAVEPOINT {self._parts[-1]}")
-            one.fresh = True
-        one.within = len(self._parts)
-        return len(self._parts) > 1
+        if one.parts:
+            one.parts.append("")
+            return True
+        one.renew()
+        try:
+            one.link.execute(f"BEGIN; {_LOCK}")
+        except psycopg.Error:
+            if one.in_transaction:
+                one.link.execute("ROLLBACK")
+            raise
+        one.parts.append("all")
+        return False
 
     def end(self, inner: bool) -> None:
         """End the innermost part, or the transaction, which is then on the server's disk."""
-        if not inner:
-            self.connection.link.execute("COMMIT")
-            self._leave()
-            return
-        if not self._is_shared():
-            self.connection.link.execute(f"RELEASE {self._parts[-1]}")
-            self.connection.fresh = False
-        self._leave()
+        one = self.connection
+        if not inner and one.link.execute("COMMIT").statusmessage != "COMMIT":
+            # The server undoes in silence what holds a statement that failed.
+            raise StoreError(f"{self.address}: a query failed, so nothing of its transaction was recorded: try again")
+        one.parts.leave()
 
     def undo(self, inner: bool) -> None:
         """Undo the innermost part, or all; the server has undone everything where the connection is lost."""
         one = self.connection
-        try:
-            if one.in_transaction and not inner:
-                one.link.execute("ROLLBACK")
-            elif one.in_transaction:
-                shared = self._is_shared()
-                name = self._parts[-1]
-                one.link.execute(f"ROLLBACK TO {name}" if shared else f"ROLLBACK TO {name}; RELEASE {name}")
-                one.fresh = shared
-        finally:
-            self._leave()
+        if not inner:
+            one.parts.leave()
+        needed = one.parts.undo() if inner else "ROLLBACK"
+        if needed and one.in_transaction:
+            one.link.execute(needed)
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the types of a table's columns, in small letters, by name."""
@@ -196,13 +225,6 @@ class Postgres:
     def close(self) -> None:
         """Close the connection; an open transaction is undone."""
         self.connection.link.close()
-
-    def _is_shared(self) -> bool:
-        return len(self._parts) > 2 and self._parts[-1] == self._parts[-2]
-
-    def _leave(self) -> None:
-        self._parts.pop()
-        self.connection.within = len(self._parts)
 
 
 def connect(address: Address) -> psycopg.Connection[Row]:
