@@ -24,7 +24,7 @@ from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
 from aegis.store.calls import Call, CallBook
-from aegis.store.deferral import note_deferral
+from aegis.store.decisions import Draft
 from aegis.types import Action, ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -109,7 +109,7 @@ class Decider:
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         (choice,) = self._steward.policy.decide([given], actions)
-        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), new_id()))
+        decision = self._append(given, actions.names, choice, episode or new_id(), new_id())
         self._steward.after(decision, choice)
         return _make_decided(decision, choice)
 
@@ -134,7 +134,7 @@ class Decider:
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
-        decision = self._record(lambda: self._append(given, actions.names, choice, episode or new_id(), id or new_id()))
+        decision = self._append(given, actions.names, choice, episode or new_id(), id or new_id())
         self._steward.after(decision, choice, audited)
         return _make_decided(decision, choice)
 
@@ -256,22 +256,15 @@ class Decider:
         return self._journal.do(work)
 
     def _append(self, state: State, offered: tuple[str, ...], choice: Choice, episode: str, id: str) -> Decision:
-        with self._store.database.transaction():  # no other process may take the step in between
-            last = self._store.last_step(episode)
-            decision = Decision(
-                episode,
-                0 if last is None else last + 1,
-                state,
-                offered,
-                Action(choice.action),
-                choice.probabilities,
-                choice.policy,
-                id,
+        action = Action(choice.action)
+
+        def make(step: int) -> Decision:
+            return Decision(
+                *(episode, step, state, offered, action, choice.probabilities, choice.policy, id),
                 propensity=choice.propensity,
             )
-            self._store.append(decision)
-            note_deferral(self._store.database, decision.id, choice)
-        return decision
+
+        return self._journal.append(Draft(episode, make), choice)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -60,6 +60,14 @@ class NumberedExample(NamedTuple):
     recorded: tuple[str, ...]
 
 
+class Draft(NamedTuple):
+    """A decision that becomes the next step of its episode, whichever that is when it is recorded."""
+
+    episode: str
+    make: Callable[[int], Decision]
+    """Returns the decision, given its step"""
+
+
 @dataclass(frozen=True, slots=True)
 class TeacherClaim:
     """The teacher that a workspace belongs to."""
@@ -99,6 +107,17 @@ class DecisionStore:
             raise self._refused(rows, error) from error
         return len(rows)
 
+    def append_next(self, drafts: Sequence[Draft]) -> list[Decision]:
+        """Append decisions in one transaction, each as the next step of its episode, all or none; return them."""
+        with self.database.transaction():  # no other process may take a step in between
+            last = self._last_steps({draft.episode for draft in drafts})
+            made = []
+            for episode, make in drafts:
+                last[episode] = last.get(episode, -1) + 1
+                made.append(make(last[episode]))
+            self.append_many(made)
+        return made
+
     def record_outcome(self, outcome: Outcome) -> None:
         """Append an outcome, which becomes its decision's current one; on the disk when this returns.
 
@@ -137,6 +156,22 @@ class DecisionStore:
         """Return the episode's highest recorded step, or None if it has none."""
         step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
         return None if step is None else int(step)
+
+    def _last_steps(self, episodes: Collection[str]) -> dict[str, int]:
+        """Return the highest recorded step of each of these episodes that has one."""
+        if len(episodes) == 1:
+            steps = {episode: self.last_step(episode) for episode in episodes}
+            return {episode: step for episode, step in steps.items() if step is not None}
+        for episode in episodes:
+            _to_text(episode, f"episode {episode!r}")
+            if "\0" in episode and not self.database.on_sqlite:
+                raise DataError(f"episode {episode!r}: PostgreSQL can't store the character 0: remove it")
+        sql = (
+            "SELECT e.value AS episode, (SELECT MAX(step) FROM decisions WHERE episode = e.value) AS step"
+            " FROM json_each(CAST(? AS TEXT)) AS e"
+        )
+        rows = self.database.query(sql, (json.dumps(list(episodes)),))
+        return {row["episode"]: int(row["step"]) for row in rows if row["step"] is not None}
 
     def newest(self) -> int:
         """Return the newest decision's place in the order of recording, or 0 if there is none."""

@@ -8,9 +8,9 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aegis.errors import StoreError
 from aegis.packages import imports_explained
@@ -22,6 +22,7 @@ with imports_explained("a workspace on PostgreSQL"):
     from psycopg.types.numeric import Int8Dumper
 
 from aegis.store.engine.address import Address
+from aegis.store.engine.connection import Cursor
 from aegis.store.engine.schema import migrate
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _SESSION = (
     f" SET lock_timeout = '{LOCK_SECONDS}s'"
 )
 _READS = ("SELECT", "WITH", "FETCH")
-_ROWS_AT_ONCE = 100
+_ROWS_AT_ONCE = 128
 _VALUES = re.compile(r"\bVALUES (\((?:\?, )*\?\))$")
 _PARAMETER = re.compile(r"\?(\d*)")
 _GONE = "the connection to the server is lost: check that it runs and can be reached, then try again"
@@ -65,6 +66,29 @@ class Row(tuple[Any, ...]):
         return list(self.names)
 
 
+class Done(NamedTuple):
+    """What came of many statements."""
+
+    rowcount: int
+
+    def fetchone(self) -> None:
+        """Return no row."""
+
+    def fetchall(self) -> list[Any]:
+        """Return no rows."""
+        return []
+
+
+def _sizes(rows: int) -> Iterator[int]:
+    """Yield how many rows go into each statement: powers of two, so that the server knows the few texts by heart."""
+    size = _ROWS_AT_ONCE
+    while rows:
+        while size > rows:
+            size //= 2
+        yield size
+        rows -= size
+
+
 class PostgresConnection:
     """Runs SQL in the form that both engines read; a lost connection is made anew between transactions."""
 
@@ -88,7 +112,7 @@ class PostgresConnection:
                 self.link.execute(statement)
             return self.link.execute(*translate(sql, parameters))
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> psycopg.Cursor[Row]:
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
         """Run one statement for each row of parameters; those that insert values, for many rows at once."""
         found = list(rows)
         if len(found) == 1:
@@ -96,16 +120,18 @@ class PostgresConnection:
         self.renew()
         for statement in self._needed(sql):
             self.link.execute(statement)
-        cursor = self.link.cursor()
         values = _VALUES.search(sql)
-        whole = len(found) // _ROWS_AT_ONCE * _ROWS_AT_ONCE if values else 0
-        if whole and values:
-            many = f"{sql[: values.start(1)]}{', '.join([values[1]] * _ROWS_AT_ONCE)}"
-            groups = (found[at : at + _ROWS_AT_ONCE] for at in range(0, whole, _ROWS_AT_ONCE))
-            cursor.executemany(translate(many, (None,))[0], [[one for row in group for one in row] for group in groups])
-        if left := found[whole:]:
-            cursor.executemany(translate(sql, (None,))[0], left)
-        return cursor
+        if values is None:
+            cursor = self.link.cursor()
+            cursor.executemany(translate(sql, (None,))[0], found)
+            return cursor
+        cursors, at = [], 0
+        with self.link.pipeline():  # a message for all of them
+            for size in _sizes(len(found)):
+                many = translate(f"{sql[: values.start(1)]}{', '.join([values[1]] * size)}", (None,))[0]
+                cursors.append(self.link.execute(many, [one for row in found[at : at + size] for one in row]))
+                at += size
+        return Done(sum(cursor.rowcount for cursor in cursors))
 
     def renew(self) -> None:
         """Connect again where the connection is lost and no transaction was open: within one, work would be lost."""

@@ -168,7 +168,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
 
 def run_parts(database, drawn, depth=0):
     """Write at random, in parts within parts, some of which fail."""
-    for _ in range(drawn.randint(0, 3)):
+    for _ in range(drawn.randint(0, 3) if depth else 4):
         kind = drawn.choice(["write", "read", "part", "failing part", "refused"]) if depth < 3 else "write"
         if kind == "write":
             database.connection.execute("INSERT INTO meta VALUES (?, '')", (f"{drawn.random()}",))
