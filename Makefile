@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema soak suite suite-final fuzz audit sbom lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -79,6 +79,11 @@ test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and ru
 test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
 	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
+
+test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install postgresql), then all that works on a workspace
+	$(PIP_INSTALL) -e '.[postgres]'
+	$(BIN)/python -m pytest -q -m postgres tests
+	AEGIS_TESTS_ON=postgres $(PYTEST) tests/door tests/lifecycle tests/research tests/dashboard tests/promotion tests/serving
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills

@@ -42,6 +42,7 @@ EXTRAS = {
     "uvicorn": ("uvicorn", ("serve",)),
     "httptools": ("httptools", ("serve",)),
     "uvloop": ("uvloop", ("serve",)),
+    "psycopg": ("psycopg", ("postgres",)),
     "opentelemetry": ("OpenTelemetry's exporter", ("otel",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""

@@ -3,6 +3,8 @@
 Threads of one process share a `Decider` whose teacher answers at once, so that the store is what takes the time: each
 decision is on the disk before it returns. Batches are appended by 1,000 in a transaction, as imports are. `--folder`
 picks the disk. At the end each workspace is opened anew: every acknowledged decision must be there, its chain whole.
+`--postgres` measures a PostgreSQL server of its own instead, with its data in that folder, and `--database URL` one
+that runs: each measurement makes a schema there and drops it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from pathlib import Path
 from aegis import Decider
 from aegis.store import Database, DecisionStore
 from aegis.store.chain.check import verify
-from aegis.types import Action, Decision
+from aegis.store.engine.address import DATABASE
+from aegis.types import Action, Decision, new_id
 from aegis.workspace import Workspace
+from benchmarks.postgres import find_programs, serve
 
 NAMES = ("look", "ask", "wait")
 BATCH = 1000
@@ -118,7 +122,7 @@ def run_child(folder: Path, threads: int, each: int) -> None:
 def measure(name: str, folder: Path, prepare: Callable[[Path, ExitStack], Work]) -> float:
     """Do work in a new workspace, check that nothing of it is lost, print and return the decisions per second."""
     with tempfile.TemporaryDirectory(prefix="aegis-store-", dir=folder) as inner:
-        place = Path(inner)
+        place = Path(inner) / f"bench-{new_id()}"  # the schema on a server has the folder's name
         with ExitStack() as stack:
             work = prepare(place, stack)
             started, busy = time.perf_counter(), time.process_time()
@@ -128,6 +132,8 @@ def measure(name: str, folder: Path, prepare: Callable[[Path, ExitStack], Work])
             recorded = {row["id"] for row in database.query("SELECT id FROM decisions")}
             assert recorded == set(told), f"{len(set(told) - recorded)} acknowledged decisions are lost"
             assert not verify(database).fault
+            if not database.on_sqlite:
+                database.connection.execute(f'DROP SCHEMA "{place.name}.{_POINT}" CASCADE')
     rate = len(told) / seconds
     cpu = f", {1e6 * busy / len(told):.0f} microseconds of processor each" if busy > 0.1 else ""
     print(f"{name}: {rate:,.0f} a second ({len(told):,} in {seconds:.1f} s{cpu})", flush=True)
@@ -139,12 +145,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--decisions", type=int, default=4000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure")
+    parser.add_argument("--postgres", action="store_true", help="measure a PostgreSQL server, started for it")
+    parser.add_argument("--database", help="measure this PostgreSQL server, e.g. postgresql://me@host/scratch")
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         run_child(given.folder, *given.child)
         return
-    count, folder = given.decisions, given.folder
+    with ExitStack() as stack:
+        if given.postgres:
+            if (programs := find_programs()) is None:
+                parser.error("PostgreSQL is not installed: apt install postgresql")
+            os.environ[DATABASE] = stack.enter_context(serve(programs, given.folder, durable=True))
+        elif given.database:
+            os.environ[DATABASE] = given.database
+        measure_all(given.folder, given.decisions)
+
+
+def measure_all(folder: Path, count: int) -> None:
+    """Measure threads, batches and processes."""
     print(f"{os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}")
     for threads in (1, 8, 32):
         each = max(count // 8, 1) if threads == 1 else count // threads

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
-import sqlite3
 import sys
 import tempfile
 import threading
@@ -21,6 +21,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from aegis.store import Database
+    from aegis.store.engine.connection import Engine
 
 # Before any test module is imported: huggingface_hub reads its variables once, at import.
 # pytest-xdist's workers inherit the folder of the process that started them; each keeps its cache in a part of it.
@@ -29,6 +30,9 @@ if _WORKER is None:
     os.environ["AEGIS_TESTS_FOLDER"] = tempfile.mkdtemp(prefix="aegis-tests-")
 _SHARED = Path(os.environ["AEGIS_TESTS_FOLDER"])
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("AEGIS_DATABASE", None)
+ON_POSTGRES = os.environ.get("AEGIS_TESTS_ON") == "postgres"
+"""Every workspace that a test makes is on a server then; tests of what SQLite alone does are left out"""
 os.environ["AEGIS_CACHE"] = str(_SHARED / (_WORKER or "main"))
 # Every test process computes on one thread, and so do its children: the other cores run other tests.
 for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -57,6 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if ON_POSTGRES and item.get_closest_marker("sqlite") is not None:
+            item.add_marker(pytest.mark.skip(reason="of what SQLite alone does"))
 
 
 def make_once(name: str, make: Callable[[Path], object]) -> Path:
@@ -75,33 +82,56 @@ def make_once(name: str, make: Callable[[Path], object]) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., sqlite3.Connection]]:
+def quick_databases(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Engine]]:
     """Let a new database be a copy of an empty one, and no transaction wait for the disk; yield what really opens one.
 
     Eleven migrations, each on the disk before the next, are most of a small test's time. Only a power cut could tell.
     `tests/store` opens databases as everybody else does, and so do the processes that tests start.
     """
     from aegis.store import Database
+    from aegis.store.engine import address
 
     empty = tmp_path_factory.mktemp("database") / "empty.db"
     Database(empty).close()
-    really = Database._open
+    plainly = Database._open
+    server = request.getfixturevalue("postgres_server") if ON_POSTGRES else None
 
-    def open_copy(self: Database, path: str | os.PathLike[str] | None) -> sqlite3.Connection:
+    def really(self: Database, path: str | os.PathLike[str] | None) -> Engine:
+        if path is not None and server is not None and not self.path.exists():
+            address.keep(address.parse(server, hashlib.sha256(str(self.path).encode()).hexdigest()), self.path)
+        return plainly(self, path)
+
+    def open_copy(self: Database, path: str | os.PathLike[str] | None) -> Engine:
         with contextlib.suppress(OSError):  # it is there, or can't be made: opening it says why
-            if path is not None and not self.path.exists():
+            if path is not None and server is None and not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 copy = empty.with_name(f"{threading.get_ident()}.db")
                 shutil.copyfile(empty, copy)
                 os.link(copy, self.path)
                 copy.unlink()
-        connection = really(self, path)
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
+        engine = really(self, path)
+        if engine.name == "sqlite":
+            engine.connection.execute("PRAGMA synchronous = OFF")
+        return engine
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "_open", open_copy)
         yield really
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Start PostgreSQL from Debian's package in a temporary folder; yield the URL, on a socket of that folder."""
+    from benchmarks.postgres import find_programs, serve
+
+    pytest.importorskip("psycopg", reason="psycopg is not installed: make test-postgres")
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with serve(programs, Path(tempfile.gettempdir()), durable=False) as url:
+        yield url
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,10 +52,11 @@ def _sources(database: Database) -> list[dict[str, Any]]:
 def _goals(database: Database) -> list[dict[str, Any]]:
     """Return the newest goals with the numbers of their questions by status."""
     sql = (
-        "SELECT g.title, g.kind, g.status, g.created_at, COALESCE(SUM(q.status = 'closed'), 0) AS closed,"
-        " COALESCE(SUM(q.status = 'open'), 0) AS open, COALESCE(SUM(q.status = 'abandoned'), 0) AS abandoned"
+        "SELECT g.title, g.kind, g.status, g.created_at, COUNT(*) FILTER (WHERE q.status = 'closed') AS closed,"
+        " COUNT(*) FILTER (WHERE q.status = 'open') AS open,"
+        " COUNT(*) FILTER (WHERE q.status = 'abandoned') AS abandoned"
         f" FROM (SELECT * FROM goals ORDER BY seq DESC LIMIT {_GOALS}) AS g LEFT JOIN questions AS q ON q.goal = g.id"
-        " GROUP BY g.id ORDER BY g.seq DESC"
+        " GROUP BY g.seq, g.title, g.kind, g.status, g.created_at ORDER BY g.seq DESC"
     )
     return [dict(row) for row in database.query(sql)]
 

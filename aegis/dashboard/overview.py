@@ -65,6 +65,6 @@ def _seconds_spared(store: DecisionStore, savings: Savings) -> float | None:
 
     By the mean of a sample of the calls that were made: their ids are random.
     """
-    sql = f"SELECT AVG(seconds) AS mean FROM (SELECT seconds FROM calls WHERE model IS NOT NULL LIMIT {_SAMPLED})"
+    sql = f"SELECT AVG(seconds) AS mean FROM (SELECT seconds FROM calls WHERE model IS NOT NULL LIMIT {_SAMPLED}) AS s"
     mean = store.database.query(sql)[0]["mean"]
     return None if mean is None or savings.hrm is None else float(mean) * savings.calls

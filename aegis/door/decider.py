@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
 from aegis.door.journal import Journal
 from aegis.door.outcome import Report, add_outcome
-from aegis.door.point import DecisionPoint
+from aegis.door.recording import draft
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
@@ -80,7 +80,6 @@ class Decider:
         self._process = os.getpid()
         self._journal = Journal(name, self.workspace)
         self._store: DecisionStore = self._journal.store
-        self._point = DecisionPoint(self._store)
         self._asker = Asker(name)
         self._closed = False
         try:
@@ -110,7 +109,7 @@ class Decider:
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         (choice,) = self._steward.policy.decide([given], actions)
-        decision = self._record(lambda: self._point.record(given, actions.names, choice, episode or new_id()))
+        decision = self._journal.append(draft(given, actions.names, choice, episode or new_id()))
         self._steward.after(decision, choice)
         return _make_decided(decision, choice)
 
@@ -135,7 +134,7 @@ class Decider:
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
-        decision = self._record(lambda: self._point.record(given, actions.names, choice, episode or new_id(), id=id))
+        decision = self._journal.append(draft(given, actions.names, choice, episode or new_id(), id=id))
         self._steward.after(decision, choice, audited)
         return _make_decided(decision, choice)
 

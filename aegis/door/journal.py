@@ -1,7 +1,8 @@
 """The one thread that records for all threads of a decision point. What waits together shares one commit.
 
 A connection to SQLite belongs to one thread, and a commit waits for the disk. So the thread takes all work that came
-while it waited and does it in one transaction, each piece of work as a part that is undone alone.
+while it waited and does it in one transaction, each piece of work as a part that is undone alone. Decisions, which are
+most of it, are written together: on a server each statement is a message there and back.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
+from aegis.door.recording import Drafted, record
 from aegis.lifecycle import open_store
 from aegis.store import DecisionStore
+from aegis.types import Decision
 from aegis.workspace import Workspace
 
 T = TypeVar("T")
@@ -23,7 +27,7 @@ _MOST = 256
 
 
 class _Waiting(NamedTuple):
-    work: Callable[[], Any]
+    work: Callable[[], Any] | Drafted
     done: Future[Any]
 
 
@@ -46,10 +50,14 @@ class Journal:
 
         work: uses `store`, and nothing of it is kept where it raises.
         """
-        one = _Waiting(work, Future())
-        self._waiting.append(one)
-        self._thread.submit(self._take)
-        return one.done.result()
+        return self._wait(work)
+
+    def append(self, drafted: Drafted) -> Decision:
+        """Record a decision and return it; it is then on the disk. For any thread.
+
+        Decisions that wait together are written by one statement. One that is refused is refused alone.
+        """
+        return self._wait(drafted)
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
@@ -63,15 +71,9 @@ class Journal:
             return
         results: list[Any] = []
         try:
-            with self.store.database.transaction() as connection:
-                for one in group:
-                    try:
-                        with self.store.database.transaction():
-                            results.append(one.work())
-                    except BaseException as error:
-                        if not connection.in_transaction:  # SQLite undid the work of all, e.g. on a full disk
-                            raise
-                        results.append(_Raised(error))
+            with self.store.database.transaction():
+                for drafted, run in groupby((one.work for one in group), lambda work: isinstance(work, Drafted)):
+                    results += self._do_all(list(run), drafted)
         except BaseException as error:
             results = [_Raised(error)] * len(group)
         for one, result in zip(group, results, strict=True):
@@ -79,6 +81,35 @@ class Journal:
                 one.done.set_exception(result.error)
             else:
                 one.done.set_result(result)
+
+    def _wait(self, work: Callable[[], Any] | Drafted) -> Any:
+        one = _Waiting(work, Future())
+        self._waiting.append(one)
+        self._thread.submit(self._take)
+        return one.done.result()
+
+    def _do_all(self, run: list[Callable[[], Any] | Drafted], drafted: bool) -> list[Any]:
+        """Return what came of each: drafts are recorded together, or alone where one of them is refused."""
+        if drafted and len(run) > 1:
+            try:
+                with self.store.database.transaction():
+                    return list(record(self.store, [work for work in run if isinstance(work, Drafted)]))
+            except Exception:
+                self._check_whole()
+        return [self._do(work) for work in run]
+
+    def _do(self, work: Callable[[], Any] | Drafted) -> Any:
+        try:
+            with self.store.database.transaction():
+                return record(self.store, [work])[0] if isinstance(work, Drafted) else work()
+        except BaseException as error:
+            self._check_whole()
+            return _Raised(error)
+
+    def _check_whole(self) -> None:
+        """Raise the exception that is handled where the database undid the work of all, e.g. on a full disk."""
+        if not self.store.database.connection.in_transaction:
+            raise
 
 
 class _Raised(NamedTuple):

@@ -47,10 +47,11 @@ class Inbox:
         due = now + timedelta(seconds=timeout_seconds)
         with self._database.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO inbox (decision_id, question, asked_at, due_at, asked_away) VALUES (?, ?, ?, ?, ?)",
-                (decision_id, clean_text(question), now.isoformat(), due.isoformat(), away),
+                "INSERT INTO inbox (decision_id, question, asked_at, due_at, asked_away) VALUES (?, ?, ?, ?, ?)"
+                " RETURNING id",
+                (decision_id, clean_text(question), now.isoformat(), due.isoformat(), int(away)),
             )
-            return int(row.lastrowid or 0)
+            return int(row.fetchall()[0]["id"])
 
     def answer(self, number: int, text: str, now: datetime) -> None:
         """Answer a waiting question; raises `ActionError` if no question of this number waits."""

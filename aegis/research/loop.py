@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis.config import AgentConfig
-from aegis.door.point import DecisionPoint, Outside
+from aegis.door.recording import Outside, draft, record
 from aegis.errors import ActionError
 from aegis.research.actions import (
     ASK_HUMAN,
@@ -102,7 +102,6 @@ class Agent:
         self.policy = policy
         self._make_id = hooks.make_id
         self._store = store
-        self._point = DecisionPoint(store)
         self._clock = hooks.clock
         database = store.database
         self._goals = GoalBook(database, topics, rng)
@@ -183,7 +182,7 @@ class Agent:
             raise ActionError("this situation is over: call observe() again and decide on what it returns")
         plan, now, action = situation.plan, situation.seen_at, choice.action
         with self._store.database.transaction():
-            decision = self._point.record(
+            drafted = draft(
                 situation.state,
                 self.actions.names,
                 choice,
@@ -192,6 +191,7 @@ class Agent:
                 argument=plan.argument(action),
                 decided_at=now,
             )
+            (decision,) = record(self._store, [drafted])
             fresh = action != WEB_SEARCH.name or self._queries.claim(plan.query, decision.id, now)
         self._situation = None
         self._step += 1

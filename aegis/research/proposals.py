@@ -176,10 +176,10 @@ class ApprovalQueue:
                 return None
             row = connection.execute(
                 "INSERT INTO proposals (decision_id, aspect, change, reason, proposed_at, due_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (decision_id, proposal.aspect, change, proposal.reason, now.isoformat(), due.isoformat()),
             )
-            return int(row.lastrowid or 0)
+            return int(row.fetchall()[0]["id"])
 
     def decide(self, number: int, approve: bool, now: datetime, by: str = "person", note: str = "") -> str:
         """Approve or reject a pending proposal; return the effect in words.
@@ -192,7 +192,14 @@ class ApprovalQueue:
             changed = connection.execute(
                 "UPDATE proposals SET status = ?, decided_at = ?, decided_by = ?, settled = ?, note = ?"
                 " WHERE id = ? AND status = 'pending'",
-                ("approved" if approve else "rejected", now.isoformat(), by, by == "rule", clean_text(note), number),
+                (
+                    "approved" if approve else "rejected",
+                    now.isoformat(),
+                    by,
+                    int(by == "rule"),
+                    clean_text(note),
+                    number,
+                ),
             )
             if changed.rowcount == 0:
                 raise ActionError(

@@ -131,10 +131,12 @@ class SettingBook:
             earlier = next((change for change in self.changes() if change.name == name), None)
             kept = earlier.in_use if earlier is not None and setting.is_tried else None
             connection.execute(
-                "INSERT OR REPLACE INTO settings (name, value, before, proposal, on_trial, changed_at, kept)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO settings (name, value, before, proposal, on_trial, changed_at, kept)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value,"
+                " before = excluded.before, proposal = excluded.proposal, on_trial = excluded.on_trial,"
+                " changed_at = excluded.changed_at, kept = excluded.kept",
                 (
-                    *(name, json.dumps(value), json.dumps(before), proposal, setting.is_tried, now.isoformat()),
+                    *(name, json.dumps(value), json.dumps(before), proposal, int(setting.is_tried), now.isoformat()),
                     None if kept is None else json.dumps(kept),
                 ),
             )

@@ -7,17 +7,16 @@ read under its present name.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import length_hint
 from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
 from aegis.store.database import Database
+from aegis.store.engine.connection import Row
 from aegis.store.state import StateKey, WorkspaceState
 from aegis.types import Action, Decision, Outcome
 
@@ -41,7 +40,7 @@ _MEAN_GAINED = """
 SELECT AVG(o.gained)
 FROM decisions AS d
 JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
-WHERE o.status <> 'unknown' AND (?1 IS NULL OR d.policy = ?1)
+WHERE o.status <> 'unknown' AND (d.policy = ?1 OR ?1 IS NULL)
 """
 
 
@@ -59,6 +58,14 @@ class NumberedExample(NamedTuple):
     row: int
     outcome_row: int | None
     recorded: tuple[str, ...]
+
+
+class Draft(NamedTuple):
+    """A decision that becomes the next step of its episode, whichever that is when it is recorded."""
+
+    episode: str
+    make: Callable[[int], Decision]
+    """Returns the decision, given its step"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +98,25 @@ class DecisionStore:
     def append_many(self, decisions: Iterable[Decision]) -> int:
         """Append decisions in one transaction, all or none, and return their number; raises as `append` does."""
         rows = [_decision_row(decision) for decision in decisions]
-        with self.database.transaction() as connection:
-            left = iter(rows)
-            try:
-                connection.executemany(_INSERT_DECISION, left)
-            except sqlite3.IntegrityError as error:
-                # The iterator stands behind the row that was refused.
-                raise self._refused(rows[len(rows) - length_hint(left) - 1], error) from error
+        try:
+            with self.database.transaction() as connection:
+                connection.executemany(_INSERT_DECISION, rows)
+        except StoreError as error:
+            if not self.database.is_refusal(error):
+                raise
+            raise self._refused(rows, error) from error
         return len(rows)
+
+    def append_next(self, drafts: Sequence[Draft]) -> list[Decision]:
+        """Append decisions in one transaction, each as the next step of its episode, all or none; return them."""
+        with self.database.transaction():  # no other process may take a step in between
+            last = self._last_steps({draft.episode for draft in drafts})
+            made = []
+            for episode, make in drafts:
+                last[episode] = last.get(episode, -1) + 1
+                made.append(make(last[episode]))
+            self.append_many(made)
+        return made
 
     def record_outcome(self, outcome: Outcome) -> None:
         """Append an outcome, which becomes its decision's current one; on the disk when this returns.
@@ -139,13 +157,29 @@ class DecisionStore:
         step = self.database.query("SELECT MAX(step) AS step FROM decisions WHERE episode = ?", (episode,))[0]["step"]
         return None if step is None else int(step)
 
+    def _last_steps(self, episodes: Collection[str]) -> dict[str, int]:
+        """Return the highest recorded step of each of these episodes that has one."""
+        if len(episodes) == 1:
+            steps = {episode: self.last_step(episode) for episode in episodes}
+            return {episode: step for episode, step in steps.items() if step is not None}
+        for episode in episodes:
+            _to_text(episode, f"episode {episode!r}")
+            if "\0" in episode and not self.database.on_sqlite:
+                raise DataError(f"episode {episode!r}: PostgreSQL can't store the character 0: remove it")
+        sql = (
+            "SELECT e.value AS episode, (SELECT MAX(step) FROM decisions WHERE episode = e.value) AS step"
+            " FROM json_each(CAST(? AS TEXT)) AS e"
+        )
+        rows = self.database.query(sql, (json.dumps(list(episodes)),))
+        return {row["episode"]: int(row["step"]) for row in rows if row["step"] is not None}
+
     def newest(self) -> int:
         """Return the newest decision's place in the order of recording, or 0 if there is none."""
         return int(self.database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM decisions")[0]["seq"])
 
     def recent(self, count: int, policy: str | None = None) -> list[Example]:
         """Return the newest decisions (of this policy, or of all) with their current outcomes, the newest first."""
-        sql = f"{_SELECT_EXAMPLES} WHERE ?1 IS NULL OR +d.policy = ?1 ORDER BY d.seq DESC LIMIT ?2"
+        sql = f"{_SELECT_EXAMPLES} WHERE d.policy || '' = ?1 OR ?1 IS NULL ORDER BY d.seq DESC LIMIT ?2"
         renamed = self.state.new_names()
         return [_example(row, renamed) for row in self.database.query(sql, (policy, count))]
 
@@ -171,8 +205,8 @@ class DecisionStore:
         # By pages, not by an open cursor: a half-read query would keep this connection from writing.
         last = self.newest() if until is None else until
         names = [] if policies is None else sorted(set(policies))
-        # The unary plus keeps SQLite on the order of seq; by the policy's index it would sort all rows for each page.
-        chosen = "" if policies is None else f"AND +d.policy IN ({', '.join('?' * len(names))})"
+        # A text that is made keeps the engine on the order of seq: by the policy's index it would sort all rows.
+        chosen = "" if policies is None else f"AND d.policy || '' IN ({', '.join('?' * len(names)) or 'NULL'})"
         page = f"{_SELECT_EXAMPLES} WHERE d.seq > ? AND d.seq <= ? {chosen} ORDER BY d.seq LIMIT {_PAGE_ROWS}"
         seq, renamed = 0, self.state.new_names()
         while rows := self.database.query(page, (seq, last, *names)):
@@ -181,21 +215,24 @@ class DecisionStore:
 
     def episodes_beside(self, policy: str) -> frozenset[str]:
         """Return the episodes in which both this policy and another policy made decisions."""
-        sql = "SELECT episode FROM decisions GROUP BY episode HAVING MAX(policy = ?1) AND MIN(policy = ?1) = 0"
+        sql = (
+            "SELECT episode FROM decisions GROUP BY episode"
+            " HAVING COUNT(*) FILTER (WHERE policy = ?1) > 0 AND COUNT(*) FILTER (WHERE policy <> ?1) > 0"
+        )
         return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
 
     def episodes_between(self, policy: str) -> frozenset[str]:
         """Return the episodes that this policy began after the first and before the last decision of another one."""
         sql = (
             "WITH others AS (SELECT MIN(seq) AS first, MAX(seq) AS last FROM decisions WHERE policy <> ?1)"
-            " SELECT episode FROM decisions, others WHERE policy = ?1 GROUP BY episode"
+            " SELECT episode FROM decisions, others WHERE policy = ?1 GROUP BY episode, first, last"
             " HAVING MIN(seq) > first AND MIN(seq) < last"
         )
         return frozenset(row["episode"] for row in self.database.query(sql, (policy,)))
 
     def count(self, policy: str | None = None, until: int | None = None) -> int:
         """Return the number of decisions, of this policy or of all, up to the place `until` (see `newest`)."""
-        sql = "SELECT COUNT(*) AS n FROM decisions WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR seq <= ?2)"
+        sql = "SELECT COUNT(*) AS n FROM decisions WHERE (policy = ?1 OR ?1 IS NULL) AND (seq <= ?2 OR ?2 IS NULL)"
         return int(self.database.query(sql, (policy, until))[0]["n"])
 
     def rewards_after(self, place: int) -> dict[str, list[float]]:
@@ -213,7 +250,7 @@ class DecisionStore:
     def action_counts(self, policy: str | None = None) -> dict[str, int]:
         """Return how often each action was chosen, by this policy or by all, the commonest first."""
         sql = (
-            "SELECT action, COUNT(*) AS n FROM decisions WHERE ?1 IS NULL OR policy = ?1"
+            "SELECT action, COUNT(*) AS n FROM decisions WHERE policy = ?1 OR ?1 IS NULL"
             " GROUP BY action ORDER BY n DESC, action"
         )
         renamed, found = self.state.new_names(), Counter[str]()
@@ -251,18 +288,23 @@ class DecisionStore:
         fields = self.state.record(StateKey.TEACHER)
         return None if fields is None else TeacherClaim(**fields)
 
-    def _refused(self, row: tuple[Any, ...], error: sqlite3.IntegrityError) -> StoreError:
-        decision_id, episode, step = row[:3]
-        if self.get(decision_id) is not None:
-            reason = f"decision {decision_id!r} is recorded already: each decision needs an id of its own"
-        elif (other := self.id_at(episode, step)) is not None:
-            reason = (
-                f"step {step} of episode {episode!r} is recorded already, as decision {other!r}:"
-                " go on after last_step(), or under another episode"
-            )
-        else:
-            reason = f"decision {decision_id!r}: {error}"
-        return StoreError(f"{self.database.path}: {reason}")
+    def _refused(self, rows: list[tuple[Any, ...]], error: StoreError) -> StoreError:
+        """Return the error that names the first of these rows that can't be appended, now that none was."""
+        ids, steps = set[str](), dict[tuple[str, int], str]()
+        for decision_id, episode, step, *_ in rows:
+            if decision_id in ids or self.get(decision_id) is not None:
+                reason = f"decision {decision_id!r} is recorded already: each decision needs an id of its own"
+            elif (other := steps.get((episode, step)) or self.id_at(episode, step)) is not None:
+                reason = (
+                    f"step {step} of episode {episode!r} is recorded already, as decision {other!r}:"
+                    " go on after last_step(), or under another episode"
+                )
+            else:
+                ids.add(decision_id)
+                steps[episode, step] = decision_id
+                continue
+            return StoreError(f"{self.database.path}: {reason}")
+        return StoreError(f"{self.database.path}: decision {rows[0][0]!r}: {error}") if len(rows) == 1 else error
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
@@ -313,13 +355,13 @@ def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-def _numbered(row: sqlite3.Row, renamed: Mapping[str, str]) -> NumberedExample:
+def _numbered(row: Row, renamed: Mapping[str, str]) -> NumberedExample:
     example = _example(row, renamed)
     recorded = tuple(json.loads(row["actions"])) if renamed else example.decision.actions  # a training reads them all
     return NumberedExample(example, row["seq"], row["outcome_seq"], recorded)
 
 
-def _example(row: sqlite3.Row, renamed: Mapping[str, str]) -> Example:
+def _example(row: Row, renamed: Mapping[str, str]) -> Example:
     probabilities, action = row["probabilities"], row["action"]
     decision = Decision(
         episode=row["episode"],

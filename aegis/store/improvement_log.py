@@ -12,6 +12,9 @@ from typing import Any
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore, Example
 
+_NUMBER = "CASE WHEN substr(d.policy, 1, 4) = 'hrm@' THEN CAST(substr(d.policy, 5) AS BIGINT) END"
+"""The number of the version that decided; NULL for other policies"""
+
 
 @dataclass(frozen=True, slots=True)
 class Rewarded:
@@ -59,8 +62,8 @@ class ImprovementLog:
         rows = self._database.query(
             "SELECT MAX(o.seq) AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
             " JOIN decisions AS d ON d.id = o.decision_id"
-            " WHERE o.seq > ? AND o.reward IS NOT NULL AND d.seq > ? AND d.policy GLOB 'hrm@*'"
-            " AND d.propensity IS NOT NULL GROUP BY o.decision_id ORDER BY place DESC LIMIT 1000",
+            " WHERE o.seq > ? AND o.reward IS NOT NULL AND d.seq > ? AND substr(d.policy, 1, 4) = 'hrm@'"
+            " AND d.propensity IS NOT NULL GROUP BY o.decision_id, d.episode, d.step ORDER BY place DESC LIMIT 1000",
             (after, since),
         )
         return [Rewarded(**dict(row)) for row in reversed(rows)]
@@ -74,8 +77,8 @@ class ImprovementLog:
             "SELECT MAX(place) AS place, decision_id, episode, step FROM"
             " (SELECT o.seq AS place, o.decision_id, d.episode, d.step FROM outcomes AS o"
             " JOIN decisions AS d ON d.id = o.decision_id WHERE o.reward IS NOT NULL AND d.seq > ?"
-            " AND d.policy GLOB 'hrm@*' AND d.propensity IS NOT NULL ORDER BY o.seq DESC LIMIT ?)"
-            " GROUP BY decision_id ORDER BY place",
+            " AND substr(d.policy, 1, 4) = 'hrm@' AND d.propensity IS NOT NULL ORDER BY o.seq DESC LIMIT ?) AS newest"
+            " GROUP BY decision_id, episode, step ORDER BY place",
             (since, count),
         )
         return [Rewarded(**dict(row)) for row in rows]
@@ -136,21 +139,20 @@ class ImprovementLog:
 
     def all(self, base: str | None = None) -> list[Improvement]:
         """Return every update, the oldest first: the curve of phase 4. base: only that HRM's updates."""
-        return self._select("WHERE ?1 IS NULL OR base = ?1 ORDER BY seq", (base,))
+        return self._select("WHERE base = ?1 OR ?1 IS NULL ORDER BY seq", (base,))
 
     def rewards(self, policy: str, count: int, since: int = 0, others: bool = False) -> list[float]:
         """Return the rewards of the newest rewarded decisions that an HRM drew, the newest first.
 
         others: those of newer HRMs instead. since: place after which decisions count.
         """
-        newer = "CAST(SUBSTR(d.policy, 5) AS INTEGER) > CAST(SUBSTR(?, 5) AS INTEGER)"
-        chosen = f"d.policy GLOB 'hrm@*' AND {newer}" if others else "d.policy = ?"
+        chosen = f"{_NUMBER} > ?" if others else "d.policy = ?"
         rows = self._database.query(
             "SELECT o.reward FROM decisions AS d"
             " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
             f" WHERE d.seq > ? AND ({chosen}) AND o.reward IS NOT NULL AND d.propensity IS NOT NULL"
             " ORDER BY d.seq DESC LIMIT ?",
-            (since, policy, count),
+            (since, int(policy.removeprefix("hrm@")) if others else policy, count),
         )
         return [float(row["reward"]) for row in rows]
 
@@ -161,12 +163,11 @@ class ImprovementLog:
         since: place after which decisions count; until: the last place, None for the newest.
         """
         rows = self._database.query(
-            "SELECT d.policy = ? AS control, o.reward AS reward FROM decisions AS d"
+            "SELECT d.policy = ?1 AS control, o.reward AS reward FROM decisions AS d"
             " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
-            " WHERE d.seq > ? AND (? IS NULL OR d.seq <= ?)"
-            " AND d.policy GLOB 'hrm@*' AND CAST(SUBSTR(d.policy, 5) AS INTEGER) >= ?"
+            f" WHERE d.seq > ?2 AND (d.seq <= ?3 OR ?3 IS NULL) AND {_NUMBER} >= ?4"
             " AND d.propensity IS NOT NULL ORDER BY d.seq",
-            (reference, since, until, until, int(reference.removeprefix("hrm@"))),
+            (reference, since, until, int(reference.removeprefix("hrm@"))),
         )
         return [(bool(row["control"]), row["reward"]) for row in rows]
 

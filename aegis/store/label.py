@@ -58,7 +58,7 @@ class LabelBook:
 
     def count(self, teacher: str, until: int | None = None) -> int:
         """Return the number of decisions that this teacher has labelled, up to a place (see `newest`)."""
-        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (?2 IS NULL OR seq <= ?2)"
+        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (seq <= ?2 OR ?2 IS NULL)"
         return int(self._database.query(sql, (teacher, until))[0]["n"])
 
     def comparisons(self, policy: str, limit: int) -> list[Comparison]:

@@ -21,7 +21,7 @@ from aegis.store.label import LabelBook
 from aegis.store.state import StateKey
 from aegis.types import Decision, new_id
 
-_KEPT = "+action NOT IN (SELECT value FROM json_each(?2))"
+_KEPT = "action || '' NOT IN (SELECT value FROM json_each(CAST(?2 AS TEXT)))"
 """Of the decisions, those that took none of the actions in a JSON list"""
 
 
@@ -128,7 +128,7 @@ class RecordedDecisions(Sequence[Decision]):
     def _read(self, store: DecisionStore, place: int) -> Decision:
         if place >= self._own:
             return next(islice(self._read_labelled(store.database), place - self._own, None))
-        sql = f"SELECT id FROM decisions WHERE +policy = ?1 AND {_KEPT} ORDER BY seq LIMIT 1 OFFSET ?3"
+        sql = f"SELECT id FROM decisions WHERE policy || '' = ?1 AND {_KEPT} ORDER BY seq LIMIT 1 OFFSET ?3"
         example = store.get(store.database.query(sql, (self._policy, self._left_out, place))[0]["id"])
         assert example is not None  # a decision is never removed
         return self._trim(example.decision)

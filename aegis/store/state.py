@@ -92,7 +92,7 @@ class WorkspaceState:
     def records(self, key: StateKey) -> list[dict[str, Any]]:
         """Return every JSON object of a key that ends in a colon."""
         # Not LIKE: an underscore in a key would stand for any character.
-        rows = self._database.query("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(key), str(key)))
+        rows = self._database.query("SELECT value FROM meta WHERE substr(key, 1, length(?1)) = ?1", (str(key),))
         return [json.loads(row["value"]) for row in rows if row["value"]]
 
 

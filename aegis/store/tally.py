@@ -8,6 +8,17 @@ from typing import NamedTuple
 from aegis.store.database import Database
 from aegis.store.state import WorkspaceState
 
+COUNTED = """
+SELECT d.policy, d.action, COUNT(*) AS decisions, COUNT(*) FILTER (WHERE o.status <> 'unknown') AS known,
+    COALESCE(SUM(o.gained) FILTER (WHERE o.status <> 'unknown'), 0) AS gained,
+    COUNT(*) FILTER (WHERE o.status = 'failed') AS failed, COUNT(o.reward) AS rewarded,
+    COALESCE(SUM(o.reward), 0) AS reward
+FROM decisions AS d
+LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
+GROUP BY d.policy, d.action
+"""
+"""The sums, counted anew from all decisions"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -57,9 +68,9 @@ class RecentSearches(NamedTuple):
 def count_recent_searches(database: Database, decisions: int = 100) -> RecentSearches:
     """Return the count of searches among the newest decisions, and of those in vain; unknown outcomes don't count."""
     (row,) = database.query(
-        "SELECT COUNT(*), COALESCE(SUM(gained = 0), 0) FROM (SELECT (SELECT gained FROM outcomes"
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE gained = 0) FROM (SELECT (SELECT gained FROM outcomes"
         " WHERE decision_id = d.id AND status <> 'unknown' ORDER BY seq DESC LIMIT 1) AS gained"
-        " FROM (SELECT id, action FROM decisions ORDER BY seq DESC LIMIT ?) AS d WHERE d.action = 'web_search')"
+        " FROM (SELECT id, action FROM decisions ORDER BY seq DESC LIMIT ?) AS d WHERE d.action = 'web_search') AS s"
         " WHERE gained IS NOT NULL",
         (decisions,),
     )

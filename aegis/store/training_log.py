@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,17 +50,20 @@ class TrainingLog:
 
     def begin(self, decisions: int, last_seq: int | None, plan: TrainingPlan, now: datetime) -> TrainingRecord:
         """Record that a training is due, with its plan; raises `StoreError` while another training runs."""
-        with self._database.transaction() as connection:
-            try:
-                row = connection.execute(
-                    "INSERT INTO trainings (decisions, last_seq, settings, started_at) VALUES (?, ?, ?, ?)",
+        try:
+            with self._database.transaction() as connection:
+                rows = connection.execute(
+                    "INSERT INTO trainings (decisions, last_seq, settings, started_at) VALUES (?, ?, ?, ?)"
+                    " RETURNING id",
                     (decisions, last_seq, plan.to_json(), now.isoformat()),
-                )
-            except sqlite3.IntegrityError as error:
-                raise StoreError(
-                    f"{self._database.path}: a training runs already: wait for its end (`aegis status` shows it)"
-                ) from error
-        return self.get(int(row.lastrowid or 0))
+                ).fetchall()
+        except StoreError as error:
+            if not self._database.is_refusal(error):
+                raise
+            raise StoreError(
+                f"{self._database.path}: a training runs already: wait for its end (`aegis status` shows it)"
+            ) from error
+        return self.get(int(rows[0]["id"]))
 
     def add_epoch(self, training: int, results: Mapping[str, Any], now: datetime, trial: str = "") -> None:
         """Record an epoch's results; an epoch repeated after a kill replaces the first.
@@ -70,7 +72,9 @@ class TrainingLog:
         """
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO epochs (training, trial, epoch, results, recorded_at) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO epochs (training, trial, epoch, results, recorded_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (training, trial, epoch)"
+                " DO UPDATE SET results = excluded.results, recorded_at = excluded.recorded_at",
                 (training, trial, results["epoch"], json.dumps(results), now.isoformat()),
             )
 

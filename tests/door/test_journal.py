@@ -57,7 +57,7 @@ def test_work_that_waits_together_shares_a_commit(journal):
         if sql == "COMMIT":
             commits.append(sql)
 
-    journal.do(lambda: journal.store.database.connection.set_trace_callback(note))
+    journal.do(lambda: journal.store.database.sqlite.set_trace_callback(note))
     commits.clear()
     names = [f"d{number}" for number in range(20)]
     assert do_together(journal, *(append(journal, name) for name in names)) == names

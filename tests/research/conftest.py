@@ -78,8 +78,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(path: Path) -> Iterator[Database]:
     with Database(path) as opened:
-        # These tests are about what is written, not about a power cut.
-        opened.connection.execute("PRAGMA synchronous = OFF")
         yield opened
 
 

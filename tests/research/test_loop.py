@@ -264,7 +264,6 @@ def test_the_same_seed_lives_the_same_life(make_agent, make_search, tmp_path):
     lives = []
     for name in ("one", "two", "other"):
         with Database(tmp_path / name / "aegis.db") as database:
-            database.connection.execute("PRAGMA synchronous = OFF")
             agent = make_agent(
                 "web_search", "ask_human", "web_search", "idle", "web_search",
                 store=DecisionStore(database), search=make_search(), seed=1 if name == "other" else 0,

@@ -52,7 +52,6 @@ def test_a_days_worth_of_decisions_leaves_memory_flat_and_the_database_quick(pat
     process, draw, topics = psutil.Process(), random.Random(0), [f"topic {number}" for number in range(150)]
     memory = []
     with Database(path) as database:
-        database.connection.execute("PRAGMA synchronous = OFF")
         agent = Agent(
             DecisionStore(database), ScriptedTeacher(), Library(), topics, random.Random(0), AgentConfig(),
             hooks=AgentHooks(presence=lambda inbox: DrawnPresence(draw), clock=clock),

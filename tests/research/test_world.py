@@ -61,7 +61,6 @@ def live(path, clock):
         for life in range(lives):
             search = make_search()
             with Database(path) as database:
-                database.connection.execute("PRAGMA synchronous = OFF")
                 presence = partial(lambda draw, inbox: DrawnPresence(draw), random.Random(life))
                 agent = Agent(
                     DecisionStore(database), ScriptedTeacher(), search, topics, random.Random(life),
@@ -165,12 +164,12 @@ def test_no_decision_reads_a_whole_table(live, path, clock):
             DecisionStore(database), ScriptedTeacher(), Library(9), TOPICS, random.Random(9), AgentConfig(),
             hooks=AgentHooks(presence=lambda inbox: DrawnPresence(draw), clock=clock),
         )  # fmt: skip
-        database.connection.set_trace_callback(statements.add)
+        database.sqlite.set_trace_callback(statements.add)
         for number in range(60):
             agent.step()
             for waiting in Inbox(database).waiting()[: number % 2]:
                 Inbox(database).answer(waiting.id, f"answer {number}", clock())
-        database.connection.set_trace_callback(None)
+        database.sqlite.set_trace_callback(None)
         explained = [one for one in statements if re.match(r"\s*(SELECT|UPDATE|INSERT|WITH)", one)]
         assert len(explained) > 100
         assert scans_of(database, explained) == []
@@ -268,7 +267,6 @@ def test_text_from_the_world_reaches_the_record_and_a_terminal_only_as_words(fie
 
     shown = []
     with tempfile.TemporaryDirectory() as folder, Database(Path(folder) / "aegis.db") as database:
-        database.connection.execute("PRAGMA synchronous = OFF")
         store = DecisionStore(database)
         agent = Agent(store, Script(), World(), ["json"], random.Random(0), AgentConfig(hits_per_search=3))
         for _ in range(5):

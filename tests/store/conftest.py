@@ -16,13 +16,15 @@ import pytest
 
 import aegis.store
 from aegis.store import Database, DecisionStore
-from aegis.types import Action, ActionList, ActionSpec, Decision
+from aegis.store.engine.address import keep, parse
+from aegis.store.engine.connection import Engine
+from aegis.types import Action, ActionList, ActionSpec, Decision, new_id
 
 NAMES = ("web_search", "ask_human", "idle")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def real_databases(quick_databases: Callable[..., sqlite3.Connection]) -> Iterator[None]:
+def real_databases(quick_databases: Callable[..., Engine]) -> Iterator[None]:
     """Open databases as everybody else does: migrated step by step, and on the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "_open", quick_databases)
@@ -72,9 +74,21 @@ def append_old() -> Callable[..., None]:
     return append
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what opens a database on each engine, but for tests of what SQLite alone does."""
+    if "path" in metafunc.fixturenames:
+        engines = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+        only = metafunc.definition.get_closest_marker("sqlite") is not None
+        metafunc.parametrize("path", engines[:1] if only else engines, indirect=True)
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "workspace" / "aegis.sqlite"
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return the path of a new workspace's database, on the engine that the parameter names."""
+    path = tmp_path / "workspace" / "aegis.sqlite"
+    if request.param == "postgres":
+        keep(parse(request.getfixturevalue("postgres_server"), new_id()), path)
+    return path
 
 
 @pytest.fixture

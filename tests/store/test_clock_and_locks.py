@@ -55,6 +55,7 @@ def test_a_clock_that_goes_backwards_changes_no_order(falling_clock, make_decisi
     assert {finding.kind for finding in examine(workspace)} == {"sound"}
 
 
+@pytest.mark.sqlite
 def test_a_database_that_another_process_keeps_locked_is_named_and_goes_on_afterwards(path, make_decision):
     with Database(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
         store = DecisionStore(database)

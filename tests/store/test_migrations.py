@@ -9,6 +9,7 @@ from aegis.store import Database, DecisionStore, migrations
 from aegis.types import Action
 
 OLD_OUTCOME = "INSERT INTO outcomes (decision_id, status, gained, reward, recorded_at) VALUES (?, ?, ?, ?, ?)"
+pytestmark = pytest.mark.sqlite
 NOW = "2026-01-31T12:00:00+00:00"
 
 

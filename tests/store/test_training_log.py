@@ -35,7 +35,7 @@ def test_only_one_training_runs_at_a_time(log):
     with pytest.raises(StoreError, match="a training runs already"):
         log.begin(120, 120, PLAN, NOW)
     log.end(first.id, "failed", "", {}, NOW)
-    assert log.begin(120, 120, PLAN, NOW).id == first.id + 1
+    assert log.begin(120, 120, PLAN, NOW).id > first.id
 
 
 def test_an_epoch_that_is_repeated_after_a_kill_counts_once(log):

@@ -20,6 +20,8 @@ _MOST_BARS = 6
 """Actions whose probabilities a list shows: the most probable ones and the one taken"""
 _WHY = {"unsure": "the HRM was not sure enough", "unlike": "the state is unlike its training"}
 """The words for each column of `deferrals`"""
+PLACES = "SELECT CAST(value AS BIGINT) FROM json_each(CAST(? AS TEXT))"
+"""The places in a JSON list"""
 _SELECT = """
 SELECT d.*, o.seq AS outcome_row, o.status, o.reward, o.detail, o.gained, o.result, o.components, o.recorded_at,
     l.teacher, l.probabilities AS answer, l.reason, c.dollars, f.handed, f.unsure, f.unlike
@@ -33,7 +35,7 @@ LEFT JOIN deferrals AS f ON f.decision = d.seq
 
 def read_short(store: DecisionStore, workspace: Workspace, places: Sequence[int]) -> list[dict[str, Any]]:
     """Return the decisions at places in the order of recording, in short, the newest first."""
-    sql = f"{_SELECT} WHERE d.seq IN (SELECT value FROM json_each(?)) ORDER BY d.seq DESC"
+    sql = f"{_SELECT} WHERE d.seq IN ({PLACES}) ORDER BY d.seq DESC"
     renamed, reasons = store.state.new_names(), _Deferral(store, workspace)
     rows = store.database.query(sql, (json.dumps(list(places)),))
     return [_short(dict(row), renamed, reasons) for row in rows]

@@ -97,7 +97,8 @@ def deferred_spans(store: DecisionStore, workspace: Workspace) -> list[tuple[int
 
 
 def _first_by_hrm(database: Database, after: int) -> int | None:
-    pairs = database.query("SELECT policy, action FROM tallies WHERE policy GLOB ?", (f"{MODEL_PREFIX}*",))
+    named = "SELECT policy, action FROM tallies WHERE substr(policy, 1, length(?1)) = ?1"
+    pairs = database.query(named, (MODEL_PREFIX,))
     sql = "SELECT seq FROM decisions WHERE policy = ? AND action = ? AND seq > ? ORDER BY seq LIMIT 1"
     found = [row["seq"] for pair in pairs for row in database.query(sql, (pair["policy"], pair["action"], after))]
     return min(found, default=None)
@@ -115,8 +116,8 @@ def _find(
         candidates = _scan(lambda at, most: [(place,) for place in index.find(chosen.text, at, low, most)], high)
     while chunk := list(islice(candidates, _CHUNK_ROWS)):
         sql = (
-            "SELECT d.seq FROM json_each(?) AS chosen CROSS JOIN decisions AS d ON d.seq = chosen.value"
-            f" WHERE {condition} ORDER BY d.seq DESC"
+            "SELECT d.seq FROM (SELECT CAST(value AS BIGINT) AS place FROM json_each(CAST(? AS TEXT))) AS chosen"
+            f" CROSS JOIN decisions AS d WHERE d.seq = chosen.place AND {condition} ORDER BY d.seq DESC"
         )
         found += [int(row["seq"]) for row in store.database.query(sql, (json.dumps(chunk), *values))]
         if len(found) > rows:
@@ -138,21 +139,21 @@ def _bounds(database: Database, chosen: Filter, before: int) -> tuple[int, int]:
 
 def _conditions(store: DecisionStore, workspace: Workspace, chosen: Filter) -> tuple[str, list[Any]]:
     """Return what a candidate must fulfil besides, as SQL with its values."""
-    parts, values = ["1"], list[Any]()
+    parts, values = ["1 = 1"], list[Any]()
     if chosen.action:
         names = _recorded_names(store, chosen.action)
-        parts.append(f"+d.action IN ({', '.join('?' * len(names))})")
+        parts.append(f"d.action || '' IN ({', '.join('?' * len(names))})")
         values += names
     if chosen.policy:
-        parts.append("+d.policy = ?")
+        parts.append("d.policy || '' = ?")
         values.append(chosen.policy)
     if chosen.since is not None or chosen.until is not None:
-        parts.append("+d.decided_at >= ? AND +d.decided_at < ?")
+        parts.append("d.decided_at || '' >= ? AND d.decided_at || '' < ?")
         values += _moments(chosen)
     if chosen.deferred:
         claim, spans = store.teacher(), deferred_spans(store, workspace)
-        within = " OR ".join("(d.seq > ? AND d.seq <= ?)" for _ in spans) or "0"
-        parts.append(f"+d.policy = ? AND ({within})")
+        within = " OR ".join("(d.seq > ? AND d.seq <= ?)" for _ in spans) or "1 = 0"
+        parts.append(f"d.policy || '' = ? AND ({within})")
         values += [claim.name if claim else "", *(place for span in spans for place in span)]
         # A silent answer beside the teacher: the point only observes, and nothing was handed over.
         parts.append("NOT EXISTS (SELECT 1 FROM labels AS l WHERE l.decision_id = d.id)")

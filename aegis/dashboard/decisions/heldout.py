@@ -47,8 +47,9 @@ def locate(store: DecisionStore, answers: HeldoutAnswers, episodes: Collection[s
     teacher, renamed = store.teacher(), store.state.new_names()
     made: dict[str, list[tuple[int, str]]] = defaultdict(list)
     sql = (
-        "SELECT d.seq, d.episode, d.action FROM json_each(?) AS e JOIN decisions AS d ON d.episode = e.value"
-        " WHERE +d.policy = ? ORDER BY d.seq"
+        "SELECT d.seq, d.episode, d.action"
+        " FROM json_each(CAST(? AS TEXT)) AS e JOIN decisions AS d ON d.episode = e.value"
+        " WHERE d.policy || '' = ? ORDER BY d.seq"
     )
     for one in store.database.query(sql, (json.dumps(list(rows)), teacher.name if teacher else "")):
         made[one["episode"]].append((int(one["seq"]), renamed.get(one["action"], one["action"])))

@@ -33,7 +33,7 @@ def read_like(workspace: Workspace, id: str) -> dict[str, Any]:
             return {"compared": 0, "decisions": []}
         rows = store.database.query(
             "SELECT seq, state FROM (SELECT seq, state, policy, id FROM decisions WHERE seq <= ? ORDER BY seq DESC"
-            " LIMIT ?) WHERE policy = ? AND id <> ?",
+            " LIMIT ?) AS newest WHERE policy = ? AND id <> ?",
             (training.last_seq, 2 * LOOKED_AT, teacher.name, id),
         )[:LOOKED_AT]
         own = shingles_of(render_state(example.decision.state))

@@ -88,8 +88,8 @@ class StateIndex:
 @contextmanager
 def open_index(workspace: Workspace, store: DecisionStore) -> Iterator[StateIndex]:
     """Open the index of a workspace while the block runs; raises `StoreError` where it can't be written."""
-    first = store.database.query("SELECT COALESCE(MIN(seq), 0) AS seq, id FROM decisions")[0]
-    identity = f"{_FORM} {first['seq']} {first['id']}"
+    first = store.database.query("SELECT seq, id FROM decisions ORDER BY seq LIMIT 1")
+    identity = f"{_FORM} {first[0]['seq']} {first[0]['id']}" if first else f"{_FORM} 0 None"
     try:
         with closing(_connect(workspace, identity)) as connection:
             yield StateIndex(connection, store)

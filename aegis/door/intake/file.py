@@ -18,6 +18,7 @@ from aegis.formats import LoggedDecision, kinds, read_decisions
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import claim_actions, read_actions
 from aegis.store import DecisionStore, StateKey, import_examples, read_examples
+from aegis.store.moving.copying import copy_database
 from aegis.types import ActionList, Progress, unheard
 from aegis.workspace import Workspace
 
@@ -72,7 +73,7 @@ def rehearsed(place: Workspace) -> Iterator[Workspace]:
         copy.folder.mkdir(parents=True)
         if place.database.exists():
             with open_store(place) as store:
-                store.database.copy_to(copy.database)
+                copy_database(store.database, copy.database)
         yield copy
 
 

@@ -20,19 +20,12 @@ from aegis.promotion import ModelRegistry
 from aegis.rendering import counted
 from aegis.store import Database, DecisionStore
 from aegis.store.chain.check import verify
+from aegis.store.engine.address import find
+from aegis.store.tally import COUNTED
 from aegis.types import Progress, unheard
 from aegis.workspace import Workspace
 
 _PUT_BACK = "put a copy of it back in its place; without one, `aegis import` takes the decisions of an earlier export"
-_TALLIES = """
-SELECT d.policy, d.action, COUNT(*) AS decisions, SUM(COALESCE(o.status <> 'unknown', 0)) AS known,
-    SUM(CASE WHEN o.status <> 'unknown' THEN o.gained ELSE 0 END) AS gained,
-    SUM(COALESCE(o.status = 'failed', 0)) AS failed, SUM(o.reward IS NOT NULL) AS rewarded,
-    SUM(COALESCE(o.reward, 0)) AS reward
-FROM decisions AS d
-LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
-GROUP BY d.policy, d.action
-"""
 _SUMS = ("decisions", "known", "gained", "failed", "rewarded", "reward")
 
 
@@ -45,7 +38,9 @@ def check_database(workspace: Workspace, aside: Aside | None, progress: Progress
             rest = " (its log is there: keep it beside the copy)" if _log(path).exists() else ""
             yield Finding("broken", f"{path.name} {state}{rest}", _PUT_BACK)
             return
-        if damage := find_damage(_log(path)):
+        if (address := find(path)) is not None:
+            yield Finding("note", f"the rows are on a server, {address}: its own tools check its pages (pg_amcheck)")
+        elif damage := find_damage(_log(path)):
             yield from _tell_log(path, damage, aside)
             if aside is None:
                 return  # opening it would drop what stands behind the damage
@@ -80,6 +75,11 @@ def _check_open(workspace: Workspace, aside: Aside | None, progress: Progress) -
                 return
     except StoreError as error:
         damage = [str(error)]
+        if find(path) is not None:
+            yield Finding(
+                "broken", damage[0], "the server, its schema and its user are to be there: nothing was changed"
+            )
+            return
         if "newer AEGIS" in damage[0] or "another program's" in damage[0]:
             yield Finding("broken", damage[0], "nothing was changed")
             return
@@ -93,6 +93,8 @@ def _check_open(workspace: Workspace, aside: Aside | None, progress: Progress) -
 
 
 def _integrity(database: Database) -> list[str]:
+    if not database.on_sqlite:
+        return []
     found = [str(row[0]) for row in database.query("PRAGMA integrity_check(5)")]
     return [] if found == ["ok"] else [" ".join(one.split()) for one in found]
 
@@ -153,7 +155,7 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
         yield Finding("broken", f"{found.fault} (whole before it: {whole})", _PUT_BACK)
     if not found.counts and any(workspace.models.glob("hrm@*/*")):
         yield Finding("broken", f"{database.path.name} holds nothing, and there are HRMs beside it", _PUT_BACK)
-    orphans = database.query("PRAGMA foreign_key_check")
+    orphans = database.query("PRAGMA foreign_key_check") if database.on_sqlite else []
     for row in orphans[:3]:
         yield Finding("broken", f"{row['table']}, row {row['rowid']}: belongs to nothing in {row['parent']}", _PUT_BACK)
     registry = ModelRegistry(DecisionStore(database), workspace)
@@ -169,7 +171,7 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
 
 
 def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:
-    right = {(row["policy"], row["action"]): [row[name] for name in _SUMS] for row in database.query(_TALLIES)}
+    right = {(row["policy"], row["action"]): [row[name] for name in _SUMS] for row in database.query(COUNTED)}
     there = {
         (row["policy"], row["action"]): [row[name] for name in _SUMS] for row in database.query("SELECT * FROM tallies")
     }
@@ -179,14 +181,13 @@ def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:
     if aside is None:
         yield Finding("repairable", what)
         return
-    kept = aside.folder / database.path.name
-    aside.copy(database.path)
+    kept = f"; the file before it is {aside.copy(database.path)}" if database.on_sqlite else ""
     with database.transaction() as connection:
         connection.execute("DELETE FROM tallies")
         names = ", ".join(("policy", "action", *_SUMS))
         rows = [(*key, *sums) for key, sums in right.items()]
         connection.executemany(f"INSERT INTO tallies ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    yield Finding("repaired", f"{what}: counted again; the file before it is {kept}")
+    yield Finding("repaired", f"{what}: counted again{kept}")
 
 
 def _agree(one: list[float], other: list[float]) -> bool:

@@ -124,7 +124,7 @@ class Curiosity:
 
     def _is_known(self, term: str) -> bool:
         """Return whether a knowledge item is about this term."""
-        sql = "SELECT 1 FROM knowledge WHERE title = ? COLLATE NOCASE LIMIT 1"
+        sql = "SELECT 1 FROM knowledge WHERE lower(title) = lower(?) LIMIT 1"
         return bool(self._database.query(sql, (clean_text(term),)))
 
     def _note_gap(self, term: str, topic: str, met_in: str, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +21,18 @@ LEAST_RESEMBLANCE = 0.85
 _CANDIDATES = 8
 _BANDS_KEPT = 8192
 """Kept because simulated worlds find the same passages again and again"""
-_WEIGHTS = "bm25(knowledge_words, 4.0, 1.0, 2.0)"
-"""Weights of a word in the title, the text and the topic."""
 _FIELDS = "k.id, k.topic, k.title, k.text, k.source, k.goal, k.found_at"
+# A word weighs 4 in the title, 2 in the topic, and 1 in the text.
+_SEARCH = (
+    f"SELECT {_FIELDS} FROM knowledge_words JOIN knowledge AS k ON k.seq = knowledge_words.rowid"
+    " WHERE knowledge_words MATCH ? ORDER BY bm25(knowledge_words, 4.0, 1.0, 2.0), k.seq LIMIT ?"
+)
+_SEARCH_POSTGRES = (
+    f"SELECT {_FIELDS}"
+    " FROM (SELECT CAST(replace(CAST(aegis_asked(?) AS TEXT), ' & ', '{}') AS tsquery) AS words) AS q"
+    " JOIN knowledge_words AS w ON w.words @@ q.words JOIN knowledge AS k ON k.seq = w.item"
+    " ORDER BY ts_rank('{{0.25, 0.25, 0.5, 1.0}}', w.words, q.words) DESC, k.seq LIMIT ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +78,24 @@ class KnowledgeBase:
             if self._nearly_known(f"{title} {text}", bands):
                 return False
             row = connection.execute(
-                "INSERT INTO knowledge (id, topic, title, text, source, goal, found_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO knowledge (id, topic, title, text, source, goal, found_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " RETURNING seq",
                 (
                     *(item.id, clean_text(item.topic), title, text, clean_text(item.source)),
                     *(goal, found_at.isoformat()),
                 ),
             )
+            item_row = row.fetchall()[0]["seq"]
             connection.executemany(
-                "INSERT INTO knowledge_bands (band, item) VALUES (?, ?)", [(band, row.lastrowid) for band in bands]
+                "INSERT INTO knowledge_bands (band, item) VALUES (?, ?)", [(band, item_row) for band in bands]
             )
             return True
 
     def search(self, query: str, limit: int) -> list[KnownItem]:
         """Return at most `limit` items, best first: with all words of the query, or else with some of them."""
-        words = [f'"{word}"' for word in parse_query(query).words]
-        for joint in (" AND ", " OR "):
-            if words and (found := self._matching(joint.join(words), limit)):
+        words = parse_query(query).words
+        for every in (True, False):
+            if words and (found := self._matching(words, every, limit)):
                 return found
         return []
 
@@ -102,13 +114,12 @@ class KnowledgeBase:
         rows = self.database.query("SELECT title FROM knowledge WHERE goal = ? ORDER BY seq DESC LIMIT 1", (goal,))
         return str(rows[0]["title"]) if rows else None
 
-    def _matching(self, words: str, limit: int) -> list[KnownItem]:
-        rows = self.database.query(
-            f"SELECT {_FIELDS} FROM knowledge_words JOIN knowledge AS k ON k.seq = knowledge_words.rowid"
-            f" WHERE knowledge_words MATCH ? ORDER BY {_WEIGHTS}, k.seq LIMIT ?",
-            (words, limit),
-        )
-        return [_known(row) for row in rows]
+    def _matching(self, words: Sequence[str], every: bool, limit: int) -> list[KnownItem]:
+        if self.database.on_sqlite:
+            sql, asked = _SEARCH, (" AND " if every else " OR ").join(f'"{word}"' for word in words)
+        else:
+            sql, asked = _SEARCH_POSTGRES.format(" & " if every else " | "), " ".join(words)
+        return [_known(row) for row in self.database.query(sql, (asked, limit))]
 
     def _nearly_known(self, text: str, bands: list[int]) -> bool:
         """Return whether an item reads nearly the same, among those that share most bands."""

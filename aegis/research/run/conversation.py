@@ -62,6 +62,7 @@ def adopt_goals(database: Database, episode: str) -> None:
     """Move a person's goals that are not reached yet to a new episode."""
     with database.transaction() as connection:
         connection.execute(
-            "UPDATE goals SET episode = ? WHERE status = 'active' AND id GLOB ? AND episode <> ?",
-            (episode, f"{_PERSON}*", episode),
+            "UPDATE goals SET episode = ?1 WHERE status = 'active' AND substr(id, 1, length(?2)) = ?2"
+            " AND episode <> ?1",
+            (episode, _PERSON),
         )

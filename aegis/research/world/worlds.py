@@ -185,12 +185,12 @@ class Worlds:
                 world.act_as(situation, choose_offered(situation.state), "before")
                 self._on_lived(made + 1)
             world.wait_out()
-            return world.store.database.connection.serialize(), world._clock.now
+            return world.store.database.sqlite.serialize(), world._clock.now
 
     def _make(self, rng: random.Random, now: datetime, image: bytes | None, person: Person) -> World:
         names, database, clock = random.Random(rng.getrandbits(62)), Database(None), _Clock(now, self._seconds)
         if image is not None:
-            database.connection.deserialize(image)
+            database.sqlite.deserialize(image)
         store = DecisionStore(database)
         agent = Agent(
             store,

@@ -67,7 +67,7 @@ class CallBook:
             " SUM(c.share * c.seconds) AS seconds,"
             " SUM(CASE WHEN c.read IS NULL THEN 0.0 ELSE c.share END) AS counted,"
             " SUM(c.share * COALESCE(c.read, 0)) AS read, SUM(c.share * COALESCE(c.written, 0)) AS written"
-            " FROM calls AS c JOIN decisions AS d ON d.id = c.decision_id GROUP BY 1, 2 ORDER BY 1, 2"
+            " FROM calls AS c JOIN decisions AS d ON d.id = c.decision_id GROUP BY 1, 2 ORDER BY 1 NULLS FIRST, 2"
         )
         return [
             CallSum(

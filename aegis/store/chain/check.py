@@ -181,7 +181,10 @@ def _pages(database: Database, table: str, order: str, first: int, last: int) ->
 @contextlib.contextmanager
 def _lenient(database: Database) -> Iterator[None]:
     """Let texts that are not UTF-8 be read while the block runs: only a changed row holds one."""
-    connection = database.connection
+    if not database.on_sqlite:  # PostgreSQL keeps no such text
+        yield
+        return
+    connection = database.sqlite
     before, connection.text_factory = connection.text_factory, lambda data: data.decode("utf-8", "surrogateescape")
     try:
         yield

@@ -7,35 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aegis.errors import DataError, StoreError
 from aegis.store.database import Database
+from aegis.store.engine.connection import Connection, Row
+from aegis.store.tally import COUNTED
 from aegis.types import utc_now
 
-MEMORIES = ("searches", "inbox", "proposals", "gaps", "questions", "goals", "knowledge")
-"""Tables of an agent's memory whose rows hold text; a row before those that it refers to"""
+MEMORIES = {
+    **{"searches": "seq", "inbox": "id", "proposals": "id", "gaps": "seq"},
+    **{"questions": "seq", "goals": "seq", "knowledge": "seq"},
+}
+"""Tables of an agent's memory whose rows hold text, with the column that numbers them; those referred to come last"""
 _PAGE_ROWS = 1000
-_RECORDS = {"outcomes": "decision_id", "labels": "decision_id", "calls": "decision_id"}
+_RECORDS = {"outcomes": "seq", "labels": "seq", "calls": "decision_id"}
+"""Tables whose rows belong to a decision, with the column that orders them"""
 _OF_DECISION = ("calls", "costs", "searches", "inbox", "proposals", "labels", "outcomes")
-_TALLY = """
-    DELETE FROM tallies;
-    INSERT INTO tallies
-    SELECT d.policy, d.action, COUNT(*), SUM(COALESCE(o.status <> 'unknown', 0)),
-        SUM(CASE WHEN o.status <> 'unknown' THEN o.gained ELSE 0 END), SUM(COALESCE(o.status = 'failed', 0)),
-        SUM(o.reward IS NOT NULL), SUM(COALESCE(o.reward, 0))
-    FROM decisions AS d
-    LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
-    GROUP BY d.policy, d.action;
-    DELETE FROM cost_tallies;
-    INSERT INTO cost_tallies
-    SELECT d.policy, COUNT(*), SUM(c.dollars)
-    FROM costs AS c JOIN decisions AS d ON d.id = c.decision_id GROUP BY d.policy;
-"""
+_TALLY = (
+    "DELETE FROM tallies",
+    f"INSERT INTO tallies {COUNTED}",
+    "DELETE FROM cost_tallies",
+    "INSERT INTO cost_tallies SELECT d.policy, COUNT(*), SUM(c.dollars)"
+    " FROM costs AS c JOIN decisions AS d ON d.id = c.decision_id GROUP BY d.policy",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +96,20 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
 
     Raises `StoreError` where another program reads meanwhile, so that the log can't be emptied yet.
     """
-    connection = database.connection
-    connection.execute("PRAGMA secure_delete = ON")
-    with database.transaction():
-        erased = _erase_rows(connection, doomed)
+    if database.on_sqlite:
+        database.query("PRAGMA secure_delete = ON")
+    with database.transaction() as connection:
+        erased = _erase_rows(connection, doomed, database.on_sqlite)
     _clean(database)
     return erased
 
 
 def _clean(database: Database) -> None:
-    """Leave nothing of what was erased in free pages and in the log."""
+    """Leave nothing of what was erased in free pages, and on SQLite in the log; a server keeps its log for a while."""
+    if not database.on_sqlite:
+        for table in ("decisions", "chain", *_OF_DECISION, *MEMORIES, "knowledge_words"):
+            database.connection.execute(f"VACUUM FULL {table}")
+        return
     database.query("VACUUM")
     busy = database.query("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
     if busy:
@@ -117,16 +119,23 @@ def _clean(database: Database) -> None:
         )
 
 
-def _erase_rows(connection: sqlite3.Connection, doomed: Doomed) -> Counter[str]:
+def _erase_rows(connection: Connection, doomed: Doomed, on_sqlite: bool) -> Counter[str]:
     erased: Counter[str] = Counter()
-    connection.execute("CREATE TEMP TABLE doomed (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE)")
+    connection.execute("CREATE TEMP TABLE doomed (seq BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE)")
     try:
         connection.executemany("INSERT INTO doomed VALUES (?, ?)", doomed.decisions.items())
         ours = "decision_id IN (SELECT id FROM doomed)"
-        note, at = "INSERT OR IGNORE INTO erasures (kind, row, at) ", utc_now().isoformat()
-        for kind, table in (("outcome", "outcomes"), ("label", "labels")):
-            connection.execute(f"{note} SELECT '{kind}', seq, ? FROM {table} WHERE {ours} ORDER BY seq", (at,))
-        connection.execute(f"{note} SELECT 'decision', seq, ? FROM doomed ORDER BY seq", (at,))
+        at = utc_now().isoformat()
+        for kind, rows in (
+            ("outcome", f"outcomes WHERE {ours}"),
+            ("label", f"labels WHERE {ours}"),
+            ("decision", "doomed WHERE seq > 0"),  # ON CONFLICT needs a condition before it
+        ):
+            connection.execute(
+                f"INSERT INTO erasures (kind, row, at) SELECT '{kind}', seq, CAST(? AS TEXT) FROM {rows}"
+                " ORDER BY seq ON CONFLICT (kind, row) DO NOTHING",
+                (at,),
+            )
         connection.execute(
             "UPDATE chain SET about = '' WHERE about <> ''"
             " AND EXISTS (SELECT 1 FROM erasures AS e WHERE e.kind = chain.kind AND e.row = chain.row)"
@@ -140,22 +149,26 @@ def _erase_rows(connection: sqlite3.Connection, doomed: Doomed) -> Counter[str]:
         erased["decisions"] = connection.execute("DELETE FROM decisions WHERE seq IN (SELECT seq FROM doomed)").rowcount
     finally:
         connection.execute("DROP TABLE doomed")
-    _erase_memories(connection, doomed.memories, erased)
-    for statement in _TALLY.split(";"):
+    _erase_memories(connection, doomed.memories, erased, on_sqlite)
+    for statement in _TALLY:
         connection.execute(statement)
     return +erased
 
 
-def _erase_memories(connection: sqlite3.Connection, memories: Mapping[str, list[int]], erased: Counter[str]) -> None:
-    for table in MEMORIES:
+def _erase_memories(
+    connection: Connection, memories: Mapping[str, list[int]], erased: Counter[str], on_sqlite: bool
+) -> None:
+    for table, key in MEMORIES.items():
         rows = [(row,) for row in memories.get(table, ())]
+        if not rows:
+            continue
         if table == "questions":
-            sql = "DELETE FROM closings WHERE question IN (SELECT id FROM questions WHERE rowid = ?)"
+            sql = "DELETE FROM closings WHERE question IN (SELECT id FROM questions WHERE seq = ?)"
             connection.executemany(sql, rows)
         if table == "proposals":
             connection.executemany("UPDATE settings SET proposal = NULL WHERE proposal = ?", rows)
-        erased[table] += connection.executemany(f"DELETE FROM {table} WHERE rowid = ?", rows).rowcount if rows else 0
-    if memories.get("knowledge"):
+        erased[table] += connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows).rowcount
+    if memories.get("knowledge") and on_sqlite:
         # The index keeps deleted words until its segments are merged.
         connection.execute("INSERT INTO knowledge_words (knowledge_words) VALUES ('rebuild')")
 
@@ -180,36 +193,30 @@ def _fits(state: Mapping[str, Any], episode: str, wanted: Wanted) -> bool:
 
 
 def _find_text(database: Database, text: str, found: Doomed) -> None:
-    with _holding(database, text):
-        _add(database, found, f"aegis_holds({_texts(database, 'decisions', 'd.')})", ())
-        for table, id in _RECORDS.items():
-            inner = f"SELECT {id} FROM {table} WHERE aegis_holds({_texts(database, table)})"
-            _add(database, found, f"d.id IN ({inner})", ())
-        for table in MEMORIES:
-            sql = f"SELECT rowid AS row FROM {table} WHERE aegis_holds({_texts(database, table)})"
-            if rows := [row["row"] for row in database.query(sql)]:
-                found.memories[table] = rows
-
-
-@contextlib.contextmanager
-def _holding(database: Database, text: str) -> Iterator[None]:
     needles = {form.casefold() for form in forms(text)}
+    ids = [row["id"] for row in _holding(database, "decisions", "seq", needles)]
+    for table, key in _RECORDS.items():
+        ids += [row["decision_id"] for row in _holding(database, table, key, needles)]
+    for id in dict.fromkeys(ids):
+        _add(database, found, "d.id = ?", (id,))
+    for table, key in MEMORIES.items():
+        if rows := [row[key] for row in _holding(database, table, key, needles)]:
+            found.memories[table] = rows
 
-    def holds(*values: Any) -> bool:
-        return any(needle in str(value).casefold() for value in values if value is not None for needle in needles)
 
-    database.connection.create_function("aegis_holds", -1, holds, deterministic=True)
-    try:
-        yield
-    finally:
-        database.connection.create_function("aegis_holds", -1, None)
+def _holding(database: Database, table: str, key: str, needles: Collection[str]) -> Iterator[Row]:
+    """Yield the rows of a table of which a text holds one of these, upper and lower case being one; page by page."""
+    texts = [name for name, type in database.columns(table).items() if type == "text"]
+    page = f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_PAGE_ROWS}"
+    last: Any = "" if key in texts else -1
+    while rows := database.query(page, (last,)):
+        for row in rows:
+            values = [str(row[name]).casefold() for name in texts if row[name] is not None]
+            if any(needle in value for value in values for needle in needles):
+                yield row
+        last = rows[-1][key]
 
 
 def forms(text: str) -> set[str]:
     """Return the forms that a text has in plain files and in JSON."""
     return {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-
-
-def _texts(database: Database, table: str, prefix: str = "") -> str:
-    rows = database.query("SELECT name FROM pragma_table_info(?) WHERE type = 'TEXT'", (table,))
-    return ", ".join(f'{prefix}"{row["name"]}"' for row in rows)

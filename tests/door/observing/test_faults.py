@@ -130,7 +130,7 @@ def test_what_can_not_be_recorded_before_the_end_is_counted_as_lost(observing, m
 
 
 def test_a_database_that_another_process_keeps_locked_delays_only_the_recording(observing, recorded, monkeypatch):
-    monkeypatch.setattr("aegis.store.database.BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("aegis.store.engine.sqlite.BUSY_TIMEOUT_SECONDS", 0.05)
     observed = observing()(lambda ticket: "refund")
     observed("first")
     assert observed.observer.flush()

@@ -117,7 +117,6 @@ class Life:
 @pytest.fixture
 def life(workspace) -> Iterator[Life]:
     with open_store(workspace) as store:
-        store.database.connection.execute("PRAGMA synchronous = OFF")
         life = Life(workspace, store)
         life.begin()
         yield life

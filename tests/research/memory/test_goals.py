@@ -40,7 +40,6 @@ def test_the_most_important_active_goal_of_the_episode_comes_first(book, clock):
 @pytest.mark.parametrize(("topics", "window"), [(1, 3), (2, 6), (9, 27), (17, 50), (300, WINDOW)])
 def test_no_goal_is_drawn_again_within_the_window(path, clock, topics, window):
     with Database(path) as database:
-        database.connection.execute("PRAGMA synchronous = OFF")
         names = [f"topic {number}" for number in range(topics)]
         drawn = []
         for restart in range(4):  # the window is the workspace's, whichever agent draws

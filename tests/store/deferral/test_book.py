@@ -43,4 +43,4 @@ def test_why_a_decision_was_handed_over_is_not_changed_later(path, make_decision
         DecisionStore(database).append(decision)
         note_deferral(database, decision.id, Choice(**CHOICE, deferred="unsure"))
         with pytest.raises(StoreError, match="append-only"), database.transaction() as connection:
-            connection.execute("UPDATE deferrals SET unsure = 0")
+            connection.execute("UPDATE deferrals SET unsure = NOT unsure")

@@ -1,0 +1,70 @@
+"""Choices become recorded decisions, each the next step of its episode.
+
+A `Decider` records in the thread of its journal, the research agent in its own; both call this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from aegis.store import DecisionStore
+from aegis.store.decisions import Draft
+from aegis.store.deferral import note_deferral
+from aegis.types import Action, Choice, Decision, State, new_id, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """An action that somebody outside took; its probabilities are unknown."""
+
+    action: str
+    policy: str
+    """Who took it"""
+
+
+class Drafted(NamedTuple):
+    """A decision before it is recorded."""
+
+    draft: Draft
+    choice: Choice | None
+    """What decided; None where somebody outside did"""
+
+
+def draft(
+    state: State,
+    offered: tuple[str, ...],
+    choice: Choice | Outside,
+    episode: str,
+    *,
+    id: str | None = None,
+    argument: Mapping[str, str] | None = None,
+    decided_at: datetime | None = None,
+) -> Drafted:
+    """Return the decision that a choice makes, for `record`.
+
+    offered: names of the actions on offer, in order. id: of the decision; a new one by default. argument: of the action
+    taken. decided_at: now by default.
+    """
+    known = choice if isinstance(choice, Choice) else None
+    action, name, moment = Action(choice.action, argument or {}), id or new_id(), decided_at or utc_now()
+    probabilities, propensity = (known.probabilities, known.propensity) if known else (None, None)
+
+    def make(step: int) -> Decision:
+        return Decision(episode, step, state, offered, action, probabilities, choice.policy, name, moment, propensity)
+
+    return Drafted(Draft(episode, make), known)
+
+
+def record(store: DecisionStore, drafted: Sequence[Drafted]) -> list[Decision]:
+    """Record decisions in one transaction, all or none, with the reasons of deferrals; return them in their order.
+
+    Raises `DataError` for an action that was not on offer, `StoreError` for an id that is recorded.
+    """
+    with store.database.transaction():
+        made = store.append_next([one.draft for one in drafted])
+        for one, decision in zip(drafted, made, strict=True):
+            note_deferral(store.database, decision.id, one.choice)
+    return made

@@ -1,0 +1,146 @@
+"""SQLite: opening a file with the safe modes, transactions, and what its errors mean.
+
+Write-ahead log with synchronous=FULL: a finished transaction is on the disk, and readers never block writers.
+Every transaction takes the write lock at its start. So processes wait for each other, and none fails half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from aegis.atomic import make_folder
+from aegis.errors import StoreError
+from aegis.store.chain.link import install
+from aegis.store.migrations import migrate, refusal
+
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a transaction waits for other processes' transactions."""
+
+_RETRY_SECONDS = 0.02
+_Result = TypeVar("_Result")
+
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: "this file is not a SQLite database: move it away, or use another --workspace",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged: restore it from a copy, or use another --workspace",
+    sqlite3.SQLITE_FULL: "the disk is full: free some space and start again; nothing acknowledged is lost",
+    sqlite3.SQLITE_READONLY: "it can't be written: check the permissions of the file and of its folder,"
+    " or use another --workspace",
+    sqlite3.SQLITE_PERM: "it can't be opened: check the permissions of the file, or use another --workspace",
+    sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that the path is a file in a folder you may write,"
+    " or use another --workspace",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check it and its free space before going on",
+    sqlite3.SQLITE_BUSY: f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} seconds: end that process,"
+    " or try again when it is done",
+}
+
+
+class SQLite:
+    """A SQLite file, or a database in memory (`:memory:`), opened for reading and writing; an `Engine`."""
+
+    name = "sqlite"
+    error: type[Exception] = sqlite3.Error
+    refused: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
+
+    def __init__(self, path: Path) -> None:
+        """Raises `StoreError` if the file is not an AEGIS database, is a newer AEGIS's, or can't be written."""
+        self.path = path
+        try:
+            if str(path) != ":memory:":
+                make_folder(path.parent)
+            self.connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+        except OSError as error:
+            reason = f"can't make the folder: {error.strerror or error}"
+            raise StoreError(f"{path}: {reason}; use a --workspace in a folder you may write") from error
+        except sqlite3.Error as error:
+            raise StoreError(self.explain(error)) from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise StoreError(self.explain(error)) from error
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def begin(self) -> bool:
+        """Begin a transaction that holds the write lock, or a part of the one that is open; return whether a part."""
+        inner = self.connection.in_transaction
+        self.connection.execute("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
+        return inner
+
+    def end(self, inner: bool) -> None:
+        """End the innermost part, or the transaction, which is then on the disk."""
+        self.connection.execute("RELEASE part" if inner else "COMMIT")
+
+    def undo(self, inner: bool) -> None:
+        """Undo the innermost part, or all. SQLite itself has undone everything after some errors, e.g. a full disk."""
+        if self.connection.in_transaction:
+            for statement in ("ROLLBACK TO part", "RELEASE part") if inner else ("ROLLBACK",):
+                self.connection.execute(statement)
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the types of a table's columns, in small letters, by name."""
+        rows = self.connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,))
+        return {row["name"]: row["type"].lower() for row in rows}
+
+    def explain(self, error: Exception) -> str:
+        """Return in words what an error means, and what to do."""
+        # Errors of the Python module itself, e.g. a wrong number of parameters, have no code.
+        code = getattr(error, "sqlite_errorcode", 0)
+        advice = _ADVICE.get(code & 0xFF)
+        if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            advice = "a query of this process is half read: fetch all its rows before writing"
+        return f"{self.path}: {advice} ({error})" if advice else f"{self.path}: {error}"
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is undone."""
+        self.connection.close()
+
+    def _prepare(self) -> None:
+        connection = self.connection
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        install(connection)
+        reason = _retried(lambda: refusal(connection))
+        if reason is not None:
+            raise StoreError(f"{self.path}: {reason}")
+        if str(self.path) == ":memory:":
+            with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+                empty.deserialize(_empty())
+                empty.backup(connection)
+            return
+        # SQLite's busy time-out does not cover another process's switch of the same file to WAL.
+        mode = _retried(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        if mode != "wal":
+            raise StoreError(
+                f"{self.path}: this file system can't hold a write-ahead log (journal mode stays {mode!r}):"
+                " use a --workspace on a local disk"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
+
+
+@functools.cache
+def _empty() -> bytes:
+    """Return an empty database with the newest schema. Copying it takes a tenth of the time of all migrations."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        return connection.serialize()
+
+
+def _retried(attempt: Callable[[], _Result]) -> _Result:
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+            if not locked or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
