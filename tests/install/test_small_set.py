@@ -89,6 +89,7 @@ def results(served, tmp_path_factory):
         "verify": ["verify", *own],
         "doctor": ["doctor", *own],
         "replay": ["replay", *own],
+        "move": ["move", "postgresql://nobody@/none?host=/nowhere", *own],
         "forget": ["forget", "--text", "nobody of this name", *own],
         "evaluate": ["evaluate", *own],
         "audit-data": ["audit-data"],
