@@ -40,7 +40,7 @@ def filled(tmp_path, make_decision):
             if step % 50 == 0:
                 labels.append(decision, "other", (0.25, 0.25, 0.5), "audit", NOW)
                 store.record_cost(decision.id, 0.5)
-                choice = Choice("idle", (1.0,), "gpt2", "teacher", deferred="unsure")
+                choice = Choice((1.0,), "idle", "gpt2", "teacher", deferred="unsure")
                 note_deferral(database, decision.id, choice)
         erase(database, find(database, Wanted(decision="d299")))
     return path
