@@ -80,7 +80,7 @@ test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (i
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
 	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
 
-POSTGRES_TESTS := tests/dashboard/decisions tests/research/memory tests/research/test_inbox.py tests/promotion/test_registry.py
+POSTGRES_TESTS := tests/door/test_decider.py tests/dashboard/decisions tests/research/memory tests/research/test_inbox.py tests/promotion/test_registry.py
 test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install postgresql), then all that works on a workspace
 	$(PIP_INSTALL) -e '.[postgres]'
 	$(BIN)/python -m pytest -q -m postgres tests

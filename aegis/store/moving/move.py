@@ -82,8 +82,12 @@ def _sealed(source: Database, where: str) -> Iterator[None]:
 
 
 def _is_sealed(source: Database) -> bool:
-    table = "sqlite_master WHERE name" if source.on_sqlite else "pg_trigger WHERE tgrelid = 'meta'::regclass AND tgname"
-    return bool(source.query(f"SELECT 1 FROM {table} = ?", (f"{_SEAL}_meta_insert",)))
+    table = (
+        "sqlite_master WHERE name"
+        if source.on_sqlite
+        else "pg_trigger WHERE tgrelid = 'decisions'::regclass AND tgname"
+    )
+    return bool(source.query(f"SELECT 1 FROM {table} = ?", (f"{_SEAL}_decisions_insert",)))
 
 
 def _seals(source: Database, said: str) -> Iterator[str]:
@@ -134,7 +138,7 @@ def _copy(source: Database, target: Database, progress: Progress) -> int:
     there = verify(target)
     if there.head == before.head:
         return sum(int(target.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]) for table in TABLES)
-    if there.entries or target.query("SELECT 1 FROM meta LIMIT 1"):
+    if any(target.query(f"SELECT 1 FROM {table} LIMIT 1") for table in TABLES if table != "chain"):
         raise StoreError(f"{target.path}: the schema holds another record: name another one by ?schema=")
     with target.transaction():
         counts = copy_rows(source, target, progress)
