@@ -82,12 +82,10 @@ def _sealed(source: Database, where: str) -> Iterator[None]:
 
 
 def _is_sealed(source: Database) -> bool:
-    table = (
-        "sqlite_master WHERE name"
-        if source.on_sqlite
-        else "pg_trigger WHERE tgrelid = 'decisions'::regclass AND tgname"
-    )
-    return bool(source.query(f"SELECT 1 FROM {table} = ?", (f"{_SEAL}_decisions_insert",)))
+    sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    if not source.on_sqlite:
+        sql = "SELECT 1 FROM pg_trigger WHERE tgrelid = 'decisions'::regclass AND tgname = ?"
+    return bool(source.query(sql, (f"{_SEAL}_decisions_insert",)))
 
 
 def _seals(source: Database, said: str) -> Iterator[str]:
