@@ -80,10 +80,11 @@ test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (i
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
 	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
 
+POSTGRES_TESTS := tests/door/test_decider.py tests/dashboard/decisions tests/research/memory tests/research/test_inbox.py tests/promotion/test_registry.py
 test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install postgresql), then all that works on a workspace
 	$(PIP_INSTALL) -e '.[postgres]'
 	$(BIN)/python -m pytest -q -m postgres tests
-	AEGIS_TESTS_ON=postgres $(PYTEST) tests/door tests/lifecycle tests/research tests/dashboard tests/promotion tests/serving
+	AEGIS_TESTS_ON=postgres $(PYTEST) $(POSTGRES_TESTS)
 
 soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
 	$(BIN)/python -m benchmarks.soak kills

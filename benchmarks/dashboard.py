@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from aegis.dashboard.stream import Cursor, look
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, write_answers
+from aegis.store.engine.connection import Connection
 from aegis.workspace import Workspace
 
 NAMES = tuple(f"action-{number}" for number in range(8))
@@ -61,7 +61,7 @@ def fill(place: Workspace, decisions: int) -> None:
             print(f"{first + PART:,} decisions", flush=True)
 
 
-def _record(connection: sqlite3.Connection, numbers: range, switched: int) -> None:
+def _record(connection: Connection, numbers: range, switched: int) -> None:
     """Insert decisions: the teacher's, and from `switched` on an HRM's, which hands every tenth back."""
     rng, names = random.Random(numbers.start), json.dumps(NAMES)
     decided, costs, labels = [], [], []

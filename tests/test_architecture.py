@@ -38,6 +38,8 @@ TORCH_ROOMS = frozenset({"hrm", "teachers", "training"})
 TORCH_WHEN_ASKED = frozenset({"bfloat16"})
 """Rooms on the lowest floor whose functions import torch for `hrm` and `teachers`; importing the room does not."""
 TORCH_PACKAGES = frozenset({"torch", "transformers"})
+AN_EXTRAS = frozenset({"aegis.store.engine.postgres", "aegis.store.engine.schema"})
+"""Modules that need an extra's package to be imported, and that are imported where a workspace asks for it"""
 NEVER = {("research", room) for room in ("hrm", "teachers", "training")} | {
     ("promotion", room) for room in ("hrm", "teachers")
 }
@@ -271,7 +273,9 @@ def test_a_ring_of_imports_is_found():
 
 
 def test_the_store_the_agent_the_gate_and_the_command_line_load_without_torch(tmp_path):
-    modules = [m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "experiments"}]
+    modules = [
+        m for m in SOURCES if room_of(m) not in TORCH_ROOMS | {"lifecycle", "experiments"} and m not in AN_EXTRAS
+    ]
     event = "RunEvent('decided', '', {'gained': 1, 'reward': 1.0})"
     draws = f"with TensorBoardLog(Path({str(tmp_path / 'curves')!r})) as board: board.add({event})"
     code = "\n".join(

@@ -22,6 +22,7 @@ from aegis.cli.commands.decisions.doctor import doctor
 from aegis.cli.commands.decisions.exporting import export
 from aegis.cli.commands.decisions.forget import forget
 from aegis.cli.commands.decisions.importing import import_
+from aegis.cli.commands.decisions.moving import move
 from aegis.cli.commands.decisions.off_policy import ope
 from aegis.cli.commands.decisions.replaying import replay
 from aegis.cli.commands.decisions.reporting import report
@@ -77,6 +78,7 @@ app.command()(verify)
 app.command()(doctor)
 app.command()(replay)
 app.command()(forget)
+app.command()(move)
 app.command()(inbox)
 app.command()(answer)
 app.command()(approve)

@@ -47,6 +47,14 @@ class Database:
             keep(address, self.path)
         return engine
 
+    @classmethod
+    def on(cls, engine: Engine, path: Path) -> Self:
+        """Return the database of an engine that is open already; path: named in errors."""
+        database = cls.__new__(cls)
+        database.path, database._engine = path, engine
+        database._owner = (os.getpid(), threading.get_ident())
+        return database
+
     @property
     def engine(self) -> Engine:
         """The engine; raises `StoreError` when closed, or in another thread or process than the opening one."""

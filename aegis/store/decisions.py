@@ -10,27 +10,20 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
+from aegis.store.chain.columns import DECISION, OUTCOME, decision_row, outcome_row, to_text
 from aegis.store.database import Database
 from aegis.store.engine.connection import Row
 from aegis.store.state import StateKey, WorkspaceState
 from aegis.types import Action, Decision, Outcome
 
 _PAGE_ROWS = 500
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_LARGEST_INTEGER = 2**63 - 1
 
-_DECISION = (
-    *("id", "episode", "step", "state", "actions", "action", "argument", "probabilities"),
-    *("policy", "decided_at", "propensity"),
-)
-_OUTCOME = ("decision_id", "status", "gained", "reward", "detail", "result", "recorded_at", "components")
-_INSERT_DECISION = f"INSERT INTO decisions ({', '.join(_DECISION)}) VALUES ({', '.join('?' * len(_DECISION))})"
-_INSERT_OUTCOME = f"INSERT INTO outcomes ({', '.join(_OUTCOME)}) VALUES ({', '.join('?' * len(_OUTCOME))})"
+_INSERT_DECISION = f"INSERT INTO decisions ({', '.join(DECISION)}) VALUES ({', '.join('?' * len(DECISION))})"
+_INSERT_OUTCOME = f"INSERT INTO outcomes ({', '.join(OUTCOME)}) VALUES ({', '.join('?' * len(OUTCOME))})"
 _SELECT_EXAMPLES = """
 SELECT d.*, o.seq AS outcome_seq, o.status, o.gained, o.reward, o.detail, o.result, o.recorded_at, o.components
 FROM decisions AS d
@@ -97,7 +90,7 @@ class DecisionStore:
 
     def append_many(self, decisions: Iterable[Decision]) -> int:
         """Append decisions in one transaction, all or none, and return their number; raises as `append` does."""
-        rows = [_decision_row(decision) for decision in decisions]
+        rows = [decision_row(decision) for decision in decisions]
         try:
             with self.database.transaction() as connection:
                 connection.executemany(_INSERT_DECISION, rows)
@@ -123,7 +116,7 @@ class DecisionStore:
 
         Raises `StoreError` if the decision is not recorded, and `DataError` if the outcome can't be written as JSON.
         """
-        row = _outcome_row(outcome)
+        row = outcome_row(outcome)
         with self.database.transaction() as connection:
             if self.get(outcome.decision_id) is None:
                 raise StoreError(
@@ -163,7 +156,7 @@ class DecisionStore:
             steps = {episode: self.last_step(episode) for episode in episodes}
             return {episode: step for episode, step in steps.items() if step is not None}
         for episode in episodes:
-            _to_text(episode, f"episode {episode!r}")
+            to_text(episode, f"episode {episode!r}")
             if "\0" in episode and not self.database.on_sqlite:
                 raise DataError(f"episode {episode!r}: PostgreSQL can't store the character 0: remove it")
         sql = (
@@ -307,54 +300,6 @@ class DecisionStore:
         return StoreError(f"{self.database.path}: decision {rows[0][0]!r}: {error}") if len(rows) == 1 else error
 
 
-def decision_columns(decision: Decision) -> dict[str, Any]:
-    """Return the columns of a decision's row, all but `seq`; raises `DataError` as `DecisionStore.append` does."""
-    return dict(zip(_DECISION, _decision_row(decision), strict=True))
-
-
-def outcome_columns(outcome: Outcome) -> dict[str, Any]:
-    """Return the columns of an outcome's row, all but `seq`."""
-    return dict(zip(_OUTCOME, _outcome_row(outcome), strict=True))
-
-
-def _decision_row(decision: Decision) -> tuple[Any, ...]:
-    where = f"decision {decision.id!r}"
-    argument = decision.action.argument
-    if "action" in argument or not all(isinstance(value, str) for value in argument.values()):
-        raise DataError(f"{where}: argument {dict(argument)!r} must be text under other names than 'action'")
-    if not isinstance(decision.state, Mapping):
-        raise DataError(f"{where}: the state must be a JSON object, not {type(decision.state).__name__}")
-    probabilities = decision.probabilities
-    return (
-        _to_text(decision.id, f"{where}: id"),
-        _to_text(decision.episode, f"{where}: episode"),
-        _to_integer(decision.step, f"{where}: step"),
-        _to_json(decision.state, f"{where}: state"),
-        _to_actions(decision.actions, f"{where}: actions"),
-        _to_text(decision.action.name, f"{where}: action"),
-        _to_json(argument, f"{where}: argument") if argument else "{}",
-        None if probabilities is None else _to_json(probabilities, f"{where}: probabilities"),
-        _to_text(decision.policy, f"{where}: policy"),
-        _to_utc(decision.decided_at).isoformat(),
-        decision.propensity,
-    )
-
-
-def _outcome_row(outcome: Outcome) -> tuple[Any, ...]:
-    where = f"outcome of {outcome.decision_id!r}"
-    return (
-        _to_text(outcome.decision_id, f"{where}: decision_id"),
-        outcome.status,
-        _to_integer(outcome.gained, f"{where}: gained"),
-        None if outcome.reward is None else float(outcome.reward),
-        # A line for a person, often another program's words: a broken character in it must not lose the outcome.
-        outcome.detail.encode("utf-8", "replace").decode(),
-        _to_json(outcome.result, f"{where}: result"),
-        _to_utc(outcome.recorded_at).isoformat(),
-        _to_json(outcome.components, f"{where}: components"),
-    )
-
-
 def _numbered(row: Row, renamed: Mapping[str, str]) -> NumberedExample:
     example = _example(row, renamed)
     recorded = tuple(json.loads(row["actions"])) if renamed else example.decision.actions  # a training reads them all
@@ -388,51 +333,3 @@ def _example(row: Row, renamed: Mapping[str, str]) -> Example:
         components=json.loads(row["components"]),
     )
     return Example(decision, outcome)
-
-
-def _to_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _to_integer(value: int, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
-        raise DataError(f"{where}: {value!r} must be a whole number from 0 to {_LARGEST_INTEGER}")
-    return value
-
-
-def _to_text(value: str, where: str) -> str:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {value!r} holds half of a surrogate pair: remove that character") from error
-    return value
-
-
-def _to_actions(names: tuple[str, ...], where: str) -> str:
-    """Return the names as JSON. All decisions of a point share a few lists of them."""
-    try:
-        return _known_actions(names)
-    except (TypeError, ValueError):  # not only names, or a name that UTF-8 can't hold
-        return _to_json(names, where)
-
-
-@lru_cache(256, typed=True)
-def _known_actions(names: tuple[str, ...]) -> str:
-    for name in names:
-        name.encode("utf-8")
-    return _ENCODER.encode(names)
-
-
-def _to_json(value: Any, where: str) -> str:
-    plain = dict(value) if isinstance(value, Mapping) else value
-    try:
-        text = _ENCODER.encode(plain)
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            # Half of a surrogate pair, as truncated answers of web services hold it: JSON can escape it, UTF-8 can't.
-            # Twice, so that two halves side by side become one character: then reading and writing changes nothing.
-            text = json.dumps(json.loads(json.dumps(plain, allow_nan=False)))
-        return text
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{where} can't be written as JSON: {error}") from error

@@ -1,5 +1,6 @@
 """The chain of hashes over what a workspace records, by which a later change shows.
 
+columns  a decision or an outcome as the columns of its row
 link     the hash of a row, and the link from one to the next; written by triggers, in the row's own transaction
 check    a workspace's rows compared with its chain
 proof    the chain beside the records of an exported file

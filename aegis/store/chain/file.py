@@ -10,8 +10,8 @@ from typing import Any
 from aegis.errors import DataError
 from aegis.rendering import clean_text
 from aegis.store.chain.check import Fault, Verified
+from aegis.store.chain.columns import decision_columns, outcome_columns
 from aegis.store.chain.link import DIGEST_BYTES, ORIGIN, digest_of, follow
-from aegis.store.decisions import decision_columns, outcome_columns
 from aegis.store.exchange import read_records
 from aegis.types import Action, Decision, Outcome, Progress, unheard
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aegis.errors import StoreError
+from aegis.store.chain.columns import outcome_columns
 from aegis.store.chain.link import DIGEST_BYTES, digest_of
 from aegis.store.database import Database
-from aegis.store.decisions import NumberedExample, outcome_columns
+from aegis.store.decisions import NumberedExample
 from aegis.store.record import to_record
 
 _PAGE_ROWS = 1000

@@ -40,7 +40,7 @@ _SESSION = (
     f" SET lock_timeout = '{LOCK_SECONDS}s'"
 )
 _READS = ("SELECT", "WITH", "FETCH")
-_ROWS_AT_ONCE = 128
+_ROWS_AT_ONCE = 100
 _VALUES = re.compile(r"\bVALUES (\((?:\?, )*\?\))$")
 _PARAMETER = re.compile(r"\?(\d*)")
 _GONE = "the connection to the server is lost: check that it runs and can be reached, then try again"
@@ -79,14 +79,13 @@ class Done(NamedTuple):
         return []
 
 
-def _sizes(rows: int) -> Iterator[int]:
-    """Yield how many rows go into each statement: powers of two, so that the server knows the few texts by heart."""
+def _sizes(rows: int) -> Iterator[tuple[int, int]]:
+    """Yield how many rows go into a statement, and how often: few sizes, whose texts the server knows."""
     size = _ROWS_AT_ONCE
     while rows:
-        while size > rows:
-            size //= 2
-        yield size
-        rows -= size
+        if times := rows // size:
+            yield size, times
+        rows, size = rows % size, size // 2
 
 
 class PostgresConnection:
@@ -125,13 +124,16 @@ class PostgresConnection:
             cursor = self.link.cursor()
             cursor.executemany(translate(sql, (None,))[0], found)
             return cursor
-        cursors, at = [], 0
-        with self.link.pipeline():  # a message for all of them
-            for size in _sizes(len(found)):
-                many = translate(f"{sql[: values.start(1)]}{', '.join([values[1]] * size)}", (None,))[0]
-                cursors.append(self.link.execute(many, [one for row in found[at : at + size] for one in row]))
-                at += size
-        return Done(sum(cursor.rowcount for cursor in cursors))
+        changed, at = 0, 0
+        for size, times in _sizes(len(found)):
+            many = translate(f"{sql[: values.start(1)]}{', '.join([values[1]] * size)}", (None,))[0]
+            groups = [found[start : start + size] for start in range(at, at + size * times, size)]
+            flat = [[one for row in group for one in row] for group in groups]
+            cursor = self.link.cursor()
+            cursor.executemany(many, flat) if times > 1 else cursor.execute(many, flat[0], prepare=True)
+            changed += cursor.rowcount
+            at += size * times
+        return Done(changed)
 
     def renew(self) -> None:
         """Connect again where the connection is lost and no transaction was open: within one, work would be lost."""
@@ -291,7 +293,7 @@ def translate(sql: str, parameters: Sequence[Any]) -> tuple[str, Any]:
     return text, {f"p{number}": value for number, value in enumerate(parameters, 1)} if numbered else parameters
 
 
-class _NumberLoader(Loader):
+class _NumberLoader(Loader):  # type: ignore[misc, unused-ignore]
     """Sums of whole numbers are numerics: an int again, all others floats."""
 
     def load(self, data: Any) -> int | float:

@@ -118,9 +118,12 @@ def _keep_numbers(source: Database, target: Database) -> None:
         if not newest:
             continue
         if target.on_sqlite:
-            target.connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (newest, table))
+            target.connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            target.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, newest))
         else:
-            target.connection.execute("SELECT setval(pg_get_serial_sequence(?, ?), ?)", (table, key, newest))
+            target.connection.execute(
+                "SELECT setval(CAST(pg_get_serial_sequence(?, ?) AS regclass), ?)", (table, key, newest)
+            )
 
 
 def _newest(source: Database, table: str, key: str) -> int:

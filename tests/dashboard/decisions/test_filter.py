@@ -120,6 +120,7 @@ def test_a_page_that_takes_too_long_says_where_to_look_on(many, monkeypatch):
     assert pages == [(30, 25), (), (), (), ()]  # the teacher's 22 decisions by fives
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "sql",
     [

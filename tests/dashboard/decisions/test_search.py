@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from aegis.dashboard.decisions import search
 from aegis.dashboard.decisions.filter import Filter, find_page
 from aegis.dashboard.decisions.search import make_query, remove_index
@@ -31,6 +33,7 @@ def test_what_a_person_types_is_words_and_no_query(workspace):
     assert make_query("a_b-c") == '"a" AND "b" AND "c"*'
 
 
+@pytest.mark.sqlite
 def test_decisions_that_came_later_are_found_too_and_those_of_another_database_are_not(workspace, tmp_path):
     assert places(workspace, "goal") == list(range(10, 0, -1))
     with open_store(workspace) as store:

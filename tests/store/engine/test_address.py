@@ -20,6 +20,7 @@ def test_a_url_is_kept_with_its_schema_and_read_back(tmp_path):
 def test_a_password_is_never_kept_and_found_again_in_the_variable(tmp_path, text):
     path = tmp_path / "mine" / "aegis.db"
     address = find(path, {"AEGIS_DATABASE": text})
+    assert address is not None
     keep(address, path)
     assert "s3cret" not in path.read_text("utf-8")
     assert address.password({"AEGIS_DATABASE": text}) == "s3cret"

@@ -588,16 +588,16 @@ BEGIN
     END LOOP;
     FOREACH of IN ARRAY ARRAY['model_events', 'erasures', 'chain'] LOOP
         EXECUTE format('CREATE TRIGGER refuses_delete BEFORE DELETE ON %I FOR EACH ROW'
-            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded stays');
+            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded is recorded for good');
     END LOOP;
     FOREACH of IN ARRAY ARRAY['decisions', 'outcomes', 'labels', 'model_events', 'erasures', 'calls', 'costs', 'deferrals']
     LOOP
         EXECUTE format('CREATE TRIGGER refuses_update BEFORE UPDATE ON %I FOR EACH ROW'
-            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded stays');
+            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded is recorded for good');
     END LOOP;
     FOREACH of IN ARRAY ARRAY['decisions', 'outcomes', 'labels', 'model_events', 'erasures', 'calls', 'costs', 'chain']
     LOOP
         EXECUTE format('CREATE TRIGGER refuses_truncate BEFORE TRUNCATE ON %I FOR EACH STATEMENT'
-            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded stays');
+            ' EXECUTE FUNCTION aegis_refuse(%L)', of, of || ' are append-only: what is recorded is recorded for good');
     END LOOP;
 END $$;
