@@ -43,6 +43,7 @@ EXTRAS = {
     "httptools": ("httptools", ("serve",)),
     "uvloop": ("uvloop", ("serve",)),
     "opentelemetry": ("OpenTelemetry's exporter", ("otel",)),
+    "ray": ("Ray", ("ray",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""
 

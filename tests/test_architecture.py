@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         | {"atomic", "bfloat16", "bounds"}
     ),
     frozenset({"store", "hrm", "teachers", "formats"}),
-    frozenset({"training", "promotion"}),
+    frozenset({"training", "promotion", "cluster"}),
     frozenset({"lifecycle"}),
     frozenset({"door"}),
     frozenset({"research", "envs"}),

@@ -14,6 +14,7 @@ import typer
 from aegis import __version__
 from aegis.cli.commands.agent import collect, run
 from aegis.cli.commands.bench import bench
+from aegis.cli.commands.cluster.labelling import label
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
 from aegis.cli.commands.decisions.audit import audit_data
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.command()(init)
 app.command()(scan)
+app.command()(label)
 app.command()(start)
 app.command()(prompt)
 app.command()(collect)
