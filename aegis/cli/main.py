@@ -43,7 +43,8 @@ from aegis.cli.commands.train import train
 app = typer.Typer(
     name="aegis",
     help="Move an agent off a large language model onto a small Hierarchical Reasoning Model of its own.",
-    epilog="Exit codes: 0 success, 1 answered no, or a change found, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
+    epilog="Exit codes: 0 success, 1 answered no, or a change found, 2 bad input, 3 the HRM did not pass or a budget"
+    " is used up, 130 Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

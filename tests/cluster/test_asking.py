@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -107,9 +108,9 @@ def test_tokens_are_written_once_a_second_and_none_is_forgotten():
 def test_an_endpoints_tokens_are_counted_in_the_workspace(tmp_path):
     ledger = tmp_path / "aegis.db"
     order = TeacherOrder("openai:m@http://127.0.0.1:9/v1", "cpu", EndpointConfig(max_tokens=10), ledger)
-    asked = AskedTeacher(order.load())
-    asked.teacher.budget.count({"prompt_tokens": 8, "completion_tokens": 4}, 0, 0)
-    asked.close()
+    teacher: Any = order.load()
+    teacher.budget.count({"prompt_tokens": 8, "completion_tokens": 4}, 0, 0)
+    AskedTeacher(teacher).close()
     with Database(ledger) as database:
         assert WorkspaceState(database).record(StateKey.ENDPOINT_USAGE) == {"tokens_read": 8, "tokens_written": 4}
     refused = AskedTeacher(order.load()).ask({}, ACTIONS)

@@ -79,8 +79,8 @@ def collect(
     prices: PricesOption = "",
     ray: RayOption = None,
     agents: Annotated[
-        int | None, typer.Option(min=1, help="Agents that collect at once on Ray, each in episodes of its own.")
-    ] = None,
+        int, typer.Option(min=1, help="Agents that collect at once on Ray, each in episodes of its own.")
+    ] = 1,
 ) -> None:
     """Let the agent decide by its teacher and record every decision (phase 1).
 
@@ -89,7 +89,7 @@ def collect(
     """
     with errors_explained():
         folder = Workspace(workspace)
-        if agents is not None and ray is None:
+        if agents > 1 and ray is None:
             fail("--agents: say where they run: --ray local for this machine, or a Ray cluster's address")
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
@@ -104,7 +104,7 @@ def collect(
         _say_new(folder)
         seed = random.SystemRandom().randrange(2**32) if seed is None else seed
         if ray is not None:
-            request = FleetRequest(agents or 1, decisions, teacher, endpoint, device, search, seed, vary_presence)
+            request = FleetRequest(agents, decisions, teacher, endpoint, device, search, seed, vary_presence)
             with ready_search(search, folder, say):  # the offline index, once for all agents
                 written = collect_on_ray(folder, ray, request, config)
             _show_collected(folder, written)

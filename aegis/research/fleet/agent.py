@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aegis.cluster.teacher import ClusterTeacher
 from aegis.config import AgentConfig
 from aegis.errors import BudgetError, StoreError
 from aegis.rendering import clean_text
@@ -21,7 +20,7 @@ from aegis.research.rewards import RewardTable
 from aegis.research.run.collection import make_agent
 from aegis.research.search import create_search
 from aegis.store import Database, DecisionStore, Example
-from aegis.types import Outcome, utc_now
+from aegis.types import Outcome, Teacher, utc_now
 from aegis.workspace import Workspace
 
 FAILURES_IN_A_ROW = 3
@@ -33,7 +32,8 @@ _REASON_CHARACTERS = 600
 class AgentOrder:
     """What an agent in an actor is made of."""
 
-    teacher: ClusterTeacher
+    teacher: Teacher
+    """Asked in the actor: one of a cluster, as a rule"""
     config: AgentConfig
     rewards: RewardTable
     search: str
