@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from aegis.cache import cache_folder
 from aegis.config import AgentConfig
 from aegis.errors import BudgetError, StoreError
 from aegis.rendering import clean_text
@@ -25,6 +26,7 @@ from aegis.workspace import Workspace
 
 FAILURES_IN_A_ROW = 3
 """Failures after which an agent hands over what it has, so that its writer hears of them"""
+_SEARCH_CACHE = "fleet-search.db"
 _REASON_CHARACTERS = 600
 
 
@@ -74,7 +76,8 @@ class AgentActor:
         place = Workspace(Path(self._folder.name))
         self._database = Database(place.database)
         self._database.connection.execute("PRAGMA synchronous = OFF")  # nobody reads it after this process
-        self._search = create_search(order.search, cache=place.search_cache)
+        # One cache for all agents of a machine, which so keep to the online providers' rates together.
+        self._search = create_search(order.search, cache=cache_folder() / _SEARCH_CACHE)
         if order.search_order is not None:
             self._search.arrange(order.search_order)
         self._agent = make_agent(
