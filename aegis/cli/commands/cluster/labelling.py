@@ -64,7 +64,7 @@ def label(
     """Let a teacher label the lines of a log; a killed run goes on where it was when the same is run again.
 
     The actions are those of --actions, or of a decision point. A line that gets no label is in the result with its
-    error. `aegis import` and `aegis train --data` read the result.
+    error. `aegis import` reads the result.
 
     Exit code 0: the whole log is labelled; 3: the budget was used up before; 2: bad input.
     """
