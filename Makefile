@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-ray test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
 
 help: ## List what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ test-browser: $(INSTALLED) ## The dashboard in Debian's Chromium (apt install ch
 test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and run their examples by scripted models
 	$(PIP_INSTALL) -e '.[adapters]'
 	$(BIN)/python -m pytest -q tests/examples
+
+test-ray: $(INSTALLED) ## Many agents on Ray, as two nodes on this machine: an agent and a node are killed (some minutes)
+	$(PIP_INSTALL) -e '.[ray]'
+	$(BIN)/python -m pytest -q -m ray tests/research/fleet tests/door/labelling
 
 test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)

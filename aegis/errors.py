@@ -10,6 +10,7 @@
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
     │   └── ChangedModelError       a version's file is another than when it was judged
     ├── TeacherError                a teacher can't be loaded or can't decide
+    │   ├── BudgetError             the tokens or the money for a teacher are used up
     │   └── NobodyDecidesError      no HRM can decide, and whoever asks is to decide (carries the actions)
     ├── RequestError                an HTTP request failed for good (carries status and body)
     ├── PolicyFailedError           a policy could not decide this time (`__cause__` is the exception it raised)
@@ -63,6 +64,10 @@ class ChangedModelError(CheckpointError):
 
 class TeacherError(AegisError):
     """A teacher can't be loaded or can't decide."""
+
+
+class BudgetError(TeacherError):
+    """The tokens or the money that a teacher may use are used up: it decides nothing any more."""
 
 
 class NobodyDecidesError(TeacherError):

@@ -21,6 +21,7 @@ from aegis.lifecycle.training.candidate import train_candidate
 from aegis.research import RESEARCH_ACTIONS
 from aegis.store import DecisionStore
 from aegis.testing import ScriptedTeacher
+from aegis.training import TrainingHooks
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
@@ -124,7 +125,7 @@ def test_a_record_takes_the_hops_of_the_docs_to_a_gradient(workspace, documented
                 data,
                 workspace,
                 TrainingPlan(TrainingConfig(epochs=1), model=TINY),
-                progress=stop_after_the_first_batch,
+                hooks=TrainingHooks(progress=stop_after_the_first_batch),
             )
     finally:
         sys.setprofile(before)

@@ -14,6 +14,7 @@ import typer
 from aegis import __version__
 from aegis.cli.commands.agent import collect, run
 from aegis.cli.commands.bench import bench
+from aegis.cli.commands.cluster.labelling import label
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
 from aegis.cli.commands.decisions.audit import audit_data
@@ -43,13 +44,15 @@ from aegis.cli.commands.train import train
 app = typer.Typer(
     name="aegis",
     help="Move an agent off a large language model onto a small Hierarchical Reasoning Model of its own.",
-    epilog="Exit codes: 0 success, 1 answered no, or a change found, 2 bad input, 3 the HRM did not pass, 130 Ctrl-C.",
+    epilog="Exit codes: 0 success, 1 answered no, or a change found, 2 bad input, 3 the HRM did not pass or a budget"
+    " is used up, 130 Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(init)
 app.command()(scan)
+app.command()(label)
 app.command()(start)
 app.command()(prompt)
 app.command()(collect)

@@ -54,6 +54,16 @@ TeacherOption = Annotated[
     ),
 ]
 
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on Ray: local starts it on this machine, auto takes the cluster that runs here, HOST:PORT another"
+        " one.",
+    ),
+]
+
 # The agent.
 AnswerOption = Annotated[
     float, typer.Option("--answer-timeout", help="Seconds until a question in the inbox counts as unanswered.")

@@ -6,6 +6,7 @@ exchange   one request to a language model and its answer, and the decisions in 
 openai     lines with OpenAI's chat completions
 anthropic  lines with Anthropic's messages
 spans      OpenTelemetry spans of language models
+state      a state alone, for a teacher to label
 example    `{"input": ..., "label": ...}`, AEGIS's own records, rows of a table
 file       a file opened, its format recognised, its decisions one after the other
 """

@@ -55,11 +55,13 @@ if TYPE_CHECKING:
         split_data,
     )
     from aegis.lifecycle.training.leakage import LeakageCheck, check_leakage
+    from aegis.lifecycle.training.learning import help_training
     from aegis.lifecycle.training.memory import peak_rss_mb
     from aegis.lifecycle.training.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.training.worker import TrainerProcess, carry_out_training
 
 _ROOMS = {
+    "training.learning": ("help_training",),
     "training.leakage": ("LeakageCheck", "check_leakage"),
     "card": ("describe_collection",),
     "opening": ("existing", "find_serving", "open_store"),
@@ -112,6 +114,7 @@ __all__ = [
     "find_rare_actions",
     "find_serving",
     "heldout_examples",
+    "help_training",
     "improve",
     "is_learning",
     "load_teacher_for",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aegis.config import EndpointConfig
-from aegis.errors import TeacherError
+from aegis.errors import BudgetError
 
 _CHARACTERS_PER_TOKEN = 3
 """For servers that report no count: rather too many tokens than too few."""
@@ -39,16 +39,22 @@ class Budget:
         self._ledger = ledger
         self.tokens_read, self.tokens_written = ledger(self.tokens_read, self.tokens_written)
 
+    def flush(self) -> None:
+        """Let a ledger that writes later write now."""
+        flush = getattr(self._ledger, "flush", None)
+        if flush is not None:
+            flush()
+
     def check(self) -> None:
-        """Raise `TeacherError` if a limit is reached."""
+        """Raise `BudgetError` if a limit is reached."""
         config = self._config
         if config.max_tokens is not None and self.tokens >= config.max_tokens:
-            raise TeacherError(
+            raise BudgetError(
                 f"the budget of {config.max_tokens} tokens is used up ({self.tokens} used):"
                 " raise --max-tokens (AEGIS_MAX_TOKENS) to go on"
             )
         if config.max_cost is not None and self.cost >= config.max_cost:
-            raise TeacherError(
+            raise BudgetError(
                 f"the budget of {config.max_cost:g} is used up ({self.cost:.4g} for {self.tokens} tokens):"
                 " raise --max-cost (AEGIS_MAX_COST) to go on"
             )

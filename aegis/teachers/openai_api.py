@@ -73,7 +73,7 @@ class _Form:
 class OpenAITeacher:
     """A model behind an endpoint; each state costs a request, unless the model decided it lately.
 
-    `on_trouble` gets a line about each failed attempt. Raises `ConfigError` for an invalid address.
+    `on_trouble` gets a line about each failed attempt. Any thread may ask. Raises `ConfigError` for an invalid address.
     """
 
     parameters = 0  # no endpoint tells its model's count
@@ -140,11 +140,12 @@ class OpenAITeacher:
     def _probabilities(self, state: State, actions: ActionList) -> tuple[float, ...]:
         messages = render_messages(state, actions)
         key = (actions, messages[-1]["content"])
-        if key not in self._answers:
-            self._answers[key] = self._ask(messages, actions)
+        known = self._answers.get(key)
+        if known is None:
+            known = self._answers[key] = self._ask(messages, actions)
             if len(self._answers) > _REMEMBERED:
                 self._answers.popitem(last=False)
-        return self._answers[key]
+        return known
 
     def _ask(self, messages: list[dict[str, str]], actions: ActionList) -> tuple[float, ...]:
         form, said, this_once = self._form, "", False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,8 @@ from aegis.training.data.dataset import Dataset, encode_decisions, shuffled_batc
 from aegis.training.learner import PADDING_MULTIPLE, PARTS, Learner
 from aegis.training.optimizer import HRMOptimizer
 from aegis.training.team import Team
-from aegis.types import ActionList, Decision
+from aegis.training.together.group import Group
+from aegis.types import ActionList, Decision, Progress, unheard
 
 _EVALUATION_BATCH = 16
 
@@ -76,6 +77,19 @@ class TrainingHooks:
     on_epoch: Callable[[EpochResult], None] = lambda result: None
     on_notice: Callable[[str], None] = lambda line: None
     """Called with a line for a person, such as that the device's memory was too small"""
+    progress: Progress = unheard
+    """Hears what takes time before and between the epochs, and how far it is"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What a training starts from."""
+
+    model: HRM
+    optimizer: Mapping[str, Tensor]
+    """The optimizer's state, empty for a new run"""
+    epochs: list[EpochResult]
+    action_form: int
 
 
 class ImitationTrainer:
@@ -89,15 +103,19 @@ class ImitationTrainer:
         codec: StateCodec | None = None,
         device: str | torch.device = "cpu",
         hooks: TrainingHooks | None = None,
+        group: Group | None = None,
     ) -> None:
+        """group: the connected processes that train together; each calls `train` with the same decisions."""
         self.actions = actions
         self.config = config or TrainingConfig()
         self.codec = self._given_codec = codec or StateCodec.from_config(self.config)
         self.device = torch.device(device)
         self._model_config = model_config or HRMConfig()
         self._hooks = hooks or TrainingHooks()
+        self._group = group or Group()
         self._model_config.check_tokens(self.codec.max_tokens)
-        self._bf16 = self.config.bf16 and has_bf16(self.device)
+        without = not (self.config.bf16 and has_bf16(self.device))
+        self._bf16 = not self._group.add(torch.tensor(int(without)))  # where all processes have it
 
     def initialise(self) -> HRM:
         """Return a new model with weights drawn by the configuration's seed."""
@@ -122,18 +140,16 @@ class ImitationTrainer:
             self.codec = self.code_fields(train, range(len(train)), checkpoints if resume else None)
         data, judged = self._encoded(train), self._encoded(heldout)
         identity = self._identity(data, judged)
-        resumed = self._last_checkpoint(checkpoints, identity) if resume else None
-        model = (resumed.model if resumed else self.initialise()).to(self.device)
+        self._group.check_alike(identity)
+        begun = self._begin(checkpoints, identity, resume)
+        model, epochs = begun.model.to(self.device), begun.epochs
         model.read_codes(self.codec.codes.table if self.codec.codes else None)
-        optimizer = HRMOptimizer(model, self.config, self._bf16)
-        epochs: list[EpochResult] = []
-        if resumed:
-            optimizer.load(resumed.optimizer)
-            epochs = [EpochResult(**fields) for fields in resumed.document["epochs"]]
-        else:
-            remove_checkpoints(checkpoints)
-        identity["action_form"] = form = _action_form(resumed)
-        self._hooks.on_start(model, len(epochs))
+        optimizer = HRMOptimizer(model, self.config, self._bf16, self._group)
+        if epochs:
+            optimizer.load(begun.optimizer)
+        identity["action_form"] = form = begun.action_form
+        resumed_after = len(epochs)
+        self._hooks.on_start(model, resumed_after)
         outputs = action_outputs(self.actions, model.config.vocab_size, form, self.device)
         positions = model.positions(max(int(part.lengths.max()) for part in (data, judged)) + PADDING_MULTIPLE)
         with self._team() as team:
@@ -148,13 +164,14 @@ class ImitationTrainer:
                 rate = self._learning_rate(epoch * self._steps(data) - 1, self._steps(data))
                 epochs.append(EpochResult(epoch, loss, train_accuracy, accuracy, rate))
                 self._hooks.on_epoch(epochs[-1])
-                if epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs:
+                is_due = epoch % self.config.checkpoint_every_epochs == 0 or epoch == self.config.epochs
+                if is_due and self._group.is_first:
                     state = {"epochs": [asdict(one) for one in epochs], "identity": identity}
                     write_checkpoint(checkpoints, epoch, model.config, optimizer.weights(), optimizer.tensors(), state)
         optimizer.release()
         policy = HRMPolicy(model, self.codec, self.actions, device=self.device, action_form=form)
         paths = [path for _, path in find_checkpoints(checkpoints)]
-        return TrainingRun(policy, epochs, paths, resumed.epoch if resumed else 0)
+        return TrainingRun(policy, epochs, paths, resumed_after)
 
     def code_fields(
         self, decisions: Iterable[Decision], rows: Sequence[int] | npt.NDArray[np.int64], begun: Path | None = None
@@ -185,12 +202,13 @@ class ImitationTrainer:
         # Seeded by the epoch, so that a resumed run draws the same numbers as an unbroken run.
         epoch_seed = self.config.seed * 1_000_003 + epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(epoch_seed)
+            torch.manual_seed(epoch_seed + self._group.rank)  # of dropout, which differs between processes
             generator = torch.Generator().manual_seed(epoch_seed)
             for step, rows in enumerate(shuffled_batches(data.lengths, self.config.batch_size, generator)):
                 to_the_end = float(torch.rand((), generator=generator)) < self.config.to_the_end_share
                 rate = self._learning_rate((epoch - 1) * steps + step, steps)
-                learner.step(data.batch(rows, learner.padding_multiple), segments, to_the_end, rate)
+                own = data.batch(rows[self._group.part(rows)], learner.padding_multiple)
+                learner.step(own, segments, to_the_end, rate, len(rows))
                 self._hooks.on_batch(epoch, step + 1, steps)
         loss_sum, right = learner.take_totals()
         return loss_sum / len(data), right / len(data)
@@ -217,8 +235,9 @@ class ImitationTrainer:
                 logits, _ = model.think(batch.tokens, batch.mask, outputs, max_segments=segments)
             return (batch.mask_logits(logits).argmax(-1) == batch.labels).sum()
 
-        right = team.run([partial(count_right, start) for start in range(0, len(rows), _EVALUATION_BATCH)])
-        return int(torch.stack(right).sum()) / len(rows)
+        own = range(0, len(rows), _EVALUATION_BATCH)[self._group.rank :: self._group.size]
+        right = sum(team.run([partial(count_right, start) for start in own]), torch.tensor(0, device=self.device))
+        return int(self._group.add(right)) / len(rows)
 
     def _steps(self, data: Dataset) -> int:
         return math.ceil(len(data) / self.config.batch_size)
@@ -255,6 +274,22 @@ class ImitationTrainer:
             "train": train.fingerprint,
             "heldout": heldout.fingerprint,
         }
+
+    def _begin(self, checkpoints: Path, identity: dict[str, Any], resume: bool) -> _Beginning:
+        """Return what the training starts from: the first process's new model, or its last checkpoint."""
+        resumed, is_first = None, self._group.is_first
+        if resume and is_first:
+            resumed = self._last_checkpoint(checkpoints, identity)
+        elif is_first:
+            remove_checkpoints(checkpoints)
+        model = resumed.model if resumed else self.initialise()
+        document = {"epochs": resumed.document["epochs"] if resumed else [], "action_form": _action_form(resumed)}
+        heard = self._group.hear(document)
+        if self._group.size > 1:
+            model.load_state_dict(self._group.hear_tensors(model.state_dict()))
+        optimizer = self._group.hear_tensors(resumed.optimizer if resumed else {})
+        epochs = [EpochResult(**fields) for fields in heard["epochs"]]
+        return _Beginning(model, optimizer, epochs, int(heard["action_form"]))
 
     def _last_checkpoint(self, checkpoints: Path, identity: dict[str, Any]) -> TrainingCheckpoint:
         found = find_checkpoints(checkpoints)

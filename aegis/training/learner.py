@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aegis.config import TrainingConfig
+from aegis.errors import ConfigError
 from aegis.hrm import HRM, Carry, Outputs, SegmentOutput
 from aegis.training.data.dataset import Examples
 from aegis.training.optimizer import HRMOptimizer
@@ -58,6 +59,7 @@ class Learner:
     team: computes each batch in `PARTS` side by side; None: the device computes the batch at once. positions: the most
     positions of any input. If the device's memory does not suffice, batches are from then on computed in parts of half
     the size, one after the other, whose gradients are added. The step is the same within rounding.
+    Of several processes (`optimizer.group`) each has a learner for its part of every batch.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Learner:
     ) -> None:
         self.model = model
         self._device = outputs.ids.device
-        self.part_size = config.batch_size
+        self._group = optimizer.group
+        own_size = math.ceil(config.batch_size / self._group.size)
+        self.part_size = own_size
         """Number of decisions that are computed together"""
         self.padding_multiple = PADDING_MULTIPLE if bf16 else model.config.patch_length
         """Inputs are padded to a multiple of this number of tokens"""
         if team is not None:
-            self.part_size = math.ceil(config.batch_size / PARTS)
+            self.part_size = math.ceil(own_size / PARTS)
         if team is not None or (self._device.type == "cpu" and not model.config.dropout):
             # Even a single replica is faster than the model, by its sinks.
             optimizer.replicate(1 if team is None else PARTS, positions or model.config.max_positions)
@@ -92,14 +96,18 @@ class Learner:
         self._turn = 0
         """Backward passes in this step before the present segment; they order the sums of gradients"""
 
-    def step(self, batch: Examples, segments: int, to_the_end: bool, learning_rate: float) -> None:
+    def step(
+        self, batch: Examples, segments: int, to_the_end: bool, learning_rate: float, count: int | None = None
+    ) -> None:
         """Learn from a batch with one step of the optimizer.
 
-        segments: the most segments that a state thinks. to_the_end: every state thinks all of them.
+        segments: the most segments that a state thinks. to_the_end: every state thinks all of them. count: decisions in
+        the whole batch, where `batch` is this process's part of it.
         """
-        totals = self._learn(batch, segments, to_the_end)
+        learn = partial(self._learn, batch, segments, to_the_end, len(batch.labels) if count is None else count)
+        totals = learn()
         while totals is None:
-            totals = self._learn(batch, segments, to_the_end)
+            totals = learn()
         self._optimizer.step(learning_rate, self._team)
         self._totals += totals
 
@@ -109,18 +117,23 @@ class Learner:
         A decision's loss is the cross-entropy with its soft target in its last segment. Its answer is the first
         segment's: a right answer ends the thinking here, so the last segment's answer has seen the label.
         """
-        loss_sum, right = self._totals.tolist()  # the only place that waits for a step's figures
+        loss_sum, right = self._group.add(self._totals).tolist()  # the only place that waits for a step's figures
         self._totals = self._no_totals()
         return loss_sum, int(right)
 
     def _no_totals(self) -> Tensor:
         return torch.zeros(2, dtype=torch.float64, device=self._device)
 
-    def _learn(self, batch: Examples, segments: int, to_the_end: bool) -> Tensor | None:
+    def _learn(self, batch: Examples, segments: int, to_the_end: bool, count: int) -> Tensor | None:
         """Compute a batch's gradients; return its totals, or None if the memory did not suffice."""
         try:
-            return self._think(batch.to(self._device), segments, to_the_end)
+            return self._think(batch.to(self._device), segments, to_the_end, count)
         except torch.OutOfMemoryError:
+            if self._group.size > 1:  # the other processes are in the middle of this step
+                raise ConfigError(
+                    f"not enough memory on {self._device} for {self.part_size} decisions at once: start more processes,"
+                    " or give a smaller --batch-size"
+                ) from None
             if self.part_size == 1:
                 raise
         # Outside the handler, because the error holds the tensors of the failed step.
@@ -134,7 +147,7 @@ class Learner:
         )
         return None
 
-    def _think(self, batch: Examples, segments: int, to_the_end: bool) -> Tensor:
+    def _think(self, batch: Examples, segments: int, to_the_end: bool, count: int) -> Tensor:
         if self._target_weight < 1:
             chosen = F.one_hot(batch.labels, batch.targets.shape[1]).float()
             targets = self._target_weight * batch.targets + (1 - self._target_weight) * chosen  # (B, A)
@@ -142,20 +155,36 @@ class Learner:
         totals = self._no_totals()
         self._turn = 0
         carry: Carry | None = None
-        count = len(batch.labels)
         for segment in range(1, segments + 1):
             slices = [slice(at, at + self.part_size) for at in range(0, len(batch.labels), self.part_size)]
             parts = self._side_by_side(slices, partial(self._learn_part, batch, carry, segment == segments, count))
             self._turn += len(slices)
-            loss, right = torch.cat([part.losses for part in parts]), torch.cat([part.right for part in parts])
-            going_on, done = choose_going_on(right, segment < segments, to_the_end)
+            none = self._totals[:0]  # another process may have decisions that think on
+            loss = torch.cat([none.float(), *(part.losses for part in parts)])
+            right = torch.cat([none.bool(), *(part.right for part in parts)])
+            going_on, done, is_last = self._choose_going_on(right, segment < segments, to_the_end)
             totals += torch.stack([loss[done].sum(), right.sum() * (segment == 1)])
-            if not len(going_on):
+            if is_last:
                 break
             going_on = going_on if len(parts) == 1 else going_on.sort().values  # the order of the joined parts
-            carry = self._finish(parts, slices, going_on)
+            if len(going_on):
+                carry = self._finish(parts, slices, going_on)
             batch = batch.select(going_on)
         return totals
+
+    def _choose_going_on(self, right: Tensor, another_segment: bool, to_the_end: bool) -> tuple[Tensor, Tensor, bool]:
+        """Return this process's rows that think on, its rows that are done, and whether no process's row thinks on.
+
+        The choice is made among the whole batch's rows, so it is the same for any number of processes.
+        """
+        if self._group.size == 1:
+            going_on, done = choose_going_on(right, another_segment, to_the_end)
+            return going_on, done, not len(going_on)
+        parts = self._group.join(right)
+        chosen = choose_going_on(torch.cat(parts), another_segment, to_the_end)
+        start = sum(map(len, parts[: self._group.rank]))
+        going_on, done = (rows[(rows >= start) & (rows < start + len(right))] - start for rows in chosen)
+        return going_on, done, not len(chosen[0])
 
     def _side_by_side(self, slices: list[slice], compute: Callable[[Replica, slice], T]) -> list[T]:
         """Return `compute(replica, part)` for each part; each replica computes one part at a time."""

@@ -24,6 +24,7 @@ from aegis.training.adam import MOMENTS, take_step
 from aegis.training.replica import TABLES, Replica
 from aegis.training.table import Table
 from aegis.training.team import Team
+from aegis.training.together.group import Group
 
 _PIECE = 1 << 19
 """Numbers of a flat tensor that one piece of work updates"""
@@ -32,12 +33,14 @@ _PIECE = 1 << 19
 class HRMOptimizer:
     """Takes the steps of a training. It gives the model's tables sparse gradients.
 
-    bf16: the model computes with bfloat16 copies of its matrices until `release`.
+    bf16: the model computes with bfloat16 copies of its matrices until `release`. group: the processes that compute
+    each step's gradients together.
     """
 
-    def __init__(self, model: HRM, config: TrainingConfig, bf16: bool = False) -> None:
+    def __init__(self, model: HRM, config: TrainingConfig, bf16: bool = False, group: Group | None = None) -> None:
         model.sparse_gradients = True
         self._model = model
+        self.group = group or Group()
         self._clip = config.gradient_clip
         factors = (config.embedding_rate_factor, 1.0)
         self._tables = [Table(model.get_parameter(name), factor) for name, factor in zip(TABLES, factors, strict=True)]
@@ -65,6 +68,11 @@ class HRMOptimizer:
         names = [*decayed, *copied, *kept, *halting]
         places = [place for group in self._groups for place in group.places()]
         self._places = dict(zip(names, places, strict=True))
+        self._without_effect = [
+            place.chunk(3)[1] for name, place in self._places.items() if name.endswith("query_key_value.bias")
+        ]
+        """Gradients of the keys' biases. Such a bias adds the same to all scores of a query, so its gradient is 0 but
+        for rounding, which Adam would scale up to whole steps: another order of the sums would give other weights"""
         self._sums: list[GradientSum] = []
         self.replicas: list[Replica] = []
         """The models that compute gradients: the model itself, or the replicas in its place"""
@@ -119,8 +127,12 @@ class HRMOptimizer:
         learning_rate: the learning rate; the token embedding and the halting unit have multiples of it.
         """
         team = team or Team()
-        if not any(one.filled for one in self._sums):
+        if self.group.size > 1:
+            self._add_up_processes()
+        elif not any(one.filled for one in self._sums):
             self.collect()
+        for place in self._without_effect:
+            place.zero_()
         norm = self.merge(team)
         # The divisor stays a tensor: on CUDA, waiting for a number would stop the queue.
         scale = (norm / self._clip).clamp(min=1.0)
@@ -128,6 +140,19 @@ class HRMOptimizer:
         tasks += [piece for group in self._groups for piece in group.steps(learning_rate, scale)]
         team.run(tasks)
         self.forget()
+
+    def _add_up_processes(self) -> None:
+        """Replace this process's gradients by the sums over all processes."""
+        computed = any(one.filled for one in self._sums)  # a short batch may have no part for this process
+        for parameters in self._groups:
+            self.group.add(parameters.gradient if computed else parameters.gradient.zero_())
+        for table in self._tables:
+            table.merge()
+            ids, gradients = self.group.join(table.ids), self.group.join(table.gradient)
+            table.clear()
+            for rank, (rows, sums) in enumerate(zip(ids, gradients, strict=True)):
+                places = rows[:, None]
+                table.offer(rank, [(places, torch.ones_like(places, dtype=torch.bool), sums)])
 
     def merge(self, team: Team | None = None) -> Tensor:
         """Add up the tables' gradients row by row, and return the norm of all gradients."""

@@ -41,6 +41,7 @@ NEEDED = {
     "collect --teacher gpt2": "a language model on this machine needs Transformers: pip install 'aegis-hrm[teachers]'",
     "collect --teacher openai:m": "asking a server needs httpx2: pip install 'aegis-hrm[online]'",
     "collect --search arxiv": "asking a server needs httpx2: pip install 'aegis-hrm[online]'",
+    "collect --ray": "--ray needs Ray: pip install 'aegis-hrm[ray]'",
     "prompt in a terminal": f"the prompt in a terminal needs prompt-toolkit: {TRAIN}",
     "curve --plot": "--plot needs matplotlib: pip install 'aegis-hrm[compare]'",
 }
@@ -57,6 +58,8 @@ def results(served, tmp_path_factory):
     pointed = ["--point", "router", "--workspace", str(scratch / "points")]
     log = scratch / "log.jsonl"
     log.write_text("".join(json.dumps({"input": "x", "label": label, "id": label}) + "\n" for label in "ab"))
+    states = scratch / "states.jsonl"
+    states.write_text('{"text": "x"}\n')
     commands = {
         "--help": ["--help"],
         "status": ["status", *own],
@@ -107,6 +110,8 @@ def results(served, tmp_path_factory):
         "collect --teacher gpt2": ["collect", "--teacher", "gpt2", *newer],
         "collect --teacher openai:m": ["collect", "--teacher", "openai:m", "--base-url", "http://localhost:9", *newer],
         "collect --search arxiv": ["collect", *scripted, "--search", "arxiv", *newer],
+        "collect --ray": ["collect", *scripted, "--ray", "local", *newer],
+        "label": ["label", str(states), "--teacher", "scripted", "--actions", "a,b"],
         "prompt in a terminal": ["prompt", *own],
         "curve --plot": ["curve", "--plot", str(scratch / "curve.png"), *own],
     }

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aegis.cli.admission import check_agent, check_share, describe_new
-from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, percentages, say
+from aegis.cli.commands.cluster.fleet import FAILURES_FILE, FleetRequest, collect_on_ray
+from aegis.cli.display.output import WHOLE_CHARACTERS, errors_explained, fail, percentages, say
 from aegis.cli.display.progress import ProgressLines, progress_bar, waiting
 from aegis.cli.options import (
     ActionTimeoutOption,
@@ -27,6 +28,7 @@ from aegis.cli.options import (
     PresenceOption,
     PricesOption,
     RateOption,
+    RayOption,
     RewardsOption,
     SearchOption,
     SeedOption,
@@ -42,12 +44,14 @@ from aegis.cli.world import (
     ready_search,
 )
 from aegis.config import PHASE_1_DECISIONS, AgentConfig, MonitorConfig
+from aegis.packages import require
 from aegis.rendering import clean_text, counted
 from aegis.research import run as research_run
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.research import Agent, Step
+    from aegis.research.fleet.writer import Written
     from aegis.store import DecisionStore
     from aegis.types import Policy, Teacher
 
@@ -73,13 +77,20 @@ def collect(
     max_tokens: TokensOption = None,
     max_cost: CostOption = None,
     prices: PricesOption = "",
+    ray: RayOption = None,
+    agents: Annotated[
+        int, typer.Option(min=1, help="Agents that collect at once on Ray, each in episodes of its own.")
+    ] = 1,
 ) -> None:
     """Let the agent decide by its teacher and record every decision (phase 1).
 
-    Any number of these may run at once in one workspace; each adds its own decisions.
+    Any number of these may run at once in one workspace; each adds its own decisions. With --ray many agents decide at
+    once, on one machine or many.
     """
     with errors_explained():
         folder = Workspace(workspace)
+        if agents > 1 and ray is None:
+            fail("--agents: say where they run: --ray local for this machine, or a Ray cluster's address")
         config = AgentConfig(
             answer_timeout_seconds=answer_timeout,
             approval_timeout_seconds=approval_timeout,
@@ -88,26 +99,30 @@ def collect(
         )
         endpoint = EndpointOptions(base_url, requests_per_minute, max_tokens, max_cost, prices)
         check_agent(folder, teacher, endpoint, search, device, needs_teacher=True)
+        if ray is not None:
+            require("ray", "--ray")
         _say_new(folder)
+        seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+        if ray is not None:
+            request = FleetRequest(agents, decisions, teacher, endpoint, device, search, seed, vary_presence)
+            with ready_search(search, folder, say):  # the offline index, once for all agents
+                written = collect_on_ray(folder, ray, request, config)
+            _show_collected(folder, written)
+            return
         from aegis import lifecycle
         from aegis.hrm import resolve_device
-        from aegis.research.run.standing import advise
 
         with ready_search(search, folder, say) as searching, lifecycle.open_store(folder) as store:
             with waiting() as progress:
                 progress("Loading what a teacher needs", 0, 0)
                 policy = load_teacher(store, teacher, resolve_device(device), endpoint, say, progress)
-            seed = random.SystemRandom().randrange(2**32) if seed is None else seed
             research_run.note_collection(store, policy, searching.name, seed, vary_presence, config)
             say(f"Collecting {counted(decisions, 'decision')} by {policy.name} into {workspace} (seed {seed})...")
             with closing_policy(policy):
                 agent = research_run.make_agent(store, policy, searching, seed, config, vary_presence)
                 _run(store, folder, agent, decisions)
             _show_total(store, policy.name)
-            counts = store.action_counts(policy.name)
-            rare = lifecycle.find_rare_actions(counts, PHASE_1_DECISIONS, agent.actions.names)
-            if rare:
-                say(f"  ⚠ {lifecycle.describe_rare_actions(rare, advise)}")
+            _warn_of_rare(store, policy.name)
 
 
 def run(
@@ -249,6 +264,29 @@ def _run(
         say(f"  mean reward where known: {sum(rewards) / len(rewards):+.2f} over {counted(len(rewards), 'decision')}")
         if why := explain_rewards(research_run.read_agent_standing(workspace)):
             say(f"    {why}")
+
+
+def _show_collected(workspace: Workspace, written: Written) -> None:
+    from aegis import lifecycle
+
+    say(f"  this run: {_shares(written.actions)}")
+    if written.failures:
+        say(f"  ⚠ {counted(written.failures, 'state')} without a decision: {workspace.logs / FAILURES_FILE} has each")
+    with lifecycle.open_store(workspace) as store:
+        claim = store.teacher()
+        assert claim is not None  # of what was just written
+        _show_total(store, claim.name)
+        _warn_of_rare(store, claim.name)
+
+
+def _warn_of_rare(store: DecisionStore, policy: str) -> None:
+    from aegis import lifecycle
+    from aegis.research import RESEARCH_ACTIONS
+    from aegis.research.run.standing import advise
+
+    rare = lifecycle.find_rare_actions(store.action_counts(policy), PHASE_1_DECISIONS, RESEARCH_ACTIONS.names)
+    if rare:
+        say(f"  ⚠ {lifecycle.describe_rare_actions(rare, advise)}")
 
 
 def _show_total(store: DecisionStore, policy: str | None) -> None:

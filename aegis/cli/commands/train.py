@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle import TrainingOutcome
     from aegis.store import TeacherClaim
     from aegis.training import EpochResult, Thinking
+    from aegis.training.together.group import Group
 
 GATE_REFUSED = 3
 MOST_RL_DECISIONS = 300
@@ -112,7 +113,9 @@ def train(
     settings that proposals have changed apply to `aegis start`. With --point, what no option says is as its
     `aegis.Decider` had it last.
 
-    Exit code 0: switched; 3: the gate refused; 2: bad input.
+    Several processes train one HRM together where torchrun starts them: `torchrun --nproc-per-node 4 -m aegis train`.
+
+    Exit code 0: switched; 3: the gate refused (0 under torchrun); 2: bad input.
     """
     with errors_explained():
         require("torch", "training")
@@ -140,10 +143,14 @@ def train(
         folder = find_place(workspace, point)
         is_default = workspace is None and point is None
         plan = _make_plan(context, folder, training, GateConfig(threshold, agreement))
-        outcome = _run(data, folder, is_default, plan, device, resume, report)
+        group = _launched_group()
+        if group is not None and not group.is_first:
+            _help(data, folder, plan, device, resume, group)
+            return
+        outcome = _run(data, folder, is_default, plan, device, resume, report, group)
         if outcome.serving is not None and rl_decisions != 0 and point is None and agreement is None:
             _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
-    if outcome.serving is None:
+    if outcome.serving is None and group is None:  # torchrun takes any other code than 0 for a failure
         raise typer.Exit(GATE_REFUSED)
 
 
@@ -176,6 +183,7 @@ def _run(
     device: str,
     resume: bool,
     report: Path | None,
+    group: Group | None,
 ) -> TrainingOutcome:
     from aegis import lifecycle
 
@@ -212,7 +220,8 @@ def _run(
             if epochs_done:
                 say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
             else:
-                say(f"Training HRM for {counted(training.epochs, 'epoch')}...")
+                together = f" by {group.size} processes" if group else ""
+                say(f"Training HRM for {counted(training.epochs, 'epoch')}{together}...")
 
         def on_epoch(result: EpochResult) -> None:
             say(
@@ -228,6 +237,7 @@ def _run(
             resume=resume,
             hooks=TrainingHooks(on_start, on_epoch=on_epoch, on_notice=lambda line: say(f"⚠ {line}")),
             progress=progress,
+            group=group,
         )
     _show_figures(outcome)
     heading(
@@ -240,6 +250,21 @@ def _run(
         write_json(report, outcome.to_report())
         say(f"  Report: {report}")
     return outcome
+
+
+def _launched_group() -> Group | None:
+    from aegis.training.together.group import launched
+
+    return launched()
+
+
+def _help(data: Path | None, folder: Workspace, plan: TrainingPlan, device: str, resume: bool, group: Group) -> None:
+    """Train beside the first process, without a word."""
+    from aegis import lifecycle
+    from aegis.hrm import resolve_device
+
+    decisions = research_run.choose_data(data, folder)
+    lifecycle.help_training(decisions, folder, plan, resolve_device(device), resume, group)
 
 
 def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str, seconds: float) -> None:

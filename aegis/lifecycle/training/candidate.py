@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -15,11 +14,12 @@ import numpy as np
 
 from aegis.config.plan import TrainingPlan
 from aegis.errors import CheckpointError
-from aegis.hrm import HRM, HRMPolicy, ReadingReport, StateCodec
+from aegis.hrm import HRMPolicy, ReadingReport
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_owner
-from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
+from aegis.lifecycle.training.data import TrainingData, check_enough
+from aegis.lifecycle.training.learning import learn
 from aegis.lifecycle.training.memory import peak_rss_mb
 from aegis.lifecycle.training.rivals import SimpleModels, measure_simple_models, most_compared
 from aegis.promotion import (
@@ -43,7 +43,6 @@ from aegis.promotion.monitoring.drift import MOST_STATES, DriftDetector, fit_dri
 from aegis.store import DecisionStore, TrainingLog
 from aegis.training import (
     Dataset,
-    ImitationTrainer,
     RowSplit,
     Thinking,
     TrainingHooks,
@@ -51,14 +50,13 @@ from aegis.training import (
     draw_evenly,
     draw_rows,
     from_moment,
-    load_dataset,
     measure_thinking,
     to_moment,
 )
+from aegis.training.together.group import Group
 from aegis.types import Decision, Progress, State, unheard, utc_now
 from aegis.workspace import Workspace
 
-_TRAINING = "Training the HRM, batch"
 _JUDGING, _PARTS = "Judging the HRM on held-out decisions", 7
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
@@ -180,20 +178,19 @@ def train_and_judge(
     device: str = "cpu",
     *,
     resume: bool = False,
-    checkpoints: Path | None = None,
     hooks: TrainingHooks | None = None,
     progress: Progress = unheard,
+    group: Group | None = None,
 ) -> TrainingOutcome:
     """Phases 2 and 3: train on the data, judge on its held-out part, and let the HRM serve when it passes the gate.
 
-    checkpoints: their folder, the workspace's own by default. progress hears what goes on, and how far it is. Raises
-    `NotEnoughDataError` below 100 decisions, `TeacherMismatchError` when the workspace is another teacher's,
-    `StoreError` while another training runs in it.
+    progress hears what goes on, and how far it is. group: the processes that train together, of which this is the
+    first (`help_training` is for the others). Raises `NotEnoughDataError` below 100 decisions, `TeacherMismatchError`
+    when the workspace is another teacher's, `StoreError` while another training runs in it.
     """
+    told = replace(hooks or TrainingHooks(), progress=progress)
     with hold(workspace.training_lock, "a training", wait_seconds=1.0):
-        outcome = train_candidate(
-            data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks, progress=progress
-        )
+        outcome = _train_candidate(data, workspace, plan, device, resume, told, group=group)
         with open_store(workspace) as store:
             if outcome.verdict.passed:
                 progress(_JUDGING, 6, _PARTS)
@@ -230,31 +227,32 @@ def train_candidate(
     resume: bool = False,
     checkpoints: Path | None = None,
     hooks: TrainingHooks | None = None,
-    progress: Progress = unheard,
 ) -> TrainingOutcome:
-    """Train and judge as `train_and_judge` does, but let no HRM serve: `outcome.save` writes the HRM that passed."""
+    """Train and judge as `train_and_judge` does, but let no HRM serve: `outcome.save` writes the HRM that passed.
+
+    checkpoints: their folder, the workspace's own by default.
+    """
+    return _train_candidate(data, workspace, plan, device, resume, hooks or TrainingHooks(), checkpoints)
+
+
+def _train_candidate(
+    data: TrainingData,
+    workspace: Workspace,
+    plan: TrainingPlan,
+    device: str,
+    resume: bool,
+    hooks: TrainingHooks,
+    checkpoints: Path | None = None,
+    group: Group | None = None,
+) -> TrainingOutcome:
     check_enough(data)
     check_owner(workspace, data.teacher.name)
     with open_store(workspace) as store:
         judged_until = _judged_until(store)
         cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
         served_share = _served_share(store, workspace, plan.gate.agreement)
-    codec = StateCodec.from_config(plan.training)
-    plan.model.check_tokens(codec.max_tokens)
-    dataset = load_dataset(data.decisions, data.actions, codec, workspace.datasets, progress)
-    for warning in dataset.reading.warnings:
-        (hooks or TrainingHooks()).on_notice(warning)
-    split = split_dataset(data, dataset, plan.training)
-    started = time.perf_counter()
-
-    told = _with_progress(hooks or TrainingHooks(), progress, plan.training.epochs)
-    trainer = ImitationTrainer(data.actions, plan.training, plan.model, codec, device, told)
-    checkpoints = checkpoints or workspace.checkpoints
-    trainer.codec = trainer.code_fields(data.decisions, split.train, checkpoints if resume else None)
-    if trainer.codec != codec:  # the split, which the bins depend on, does not depend on the codes
-        dataset = load_dataset(data.decisions, data.actions, trainer.codec, workspace.datasets, progress)
-    run = trainer.train(dataset.select(split.train), dataset.select(split.heldout), checkpoints, resume)
-    seconds = time.perf_counter() - started
+    learned = learn(data, workspace, plan, device, resume, hooks, checkpoints, group)
+    run, dataset, split, progress = learned.run, learned.dataset, learned.split, hooks.progress
     progress(_JUDGING, 0, _PARTS)
     answers = _answer(run.policy, draw_rows(data.decisions, split.heldout))
     labels: list[int] = dataset.labels[split.heldout].tolist()
@@ -288,7 +286,9 @@ def train_candidate(
     thinking = measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
     progress(_JUDGING, 3, _PARTS)
     # The simple models read what the HRM reads: a field that gives the answer away would be theirs alone.
-    train, heldout = ([replace(one, state=codec.select(one.state)) for one in part] for part in (train, heldout))
+    train, heldout = (
+        [replace(one, state=learned.codec.select(one.state)) for one in part] for part in (train, heldout)
+    )
     right = (answers.argmax(axis=1) == np.array(labels))[draw_evenly(range(len(labels)), most)]
     simple = measure_simple_models(train, heldout, right, lambda done: progress(_JUDGING, 3 + done, _PARTS))
     return TrainingOutcome(
@@ -310,23 +310,9 @@ def train_candidate(
         dropped=split.dropped,
         split=_describe_split(split, dataset, data.own, judged_until),
         device=device,
-        seconds=seconds,
+        seconds=learned.seconds,
         peak_rss_mb=peak_rss_mb(),
     )
-
-
-def _with_progress(hooks: TrainingHooks, progress: Progress, epochs: int) -> TrainingHooks:
-    """Return the hooks that also tell how far the training is."""
-
-    def on_start(model: HRM, epochs_done: int) -> None:
-        hooks.on_start(model, epochs_done)
-        progress(_TRAINING, 0, 0)  # the first batch takes seconds
-
-    def on_batch(epoch: int, batch: int, batches: int) -> None:
-        hooks.on_batch(epoch, batch, batches)
-        progress(_TRAINING, (epoch - 1) * batches + batch, epochs * batches)
-
-    return replace(hooks, on_start=on_start, on_batch=on_batch)
 
 
 def _answer(policy: HRMPolicy, decisions: Iterable[Decision]) -> np.ndarray:

@@ -148,11 +148,15 @@ class Dataset:
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64], multiple: int = 1) -> Examples:
         """Return the rows as one batch, padded to a length divisible by `multiple`."""
         lengths = self.lengths[rows]
-        longest = math.ceil(int(lengths.max()) / multiple) * multiple
+        longest = math.ceil(int(lengths.max(initial=1)) / multiple) * multiple
         tokens = np.zeros((len(rows), longest), dtype=np.int64)  # padding is masked, so any id will do
         for place, (start, length) in enumerate(zip(self.starts[rows].tolist(), lengths.tolist(), strict=True)):
             tokens[place, :length] = self.tokens[start : start + length]
-        mask = None if int(lengths.min()) == longest else torch.from_numpy(np.arange(longest) < lengths[:, None])
+        mask = (
+            None
+            if int(lengths.min(initial=longest)) == longest
+            else torch.from_numpy(np.arange(longest) < lengths[:, None])
+        )
         offered = self.offered[rows]
         return Examples(
             torch.from_numpy(tokens),

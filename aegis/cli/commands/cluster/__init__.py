@@ -1,0 +1,5 @@
+"""Commands that may work on Ray.
+
+fleet       `aegis collect --ray`
+labelling   `aegis label`
+"""

@@ -1,0 +1,64 @@
+"""On Ray itself, as two nodes on this machine: `make test-ray` installs it and runs this."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("ray", reason="needs Ray: make test-ray installs it")
+
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.lifecycle import open_store
+from aegis.workspace import Workspace
+from benchmarks.ray_collect import Deaths, SlowServer, collect, serving, two_nodes
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(SlowServer(nonsense_every=10)) as server:
+        yield server
+
+
+def test_a_killed_agent_and_a_killed_node_cost_nothing_acknowledged(server, search_index, tmp_path):
+    with two_nodes() as remove_node:
+        deaths = Deaths(80, remove_node)
+        found = collect(tmp_path / "hurt", server, 4, 80, deaths)
+    assert deaths.killed == ["an agent", "a node"]
+    assert (found.recorded, found.acknowledged, found.lost, found.doubled) == (80, 80, 0, 0)
+    assert found.replaced >= 2
+    assert found.failures > 0
+
+
+def test_four_agents_wait_for_a_slow_teacher_at_the_same_time(search_index, tmp_path):
+    with serving(SlowServer(seconds=0.5, nonsense_every=1000)) as slow, two_nodes():
+        one = collect(tmp_path / "one", slow, 1, 30)
+        four = collect(tmp_path / "four", slow, 4, 80)
+    assert four.per_second > 1.7 * one.per_second
+
+
+def test_the_command_collects_on_ray_and_counts_what_had_no_answer(server, search_index, tmp_path):
+    options = ["--workspace", str(tmp_path), "--teacher", f"openai:slow@{server.address}", "--decisions", "30"]
+    done = CliRunner().invoke(app, ["collect", "--ray", "local", "--agents", "3", *options])
+    assert done.exit_code == 0, done.output
+    assert "with 3 agents on Ray" in done.output
+    with open_store(Workspace(tmp_path)) as store:
+        assert store.count("slow") == 30
+        assert store.teacher().source == f"openai:slow@{server.address}"
+        assert len({decision.episode for decision in store.decisions()}) >= 3
+    rows = [json.loads(line) for line in (tmp_path / "logs" / "collect-failures.jsonl").read_text().splitlines()]
+    assert f"{len(rows)} state" in done.output
+    assert all("banana" in row["error"] and row["state"] for row in rows)
+
+
+def test_a_budget_ends_the_collection_on_ray(server, search_index, tmp_path):
+    options = ["--workspace", str(tmp_path), "--teacher", f"openai:slow@{server.address}", "--decisions", "100"]
+    done = CliRunner().invoke(app, ["collect", "--ray", "local", "--agents", "2", "--max-tokens", "3000", *options])
+    assert done.exit_code == 2
+    assert "the budget of 3000 tokens is used up" in done.output
+    with open_store(Workspace(tmp_path)) as store:
+        assert 0 < store.count() < 40
