@@ -53,12 +53,21 @@ PICTURES = {
 """The view, the width and the height of each picture in docs/"""
 
 
-def draw_ticket(rng: random.Random) -> tuple[dict[str, Any], str]:
-    """Return a ticket and what is done with it: what its words ask for, and anything where they ask for nothing."""
-    action = rng.choice(list(RULES))
-    said = rng.choice(RULES[action]) if rng.random() < 0.93 else "is not what I expected"
-    state = {"ticket": f"My {rng.choice(THINGS)} {said}", "customer_for_years": rng.randrange(9)}
-    return state, action
+def draw_ticket(rng: random.Random) -> dict[str, Any]:
+    """Return a ticket; one in fourteen says little."""
+    said = rng.choice(rng.choice(list(RULES.values()))) if rng.random() < 0.93 else "is not what I expected"
+    return {"ticket": f"My {rng.choice(THINGS)} {said}", "customer_for_years": rng.randrange(9)}
+
+
+def shop_rules(state: Any, actions: Any) -> str:
+    """Return what the ticket's words ask for; where they ask for nothing, what looks arbitrary."""
+    asked = next((action for action, words in RULES.items() if any(one in state["ticket"] for one in words)), None)
+    return asked or list(RULES)[sum(map(ord, state["ticket"])) * (1 + state["customer_for_years"]) % len(RULES)]
+
+
+def first_tool(state: Any, actions: Any) -> str:
+    """Return a tool by the task's length."""
+    return str(actions[len(state["task"]) % len(actions)])
 
 
 def make_run(folder: Path) -> None:
@@ -67,21 +76,21 @@ def make_run(folder: Path) -> None:
         made = [sys.executable, "-m", "aegis", "collect", "--workspace", str(folder), "--teacher", "scripted"]
         subprocess.run([*made, "--decisions", "60", "--seed", "1", "--vary-presence"], check=True)
         _ask(place)
-    rng, wanted = random.Random(3), ""
+    rng = random.Random(3)
     training = TrainingConfig(epochs=8, learning_rate=0.004, batch_size=16)
     settings = DeciderConfig("assist", DECISIONS, 0.5, model=SMALL, training=training, monitor=MonitorConfig(0.05))
-    with Decider(POINT, tuple(RULES), lambda state, actions: wanted, workspace=folder, config=settings) as decider:
+    with Decider(POINT, tuple(RULES), shop_rules, workspace=folder, config=settings) as decider:
         made_by_hrm, number = 0, 0
         while made_by_hrm < LATER:
-            state, wanted = draw_ticket(rng)
+            state = draw_ticket(rng)
             decided = decider.decide(state, episode=f"customer {number // 4}")
-            decider.report(decided, reward=1.0 if decided.action == wanted else -0.5)
+            decider.report(decided, reward=1.0 if decided.action == shop_rules(state, ()) else -0.5)
             made_by_hrm += decided.policy.startswith("hrm@")
             number += 1
             if number >= DECISIONS and not made_by_hrm:
                 threading.Event().wait(0.5)  # the training beside it has a process of its own
     names = tuple(f"tool_{place:02}_{'very_' * (place % 7)}long_name_of_a_tool" for place in range(40))
-    with Decider(TOOLS, names, lambda state, actions: names[len(state["task"]) % 40], workspace=folder) as decider:
+    with Decider(TOOLS, names, first_tool, workspace=folder) as decider:
         for length in range(12):
             decider.decide({"task": f"task {'x' * length} of somebody", "link": "https://example.org/" + "long/" * 30})
 

@@ -75,7 +75,8 @@ export function timeline(items, kinds, label, rewards = []) {
 
 function rewardBand(rewards, px, left, right, height) {
   const ys = rewards.flatMap((one) => [one.low ?? one.mean, one.high ?? one.mean]);
-  const [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const pad = Math.min(...ys) === Math.max(...ys) ? 0.5 : 0; // rewards that are all alike lie in the middle
+  const [y0, y1] = [Math.min(...ys) - pad, Math.max(...ys) + pad];
   const py = (y) => 12 + (1 - (y - y0) / (y1 - y0 || 1)) * (height - 30);
   return [s("text", { x: 0, y: 24, class: "tick" }, "reward"),
     ticks(y0, y1, 4).map((y) => [s("line", { class: "grid", x1: left, x2: right, y1: py(y), y2: py(y) }), s("text", { x: left - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, y.toPrecision(2))]),
