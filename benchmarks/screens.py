@@ -42,9 +42,10 @@ DECISIONS, LATER = 500, 150
 """Of the first point's teacher, until its HRM decides; and after that"""
 VIEWS = ("allow", "now", "look", "learning", "inbox", "knowledge", "models")
 PICTURES = {
-    "allow": ("allow", 1180, 760),
+    "allow": ("allow", 1180, 790),
     "now": (f"now?point={POINT}", 1180, 900),
     "look": (f"look?point={POINT}", 1180, 900),
+    "decision": (f"look?point={POINT}&policy=hrm@1", 1180, 1000),
     "learning": (f"learning?point={POINT}", 1180, 1000),
     "knowledge": ("knowledge", 1180, 900),
     "inbox": ("inbox", 1180, 620),
@@ -128,6 +129,7 @@ def served(folder: Path) -> Iterator[str]:
 
 def photograph(folder: Path, docs: Path, look: Path | None) -> None:
     """Write the pictures of docs/, or every view as a person may meet it."""
+    from PIL import Image
     from playwright.sync_api import sync_playwright
 
     with served(folder) as address, sync_playwright() as playwright:
@@ -139,9 +141,12 @@ def photograph(folder: Path, docs: Path, look: Path | None) -> None:
             page.goto(address)
             page.goto(f"{address.partition('?')[0]}#/{view}")
             page.wait_for_selector("nav a[aria-current]")
-            page.wait_for_load_state("networkidle") if view.startswith("look?id") else page.wait_for_timeout(700)
+            if "decision" in path.name:
+                page.click(".decision .action >> nth=0")
+            page.wait_for_timeout(1_500)
             page.screenshot(path=path, full_page=height is None)
             context.close()
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
             print(path)
 
         if look is None:

@@ -189,7 +189,7 @@ def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
         assert page.locator("main img, main script, nav img").count() == 0, view
     turn(page, f"look?point={POINT}&id=decision-500")
     page.select_option("form[aria-label=Relabel] select", "b")
-    assert evil in page.inner_text("form[aria-label=Relabel] select")
+    assert evil in page.text_content("form[aria-label=Relabel] select")
 
 
 def test_a_read_only_page_offers_no_action(open_browser, asked, wait_for):
