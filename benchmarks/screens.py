@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aegis.config import HRMConfig, MonitorConfig, TrainingConfig
 from aegis.door import Decider, DeciderConfig
@@ -135,7 +135,7 @@ def photograph(folder: Path, docs: Path, look: Path | None) -> None:
     with served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
-        def shoot(view: str, path: Path, width: int, height: int | None, scheme: str) -> None:
+        def shoot(view: str, path: Path, width: int, height: int | None, scheme: Literal["light", "dark"]) -> None:
             context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height or 900})
             page = context.new_page()
             page.goto(address)
@@ -157,9 +157,9 @@ def photograph(folder: Path, docs: Path, look: Path | None) -> None:
             look.mkdir(parents=True, exist_ok=True)
             for point in ("", POINT, TOOLS):
                 for view in VIEWS:
-                    for scheme, width in (("light", 1180), ("dark", 390)):
-                        path = look / f"{point[:6] or 'agent'}-{view}-{scheme}-{width}.png"
-                        shoot(f"{view}?point={point}", path, width, None, scheme)
+                    path = look / f"{point[:6] or 'agent'}-{view}"
+                    shoot(f"{view}?point={point}", path.with_name(f"{path.name}-light.png"), 1180, None, "light")
+                    shoot(f"{view}?point={point}", path.with_name(f"{path.name}-telephone.png"), 390, None, "dark")
         browser.close()
 
 

@@ -22,7 +22,11 @@ Record = dict[str, dict[str, Any]]
 
 def read_record(places: Places) -> Record:
     """Return what the page shows of every place. Nobody counts as having looked at the inbox."""
-    status = {"version": __version__, "read_only": True, "at": utc_now().isoformat()} | places.to_record()
+    status: dict[str, Any] = {
+        "version": __version__,
+        "read_only": True,
+        "at": utc_now().isoformat(),
+    } | places.to_record()
     record: Record = {"status": {"": status}}
     for shown in status["places"]:
         name, place = shown["name"], places.find(shown["name"])

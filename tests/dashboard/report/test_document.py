@@ -31,8 +31,13 @@ def document(workspace, point):
     return make_document(read_record(Places(workspace)))
 
 
+def find(pattern, document):
+    (found,) = re.findall(pattern, document, re.DOTALL)
+    return found
+
+
 def read_back(document):
-    return json.loads(re.search(r'<script type="application/json" id="record">(.*?)</script>', document)[1])
+    return json.loads(find(r'<script type="application/json" id="record">(.*?)</script>', document))
 
 
 def test_it_holds_what_the_page_is_answered(document, workspace):
@@ -55,13 +60,13 @@ def test_text_from_the_world_ends_no_element(document):
 
 def test_it_loads_nothing_from_elsewhere_and_runs_its_own_scripts_alone(document):
     assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', document) == []
-    policy = html.unescape(re.search(r'http-equiv="content-security-policy" content="([^"]*)"', document)[1])
+    policy = html.unescape(find(r'http-equiv="content-security-policy" content="([^"]*)"', document))
     for kind, found in (("importmap", r"{.*?}"), ("module", r"import.*?")):
-        text = re.search(rf'<script type="{kind}">({found})</script>', document, re.DOTALL)[1]
+        text = find(rf'<script type="{kind}">({found})</script>', document)
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    imports = json.loads(re.search(r'<script type="importmap">(.*?)</script>', document)[1])["imports"]
+    imports = json.loads(find(r'<script type="importmap">(.*?)</script>', document))["imports"]
     for address in imports.values():
         for wanted in re.findall(r'from "(.*?)"', base64.b64decode(address.partition(",")[2]).decode()):
             assert wanted in imports, wanted

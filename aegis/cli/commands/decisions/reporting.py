@@ -83,6 +83,8 @@ def report(
 
 def _write(workspace: Workspace, point: str | None, html: Path | None, plots: Path | None) -> None:
     """Write what the dashboard shows into files, and say which."""
+    for module in ("fastapi", "prometheus_client"):
+        require(module, "a report of the dashboard")
     if plots is not None:
         require("matplotlib", "--plots")
         if plots.exists() and not plots.is_dir():
