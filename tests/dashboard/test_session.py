@@ -54,6 +54,9 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
             "status",
             "decisions",
             "decisions/decision-1",
+            "decisions/decision-1/read",
+            "decisions/decision-1/like",
+            "knowledge",
             "learning",
             "models",
             "inbox",
@@ -78,7 +81,8 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
     ],
 )
 def test_pages_of_other_sites_and_of_other_ports_change_nothing(page, question, headers):
-    assert page.post("/api/answer", ANSWER, **headers).status == 403
+    for path in ("answer", "settle", "pause", "relabel", "promote", "rollback"):
+        assert page.post(f"/api/{path}", ANSWER, **headers).status == 403, path
     assert question() == "waiting"
 
 
