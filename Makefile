@@ -67,8 +67,9 @@ test-portable: $(INSTALLED) ## The tests that compute, on an older processor's i
 test-install: $(INSTALLED) ## Install the built wheel in empty environments: the small set decides, [train] leads to a switch
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -rP -m network tests/install
 
-test-browser: $(INSTALLED) ## The dashboard in Debian's Chromium (apt install chromium npm), by Playwright and axe-core
-	$(PIP_INSTALL) playwright
+# Playwright 1.59 and later send Firefox a command that Firefox ESR does not know (emulation.setMediaFeaturesOverride).
+test-browser: $(INSTALLED) ## The dashboard in Debian's browsers (apt install chromium firefox-esr npm), with axe-core
+	$(PIP_INSTALL) playwright==1.58.0
 	npm install --silent --no-save --prefix $(VENV)/axe axe-core
 	$(BIN)/python -m pytest -q -m browser tests/dashboard/browser
 

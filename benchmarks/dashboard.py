@@ -1,19 +1,27 @@
-"""The dashboard's views on a large workspace: `python -m benchmarks.dashboard [--decisions 1000000]`.
+"""The dashboard's views on a large workspace: `python -m benchmarks.dashboard [--decisions 1000000] [--live 10]`.
 
 Makes a workspace of that many decisions with outcomes, labels, costs and a switch (kept in --folder, and used again),
 then prints the slowest of three times of each answer, in seconds, with the processor's own time. The rows are written
-without the chain of hashes, which no view reads.
+without the chain of hashes, which no view reads. --live: Chromium opens the page (as in `make test-browser`), and for
+so many minutes 50 decisions a second are recorded: how old the newest one on the page is, the memory of its scripts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import re
+import sqlite3
+import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from aegis.dashboard.decisions.decision import read_short, read_whole
 from aegis.dashboard.decisions.filter import Filter, find_page
@@ -27,13 +35,19 @@ from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, write_answers
 from aegis.store.engine.connection import Connection
+from aegis.types import Action, Decision, Outcome
 from aegis.workspace import Workspace
+from benchmarks.screens import CHROMIUM, served
 
 NAMES = tuple(f"action-{number}" for number in range(8))
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 PART = 5_000
 """Decisions in one transaction"""
 POINT = "router"
+PACE = 50
+"""Decisions a second"""
+MINUTE = 60
+"""Looks at the page, one a second"""
 
 
 def _draw_rows(rng: random.Random, count: int) -> Iterator[list[float]]:
@@ -151,14 +165,80 @@ def measure(folder: Path) -> None:
     print(f"models: {slowest(lambda: read_versions(place))}")
 
 
+def record_live(place: Workspace, seconds: float, ended: threading.Event) -> None:
+    """Record 50 decisions with outcomes a second, each with its moment in its argument."""
+    choice = Action(NAMES[0], {"query": ""})
+    with open_store(place) as store:
+        began, made, first = time.time(), 0, store.newest()
+        while (now := time.time() - began) < seconds:
+            due = range(made, int(now * PACE))
+            told = replace(choice, argument={"query": f"made {time.time():.3f}"})
+            for number in due:
+                id, state = f"live-{first}-{number}", {"ticket": f"live {number}"}
+                answer = json.loads(ANSWERS[number % len(ANSWERS)])
+                store.append(
+                    Decision(f"live-{first}-{number // 20}", number % 20, state, NAMES, told, answer, "hrm@1", id)
+                )
+                store.record_outcome(Outcome(id, "ok", 0, 1.0))
+            made = due.stop if due else made
+            ended.wait(1 / PACE)
+        print(f"recorded {made:,} decisions in {time.time() - began:.0f} s", flush=True)
+    ended.set()
+
+
+def watch_live(folder: Path, minutes: float) -> None:
+    """Print how fast the page opens, how far it is behind, and what memory it takes."""
+    from playwright.sync_api import sync_playwright
+
+    ended, place = threading.Event(), Workspace(folder).point(POINT)
+    with served(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        for name in ("first, with a new server", "again"):
+            began = time.monotonic()
+            page.goto(address)
+            page.wait_for_selector(".cards h2")
+            print(f"the page, {name}: {time.monotonic() - began:.2f} s", flush=True)
+        page.goto(f"{address.partition('?')[0]}#/now?point={POINT}")
+        page.wait_for_selector(".decision")
+        session = page.context.new_cdp_session(page)
+        writer = threading.Thread(target=record_live, args=(place, 60 * minutes, ended))
+        writer.start()
+        lags: list[float] = []
+        while not ended.is_set():
+            page.wait_for_timeout(1_000)
+            words = page.inner_text(".decision >> nth=0")
+            if found := re.search(r"made ([0-9.]+)", words):
+                lags.append(time.time() - float(found[1]))
+            if len(lags) == MINUTE:
+                print(
+                    f"behind by {statistics.median(lags):.2f} s, at most {max(lags):.2f}; {_memory(session)}",
+                    flush=True,
+                )
+                lags.clear()
+        writer.join()
+        browser.close()
+
+
+def _memory(session: Any) -> str:
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    found = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return f"scripts {found['JSHeapUsedSize'] / 1e6:.2f} MB, {found['Nodes']:.0f} nodes, load {os.getloadavg()[0]:.0f}"
+
+
 def main() -> None:
     """Make the workspace and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--decisions", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path("dashboard-benchmark"))
+    parser.add_argument("--live", type=float, default=0.0)
     given = parser.parse_args()
     fill(Workspace(given.folder).point(POINT), given.decisions)
-    measure(given.folder)
+    if given.live:
+        watch_live(given.folder, given.live)
+    else:
+        measure(given.folder)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import json
 import queue
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from aegis.cli.beside import dashboard_beside
 from aegis.cli.display.output import WHOLE_CHARACTERS, say, say_stopped
 from aegis.cli.display.progress import ProgressLines
 from aegis.cli.interrupt import INTERRUPTED
@@ -56,22 +57,29 @@ class Signals:
             self.terminated = True
 
 
-def follow(session: Session, headless: bool, as_json: bool) -> int:
-    """Run the agent and show it until it ends or is stopped; return the exit code."""
+def follow(session: Session, headless: bool, as_json: bool, dashboard: bool = False) -> int:
+    """Run the agent and show it until it ends or is stopped; return the exit code. dashboard: serve one beside it."""
     set_deciding_threads()
     in_terminal = sys.stdout.isatty() and sys.stdin.isatty() and not headless
     signals = Signals()
     with signals.caught():
-        live = in_terminal and not as_json
-        code = _follow_live(session, signals) if live else _follow_lines(session, signals, as_json)
+        if in_terminal and not as_json:
+            code = _follow_live(session, signals, dashboard)
+        else:
+            code = _follow_lines(session, signals, as_json, dashboard)
     session.raise_error()
     return code
 
 
-def _follow_lines(session: Session, signals: Signals, as_json: bool) -> int:
+def _serving(session: Session, dashboard: bool, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    return dashboard_beside(session.workspace, tell) if dashboard else nullcontext()
+
+
+def _follow_lines(session: Session, signals: Signals, as_json: bool, dashboard: bool) -> int:
     session.listen(_print_json if as_json else _print_line)
     # JSON lines are events alone.
-    with session.shows(unheard) if as_json else session.shows(ProgressLines(_print_progress)):
+    shown = session.shows(unheard) if as_json else session.shows(ProgressLines(_print_progress))
+    with shown, _serving(session, dashboard, _print_aside if as_json else say):
         session.start()
         _wait_for_end(session, signals)
     return 0
@@ -87,14 +95,14 @@ def _wait_for_end(session: Session, signals: Signals) -> None:
             session.leave(INTERRUPTED)
 
 
-def _follow_live(session: Session, signals: Signals) -> int:
+def _follow_live(session: Session, signals: Signals, dashboard: bool) -> int:
     from aegis.cli.display.screen import LiveScreen
     from aegis.cli.prompt.repl import Repl
 
     events: queue.SimpleQueue[RunEvent] = queue.SimpleQueue()
     session.listen(events.put)
     screen = LiveScreen(session.workspace)
-    with session.shows(screen.hear):
+    with session.shows(screen.hear), _serving(session, dashboard, screen.name_page):
         session.start()
         while True:
             with screen.shown():
@@ -129,6 +137,10 @@ def _print_line(event: RunEvent) -> None:
     else:
         text = event.message
     say(f"{event.at:%H:%M:%S} {event.kind:<16} {clean_text(text, WHOLE_CHARACTERS)}")
+
+
+def _print_aside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _print_progress(line: str) -> None:

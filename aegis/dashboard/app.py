@@ -35,8 +35,9 @@ def make_dashboard(
         await asyncio.to_thread(admission.close)
 
     app = FastAPI(title="AEGIS", lifespan=live, openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(make_pages(places, Session(admission, read_only), admission))
-    explain_errors(app)
+    pages = make_pages(places, Session(admission, read_only), admission)
+    app.include_router(pages)
+    explain_errors(app, pages)
     return RequestMiddleware(app, None, limits, SiteCheck(host), metrics, gateway_bytes=limits.max_body_bytes)
 
 

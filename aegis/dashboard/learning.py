@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from aegis.dashboard.decisions.heldout import add_examples
 from aegis.errors import CheckpointError, StoreError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store, read_monitor, verdict_lines
-from aegis.promotion import HeldoutAnswers, ModelEvent, ModelRegistry, read_answers
+from aegis.promotion import (
+    PROMISED,
+    Expense,
+    HeldoutAnswers,
+    ModelEvent,
+    ModelRegistry,
+    deferral_curve,
+    read_answers,
+)
+from aegis.promotion.judging.by_episode import mean_by_episode
 from aegis.promotion.judging.calibration import BINS, calibration_error
-from aegis.promotion.judging.interval import mean_interval, share_interval
+from aegis.promotion.judging.interval import is_bounded, share_interval
 from aegis.store import DecisionStore, ImprovementLog, TrainingLog, TrainingRecord
 from aegis.types import most_probable
 from aegis.workspace import Workspace
@@ -21,8 +31,10 @@ _MOST_TRAININGS = 20
 _MOST_EVENTS = 200
 _MOST_UPDATES = 500
 _MOST_PAIRS = 10
-_REWARDED, _SPANS, _LEAST_SPAN = 20_000, 40, 10
-"""The newest decisions whose rewards are drawn, in at most so many spans of at least so many rewards"""
+_REWARDED, _SPANS = 20_000, 40
+"""The newest decisions whose rewards are drawn, and the spans that they are drawn in at most"""
+_LEAST_SPAN, _LEAST_EPISODES = 10, 5
+"""Rewards and episodes of a span, at least"""
 MATRIX_ACTIONS = 12
 """Actions that a confusion matrix has room for; of more, the commonest"""
 
@@ -33,14 +45,16 @@ def read_learning(workspace: Workspace) -> dict[str, Any]:
         registry = ModelRegistry(store, workspace)
         log = TrainingLog(store.database)
         trainings = log.all()[-_MOST_TRAININGS:]
+        judged = _find_answers(registry)
         return {
             "trainings": [_training(log, record) for record in trainings],
             "events": [_event(event) for event in registry.events()[-_MOST_EVENTS:]],
             "updates": _updates(store),
             "rewards": _rewards(store),
             "watch": _watch(store, registry),
-            "calibration": _calibration(registry),
-            "confusion": _confusion(store, workspace, registry),
+            "calibration": None if judged is None else _calibration(*judged),
+            "coverage": None if judged is None else _coverage(*judged),
+            "confusion": None if judged is None else _confusion(store, workspace, *judged),
         }
 
 
@@ -101,23 +115,39 @@ def _updates(store: DecisionStore) -> list[dict[str, Any]]:
 
 
 def _rewards(store: DecisionStore) -> list[dict[str, Any]]:
-    """Return the mean reward with its 95% interval in spans of the newest decisions, the oldest first.
+    """Return the mean reward with its 95% interval in spans of whole episodes among the newest decisions, oldest first.
 
-    The interval is for independent decisions. A span has as many rewarded decisions as the others.
+    The interval allows for episodes, whose rewards resemble each other; it is None where one episode is all there is.
     """
     sql = (
-        "SELECT d.decided_at, o.reward FROM decisions AS d"
+        "SELECT d.decided_at, d.episode, o.reward FROM decisions AS d"
         " JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
         f" WHERE d.seq > ? - {_REWARDED} AND o.reward IS NOT NULL ORDER BY d.seq"
     )
-    rows = [(str(row["decided_at"]), float(row["reward"])) for row in store.database.query(sql, (store.newest(),))]
-    size = max(_LEAST_SPAN, -(-len(rows) // _SPANS))
-    found = []
-    for start in range(0, len(rows) - size + 1, size):
-        values = [reward for _, reward in rows[start : start + size]]
-        low, high = mean_interval(values)
-        found.append({"at": rows[start + size - 1][0], "mean": fmean(values), "low": low, "high": high, "of": size})
-    return found
+    episodes: dict[str, tuple[str, list[float]]] = {}
+    count = 0
+    for row in store.database.query(sql, (store.newest(),)):
+        values = episodes.pop(row["episode"], ("", []))[1]  # an episode stands where its last reward does
+        values.append(float(row["reward"]))
+        episodes[row["episode"]] = (str(row["decided_at"]), values)
+        count += 1
+    least, found = max(_LEAST_SPAN, -(-count // _SPANS)), list[dict[str, Any]]()
+    span: list[tuple[str, list[float]]] = []
+    for one in episodes.values():
+        span.append(one)
+        if len(span) >= _LEAST_EPISODES and sum(len(values) for _, values in span) >= least:
+            found.append(_mean_of(span))
+            span = []
+    return found if found or not span else [_mean_of(span)]
+
+
+def _mean_of(span: list[tuple[str, list[float]]]) -> dict[str, Any]:
+    rewards = np.array([reward for _, values in span for reward in values])
+    places = np.repeat(np.arange(len(span)), [len(values) for _, values in span])
+    mean = float(rewards.mean())
+    interval = mean_by_episode(mean, rewards - mean, places)
+    low, high = interval if is_bounded(interval) else (None, None)
+    return {"at": span[-1][0], "mean": mean, "low": low, "high": high, "of": len(rewards), "episodes": len(span)}
 
 
 def _watch(store: DecisionStore, registry: ModelRegistry) -> dict[str, Any] | None:
@@ -129,12 +159,8 @@ def _watch(store: DecisionStore, registry: ModelRegistry) -> dict[str, Any] | No
     return {"model": served.name} | monitor.evidence()
 
 
-def _calibration(registry: ModelRegistry) -> dict[str, Any] | None:
+def _calibration(name: str, answers: HeldoutAnswers) -> dict[str, Any]:
     """Return how often an HRM was right by its calibrated confidence, on its held-out decisions."""
-    found = _find_answers(registry)
-    if found is None:
-        return None
-    name, answers = found
     rows, labels = answers.calibrated(), answers.arrays()[1]
     confidence, right = rows.max(axis=1), rows.argmax(axis=1) == labels
     places = (confidence * BINS).astype(int).clip(max=BINS - 1)
@@ -160,12 +186,20 @@ def _find_answers(registry: ModelRegistry) -> tuple[str, HeldoutAnswers] | None:
         return None
 
 
-def _confusion(store: DecisionStore, workspace: Workspace, registry: ModelRegistry) -> dict[str, Any] | None:
-    """Return how often the HRM took each action where its teacher took another, on its held-out decisions."""
-    found = _find_answers(registry)
-    if found is None:
-        return None
-    name, answers = found
+def _coverage(name: str, answers: HeldoutAnswers) -> dict[str, Any]:
+    """Return the share that an HRM would decide from each confidence on, and its agreement there: as `aegis curve`."""
+    curve = deferral_curve(answers.calibrated(), answers.arrays()[1], answers.episodes, Expense())
+    points = [
+        {"from": one.defer_below, "share": one.share, "agreement": one.accuracy, "low": one.interval[0]}
+        | {"high": one.interval[1], "of": one.decided}
+        for one in curve
+        if one.interval is not None
+    ]
+    return {"model": name, "promised": PROMISED, "decisions": len(answers.labels), "points": points}
+
+
+def _confusion(store: DecisionStore, workspace: Workspace, name: str, answers: HeldoutAnswers) -> dict[str, Any]:
+    """Return how often an HRM took each action where its teacher took another, on its held-out decisions."""
     pairs = Counter(
         (label, most_probable(row)) for row, label in zip(answers.probabilities, answers.labels, strict=True)
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from importlib.resources import files
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,26 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aegis import __version__
 from aegis.dashboard import inbox, knowledge, learning, model, pausing, stream
-from aegis.dashboard.decisions import decision, heldout, likeness, reading, relabel
-from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
+from aegis.dashboard.decisions import decision, heldout, likeness, listing, reading, relabel
+from aegis.dashboard.decisions.filter import Filter
+from aegis.dashboard.page import PAGE
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
 from aegis.errors import ActionError, CheckpointError, StoreError
-from aegis.lifecycle.opening import open_store
 from aegis.serving.admission import Admission
 from aegis.serving.middleware import Refusal
-from aegis.workspace import Workspace
 
 T = TypeVar("T")
 Point = Annotated[str, Query(max_length=64, description="A decision point; none: the agent's own")]
 Text = Annotated[str, Field(max_length=2_000)]
-_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-PAGE = {
-    file.name: (file.read_bytes(), _KINDS[file.name.rpartition(".")[2]])
-    for file in (files("aegis.dashboard") / "page").iterdir()
-    if file.name.rpartition(".")[2] in _KINDS
-}
-"""The files of the page, by name"""
 
 
 class _Action(BaseModel):
@@ -129,7 +120,7 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
     async def decisions(
         chosen: Annotated[_Asked, Query()], point: Point = "", before: int | None = None
     ) -> JSONResponse:
-        return await read(lambda: _list(places.find(point), chosen.to_filter(), before))
+        return await read(lambda: listing.list_page(places.find(point), chosen.to_filter(), before))
 
     @router.get("/api/decisions/{id}", dependencies=looks)
     async def whole(id: str, point: Point = "") -> JSONResponse:
@@ -180,18 +171,6 @@ class _Asked(BaseModel):
     def to_filter(self) -> Filter:
         """Return the filter."""
         return Filter(**dict(self))
-
-
-def _list(place: Workspace, chosen: Filter, before: int | None) -> dict[str, Any]:
-    cursor = str(stream.newest_cursor(place))  # before the list is read: what comes meanwhile is in both
-    page = find_page(place, chosen, before, PAGE_ROWS)
-    with open_store(place) as store:
-        return {
-            "decisions": decision.read_short(store, place, page.places),
-            "before": page.before,
-            "reading": page.reading,
-            **(list_choices(store) | {"cursor": cursor} if before is None else {}),
-        }
 
 
 def _add_stream(router: APIRouter, places: Places, session: Session, admission: Admission) -> None:

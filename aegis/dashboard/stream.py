@@ -20,7 +20,7 @@ from aegis.workspace import Workspace
 
 _LOOK_EVERY_SECONDS = 0.25
 _MOST_AT_ONCE = 100
-"""Decisions sent at a look: 400 in a second"""
+"""Decisions sent at a look: the page shows fewer"""
 _STREAM_SECONDS = 5.0
 """Then the browser asks anew, so that no stream keeps a server from stopping"""
 _AGAIN_MILLISECONDS = 100
@@ -53,14 +53,16 @@ def newest_cursor(workspace: Workspace) -> Cursor:
 
 
 def look(workspace: Workspace, cursor: Cursor) -> tuple[Cursor, list[dict[str, Any]]]:
-    """Return what is new after a cursor, the oldest first, and the cursor after it."""
+    """Return what is new after a cursor, the oldest first, and the cursor after it.
+
+    Of more than a page shows, the newest: a browser that is behind catches up at once.
+    """
     with open_store(workspace) as store:
-        decision, outcome = store.newest(), ImprovementLog(store.database).newest_outcome()
-        if (decision, outcome) == cursor:
+        newest = Cursor(store.newest(), ImprovementLog(store.database).newest_outcome())
+        if newest == cursor:
             return cursor, []
-        found = newest_after(store, workspace, *cursor, _MOST_AT_ONCE)
-    reached = Cursor(min(decision, cursor.decision + _MOST_AT_ONCE), min(outcome, cursor.outcome + _MOST_AT_ONCE))
-    return reached, found
+        after = Cursor(*(max(seen, last - _MOST_AT_ONCE) for seen, last in zip(cursor, newest, strict=True)))
+        return newest, newest_after(store, workspace, *after, _MOST_AT_ONCE)
 
 
 async def follow(workspace: Workspace, cursor: Cursor, work: Work) -> AsyncIterator[str]:

@@ -8,7 +8,6 @@ other episodes. Intervals take an episode as one observation, and add the square
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis.errors import NotEnoughDataError
-from aegis.promotion.judging.interval import Interval, students_half
+from aegis.promotion.judging.by_episode import mean_by_episode
+from aegis.promotion.judging.interval import Interval
 from aegis.rendering import counted, render_state
 from aegis.store import Example
 from aegis.types import ActionList, Decision, Policy
@@ -127,7 +127,7 @@ def estimate(logged: Sequence[Rewarded], chosen: Sequence[str], name: str) -> Of
         episodes=int(episodes.max()) + 1,
         logged=_mean(rewards, episodes),
         ips=_mean(weights * rewards, episodes),
-        snips=Estimate(snips, _bounds(snips, share * (rewards - snips), episodes)),
+        snips=Estimate(snips, mean_by_episode(snips, share * (rewards - snips), episodes)),
         dr=_mean(robust, episodes),
         gain=_mean(robust - rewards, episodes),
         effective=effective,
@@ -196,13 +196,4 @@ def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
 
 def _mean(values: Floats, episodes: NDArray[np.int64]) -> Estimate:
     mean = float(values.mean())
-    return Estimate(mean, _bounds(mean, values - mean, episodes))
-
-
-def _bounds(value: float, residuals: Floats, episodes: NDArray[np.int64]) -> Interval:
-    """Return the 95% interval of a mean, by the residuals' sums in each episode and Student's t."""
-    sums = np.bincount(episodes, weights=residuals)
-    count = len(sums)
-    deviation = math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(residuals)
-    half = students_half(0.95, count - 1) * deviation
-    return value - half, value + half
+    return Estimate(mean, mean_by_episode(mean, values - mean, episodes))

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from aegis import __version__
@@ -74,15 +75,15 @@ def make_app(
     app.include_router(make_router(decisions, lists_models=gateway is None))
     if pages is not None:
         app.include_router(pages)
-    explain_errors(app)
+    explain_errors(app, pages)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
     most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
     quick = QuickDecisions(app, decisions, admission)
     return RequestMiddleware(quick, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
-def explain_errors(app: FastAPI) -> None:
-    """Let an application answer an error with its status and what to do."""
+def explain_errors(app: FastAPI, pages: APIRouter | None = None) -> None:
+    """Let an application answer an error with its status and what to do. pages: routes that its document leaves out."""
 
     @app.exception_handler(Refusal)
     async def refuse(request: Request, error: Refusal) -> JSONResponse:
@@ -102,12 +103,19 @@ def explain_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
         asked = f"{request.method[:20]} {request.url.path[:100]!r}"
-        named = (f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods)
-        last = f"GET {app.openapi_url or '/'}"
-        message = f"{asked}: no such route: there are {', '.join((*named, last))}"
+        message = f"{asked}: no such route: there are {', '.join(_name_routes(app, pages))}"
         return JSONResponse(fault_body("route", message), error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def break_off(request: Request, error: Exception) -> JSONResponse:
         LOGGER.error("%s %s: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
         return JSONResponse(fault_body("fault", "an error inside AEGIS: see the server's log"), 500)
+
+
+def _name_routes(app: FastAPI, pages: APIRouter | None) -> list[str]:
+    """Return the routes that a client may ask for: those of the application's document, or, without one, the pages'."""
+    if app.openapi_url is None:
+        found = [one for one in pages.routes if isinstance(one, APIRoute)] if pages is not None else []
+        return [f"{method} {one.path}" for one in found for method in sorted(one.methods or ())]
+    named = [f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods]
+    return [*named, f"GET {app.openapi_url}", *(["GET / (the dashboard)"] if pages is not None else [])]

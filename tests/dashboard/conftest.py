@@ -35,7 +35,7 @@ def add_decision(store, number, action="web_search", policy="gpt2", state=None, 
     """Append one decision with its outcome; return it."""
     argument = {"query": f"what is {number}?"} if action == "web_search" else {}
     decision = Decision(
-        "episode",
+        fields.pop("episode", "episode"),
         number,
         state or {"goal": f"goal {number}"},
         fields.pop("actions", NAMES),

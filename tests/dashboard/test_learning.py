@@ -7,7 +7,7 @@ import pytest
 from aegis.dashboard.learning import read_learning
 from aegis.dashboard.overview import read_overview
 from aegis.lifecycle import open_store
-from aegis.promotion import ModelRegistry, keep_answers, write_answers
+from aegis.promotion import PROMISED, ModelRegistry, keep_answers, write_answers
 from aegis.promotion.judging.interval import mean_interval
 from aegis.store.calls import Call, CallBook
 from tests.dashboard.conftest import NAMES, add_decision
@@ -18,14 +18,16 @@ def promote(store, workspace, rows, labels):
     ModelRegistry(store, workspace).promote(lambda name, folder: write_answers(folder, answers), {"accuracy": 0.8})
 
 
-def test_rewards_come_in_spans_with_their_intervals(workspace):
+def test_rewards_come_in_spans_of_whole_episodes_with_intervals_by_episode(workspace):
+    (only,) = read_learning(workspace)["rewards"]  # ten decisions of one episode
+    assert (only["mean"], only["low"], only["high"], only["of"], only["episodes"]) == (1.0, None, None, 10, 1)
     with open_store(workspace) as store:
-        for number in range(10, 25):
-            add_decision(store, number, reward=float(number))
+        for number in range(12, 39):  # nine episodes of three, each with the same reward three times
+            add_decision(store, number, reward=float(number // 3), episode=f"user {number // 3}")
     first, second = read_learning(workspace)["rewards"]
-    assert (first["mean"], first["low"], first["high"], first["of"]) == (1.0, 1.0, 1.0, 10)
-    values = [float(number) for number in range(10, 20)]
-    assert (second["mean"], (second["low"], second["high"])) == (14.5, mean_interval(values))
+    assert (first["of"], first["episodes"], second["of"], second["episodes"]) == (22, 5, 15, 5)
+    means = [8.0, 9.0, 10.0, 11.0, 12.0]
+    assert (second["mean"], second["low"], second["high"]) == pytest.approx((10.0, *mean_interval(means)))
 
 
 def test_calibration_says_how_often_it_was_right_by_confidence(workspace):
@@ -39,6 +41,12 @@ def test_calibration_says_how_often_it_was_right_by_confidence(workspace):
     assert found["model"] == "hrm@1"
     assert [(one["of"], one["right"]) for one in found["bins"]] == [(40, 0.5), (60, 0.9)]
     assert all(one["low"] < one["right"] < one["high"] for one in found["bins"])
+    coverage = read_learning(workspace)["coverage"]
+    all_of_it, surest = coverage["points"][0], coverage["points"][-1]
+    assert (coverage["promised"], coverage["decisions"], all_of_it["share"]) == (PROMISED, 100, 1.0)
+    assert (all_of_it["agreement"], surest["agreement"]) == (0.74, 0.9)
+    assert surest["share"] == 0.6
+    assert surest["low"] < 0.9 < surest["high"]
     assert read_learning(workspace)["watch"] is None
 
 

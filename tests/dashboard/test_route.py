@@ -143,3 +143,14 @@ def test_a_filter_of_the_address_is_read(page, workspace):
     soon = (utc_now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     assert page.get(f"/api/decisions?since={soon}").json["decisions"] == []
     assert page.get("/api/decisions?since=yesterday").status == 422
+
+
+def test_a_route_that_is_not_there_is_answered_with_those_that_are(page):
+    answer = page.get("/status")
+    message = answer.json["error"]["message"]
+    assert (answer.status, message.startswith("GET '/status': no such route: there are GET /, POST /session,")) == (
+        404,
+        True,
+    )
+    assert "GET /api/decisions/{id}" in message
+    assert page.post("/api/status", {}).status == 405

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.dashboard.route import PAGE
+from aegis.dashboard.page import PAGE
 from aegis.lifecycle import open_store
 from aegis.research import Inbox
 from aegis.serving.access import draw_token
@@ -54,6 +54,9 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
             "status",
             "decisions",
             "decisions/decision-1",
+            "decisions/decision-1/read",
+            "decisions/decision-1/like",
+            "knowledge",
             "learning",
             "models",
             "inbox",
@@ -78,7 +81,8 @@ def test_a_missing_and_a_stale_token_show_and_change_nothing(page, question):
     ],
 )
 def test_pages_of_other_sites_and_of_other_ports_change_nothing(page, question, headers):
-    assert page.post("/api/answer", ANSWER, **headers).status == 403
+    for path in ("answer", "settle", "pause", "relabel", "promote", "rollback"):
+        assert page.post(f"/api/{path}", ANSWER, **headers).status == 403, path
     assert question() == "waiting"
 
 
@@ -108,11 +112,3 @@ def test_every_answer_has_a_strict_policy(page):
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert page.get("/page/../app.py").status == 404
     assert page.get("/page/app.py").status == 404
-
-
-def test_the_page_loads_nothing_from_elsewhere_and_sets_no_html():
-    for name, (content, _) in PAGE.items():
-        text = content.decode()
-        for word in ("https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
-            assert word not in text, f"{name}: {word}"
-        assert "http://" not in text.replace("http://www.w3.org/2000/svg", ""), name

@@ -81,6 +81,9 @@ def start(
     log_format: Annotated[
         Literal["text", "json"], typer.Option("--log-format", help="Lines for people, or one JSON object each.")
     ] = "text",
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve the dashboard beside it; its address is printed.")
+    ] = False,
     approve: ApproveOption = "ask",
     seed: SeedOption = None,
     vary_presence: PresenceOption = False,
@@ -152,9 +155,11 @@ def start(
             never_explored=tuple(never_explored or ()),
         )
         options.check()
+        for module in ("fastapi", "uvicorn", "prometheus_client") if dashboard else ():
+            require(module, "--dashboard")
         from aegis.cli.follow import follow
 
-        code = follow(Session(options), headless=headless, as_json=log_format == "json")
+        code = follow(Session(options), headless, log_format == "json", dashboard)
     if code:
         raise typer.Exit(code)
 

@@ -61,6 +61,7 @@ class LiveScreen:
         self._progress_since = 0.0
         self._standing: AgentStanding | None = None
         self._read_at = 0.0
+        self._page = ""
         self._live: Live | None = None
 
     @contextmanager
@@ -97,6 +98,10 @@ class LiveScreen:
             self._progress_since = time.monotonic()
         self._progress = (what, done, total)
 
+    def name_page(self, words: str) -> None:
+        """Show where the dashboard is; called from its thread."""
+        self._page = words
+
     def _read_standing(self) -> AgentStanding | None:
         """Return where the workspace stands; None while the agent of this process is making the database."""
         file = self._workspace.database
@@ -130,6 +135,7 @@ class LiveScreen:
             return Panel(Group(*parts), title="AEGIS", height=rows)
         above = [*self._collected(standing, narrow), *self._going_on(), self._shares(), *self._waiting(standing)]
         below = [*self._verdict_lines(), *self._trial(standing), *self._reward_lines(standing)]
+        below += [Text(self._page)] if self._page else []
         below.append(Text("Ctrl-C pauses and opens the prompt", style="dim"))
         left = rows - 2 - count(above) - count(below)
         notes = self._newest_notes(max(0, left - _LEAST_DECISIONS) // 2, count)

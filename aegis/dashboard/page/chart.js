@@ -1,6 +1,6 @@
 // Pictures in SVG, drawn for the width that there is.
 
-import { h, percent, s } from "./dom.js";
+import { h, percent, plural, s } from "./dom.js";
 
 const LEFT = 44, RIGHT = 12, TOP = 12, BOTTOM = 34;
 
@@ -70,18 +70,19 @@ export function timeline(items, kinds, label, rewards = []) {
         items.filter((one) => one.kind === kind).map((one) =>
           s("circle", { class: `event ${kind}`, cx: px(Date.parse(one.at)), cy: y, r: 6 }, s("title", {}, one.words)))];
     }), ends(t0, "start"), ends(t1, "end")),
-  rewards.length > 0 && h("figcaption", {}, h("span", { class: "key first" }, "mean reward"), h("span", { class: "key whisker" }, "95% interval, as if decisions were independent")));
+  rewards.length > 0 && h("figcaption", {}, h("span", { class: "key first" }, "mean reward"), h("span", { class: "key whisker" }, "95% interval, by episode")));
 }
 
 function rewardBand(rewards, px, left, right, height) {
-  const ys = rewards.flatMap((one) => [one.low, one.high]);
-  const [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const ys = rewards.flatMap((one) => [one.low ?? one.mean, one.high ?? one.mean]);
+  const pad = Math.min(...ys) === Math.max(...ys) ? 0.5 : 0; // rewards that are all alike lie in the middle
+  const [y0, y1] = [Math.min(...ys) - pad, Math.max(...ys) + pad];
   const py = (y) => 12 + (1 - (y - y0) / (y1 - y0 || 1)) * (height - 30);
   return [s("text", { x: 0, y: 24, class: "tick" }, "reward"),
     ticks(y0, y1, 4).map((y) => [s("line", { class: "grid", x1: left, x2: right, y1: py(y), y2: py(y) }), s("text", { x: left - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, y.toPrecision(2))]),
-    rewards.map((one) => { const x = px(Date.parse(one.at)); return s("g", { class: "whisker" }, s("line", { x1: x, x2: x, y1: py(one.low), y2: py(one.high) })); }),
+    rewards.filter((one) => one.low !== null).map((one) => { const x = px(Date.parse(one.at)); return s("g", { class: "whisker" }, s("line", { x1: x, x2: x, y1: py(one.low), y2: py(one.high) })); }),
     s("polyline", { class: "series first", points: rewards.map((one) => `${px(Date.parse(one.at)).toFixed(1)},${py(one.mean).toFixed(1)}`).join(" ") }),
-    rewards.map((one) => s("circle", { class: "mark first", cx: px(Date.parse(one.at)), cy: py(one.mean), r: 3 }, s("title", {}, `${one.mean.toFixed(2)} (${one.low.toFixed(2)} to ${one.high.toFixed(2)}) in ${one.of} decisions`)))];
+    rewards.map((one) => s("circle", { class: "mark first", cx: px(Date.parse(one.at)), cy: py(one.mean), r: 3 }, s("title", {}, `${one.mean.toFixed(2)}${one.low === null ? "" : ` (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`} in ${one.of} decisions of ${plural(one.episodes, "episode")}`)))];
 }
 
 /** Return how often an HRM was right by its confidence: bins [{confidence, right, low, high, of}] and the diagonal. */
@@ -99,6 +100,25 @@ export function reliability(bins, label) {
       s("circle", { class: "mark first", cx: px(one.confidence), cy: py(one.right), r: 4 }, s("title", {}, `${percent(one.right)} right at ${percent(one.confidence)} confidence, of ${one.of}`))]),
     s("text", { x: LEFT + all / 2, y: height - 3, class: "tick", "text-anchor": "middle" }, "confidence")),
   h("figcaption", {}, h("span", { class: "key first" }, "share right"), h("span", { class: "key whisker" }, "95% interval")));
+}
+
+/** Return an HRM's agreement over its share of the decisions: points [{from, share, agreement, low, high, of}]. */
+export function coverageChart({ points, promised }, label) {
+  const width = widthOf(true), height = 300;
+  const low = Math.min(promised, ...points.map((one) => one.low));
+  const px = (share) => LEFT + share * (width - LEFT - 2 * RIGHT);
+  const py = (y) => TOP + ((1 - y) / (1 - low || 1)) * (height - TOP - BOTTOM);
+  return h("figure", { class: "chart" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    ticks(low, 1, 5).map((y) => [s("line", { class: "grid", x1: LEFT, x2: px(1), y1: py(y), y2: py(y) }), s("text", { x: LEFT - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, percent(y))]),
+    [0, 0.25, 0.5, 0.75, 1].map((at) => s("text", { x: px(at), y: height - BOTTOM + 16, class: "tick", "text-anchor": "middle" }, percent(at))),
+    s("text", { x: px(0.5), y: height - 3, class: "tick", "text-anchor": "middle" }, "share that the HRM would decide"),
+    s("line", { class: "level", x1: LEFT, x2: px(1), y1: py(promised), y2: py(promised) }),
+    s("text", { x: LEFT + 4, y: py(promised) + 16, class: "level-label" }, `${percent(promised)} promised`),
+    points.map((one) => s("g", { class: "whisker" }, s("line", { x1: px(one.share), x2: px(one.share), y1: py(one.low), y2: py(one.high) }))),
+    s("polyline", { class: "series first", points: points.map((one) => `${px(one.share).toFixed(1)},${py(one.agreement).toFixed(1)}`).join(" ") }),
+    points.map((one) => s("circle", { class: "mark first", cx: px(one.share), cy: py(one.agreement), r: 4 },
+      s("title", {}, `from ${percent(one.from)} confidence on: ${percent(one.share, 1)} of the decisions, ${percent(one.agreement, 1)} agreement (${percent(one.low, 1)} to ${percent(one.high, 1)}), of ${one.of}`)))),
+  h("figcaption", {}, h("span", { class: "key first" }, "agreement there"), h("span", { class: "key whisker" }, "95% interval, by episode")));
 }
 
 /** Return a matrix of counts as a table: rows are the teacher's actions, columns the HRM's. */

@@ -11,7 +11,7 @@ const goal = (one) => h("li", { class: "card" }, h("h3", {}, one.title, h("span"
   h("p", { class: "quiet" }, `${one.kind}, begun `, moment(one.created_at)),
   h("p", {}, `${plural(one.closed, "question")} answered, ${count(one.open)} open, ${count(one.abandoned)} given up`));
 
-export async function knowledge({ place, asked, signal }) {
+export async function knowledge({ place, asked, signal, kept }) {
   const title = h("h1", {}, "Knowledge");
   if (!place.can_pause) return [title, empty("Only the research agent keeps knowledge: a decision point has none.")];
   const query = asked.query ?? "";
@@ -23,7 +23,7 @@ export async function knowledge({ place, asked, signal }) {
   } } }, h("label", {}, "Search", words), h("button", { class: "main" }, "Search"), query && h("a", { href: link("knowledge", { point: place.name }) }, "Clear"));
   const nothing = query ? "No item has these words." : "The agent has learned nothing yet: its searches and your answers appear here.";
   return [title,
-    facts([["Items", count(found.count)], ["Open questions", count(found.open_questions)], ["Open gaps", count(found.open_gaps)]]), form,
+    facts([["Items", count(found.count)], ["Open questions", count(found.open_questions)], ["Open gaps", count(found.open_gaps)]]), !kept && form,
     h("h2", {}, query ? `What it knows of “${query}”` : "What it learned last"),
     found.items.length ? h("ol", { class: "decisions", "aria-label": "Items" }, found.items.map(item)) : empty(nothing),
     h("h2", {}, "Sources"),
@@ -33,5 +33,5 @@ export async function knowledge({ place, asked, signal }) {
     h("h2", {}, "Gaps"),
     found.gaps.length ? [h("p", { class: "quiet" }, "Terms that it met while it read, does not know, and has not asked about. The newest first."),
       h("ul", {}, found.gaps.map((one) => h("li", {}, h("strong", {}, one.term), h("span", { class: "quiet" }, ` in ${one.met_in} (${one.topic})`))))] : empty("It has no open gap."),
-  ].flat();
+  ].flat().filter(Boolean);
 }

@@ -1,7 +1,7 @@
 // "Learning": trainings by epoch, what the HRM confuses, and switches and roll-backs in time.
 
 import { get } from "./api.js";
-import { lineChart, matrix, reliability, timeline } from "./chart.js";
+import { coverageChart, lineChart, matrix, reliability, timeline } from "./chart.js";
 import { count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
@@ -47,6 +47,12 @@ function calibration(found) {
   return [h("p", {}, words), reliability(found.bins, words)];
 }
 
+function coverage(found) {
+  if (!found) return [empty("How much it could decide at which agreement appears once an HRM passed the gate.")];
+  const words = `On ${count(found.decisions)} held-out decisions: the surer ${found.model} must be, the fewer it decides, and the more often it agrees with the teacher.`;
+  return [h("p", {}, words), coverageChart(found, words)];
+}
+
 function watch(found) {
   if (!found) return [empty("The watch begins with the first audit of an HRM that serves.")];
   const [low, high] = found.interval;
@@ -66,6 +72,7 @@ export async function learning({ place, signal }) {
     ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
     h("h2", {}, "What it confuses"), ...confusion(found.confusion, place.name),
     h("h2", {}, "Is it as sure as it is right?"), ...calibration(found.calibration),
+    h("h2", {}, "How much of it, at which agreement?"), ...coverage(found.coverage),
     h("h2", {}, "The watch"), ...watch(found.watch),
     h("h2", {}, "Rewards, switches and roll-backs"),
     found.rewards.length > 0 && !events.length && timeline([], [], "Mean reward over time", found.rewards),

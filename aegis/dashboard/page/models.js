@@ -45,9 +45,9 @@ function comparison(found, point) {
 }
 
 /** Return the form that compares two versions, and what it found. */
-function comparing(versions, { place, signal }) {
+function comparing(versions, { place, signal, kept }) {
   const names = versions.filter((one) => !one.base).map((one) => one.name);
-  if (names.length < 2) return empty("Two versions that were trained here can be compared, once there are two.");
+  if (names.length < 2 || kept) return empty("Two versions that were trained here can be compared, once there are two with held-out answers.");
   const select = (label, chosen) => h("label", {}, label, h("select", {}, names.map((name) => h("option", { value: name, selected: name === chosen }, name))));
   const [one, other] = [select("Version", names[0]), select("Against", names[1])];
   const found = h("div", { role: "status" });
@@ -73,8 +73,9 @@ async function rollBack(to, { place, again, served }) {
 }
 
 export async function models(given) {
-  const { place, signal, readOnly } = given;
+  const { place, signal, readOnly, kept } = given;
   const found = await get("models", { point: place.name }, signal);
+  const compared = kept && (await get("compare", { point: place.name }));
   const context = { ...given, served: found.serving ?? "the teacher" };
   const back = [...new Set([found.back_to, found.serving && "teacher"].filter(Boolean))];
   return [h("h1", {}, "Models"),
@@ -83,7 +84,7 @@ export async function models(given) {
       h("button", { class: "danger", on: { click: () => rollBack(to, context) } }, `Roll back to ${to === "teacher" ? "the teacher" : to}`))),
     h("h2", {}, "Versions"),
     found.versions.length ? h("ul", { class: "cards plain" }, found.versions.map((one) => version(one, context))) : empty("No HRM was kept yet. One that passes the gate appears here."),
-    h("h2", {}, "Compare two versions"), comparing(found.versions, context),
+    h("h2", {}, "Compare two versions"), compared ? comparison(compared, place.name) : comparing(found.versions, context),
     found.refused.length > 0 && [h("h2", {}, "Refused by the gate"), h("ul", { class: "plain" }, found.refused.map((one) =>
       h("li", { class: "card" }, h("h3", {}, `Training ${one.training}`), h("p", { class: "quiet" }, moment(one.at), ` on ${count(one.decisions)} decisions`),
         h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))))))],

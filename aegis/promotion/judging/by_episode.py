@@ -1,4 +1,4 @@
-"""Intervals of a share of decisions that come in episodes, so that decisions of one episode resemble each other.
+"""Intervals of a share and of a mean of decisions that come in episodes, whose decisions resemble each other.
 
 Such decisions are worth fewer independent ones: their number divided by a design effect (Kish 1965). The interval is
 Clopper and Pearson's at this effective number (Korn and Graubard 1998). A few episodes determine the design effect
@@ -9,13 +9,14 @@ counts in full. `python -m benchmarks.gate` measures how often the lower bound f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.promotion.judging.interval import Interval, students_half
+from aegis.promotion.judging.interval import UNBOUNDED, Interval, students_half
 from aegis.promotion.judging.numeric import beta_share, find_root
 
 Episodes = Sequence[int] | Sequence[str] | NDArray[np.integer]
@@ -92,6 +93,22 @@ def interval_by_episode(
 def effective_number(hits: Sequence[bool] | NDArray[np.bool_], episodes: Episodes, confidence: float = 0.95) -> float:
     """Return how many independent decisions these are worth for an interval of this confidence."""
     return sum_episodes(hits, episodes).effective_number(confidence)
+
+
+def mean_by_episode(
+    value: float, residuals: NDArray[np.float64], episodes: NDArray[np.integer], confidence: float = 0.95
+) -> Interval:
+    """Return the two-sided interval of a mean, by its residuals' sums in each episode and Student's t.
+
+    episodes: numbered from 0 without gaps, (n,). Unbounded with fewer than two of them.
+    """
+    sums = np.bincount(episodes, weights=residuals)
+    count = len(sums)
+    if count < 2:
+        return UNBOUNDED
+    deviation = math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(residuals)
+    half = students_half(confidence, count - 1) * deviation
+    return value - half, value + half
 
 
 def clopper_pearson(count: float, total: float, confidence: float) -> Interval:

@@ -1,7 +1,8 @@
-"""A dashboard over a workspace of a real run, and Debian's Chromium that opens it."""
+"""A dashboard over a workspace of a real run, and Debian's Chromium and Firefox that open it."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from aegis.serving.access import TokenBook, draw_token
 from aegis.workspace import Workspace
 from tests.serving.conftest import Running
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM, FIREFOX = "/usr/bin/chromium", "/usr/bin/firefox-esr"
 POINT = "support-router"
 VIEWS = ("allow", "now", "look", "learning", "inbox", "knowledge", "models")
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -54,18 +55,45 @@ def workspace(lived, tmp_path):
     return Workspace(shutil.copytree(lived, tmp_path / "work"))
 
 
+def turn(page, view):
+    """Let a page show a view, by its address."""
+    page.evaluate("view => { location.hash = `#/${view}` }", view)
+    page.wait_for_selector(f"nav a[aria-current][href^='#/{view.partition('?')[0]}']")
+    page.wait_for_selector("h1")
+
+
 @pytest.fixture(scope="session")
-def chromium():
+def playwright():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session", params=[CHROMIUM, FIREFOX], ids=["chromium", "firefox"])
+def open_browser(request, playwright):
+    """Return what opens a window of a colour scheme and a width in a browser, each test in Chromium and in Firefox."""
+    if not Path(request.param).exists():
+        pytest.skip(f"{request.param} is not installed: apt install chromium firefox-esr")
+    if request.param == CHROMIUM:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        browsers = {"light": browser, "dark": browser}
+    else:  # an unmodified Firefox, by WebDriver BiDi, which has no command for the scheme
+        start = functools.partial(playwright.firefox.launch, channel="moz-firefox", executable_path=FIREFOX)
+        scheme = "layout.css.prefers-color-scheme.content-override"
+        browsers = {name: start(firefox_user_prefs={scheme: value}) for name, value in {"dark": 0, "light": 1}.items()}
+
+    def window(scheme="light", width=1180):
+        asked = scheme if request.param == CHROMIUM else "null"
+        return browsers[scheme].new_context(color_scheme=asked, viewport={"width": width, "height": 900})
+
+    yield window
+    for browser in set(browsers.values()):
         browser.close()
 
 
 @pytest.fixture
-def open_page(chromium, workspace, wait_for):
+def open_page(open_browser, workspace, wait_for):
     """Return what opens the dashboard in the browser. At the end nothing may stand in the browser's console."""
     secret, token = draw_token("dashboard", ["manage"])
     running = Running(make_dashboard(Places(workspace), TokenBook([token])))
@@ -73,7 +101,7 @@ def open_page(chromium, workspace, wait_for):
     faults, contexts = [], []
 
     def start(view="", scheme="light", width=1180):
-        context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        context = open_browser(scheme, width)
         contexts.append(context)
         page = context.new_page()
         page.on(
@@ -82,9 +110,7 @@ def open_page(chromium, workspace, wait_for):
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{running.url}/?token={secret}")
         assert page.url == f"{running.url}/"
-        if view:
-            page.goto(f"{running.url}/#/{view}")
-        page.wait_for_selector("h1")
+        turn(page, view or "allow")
         return page
 
     yield start

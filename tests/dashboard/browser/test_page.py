@@ -14,7 +14,7 @@ from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
 from aegis.serving.access import TokenBook, draw_token
 from aegis.types import Outcome, utc_now
-from tests.dashboard.browser.conftest import POINT, VIEWS, open_point
+from tests.dashboard.browser.conftest import POINT, VIEWS, open_point, turn
 from tests.dashboard.conftest import add_decision
 from tests.serving.conftest import Running
 
@@ -126,30 +126,84 @@ def test_text_from_the_world_stays_text(open_page, asked):
         store.record_outcome(
             Outcome(decision.id, "ok", 0, 1.0, detail=EVIL, result={"titles": [EVIL]}, components={EVIL: 1.0})
         )
+        remember_evil(store)
     page = open_page("inbox")
     assert page.locator(f"h3:has-text('{EVIL[:14]}')").count() == 1
-    for view in ("now", "look", "look?id=decision-0", "models", "learning", f"look?action={'%3Cimg%20src=x%3E'}"):
-        page.evaluate(f"location.hash = '#/{view}'")
+    views = ("now", "look", "look?id=decision-0", "models", "learning", f"look?action={'%3Cimg%20src=x%3E'}")
+    for view in (*views, "knowledge", "knowledge?query=onerror", "look?text=onerror"):
+        turn(page, view)
         page.wait_for_timeout(300)
         assert page.evaluate("window.hurt") is None, view
         assert page.locator("main img, main script, nav img").count() == 0, view
-    page.evaluate("location.hash = '#/look?id=decision-0'")
+    page.wait_for_selector("text=goals: ")  # the search reads every state first
+    assert EVIL[:30] in page.inner_text("ol.decisions")
+    turn(page, "knowledge?query=onerror")
+    page.wait_for_selector("h2:has-text('What it knows of')")
+    for part in ("ol.decisions strong", ".card h3", "main li .quiet"):  # an item, a goal, a gap
+        assert EVIL[:14] in page.locator(part).first.inner_text(), part
+    turn(page, "look?id=decision-0")
     page.wait_for_selector("text=The state as a teacher reads it")
     assert EVIL in page.inner_text("h1")
 
 
-def test_a_read_only_page_offers_no_action(chromium, asked, wait_for):
+def remember_evil(store):
+    """Let an item of knowledge, its source, a goal and a gap be dangerous, as a page that was found may be."""
+    now = utc_now().isoformat()
+    rows = {
+        "knowledge": {"id": "evil", "topic": EVIL, "title": EVIL, "text": EVIL, "source": EVIL, "found_at": now},
+        "goals": {
+            "id": "evil",
+            "episode": "e",
+            "kind": EVIL,
+            "title": EVIL,
+            "topic": EVIL,
+            "status": EVIL,
+            "created_at": now,
+        },
+        "gaps": {"id": "evil", "term": EVIL, "topic": EVIL, "met_in": EVIL, "met_at": now},
+    }
+    with store.database.transaction() as connection:
+        for table, fields in rows.items():
+            marks = ", ".join("?" * len(fields))
+            connection.execute(f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({marks})", tuple(fields.values()))
+
+
+def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
+    evil = EVIL.replace('"', "'")
+    place = workspace.point(POINT)
+    with open_store(place) as store:
+        add_decision(store, 500, evil, "hrm@1", {"ticket": evil}, actions=(evil, "b", "c"))
+    for file in place.models.glob("*/heldout.json"):
+        file.write_text(file.read_text("utf-8").replace("refund", evil), "utf-8")
+    page = open_page(f"learning?point={POINT}")
+    assert evil in page.inner_text(".matrix")
+    for view in (
+        f"look?point={POINT}&id=decision-500",
+        f"models?point={POINT}",
+        f"allow?point={evil}",
+        f"now?point={evil}",
+    ):
+        turn(page, view)
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.hurt") is None, view
+        assert page.locator("main img, main script, nav img").count() == 0, view
+    turn(page, f"look?point={POINT}&id=decision-500")
+    page.select_option("form[aria-label=Relabel] select", "b")
+    assert evil in page.text_content("form[aria-label=Relabel] select")
+
+
+def test_a_read_only_page_offers_no_action(open_browser, asked, wait_for):
     secret, token = draw_token("dashboard", ["manage"])
     running = Running(make_dashboard(Places(asked), TokenBook([token]), read_only=True))
     wait_for(lambda: running.server.started)
     try:
-        page = chromium.new_page()
+        page = open_browser().new_page()
         page.goto(f"{running.url}/?token={secret}")
         for view, shown in (("inbox", "epochs from 20 to 30"), (f"models?point={POINT}", "hrm@1")):
-            page.goto(f"{running.url}/#/{view}")
+            turn(page, view)
             page.wait_for_selector(f"h3:has-text('{shown}')")
             assert page.locator("main button, main textarea").count() == 0
-        page.close()
+        page.context.close()
     finally:
         running.stop()
 

@@ -1,4 +1,4 @@
-"""`aegis report`: what came of decisions at a decision point, reported late by hand or out of a file."""
+"""`aegis report`: what came of decisions, reported late or out of a file; or what the dashboard shows, as files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import find_place
-from aegis.cli.display.output import BAD_INPUT, errors_explained, fail, say, show_refused
+from aegis.cli.display.output import BAD_INPUT, check_writable, errors_explained, fail, say, show_refused
+from aegis.cli.display.progress import waiting
 from aegis.cli.options import PointOption, WorkspaceOption
 from aegis.errors import AegisError, DataError, StoreError
+from aegis.packages import require
 from aegis.rendering import counted
 from aegis.types import OutcomeStatus
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -40,16 +42,29 @@ def report(
         Path | None,
         typer.Option(help="JSONL or CSV with many reports: decision (or id, response), reward, parts, status, detail."),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Instead, write what the dashboard shows into this one HTML file.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Instead, draw the dashboard's charts into this folder, as PNG files.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     point: PointOption = None,
 ) -> None:
     """Record what came of a decision, or of many out of a file. Without --point each point is looked through.
 
     Exit code 2 if any report could not be recorded; the others of a file are recorded all the same.
+
+    With --html and --plots nothing is recorded: they write a report of the workspace, for a mail or a paper.
     """
     with errors_explained():
+        if html is not None or plots is not None:
+            if decision is not None or file is not None or reward is not None or part or detail or status != "ok":
+                fail("--html and --plots write a report of the workspace: leave out the decision and what came of it")
+            _write(find_place(workspace, None), point, html, plots)
+            return
         if (decision is None) == (file is None):
-            fail("report: give the id of a decision, or --file")
+            fail("report: give the id of a decision or --file; --html FILE writes a report of the workspace")
         from aegis.door.outcome import Report
 
         with ExitStack() as stack:
@@ -64,6 +79,33 @@ def report(
                 fail("report: give --reward, --part, --status or --detail")
             name, new = _record(stores, str(decision), Report(reward, status, _parse_parts(part), detail))
             say(f"✓ recorded at {name}" if new else f"✓ known already at {name}")
+
+
+def _write(workspace: Workspace, point: str | None, html: Path | None, plots: Path | None) -> None:
+    """Write what the dashboard shows into files, and say which."""
+    for module in ("fastapi", "prometheus_client"):
+        require(module, "a report of the dashboard")
+    if plots is not None:
+        require("matplotlib", "--plots")
+        if plots.exists() and not plots.is_dir():
+            fail(f"--plots {plots}: not a folder: name one that is, or a new one")
+    if html is not None:
+        check_writable(html, "--html")
+    from aegis.dashboard.place import Places
+    from aegis.dashboard.report.document import write_document
+    from aegis.dashboard.report.plot import write_plots
+    from aegis.dashboard.report.record import read_record
+
+    find_place(workspace.folder, point)
+    places = Places(workspace, point)
+    with waiting() as progress:
+        progress("Reading what the dashboard shows", 0, 0)
+        record = read_record(places)
+    if html is not None:
+        write_document(record, html)
+        say(f"✓ {html} ({html.stat().st_size / 1000:,.0f} kB): one file, which loads nothing from elsewhere")
+    if plots is not None:
+        say(f"✓ {counted(len(write_plots(record, plots)), 'plot')} in {plots}")
 
 
 def _open(stack: ExitStack, workspace: Path, point: str | None) -> dict[str, DecisionStore]:
