@@ -6,12 +6,12 @@ while it waited and does it in one transaction, each piece of work as a part tha
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeVar
 
+from aegis.door.crowd import Line
 from aegis.lifecycle import open_store
 from aegis.store import DecisionStore
 from aegis.workspace import Workspace
@@ -32,13 +32,13 @@ class Journal:
 
     def __init__(self, name: str, workspace: Workspace) -> None:
         """name: of the decision point, for the thread. Raises `StoreError` as `Database` does."""
-        self._thread = ThreadPoolExecutor(1, f"aegis-{name}-recorder")
+        self._line: Line[_Waiting] = Line(f"aegis-{name}-recorder", self._do_together, _MOST)
         self._stack = ExitStack()
-        self._waiting: deque[_Waiting] = deque()
         try:
-            self.store: DecisionStore = self._thread.submit(self._stack.enter_context, open_store(workspace)).result()
+            opened = self._line.thread.submit(self._stack.enter_context, open_store(workspace))
+            self.store: DecisionStore = opened.result()
         except BaseException:
-            self._thread.shutdown()
+            self._line.close()
             raise
 
     def do(self, work: Callable[[], T]) -> T:
@@ -46,19 +46,21 @@ class Journal:
 
         work: uses `store`, and nothing of it is kept where it raises.
         """
+        return self.begin(work).result()
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out."""
         one = _Waiting(work, Future())
-        self._waiting.append(one)
-        self._thread.submit(self._take)
-        return one.done.result()
+        self._line.put(one)
+        return one.done
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
-        self._thread.submit(self._stack.close).result()
-        self._thread.shutdown()
+        self._line.thread.submit(self._stack.close).result()
+        self._line.close()
 
-    def _take(self) -> None:
-        """Do all work that waits; where an earlier call did it already, nothing is left."""
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+    def _do_together(self, waiting: Sequence[_Waiting]) -> None:
+        group = [one for one in waiting if one.done.set_running_or_notify_cancel()]
         if not group:
             return
         results: list[Any] = []

@@ -43,7 +43,7 @@ def do_together(journal, *work):
         waiting = []
         for number, one in enumerate(work, start=1):
             waiting.append(pool.submit(journal.do, one))
-            while len(journal._waiting) < number:
+            while len(journal._line.waiting) < number:
                 pass
         free.set()
         first.result()
