@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
 
@@ -63,7 +64,7 @@ def ask_together(crowd, policy, states, who="hrm", actions=ACTIONS):
     """Ask about all states while the crowd's thread is held by another question."""
     held = crowd.ask(Question(policy, lambda: (HOLD, ACTIONS), who))
     assert policy.begun.wait(30)
-    asked = [crowd.ask(Question(policy, lambda state=state: (state, actions), who)) for state in states]
+    asked = [crowd.ask(Question(policy, partial(tuple, [state, actions]), who)) for state in states]
     policy.free.set()
     assert held.result().action == "a"
     return asked
