@@ -13,7 +13,6 @@ import json
 import os
 import random
 import re
-import sqlite3
 import statistics
 import threading
 import time

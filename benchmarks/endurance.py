@@ -4,7 +4,8 @@
 
 288,000 requests are 10 a second for 8 hours; here they come at full pace. Each third one is a decision of an HRM at
 `/v1/decisions`, the others pass the gateway: free text, and a choice that is recorded. The server's resident memory is
-printed after each hundredth of the requests. The HRM and the upstream are those of `benchmarks.gateway`.
+printed after each hundredth of the requests, and the reason of each request that was not answered with 200. The HRM and
+the upstream are those of `benchmarks.gateway`. A stopped run can't be continued; its figures stay in the file of --csv.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -39,28 +41,34 @@ def request_of(number: int) -> tuple[str, bytes]:
     return "/v1/chat/completions", make_body("chat" if number % 3 == 1 else "tools", number)
 
 
-async def send(client: httpx2.AsyncClient, numbers: range, at_once: int) -> int:
-    """Send requests, some at once; return how many failed."""
-    left, failed = iter(numbers), 0
+async def send(client: httpx2.AsyncClient, numbers: range, at_once: int) -> list[str]:
+    """Send requests, some at once; return why those failed that did."""
+    left, failures = iter(numbers), []
 
     async def worker() -> None:
-        nonlocal failed
         for number in left:
             path, body = request_of(number)
-            response = await client.post(path, content=body)
-            failed += response.status_code != 200
+            try:
+                response = await client.post(path, content=body)
+            except httpx2.HTTPError as error:
+                failures.append(f"request {number}, {path}: {type(error).__name__}: {error}")
+                continue
+            if response.status_code != 200:
+                failures.append(f"request {number}, {path}: {response.status_code} {response.text[:300]}")
 
     await asyncio.gather(*(worker() for _ in range(at_once)))
-    return failed
+    return failures
 
 
 async def run(url: str, process: int, requests: int, at_once: int, csv: Path | None) -> list[float]:
     """Send all requests; return the memory after each step, in MB."""
-    memory, began, each = [], time.monotonic(), requests // STEPS
-    headers = {"content-type": "application/json"}
+    memory, failed, began, each = [], 0, time.monotonic(), requests // STEPS
+    headers = {"content-type": "application/json", "x-aegis-point": "tools"}
     async with httpx2.AsyncClient(base_url=url, timeout=120, trust_env=False, headers=headers) as client:
         for step in range(STEPS):
-            failed = await send(client, range(step * each, (step + 1) * each), at_once)
+            for failure in await send(client, range(step * each, (step + 1) * each), at_once):
+                failed += 1
+                print(f"{datetime.now(UTC):%H:%M:%S} not answered with 200: {failure}", flush=True)
             memory.append(memory_mb(process))
             sent, seconds = (step + 1) * each, time.monotonic() - began
             line = f"{sent},{seconds:.0f},{memory[-1]:.1f},{failed},{cpu_ms(process) / sent:.2f}"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from aegis.door.crowd import Crowd, Question
 from aegis.door.given import Actions, Function, make_actions, make_offer, make_state
-from aegis.door.journal import Journal
 from aegis.door.outcome import Report, add_outcome
-from aegis.door.recording import draft
+from aegis.door.recording.drafting import draft
+from aegis.door.recording.journal import Journal
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
 from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher
-from aegis.errors import NobodyDecidesError, StoreError
+from aegis.errors import StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
@@ -81,6 +84,7 @@ class Decider:
         self._journal = Journal(name, self.workspace)
         self._store: DecisionStore = self._journal.store
         self._asker = Asker(name)
+        self._crowd = Crowd(name)
         self._closed = False
         try:
             config = config or DeciderConfig()
@@ -109,9 +113,31 @@ class Decider:
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         (choice,) = self._steward.policy.decide([given], actions)
-        decision = self._journal.append(draft(given, actions.names, choice, episode or new_id()))
-        self._steward.after(decision, choice)
-        return _make_decided(decision, choice)
+        return self._keep(given, actions, choice, episode).result()
+
+    def decide_soon(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+    ) -> Future[Decided | None]:
+        """Decide as `decide`, where the HRM does; None where the teacher, too, must be asked, by `decide`.
+
+        It returns in an instant. What is asked at the same time is decided in one pass, and recorded by one commit.
+        """
+        decided: Future[Decided | None] = Future()
+
+        def keep(asked: Future[Choice | None]) -> None:
+            with _failing(decided):
+                choice = asked.result()
+                if choice is None:
+                    decided.set_result(None)
+                else:
+                    _hand_on(self.record_soon(state, choice, offered=offered, episode=episode), decided)
+
+        self.ask_soon(state, offered=offered).add_done_callback(keep)
+        return decided
 
     def record(
         self,
@@ -129,14 +155,26 @@ class Decider:
         of the decision; a new one by default. audited: whether `draws_audit` let the teacher decide. Raises `DataError`
         for an action that was not on offer, `StoreError` for an id that is recorded.
         """
+        return self.record_soon(state, action, offered=offered, episode=episode, id=id, audited=audited).result()
+
+    def record_soon(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        action: str | Choice,
+        *,
+        offered: Sequence[str] | None = None,
+        episode: str | None = None,
+        id: str | None = None,
+        audited: bool = False,
+        call: Call | None = None,
+    ) -> Future[Decided]:
+        """Record as `record` does, and return before it is on the disk. call: the request that the decision answers."""
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
-        decision = self._journal.append(draft(given, actions.names, choice, episode or new_id(), id=id))
-        self._steward.after(decision, choice, audited)
-        return _make_decided(decision, choice)
+        return self._keep(given, actions, choice, episode, id, audited, call)
 
     def ask(
         self,
@@ -150,16 +188,25 @@ class Decider:
         For a teacher that decides elsewhere (`AbsentTeacher`). state, offered: as for `decide`. silently: ask the HRM
         that answers beside its teacher and never decides.
         """
+        return self.ask_soon(state, offered=offered, silently=silently).result()
+
+    def ask_soon(
+        self,
+        state: State | str | Sequence[Mapping[str, Any]],
+        *,
+        offered: Sequence[str] | None = None,
+        silently: bool = False,
+    ) -> Future[Choice | None]:
+        """Return what `ask` will, in an instant; what is asked at the same time is decided in one pass."""
         self._check_open()
-        given, actions = make_state(state), make_offer(self.actions, offered)
         policy = self._steward.silent if silently else self._steward.policy
         if policy is None or policy is self.teacher:
-            return None
-        try:
-            (choice,) = policy.decide([given], actions)
-        except NobodyDecidesError:
-            return None
-        return choice if choice.kind == "hrm" else None
+            nobody: Future[Choice | None] = Future()
+            nobody.set_result(None)
+            return nobody
+        prepare = lambda: (make_state(state), make_offer(self.actions, offered))  # noqa: E731
+        absent = isinstance(self.teacher, AbsentTeacher)
+        return self._crowd.ask(Question(policy, prepare, "anyone" if absent else "hrm"))
 
     @property
     def answers_silently(self) -> bool:
@@ -168,8 +215,12 @@ class Decider:
 
     def record_call(self, decision: str, call: Call) -> None:
         """Record the request to a language model that a recorded decision answers; raises `StoreError` for others."""
+        self.record_call_soon(decision, call).result()
+
+    def record_call_soon(self, decision: str, call: Call) -> Future[None]:
+        """Record as `record_call` does, and return before it is on the disk."""
         self._check_open()
-        self._record(lambda: CallBook(self._store.database).append(decision, call))
+        return self._journal.begin(lambda: CallBook(self._store.database).append(decision, call))
 
     def draws_audit(self) -> bool:
         """Tell whether the teacher is to decide this time, whatever the HRM answers: the two are then compared."""
@@ -237,6 +288,7 @@ class Decider:
             return
         self._closed = True
         self._asker.close()
+        self._crowd.close()
         self._steward.close()
         self._journal.close()
 
@@ -254,6 +306,28 @@ class Decider:
 
     def _record(self, work: Callable[[], T]) -> T:
         return self._journal.do(work)
+
+    def _keep(
+        self,
+        state: State,
+        offered: ActionList,
+        choice: Choice,
+        episode: str | None,
+        id: str | None = None,
+        audited: bool = False,
+        call: Call | None = None,
+    ) -> Future[Decided]:
+        """Record a choice, and hand it to the steward once it is on the disk."""
+        decided: Future[Decided] = Future()
+
+        def tell(recorded: Future[Decision]) -> None:
+            with _failing(decided):
+                self._steward.after(recorded.result(), choice, audited)
+                decided.set_result(_make_decided(recorded.result(), choice))
+
+        drafted = draft(state, offered.names, choice, episode or new_id(), id=id, call=call)
+        self._journal.append(drafted).add_done_callback(tell)
+        return decided
 
     def _check_open(self) -> None:
         if self._closed:
@@ -274,3 +348,22 @@ def _make_decided(decision: Decision, choice: Choice) -> Decided:
         choice.propensity,
         choice.out_of_distribution,
     )
+
+
+@contextlib.contextmanager
+def _failing(future: Future[Any]) -> Iterator[None]:
+    """Let a future raise what the block raises."""
+    try:
+        yield
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _hand_on(source: Future[T], target: Future[T | None]) -> None:
+    """Let a future end as another one does."""
+
+    def end(over: Future[T]) -> None:
+        with _failing(target):
+            target.set_result(over.result())
+
+    source.add_done_callback(end)

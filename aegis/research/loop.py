@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis.config import AgentConfig
-from aegis.door.recording import Outside, draft, record
+from aegis.door.recording.drafting import Outside, draft, record
 from aegis.errors import ActionError
 from aegis.research.actions import (
     ASK_HUMAN,

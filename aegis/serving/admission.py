@@ -90,13 +90,24 @@ class Admission:
     async def work(self, job: Callable[[], T]) -> T:
         """Return what a job returns, from a thread.
 
-        Raises `Refusal` where too many wait, or where the job takes too long: it then goes on by itself.
+        Raises as `wait` does.
+        """
+        return await self.wait(lambda: asyncio.get_running_loop().run_in_executor(self._workers, job))
+
+    async def wait(self, begin: Callable[[], asyncio.Future[T]]) -> T:
+        """Return what a future brings that `begin` returns.
+
+        Raises `Refusal` where too many wait, or where it takes too long: its work then goes on by itself.
         """
         if self._waiting >= self._limits.max_waiting:
             raise Refusal(503, "busy", "too many requests are in progress: try again", _retry_after(1))
         self._waiting += 1
         self._metrics.in_progress.set(self._waiting)
-        running = asyncio.get_running_loop().run_in_executor(self._workers, job)
+        try:
+            running = begin()
+        except BaseException:
+            self._waiting -= 1
+            raise
         running.add_done_callback(self._done)
         try:
             return await asyncio.wait_for(asyncio.shield(running), self._limits.decision_seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,16 @@ class PointBook:
     def decide(self, name: str, state: Any, *, offered: Sequence[str] | None, episode: str | None) -> Decided:
         """Decide, as `Decider.decide`; raises `UnknownActionError` for an offer that names no action of the point."""
         return self._find_for(name, offered or ()).decide(state, offered=offered, episode=episode)
+
+    def decide_soon(
+        self, name: str, state: Any, *, offered: Sequence[str] | None, episode: str | None
+    ) -> Future[Decided | None]:
+        """Decide, as `Decider.decide_soon`; None, too, at a point that is not open yet. Raises as `decide` does."""
+        if name not in self._open:
+            unknown: Future[Decided | None] = Future()
+            unknown.set_result(None)
+            return unknown
+        return self._find_for(name, offered or ()).decide_soon(state, offered=offered, episode=episode)
 
     def record(
         self, name: str, state: Any, action: str, *, offered: Sequence[str] | None, episode: str | None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30
+_SWITCH_SECONDS = 0.0005
+"""For which a thread that records or decides keeps Python's lock from the event loop at most; Python's own is 0.005"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,11 @@ def serve(
         points.open_configured()
         metrics = Metrics()
         app = make_app(points, config, listening.tokens, listening.host, metrics, pages)
+        import anyio._backends._asyncio  # noqa: F401  # what the first request to an upstream would import
+
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()  # else each full collection of garbage looks at all modules, while requests wait
         run(app, bound, config.limits.shutdown_seconds, ready, lambda: stopped(metrics.describe()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -43,7 +44,10 @@ class Decisions:
         point, state, taken = asked.point, asked.state, asked.decided
         options: Mapping[str, Any] = {"offered": asked.offered, "episode": asked.episode}
         if taken is None:
-            decided = await self.admission.work(lambda: self.points.decide(point, state, **options))
+            soon = self.points.decide_soon
+            decided = await self.admission.wait(lambda: asyncio.wrap_future(soon(point, state, **options)))
+            if decided is None:
+                decided = await self.admission.work(lambda: self.points.decide(point, state, **options))
             self.metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
         else:
             decided = await self.admission.work(lambda: self.points.record(point, state, taken, **options))

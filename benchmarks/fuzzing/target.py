@@ -106,8 +106,12 @@ class Target:
 
 @contextlib.contextmanager
 def targets() -> Iterator[Mapping[str, Target]]:
-    """Yield the targets by name; their files stand in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="aegis-fuzz-") as name, _server(Path(name) / "served") as server:
+    """Yield the targets by name; their files stand in a temporary folder, in memory where the system has that."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with (
+        tempfile.TemporaryDirectory(prefix="aegis-fuzz-", dir=memory) as name,
+        _server(Path(name) / "served") as server,
+    ):
         folder = Path(name)
         yield {
             "data": Target(_draw_data, lambda data: _read_data(folder, data)),

@@ -169,7 +169,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(2, 12), pytest.param(60, 40, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [(2, 12), pytest.param(60, 40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
     ids=["few", "many"],
 )
 def test_a_workspace_holds_what_a_model_in_memory_holds(quick_databases, examples, steps):

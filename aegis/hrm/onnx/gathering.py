@@ -42,7 +42,7 @@ class Gathering(Generic[Q, A]):
         while not own.done:
             with self._turn:
                 if not own.done:
-                    self._answer_some()
+                    self._answer_some(own)
         if own.error is not None:
             raise own.error
         return own.answer
@@ -52,7 +52,7 @@ class Gathering(Generic[Q, A]):
         """How many questions wait for the next batch."""
         return len(self._waiting)
 
-    def _answer_some(self) -> None:
+    def _answer_some(self, own: _Waiting[Q, A]) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
         try:
             answers = self._answer([one.question for one in batch])
@@ -61,6 +61,8 @@ class Gathering(Generic[Q, A]):
         except Exception as error:
             for one in batch:
                 one.error = error
-        finally:
-            for one in batch:
-                one.done = True
+        except BaseException:  # e.g. Ctrl-C in this thread: the others' questions are the next thread's
+            self._waiting.extendleft(one for one in reversed(batch) if one is not own)
+            raise
+        for one in batch:
+            one.done = True

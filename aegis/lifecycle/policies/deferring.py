@@ -143,12 +143,18 @@ class DeferringPolicy(WrappedPolicy):
             choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution, deferred=why)
         return choices
 
+    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice | None]:
+        """Return the HRM's choices; None for each state that is to be handed to `decide`, because of the teacher."""
+        choices = self.policy.decide(states, actions) if states else []
+        unsure = self._are_unsure(choices).tolist()
+        return [None if less or one.out_of_distribution else one for one, less in zip(choices, unsure, strict=True)]
+
     def keeps(self, choice: Choice) -> bool:
         """Return whether a choice of the HRM alone is one that it makes itself."""
         return not choice.out_of_distribution and not self._are_unsure([choice])[0]
 
     def _are_unsure(self, choices: Sequence[Choice]) -> np.ndarray:
-        if not self.defer_below:
+        if not self.defer_below or not choices:
             return np.zeros(len(choices), dtype=bool)
         rows = np.array([choice.probabilities for choice in choices])
         return np.asarray(with_temperature(rows, self.temperature).max(axis=1) < self.defer_below)

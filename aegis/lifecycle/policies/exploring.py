@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
@@ -26,10 +26,16 @@ class ExploringPolicy(WrappedPolicy):
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return the choices, those of the HRM drawn."""
-        return [
-            self._draw(choice, actions) if choice.kind == "hrm" and (self._share or choice.drawn) else choice
-            for choice in self.policy.decide(states, actions)
-        ]
+        return [self._draw_own(choice, actions) for choice in self.policy.decide(states, actions)]
+
+    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice | None]:
+        """Return the HRM's choices, drawn; None for each state that is to be handed to `decide`."""
+        own: Callable[..., Sequence[Choice | None]] = getattr(self.policy, "decide_own", self.policy.decide)
+        choices = own(states, actions)
+        return [choice and self._draw_own(choice, actions) for choice in choices]
+
+    def _draw_own(self, choice: Choice, actions: ActionList) -> Choice:
+        return self._draw(choice, actions) if choice.kind == "hrm" and (self._share or choice.drawn) else choice
 
     def _draw(self, choice: Choice, actions: ActionList) -> Choice:
         tried = [name not in self._never for name in actions.names]

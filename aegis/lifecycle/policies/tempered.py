@@ -88,9 +88,14 @@ class ControlledPolicy:
         return str(getattr(self.improved, "backend", ""))
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
-        """Return choices that one of the two versions makes: the one whose turn it is."""
-        decider = self._reference if self._turns.take() else self.improved
-        return decider.decide(states, actions)
+        """Return choices, each made by the one of the two versions whose turn it is."""
+        turns = [self._turns.take() for _ in states]
+        made: dict[int, Choice] = {}
+        for decider, takes in ((self._reference, True), (self.improved, False)):
+            rows = [row for row, turn in enumerate(turns) if turn is takes]
+            if rows:
+                made.update(zip(rows, decider.decide([states[row] for row in rows], actions), strict=True))
+        return [made[row] for row in range(len(states))]
 
 
 def temper(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:

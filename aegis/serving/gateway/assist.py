@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aegis.door import Decider
+from aegis.door import Decided, Decider
 from aegis.door.teacher import AbsentTeacher
 from aegis.errors import AegisError
 from aegis.formats import ANSWER
@@ -26,7 +25,8 @@ from aegis.serving.setting import GatewayConfig
 from aegis.types import Choice
 
 T = TypeVar("T")
-_THREADS = 32
+_THREADS = 4
+"""Threads that open points; what a point's HRM decides, its own thread decides"""
 _MOST_WAITING = 64
 """Requests that wait for the HRM; further ones go to the upstream at once"""
 
@@ -57,7 +57,8 @@ class Assistant:
         self._points = points
         self._seconds = config.assist_seconds
         self._hear = hear
-        self._places = threading.BoundedSemaphore(_MOST_WAITING)
+        self._in_progress = 0
+        self._closed = False
         self._workers = ThreadPoolExecutor(_THREADS, "aegis-assist")
 
     @property
@@ -70,7 +71,7 @@ class Assistant:
         modes = {self._points.mode_at_gateway(question.point) for question in asked.questions}
         if "observe" in modes or not asked.dialect.may_answer(asked.request):
             return None
-        return await self._run(lambda given_up: self._decide(asked, given_up))
+        return await self._run(self._decide(asked))
 
     async def look(self, asked: Asked) -> str | None:
         """Return what the HRM would have said of the first question: the action, who, and with which probability."""
@@ -78,7 +79,7 @@ class Assistant:
         decider = self._points.opened(first.point)
         if decider is None or not decider.answers_silently or not _fits(decider, first, asked.model):
             return None
-        return await self._run(lambda given_up: _look(decider, first))
+        return await self._run(_look(decider, first))
 
     def reply(self, asked: Asked, taken: Taken) -> Reply:
         """Return the HRM's whole answer, which is to be written in the request's form."""
@@ -87,21 +88,18 @@ class Assistant:
 
     def close(self) -> None:
         """Take no further question."""
+        self._closed = True
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, job: Callable[[threading.Event], T | None]) -> T | None:
-        """Return what a job returns, from a thread; None where it fails or takes too long, which it hears."""
-        if not self._places.acquire(blocking=False):
+    async def _run(self, job: Coroutine[Any, Any, T | None]) -> T | None:
+        """Return what a job returns; None where it fails or takes too long, which `hear` hears."""
+        if self._in_progress >= _MOST_WAITING or self._closed:
+            job.close()
             return None
-        given_up = threading.Event()
+        self._in_progress += 1
         try:
-            running = self._workers.submit(job, given_up)
-        except RuntimeError:  # the server stops
-            self._places.release()
-            return None
-        running.add_done_callback(lambda over: self._places.release())  # also of a job that nobody waits for any more
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(running), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                return await job
         except TimeoutError:
             self._hear(AegisError(f"an HRM took longer than {self._seconds:g} s: the upstream decides"))
         except UnknownPointError:
@@ -109,11 +107,11 @@ class Assistant:
         except Exception as error:
             self._hear(error)
         finally:
-            given_up.set()
+            self._in_progress -= 1
         return None
 
-    def _decide(self, asked: Asked, given_up: threading.Event) -> Taken | None:
-        deciders = self._deciders(asked)
+    async def _decide(self, asked: Asked) -> Taken | None:
+        deciders = await self._deciders(asked)
         if any(decider.draws_audit() for decider in deciders.values()):
             return Taken({}, audited=True)
         choices: dict[str, Choice] = {}
@@ -122,24 +120,29 @@ class Assistant:
             decider = deciders.get(question.point)
             if decider is None:
                 return None
-            choice = decider.ask(question.decision.state, offered=[*question.offered])
+            choice = await asyncio.wrap_future(decider.ask_soon(question.decision.state, offered=[*question.offered]))
             if choice is None:
                 return None
             choices[question.point] = choice
             labels.append(question.offered[choice.action])
         taken = _compose(asked, labels, choices)
-        if taken is None or given_up.is_set():
-            return None
-        if taken.text is not None:
-            for question in asked.questions:
-                _record(deciders[question.point], question, choices[question.point])
+        if taken is not None and taken.text is not None:
+            await asyncio.gather(
+                *(
+                    asyncio.wrap_future(_record(deciders[question.point], question, choices[question.point]))
+                    for question in asked.questions
+                )
+            )
         return taken
 
-    def _deciders(self, asked: Asked) -> dict[str, Decider]:
+    async def _deciders(self, asked: Asked) -> dict[str, Decider]:
         """Return the deciders of the points at which the HRM may decide this request."""
         found = {}
         for question in asked.questions:
-            decider = self._points.find(question.point)
+            decider = self._points.opened(question.point)
+            if decider is None:
+                loop = asyncio.get_running_loop()
+                decider = await loop.run_in_executor(self._workers, self._points.find, question.point)
             if _fits(decider, question, asked.model):
                 found[question.point] = decider
         return found
@@ -151,16 +154,19 @@ def _fits(decider: Decider, question: Question, model: str) -> bool:
     return learned and question.offered.keys() <= set(decider.actions.names)
 
 
-def _look(decider: Decider, question: Question) -> str | None:
-    choice = decider.ask(question.decision.state, offered=[*question.offered], silently=True)
+async def _look(decider: Decider, question: Question) -> str | None:
+    asked = decider.ask_soon(question.decision.state, offered=[*question.offered], silently=True)
+    choice = await asyncio.wrap_future(asked)
     if choice is None:
         return None
     return f"{choice.action}; policy={choice.policy}; probability={max(choice.probabilities):.3f}"
 
 
-def _record(decider: Decider, question: Question, choice: Choice) -> None:
+def _record(decider: Decider, question: Question, choice: Choice) -> Future[Decided]:
     episode = question.decision.episode or None
-    decider.record(question.decision.state, choice, offered=[*question.offered], episode=episode, id=question.id)
+    return decider.record_soon(
+        question.decision.state, choice, offered=[*question.offered], episode=episode, id=question.id
+    )
 
 
 def _compose(asked: Asked, labels: list[str], choices: Mapping[str, Choice]) -> Taken | None:

@@ -7,8 +7,10 @@ import logging
 import queue
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aegis.door import Decided
 from aegis.errors import AegisError, DataError
 from aegis.formats import LoggedDecision
 from aegis.formats.record import NoDecision
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("aegis.serving")
 _MOST_WAITING = 1000
+_MOST_RECORDING = 64
+"""Decisions on their way to the disk at most; they share a commit"""
 _MOST_POINTS = 100
 """Points that a process makes for what passes: an agent may send another set of tools each time"""
 
@@ -63,6 +67,7 @@ class Recording:
         self._waiting: queue.Queue[Exchange | None] = queue.Queue(_MOST_WAITING)
         self._known: set[str] = set()
         self._logged: set[str] = set()
+        self._recording: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="aegis-gateway", daemon=True)
         self._thread.start()
 
@@ -93,8 +98,29 @@ class Recording:
             except NoDecision:
                 self._metrics.note_exchange("no_decision")
             except Exception as error:  # the gateway fails open
-                self._metrics.note_exchange("not_recorded")
-                self.hear(error)
+                self._fail(error)
+        for one in [*self._recording]:
+            wait([one])
+
+    def _fail(self, error: Exception) -> None:
+        self._metrics.note_exchange("not_recorded")
+        self.hear(error)
+
+    def _follow(self, recorded: Future[Any], result: str) -> None:
+        """Count what is recorded once it is on the disk; wait where much is still on its way."""
+
+        def note(over: Future[Any]) -> None:
+            self._recording.discard(over)
+            error = over.exception()
+            if isinstance(error, Exception):
+                self._fail(error)
+            else:
+                self._metrics.note_exchange(result)
+
+        if len(self._recording) >= _MOST_RECORDING:
+            wait([*self._recording], return_when=FIRST_COMPLETED)
+        self._recording.add(recorded)
+        recorded.add_done_callback(note)
 
     def _keep(self, exchange: Exchange) -> None:
         asked, share = exchange.asked, 1 / len(exchange.asked.questions)
@@ -103,8 +129,7 @@ class Recording:
             call = Call(response, None, exchange.seconds, share=share)
             self._trace(exchange, call)
             for question in asked.questions:
-                self._points.find(question.point).record_call(question.id, call)
-                self._metrics.note_exchange("answered")
+                self._follow(self._points.find(question.point).record_call_soon(question.id, call), "answered")
             return
         answer = read_answer(asked.dialect, exchange.answer.headers, exchange.answer.body)
         read, written = asked.dialect.tokens(answer) or (None, None)
@@ -112,8 +137,7 @@ class Recording:
         call = Call(str(answer.get("id") or asked.questions[0].id), model, exchange.seconds, read, written, share)
         self._trace(exchange, call)
         for point, decision in asked.made(answer):
-            self._record(exchange, point, decision, call)
-            self._metrics.note_exchange("recorded")
+            self._follow(self._record(exchange, point, decision, call), "recorded")
 
     def _trace(self, exchange: Exchange, call: Call) -> None:
         if self._tracer is None:
@@ -133,7 +157,7 @@ class Recording:
         except Exception as error:  # an exporter's fault must not keep a decision from being recorded
             self.hear(error)
 
-    def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> None:
+    def _record(self, exchange: Exchange, point: str, decision: LoggedDecision, call: Call) -> Future[Decided]:
         asked, taken = exchange.asked, exchange.taken
         offered = Question.of(point, "", decision).offered
         decider = self._points.find(point, self._new(point, offered, asked.model, exchange.upstream))
@@ -146,15 +170,15 @@ class Recording:
         action = next(name for name, label in offered.items() if label == decision.action)
         choice = taken.choices.get(point) if taken else None
         id = next((question.id for question in asked.questions if question.point == point), None)
-        made = decider.record(
+        return decider.record_soon(
             decision.state,
             choice if choice is not None and choice.action == action else action,
             offered=list(offered),
             episode=decision.episode or None,
             id=id,
             audited=taken is not None and taken.audited,
+            call=call,
         )
-        decider.record_call(made.id, call)
 
     def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint | None:
         if point not in self._known and len(self._known) >= _MOST_POINTS:

@@ -258,7 +258,7 @@ class Postgres:
 def connect(address: Address) -> psycopg.Connection[Row]:
     """Return a connection to a schema that is there, with the newest tables; raises `psycopg.Error`, `StoreError`."""
     password = address.password()
-    given = {"password": password} if password else {}
+    given: dict[str, Any] = {"password": password} if password else {}
     link = psycopg.connect(address.url, autocommit=True, row_factory=_make_row, application_name="aegis", **given)
     try:
         _check_server(link, address)

@@ -240,14 +240,15 @@ def test_the_end_of_the_process_records_what_waits(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_records_by_threads_of_its_own(tmp_path):
+    # By itself `close` gives up after 10 seconds, in which a busy machine may not have opened the store.
     code = (
         "import os, sys, aegis\n"
         "@aegis.observe('shared', ['a', 'b'], workspace=sys.argv[1])\n"
         "def rule(n): return 'ab'[n % 2]\n"
-        "rule(0); rule.observer.flush()\n"
+        "observer = rule.observer._observer; rule(0); assert observer.flush(100)\n"
         "child = os.fork()\n"
         "rule(1 if child else 2)\n"
-        "rule.observer.close()\n"
+        "observer.close(100)\n"
         "if child: assert os.waitpid(child, 0)[1] == 0\n"
         "os._exit(0)\n"
     )

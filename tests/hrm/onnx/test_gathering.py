@@ -64,3 +64,19 @@ def test_an_error_reaches_everybody_in_its_batch_and_nobody_else():
     for one in asking[1:]:
         with pytest.raises(ValueError, match="two"):
             one.result()
+
+
+def test_a_thread_that_is_interrupted_leaves_the_questions_of_the_others_to_them():
+    interrupted = []
+
+    def answer(questions):
+        if len(questions) > 1 and not interrupted:
+            interrupted.append(list(questions))
+            raise KeyboardInterrupt
+        return [10 * one for one in questions]
+
+    _, asking = ask_together(answer, threads=4, most=4)
+    errors = [one.exception() for one in asking]
+    assert [type(error) for error in errors if error] == [KeyboardInterrupt]
+    assert len(interrupted) == 1
+    assert all(one.result() == 10 * number for number, one in enumerate(asking) if errors[number] is None)

@@ -160,3 +160,24 @@ def test_it_says_which_choices_of_the_hrm_alone_it_would_make():
     sure, unsure = Fixed("hrm@1").decide([{"sure": 0.9}, {"sure": 0.7}], ACTIONS)
     assert [policy.keeps(choice) for choice in (sure, unsure)] == [True, False]
     assert not policy.keeps(replace(sure, out_of_distribution=True))
+
+
+def test_of_many_states_the_hrm_decides_its_own_without_asking_the_teacher():
+    hrm, teacher = Fixed("hrm@1"), Fixed("gpt2", 0.0)
+    policy = DeferringPolicy(hrm, lambda: teacher, 0.8)
+    first, second, third = policy.decide_own([{"sure": 0.9}, {"sure": 0.6}, {"sure": 0.95}], ACTIONS)
+    assert (first, second, third) == (
+        *policy.decide([{"sure": 0.9}], ACTIONS),
+        None,
+        hrm.decide([{"sure": 0.95}], ACTIONS)[0],
+    )
+    assert teacher.asked == 0
+    assert policy.decide_own([], ACTIONS) == []
+
+
+def test_what_is_out_of_distribution_is_not_the_hrms_own(folder):
+    checked = check_distribution(cast(Any, Seeing()), folder, 0.99)
+    policy = DeferringPolicy(checked, lambda: Fixed("gpt2", 0.0), 0.0)
+    near, far = policy.decide_own([NEAR, FAR], RESEARCH_ACTIONS)
+    assert near is not None
+    assert far is None

@@ -9,6 +9,7 @@ import pytest
 
 from aegis.door import DeciderConfig
 from aegis.errors import ConfigError
+from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.types import ActionList, ActionSpec, Choice
 
@@ -75,3 +76,11 @@ def test_without_a_share_a_choice_that_is_not_drawn_stays_as_it_is():
 def test_settings_that_explore_too_much_or_where_nothing_is_decided_are_refused(given):
     with pytest.raises(ConfigError, match="explore"):
         DeciderConfig(**given)
+
+
+def test_the_hrms_own_choices_are_drawn_and_the_teachers_states_are_left_to_it():
+    behind = DeferringPolicy(First(), lambda: First("teacher"), 0.5)  # the HRM is never so sure
+    assert ExploringPolicy(behind, 0.3, [], random.Random(1)).decide_own([{}] * 3, ACTIONS) == [None] * 3
+    for hrm in (DeferringPolicy(First(), lambda: First("teacher"), 0.0), First()):
+        choices = ExploringPolicy(hrm, 0.3, ["d"], random.Random(1)).decide_own([{}] * 500, ACTIONS)
+        assert Counter(choice.action for choice in choices)["b"] > 20

@@ -1,14 +1,21 @@
-"""A planted key of the upstream and a planted token: nobody sees them again, whatever the upstream answers."""
+"""A planted key of the upstream and planted tokens: nobody sees them again, whatever the upstream answers."""
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from aegis.cli.main import app
+from aegis.dashboard.overview import describe_place
 from aegis.door.forgetting import find_traces
+from aegis.lifecycle import read_standing
 from aegis.serving import TokenBook
 from aegis.serving.access import add_token
 from aegis.serving.gateway.answer import repeats
-from tests.serving.gateway.wire import CALL
+from aegis.workspace import Workspace
+from tests.serving.gateway.wire import CALL, TOOLS, TURNS
 
 KEY = "sk-planted-0123456789"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": [CALL | {"type": "function"}]}
@@ -46,3 +53,57 @@ def test_an_answer_that_cannot_be_unpacked_may_repeat_a_key():
     assert repeats("k", {"content-encoding": "gzip"}, b"no gzip")
     assert repeats("k", {"x-debug": "k"}, b"")
     assert not repeats("k", {}, b"nothing")
+
+
+class Spans:
+    """Keeps what OpenTelemetry would hear."""
+
+    def __init__(self):
+        self.heard = []
+
+    def start_span(self, *given, **named):
+        self.heard.append((given, named))
+        return self
+
+    def end(self, end_time):
+        pass
+
+
+def test_a_planted_secret_is_in_no_span_log_traceback_export_report_or_page(
+    open_gate, tmp_path, monkeypatch, capfd, caplog, wait_for
+):
+    pytest.importorskip("opentelemetry.trace")
+    spans = Spans()
+    monkeypatch.setattr("aegis.serving.app.find_tracer", lambda: spans)
+    monkeypatch.setenv("UPSTREAM_KEY", KEY)
+    caplog.set_level("DEBUG")
+    token, manage = (add_token(tmp_path / "tokens", scope, [scope]) for scope in ("decide", "manage"))
+    gate = open_gate(TokenBook.read(tmp_path / "tokens", {}), manage, upstream={"key_variable": "UPSTREAM_KEY"})
+    headers = {"authorization": f"Bearer {token}", "x-aegis-point": "router"}
+    choose = {"model": "m", "messages": TURNS, "tools": TOOLS, "tool_choice": "required"}
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [CALL]}, "tool_calls"))
+    assert gate.through.post("/v1/chat/completions", json=choose, headers=headers).status_code == 200
+    wait_for(lambda: gate.recorded() == 1)
+
+    def fail(*given, **named):
+        raise RuntimeError("a fault within AEGIS")
+
+    with monkeypatch.context() as broken:  # its traceback goes to the log
+        broken.setattr(gate.points, "standing", fail)
+        assert gate.through.get("/v1/status", headers={"authorization": f"Bearer {manage}"}).status_code == 500
+    gate.running.stop()
+    point, runner = tmp_path / "points" / "router", CliRunner()
+    exported = tmp_path / "exported.jsonl"
+    seen = []
+    for words in (("status", "--json"), ("verify",), ("doctor",), ("savings",), ("export", str(exported))):
+        folder = tmp_path if words[0] == "savings" else point
+        result = runner.invoke(app, [words[0], "--workspace", str(folder), *words[1:]])
+        assert result.exit_code == 0, (words, result.output)
+        seen.append(result.output)
+    seen += [exported.read_text(), repr(spans.heard), caplog.text, *capfd.readouterr()]
+    seen.append(json.dumps(describe_place(read_standing(Workspace(point))), default=str))
+    assert "a fault within AEGIS" in "".join(seen)
+    assert "gen_ai" in repr(spans.heard)
+    for secret in (KEY, token, manage):
+        assert not any(secret in text for text in seen)
+        assert list(find_traces(tmp_path, secret)) == []

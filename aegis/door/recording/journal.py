@@ -7,14 +7,14 @@ most of it, are written together: on a server each statement is a message there 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
-from aegis.door.recording import Drafted, record
+from aegis.door.crowd import Line
+from aegis.door.recording.drafting import Drafted, record
 from aegis.lifecycle import open_store
 from aegis.store import DecisionStore
 from aegis.types import Decision
@@ -36,13 +36,13 @@ class Journal:
 
     def __init__(self, name: str, workspace: Workspace) -> None:
         """name: of the decision point, for the thread. Raises `StoreError` as `Database` does."""
-        self._thread = ThreadPoolExecutor(1, f"aegis-{name}-recorder")
+        self._line: Line[_Waiting] = Line(f"aegis-{name}-recorder", self._do_together, _MOST)
         self._stack = ExitStack()
-        self._waiting: deque[_Waiting] = deque()
         try:
-            self.store: DecisionStore = self._thread.submit(self._stack.enter_context, open_store(workspace)).result()
+            opened = self._line.thread.submit(self._stack.enter_context, open_store(workspace))
+            self.store: DecisionStore = opened.result()
         except BaseException:
-            self._thread.shutdown()
+            self._line.close()
             raise
 
     def do(self, work: Callable[[], T]) -> T:
@@ -50,23 +50,26 @@ class Journal:
 
         work: uses `store`, and nothing of it is kept where it raises.
         """
-        return self._wait(work)
+        return self.begin(work).result()
 
-    def append(self, drafted: Drafted) -> Decision:
-        """Record a decision and return it; it is then on the disk. For any thread.
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Return what `do` will return, in an instant. Work that is cancelled before it begins is left out."""
+        return self._put(work)
+
+    def append(self, drafted: Drafted) -> Future[Decision]:
+        """Return the decision once it is on the disk, in an instant.
 
         Decisions that wait together are written by one statement. One that is refused is refused alone.
         """
-        return self._wait(drafted)
+        return self._put(drafted)
 
     def close(self) -> None:
         """Close the store, after all work that waits."""
-        self._thread.submit(self._stack.close).result()
-        self._thread.shutdown()
+        self._line.thread.submit(self._stack.close).result()
+        self._line.close()
 
-    def _take(self) -> None:
-        """Do all work that waits; where an earlier call did it already, nothing is left."""
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+    def _do_together(self, waiting: Sequence[_Waiting]) -> None:
+        group = [one for one in waiting if one.done.set_running_or_notify_cancel()]
         if not group:
             return
         results: list[Any] = []
@@ -82,11 +85,10 @@ class Journal:
             else:
                 one.done.set_result(result)
 
-    def _wait(self, work: Callable[[], Any] | Drafted) -> Any:
+    def _put(self, work: Callable[[], Any] | Drafted) -> Future[Any]:
         one = _Waiting(work, Future())
-        self._waiting.append(one)
-        self._thread.submit(self._take)
-        return one.done.result()
+        self._line.put(one)
+        return one.done
 
     def _do_all(self, run: list[Callable[[], Any] | Drafted], drafted: bool) -> list[Any]:
         """Return what came of each: drafts are recorded together, or alone where one of them is refused."""

@@ -1,6 +1,6 @@
 """Choices become recorded decisions, each the next step of its episode.
 
-A `Decider` records in the thread of its journal, the research agent in its own; both call this.
+A `Decider` records in the thread of its journal, the research agent in its own thread; both call this.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from aegis.store import DecisionStore
+from aegis.store.calls import Call, CallBook
 from aegis.store.decisions import Draft
 from aegis.store.deferral import note_deferral
 from aegis.types import Action, Choice, Decision, State, new_id, utc_now
@@ -31,6 +32,8 @@ class Drafted(NamedTuple):
     draft: Draft
     choice: Choice | None
     """What decided; None where somebody outside did"""
+    call: Call | None = None
+    """The request to a language model that the decision answers"""
 
 
 def draft(
@@ -42,11 +45,12 @@ def draft(
     id: str | None = None,
     argument: Mapping[str, str] | None = None,
     decided_at: datetime | None = None,
+    call: Call | None = None,
 ) -> Drafted:
     """Return the decision that a choice makes, for `record`.
 
     offered: names of the actions on offer, in order. id: of the decision; a new one by default. argument: of the action
-    taken. decided_at: now by default.
+    taken. decided_at: now by default. call: the request to a language model that the decision answers.
     """
     known = choice if isinstance(choice, Choice) else None
     action, name, moment = Action(choice.action, argument or {}), id or new_id(), decided_at or utc_now()
@@ -55,7 +59,7 @@ def draft(
     def make(step: int) -> Decision:
         return Decision(episode, step, state, offered, action, probabilities, choice.policy, name, moment, propensity)
 
-    return Drafted(Draft(episode, make), known)
+    return Drafted(Draft(episode, make), known, call)
 
 
 def record(store: DecisionStore, drafted: Sequence[Drafted]) -> list[Decision]:
@@ -67,4 +71,6 @@ def record(store: DecisionStore, drafted: Sequence[Drafted]) -> list[Decision]:
         made = store.append_next([one.draft for one in drafted])
         for one, decision in zip(drafted, made, strict=True):
             note_deferral(store.database, decision.id, one.choice)
+            if one.call is not None:
+                CallBook(store.database).append(decision.id, one.call)
     return made

@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from aegis.door.recording.journal import Journal
 
-from aegis.door.journal import Journal
 from aegis.errors import StoreError
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
@@ -43,7 +43,7 @@ def do_together(journal, *work):
         waiting = []
         for number, one in enumerate(work, start=1):
             waiting.append(pool.submit(journal.do, one))
-            while len(journal._waiting) < number:
+            while len(journal._line.waiting) < number:
                 pass
         free.set()
         first.result()

@@ -1,0 +1,5 @@
+"""How decisions are recorded.
+
+drafting     a choice becomes a recorded decision, with its step and what belongs to it
+journal      the one thread that records for all threads of a decision point
+"""
