@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from aegis.door.recording.journal import Journal
 
+from aegis.door.recording.journal import Journal
 from aegis.errors import StoreError
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
