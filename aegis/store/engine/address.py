@@ -25,6 +25,8 @@ _SCHEMES = ("postgresql", "postgres")
 _FILE = "aegis.db"
 _POINTS = "points"
 _MOST_BYTES = 4096
+_LEAST_SQLITE_BYTES = 4096
+"""A page; a longer line names no database"""
 _MOST_NAME_BYTES = 63
 """PostgreSQL cuts longer names"""
 
@@ -85,6 +87,10 @@ def find(path: Path, environment: Mapping[str, str] = os.environ) -> Address | N
     server that the variable AEGIS_DATABASE names.
     """
     try:
+        # Opened only where its size is no SQLite database's: to close such a file drops this process's locks on it.
+        # (https://sqlite.org/howtocorrupt.html, section 2.2)
+        if not 0 < path.stat().st_size < _LEAST_SQLITE_BYTES:
+            return None
         with path.open("rb") as file:
             head = file.read(_MOST_BYTES)
     except FileNotFoundError:
