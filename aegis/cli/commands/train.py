@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -253,6 +254,8 @@ def _run(
 
 
 def _launched_group() -> Group | None:
+    if os.environ.get("WORLD_SIZE", "1") == "1":  # not by torchrun: torch is not loaded to find that out
+        return None
     from aegis.training.together.group import launched
 
     return launched()

@@ -300,5 +300,5 @@ def test_the_prompts_options_reach_the_agent_like_the_options_of_start(tmp_path,
         assert (options.gate.agreement, options.monitor.promised, options.reinforce) == (0.9, 0.9, None)
     with pytest.raises(typer.Exit):  # its stages judge an HRM that decides everything
         start(workspace=tmp_path, agreement=0.9, shadow=50)
-    ending = {"max_decisions", "until", "headless", "log_format"}
+    ending = {"max_decisions", "until", "headless", "log_format", "dashboard"}
     assert inspect.signature(start).parameters.keys() - inspect.signature(prompt).parameters.keys() == ending

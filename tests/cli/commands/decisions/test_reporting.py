@@ -54,7 +54,7 @@ def test_parts_come_one_by_one(decided):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "give the id of a decision, or --file"),
+        ((), "give the id of a decision or --file;"),
         (("x",), "give --reward, --part, --status or --detail"),
         (("x", "--reward", 1), "no decision 'x' at billing, support: check its id"),
         (("x", "--reward", 1, "--point", "suport"), "did you mean support? There are billing, support"),
