@@ -28,7 +28,7 @@ from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import claim_actions
 from aegis.store import DecisionStore
 from aegis.store.calls import Call, CallBook
-from aegis.types import ActionList, Choice, Decision, OutcomeStatus, State, Teacher, new_id
+from aegis.types import ActionList, Choice, Decision, OutcomeStatus, State, Teacher
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 T = TypeVar("T")
@@ -325,7 +325,7 @@ class Decider:
                 self._steward.after(recorded.result(), choice, audited)
                 decided.set_result(_make_decided(recorded.result(), choice))
 
-        drafted = draft(state, offered.names, choice, episode or new_id(), id=id, call=call)
+        drafted = draft(state, offered.names, choice, episode, id=id, call=call)
         self._journal.append(drafted).add_done_callback(tell)
         return decided
 

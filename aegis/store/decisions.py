@@ -59,6 +59,8 @@ class Draft(NamedTuple):
     episode: str
     make: Callable[[int], Decision]
     """Returns the decision, given its step"""
+    begins: bool = False
+    """Whether nobody else knows the episode, so that no step of it can be recorded yet"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,9 @@ class DecisionStore:
     def append_next(self, drafts: Sequence[Draft]) -> list[Decision]:
         """Append decisions in one transaction, each as the next step of its episode, all or none; return them."""
         with self.database.transaction():  # no other process may take a step in between
-            last = self._last_steps({draft.episode for draft in drafts})
+            last = self._last_steps({draft.episode for draft in drafts if not draft.begins})
             made = []
-            for episode, make in drafts:
+            for episode, make, _ in drafts:
                 last[episode] = last.get(episode, -1) + 1
                 made.append(make(last[episode]))
             self.append_many(made)
@@ -152,7 +154,7 @@ class DecisionStore:
 
     def _last_steps(self, episodes: Collection[str]) -> dict[str, int]:
         """Return the highest recorded step of each of these episodes that has one."""
-        if len(episodes) == 1:
+        if len(episodes) <= 1:
             steps = {episode: self.last_step(episode) for episode in episodes}
             return {episode: step for episode, step in steps.items() if step is not None}
         for episode in episodes:

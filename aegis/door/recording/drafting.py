@@ -40,7 +40,7 @@ def draft(
     state: State,
     offered: tuple[str, ...],
     choice: Choice | Outside,
-    episode: str,
+    episode: str | None,
     *,
     id: str | None = None,
     argument: Mapping[str, str] | None = None,
@@ -49,17 +49,22 @@ def draft(
 ) -> Drafted:
     """Return the decision that a choice makes, for `record`.
 
-    offered: names of the actions on offer, in order. id: of the decision; a new one by default. argument: of the action
-    taken. decided_at: now by default. call: the request to a language model that the decision answers.
+    offered: names of the actions on offer, in order. episode: None for a decision that stands alone. id: of the
+    decision; a new one by default. argument: of the action taken. decided_at: now by default. call: the request to a
+    language model that the decision answers.
     """
     known = choice if isinstance(choice, Choice) else None
-    action, name, moment = Action(choice.action, argument or {}), id or new_id(), decided_at or utc_now()
     probabilities, propensity = (known.probabilities, known.propensity) if known else (None, None)
+    action, moment = Action(choice.action, argument or {}), decided_at or utc_now()
+    own_id, own_episode = id or new_id(), episode or new_id()
 
     def make(step: int) -> Decision:
-        return Decision(episode, step, state, offered, action, probabilities, choice.policy, name, moment, propensity)
+        return Decision(
+            *(own_episode, step, state, offered, action, probabilities, choice.policy),
+            *(own_id, moment, propensity),
+        )
 
-    return Drafted(Draft(episode, make), known, call)
+    return Drafted(Draft(own_episode, make, begins=episode is None), known, call)
 
 
 def record(store: DecisionStore, drafted: Sequence[Drafted]) -> list[Decision]:

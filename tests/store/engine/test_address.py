@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from aegis.errors import ConfigError, StoreError
+from aegis.store import Database
 from aegis.store.engine.address import Address, find, keep, parse, refuse_password
 
 SERVER = "postgresql://me@db.example:5433/agents"
@@ -67,3 +71,15 @@ def test_a_file_that_names_no_database_is_named(tmp_path):
     path.write_text("postgresql://me@host/x?schema=pg_mine\n", encoding="utf-8")
     with pytest.raises(StoreError, match=r"aegis\.db: names no database: schema 'pg_mine'"):
         find(path, {})
+
+
+@pytest.mark.sqlite
+def test_a_look_at_an_open_database_leaves_its_locks(tmp_path):
+    path = tmp_path / "aegis.db"
+    with Database(path) as database:
+        database.query("SELECT COUNT(*) FROM decisions")
+        assert find(path, {}) is None
+        # Without this process's locks the other one takes itself for the last, and removes the log under it.
+        other = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM decisions'); c.close()"
+        subprocess.run([sys.executable, "-c", other], check=True)
+        assert path.with_name("aegis.db-wal").exists()
