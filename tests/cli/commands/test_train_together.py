@@ -16,6 +16,8 @@ from aegis.training.together.group import Group
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     def start(group):
+        if group is not None:
+            monkeypatch.setenv("WORLD_SIZE", str(group.size))  # as torchrun does
         monkeypatch.setattr(together, "launched", lambda: group)
         return CliRunner().invoke(
             app, ["train", "--epochs", "2", "--device", "cpu", "--workspace", str(tmp_path / "w"), "--resume"]
