@@ -109,6 +109,8 @@ class BareClient:
 
     async def post(self, path: str, body: bytes) -> tuple[dict[str, str], bytes]:
         """Return an answer's headers, in lower case, and its body."""
+        while self._idle and self._idle[-1][0].at_eof():
+            self._idle.pop()[1].close()  # a server ends a connection that is idle for some seconds
         if self._idle:
             reader, writer = self._idle.pop()
         else:
