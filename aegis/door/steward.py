@@ -192,11 +192,13 @@ class _Work:
     def look(self, trains: bool) -> None:
         """Do one round of training and switching. trains: whether this process may train."""
         steward = self._steward
-        for decision, choice, shadowed in self._take():
+        made, serving = self._take(), find_serving(self._store, steward._workspace)
+        for decision, choice, shadowed in made if self._duties.watches(serving) else made[-1:]:
             self._duties.after(decision, choice, audits=steward.asks)
             if shadowed:
                 self._shadow.ask(decision)
-        serving = find_serving(self._store, steward._workspace)
+        if made:
+            serving = find_serving(self._store, steward._workspace)  # an audit may have taken it back
         if steward._config.mode == "observe" or not steward.asks:
             self._answer_silently(serving)
         if trains:

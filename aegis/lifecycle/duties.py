@@ -107,6 +107,10 @@ class Duties:
         if choice is not None and self._incumbent.serving is not None:
             self._drift.after(choice, self._incumbent.serving, decision.episode)
 
+    def watches(self, serving: Serving | None) -> bool:
+        """Return whether `after` has work to do: a version serves or is tried. serving: what serves now."""
+        return serving is not None or self._incumbent.serving is not None or self.rollout.waits
+
     def train(self, serving: Serving | None) -> None:
         """Start or follow a training, in a moment. serving: what serves now."""
         self.training.tend(serving is not None, self.rollout.waits)

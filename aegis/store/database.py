@@ -35,7 +35,7 @@ class Database:
         self.path = Path(":memory:") if path is None else Path(path).absolute()
         self._owner = (os.getpid(), threading.get_ident())
         self._engine: Engine | None = None
-        with GATE.inside():
+        with GATE.inside:
             self._engine = self._open(path)
 
     def _open(self, path: str | os.PathLike[str] | None) -> Engine:
@@ -90,7 +90,7 @@ class Database:
         """Return all rows of a query; raises `StoreError` if they can't be read."""
         engine = self.engine
         try:
-            with GATE.inside():
+            with GATE.inside:
                 return engine.connection.execute(sql, parameters).fetchall()
         except engine.error as error:
             raise StoreError(engine.explain(error)) from error
@@ -104,7 +104,7 @@ class Database:
         """
         engine = self.engine
         try:
-            with GATE.inside():
+            with GATE.inside:
                 inner = engine.begin()
                 try:
                     yield engine.connection
@@ -126,7 +126,7 @@ class Database:
     def close(self) -> None:
         """Close the connection; an open transaction is undone. Closing twice does no harm."""
         if self._engine is not None:
-            with GATE.inside():
+            with GATE.inside:
                 self.engine.close()
             self._engine = None
 

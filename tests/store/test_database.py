@@ -188,13 +188,13 @@ def test_a_fork_waits_until_other_threads_are_out_and_keeps_new_ones_out():
     entered, leave = threading.Event(), threading.Event()
 
     def stay():
-        with gate.inside(), gate.inside():
+        with gate.inside, gate.inside:
             entered.set()
             leave.wait(30)
             seen.append("out")
 
     def come():
-        with gate.inside():
+        with gate.inside:
             seen.append("in")
 
     staying = threading.Thread(target=stay)
@@ -206,7 +206,7 @@ def test_a_fork_waits_until_other_threads_are_out_and_keeps_new_ones_out():
     coming.start()
     coming.join(0.05)
     assert seen == ["out"]
-    with gate.inside():  # the thread that forks may read
+    with gate.inside:  # the thread that forks may read
         pass
     gate.open()
     coming.join(30)
@@ -218,7 +218,7 @@ def test_a_fork_does_not_wait_for_ever():
     gate, leave, entered = ForkGate(wait_seconds=0.05), threading.Event(), threading.Event()
 
     def stay():
-        with gate.inside():
+        with gate.inside:
             entered.set()
             leave.wait(30)
 
@@ -233,7 +233,7 @@ def test_a_fork_does_not_wait_for_ever():
 
 def test_a_child_begins_with_an_empty_gate():
     gate = ForkGate()
-    with gate.inside():
+    with gate.inside:
         gate.shut()
         gate.renew()
     gate.shut()

@@ -74,9 +74,12 @@ class Journal:
             return
         results: list[Any] = []
         try:
-            with self.store.database.transaction():
-                for drafted, run in groupby((one.work for one in group), lambda work: isinstance(work, Drafted)):
-                    results += self._do_all(list(run), drafted)
+            if len(group) == 1:
+                results = [self._run(group[0].work)]
+            else:
+                with self.store.database.transaction():
+                    for drafted, run in groupby((one.work for one in group), lambda work: isinstance(work, Drafted)):
+                        results += self._do_all(list(run), drafted)
         except BaseException as error:
             results = [_Raised(error)] * len(group)
         for one, result in zip(group, results, strict=True):
@@ -94,19 +97,24 @@ class Journal:
         """Return what came of each: drafts are recorded together, or alone where one of them is refused."""
         if drafted and len(run) > 1:
             try:
-                with self.store.database.transaction():
-                    return list(record(self.store, [work for work in run if isinstance(work, Drafted)]))
+                return record(self.store, [work for work in run if isinstance(work, Drafted)])
             except Exception:
                 self._check_whole()
         return [self._do(work) for work in run]
 
     def _do(self, work: Callable[[], Any] | Drafted) -> Any:
         try:
-            with self.store.database.transaction():
-                return record(self.store, [work])[0] if isinstance(work, Drafted) else work()
+            return self._run(work)
         except BaseException as error:
             self._check_whole()
             return _Raised(error)
+
+    def _run(self, work: Callable[[], Any] | Drafted) -> Any:
+        """Return what a work returns, as a transaction, or as a part of the one that is open."""
+        if isinstance(work, Drafted):
+            return record(self.store, [work])[0]
+        with self.store.database.transaction():
+            return work()
 
     def _check_whole(self) -> None:
         """Raise the exception that is handled where the database undid the work of all, e.g. on a full disk."""

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from types import TracebackType
+
+
+class _Inside(threading.local):
+    """Where a thread is inside while a block runs; blocks may stand within each other."""
+
+    def __init__(self, gate: ForkGate) -> None:
+        self._gate = gate
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        if not self._depth:
+            self._gate.enter()
+        self._depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._gate.leave()
 
 
 class ForkGate:
@@ -19,8 +38,10 @@ class ForkGate:
         """wait_seconds: the longest that a fork waits; then the process forks all the same."""
         self._wait_seconds = wait_seconds
         self._changed = threading.Condition()
-        self._inside: dict[int, int] = {}
-        """By thread how deep it is inside"""
+        self._threads: set[int] = set()
+        """The threads that are inside"""
+        self.inside = _Inside(self)
+        """Be inside while a block runs; a thread that is not inside yet waits for a fork to be over"""
         self._forking: int | None = None
         """The thread that forks now"""
 
@@ -29,21 +50,20 @@ class ForkGate:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self.shut, after_in_parent=self.open, after_in_child=self.renew)
 
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """Be inside while the block runs; a thread that is not inside yet waits for a fork to be over."""
+    def enter(self) -> None:
+        """Let this thread in, after a fork that is in progress."""
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: self._forking in (None, me) or me in self._inside)
-            self._inside[me] = self._inside.get(me, 0) + 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside[me] -= 1
-                if not self._inside[me]:
-                    del self._inside[me]
-                    self._changed.notify_all()
+            while self._forking not in (None, me):
+                self._changed.wait()
+            self._threads.add(me)
+
+    def leave(self) -> None:
+        """Let this thread out."""
+        with self._changed:
+            self._threads.discard(threading.get_ident())
+            if self._forking is not None:
+                self._changed.notify_all()
 
     def shut(self) -> None:
         """Let no other thread in, and wait until all are out."""
@@ -51,7 +71,7 @@ class ForkGate:
         with self._changed:
             self._changed.wait_for(lambda: self._forking is None)
             self._forking = me
-            self._changed.wait_for(lambda: not self._inside.keys() - {me}, self._wait_seconds)
+            self._changed.wait_for(lambda: not self._threads - {me}, self._wait_seconds)
 
     def open(self) -> None:
         """Let threads in again."""
@@ -63,7 +83,7 @@ class ForkGate:
         """Begin anew in the child, where the other threads are gone."""
         me = threading.get_ident()
         self._changed, self._forking = threading.Condition(), None
-        self._inside = {me: self._inside[me]} if me in self._inside else {}
+        self._threads &= {me}
 
 
 GATE = ForkGate()
