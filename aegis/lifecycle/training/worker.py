@@ -140,7 +140,7 @@ def end_with_parent() -> None:
     descriptor = sys.stdin.fileno()
 
     def wait() -> None:
-        # Not by `sys.stdin`: a thread that waits there holds its lock, and Python then can't end (_enter_buffered_busy).
+        # A thread that waits in `sys.stdin` holds its lock, and Python then can't end (_enter_buffered_busy).
         while os.read(descriptor, 1024):
             pass
         os._exit(1)

@@ -149,8 +149,8 @@ def _copy(source: Database, target: Database, to: Address | None, progress: Prog
         return sum(int(target.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]) for table in TABLES)
     if to is not None and before.noted_at is not None:
         raise StoreError(
-            f"{source.path}: {to} holds a stale copy of this record: a move failed at its last step, and the record went"
-            f" on without it. {_drop(to)}"
+            f"{source.path}: {to} holds a stale copy of this record: a move failed at its last step, and the record"
+            f" went on without it. {_drop(to)}"
         )
     if any(target.query(f"SELECT 1 FROM {table} LIMIT 1") for table in TABLES if table != "chain"):
         raise StoreError(f"{target.path}: the schema holds another record: name another one by ?schema=")

@@ -110,7 +110,9 @@ def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
 
 
 def test_a_trainer_that_ends_while_its_parent_lives_ends_without_a_word(workspace):
-    watch = "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.2)"
+    watch = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.2)"
+    )
     trainer = TrainerProcess(workspace, [sys.executable, "-c", watch])
     trainer.start()
     assert trainer._process.wait(120) == 0
