@@ -86,6 +86,13 @@ class SparingLedger:
         with self._lock:
             self._write()
 
+    def close(self) -> None:
+        """Write what waits, and close the ledger."""
+        self.flush()
+        close = getattr(self._ledger, "close", None)
+        if close is not None:
+            close()
+
     def _write(self) -> None:
         self._totals = self._ledger(*self._waiting)
         self._waiting = (0, 0)
@@ -116,7 +123,6 @@ class AskedTeacher:
     def close(self) -> None:
         """Write the tokens that are not written yet, and close the connection."""
         if isinstance(self.teacher, OpenAITeacher):
-            self.teacher.budget.flush()
             self.teacher.close()
 
     def ask(self, state: State, actions: ActionList) -> Choice | Refused:

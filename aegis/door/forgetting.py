@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,11 @@ from aegis.promotion.judging.answers import ANSWERS_FILE
 from aegis.promotion.weights import hash_files
 from aegis.store import DecisionStore
 from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
+from aegis.store.engine.outside import find_bytes
 from aegis.workspace import Workspace
 
 _LEAST_TRACE = 4
 """Characters: a shorter text is looked for nowhere else, as it would be found everywhere"""
-_BLOCK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -85,22 +85,12 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
 
 def _traces(place: Workspace, wanted: Wanted) -> list[Path]:
     long_enough = len(wanted.trace) >= _LEAST_TRACE
-    return list(find_traces(place.folder, wanted.trace)) if long_enough else []
+    return find_traces(place.folder, wanted.trace) if long_enough else []
 
 
-def find_traces(folder: Path, text: str) -> Iterator[Path]:
-    """Yield the files under a folder that hold a text, byte by byte, as it is or as JSON spells it."""
-    needles = [form.encode("utf-8", "surrogatepass") for form in forms(text)]
-    longest = max(map(len, needles))
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                before = b""
-                while block := file.read(_BLOCK):
-                    if any(needle in before + block for needle in needles):
-                        yield path
-                        break
-                    before = block[-longest:]
+def find_traces(folder: Path, text: str) -> list[Path]:
+    """Return the files under a folder that hold a text, byte by byte, as it is or as JSON spells it."""
+    return find_bytes(folder, [form.encode("utf-8", "surrogatepass") for form in forms(text)])
 
 
 def _told(store: DecisionStore, place: Workspace, doomed: Doomed) -> Forgotten:
@@ -170,7 +160,7 @@ def _keep_hash(store: DecisionStore, path: Path, before: dict[str, str]) -> None
 
 def _clean_logs(place: Workspace, text: str) -> Sequence[Path]:
     """Take the lines with the text out of the logs."""
-    found = list(find_traces(place.logs, text)) if place.logs.exists() else []
+    found = find_traces(place.logs, text) if place.logs.exists() else []
     needles = [form.encode("utf-8", "surrogatepass") for form in forms(text)]
     for path in found:
         lines = path.read_bytes().splitlines(keepends=True)

@@ -19,7 +19,7 @@ from aegis.errors import StoreError
 from aegis.store.engine.address import Address, find, keep
 from aegis.store.engine.connection import Connection, Engine, Row
 from aegis.store.engine.gate import GATE
-from aegis.store.engine.sqlite import SQLite
+from aegis.store.engine.sqlite import SCRATCH, SQLite
 
 
 class Database:
@@ -54,6 +54,12 @@ class Database:
         database.path, database._engine = path, engine
         database._owner = (os.getpid(), threading.get_ident())
         return database
+
+    @classmethod
+    def scratch(cls) -> Self:
+        """Return a new database that no other process sees, and of which nothing is left even after a kill."""
+        with GATE.inside:
+            return cls.on(SQLite(SCRATCH), SCRATCH)
 
     @property
     def engine(self) -> Engine:

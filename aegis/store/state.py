@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -97,19 +100,53 @@ class WorkspaceState:
 
 
 class UsageLedger:
-    """Counts tokens in the database at a path. Call it, in any thread, to add tokens and to learn the totals."""
+    """Counts tokens in the database at a path. Call it, in any thread, to add tokens and to learn the totals.
+
+    A thread of its own keeps the database open from the first call to `close`; a call after that opens it again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
+        self._writer: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+        self._database: Database | None = None
 
     def __call__(self, tokens_read: int, tokens_written: int) -> tuple[int, int]:
         """Add tokens read and written, on the disk when this returns; return the totals."""
-        with Database(self._path) as database, database.transaction():
-            state = WorkspaceState(database)
-            kept = state.record(StateKey.ENDPOINT_USAGE) or {}
-            totals = {
-                "tokens_read": int(kept.get("tokens_read", 0)) + tokens_read,
-                "tokens_written": int(kept.get("tokens_written", 0)) + tokens_written,
-            }
-            state.keep(StateKey.ENDPOINT_USAGE, totals)
+        with self._lock:
+            if self._process != os.getpid():  # a fork has neither the thread nor its connection
+                self._process, self._writer, self._database = os.getpid(), None, None
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(1, "aegis-usage")
+            return self._writer.submit(self._add, tokens_read, tokens_written).result()
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            if self._writer is not None and self._process == os.getpid():
+                self._writer.submit(self._leave).result()
+                self._writer.shutdown()
+            self._writer = None
+
+    def _add(self, tokens_read: int, tokens_written: int) -> tuple[int, int]:
+        if self._database is None:
+            self._database = Database(self._path)
+        try:
+            with self._database.transaction():
+                state = WorkspaceState(self._database)
+                kept = state.record(StateKey.ENDPOINT_USAGE) or {}
+                totals = {
+                    "tokens_read": int(kept.get("tokens_read", 0)) + tokens_read,
+                    "tokens_written": int(kept.get("tokens_written", 0)) + tokens_written,
+                }
+                state.keep(StateKey.ENDPOINT_USAGE, totals)
+        except BaseException:
+            self._leave()  # the database may be elsewhere now: the next call looks again
+            raise
         return totals["tokens_read"], totals["tokens_written"]
+
+    def _leave(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None

@@ -45,6 +45,13 @@ class Budget:
         if flush is not None:
             flush()
 
+    def close(self) -> None:
+        """Let a ledger write what it has not written yet, and close what it keeps open."""
+        self.flush()
+        close = getattr(self._ledger, "close", None)
+        if close is not None:
+            close()
+
     def check(self) -> None:
         """Raise `BudgetError` if a limit is reached."""
         config = self._config

@@ -134,8 +134,9 @@ class OpenAITeacher:
         return OpenAITeacher(self._model, self._base_url, self._key, config, self._on_trouble)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and the budget's ledger."""
         self._client.close()
+        self.budget.close()
 
     def _probabilities(self, state: State, actions: ActionList) -> tuple[float, ...]:
         messages = render_messages(state, actions)

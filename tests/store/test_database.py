@@ -238,3 +238,23 @@ def test_a_child_begins_with_an_empty_gate():
         gate.renew()
     gate.shut()
     gate.open()
+
+
+@pytest.mark.sqlite
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads which files a process has open from /proc")
+def test_of_a_scratch_database_nothing_is_left_after_a_kill(start_python, tmp_path, monkeypatch):
+    code = """
+import os, sys
+from aegis.store import Database
+with Database.scratch() as database, database.transaction() as connection:
+    connection.execute("INSERT INTO meta (key, value) VALUES ('a', ?)", ("x" * 9_000_000,))
+    links = [os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)]
+    print(any(sys.argv[1] in link for link in links), flush=True)
+    sys.stdin.read()
+"""
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
+    process = start_python(code, tmp_path)
+    assert process.stdout.readline() == "True\n", "it grew onto the disk"
+    process.kill()
+    process.wait()
+    assert list(tmp_path.iterdir()) == []

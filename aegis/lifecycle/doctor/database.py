@@ -21,6 +21,7 @@ from aegis.rendering import counted
 from aegis.store import Database, DecisionStore
 from aegis.store.chain.check import verify
 from aegis.store.engine.address import find
+from aegis.store.engine.outside import copy_file
 from aegis.store.tally import COUNTED
 from aegis.types import Progress, unheard
 from aegis.workspace import Workspace
@@ -111,7 +112,7 @@ def _rebuild(path: Path, aside: Aside | None) -> str | None:
         copy, new = work / "copy.db", work / "new.db"
         for one in (path, _log(path)):
             if one.exists():
-                shutil.copyfile(one, copy.with_name(one.name.replace(path.name, copy.name)))
+                copy_file(one, copy.with_name(one.name.replace(path.name, copy.name)))
         _copy_rows(copy, new)
         with Database(new) as database:
             found = verify(database)
@@ -181,7 +182,7 @@ def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:
     if aside is None:
         yield Finding("repairable", what)
         return
-    kept = f"; the file before it is {aside.copy(database.path)}" if database.on_sqlite else ""
+    kept = f"; the file before it is {aside.copy_database(database)}" if database.on_sqlite else ""
     with database.transaction() as connection:
         connection.execute("DELETE FROM tallies")
         names = ", ".join(("policy", "action", *_SUMS))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from aegis.atomic import make_folder, sync, sync_folder
+from aegis.store import Database
+from aegis.store.engine.outside import copy_file
+from aegis.store.moving.copying import copy_database
 from aegis.types import utc_now
 
 SET_ASIDE = "set-aside"
@@ -40,10 +42,14 @@ class Aside:
     def copy(self, path: Path) -> Path:
         """Copy a file, durably, and return where the copy is."""
         place = self._place(path)
-        shutil.copyfile(path, place)
-        sync(place)
-        sync_folder(place.parent)
-        return place
+        copy_file(path, place)
+        return _synced(place)
+
+    def copy_database(self, database: Database) -> Path:
+        """Copy an open SQLite database, durably, with what only its log holds; return where the copy is."""
+        place = self._place(database.path)
+        copy_database(database, place)
+        return _synced(place)
 
     def move(self, path: Path) -> Path:
         """Move a file or a folder, and return where it is now."""
@@ -57,3 +63,9 @@ class Aside:
         place = self.folder / path.relative_to(self._workspace)
         make_folder(place.parent)
         return place
+
+
+def _synced(place: Path) -> Path:
+    sync(place)
+    sync_folder(place.parent)
+    return place

@@ -137,8 +137,11 @@ def carry_out_training(
 def end_with_parent() -> None:
     """End this process together with its parent: watch, in a thread, for the end of standard input."""
 
+    descriptor = sys.stdin.fileno()
+
     def wait() -> None:
-        while sys.stdin.buffer.read(1024):
+        # A thread that waits in `sys.stdin` holds its lock, and Python then can't end (_enter_buffered_busy).
+        while os.read(descriptor, 1024):
             pass
         os._exit(1)
 

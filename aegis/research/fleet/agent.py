@@ -1,4 +1,4 @@
-"""A research agent in an actor of Ray. It decides in a scratch workspace of its own, and hands over what it did.
+"""A research agent in an actor of Ray. It decides with a scratch record of its own, and hands over what it did.
 
 What it hands over counts as its own until the writer asks for the next decisions. Nobody looks into its inbox.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from aegis.cache import cache_folder
@@ -22,7 +20,6 @@ from aegis.research.run.collection import make_agent
 from aegis.research.search import create_search
 from aegis.store import Database, DecisionStore, Example
 from aegis.types import Outcome, Teacher, utc_now
-from aegis.workspace import Workspace
 
 FAILURES_IN_A_ROW = 3
 """Failures after which an agent hands over what it has, so that its writer hears of them"""
@@ -72,10 +69,7 @@ class AgentActor:
     """Makes decisions when asked."""
 
     def __init__(self, order: AgentOrder) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="aegis-agent-", ignore_cleanup_errors=True)
-        place = Workspace(Path(self._folder.name))
-        self._database = Database(place.database)
-        self._database.connection.execute("PRAGMA synchronous = OFF")  # nobody reads it after this process
+        self._database = Database.scratch()  # nobody reads it after this process
         # One cache for all agents of a machine, which so keep to the online providers' rates together.
         self._search = create_search(order.search, cache=cache_folder() / _SEARCH_CACHE)
         if order.search_order is not None:
@@ -114,10 +108,9 @@ class AgentActor:
         return done
 
     def close(self) -> None:
-        """Remove the scratch workspace."""
+        """Remove the scratch record."""
         self._search.close()
         self._database.close()
-        self._folder.cleanup()
 
     def process(self) -> tuple[str, int]:
         """Return the node and the process that the agent runs in."""

@@ -117,7 +117,7 @@ class Fleet:
             return None
 
     def _end(self) -> None:
-        """End the agents, and give them a moment to remove their scratch workspaces."""
+        """End the agents, and give them a moment to close what they opened."""
         import ray
 
         ray.wait(

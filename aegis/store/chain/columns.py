@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from aegis.errors import DataError
@@ -32,23 +33,28 @@ def outcome_columns(outcome: Outcome) -> dict[str, Any]:
 
 def decision_row(decision: Decision) -> tuple[Any, ...]:
     """Return a decision's row in the order of `DECISION`; raises `DataError` for what JSON can't hold."""
-    where = f"decision {decision.id!r}"
-    argument = decision.action.argument
-    if "action" in argument or not all(isinstance(value, str) for value in argument.values()):
-        raise DataError(f"{where}: argument {dict(argument)!r} must be text under other names than 'action'")
+    try:
+        return _decision_row(decision)
+    except DataError as error:
+        raise DataError(f"decision {decision.id!r}: {error}") from error.__cause__
+
+
+def _decision_row(decision: Decision) -> tuple[Any, ...]:
+    argument, probabilities = decision.action.argument, decision.probabilities
+    if argument and ("action" in argument or not all(isinstance(value, str) for value in argument.values())):
+        raise DataError(f"argument {dict(argument)!r} must be text under other names than 'action'")
     if not isinstance(decision.state, Mapping):
-        raise DataError(f"{where}: the state must be a JSON object, not {type(decision.state).__name__}")
-    probabilities = decision.probabilities
+        raise DataError(f"the state must be a JSON object, not {type(decision.state).__name__}")
     return (
-        to_text(decision.id, f"{where}: id"),
-        to_text(decision.episode, f"{where}: episode"),
-        _to_integer(decision.step, f"{where}: step"),
-        _to_json(decision.state, f"{where}: state"),
-        _to_actions(decision.actions, f"{where}: actions"),
-        to_text(decision.action.name, f"{where}: action"),
-        _to_json(argument, f"{where}: argument") if argument else "{}",
-        None if probabilities is None else _to_json(probabilities, f"{where}: probabilities"),
-        to_text(decision.policy, f"{where}: policy"),
+        to_text(decision.id, "id"),
+        to_text(decision.episode, "episode"),
+        _to_integer(decision.step, "step"),
+        _to_json(decision.state, "state"),
+        _to_actions(decision.actions, "actions"),
+        to_text(decision.action.name, "action"),
+        _to_json(argument, "argument") if argument else "{}",
+        None if probabilities is None else _to_numbers(probabilities),
+        to_text(decision.policy, "policy"),
         _to_utc(decision.decided_at).isoformat(),
         decision.propensity,
     )
@@ -71,6 +77,8 @@ def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _to_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -104,8 +112,14 @@ def _known_actions(names: tuple[str, ...]) -> str:
     return _ENCODER.encode(names)
 
 
+def _to_numbers(probabilities: tuple[float, ...]) -> str:
+    if set(map(type, probabilities)) == {float} and all(map(isfinite, probabilities)):
+        return f"[{', '.join(map(repr, probabilities))}]"  # as JSON writes them, in a third of its time
+    return _to_json(probabilities, "probabilities")
+
+
 def _to_json(value: Any, where: str) -> str:
-    plain = dict(value) if isinstance(value, Mapping) else value
+    plain = dict(value) if type(value) is not dict and isinstance(value, Mapping) else value
     try:
         text = _ENCODER.encode(plain)
         try:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 TABLES = {"decision": "decisions", "outcome": "outcomes", "label": "labels", "event": "model_events"}
@@ -25,11 +27,13 @@ ORIGIN = bytes(2 * DIGEST_BYTES)
 """The hash before the first entry's"""
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=repr)
+_WRITERS: Mapping[type, Callable[[Any], str]] = {str: encode_basestring, int: int.__repr__}
+"""What writes a value as `_ENCODER` does, by its type; all other types are few"""
 
 
 def digest_of(kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
     """Return the digest of a row, 32 bytes. row: its `seq`. columns: all others, as stored; NULL counts as absent."""
-    return _digest(kind, row, {name: value for name, value in columns.items() if value is not None})
+    return _digest(kind, row, tuple(columns), tuple(columns.values()))
 
 
 def follow(link: bytes, digest: bytes) -> bytes:
@@ -43,8 +47,23 @@ def chain(before: bytes, kind: str, row: int, columns: Mapping[str, Any]) -> byt
     return digest + follow(before[DIGEST_BYTES:], digest)
 
 
-def _digest(kind: str, row: int, known: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(_ENCODER.encode([kind, row, known]).encode("utf-8", "surrogatepass")).digest()
+def _digest(kind: str, row: int, names: tuple[str, ...], values: Sequence[Any]) -> bytes:
+    """Return the hash of what `_ENCODER` makes of [kind, row, {name: value}], in half of its time."""
+    columns = [
+        name + _WRITERS.get(type(value), _ENCODER.encode)(value)
+        for place, name in _in_order(names)
+        if (value := values[place]) is not None
+    ]
+    number = _WRITERS.get(type(row), _ENCODER.encode)(row)
+    text = f"[{encode_basestring(kind)},{number},{{{','.join(columns)}}}]"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+@lru_cache(64)
+def _in_order(names: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+    """Return the place of each name, and the name as JSON writes it; the names in their order."""
+    placed = sorted((name, place) for place, name in enumerate(names))
+    return tuple((place, f"{encode_basestring(name)}:") for name, place in placed)
 
 
 def install(connection: sqlite3.Connection) -> None:
@@ -77,6 +96,5 @@ def _entries(connection: sqlite3.Connection, rows: int, at: str) -> Iterator[tup
 
 def _chain_new(before: bytes, kind: str, row: int, *named: Any) -> bytes:
     """Return what `chain` does, of names and values in turn; the triggers call it for each new row."""
-    known = {name: value for name, value in zip(named[::2], named[1::2], strict=True) if value is not None}
-    digest = _digest(kind, row, known)
+    digest = _digest(kind, row, named[::2], named[1::2])
     return digest + follow(before[DIGEST_BYTES:], digest)

@@ -22,6 +22,10 @@ from aegis.store.migrations import migrate, refusal
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a transaction waits for other processes' transactions."""
 
+SCRATCH = Path(":scratch:")
+"""A database of this connection alone, which has no name on the disk that it may grow onto: a kill leaves nothing"""
+_ALONE = {":memory:": ":memory:", str(SCRATCH): ""}
+"""What SQLite calls the databases that no other connection can open"""
 _RETRY_SECONDS = 0.02
 _Result = TypeVar("_Result")
 
@@ -41,7 +45,7 @@ _ADVICE = {
 
 
 class SQLite:
-    """A SQLite file, or a database in memory (`:memory:`), opened for reading and writing; an `Engine`."""
+    """A SQLite file, a database in memory (`:memory:`) or `SCRATCH`, opened for reading and writing; an `Engine`."""
 
     name = "sqlite"
     error: type[Exception] = sqlite3.Error
@@ -51,9 +55,10 @@ class SQLite:
         """Raises `StoreError` if the file is not an AEGIS database, is a newer AEGIS's, or can't be written."""
         self.path = path
         try:
-            if str(path) != ":memory:":
+            if str(path) not in _ALONE:
                 make_folder(path.parent)
-            self.connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+            name = _ALONE.get(str(path), path)
+            self.connection = sqlite3.connect(name, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
         except OSError as error:
             reason = f"can't make the folder: {error.strerror or error}"
             raise StoreError(f"{path}: {reason}; use a --workspace in a folder you may write") from error
@@ -110,7 +115,7 @@ class SQLite:
         reason = _retried(lambda: refusal(connection))
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")
-        if str(self.path) == ":memory:":
+        if str(self.path) in _ALONE:
             with contextlib.closing(sqlite3.connect(":memory:")) as empty:
                 empty.deserialize(_empty())
                 empty.backup(connection)

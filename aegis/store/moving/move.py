@@ -102,13 +102,24 @@ def _to_server(source: Database, to: Address, progress: Progress) -> Moved:
     path = source.path
     with contextlib.closing(open_postgres(to)) as engine:
         target = Database.on(engine, path)
-        rows = _copy(source, target, progress)
+        rows = _copy(source, target, to, progress)
         found = verify(target, progress=progress)
     kept = path.with_name(f"{path.name}.{_KEPT}")
-    kept.unlink(missing_ok=True)
-    os.link(path, kept)
-    keep(to, path)
+    try:
+        kept.unlink(missing_ok=True)
+        os.link(path, kept)
+        keep(to, path)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: can't be replaced ({error.strerror or error}), so this workspace stays where it was and goes on"
+            f" there. The copy at {to} is stale from now on. {_drop(to)}"
+        ) from error
     return Moved(rows, found, str(kept))
+
+
+def _drop(address: Address) -> str:
+    name = address.schema.replace('"', '""')
+    return f'Let go of it (DROP SCHEMA "{name}" CASCADE), then run aegis move again'
 
 
 def _to_file(source: Database, progress: Progress) -> Moved:
@@ -119,7 +130,7 @@ def _to_file(source: Database, progress: Progress) -> Moved:
         new.with_name(new.name + ending).unlink(missing_ok=True)
     with contextlib.closing(SQLite(new)) as engine:
         target = Database.on(engine, new)
-        rows = _copy(source, target, progress)
+        rows = _copy(source, target, None, progress)
         found = verify(target, progress=progress)
         target.query("PRAGMA wal_checkpoint(TRUNCATE)")
     for ending in ("-wal", "-shm"):  # of a file that was here before: they must not be read into this one
@@ -128,14 +139,19 @@ def _to_file(source: Database, progress: Progress) -> Moved:
     return Moved(rows, found, str(address))
 
 
-def _copy(source: Database, target: Database, progress: Progress) -> int:
+def _copy(source: Database, target: Database, to: Address | None, progress: Progress) -> int:
     """Copy all rows into a target without any, unless an earlier move did; return their number."""
-    before = verify(source, progress=progress)
+    there = verify(target)
+    before = verify(source, there.head, progress)
     if before.fault:
         raise StoreError(f"{source.path}: the record is not whole, so it is not moved: {before.fault}")
-    there = verify(target)
     if there.head == before.head:
         return sum(int(target.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]) for table in TABLES)
+    if to is not None and before.noted_at is not None:
+        raise StoreError(
+            f"{source.path}: {to} holds a stale copy of this record: a move failed at its last step, and the record"
+            f" went on without it. {_drop(to)}"
+        )
     if any(target.query(f"SELECT 1 FROM {table} LIMIT 1") for table in TABLES if table != "chain"):
         raise StoreError(f"{target.path}: the schema holds another record: name another one by ?schema=")
     with target.transaction():

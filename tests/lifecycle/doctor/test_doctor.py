@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -70,6 +72,21 @@ def test_wrong_sums_are_counted_again_and_the_file_before_is_kept(workspace):
     (kept,) = workspace.folder.glob("set-aside/*/aegis.db")
     with closing(sqlite3.connect(kept)) as connection:
         assert connection.execute("SELECT decisions FROM tallies").fetchall() == [(7,)]
+
+
+@pytest.mark.sqlite
+def test_a_look_and_a_repair_leave_the_locks_of_a_database_that_is_open_here(workspace):
+    with Database(workspace.database) as opened:
+        with opened.transaction() as connection:
+            connection.execute("UPDATE tallies SET decisions = 7")
+        assert "counted again" in dict(kinds(workspace, repair=True))["repaired"]
+        # Without this process's locks the other one takes itself for the last, and removes the log under it.
+        other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM meta'); c.close()"
+        subprocess.run([sys.executable, "-c", other, workspace.database], check=True)
+        assert workspace.database.with_name("aegis.db-wal").exists()
+    (kept,) = workspace.folder.glob("set-aside/*/aegis.db")
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT decisions FROM tallies").fetchall() == [(7,)], "also what only the log held"
 
 
 def test_a_damaged_index_is_made_anew_with_every_row(workspace):

@@ -109,6 +109,17 @@ def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
     assert trainer._process.wait(120) == 1
 
 
+def test_a_trainer_that_ends_while_its_parent_lives_ends_without_a_word(workspace):
+    watch = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.2)"
+    )
+    trainer = TrainerProcess(workspace, [sys.executable, "-c", watch])
+    trainer.start()
+    assert trainer._process.wait(120) == 0
+    assert trainer.log_file.read_text() == ""
+    trainer.stop()
+
+
 def test_a_command_that_does_not_exist_is_named_in_the_error(workspace):
     with pytest.raises(AegisError, match="the training can't be started"):
         TrainerProcess(workspace, ["/no/such/program"]).start()

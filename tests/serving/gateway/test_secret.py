@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import re
+from importlib.util import find_spec
 
 import pytest
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.dashboard.overview import describe_place
+from aegis.dashboard.page import PAGE
 from aegis.door.forgetting import find_traces
 from aegis.lifecycle import read_standing
 from aegis.serving import TokenBook
 from aegis.serving.access import add_token
 from aegis.serving.gateway.answer import repeats
 from aegis.workspace import Workspace
+from tests.dashboard.conftest import make_page
 from tests.serving.gateway.wire import CALL, TOOLS, TURNS
 
 KEY = "sk-planted-0123456789"
@@ -48,6 +54,27 @@ def test_an_upstream_that_repeats_the_key_is_not_quoted(open_gate, tmp_path, mon
         assert list(find_traces(tmp_path, secret)) == []
 
 
+def rendered(workspace, report):
+    """Return every page, script and answer of the dashboard, and what `aegis report --html` writes."""
+    page = make_page(workspace)
+    (id,) = (one["id"] for one in page.get("/api/decisions?point=router").json["decisions"])
+    names = ("status", "decisions", f"decisions/{id}", f"decisions/{id}/like", "learning", "models", "inbox")
+    answers = [page.get("/"), page.ask("GET", "/", b"", {"cookie": ""}), page.get("/?token=wrong")]
+    answers += [page.get(f"/page/{name}") for name in PAGE]
+    answers += [page.get(f"/api/{name}?point={point}") for name in names for point in ("router", "")]
+    answers += [page.get(f"/api/knowledge?query={KEY[:20]}"), page.get("/api/nothing")]
+    assert [one.status for one in answers[: 3 + len(PAGE)]] == [200, 401, 401] + [200] * len(PAGE)
+    result = CliRunner().invoke(app, ["report", "--html", str(report), "--workspace", str(workspace.folder)])
+    assert result.exit_code == 0, result.output
+    whole = html.unescape(report.read_text("utf-8"))
+    packed = re.findall(r"base64,([A-Za-z0-9+/=]+)", whole)
+    assert id in whole
+    assert packed, "the report holds its scripts"
+    texts = [one.body.decode() for one in answers] + [str(one.headers) for one in answers]
+    assert not any(page.token in text for text in texts)
+    return [*texts, whole, result.output, *(base64.b64decode(one).decode("utf-8", "replace") for one in packed)]
+
+
 def test_an_answer_that_cannot_be_unpacked_may_repeat_a_key():
     assert repeats("k", {"content-encoding": "br"}, b"")
     assert repeats("k", {"content-encoding": "gzip"}, b"no gzip")
@@ -72,12 +99,14 @@ class Spans:
 def test_a_planted_secret_is_in_no_span_log_traceback_export_report_or_page(
     open_gate, tmp_path, monkeypatch, capfd, caplog, wait_for
 ):
-    pytest.importorskip("opentelemetry.trace")
-    spans = Spans()
-    monkeypatch.setattr("aegis.serving.app.find_tracer", lambda: spans)
+    spans, traces = Spans(), find_spec("opentelemetry") is not None
+    if traces:
+        monkeypatch.setattr("aegis.serving.app.find_tracer", lambda: spans)
     monkeypatch.setenv("UPSTREAM_KEY", KEY)
     caplog.set_level("DEBUG")
     token, manage = (add_token(tmp_path / "tokens", scope, [scope]) for scope in ("decide", "manage"))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("AEGIS_DATABASE_PASSWORD", KEY)
     gate = open_gate(TokenBook.read(tmp_path / "tokens", {}), manage, upstream={"key_variable": "UPSTREAM_KEY"})
     headers = {"authorization": f"Bearer {token}", "x-aegis-point": "router"}
     choose = {"model": "m", "messages": TURNS, "tools": TOOLS, "tool_choice": "required"}
@@ -102,8 +131,9 @@ def test_a_planted_secret_is_in_no_span_log_traceback_export_report_or_page(
         seen.append(result.output)
     seen += [exported.read_text(), repr(spans.heard), caplog.text, *capfd.readouterr()]
     seen.append(json.dumps(describe_place(read_standing(Workspace(point))), default=str))
+    seen += rendered(Workspace(tmp_path), tmp_path / "report.html")
     assert "a fault within AEGIS" in "".join(seen)
-    assert "gen_ai" in repr(spans.heard)
+    assert ("gen_ai" in repr(spans.heard)) == traces
     for secret in (KEY, token, manage):
         assert not any(secret in text for text in seen)
         assert list(find_traces(tmp_path, secret)) == []

@@ -10,6 +10,7 @@ from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore, LabelBook, read_tallies
 from aegis.store.chain.check import verify
 from aegis.store.chain.erasure import Wanted, erase, find
+from aegis.store.database import open_postgres
 from aegis.store.deferral import note_deferral
 from aegis.store.engine.address import parse
 from aegis.store.moving import move as module
@@ -101,8 +102,9 @@ def test_a_move_that_is_cut_off_loses_nothing_and_can_be_run_again(filled, addre
         assert database.on_sqlite
         DecisionStore(database).record_outcome(Outcome("d1", "ok"))
     if cut == "keep":  # the copy was complete, and the record went on without it
-        with pytest.raises(StoreError, match="holds another record"):
+        with pytest.raises(StoreError, match=r"holds a stale copy of this record.*DROP SCHEMA") as refusal:
             move(filled, address)
+        assert str(address) in str(refusal.value)
     else:
         move(filled, address)
         with Database(filled) as database:
@@ -118,6 +120,61 @@ def test_a_process_killed_before_the_end_leaves_a_move_that_the_next_one_ends(fi
         DecisionStore(database).record_outcome(Outcome("d1", "ok"))
     move(filled, address)
     assert contents(filled) == before
+
+
+def test_a_last_step_that_fails_says_that_the_copy_is_stale(filled, address, monkeypatch):
+    def fail(*given):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "keep", fail)
+        with pytest.raises(StoreError, match=r"No space left.*stays where it was.*stale.*DROP SCHEMA"):
+            move(filled, address)
+    with Database(filled) as database:
+        assert database.on_sqlite
+        DecisionStore(database).record_outcome(Outcome("d1", "ok"))
+    with open_postgres(address).connection.link as link:
+        link.execute(f'DROP SCHEMA "{address.schema}" CASCADE')
+    move(filled, address)
+    with Database(filled) as database:
+        assert DecisionStore(database).get("d1").outcome.status == "ok"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from aegis.store.engine.address import parse
+from aegis.store.moving import move
+
+def stop(*given, **named):
+    print("here", flush=True)
+    sys.stdin.read()
+
+cut, path, url = sys.argv[1:]
+if cut in ("copy_rows", "keep"):
+    setattr(move, cut, stop)
+told = lambda what, done, total: stop() if what == f"Copying {cut}" else None
+move.move(Path(path), parse(url, ""), told)
+"""
+
+
+@pytest.mark.parametrize("cut", ["copy_rows", "decisions", "chain", "keep"])
+def test_a_move_that_is_killed_by_force_is_ended_by_the_next_one(filled, address, start_python, cut, wait_for):
+    before = contents(filled)
+    process = start_python(KILLED, cut, filled, address)
+    assert process.stdout.readline() == "here\n", process.stderr.read()
+    process.kill()
+    process.wait()
+    with Database(filled) as database:
+        assert database.on_sqlite
+        with pytest.raises(StoreError, match="run aegis move again if it was cut off"):
+            DecisionStore(database).record_outcome(Outcome("d1", "ok"))
+    moved = move(filled, address)
+    assert moved.found.fault == ""
+    assert contents(filled) == before
+    with Database(filled) as database:
+        assert not database.on_sqlite
+        DecisionStore(database).record_outcome(Outcome("d1", "ok"))
 
 
 def test_a_row_that_the_other_engine_cannot_hold_is_named_and_nothing_is_moved(filled, address, make_decision):
