@@ -136,9 +136,11 @@ def carry_out_training(
 
 def end_with_parent() -> None:
     """End this process together with its parent: watch, in a thread, for the end of standard input."""
+    stdin = sys.stdin.fileno()
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1024):
+        # Not through `sys.stdin`: its lock, held by this thread, would abort the process as it ends.
+        while os.read(stdin, 1024):
             pass
         os._exit(1)
 
