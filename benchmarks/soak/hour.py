@@ -25,7 +25,7 @@ from benchmarks.soak.machine import Machine
 from benchmarks.soak.provider import Provider
 from benchmarks.soak.subject import Clients, Subject, make_agent, make_server
 
-GAP_SECONDS = (2.0, 10.0)
+GAP_SECONDS = (3.0, 17.0)
 """From one fault's end to the next fault, at least and at most"""
 STAY_SECONDS = 60.0
 """In phase 4, before a round ends"""
@@ -58,7 +58,7 @@ class Report:
     """How often each phase was the last one of a round, by program"""
     events: dict[str, Counter[str]] = field(default_factory=dict)
     memory: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """By program: the most in MB; the longest life in seconds, and the growth in it in MB"""
+    """By program: the most in MB; the longest life in seconds, and the growth in its second half in MB"""
     lives: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
     """Of `aegis verify` and `aegis doctor`"""
@@ -102,18 +102,10 @@ class Hour:
         return self.report
 
     def _run_round(self) -> None:
-        number, environment = self.report.rounds, self._machine.environment()
-        place = self._folder / "disk" / f"round-{number}"
-        agent = make_agent(
-            place / "agent",
-            self._folder / f"agent-{number}.log",
-            environment,
-            self._provider.url,
-            self._draw.randrange(2**31),
-        )
-        server, url = make_server(
-            place / "server", self._folder / f"server-{number}.log", environment, self._provider.url
-        )
+        number, environment, teacher = self.report.rounds, self._machine.environment(), self._provider.url
+        place, log = self._folder / "disk" / f"round-{number}", self._folder / f"agent-{number}.log"
+        agent = make_agent(place / "agent", log, environment, teacher, self._draw.randrange(2**31))
+        server, url = make_server(place / "server", self._folder / f"server-{number}.log", environment, teacher)
         scene = Scene({one.name: one for one in (agent, server)}, self._provider, self._machine)
         ledger, self._reached = Ledger(self.report.said), None
         clients = None

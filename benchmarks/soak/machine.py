@@ -60,6 +60,7 @@ class Machine:
     def keep_busy(self, processes: int, seconds: float) -> None:
         """Let processes compute for so long; they end by themselves."""
         command = [sys.executable, "-c", _BUSY, str(seconds)]
+        self._busy = [process for process in self._busy if process.poll() is None]
         self._busy += [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
 
     def close(self) -> None:

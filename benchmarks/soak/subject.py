@@ -43,7 +43,7 @@ class Subject:
         self.memory_mb: list[float] = []
         """In its present life"""
         self.most_mb = self.growth_mb = self.longest_life_seconds = 0.0
-        """growth: from the first minute of the longest life to its end"""
+        """growth: in the second half of the longest life"""
         self.wrong: list[str] = []
         self._command, self._environment, self._log = command, environment, log
         self._read_bytes = 0
@@ -147,8 +147,7 @@ class Subject:
         lived = time.monotonic() - self._started
         if lived > self.longest_life_seconds and len(self.memory_mb) > 2:
             self.longest_life_seconds = lived
-            early = self.memory_mb[: max(1, len(self.memory_mb) // 4)]
-            self.growth_mb = self.memory_mb[-1] - max(early)
+            self.growth_mb = self.memory_mb[-1] - self.memory_mb[len(self.memory_mb) // 2]
 
     def _measure(self, process: int) -> None:
         with contextlib.suppress(OSError):

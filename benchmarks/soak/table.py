@@ -64,5 +64,8 @@ def _rows(report: Report) -> list[tuple[str, list[str]]]:
         ("trainings ended, switches", [f"{one['training_ended']}, {one['switched']}" for one in events]),
         ("updates of phase 4", [f"{one['improved']}" for one in events]),
         ("most memory", [f"{most:.0f} MB" for most, _, _ in memory]),
-        ("growth in its longest life", [f"{growth:+.1f} MB in {life / 60:.1f} min" for _, life, growth in memory]),
+        (
+            "growth in the second half of its longest life",
+            [f"{growth:+.1f} MB of {life / 60:.1f} min" for _, life, growth in memory],
+        ),
     ]

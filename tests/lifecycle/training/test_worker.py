@@ -109,6 +109,18 @@ def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
     assert trainer._process.wait(120) == 1
 
 
+def test_a_trainer_that_fails_while_it_watches_its_parent_ends_with_its_own_exit_code(workspace):
+    code = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.3);"
+        " raise SystemExit(3)"
+    )
+    trainer = TrainerProcess(workspace, [sys.executable, "-c", code])
+    trainer.start()
+    assert trainer._process.wait(120) == 3
+    assert trainer.log_file.read_text() == ""
+    trainer.stop()
+
+
 def test_a_command_that_does_not_exist_is_named_in_the_error(workspace):
     with pytest.raises(AegisError, match="the training can't be started"):
         TrainerProcess(workspace, ["/no/such/program"]).start()
