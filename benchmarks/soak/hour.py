@@ -84,7 +84,7 @@ class Hour:
         self._measured = 0.0
         self._reached: float | None = None
         if not self._machine.has_layer:
-            self.report.wrong.append("the disk and the clock were left alone: needs Linux and gcc (apt install gcc)")
+            say("the disk and the clock are left alone: that needs Linux and gcc (apt install gcc)")
 
     def run(self) -> Report:
         """Plant faults until the time is over, or until Ctrl-C or SIGTERM; return what was found."""
@@ -93,7 +93,7 @@ class Hour:
             while time.monotonic() < self._ends:
                 self._run_round()
         except KeyboardInterrupt:
-            self._say("stopped: the table so far")
+            pass  # the table so far
         finally:
             signal.signal(signal.SIGTERM, before)
             self._machine.close()
@@ -114,6 +114,9 @@ class Hour:
                 subject.start(ledger)
             clients = Clients(server, url, number)
             self._plant_all(scene)
+        except KeyboardInterrupt:
+            self._say("stopping: the programs leave, and their record is checked")
+            raise
         finally:
             self._heal()
             if clients is not None:
@@ -131,22 +134,16 @@ class Hour:
             if fault is not None:
                 self._waiting.remove(fault)
                 self._tend(scene, self._draw.uniform(0, _WORKER_SECONDS))
-                self._plant(fault, scene)
-                continue
-            fault = next(self._faults)
-            if fault.worker and fault not in self._waiting:
-                self._waiting.append(fault)
+            else:
+                fault = next(self._faults)
+            if fault.worker and not self._kill_worker(fault, scene):
+                self._waiting = [*(one for one in self._waiting if one is not fault), fault]
             else:
                 self._plant(fault, scene)
 
     def _plant(self, fault: Fault, scene: Scene) -> None:
         """Plant a fault and wait until the programs go on."""
-        if fault.worker and not any(subject.kill_worker(fault.worker) for subject in scene.subjects.values()):
-            self._waiting.append(fault)  # it ended just before
-            return
         self._say(f"{time.monotonic() - self._began:6.0f} s  {fault.name}")
-        planted = self.report.planted.setdefault(fault.name, Planted())
-        planted.times += 1
         self.report.said.fault = fault.name
         fault.begin(scene, self._draw)
         self._tend(scene, self._draw.uniform(*fault.seconds), always=True)
@@ -159,6 +156,8 @@ class Hour:
             return all(one.ledger.count(one.name) > before[one.name] for one in met)
 
         self._tend(scene, RECOVERY_SECONDS, went_on, always=True)
+        planted = self.report.planted.setdefault(fault.name, Planted())
+        planted.times += 1
         if went_on():
             planted.recovered += 1
             planted.longest_seconds = max(planted.longest_seconds, time.monotonic() - ended)
@@ -187,6 +186,9 @@ class Hour:
     def _is_over(self) -> bool:
         now = time.monotonic()
         return now > self._ends or (self._reached is not None and now > self._reached + STAY_SECONDS)
+
+    def _kill_worker(self, fault: Fault, scene: Scene) -> bool:
+        return any(subject.kill_worker(fault.worker) for subject in scene.subjects.values())
 
     def _find_waiting(self, scene: Scene) -> Fault | None:
         """Return a fault that waited for a process that runs now."""

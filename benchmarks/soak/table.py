@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from aegis.rendering import counted
 from benchmarks.soak.hour import Report
 from benchmarks.soak.ledger import BETWEEN, Checked
 
@@ -24,8 +25,8 @@ def render(report: Report) -> str:
     lines += ["", "| | agent | server |", "|---|---|---|"]
     lines += [f"| {what} | {' | '.join(cells)} |" for what, cells in _rows(report)]
     faults = sum(planted.times for planted in report.planted.values())
-    lines += ["", f"{faults} faults in {report.seconds / 60:.1f} minutes, {report.rounds} rounds"]
-    lines += [f"{verdict}: {number} workspaces" for verdict, number in sorted(report.verdicts.items())]
+    lines += ["", f"{counted(faults, 'fault')} in {report.seconds / 60:.1f} minutes, {counted(report.rounds, 'round')}"]
+    lines += [f"{verdict}: {counted(number, 'workspace')}" for verdict, number in sorted(report.verdicts.items())]
     for name, said in sorted(report.said.by_fault.items()):
         lines += ["", f"{name}:" if name != BETWEEN else f"{name}, as their late effects:"]
         lines += [f"  {number:5,} x {words}" for words, number in said.most_common(_SHOWN)]
