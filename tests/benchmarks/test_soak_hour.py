@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -94,6 +95,23 @@ def test_a_program_finds_the_clock_moved_and_the_disk_full_as_long_as_it_is(mach
     machine.break_disk("")
     assert int(run_below(machine, tmp_path, year)) == usual
     assert run_below(machine, tmp_path, write) == "1"
+
+
+OPEN = """
+import sys
+from aegis.errors import StoreError
+from aegis.store import Database
+try: Database(sys.argv[1]).close()
+except StoreError as error: print(error)
+"""
+
+
+def test_a_workspace_that_is_opened_on_a_full_disk_says_to_look_for_free_space(machine, tmp_path):
+    assert run_below(machine, tmp_path, OPEN) == ""
+    machine.break_disk("disk full")
+    assert re.search("the disk is full|its disk has free space", run_below(machine, tmp_path, OPEN))
+    machine.break_disk("")
+    assert run_below(machine, tmp_path, OPEN) == ""
 
 
 def test_the_seed_gives_the_order_of_the_faults_and_each_comes_before_any_comes_again():
