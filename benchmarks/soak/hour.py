@@ -83,23 +83,30 @@ class Hour:
         """For a process that is to be killed and does not run yet"""
         self._measured = 0.0
         self._reached: float | None = None
+        self._stopped = False
         if not self._machine.has_layer:
             say("the disk and the clock are left alone: that needs Linux and gcc (apt install gcc)")
 
     def run(self) -> Report:
         """Plant faults until the time is over, or until Ctrl-C or SIGTERM; return what was found."""
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            while time.monotonic() < self._ends:
+            while not self._stopped and time.monotonic() < self._ends:
                 self._run_round()
-        except KeyboardInterrupt:
-            pass  # the table so far
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             self._machine.close()
             self._provider.close()
             self.report.seconds = time.monotonic() - self._began
         return self.report
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """End the present round. A second signal ends everything at once."""
+        self._stopped = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._say("stopping: the programs leave, and their record is checked")
 
     def _run_round(self) -> None:
         number, environment, teacher = self.report.rounds, self._machine.environment(), self._provider.url
@@ -114,9 +121,6 @@ class Hour:
                 subject.start(ledger)
             clients = Clients(server, url, number)
             self._plant_all(scene)
-        except KeyboardInterrupt:
-            self._say("stopping: the programs leave, and their record is checked")
-            raise
         finally:
             self._heal()
             if clients is not None:
@@ -156,6 +160,8 @@ class Hour:
             return all(one.ledger.count(one.name) > before[one.name] for one in met)
 
         self._tend(scene, RECOVERY_SECONDS, went_on, always=True)
+        if self._stopped:
+            return
         planted = self.report.planted.setdefault(fault.name, Planted())
         planted.times += 1
         if went_on():
@@ -173,7 +179,7 @@ class Hour:
     ) -> None:
         """Keep the programs running for so long, or until something holds. always: after the hour's end, too."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not until() and (always or not self._is_over()):
+        while not self._stopped and time.monotonic() < end and not until() and (always or not self._is_over()):
             time.sleep(_LOOK_SECONDS)
             for subject in scene.subjects.values():
                 subject.tend()
@@ -185,7 +191,7 @@ class Hour:
 
     def _is_over(self) -> bool:
         now = time.monotonic()
-        return now > self._ends or (self._reached is not None and now > self._reached + STAY_SECONDS)
+        return self._stopped or now > self._ends or (self._reached is not None and now > self._reached + STAY_SECONDS)
 
     def _kill_worker(self, fault: Fault, scene: Scene) -> bool:
         return any(subject.kill_worker(fault.worker) for subject in scene.subjects.values())
@@ -245,7 +251,3 @@ def _run_aegis(*arguments: str) -> tuple[int, str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wrong = [line for line in done.stdout.splitlines() if line.startswith("✗")]
     return done.returncode, "; ".join(wrong) or (done.stdout + done.stderr).strip()[-300:]
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -62,7 +62,7 @@ def _rows(report: Report) -> list[tuple[str, list[str]]]:
         ("outcomes acknowledged", [f"{one.outcomes:,}" for one in checked]),
         ("of them lost", [f"{one.lost_outcomes}" for one in checked]),
         ("phase at the end of a round", [", ".join(f"{phase} ({times}x)" for phase, times in one) for one in phases]),
-        ("trainings ended, switches", [f"{one['training_ended']}, {one['switched']}" for one in events]),
+        ("trainings ended", [f"{one['training_ended']}" for one in events]),
         ("updates of phase 4", [f"{one['improved']}" for one in events]),
         ("most memory", [f"{most:.0f} MB" for most, _, _ in memory]),
         (
