@@ -248,6 +248,6 @@ def judge(subject: Subject) -> Iterator[tuple[str, bool]]:
 
 def _run_aegis(*arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "aegis.cli.main", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
     wrong = [line for line in done.stdout.splitlines() if line.startswith("✗")]
     return done.returncode, "; ".join(wrong) or (done.stdout + done.stderr).strip()[-300:]
