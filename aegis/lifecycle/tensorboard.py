@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from aegis.lifecycle.event import RunEvent
 
-_FLUSH_SECONDS = 10
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
+
 _MEAN_OVER = 20
 """Decisions whose mean is one point of a curve, so that a run of days does not make a file of gigabytes."""
 
@@ -17,13 +22,15 @@ _MEAN_OVER = 20
 class TensorBoardLog:
     """Writes events as scalars. The first event makes the file.
 
-    It uses TensorBoard's own writer: `tensorboardX` and `torch.utils.tensorboard` load torch, and the agent's process
-    can do without it.
+    A point that can't be written, on a full disk for example, is left out, and the next one begins a new file: curves
+    never end an agent. `tensorboardX` and `torch.utils.tensorboard` load torch, which the agent's process can do
+    without. TensorBoard's own `EventFileWriter` writes in a thread, which one failed write ends with a traceback.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer: Any = None
+        self._file: IO[bytes] | None = None
+        self._files = 0
         self._decisions = 0
         self._rewards: list[float] = []
         self._gained: list[float] = []
@@ -46,9 +53,7 @@ class TensorBoardLog:
         """Write the remaining points, and close the file."""
         if self._gained:
             self._write_means()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._close_file()
 
     def __enter__(self) -> Self:
         return self
@@ -68,9 +73,29 @@ class TensorBoardLog:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        if self._writer is None:
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-            self._writer = EventFileWriter(str(self._folder), flush_secs=_FLUSH_SECONDS)
         scalar = Summary(value=[Summary.Value(tag=name, simple_value=value)])
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=scalar))
+        try:
+            if self._file is None:
+                self._file = self._open_file()
+                self._put(self._file, Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._put(self._file, Event(wall_time=time.time(), step=step, summary=scalar))
+        except OSError:
+            self._close_file()  # its last record may be torn: nothing may follow it
+
+    def _open_file(self) -> IO[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files += 1
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{self._files}"
+        return (self._folder / name).open("ab")
+
+    def _put(self, file: IO[bytes], event: Event) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        RecordWriter(file).write(event.SerializeToString())
+        file.flush()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None

@@ -2,6 +2,7 @@
 
    AEGIS_SHIM_FOLDER: only files below this folder count. AEGIS_SHIM_LOG: the record, read by disk.py.
    A record is a header (see struct entry), the path, a second path or the data that was written.
+   AEGIS_SHIM_FAULTS: a file of the struct faults; who writes it from outside lets calls fail and moves the clock.
    crash_arm() lets the n-th call of a kind fail, and all after it. A wrong name would let the sweep find nothing:
    disk.py replays the whole record and compares the result with the real folder. */
 #define _GNU_SOURCE
@@ -14,9 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CREATE = 1, MKDIR, WRITE, TRUNCATE, SYNC, RENAME, EXCHANGE, UNLINK, RMDIR, NOTE };
@@ -27,6 +31,12 @@ struct entry {
     uint64_t inode, offset;
 };
 
+/* From outside: the kind of call that fails now (0: none), and by how much the clock is moved. */
+struct faults {
+    volatile int64_t kind, clock_seconds;
+};
+
+static const struct faults *outside;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *folder;
 static size_t folder_bytes;
@@ -36,10 +46,16 @@ static long countdown;
 static long counted;
 
 __attribute__((constructor)) static void begin(void) {
-    const char *log = getenv("AEGIS_SHIM_LOG");
+    const char *log = getenv("AEGIS_SHIM_LOG"), *faults = getenv("AEGIS_SHIM_FAULTS");
+    int fd = faults ? syscall(SYS_openat, AT_FDCWD, faults, O_RDONLY | O_CLOEXEC, 0) : -1;
     folder = getenv("AEGIS_SHIM_FOLDER");
     folder_bytes = folder ? strlen(folder) : 0;
     if (log) record = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        void *mapped = mmap(NULL, sizeof *outside, PROT_READ, MAP_SHARED, fd, 0);
+        if (mapped != MAP_FAILED) outside = mapped;
+        syscall(SYS_close, fd);
+    }
 }
 
 static int ours(const char *path) {
@@ -86,6 +102,7 @@ void crash_note(const char *text) { note(NOTE, 0, 0, text, "", 0); }
 
 static int fails(int kind) {
     int now;
+    if (outside && outside->kind == kind) return 1;
     if (armed != kind) return 0;
     pthread_mutex_lock(&lock);
     now = ++counted >= countdown;
@@ -150,7 +167,7 @@ ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t offset) { return 
 
 ssize_t pread64(int fd, void *data, size_t bytes, off_t offset) {
     char name[4200];
-    if (armed == READ_ERROR && named(fd, name) && fails(READ_ERROR)) return refuse(EIO);
+    if ((armed == READ_ERROR || outside) && named(fd, name) && fails(READ_ERROR)) return refuse(EIO);
     return syscall(SYS_pread64, fd, data, bytes, offset);
 }
 
@@ -224,4 +241,24 @@ int unlinkat(int at, const char *path, int flags) {
     else strcat(strcat(name, "/"), path);
     if (ours(name)) note(flags & AT_REMOVEDIR ? RMDIR : UNLINK, 0, 0, name, "", 0);
     return failed;
+}
+
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, which, now);
+    int moved = which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE;
+    if (!failed && outside && moved) now->tv_sec += outside->clock_seconds;
+    return failed;
+}
+
+int gettimeofday(struct timeval *now, void *zone) {
+    int failed = syscall(SYS_gettimeofday, now, zone);
+    if (!failed && outside) now->tv_sec += outside->clock_seconds;
+    return failed;
+}
+
+time_t time(time_t *at) {
+    struct timespec now = {0, 0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at) *at = now.tv_sec;
+    return now.tv_sec;
 }

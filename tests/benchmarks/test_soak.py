@@ -7,7 +7,8 @@ import sqlite3
 
 import pytest
 
-from benchmarks.soak import check_record, kill_run, run_decisions
+from benchmarks.soak.decisions import run_decisions
+from benchmarks.soak.kills import check_record, kill_run
 
 LATE = 312
 """The seed of one kill of the agent and its training: 0.1 s after the last epoch, while the gate judges"""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
+import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 
 from aegis.lifecycle.event import RunEvent
@@ -38,3 +42,14 @@ def test_no_file_is_made_without_an_event_to_draw(tmp_path):
     with TensorBoardLog(tmp_path / "tensorboard") as board:
         board.add(RunEvent("started", ""))
     assert not (tmp_path / "tensorboard").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_costs_the_points_of_its_time_and_ends_nothing(tmp_path, monkeypatch):
+    epoch = {"training": 1, "loss": 0.5, "train_accuracy": 0.9, "heldout_accuracy": 0.8, "learning_rate": 1e-4}
+    with TensorBoardLog(tmp_path / "tensorboard") as board:
+        with monkeypatch.context() as full:
+            full.setattr(board, "_open_file", partial(open, "/dev/full", "ab"))
+            board.add(RunEvent("epoch", "", {"epoch": 1, **epoch}))
+        board.add(RunEvent("epoch", "", {"epoch": 2, **epoch}))
+    assert {step for _, step, _ in scalars(tmp_path / "tensorboard")} == {2}

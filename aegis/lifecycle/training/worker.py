@@ -136,7 +136,6 @@ def carry_out_training(
 
 def end_with_parent() -> None:
     """End this process together with its parent: watch, in a thread, for the end of standard input."""
-
     descriptor = sys.stdin.fileno()
 
     def wait() -> None:

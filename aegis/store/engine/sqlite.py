@@ -37,7 +37,7 @@ _ADVICE = {
     " or use another --workspace",
     sqlite3.SQLITE_PERM: "it can't be opened: check the permissions of the file, or use another --workspace",
     sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that the path is a file in a folder you may write,"
-    " or use another --workspace",
+    " and that its disk has free space, or use another --workspace",
     sqlite3.SQLITE_IOERR: "the disk reports an error: check it and its free space before going on",
     sqlite3.SQLITE_BUSY: f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} seconds: end that process,"
     " or try again when it is done",

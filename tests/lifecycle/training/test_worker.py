@@ -109,13 +109,14 @@ def test_the_trainer_process_ends_with_the_process_that_started_it(workspace):
     assert trainer._process.wait(120) == 1
 
 
-def test_a_trainer_that_ends_while_its_parent_lives_ends_without_a_word(workspace):
-    watch = (
-        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.2)"
+def test_a_trainer_that_fails_while_it_watches_its_parent_ends_with_its_own_exit_code(workspace):
+    code = (
+        "from aegis.lifecycle.training.worker import end_with_parent; end_with_parent(); import time; time.sleep(0.3);"
+        " raise SystemExit(3)"
     )
-    trainer = TrainerProcess(workspace, [sys.executable, "-c", watch])
+    trainer = TrainerProcess(workspace, [sys.executable, "-c", code])
     trainer.start()
-    assert trainer._process.wait(120) == 0
+    assert trainer._process.wait(120) == 3
     assert trainer.log_file.read_text() == ""
     trainer.stop()
 

@@ -1,23 +1,19 @@
-"""The stress of days in hours: `python -m benchmarks.soak kills` and `python -m benchmarks.soak decisions`.
+"""Kills of the autonomous agent by SIGKILL at random moments of collection, training and switch.
 
-kills: the autonomous agent is ended by SIGKILL at random moments of collection, training and switch, and started again;
-every decision that it announced must be in its workspace once, and every run must end switched. decisions: 50,000 at
-full pace; memory must stay flat, and a status must stay quick. Both use the scripted teacher and a very small HRM.
+Every decision that it announced must be in its workspace once, and every run must end switched. The teacher is
+scripted, and the HRM very small.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import random
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -188,66 +184,3 @@ def run_kills(kills: int, seed: int, folder: Path) -> list[KillReport]:
             flush=True,
         )
     return reports
-
-
-def run_decisions(count: int, folder: Path) -> dict[str, float]:
-    """Make many decisions in one process; return memory early and late, in MB, and the slowest status, in seconds."""
-    options = ["--teacher", "scripted", "--interval", "0", "--headless", "--max-decisions", str(count)]
-    options += ["--collect", str(10 * count), "--vary-presence", "--seed", "0", "--device", "cpu"]
-    command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(folder / "workspace"), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    memory: list[tuple[int, float]] = []
-    statuses: list[float] = []
-    workspace = Workspace(folder / "workspace")
-    while process.poll() is None:
-        time.sleep(1.0)
-        if workspace.database.exists() and process.poll() is None:
-            started = time.perf_counter()
-            made = read_standing(workspace).decisions
-            statuses.append(time.perf_counter() - started)
-            memory.append((made, _memory_mb(process.pid)))
-    early = [size for made, size in memory if 0.05 * count <= made <= 0.15 * count and size]
-    late = [size for made, size in memory if made >= 0.9 * count and size]
-    started = time.perf_counter()
-    standing = read_standing(workspace)
-    last = time.perf_counter() - started
-    return {
-        "decisions": standing.decisions,
-        "early_mb": statistics.median(early),
-        "late_mb": statistics.median(late),
-        "growth": statistics.median(late) / statistics.median(early) - 1,
-        "status_ms": 1000 * last,
-        "slowest_status_ms": 1000 * max(statuses),
-    }
-
-
-def _memory_mb(process: int) -> float:
-    """Return the memory that the process has allocated, without mapped files; 0 if it has ended."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon:"))
-
-
-def main() -> None:
-    """Read the arguments and run the part they name."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("what", choices=["kills", "decisions"])
-    parser.add_argument("--number", type=int, help="kills (100) or decisions (50,000)")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="aegis-soak-") as folder:
-        if given.what == "kills":
-            reports = run_kills(given.number or 100, given.seed, Path(folder))
-            stages = sum((report.stages for report in reports), Counter())
-            print(f"{sum(report.kills for report in reports)} kills, {dict(stages)}: nothing lost, all runs switched")
-            return
-        measured = run_decisions(given.number or 50_000, Path(folder))
-        print(json.dumps({name: round(value, 4) for name, value in measured.items()}))
-        if measured["growth"] > 0.10 or measured["status_ms"] > 100:
-            raise SystemExit("memory grew by more than a tenth, or a status took more than 100 ms")
-
-
-if __name__ == "__main__":
-    main()
