@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.features import state_fields, state_words
+from aegis.rendering import state_fields, state_words
 from aegis.types import State
 
 _MOST_KEPT = 65_536

@@ -26,10 +26,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from aegis.features import state_fields
 from aegis.promotion.judging.by_episode import Episodes
 from aegis.promotion.judging.interval import UNBOUNDED, Interval, students_half
-from aegis.rendering import render_state
+from aegis.rendering import render_state, state_fields
 from aegis.types import Decision
 
 _LEAST_PROBABILITY = 1e-6
