@@ -1,4 +1,4 @@
-"""A state as text: in lines for teachers, in compact form for the HRM.
+"""A state as text: in lines for teachers, in compact form for the HRM; and as features for simple models.
 
 Equal JSON objects give equal text. Underscores become spaces, and lists are joined with "; ". Text and messages become
 states here too. Text from the world is stripped of control characters.
@@ -7,6 +7,7 @@ states here too. Text from the world is stripped of control characters.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from aegis.errors import DataError
 from aegis.types import State
 
+_WORD = re.compile(r"\w+")
 MAX_VALUE_CHARACTERS = 160
 """A line for a person is cut at this length, with an ellipsis."""
 
@@ -193,3 +195,33 @@ def _value(value: Any, joint: str, wording: Wording) -> str:
     if isinstance(value, (list, tuple)):
         return "; ".join(_value(item, joint, wording) for item in value) or "none"
     return clean_text(str(value), wording.longest_text)
+
+
+def state_words(state: State) -> frozenset[str]:
+    """Return the words of a state's text, in lower case."""
+    return frozenset(_WORD.findall(render_state(state).lower()))
+
+
+def state_fields(value: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:
+    """Return a state's fields by their dotted names: numbers as numbers, everything else as text.
+
+    A list gives its length, and of each item the text before the first colon.
+    """
+    fields: dict[str, float | str] = {}
+    for key, inner in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(inner, Mapping):
+            fields |= state_fields(inner, f"{name}.")
+        elif isinstance(inner, (list, tuple)):
+            fields[f"{name}.length"] = float(len(inner))
+            fields |= {f"{name}.{place}={str(item).split(':')[0]}": 1.0 for place, item in enumerate(inner)}
+        else:
+            fields[name] = _number(inner) if isinstance(inner, (int, float)) else str(inner)
+    return fields
+
+
+def _number(value: float) -> float | str:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of over 308 digits
+        return str(value)

@@ -12,6 +12,27 @@ DEFAULT_WORKSPACE = Path("workspace")
 POINTS = "points"
 """The folder within a workspace that holds its decision points"""
 _POINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+HRM, LINEAR = "hrm", "linear"
+"""The kinds of a version: an HRM, and a logistic regression on fields and words (`aegis.hrm.linear`)"""
+MODEL_PREFIXES = (f"{HRM}@", f"{LINEAR}@")
+"""The starts of a version's name. All kinds are numbered together: `hrm@1`, `linear@2`, `hrm@3`"""
+KIND_WORDS = {HRM: "HRM", LINEAR: "logistic regression on fields and words"}
+_VERSION = re.compile(rf"({HRM}|{LINEAR})@([0-9]+)")
+
+
+def is_version(name: str) -> bool:
+    """Return whether this is the name of a trained version, e.g. `hrm@1`."""
+    return _VERSION.fullmatch(name) is not None
+
+
+def version_kind(name: str) -> str:
+    """Return the kind that a version's name says."""
+    return name.partition("@")[0]
+
+
+def version_number(name: str) -> int:
+    """Return the number in a version's name."""
+    return int(name.partition("@")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +98,11 @@ class Workspace:
     def models(self) -> Path:
         """Trained policies, a folder each."""
         return self.folder / "models"
+
+    def versions(self) -> list[Path]:
+        """Return the folders of trained versions, the oldest first; one that was reserved may be empty."""
+        found = [path for path in self.models.glob("*@*") if is_version(path.name)]
+        return sorted(found, key=lambda path: version_number(path.name))
 
     @property
     def logs(self) -> Path:

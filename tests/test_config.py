@@ -94,6 +94,8 @@ OUT_OF_BOUNDS = [
     (GateConfig, "agreement", (0.0, 1.0)),
     (MonitorConfig, "promised", (0.0, 1.0)),
     (TrainingConfig, "heldout_share", (0.0, 1.0)),
+    (TrainingConfig, "development_share", (0.0, 1.0)),
+    (TrainingConfig, "student", ("linear",)),
     (TrainingConfig, "seed", (-1, 2**63)),
     (TrainingConfig, "max_tokens", (1, 0)),
     (EndpointConfig, "timeout_seconds", (0.0, -1.0)),

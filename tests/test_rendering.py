@@ -18,6 +18,8 @@ from aegis.rendering import (
     is_blank,
     render_compact,
     render_state,
+    state_fields,
+    state_words,
     to_state,
     write_number,
 )
@@ -222,3 +224,23 @@ def test_a_state_with_nothing_in_it_is_refused(value):
 @pytest.mark.parametrize("value", [{"ticket": ""}, [None], 0, False])
 def test_a_state_of_blank_fields_is_a_state(value):
     assert to_state(value)
+
+
+def test_words_are_in_lower_case_and_count_once():
+    assert state_words({"text": "Pay, pay the BILL"}) >= {"pay", "the", "bill"}
+
+
+def test_numbers_are_numbers_and_lists_have_a_length_and_their_items():
+    fields = state_fields({"a": {"b": 2, "c": "x"}, "list": ["search: what", True], "known": False})
+    assert fields == {
+        "a.b": 2.0,
+        "a.c": "x",
+        "list.length": 2.0,
+        "list.0=search": 1.0,
+        "list.1=True": 1.0,
+        "known": 0.0,
+    }
+
+
+def test_a_number_that_no_float_holds_is_text():
+    assert state_fields({"n": 10**400})["n"] == str(10**400)

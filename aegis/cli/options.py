@@ -138,6 +138,14 @@ RenameOption = Annotated[
         "--rename", metavar="PATH=NAME", help="Give a field of the state another name for the HRM. May be repeated."
     ),
 ]
+StudentOption = Annotated[
+    str,
+    typer.Option(
+        "--student",
+        help="What goes to the gate: hrm; or auto, the better of the HRM and a logistic regression on fields and words,"
+        " by a fifth of the training decisions, from which the HRM then does not learn.",
+    ),
+]
 ThresholdOption = Annotated[
     float, typer.Option("--threshold", help="Held-out accuracy that the HRM needs to take over.")
 ]

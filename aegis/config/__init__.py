@@ -17,6 +17,7 @@ __all__ = [
     "NUMBERS",
     "PHASE_1_DECISIONS",
     "SPLITS",
+    "STUDENTS",
     "AgentConfig",
     "EndpointConfig",
     "GateConfig",
@@ -206,6 +207,7 @@ RARE_ACTION_DECISIONS = 30
 than six held out, not even an HRM that finds them all has shown, at 95%, that it finds more than half."""
 SPLITS = ("auto", "newest", "seed")
 NUMBERS = ("auto", "text", "bins")
+STUDENTS = ("hrm", "auto")
 BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
 """The backends that can compute an HRM's decisions; see `aegis.hrm.load_policy`"""
 
@@ -258,6 +260,11 @@ class TrainingConfig:
     numbers: str = "auto"
     """How the HRM reads numbers: `text`; `bins`, by their place among the training's numbers; or `auto`, as bins if at
     least three fields of most states hold numbers of many sizes."""
+    student: str = "hrm"
+    """What goes to the gate: `hrm`; or `auto`, the better of the HRM and logistic regression on fields and words, by a
+    development part of the training decisions."""
+    development_share: float = 0.2
+    """Share of the training decisions, in whole episodes, by which `auto` chooses. The HRM does not learn from them."""
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs must be at least 1, not {self.epochs}")
@@ -281,6 +288,9 @@ class TrainingConfig:
         check(0 <= self.seed < 2**63, f"--seed must be a whole number from 0, not {self.seed}")
         check(self.max_tokens >= 2, f"--max-tokens must be at least 2, not {self.max_tokens}")
         check(self.numbers in NUMBERS, f"--numbers must be one of {', '.join(NUMBERS)}, not {self.numbers!r}")
+        check(self.student in STUDENTS, f"--student must be one of {', '.join(STUDENTS)}, not {self.student!r}")
+        share = self.development_share
+        check(0 < share < 1, f"development_share must lie in (0, 1), not {share}")
         check_paths(self.exclude, self.rename)
         object.__setattr__(self, "exclude", tuple(self.exclude))  # JSON has lists
 

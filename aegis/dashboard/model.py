@@ -11,7 +11,7 @@ from aegis.promotion import ModelRegistry, ModelVersion
 from aegis.promotion.weights import check_files
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
-from aegis.workspace import Workspace
+from aegis.workspace import KIND_WORDS, Workspace
 
 TEACHER = "teacher"
 _REASON_CHARACTERS = 300
@@ -72,6 +72,7 @@ def _version(store: DecisionStore, registry: ModelRegistry, version: ModelVersio
     state = "serves" if version.serves else version.stage or ("rolled back" if version.rolled_back else "kept")
     return {
         "name": version.name,
+        "kind": KIND_WORDS[version.kind],
         "state": state,
         "base": version.base,
         "made_at": version.made_at,

@@ -15,7 +15,6 @@ from typing import Any
 
 from aegis.bounds import read_text
 from aegis.errors import ConfigError
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import DecisionStore
 from aegis.store.calls import CallBook, CallSum
 
@@ -105,7 +104,7 @@ def read_prices(workspace: Path) -> dict[str, Price]:
 
 def read_bill(store: DecisionStore, prices: Mapping[str, Price]) -> Bill:
     """Return what the calls of a decision point took. prices: by pattern of model names; the first that fits counts."""
-    sums = CallBook(store.database).sums(MODEL_PREFIX)
+    sums = CallBook(store.database).sums()
     asked = [one for one in sums if one.model is not None]
     alone = [one for one in sums if one.model is None]
     measured = Measured(

@@ -19,10 +19,9 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
 from aegis.promotion import PROMISED, ModelRegistry, read_answers
 from aegis.promotion.judging.calibration import with_temperature
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
-from aegis.workspace import Workspace
+from aegis.workspace import MODEL_PREFIXES, Workspace
 
 if TYPE_CHECKING:
     from aegis.promotion import Certificate, HeldoutAnswers
@@ -113,7 +112,7 @@ def read_savings(
     registry, tallies = ModelRegistry(store, workspace), read_tallies(store.database)
     claim = store.teacher()
     recorded = sum(tally.decisions for tally in tallies if claim is not None and tally.policy == claim.name)
-    made = sum(tally.decisions for tally in tallies if tally.policy.startswith(MODEL_PREFIX))
+    made = sum(tally.decisions for tally in tallies if tally.policy.startswith(MODEL_PREFIXES))
     version = registry.serving() or registry.candidate()
     nothing = Savings(None, target, None, None, None, None, 0, False, made, made, None, recorded)
     if version is None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
     from aegis.hrm.delta import read_version
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
+    from aegis.hrm.linear.hashing import field_key, word_key
+    from aegis.hrm.linear.policy import LinearPolicy
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, part_parameters
     from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
     from aegis.hrm.onnx.policy import OnnxPolicy
@@ -33,6 +35,8 @@ _MODULES = {
     "base": ("base_of",),
     "delta": ("read_version",),
     "device": ("has_bf16", "resolve_device", "use_threads"),
+    "linear.hashing": ("field_key", "word_key"),
+    "linear.policy": ("LinearPolicy",),
     "onnx.export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "part_parameters"),
     "onnx.policy": ("OnnxPolicy",),
@@ -55,6 +59,7 @@ __all__ = [
     "Example",
     "ExportReport",
     "HRMPolicy",
+    "LinearPolicy",
     "OnnxPolicy",
     "Outputs",
     "ReadingCount",
@@ -65,6 +70,7 @@ __all__ = [
     "base_of",
     "encode_actions",
     "export_onnx",
+    "field_key",
     "has_bf16",
     "load_policy",
     "load_version",
@@ -79,6 +85,7 @@ __all__ = [
     "resolve_device",
     "token_outputs",
     "use_threads",
+    "word_key",
     "write_delta",
     "write_folder",
 ]

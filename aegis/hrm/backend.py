@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
+from aegis.hrm.linear.policy import LinearPolicy, read_kind
 from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, UnknownWordsError, read_check
 from aegis.types import ActionList, Progress, unheard
+from aegis.workspace import LINEAR
 
 if TYPE_CHECKING:
     from aegis.hrm.onnx.export import Example
@@ -31,9 +33,10 @@ def load_policy(
     threads: int = 1,
     progress: Progress = unheard,
     adopt: Callable[[ActionList], ActionList] = lambda actions: actions,
-) -> HRMPolicy | OnnxPolicy:
-    """Load an HRM with a backend. `auto`: on the CPU the fastest that agrees with the eager model, otherwise eager.
+) -> HRMPolicy | OnnxPolicy | LinearPolicy:
+    """Load a version with a backend. `auto`: on the CPU the fastest that agrees with the eager model, otherwise eager.
 
+    A linear version has no backends: numpy computes it.
     examples: decisions that check a new export; without them and without an export, `auto` is eager.
     say: called with a line when an export is made and when `auto` falls back to eager.
     threads: threads of an exported backend, which computes on the CPU whatever the device. progress: called at each
@@ -42,6 +45,9 @@ def load_policy(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
+    if read_kind(folder) == LINEAR:
+        policy = LinearPolicy.load(folder)
+        return policy.with_actions(adopt(policy.actions))
     # Phase 4 replaces a version within a few decisions, so an export would not pay.
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)
@@ -52,9 +58,9 @@ def load_policy(
     except AegisError as error:
         if backend != "auto":
             raise
-        policy = _load_eager(folder, device, adopt)  # raises when the model itself is broken
+        eager = _load_eager(folder, device, adopt)  # raises when the model itself is broken
         say(f"Deciding by the eager model: {error}")
-        return policy
+        return eager
 
 
 def _load_exported(

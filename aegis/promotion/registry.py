@@ -1,6 +1,7 @@
 """The registry: which policy serves in a workspace, its trained versions, and who promoted each. It loads no model.
 
-Versions are named `hrm@1`, `hrm@2`, ... in the order in which they were kept; None stands for the teacher.
+Versions are named `hrm@1`, `linear@2`, ... by their kind, and numbered in the order in which they were kept; None
+stands for the teacher.
 """
 
 from __future__ import annotations
@@ -18,14 +19,12 @@ from aegis.promotion.gain import Gain, read_gain
 from aegis.promotion.weights import hash_files
 from aegis.store import DecisionStore, StateKey
 from aegis.types import utc_now
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace, version_kind, version_number
 
 GATE = "gate"
 """Promotes candidates that passed."""
 MONITOR = "monitor"
 """Rolls back a version whose agreement has fallen."""
-MODEL_PREFIX = "hrm@"
-"""The start of every version's name."""
 ROLLOUT = "rollout"
 """Moves a candidate from stage to stage, or refuses it."""
 SHADOW, CANARY = "shadow", "canary"
@@ -82,13 +81,18 @@ class ModelVersion:
     """The version that this version was improved from; only the difference from it is kept. None: kept whole"""
 
     @property
+    def kind(self) -> str:
+        """`hrm` or `linear`."""
+        return version_kind(self.name)
+
+    @property
     def gain(self) -> Gain | None:
         """The gain that phase 4 measured in worlds kept out of its training; None where it measured none."""
         return read_gain(self.figures)
 
     def to_record(self) -> dict[str, Any]:
         """Return the version as a JSON object."""
-        return asdict(self) | {"folder": str(self.folder)}
+        return asdict(self) | {"folder": str(self.folder), "kind": self.kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +135,13 @@ class ModelRegistry:
         figures: Mapping[str, Any] | None = None,
         who: str = GATE,
         reason: str = "it passed the gate",
+        kind: str = HRM,
     ) -> Serving:
-        """Keep a policy under the next name and let it serve; `save(name, folder)` writes it.
+        """Keep a policy under its kind's next name and let it serve; `save(name, folder)` writes it.
 
         The policy serves only once it is written completely. After a kill before that, the earlier policy still serves.
         """
-        name, folder, files = self._write(save)
+        name, folder, files = self._write(save, kind)
         with self._store.database.transaction():
             self._keep(name, figures, files)
             promoted_at = self._serve("promoted", name, who, reason, {})
@@ -184,7 +189,7 @@ class ModelRegistry:
         spared = {spare, *(event.model for event in events)} | ({served.name} if served else set())
         spared |= {event.previous for event in events if event.kind == "rolled_back"}
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
-        names = sorted((str(row["name"]) for row in rows), key=_number)
+        names = sorted((str(row["name"]) for row in rows), key=version_number)
         for name in names[:-keep]:
             if name not in spared:
                 shutil.rmtree(self._workspace.models / name, ignore_errors=True)
@@ -197,10 +202,15 @@ class ModelRegistry:
         return Serving(name, version.folder, promoted_at)
 
     def try_out(
-        self, save: Callable[[str, Path], None], figures: Mapping[str, Any] | None, stage: str, reason: str
+        self,
+        save: Callable[[str, Path], None],
+        figures: Mapping[str, Any] | None,
+        stage: str,
+        reason: str,
+        kind: str = HRM,
     ) -> Candidate:
         """Keep a policy as `promote` does, but let it begin a stage instead of serving."""
-        name, _, files = self._write(save)
+        name, _, files = self._write(save, kind)
         with self._store.database.transaction():
             self._keep(name, figures, files)
             return self.begin_stage(name, stage, GATE, reason, {})
@@ -265,18 +275,16 @@ class ModelRegistry:
         if served is None:
             return None
         steps = [event for event in self.events() if event.kind in _SERVED]
-        number, has_served = _number(served.name), {e.model for e in steps} | {e.previous for e in steps}
-        good = [
-            v.name for v in self.models() if not v.rolled_back and v.name in has_served and _number(v.name) < number
-        ]
-        return good[-1] if good else None
+        number, has_served = version_number(served.name), {e.model for e in steps} | {e.previous for e in steps}
+        good = [v.name for v in self.models() if not v.rolled_back and v.name in has_served]
+        return next((name for name in reversed(good) if version_number(name) < number), None)
 
     def models(self) -> list[ModelVersion]:
         """Return every kept version, the oldest first."""
         rows = {row["name"]: row for row in self._store.database.query("SELECT * FROM models")}
         served, events, candidate = self.serving(), self.events(), self.candidate()
         versions = []
-        for folder in sorted(self._workspace.models.glob("hrm@[0-9]*"), key=lambda path: _number(path.name)):
+        for folder in self._workspace.versions():
             if not any(folder.iterdir()):
                 continue  # reserved for a version that was never written
             name, row = folder.name, rows.get(folder.name)
@@ -321,9 +329,9 @@ class ModelRegistry:
             return 0
         return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
 
-    def _write(self, save: Callable[[str, Path], None]) -> tuple[str, Path, dict[str, str]]:
+    def _write(self, save: Callable[[str, Path], None], kind: str = HRM) -> tuple[str, Path, dict[str, str]]:
         """Write a version under the next name; return its name, its folder, and the hashes of its files."""
-        name, folder = self._reserve()
+        name, folder = self._reserve(kind)
         # Outside any transaction: the agent must be able to record decisions while the weights are written.
         save(name, folder)
         return name, folder, hash_files(folder)
@@ -376,20 +384,16 @@ class ModelRegistry:
             )
         return known[name]
 
-    def _reserve(self) -> tuple[str, Path]:
+    def _reserve(self, kind: str) -> tuple[str, Path]:
         """Reserve the next name by making its folder, so that two promotions never share a folder; return both."""
         make_folder(self._workspace.models)
-        taken = [_number(path.name) for path in self._workspace.models.glob("hrm@[0-9]*")]
-        taken += [_number(row["name"]) for row in self._store.database.query("SELECT name FROM models")]
+        taken = [version_number(path.name) for path in self._workspace.versions()]
+        taken += [version_number(row["name"]) for row in self._store.database.query("SELECT name FROM models")]
         number = max(taken, default=0) + 1
         while True:
-            folder = self._workspace.models / f"hrm@{number}"
+            folder = self._workspace.models / f"{kind}@{number}"
             try:
                 folder.mkdir()
                 return folder.name, folder
             except FileExistsError:
                 number += 1
-
-
-def _number(name: str) -> int:
-    return int(name.removeprefix("hrm@"))

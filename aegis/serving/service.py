@@ -10,11 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from aegis import __version__
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.serving import schema
 from aegis.serving.admission import Admission
 from aegis.serving.metric import Metrics
 from aegis.serving.point import PointBook
+from aegis.workspace import MODEL_PREFIXES
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
     400: {"model": schema.FaultAnswer, "description": "The state or the report can't be used"},
@@ -48,7 +48,7 @@ class Decisions:
             decided = await self.admission.wait(lambda: asyncio.wrap_future(soon(point, state, **options)))
             if decided is None:
                 decided = await self.admission.work(lambda: self.points.decide(point, state, **options))
-            self.metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIX) else "teacher")
+            self.metrics.note_decision(point, "hrm" if decided.policy.startswith(MODEL_PREFIXES) else "teacher")
         else:
             decided = await self.admission.work(lambda: self.points.record(point, state, taken, **options))
             self.metrics.note_decision(point, "client")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aegis.bounds import read_text
-from aegis.config import PHASE_1_DECISIONS
+from aegis.config import PHASE_1_DECISIONS, TrainingConfig
 from aegis.config.secret import has_secret, read_secret
 from aegis.door import DeciderConfig
 from aegis.door.setting import MODES
@@ -42,6 +42,8 @@ class PointConfig:
     """As `DeciderConfig.agreement`"""
     sure: float | None = None
     """As `DeciderConfig.sure`"""
+    student: str = TrainingConfig().student
+    """As `TrainingConfig.student`"""
     explore: float = 0.0
     """As `DeciderConfig.explore`"""
     never_explored: tuple[str, ...] = ()
@@ -63,7 +65,7 @@ class PointConfig:
         chosen: Any = self.mode or mode
         same = ("collect", "agreement", "sure", "explore", "never_explored", "retired", "renamed")
         given = {name: getattr(self, name) for name in same}
-        return DeciderConfig(mode=chosen, **given)
+        return DeciderConfig(mode=chosen, training=TrainingConfig(student=self.student), **given)
 
 
 @dataclass(frozen=True, slots=True)

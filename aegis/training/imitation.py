@@ -266,6 +266,8 @@ class ImitationTrainer:
         """Return the fields that a checkpoint and the run that resumes from it must share."""
         training = json.loads(canonical_json(asdict(self.config)))  # the form in a checkpoint's file
         del training["numbers"]  # the codec says how they are read
+        for name in ("student", "development_share"):  # `train` says what it learns from
+            del training[name]
         return {
             "training": training,
             "model": asdict(self._model_config),

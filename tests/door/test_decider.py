@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from aegis.config import HRMConfig, TrainingConfig
+from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig, TrainingConfig
 from aegis.door import Decider, DeciderConfig
 from aegis.errors import ConfigError, DataError, StoreError, TeacherError, TeacherMismatchError
-from aegis.lifecycle import open_store
+from aegis.lifecycle import open_store, read_monitor
+from aegis.promotion import ModelRegistry
 from aegis.workspace import Workspace
 
 ACTIONS = ["refund", "escalate", "answer"]
@@ -68,6 +70,35 @@ def test_a_decider_records_trains_and_switches_by_itself(make_decider, tmp_path)
     # The next process decides by the HRM from its first decision on.
     assert make_decider(config=QUICK).decide(make_ticket(1)).policy == "hrm@1"
     assert "switched" in [event.kind for event in events]
+
+
+@pytest.mark.long
+def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make_decider, tmp_path):
+    events = []
+    training = TrainingConfig(epochs=1, student="auto")  # an HRM of one epoch has hardly learned anything
+    config = replace(QUICK, training=training, reinforce=ReinforceConfig(), monitor=MonitorConfig(audit_rate=0.5))
+    decider = make_decider(config=config, notify=events.append)
+    number, until = 0, time.monotonic() + 240
+    while time.monotonic() < until:
+        decided = decider.decide(make_ticket(number))
+        decider.report(decided, reward=1.0)
+        number += 1
+        if decided.policy == "linear@1":
+            break
+        if number > 130:
+            time.sleep(0.2)
+    assert decided.policy == "linear@1", [event.message for event in events]
+    agreed = [decider.decide(make_ticket(n)).action == ACTIONS[n % 3] for n in range(1000, 1030)]
+    assert all(agreed)
+    told = "phase 4 rests: it improves an HRM alone, and linear@1 serves"
+    while told not in [event.message for event in events] and time.monotonic() < until:
+        time.sleep(0.1)
+    assert told in [event.message for event in events]
+    decider.close()
+    with open_store(Workspace(tmp_path).point("support-router")) as store:
+        monitor = read_monitor(store, ModelRegistry(store, Workspace(tmp_path).point("support-router")), "linear@1")
+        assert monitor.audits > 0
+    assert make_decider(config=config).decide(make_ticket(1)).policy == "linear@1"
 
 
 def test_a_decision_is_on_the_disk_before_it_is_returned_and_its_outcome_after_it(make_decider, tmp_path):

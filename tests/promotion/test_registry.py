@@ -160,3 +160,15 @@ def test_the_history_of_events_can_not_be_rewritten(store, workspace):
     for sql in ("UPDATE model_events SET reason = 'x'", "DELETE FROM model_events"):
         with pytest.raises(StoreError, match="recorded for good"), store.database.transaction() as connection:
             connection.execute(sql)
+
+
+def test_versions_of_all_kinds_are_numbered_together_and_rolled_back_in_order(store, workspace):
+    registry = ModelRegistry(store, workspace)
+    made = [registry.promote(save, kind=kind).name for kind in ("hrm", "linear", "hrm")]
+    assert made == ["hrm@1", "linear@2", "hrm@3"]
+    assert registry.try_out(save, None, "shadow", "it passed", "linear").name == "linear@4"
+    assert [(one.name, one.kind) for one in registry.models()][1] == ("linear@2", "linear")
+    assert registry.models()[1].to_record()["kind"] == "linear"
+    assert registry.last_good() == "linear@2"
+    assert registry.roll_back("linear@2", "ada", "odd answers").name == "linear@2"
+    assert registry.last_good() == "hrm@1"

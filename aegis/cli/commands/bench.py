@@ -18,7 +18,7 @@ from aegis.cli.options import WorkspaceOption
 from aegis.config import TrainingConfig
 from aegis.packages import require
 from aegis.research import run as research_run
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, HRM, Workspace, version_kind
 
 if TYPE_CHECKING:
     from aegis.experiments.benchmark import Plan
@@ -126,7 +126,8 @@ def _serving(workspace: Workspace) -> Path | None:
         return None
     with lifecycle.open_store(workspace) as store:
         serving = lifecycle.find_serving(store, workspace)
-    return serving.folder if serving else None
+    # Only an HRM has the backends that are compared.
+    return serving.folder if serving and version_kind(serving.name) == HRM else None
 
 
 def _show(document: dict[str, Any], minutes: float) -> None:

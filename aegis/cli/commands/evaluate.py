@@ -19,7 +19,7 @@ from aegis.cli.options import DeviceOption, JsonOption, LivedOption, RewardsOpti
 from aegis.cli.world import EndpointOptions, load_teacher, read_reward_changes, ready_search
 from aegis.config import PHASE_1_DECISIONS, AgentConfig
 from aegis.packages import require
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, HRM, Workspace
 
 if TYPE_CHECKING:
     from aegis.experiments.evaluation import CurvePoint, EpisodeResult, Row
@@ -121,7 +121,7 @@ def _choose(
     if folder.database.exists():
         with lifecycle.open_store(folder) as store:
             versions = {version.name: version for version in ModelRegistry(store, folder).models()}
-    imitating = [name for name, version in versions.items() if version.base is None]
+    imitating = [name for name, version in versions.items() if version.base is None and version.kind == HRM]
     if not wanted:
         newest = list(versions)[-1:]
         wanted = ([IMITATION] if imitating else []) + [name for name in newest if name not in imitating] + list(fixed)

@@ -68,6 +68,7 @@ def improve(
     with errors_explained():
         require("torch", "phase 4")
         from aegis import lifecycle
+        from aegis.lifecycle.rl.judgement import check_kind
 
         config = ReinforceConfig(
             every=rl_every,
@@ -82,6 +83,9 @@ def improve(
         if report is not None:
             check_writable(report, "--report")
         folder = lifecycle.existing(Workspace(workspace))
+        with lifecycle.open_store(folder) as store:
+            if (serving := lifecycle.find_serving(store, folder)) is not None:
+                check_kind(serving.name)
         check_improvement(folder, decisions, worlds, config.every)
         improved = run_improvement(folder, decisions, config, worlds=worlds, lived=lived, seed=seed, device=device)
         if report is not None:

@@ -16,7 +16,7 @@ from aegis.cli.admission import describe_way_to_hrm, find_place
 from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, say, say_row
 from aegis.cli.options import JsonOption, PointOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
-from aegis.workspace import DEFAULT_WORKSPACE
+from aegis.workspace import DEFAULT_WORKSPACE, KIND_WORDS
 
 if TYPE_CHECKING:
     from aegis.lifecycle import Refusal
@@ -69,6 +69,8 @@ def models(
             say_row("Models", (), head)
             for version in versions:
                 _say_version(version)
+                if (kind := _describe_kind(version)) is not None:
+                    say(f"{'':<8} {kind}")
                 if version.gain is not None:
                     say(f"{'':<8} {version.gain.describe()}")
                 if certified := version.figures.get("certified"):
@@ -178,6 +180,15 @@ def _with_certificate(store: DecisionStore, version: ModelVersion) -> ModelVersi
         found = certify_version(store, version.name, answers, figures.get("promised") or PROMISED)
         figures["certified"] = dataclasses.asdict(found)
     return dataclasses.replace(version, figures=figures)
+
+
+def _describe_kind(version: ModelVersion) -> str | None:
+    """Return what a version is and how it was chosen; None for an HRM that was the only student."""
+    choice = version.figures.get("student")
+    if choice is None:
+        return None
+    measured = f"HRM {choice['hrm']:.1%}, linear {choice['linear']:.1%}"
+    return f"{KIND_WORDS[version.kind]}, chosen by {choice['development']:,} decisions set aside: {measured}"
 
 
 def _describe_certified(certified: Mapping[str, Any], promised: float | None) -> str:

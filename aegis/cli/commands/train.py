@@ -35,6 +35,7 @@ from aegis.cli.options import (
     PointOption,
     RenameOption,
     StateTokensOption,
+    StudentOption,
     ThresholdOption,
     parse_names,
 )
@@ -49,10 +50,10 @@ from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
 from aegis.research import run as research_run
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, KIND_WORDS, Workspace
 
 if TYPE_CHECKING:
-    from aegis.hrm import HRM
+    from aegis.hrm import HRM as Model
     from aegis.lifecycle import TrainingOutcome
     from aegis.store import TeacherClaim
     from aegis.training import EpochResult, Thinking
@@ -77,6 +78,7 @@ def train(
     epochs: EpochsOption = _DEFAULTS.epochs,
     lr: LearningRateOption = _DEFAULTS.learning_rate,
     batch_size: BatchOption = _DEFAULTS.batch_size,
+    student: StudentOption = _DEFAULTS.student,
     threshold: ThresholdOption = GateConfig().threshold,
     agreement: AgreementOption = None,
     split: Annotated[
@@ -126,6 +128,7 @@ def train(
             epochs=epochs,
             learning_rate=lr,
             batch_size=batch_size,
+            student=student,
             split=split,
             seed=seed,
             max_tokens=max_tokens,
@@ -150,7 +153,10 @@ def train(
             return
         outcome = _run(data, folder, is_default, plan, device, resume, report, group)
         if outcome.serving is not None and rl_decisions != 0 and point is None and agreement is None:
-            _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
+            if outcome.kind == HRM:
+                _improve(folder, rl_decisions, seed, device, time.monotonic() - began)
+            else:
+                say(f"  No phase 4: it improves an HRM alone, and {outcome.serving.name} serves")
     if outcome.serving is None and group is None:  # torchrun takes any other code than 0 for a failure
         raise typer.Exit(GATE_REFUSED)
 
@@ -208,7 +214,7 @@ def _run(
         from aegis.hrm import resolve_device
         from aegis.training import TrainingHooks
 
-        def on_start(model: HRM, epochs_done: int) -> None:
+        def on_start(model: Model, epochs_done: int) -> None:
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
             say(f"✓ Loaded {len(decisions.decisions)} training examples")
             show_rejected(decisions.rejected, len(decisions.decisions))
@@ -297,7 +303,8 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.simple.logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.simple.ridge:.2%}"),
-        ("Segments of thinking", _describe_thinking(outcome.thinking)),
+        *([("Student", outcome.choice.describe())] if outcome.choice else []),
+        *([("Segments of thinking", _describe_thinking(outcome.thinking))] if outcome.thinking else []),
         ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
         ("Peak memory", f"{outcome.peak_rss_mb:.0f} MB"),
     ]
@@ -342,7 +349,7 @@ def _describe_thinking(thinking: Thinking) -> str:
 def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig) -> None:
     say("")
     if outcome.serving is None:
-        say(f"❌ The HRM does not take over: the agent stays on {teacher.name}.")
+        say(f"❌ The {KIND_WORDS[outcome.kind]} does not take over: the agent stays on {teacher.name}.")
         for line in outcome.verdict.lines:
             say(f"  {line}")
         say("  What would help:")
@@ -352,16 +359,21 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
     for remark in outcome.verdict.remarks:
         say(f"⚠ {remark}")
     if gate.agreement is not None:
-        say(f"✅ The HRM takes {outcome.certificate.share:.1%} of the decisions, {teacher.name} the rest.")
+        share = f"{outcome.certificate.share:.1%}"
+        say(f"✅ The {KIND_WORDS[outcome.kind]} takes {share} of the decisions, {teacher.name} the rest.")
         say(f"  {outcome.certificate.text[0].upper()}{outcome.certificate.text[1:]}")
         return
-    say(f"✅ HRM accuracy ≥ {_percent(gate.threshold)}! Switching from {teacher.name} to HRM...")
+    name = "HRM" if outcome.kind == HRM else outcome.serving.name
+    say(f"✅ {name} accuracy ≥ {_percent(gate.threshold)}! Switching from {teacher.name} to {name}...")
     say("")
-    heading(f"SWITCHING FROM {teacher.name.upper()} TO HRM")
-    say("✓ Agent now using trained HRM!")
+    heading(f"SWITCHING FROM {teacher.name.upper()} TO {name.upper()}")
+    say(f"✓ Agent now using trained {name}!")
     size = f" ({_millions(teacher.parameters)} params)" if teacher.parameters else ""
     say(f"  Previous: {teacher.name}{size}")
-    say(f"  Current: HRM ({outcome.run.policy.parameters / 1e6:.1f}M params)")
+    if outcome.kind == HRM:
+        say(f"  Current: HRM ({outcome.policy.parameters / 1e6:.1f}M params)")
+    else:
+        say(f"  Current: {name}, {KIND_WORDS[outcome.kind]} ({counted(outcome.policy.parameters, 'weight')})")
 
 
 def _millions(parameters: int) -> str:

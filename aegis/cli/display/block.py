@@ -10,6 +10,7 @@ from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 from aegis.research.run.standing import AgentStanding, advise
+from aegis.workspace import HRM, KIND_WORDS, version_kind
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
@@ -64,7 +65,10 @@ def explain_rewards(standing: Standing) -> str:
 
 
 def _head(standing: Standing) -> list[str]:
-    using = f"Yes ({standing.serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
+    serving = standing.serving or ""
+    using = f"Yes ({serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
+    if standing.using_hrm and version_kind(serving) != HRM:
+        using = f"No (using {serving}, {KIND_WORDS[version_kind(serving)]})"
     # Decisions made beside a training exceed the target; the bar stays at 100%.
     progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
     return [

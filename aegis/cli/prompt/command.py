@@ -19,7 +19,6 @@ from aegis.cli.prompt.thinking import DecisionPreview, Declined
 from aegis.errors import ActionError, AegisError, PolicyFailedError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.milestone import describe_phase
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, counted
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research import run as research_run
@@ -27,6 +26,7 @@ from aegis.research.run import conversation
 from aegis.research.run.setting_trial import SettingSupervisor
 from aegis.store import DecisionStore
 from aegis.types import Action, Outcome, utc_now
+from aegis.workspace import MODEL_PREFIXES
 
 if TYPE_CHECKING:
     from aegis.cli.session import Session
@@ -262,7 +262,7 @@ class PromptCommands:
         from aegis.cli.commands.models import TEACHER, rollback
 
         first, _, others = rest.partition(" ")
-        named = first == TEACHER or first.startswith(MODEL_PREFIX)
+        named = first == TEACHER or first.startswith(MODEL_PREFIXES)
         reason = (others if named else rest).strip()
         if not reason:
             example = next(spec.example for spec in COMMANDS if spec.name == "rollback")

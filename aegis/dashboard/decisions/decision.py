@@ -8,12 +8,11 @@ from typing import Any
 
 from aegis.dashboard.decisions.filter import deferred_spans
 from aegis.lifecycle.opening import open_store
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.rendering import clean_text, render_state
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import DecisionStore
 from aegis.types import most_probable
-from aegis.workspace import Workspace
+from aegis.workspace import MODEL_PREFIXES, Workspace
 
 _SHORT_CHARACTERS = 160
 _MOST_BARS = 6
@@ -113,7 +112,7 @@ def _short(
         "action": action,
         "words": clean_text(" ".join(json.loads(row["argument"]).values()), _SHORT_CHARACTERS),
         "policy": row["policy"],
-        "by_hrm": row["policy"].startswith(MODEL_PREFIX),
+        "by_hrm": row["policy"].startswith(MODEL_PREFIXES),
         "propensity": row["propensity"],
         "probabilities": _bars(names, shares, action, bars),
         "deferred": deferral.why(row),

@@ -15,9 +15,8 @@ from aegis.dashboard.decisions.search import StateIndex, open_index
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.standing import read_agent
 from aegis.promotion import ModelRegistry
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.store import Database, DecisionStore, read_tallies
-from aegis.workspace import Workspace
+from aegis.workspace import Workspace, is_version
 
 PAGE_ROWS = 50
 _CHUNK_ROWS = 500
@@ -97,8 +96,7 @@ def deferred_spans(store: DecisionStore, workspace: Workspace) -> list[tuple[int
 
 
 def _first_by_hrm(database: Database, after: int) -> int | None:
-    named = "SELECT policy, action FROM tallies WHERE substr(policy, 1, length(?1)) = ?1"
-    pairs = database.query(named, (MODEL_PREFIX,))
+    pairs = [pair for pair in database.query("SELECT policy, action FROM tallies") if is_version(pair["policy"])]
     sql = "SELECT seq FROM decisions WHERE policy = ? AND action = ? AND seq > ? ORDER BY seq LIMIT 1"
     found = [row["seq"] for pair in pairs for row in database.query(sql, (pair["policy"], pair["action"], after))]
     return min(found, default=None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from typing import Any
 
 from aegis.errors import ConfigError, DataError
 from aegis.lifecycle.opening import open_store
 from aegis.promotion import ModelRegistry
-from aegis.promotion.registry import MODEL_PREFIX
 from aegis.serving.point import UnknownDecisionError
-from aegis.workspace import Workspace
+from aegis.workspace import LINEAR, MODEL_PREFIXES, Workspace, version_kind
 
 
 def read_as_model(workspace: Workspace, id: str) -> dict[str, Any] | None:
@@ -29,11 +30,13 @@ def read_as_model(workspace: Workspace, id: str) -> dict[str, Any] | None:
         registry = ModelRegistry(store, workspace)
         version = registry.serving() or registry.candidate()
     decision = example.decision
-    name = decision.policy if decision.policy.startswith(MODEL_PREFIX) else version.name if version else None
+    name = decision.policy if decision.policy.startswith(MODEL_PREFIXES) else version.name if version else None
     if name is None:
         return None
     try:
         codec = StateCodec.from_document(json.loads((workspace.models / name / "policy.json").read_bytes()))
+        if version_kind(name) == LINEAR:
+            codec = replace(codec, max_tokens=sys.maxsize)  # it reads every state whole
         read = codec.read(decision.state)
     except (
         OSError,

@@ -9,6 +9,7 @@ function version(one, context) {
   return h("li", { class: one.state === "serves" ? "card serves" : "card" },
     h("h3", {}, one.name, h("span", { class: `tag ${one.state === "serves" ? "ok" : one.state === "kept" ? "unknown" : "failed"}` }, one.state)),
     facts([
+      ["Kind", one.kind],
       one.base && ["Improved from", one.base],
       figures.accuracy !== undefined && ["Held-out accuracy", low === undefined ? percent(figures.accuracy, 1) : `${percent(figures.accuracy, 1)} (${percent(low, 1)} to ${percent(high, 1)})`],
       figures.calibration_error !== undefined && figures.calibration_error !== null && ["Calibration error", percent(figures.calibration_error, 1)],

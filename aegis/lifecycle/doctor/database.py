@@ -154,7 +154,7 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
     if found.fault:
         whole = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing"
         yield Finding("broken", f"{found.fault} (whole before it: {whole})", _PUT_BACK)
-    if not found.counts and any(workspace.models.glob("hrm@*/*")):
+    if not found.counts and any(any(folder.iterdir()) for folder in workspace.versions()):
         yield Finding("broken", f"{database.path.name} holds nothing, and there are HRMs beside it", _PUT_BACK)
     orphans = database.query("PRAGMA foreign_key_check") if database.on_sqlite else []
     for row in orphans[:3]:

@@ -64,7 +64,7 @@ def _check_models(workspace: Workspace, aside: Aside | None) -> Iterator[Finding
                 checked += check_hashes(store, folder)
             except ChangedModelError as error:
                 yield from _withdraw(registry, name, error, aside)
-        for folder in workspace.models.glob("hrm@*"):
+        for folder in workspace.versions():
             if folder.name not in names and folder.is_dir() and not any(folder.iterdir()):
                 yield from _put_aside(folder, "was reserved for an HRM that was never written", aside)
         if checked:

@@ -20,7 +20,7 @@ from aegis.promotion.weights import check_files
 from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, loadable_name
 from aegis.types import ActionList, Decision, Policy, Progress, Teacher, unheard
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace, version_kind
 
 if TYPE_CHECKING:
     from aegis.hrm import Example
@@ -72,7 +72,7 @@ class VersionLoader:
                 return check_distribution(policy, serving.folder, self._drift_quantile)
             return check_by_base(policy, load_whole(replace(serving, name=base, folder=models / base)))
 
-        if self._exploration is None:
+        if self._exploration is None or version_kind(serving.name) != HRM:  # phase 4 improves HRMs alone
             return load_whole(serving)
         return self._exploration.load(serving, load_whole, self._adopt)
 

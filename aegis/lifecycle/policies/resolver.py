@@ -26,7 +26,7 @@ from aegis.promotion.certifying.promise import promised_part
 from aegis.rendering import clean_text
 from aegis.store import DecisionStore
 from aegis.types import Decision, Policy, Progress, Teacher
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace, version_kind
 
 _FAILURE_CHARACTERS = 300
 MOST_EXPLORED = 0.5
@@ -189,7 +189,7 @@ class PolicyResolver:
                 return policy
             return DeferringPolicy(policy, self.teacher, 0.0, on_failure=self._tell_of_failure)
         temperature = read_answers(folder).temperature
-        if self._exploration is not None:
+        if self._exploration is not None and version_kind(serving.name) == HRM:
             temperature /= self._exploration.temperature(folder)  # its choices have sharpened probabilities
         return DeferringPolicy(policy, self.teacher, bound, temperature, self._tell_of_failure)
 

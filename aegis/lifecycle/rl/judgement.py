@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aegis.errors import ConfigError
 from aegis.lifecycle.rl.measurement import Measured, recall_gain
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.promotion.judging.interval import mean_interval
 from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore
+from aegis.workspace import HRM, KIND_WORDS, version_kind
 
 PROMOTION_ALPHA = 0.05
 """Largest probability of ever promoting a version that earns no more than the one that it would replace"""
@@ -33,6 +35,15 @@ def next_attempt(store: DecisionStore, base: str) -> int:
     """Return the number of the next attempt to improve versions of this base."""
     sql = "SELECT COUNT(*) FROM models WHERE base = ? AND json_extract(figures, '$.improvement.attempt') IS NOT NULL"
     return int(store.database.query(sql, (base,))[0][0]) + 1
+
+
+def check_kind(name: str) -> None:
+    """Raise `ConfigError` for a version that phase 4 can't improve."""
+    if version_kind(name) != HRM:
+        raise ConfigError(
+            f"{name} is a {KIND_WORDS[version_kind(name)]}, and phase 4 improves an HRM alone: let one serve first"
+            " (`aegis models` lists them)"
+        )
 
 
 @dataclass(frozen=True, slots=True)

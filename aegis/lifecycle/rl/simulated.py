@@ -14,7 +14,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
-from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, judge, let_serve, next_attempt
+from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, check_kind, judge, let_serve, next_attempt
 from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import find_calls, gather
@@ -381,7 +381,8 @@ def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) 
 
 
 def load_pair(folder: Path, device: str) -> tuple[HRMPolicy, HRMPolicy, str]:
-    """Return a version as a policy that may be changed, its base as another one, and the base's name."""
+    """Return a version as a policy that may be changed, its base as another one, its name; raises as `check_kind`."""
+    check_kind(folder.name)
     name = base_of(folder) or folder.name
     base = load_version(folder.parent / name, device=device)
     return load_version(folder, base if name != folder.name else None, device), base, name

@@ -15,9 +15,9 @@ from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
-from aegis.promotion.registry import IMPROVEMENT, MODEL_PREFIX
+from aegis.promotion.registry import IMPROVEMENT
 from aegis.store import DecisionStore, ImprovementLog
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace, is_version, version_kind
 
 LOG_FILE = "improvement.log"
 _LOOK_EVERY_SECONDS = 1.0
@@ -50,6 +50,7 @@ class ImprovementSupervisor:
         self._looked_at = 0.0
         self._started_at = -_RESTART_SECONDS
         self._attempts = self._updates = 0
+        self._resting = ""
 
     def describe_switch(self, store: DecisionStore, previous: str, name: str) -> tuple[str, str]:
         """Return the event to emit when a policy takes over: (kind, message)."""
@@ -57,7 +58,7 @@ class ImprovementSupervisor:
         last = registry.events()[-1:]
         if last and last[0].who == IMPROVEMENT and last[0].kind == "rolled_back" and last[0].model == name:
             return "switched", f"went back from {previous} to {name}: {last[0].reason}"
-        if registry.base_of(name) is not None and previous.startswith(MODEL_PREFIX):
+        if registry.base_of(name) is not None and is_version(previous):
             return "improved", f"{name} decides, improved from {previous}"
         return "switched", f"switched from {previous} to {name}"
 
@@ -78,9 +79,15 @@ class ImprovementSupervisor:
             if state is not None:
                 write_state(store, None)  # from now on no decision is drawn for phase 4
             return
-        if serving is None:
+        resting = serving is not None and version_kind(serving.name) != HRM
+        if serving is None or resting:
             self._process.stop()
             self._attempts = 0  # the process did not end by itself
+            if resting and state is not None:
+                write_state(store, None)
+            if resting and serving is not None and serving.name != self._resting:
+                self._resting = serving.name
+                self._tell("waiting", f"phase 4 rests: it improves an HRM alone, and {serving.name} serves", {})
             return
         if state is None:
             newest = store.newest()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from aegis.lifecycle.training.data import TrainingData, check_enough
 from aegis.lifecycle.training.learning import learn
 from aegis.lifecycle.training.memory import peak_rss_mb
 from aegis.lifecycle.training.rivals import SimpleModels, measure_simple_models, most_compared
+from aegis.lifecycle.training.student import Student, StudentChoice, answer_all, choose_student, load_student
 from aegis.promotion import (
     PROMISED,
     Agreement,
@@ -54,13 +54,12 @@ from aegis.training import (
     to_moment,
 )
 from aegis.training.together.group import Group
-from aegis.types import Decision, Progress, State, unheard, utc_now
-from aegis.workspace import Workspace
+from aegis.types import Progress, State, unheard, utc_now
+from aegis.workspace import HRM, Workspace
 
 _JUDGING, _PARTS = "Judging the HRM on held-out decisions", 7
 _CHECKED_STATES = 8
 _LARGEST_DIFFERENCE = 1e-4
-_ASKED_TOGETHER = 2000
 THINKING_DECISIONS = 2000
 """Most held-out decisions on which the segments of thinking are measured"""
 
@@ -86,20 +85,25 @@ class TrainingOutcome:
     """The result of phases 2 and 3."""
 
     run: TrainingRun
+    """The HRM's"""
+    policy: Student
+    """What was judged, and serves where it passed: the HRM, or a simple model that took its place"""
+    choice: StudentChoice | None
+    """How it was chosen; None: the HRM was the only student"""
     agreement: Agreement
     answers: HeldoutAnswers
     certificate: Certificate
     """What the HRM may decide at the agreement that the plan promises, or else at 95%"""
     promised: float | None
     """The agreement promised on what the HRM decides; None: it decides everything"""
-    thinking: Thinking
-    """On the held-out decisions"""
+    thinking: Thinking | None
+    """On the held-out decisions; None of a simple model"""
     simple: SimpleModels
     verdict: Verdict
     save: Callable[[str, Path], None]
     """Writes the trained policy under a name into a folder, and checks what was written"""
     serving: Serving | None
-    """The HRM that decides from now on; None where the gate refused it"""
+    """What decides from now on; None where the gate refused it"""
     examples: int
     labelled: int
     """Of these, decisions of an HRM that the teacher labelled (audits, a canary): in training, never held out"""
@@ -114,6 +118,11 @@ class TrainingOutcome:
     seconds: float
     """Of training, in this process"""
     peak_rss_mb: float
+
+    @property
+    def kind(self) -> str:
+        """The kind of version that was judged: `hrm` or `linear`."""
+        return self.choice.chosen if self.choice is not None else HRM
 
     def to_figures(self) -> dict[str, Any]:
         """Return the figures that the registry keeps."""
@@ -131,13 +140,15 @@ class TrainingOutcome:
             "temperature": self.answers.temperature,
             "certified": asdict(self.certificate),
             "promised": self.promised,
-            "parameters": self.run.policy.parameters,
+            "parameters": self.policy.parameters,
+            **self._choice_record(),
         }
 
     def to_report(self) -> dict[str, Any]:
         """Return the report's JSON object."""
         return {
-            "parameters": self.run.policy.parameters,
+            "parameters": self.policy.parameters,
+            **self._choice_record(),
             "examples": self.examples,
             "labelled": self.labelled,
             "train_examples": self.train_examples,
@@ -165,10 +176,13 @@ class TrainingOutcome:
                 "dropped": self.dropped,
                 **asdict(self.split),
             },
-            "thinking": asdict(self.thinking),
+            "thinking": asdict(self.thinking) if self.thinking is not None else None,
             "verdict": {"switched": self.serving is not None, **self.verdict.to_record()},
             "checkpoints": [str(path) for path in self.run.checkpoints],
         }
+
+    def _choice_record(self) -> dict[str, Any]:
+        return {"student": self.choice.to_record()} if self.choice is not None else {}
 
 
 def train_and_judge(
@@ -196,7 +210,7 @@ def train_and_judge(
                 progress(_JUDGING, 6, _PARTS)
                 store.claim_teacher(data.teacher.name, data.teacher.parameters, data.teacher.source)
                 serving = ModelRegistry(store, workspace).promote(
-                    outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0]
+                    outcome.save, outcome.to_figures(), reason=outcome.verdict.reasons[0], kind=outcome.kind
                 )
                 outcome = replace(outcome, serving=serving)
             _record(store, outcome, plan)
@@ -254,7 +268,9 @@ def _train_candidate(
     learned = learn(data, workspace, plan, device, resume, hooks, checkpoints, group)
     run, dataset, split, progress = learned.run, learned.dataset, learned.split, hooks.progress
     progress(_JUDGING, 0, _PARTS)
-    answers = _answer(run.policy, draw_rows(data.decisions, split.heldout))
+    most = most_compared(len(data.actions))
+    policy, choice = choose_student(learned, data, most)
+    answers = answer_all(policy, draw_rows(data.decisions, split.heldout))
     labels: list[int] = dataset.labels[split.heldout].tolist()
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]
     kept = keep_answers(answers, labels, episodes, data.actions.names)
@@ -272,18 +288,19 @@ def _train_candidate(
     verdict = judge(agreement, plan.gate, cooling)
     if plan.gate.agreement is not None:
         verdict = judge_part(agreement, certificate, served_share, cooling)
-    most = most_compared(len(data.actions))
     train = list(draw_rows(data.decisions, split.train, most))
     heldout = list(draw_rows(data.decisions, split.heldout, most))
     sample = [decision.state for decision in heldout[:_CHECKED_STATES]]
-    kept = replace(kept, milliseconds=time_policy(run.policy, sample, data.actions))
+    kept = replace(kept, milliseconds=time_policy(policy, sample, data.actions))
     progress(_JUDGING, 1, _PARTS)
     drift = fit_drift(
-        run.policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
-        run.policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
+        policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
+        policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
     )
     progress(_JUDGING, 2, _PARTS)
-    thinking = measure_thinking(run.policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
+    thinking = None
+    if isinstance(policy, HRMPolicy):
+        thinking = measure_thinking(policy, list(draw_rows(heldout, range(len(heldout)), THINKING_DECISIONS)))
     progress(_JUDGING, 3, _PARTS)
     # The simple models read what the HRM reads: a field that gives the answer away would be theirs alone.
     train, heldout = (
@@ -293,6 +310,8 @@ def _train_candidate(
     simple = measure_simple_models(train, heldout, right, lambda done: progress(_JUDGING, 3 + done, _PARTS))
     return TrainingOutcome(
         run=run,
+        policy=policy,
+        choice=choice,
         agreement=agreement,
         answers=kept,
         certificate=certificate,
@@ -300,7 +319,7 @@ def _train_candidate(
         thinking=thinking,
         simple=simple,
         verdict=replace(verdict, remarks=simple.remarks),
-        save=_checked_save(run.policy, sample, kept, drift),
+        save=_checked_save(policy, sample, kept, drift),
         serving=None,
         examples=len(data.decisions),
         labelled=data.labelled,
@@ -313,16 +332,6 @@ def _train_candidate(
         seconds=learned.seconds,
         peak_rss_mb=peak_rss_mb(),
     )
-
-
-def _answer(policy: HRMPolicy, decisions: Iterable[Decision]) -> np.ndarray:
-    """Return the probabilities (n, A) of a policy's actions, each decision among those that were on offer."""
-    answers = [np.empty((0, len(policy.actions)), dtype=np.float32)]
-    asked = iter(decisions)
-    while some := list(islice(asked, _ASKED_TOGETHER)):
-        found, _ = policy.think([one.state for one in some], offers=[one.actions for one in some])
-        answers.append(found.numpy())
-    return np.concatenate(answers)
 
 
 def _served_share(store: DecisionStore, workspace: Workspace, promised: float | None) -> float | None:
@@ -356,13 +365,13 @@ def _describe_split(split: RowSplit, dataset: Dataset, own: bool, judged_until: 
 
 
 def _checked_save(
-    policy: HRMPolicy, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
+    policy: Student, states: Sequence[State], answers: HeldoutAnswers, drift: DriftDetector
 ) -> Callable[[str, Path], None]:
     """Return a function that saves the policy with its files, and checks that the saved policy decides alike."""
 
     def save(name: str, folder: Path) -> None:
         policy.save_as(name, folder)
-        saved = HRMPolicy.load(folder, policy.device).decide(states, policy.actions)
+        saved = load_student(policy, folder).decide(states, policy.actions)
         judged = policy.decide(states, policy.actions)
         difference = max(
             abs(a - b)

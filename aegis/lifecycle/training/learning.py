@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aegis.config.plan import TrainingPlan
+from aegis.errors import NotEnoughDataError
 from aegis.hrm import HRM, StateCodec
 from aegis.lifecycle.owner import check_owner
 from aegis.lifecycle.training.data import TrainingData, check_enough, split_dataset
-from aegis.training import Dataset, ImitationTrainer, RowSplit, TrainingHooks, TrainingRun, load_dataset
+from aegis.training import Dataset, ImitationTrainer, RowSplit, TrainingHooks, TrainingRun, load_dataset, set_aside_rows
 from aegis.training.together.group import Group, connected, own_device
+from aegis.workspace import HRM as HRM_STUDENT
 from aegis.workspace import Workspace
 
 _TRAINING = "Training the HRM, batch"
@@ -24,6 +26,9 @@ class Learned:
     run: TrainingRun
     dataset: Dataset
     split: RowSplit
+    development: RowSplit | None
+    """The training part, split into what the HRM learned from and what was set aside to choose the student by; None
+    where nothing was set aside, and the HRM learned from all of it"""
     codec: StateCodec
     """Reads the states, before it is known how their numbers are read"""
     seconds: float
@@ -59,16 +64,32 @@ def learn(
         for warning in dataset.reading.warnings:
             hooks.on_notice(warning)
         split = split_dataset(data, dataset, plan.training)
+        development = _set_aside(data, dataset, split, plan, hooks)
+        learned_from = split.train if development is None else development.train
         started = time.perf_counter()
         told = _with_progress(hooks, plan.training.epochs)
         trainer = ImitationTrainer(data.actions, plan.training, plan.model, codec, device, told, group)
         begun = checkpoints if resume else None
-        coded = group.hear(trainer.code_fields(data.decisions, split.train, begun).to_document())
+        coded = group.hear(trainer.code_fields(data.decisions, learned_from, begun).to_document())
         trainer.codec = StateCodec.from_document({"codec": coded})
         if trainer.codec != codec:  # the split, which the bins depend on, does not depend on the codes
             dataset = encode(trainer.codec)
-        run = trainer.train(dataset.select(split.train), dataset.select(split.heldout), checkpoints, resume)
-    return Learned(run, dataset, split, codec, time.perf_counter() - started)
+        run = trainer.train(dataset.select(learned_from), dataset.select(split.heldout), checkpoints, resume)
+    return Learned(run, dataset, split, development, codec, time.perf_counter() - started)
+
+
+def _set_aside(
+    data: TrainingData, dataset: Dataset, split: RowSplit, plan: TrainingPlan, hooks: TrainingHooks
+) -> RowSplit | None:
+    """Return the training part, split once more, where the student is to be chosen; None where the HRM is it."""
+    training = plan.training
+    if training.student == HRM_STUDENT:
+        return None
+    try:
+        return set_aside_rows(dataset, split.train, training.development_share, training.seed, data.chosen_episodes)
+    except NotEnoughDataError as error:
+        hooks.on_notice(f"--student {training.student}: the HRM is the only candidate: {error}")
+        return None
 
 
 def help_training(

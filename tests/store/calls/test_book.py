@@ -40,7 +40,7 @@ def test_sums_tell_apart_who_decided_and_what_was_counted(store, decide):
     book.append(decide(1), Call("a", "gpt", 2.0, 100, 10, share=0.5))
     book.append(decide(2), Call("b", "gpt", 1.0))
     book.append(decide(3, "hrm@1"), Call("c", None, 0.25, 0, 0))
-    assert book.sums("hrm@") == [
+    assert book.sums() == [
         CallSum(None, True, 1.0, 0.25, 1.0, 0.0, 0.0),
         CallSum("gpt", False, 1.5, 2.0, 0.5, 50.0, 5.0),
     ]

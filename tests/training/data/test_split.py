@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from aegis.errors import NotEnoughDataError
 from aegis.hrm import StateCodec
 from aegis.rendering import render_state
-from aegis.training import draw_rows, encode_decisions, split_by_episode, split_rows
+from aegis.training import draw_rows, encode_decisions, set_aside_rows, split_by_episode, split_rows
 from aegis.types import Action, ActionList, ActionSpec, Decision
 
 ACTIONS = ActionList((ActionSpec("a", "one", "first"), ActionSpec("b", "two", "second")))
@@ -132,3 +133,33 @@ def test_a_decision_with_a_single_action_on_offer_judges_nothing():
     assert [decisions[row] for row in rows.heldout.tolist()] == list(split.heldout)
     with pytest.raises(NotEnoughDataError, match="a single action on offer"):
         split_by_episode(forced, 0.3, 0)
+
+
+def test_episodes_are_set_aside_out_of_the_training_rows_alone():
+    decisions = [decision(episode, number) for episode in range(10) for number in range(5)]
+    data = encode_decisions(decisions, ACTIONS, StateCodec(32))
+    split = split_rows(data, 0.3, 0)
+    parts = set_aside_rows(data, split.train, 0.25, 0, {"3"})
+    assert sorted([*parts.train, *parts.heldout]) == split.train.tolist()
+    aside = {decisions[row].episode for row in parts.heldout}
+    assert len(parts.heldout) == 10
+    assert "3" not in aside
+    assert not aside & {decisions[row].episode for row in (*parts.train, *split.heldout)}
+
+
+def test_a_state_that_is_also_learned_from_is_not_set_aside():
+    decisions = [
+        decision(episode, number, {"n": number + (episode > 0)}) for episode in range(2) for number in range(3)
+    ]
+    data = encode_decisions(decisions, ACTIONS, StateCodec(32))
+    parts = set_aside_rows(data, np.arange(6), 0.5, 0)
+    assert (len(parts.train), len(parts.heldout), parts.dropped) == (3, 1, 2)
+
+
+def test_nothing_is_set_aside_of_one_episode_or_where_no_episode_may_be():
+    decisions = [decision(episode, number) for episode in range(2) for number in range(3)]
+    data = encode_decisions(decisions, ACTIONS, StateCodec(32))
+    with pytest.raises(NotEnoughDataError, match="too few episodes to set one aside"):
+        set_aside_rows(data, np.arange(3), 0.5, 0)
+    with pytest.raises(NotEnoughDataError, match="too few episodes to set one aside"):
+        set_aside_rows(data, np.arange(6), 0.5, 0, {"0", "1"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,14 @@ from aegis.cli.options import PointOption, WorkspaceOption
 from aegis.packages import require
 from aegis.rendering import clean_text, counted
 from aegis.research import run as research_run
-from aegis.workspace import DEFAULT_WORKSPACE, Workspace
+from aegis.workspace import DEFAULT_WORKSPACE, LINEAR, Workspace, version_kind
+
+if TYPE_CHECKING:
+    from aegis.promotion import Serving
+    from aegis.store import DecisionStore
+
+_CHECKED_STATES = 24
+"""Newest states with which an exported linear model keeps its answers"""
 
 
 def export(
@@ -25,7 +32,7 @@ def export(
         bool, typer.Option("--all", help="The HRM's decisions too, not just the teacher's.")
     ] = False,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write the HRM that serves, as ONNX, to decide with no PyTorch.")
+        bool, typer.Option("--onnx", help="Write the version that serves, an HRM as ONNX, to decide with no PyTorch.")
     ] = False,
 ) -> None:
     """Write the decisions and outcomes of a workspace or a decision point to a file, or its HRM to a folder."""
@@ -55,16 +62,38 @@ def export(
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
-    require("torch", "exporting")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
         fail(f"{folder}: holds something else already: name a new folder")
     from aegis import lifecycle
 
-    with lifecycle.open_store(lifecycle.existing(workspace)) as store, waiting() as progress:
-        progress("Loading what an export needs", 0, 0)
+    with lifecycle.open_store(lifecycle.existing(workspace)) as store:
         serving = lifecycle.find_serving(store, workspace)
         if serving is None:
             fail(f"{workspace.folder}: no HRM serves here yet: run `aegis train{workspace.options}` first")
+        if version_kind(serving.name) == LINEAR:
+            _export_linear(folder, store, serving)
+        else:
+            _export_hrm(folder, workspace, store, serving)
+
+
+def _export_linear(folder: Path, store: DecisionStore, serving: Serving) -> None:
+    from aegis.hrm import LinearPolicy
+    from aegis.lifecycle.point import read_adoption
+
+    states = [example.decision.state for example in store.recent(_CHECKED_STATES)]
+    policy = LinearPolicy.load(serving.folder)
+    policy.with_actions(read_adoption(store)(policy.actions)).export(folder.resolve(), states)
+    LinearPolicy.load(folder)  # it answers as the policy that was exported, or this raises
+    checked = f"checked on {counted(len(states), 'recorded state')}" if states else "no recorded state to check it on"
+    say(f"✓ {serving.name} written to {folder}, {checked}")
+    say(f"  {counted(policy.parameters, 'weight')} as safetensors; `aegis.hrm.LinearPolicy.load` reads them, by numpy")
+
+
+def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, serving: Serving) -> None:
+    require("torch", "exporting")
+    with waiting() as progress:
+        progress("Loading what an export needs", 0, 0)
+        from aegis import lifecycle
         from aegis.hrm import HRMPolicy, export_onnx
         from aegis.lifecycle.point import read_adoption
 
