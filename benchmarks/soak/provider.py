@@ -18,8 +18,7 @@ TICKETS = {
     "where can I read about parcels": "answer",
 }
 """What the clients of the served point write, and the action that fits"""
-TROUBLES = ("fails", "garbage", "hangs")
-_GARBAGE: tuple[bytes, ...] = (
+GARBAGE: tuple[bytes, ...] = (
     b"<html>gateway restarted</html>",
     b"{}",
     b'{"choices": [{"message": {"content": "I would rather dance."}}]}',
@@ -30,7 +29,7 @@ _GARBAGE: tuple[bytes, ...] = (
 
 
 class Provider:
-    """The endpoint, served by a thread. `trouble` says what is wrong with it now; empty: nothing."""
+    """The endpoint, served by a thread. `trouble` is what is wrong with it now: fails, garbage, hangs, or nothing."""
 
     def __init__(self, seed: int) -> None:
         self.trouble = ""
@@ -75,7 +74,7 @@ class Provider:
         if self.trouble == "fails":
             status, body = self._draw.choice((500, 502, 503, 529)), b'{"error": {"message": "overloaded"}}'
         elif self.trouble == "garbage":
-            body = self._draw.choice(_GARBAGE)
+            body = self._draw.choice(GARBAGE)
         else:
             message = {"role": "assistant", "content": choose(asked["messages"][-1]["content"])}
             choice = {"index": 0, "finish_reason": "stop", "message": message}

@@ -226,7 +226,7 @@ def make_agent(folder: Path, log: Path, environment: dict[str, str], teacher: st
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tiny.json").write_text(json.dumps(TINY_HRM))
     command = [sys.executable, "-m", "aegis.cli.main", "start", "--workspace", str(folder / "workspace")]
-    command += ["--teacher", "openai:rule", "--base-url", teacher, "--collect", "300", "--interval", "0.1"]
+    command += ["--teacher", "openai:rule", "--base-url", teacher, "--collect", "600", "--interval", "0.1"]
     command += ["--headless", "--log-format", "json", "--vary-presence", "--seed", str(seed), "--device", "cpu"]
     command += ["--model", str(folder / "tiny.json"), "--epochs", str(EPOCHS), "--lr", "3e-3", "--backend", "eager"]
     command += ["--answer-timeout", "2", "--approval-timeout", "4", "--audit-rate", "0.05", "--rl-every", "20"]

@@ -21,7 +21,7 @@ from benchmarks.soak.fault import FAULTS, deal
 from benchmarks.soak.hour import Hour, Planted, Report
 from benchmarks.soak.ledger import BETWEEN, Checked, Said, check_record
 from benchmarks.soak.machine import Machine
-from benchmarks.soak.provider import _GARBAGE, Provider
+from benchmarks.soak.provider import GARBAGE, Provider
 from benchmarks.soak.subject import AGENT, SERVER
 from benchmarks.soak.table import render, wrong
 
@@ -62,9 +62,7 @@ def test_the_provider_answers_as_the_scripted_teacher(provider):
         assert ask(provider, state) == ScriptedTeacher().decide([state], RESEARCH_ACTIONS)[0].action
 
 
-@pytest.mark.parametrize(
-    "trouble", ["fails", *_GARBAGE], ids=["fails", *(f"garbage {k}" for k in range(len(_GARBAGE)))]
-)
+@pytest.mark.parametrize("trouble", ["fails", *GARBAGE], ids=["fails", *(f"garbage {k}" for k in range(len(GARBAGE)))])
 def test_whatever_the_provider_does_the_teacher_names_it(provider, trouble, monkeypatch):
     if trouble != "fails":
         monkeypatch.setattr(provider._draw, "choice", lambda kinds: trouble)
