@@ -85,7 +85,10 @@ test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (i
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
 	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
 
-POSTGRES_TESTS := tests/door/test_decider.py tests/dashboard/decisions tests/research/memory tests/research/test_inbox.py tests/promotion/test_registry.py
+POSTGRES_TESTS := tests/door/test_decider.py tests/dashboard/decisions tests/research/memory tests/research/test_inbox.py tests/promotion/test_registry.py \
+	tests/lifecycle/doctor tests/lifecycle/serving tests/lifecycle/policies tests/lifecycle/test_standing.py tests/lifecycle/test_point.py tests/lifecycle/test_handover.py \
+	tests/door/test_forgetting.py tests/door/test_savings.py tests/door/test_outcome.py \
+	tests/serving/test_server.py tests/serving/test_service.py tests/serving/test_point.py tests/serving/test_quick.py tests/serving/gateway/test_secret.py
 test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install postgresql), then all that works on a workspace
 	$(PIP_INSTALL) -e '.[postgres]'
 	$(BIN)/python -m pytest -q -m postgres tests

@@ -1,6 +1,6 @@
 """How soon do all servers of one workspace follow a promotion and a roll-back?
 
-    python -m benchmarks.following [--servers 3 --rounds 5 --full]
+    python -m benchmarks.following [--servers 3 --rounds 5 --full --postgres]
 
 Each server is a process of its own with a port of its own. A version is promoted, then rolled back, by this process;
 each server is asked for decisions until its answer tells that it has followed. The time includes loading the model.
@@ -29,8 +29,10 @@ from aegis.lifecycle.point import read_actions
 from aegis.promotion import ModelRegistry
 from aegis.serving import PointBook
 from aegis.serving.point import NewPoint
+from aegis.store.engine.address import DATABASE
 from aegis.workspace import Workspace
 from benchmarks.gateway import save_exported, started
+from benchmarks.postgres import find_programs, serve
 
 POINT = "router"
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -54,32 +56,43 @@ def measure(clients: list[httpx2.Client], act: Callable[[], object], expected: b
     return list(took.values())
 
 
+def follow(folder: Path, servers: int, rounds: int, full: bool = False) -> list[tuple[list[float], list[float]]]:
+    """Return the seconds of each server after each promotion and after each roll-back, in a new workspace."""
+    with ExitStack() as stack:
+        with closing(PointBook(folder, {})) as book:
+            book.find(POINT, NewPoint(("refund", "escalate", "answer"), "gpt", "requests"))
+        serve = ("-m", "aegis", "serve", "--workspace", str(folder), "--port", "0")
+        urls = [stack.enter_context(started(*serve))[0] for _ in range(servers)]
+        clients = [stack.enter_context(httpx2.Client(base_url=url, timeout=60, trust_env=False)) for url in urls]
+        workspace = Workspace(folder).point(POINT)
+        store = stack.enter_context(open_store(workspace))
+        registry = ModelRegistry(store, workspace)
+        save = save_exported(HRMPolicy(HRM(HRMConfig() if full else SMALL), StateCodec(48), read_actions(store)))
+        for client in clients:
+            assert not decides(client)  # each has the point open
+        return [
+            (
+                measure(clients, lambda: registry.promote(save), True),
+                measure(clients, lambda: registry.roll_back(None, "owner", "measured"), False),
+            )
+            for _ in range(rounds)
+        ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--postgres", action="store_true", help="the store is a PostgreSQL server, started for it")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        with closing(PointBook(Path(folder), {})) as book:
-            book.find(POINT, NewPoint(("refund", "escalate", "answer"), "gpt", "requests"))
-        serve = ("-m", "aegis", "serve", "--workspace", folder, "--port", "0")
-        urls = [stack.enter_context(started(*serve))[0] for _ in range(given.servers)]
-        clients = [stack.enter_context(httpx2.Client(base_url=url, timeout=60, trust_env=False)) for url in urls]
-        workspace = Workspace(Path(folder)).point(POINT)
-        store = stack.enter_context(open_store(workspace))
-        registry = ModelRegistry(store, workspace)
-        save = save_exported(HRMPolicy(HRM(HRMConfig() if given.full else SMALL), StateCodec(48), read_actions(store)))
-        for client in clients:
-            assert not decides(client)  # each has the point open
-        rounds = [
-            (
-                measure(clients, lambda: registry.promote(save), True),
-                measure(clients, lambda: registry.roll_back(None, "owner", "measured"), False),
-            )
-            for _ in range(given.rounds)
-        ]
+        if given.postgres:
+            if (programs := find_programs()) is None:
+                parser.error("PostgreSQL is not installed: apt install postgresql")
+            os.environ[DATABASE] = stack.enter_context(serve(programs, Path(tempfile.gettempdir()), durable=True))
+        rounds = follow(Path(folder), given.servers, given.rounds, given.full)
     for name, took in zip(("promotion", "roll-back"), zip(*rounds, strict=True), strict=True):
         seconds = [one for each in took for one in each]
         print(f"{name:<10} followed after {statistics.median(seconds):.2f} s (median), {max(seconds):.2f} s at most")

@@ -20,9 +20,10 @@ from aegis.lifecycle.doctor.finding import SET_ASIDE
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import ANSWERS_FILE
 from aegis.promotion.weights import hash_files
-from aegis.store import DecisionStore
+from aegis.store import Database, DecisionStore
 from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
 from aegis.store.engine.outside import find_bytes
+from aegis.store.moving.copying import TABLES
 from aegis.workspace import Workspace
 
 _LEAST_TRACE = 4
@@ -55,7 +56,7 @@ def look(place: Workspace, wanted: Wanted) -> Forgotten:
     """Return what `forget` would erase, and erase nothing."""
     with open_store(place) as store:
         told = _told(store, place, find(store.database, wanted))
-    told.traces = _traces(place, wanted)
+        told.traces = _traces(store, place, wanted)
     return told
 
 
@@ -79,13 +80,28 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
             told.erased = erase(store.database, doomed)
     if len(wanted.trace) >= _LEAST_TRACE:
         told.removed += _clean_logs(place, wanted.trace)
-    told.traces = _traces(place, wanted)
+    with open_store(place) as store:
+        told.traces = _traces(store, place, wanted)
     return told
 
 
-def _traces(place: Workspace, wanted: Wanted) -> list[Path]:
-    long_enough = len(wanted.trace) >= _LEAST_TRACE
-    return find_traces(place.folder, wanted.trace) if long_enough else []
+def _traces(store: DecisionStore, place: Workspace, wanted: Wanted) -> list[Path]:
+    if len(wanted.trace) < _LEAST_TRACE:
+        return []
+    on_server = not store.database.on_sqlite and _holds(store.database, wanted.trace)
+    return [*([place.database] if on_server else ()), *find_traces(place.folder, wanted.trace)]
+
+
+def _holds(database: Database, text: str) -> bool:
+    """Return whether a row on a server holds a text, as it is or as JSON spells it."""
+    needles = [form for form in forms(text) if "\0" not in form]  # which no row on a server can hold
+    for table in TABLES:
+        names = [f"COALESCE({name}, '')" for name, kind in database.columns(table).items() if kind == "text"]
+        for needle in needles if names else ():
+            sql = f"SELECT 1 FROM {table} WHERE POSITION(? IN {' || chr(10) || '.join(names)}) > 0 LIMIT 1"
+            if database.query(sql, (needle,)):
+                return True
+    return False
 
 
 def find_traces(folder: Path, text: str) -> list[Path]:

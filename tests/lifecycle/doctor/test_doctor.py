@@ -47,6 +47,7 @@ def run(workspace, *options):
     return CliRunner().invoke(app, ["doctor", "--workspace", str(workspace.folder), *options])
 
 
+@pytest.mark.sqlite  # of the file's bytes
 def test_a_sound_workspace_is_left_as_it_is(workspace):
     content = workspace.database.read_bytes()
     assert kinds(workspace, repair=True) == [
@@ -59,6 +60,7 @@ def test_a_sound_workspace_is_left_as_it_is(workspace):
     assert "40 decisions" in result.output
 
 
+@pytest.mark.sqlite  # of the file's bytes
 def test_wrong_sums_are_counted_again_and_the_file_before_is_kept(workspace):
     with closing(sqlite3.connect(workspace.database)) as connection:
         connection.execute("UPDATE tallies SET decisions = 7")
@@ -89,6 +91,7 @@ def test_a_look_and_a_repair_leave_the_locks_of_a_database_that_is_open_here(wor
         assert connection.execute("SELECT decisions FROM tallies").fetchall() == [(7,)], "also what only the log held"
 
 
+@pytest.mark.sqlite  # of the file's bytes
 def test_a_damaged_index_is_made_anew_with_every_row(workspace):
     with closing(sqlite3.connect(workspace.database)) as connection:
         sql = "SELECT rootpage FROM sqlite_master WHERE name = 'decisions_by_time'"
@@ -104,6 +107,7 @@ def test_a_damaged_index_is_made_anew_with_every_row(workspace):
     assert kept.read_bytes() == content
 
 
+@pytest.mark.sqlite  # of the file's bytes
 def test_a_changed_decision_is_named_and_not_repaired(workspace):
     with closing(sqlite3.connect(workspace.database)) as connection:
         connection.execute("DROP TRIGGER decisions_refuse_update")
@@ -122,6 +126,7 @@ def test_an_hrm_whose_file_has_changed_hands_over_to_the_one_before_it(workspace
     assert "SHA-256" in dict(kinds(workspace))["broken"]
 
 
+@pytest.mark.sqlite  # of the file's bytes
 def test_a_log_with_a_damaged_commit_is_not_opened_before_it_is_copied(workspace, tmp_path):
     with Database(workspace.database) as database:
         store = DecisionStore(database)
@@ -152,7 +157,21 @@ def test_what_a_kill_left_is_put_aside_and_nothing_while_an_agent_runs(workspace
     assert left.exists()
     assert [kind for kind, _ in kinds(workspace, repair=True)].count("repaired") == 2
     assert not left.exists()
-    assert [kind for kind, _ in kinds(workspace)] == ["sound", "sound"]
+    assert [kind for kind, _ in kinds(workspace) if kind != "note"] == ["sound", "sound"]
+
+
+def test_on_a_server_wrong_sums_are_counted_again_and_who_checks_its_pages_is_said(workspace):
+    with Database(workspace.database) as database:
+        if database.on_sqlite:
+            pytest.skip("of what a server alone does: make test-postgres")
+        with database.transaction() as connection:
+            connection.execute("UPDATE tallies SET decisions = 7")
+    assert ("repairable", "the sums by policy and action differ from the decisions") in kinds(workspace)
+    assert dict(kinds(workspace, repair=True))["repaired"].endswith("counted again")
+    shown = run(workspace)
+    assert shown.exit_code == 0
+    assert "the rows are on a server" in shown.output
+    assert "pg_amcheck" in shown.output
 
 
 def test_a_torn_checkpoint_is_put_aside_and_a_missing_database_is_named(workspace):
