@@ -120,7 +120,7 @@ def test_the_hrm_learns_from_nothing_that_was_set_aside(trained):
 
 @pytest.mark.long
 def test_the_hrm_is_kept_where_a_linear_model_can_not_learn(tmp_path):
-    workspace = fill(tmp_path / "w", parity, 400)
+    workspace = fill(tmp_path / "w", parity, 800)
     outcome = train(workspace, epochs=12, learning_rate=3e-3)
     assert outcome.choice.chosen == "hrm"
     assert outcome.choice.hrm > outcome.choice.linear
@@ -192,6 +192,7 @@ def test_commands_say_what_serves(trained, tmp_path):
     workspace, _ = trained
     folder = str(workspace.folder)
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
+    assert "Phase 3: Switch (linear@1 decides next)" in status
     assert "Using HRM: No (using linear@1, logistic regression on fields and words)" in status
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
     assert "logistic regression on fields and words, chosen by 40 decisions set aside: HRM " in models
