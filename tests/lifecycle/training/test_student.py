@@ -16,6 +16,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.hrm import LinearPolicy
 from aegis.lifecycle import open_store, read_workspace_data
+from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.simulated import load_pair
 from aegis.lifecycle.training import student
@@ -59,8 +60,8 @@ def parity(rng):
     return {"left": left, "right": right}, int((left == "red") == (right == "hot"))
 
 
-def train(workspace, **settings):
-    plan = TrainingPlan(TrainingConfig(**{"student": "auto", "epochs": 1} | settings), model=TINY)
+def train(workspace, epochs=1, **settings):
+    plan = TrainingPlan(TrainingConfig(epochs=epochs, student="auto", **settings), model=TINY)
     return train_and_judge(read_workspace_data(workspace, default=RESEARCH_ACTIONS), workspace, plan)
 
 
@@ -92,8 +93,14 @@ def test_the_choice_reads_no_held_out_decision(trained, monkeypatch):
     data = read_workspace_data(workspace, default=RESEARCH_ACTIONS)
     seen = []
     fit, answer = student.fit_linear, student.answer_all
-    monkeypatch.setattr(student, "fit_linear", lambda given, *rest: fit(seen.extend(given) or seen, *rest))
-    monkeypatch.setattr(student, "answer_all", lambda policy, asked: answer(policy, seen.extend(asked) or seen))
+
+    def note(decisions):
+        listed = list(decisions)
+        seen.extend(listed)
+        return listed
+
+    monkeypatch.setattr(student, "fit_linear", lambda given, *rest: fit(note(given), *rest))
+    monkeypatch.setattr(student, "answer_all", lambda policy, asked: answer(policy, note(asked)))
     with pytest.raises(AssertionError, match="judged"):
         _judge_nothing(data, workspace, monkeypatch)
     newest = {f"e{number}" for number in range(18, 24)}  # a quarter of the episodes is held out
@@ -174,6 +181,7 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
             {"about": "person", "color": "red", "number": "n1"},
             {"zig": 10**9, "words": "that nobody wrote " * 9},
         ]
+        assert isinstance(policy, DeferringPolicy)
         like, unlike = policy.policy.decide(states, RESEARCH_ACTIONS)
     assert (like.policy, like.action, like.out_of_distribution) == ("linear@1", NAMES[1], False)
     assert unlike.out_of_distribution
