@@ -26,7 +26,7 @@ from aegis.promotion.monitoring.drift import read_drift
 from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher
 from aegis.training import TrainingHooks
-from aegis.types import Action, Decision
+from aegis.types import Action, Decision, State
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -177,7 +177,7 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
     assert read_drift(workspace.models / "linear@1") is not None
     with open_store(workspace) as store:
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
-        states = [
+        states: list[State] = [
             {"about": "person", "color": "red", "number": "n1"},
             {"zig": 10**9, "words": "that nobody wrote " * 9},
         ]
