@@ -31,7 +31,7 @@ OutcomeStatus = Literal["ok", "failed", "unknown"]
 OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")
 
 PolicyKind = Literal["teacher", "hrm", "other"]
-"""What made a choice: a teacher, an HRM, or another policy, such as a rule."""
+"""What made a choice: a teacher, a trained version (an HRM, or a linear model in its place), or another policy."""
 
 
 Deferral = Literal["", "unsure", "unlike", "unsure and unlike"]

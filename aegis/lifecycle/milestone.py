@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aegis.rendering import counted
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace, version_kind
 
 if TYPE_CHECKING:
     from aegis.lifecycle.standing import Standing
@@ -20,10 +20,13 @@ def describe_phase(standing: Standing) -> str:
         return f"Phase 3: Switch (in the mode observe: {standing.silent} only answers silently)"
     bootstrap = f" (Bootstrap from {standing.teacher}{_last_training(standing)})" if standing.teacher else ""
     begun = "" if standing.improvement else " (not begun)"
+    decides, serving = "the HRM", standing.serving or ""
+    if standing.using_hrm and version_kind(serving) != HRM:
+        decides, begun = serving, f" (rests: {serving} is no HRM)"
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
-        3: "Phase 3: Switch (the HRM decides next)",
+        3: f"Phase 3: Switch ({decides} decides next)",
         4: f"Phase 4: RL Fine-tuning{begun}",
     }[standing.phase]
 

@@ -268,3 +268,20 @@ def test_the_simple_models_read_no_field_that_is_left_out(small_hrm, with_long_t
         reached.append(json.loads(report.read_text())["heldout"]["baseline_logreg"])
     assert reached[0] > 0.9
     assert reached[1] < 0.6
+
+
+def test_the_better_student_is_named_and_phase_4_is_left_out_for_a_linear_one(write_decisions, small_hrm, tmp_path):
+    report = tmp_path / "report.json"
+    options = ["--data", write_decisions(200), "--workspace", tmp_path / "w", "--epochs", "1", "--report", report]
+    result = run("train", *options, "--student", "auto")
+    assert result.exit_code == 0, result.output
+    choice = json.loads(report.read_text())["student"]
+    assert f"linear: of {choice['development']} set aside the HRM {choice['hrm']:.1%}, linear" in result.output
+    assert "Agent now using trained linear@1!" in result.output
+    assert "No phase 4: it improves an HRM alone, and linear@1 serves" in result.output
+
+
+def test_an_unknown_student_is_refused(write_decisions, tmp_path):
+    result = run("train", "--data", write_decisions(150), "--workspace", tmp_path / "w", "--student", "linear")
+    assert result.exit_code == 2
+    assert "--student must be one of hrm, auto, not 'linear'" in result.output

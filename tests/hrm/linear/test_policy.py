@@ -33,11 +33,10 @@ def make(count, seed=0):
             "tags": ["x: 1"],
         }
         offer = NAMES if number % 2 else NAMES[:3]
-        probabilities = tuple(0.8 if name == NAMES[place] else 0.2 / (len(offer) - 1) for name in offer)
-        if number % 3 == 0:
-            probabilities = None
-        elif "never" in offer:
-            probabilities = (*(0.8 if name == NAMES[place] else 0.1 for name in offer[:3]), 0.0)
+        probabilities = None
+        if number % 3:
+            weights = [0.8 if name == NAMES[place] else 0.1 for name in NAMES[:3]]
+            probabilities = tuple(weights) if number % 2 == 0 else (*weights, 0.0)
         found.append(Decision(f"e{number // 10}", number, state, offer, Action(NAMES[place]), probabilities, "t"))
     return found
 

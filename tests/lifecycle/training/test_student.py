@@ -16,6 +16,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.hrm import LinearPolicy
 from aegis.lifecycle import open_store, read_workspace_data
+from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.simulated import load_pair
 from aegis.lifecycle.training import student
@@ -25,7 +26,7 @@ from aegis.promotion.monitoring.drift import read_drift
 from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher
 from aegis.training import TrainingHooks
-from aegis.types import Action, Decision
+from aegis.types import Action, Decision, State
 from aegis.workspace import Workspace
 
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -59,8 +60,8 @@ def parity(rng):
     return {"left": left, "right": right}, int((left == "red") == (right == "hot"))
 
 
-def train(workspace, **settings):
-    plan = TrainingPlan(TrainingConfig(**{"student": "auto", "epochs": 1} | settings), model=TINY)
+def train(workspace, epochs=1, **settings):
+    plan = TrainingPlan(TrainingConfig(epochs=epochs, student="auto", **settings), model=TINY)
     return train_and_judge(read_workspace_data(workspace, default=RESEARCH_ACTIONS), workspace, plan)
 
 
@@ -92,8 +93,14 @@ def test_the_choice_reads_no_held_out_decision(trained, monkeypatch):
     data = read_workspace_data(workspace, default=RESEARCH_ACTIONS)
     seen = []
     fit, answer = student.fit_linear, student.answer_all
-    monkeypatch.setattr(student, "fit_linear", lambda given, *rest: fit(seen.extend(given) or seen, *rest))
-    monkeypatch.setattr(student, "answer_all", lambda policy, asked: answer(policy, seen.extend(asked) or seen))
+
+    def note(decisions):
+        listed = list(decisions)
+        seen.extend(listed)
+        return listed
+
+    monkeypatch.setattr(student, "fit_linear", lambda given, *rest: fit(note(given), *rest))
+    monkeypatch.setattr(student, "answer_all", lambda policy, asked: answer(policy, note(asked)))
     with pytest.raises(AssertionError, match="judged"):
         _judge_nothing(data, workspace, monkeypatch)
     newest = {f"e{number}" for number in range(18, 24)}  # a quarter of the episodes is held out
@@ -120,7 +127,7 @@ def test_the_hrm_learns_from_nothing_that_was_set_aside(trained):
 
 @pytest.mark.long
 def test_the_hrm_is_kept_where_a_linear_model_can_not_learn(tmp_path):
-    workspace = fill(tmp_path / "w", parity, 400)
+    workspace = fill(tmp_path / "w", parity, 800)
     outcome = train(workspace, epochs=12, learning_rate=3e-3)
     assert outcome.choice.chosen == "hrm"
     assert outcome.choice.hrm > outcome.choice.linear
@@ -170,10 +177,11 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
     assert read_drift(workspace.models / "linear@1") is not None
     with open_store(workspace) as store:
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
-        states = [
+        states: list[State] = [
             {"about": "person", "color": "red", "number": "n1"},
             {"zig": 10**9, "words": "that nobody wrote " * 9},
         ]
+        assert isinstance(policy, DeferringPolicy)
         like, unlike = policy.policy.decide(states, RESEARCH_ACTIONS)
     assert (like.policy, like.action, like.out_of_distribution) == ("linear@1", NAMES[1], False)
     assert unlike.out_of_distribution
@@ -192,6 +200,7 @@ def test_commands_say_what_serves(trained, tmp_path):
     workspace, _ = trained
     folder = str(workspace.folder)
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
+    assert "Phase 3: Switch (linear@1 decides next)" in status
     assert "Using HRM: No (using linear@1, logistic regression on fields and words)" in status
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
     assert "logistic regression on fields and words, chosen by 40 decisions set aside: HRM " in models
