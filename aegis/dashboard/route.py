@@ -107,9 +107,7 @@ def _add_page(router: APIRouter, session: Session) -> None:
         return show(name)
 
 
-def _add_views(
-    router: APIRouter, places: Places, session: Session, admission: Admission, indexing: Indexing
-) -> None:
+def _add_views(router: APIRouter, places: Places, session: Session, admission: Admission, indexing: Indexing) -> None:
     looks = [session.looks()]
 
     async def read(job: Callable[[], Any]) -> JSONResponse:
