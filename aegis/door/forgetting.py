@@ -79,7 +79,9 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
             # Also where nothing is found: a run that was killed may have left old pages.
             told.erased = erase(store.database, doomed)
         # After the rows: a dashboard that is open may read them into it until they are gone.
-        empty_file(place.state_index)
+        if place.state_index.exists():
+            empty_file(place.state_index)
+            told.removed.append(place.state_index)
     if len(wanted.trace) >= _LEAST_TRACE:
         told.removed += _clean_logs(place, wanted.trace)
     told.traces = _traces(place, wanted)
