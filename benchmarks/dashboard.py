@@ -1,9 +1,10 @@
-"""The dashboard's views on a large workspace: `python -m benchmarks.dashboard [--decisions 1000000] [--live 10]`.
+"""The dashboard's views on a large workspace: `python -m benchmarks.dashboard [--decisions 1000000] [--cold 5]`.
 
 Makes a workspace of that many decisions with outcomes, labels, costs and a switch (kept in --folder, and used again),
-then prints the slowest of three times of each answer, in seconds, with the processor's own time. The rows are written
-without the chain of hashes, which no view reads. --live: Chromium opens the page (as in `make test-browser`), and for
-so many minutes 50 decisions a second are recorded: how old the newest one on the page is, the memory of its scripts.
+then prints the slowest of three times of each answer, in seconds, with the processor's own time; before that, a search
+without an index. The rows are written without the chain of hashes, which no view reads. --cold: so many times a new
+server is opened by a new Chromium (as in `make test-browser`), and words are sought at once. --live: for so many
+minutes 50 decisions a second are recorded: how old the newest one on the page is, the memory of its scripts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aegis.dashboard.decisions.decision import read_short, read_whole
 from aegis.dashboard.decisions.filter import Filter, find_page
 from aegis.dashboard.decisions.likeness import read_like
 from aegis.dashboard.decisions.reading import read_as_model
+from aegis.dashboard.decisions.search import open_index
 from aegis.dashboard.learning import read_learning
 from aegis.dashboard.model import read_versions
 from aegis.dashboard.place import Places
@@ -34,6 +36,7 @@ from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, write_answers
 from aegis.store.engine.connection import Connection
+from aegis.store.engine.sqlite import empty_file
 from aegis.types import Action, Decision, Outcome
 from aegis.workspace import Workspace
 from benchmarks.screens import CHROMIUM, served
@@ -149,10 +152,7 @@ def measure(folder: Path) -> None:
         with open_store(place) as store:
             return len(read_short(store, place, page.places))
 
-    began, parts = time.perf_counter(), 0
-    while find_page(place, Filter(text="phone")).reading is not None:
-        parts += 1
-    print(f"states read for the first search: {time.perf_counter() - began:.1f} in {parts + 1} requests")
+    measure_first_search(place, newest)
     print(f"status: {slowest(lambda: Places(Workspace(folder)).to_record())}")
     for name, chosen in filters.items():
         print(f"{name}: {slowest(lambda: show(chosen))} ({show(chosen)} shown)")  # noqa: B023 - called at once
@@ -162,6 +162,44 @@ def measure(folder: Path) -> None:
     print(f"what is new, 50 decisions: {slowest(lambda: look(place, Cursor(newest - 50, newest - 50)))}")
     print(f"learning: {slowest(lambda: read_learning(place))}")
     print(f"models: {slowest(lambda: read_versions(place))}")
+
+
+def measure_first_search(place: Workspace, newest: int) -> None:
+    """Print how long searches take that find no index, and how long the whole index takes."""
+    for text in ("phone broken", f"number {newest - 10}", f"number {newest // 2}"):
+        empty_file(place.state_index)
+        began = time.perf_counter()
+        page = find_page(place, Filter(text=text))
+        took, share = time.perf_counter() - began, 1 if page.reading is None else page.reading
+        print(f"{text!r} without an index: {took:.2f} ({len(page.places)} shown, of {share:.1%} of the states)")
+    began, cpu, longest = time.perf_counter(), time.process_time(), 0.0
+    with open_store(place) as store, open_index(place, store) as index:
+        while (at := time.perf_counter()) and index.step():
+            longest = max(longest, time.perf_counter() - at)
+    whole = f"{time.perf_counter() - began:.1f} ({time.process_time() - cpu:.1f} of the processor)"
+    print(f"the rest of the index without pauses: {whole}, the longest step {longest:.2f}")
+
+
+def open_cold(folder: Path, times: int) -> None:
+    """Print how long the first view takes with a new server and a new browser, and the first search there."""
+    from playwright.sync_api import sync_playwright
+
+    place = Workspace(folder).point(POINT)
+    for _ in range(times):
+        empty_file(place.state_index)
+        with served(folder) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page, took = browser.new_page(), []
+            for go, seen in (
+                (address, ".cards h2"),
+                (f"{address.partition('?')[0]}#/look?point={POINT}&text=phone", ".decision"),
+            ):
+                began = time.monotonic()
+                page.goto(go)
+                page.wait_for_selector(seen)
+                took.append(time.monotonic() - began)
+            browser.close()
+        print(f"the page {took[0]:.2f}, the first search {took[1]:.2f}, load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 def record_live(place: Workspace, seconds: float, ended: threading.Event) -> None:
@@ -231,10 +269,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--decisions", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path("dashboard-benchmark"))
+    parser.add_argument("--cold", type=int, default=0)
     parser.add_argument("--live", type=float, default=0.0)
     given = parser.parse_args()
     fill(Workspace(given.folder).point(POINT), given.decisions)
-    if given.live:
+    if given.cold:
+        open_cold(given.folder, given.cold)
+    elif given.live:
         watch_live(given.folder, given.live)
     else:
         measure(given.folder)

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Message
 
 from aegis.dashboard.place import Places
 from aegis.dashboard.route import make_pages
-from aegis.dashboard.session import SCOPE, Session
+from aegis.dashboard.session import SCOPE, Session, name_cookie
 from aegis.serving.access import SiteCheck, TokenBook, draw_token
 from aegis.serving.admission import Admission
 from aegis.serving.app import explain_errors
@@ -59,4 +60,20 @@ def serve_dashboard(places: Places, listening: Listening, read_only: bool, ready
     secret, token = draw_token("dashboard", [SCOPE])
     app = make_dashboard(places, listening.tokens.with_token(token), listening.host, read_only)
     with listen(listening) as bound:
+        asyncio.run(_open_once(app, secret))
         run(app, bound, _SHUTDOWN_SECONDS, lambda address: ready(f"{address}/?token={secret}"), lambda: None)
+
+
+async def _open_once(app: ASGIApp, secret: str) -> None:
+    """Ask for the page as a browser will: the first requests import and build what the others find."""
+    headers = [(b"host", b"localhost"), (b"cookie", f"{name_cookie('localhost')}={secret}".encode())]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        pass
+
+    for path in ("/", "/page/main.js", "/api/status"):
+        of_it = {"path": path, "query_string": b"", "headers": headers, "client": ("127.0.0.1", 0), "scheme": "http"}
+        await app({"type": "http", "method": "GET"} | of_it, receive, send)

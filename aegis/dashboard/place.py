@@ -34,6 +34,13 @@ class Places:
                     return place
         raise UnknownPointError(f"no decision point {point[:100]!r} is shown here")
 
+    def workspaces(self) -> list[Workspace]:
+        """Return every place that is shown."""
+        if self.only is not None:
+            return [self.workspace.point(self.only)]
+        own = [self.workspace] if self.workspace.database.exists() else []
+        return own + [self.workspace.point(name) for name in self.workspace.points()]
+
     def overview(self) -> Overview:
         """Return where every place stands."""
         if self.only is not None:

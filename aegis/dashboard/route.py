@@ -14,6 +14,7 @@ from aegis import __version__
 from aegis.dashboard import inbox, knowledge, learning, model, pausing, stream
 from aegis.dashboard.decisions import decision, heldout, likeness, listing, reading, relabel
 from aegis.dashboard.decisions.filter import Filter
+from aegis.dashboard.decisions.indexing import Indexing
 from aegis.dashboard.page import PAGE
 from aegis.dashboard.place import Places
 from aegis.dashboard.session import HEADERS, Session, read_token
@@ -75,9 +76,10 @@ class Done(BaseModel):
 
 def make_pages(places: Places, session: Session, admission: Admission) -> APIRouter:
     """Return the routes of a dashboard. admission: does their work in threads."""
-    router = APIRouter(include_in_schema=False)
+    indexing = Indexing(places.workspaces)
+    router = APIRouter(include_in_schema=False, lifespan=indexing.live)
     _add_page(router, session)
-    _add_views(router, places, session, admission)
+    _add_views(router, places, session, admission, indexing)
     _add_stream(router, places, session, admission)
     _add_actions(router, places, session, admission)
     return router
@@ -105,7 +107,7 @@ def _add_page(router: APIRouter, session: Session) -> None:
         return show(name)
 
 
-def _add_views(router: APIRouter, places: Places, session: Session, admission: Admission) -> None:
+def _add_views(router: APIRouter, places: Places, session: Session, admission: Admission, indexing: Indexing) -> None:
     looks = [session.looks()]
 
     async def read(job: Callable[[], Any]) -> JSONResponse:
@@ -113,6 +115,7 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
 
     @router.get("/api/status", dependencies=looks)
     async def status() -> JSONResponse:
+        indexing.begin()
         about = {"version": __version__, "read_only": session.read_only}
         return await read(lambda: about | places.to_record())
 

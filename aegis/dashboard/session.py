@@ -93,8 +93,14 @@ async def read_token(request: Request) -> str:
 
 
 def _cookie(request: Request) -> str:
-    """Return the cookie's name: dashboards at two ports of one machine share their cookies, so each has its own."""
-    host = request.headers.get("host", "")
+    return name_cookie(request.headers.get("host", ""))
+
+
+def name_cookie(host: str) -> str:
+    """Return the cookie's name: dashboards at two ports of one machine share their cookies, so each has its own.
+
+    host: as a request names it, with its port.
+    """
     return f"aegis-{urlsplit(f'//{host}').port or 80}"
 
 

@@ -23,6 +23,7 @@ from aegis.promotion.weights import hash_files
 from aegis.store import Database, DecisionStore
 from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
 from aegis.store.engine.outside import find_bytes
+from aegis.store.engine.sqlite import empty_file
 from aegis.store.moving.copying import TABLES
 from aegis.workspace import Workspace
 
@@ -78,6 +79,10 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
                 told.removed += _rename_episodes(store, place, doomed)
             # Also where nothing is found: a run that was killed may have left old pages.
             told.erased = erase(store.database, doomed)
+        # After the rows: a dashboard that is open may read them into it until they are gone.
+        if place.state_index.exists():
+            empty_file(place.state_index)
+            told.removed.append(place.state_index)
     if len(wanted.trace) >= _LEAST_TRACE:
         told.removed += _clean_logs(place, wanted.trace)
     with open_store(place) as store:
@@ -134,7 +139,7 @@ def _remove_derived(place: Workspace) -> list[Path]:
         place.datasets,
         place.checkpoints,
         aside,
-        *(base.with_name(base.name + end) for base in (cache, place.state_index) for end in ("", "-wal", "-shm")),
+        *(cache.with_name(cache.name + end) for end in ("", "-wal", "-shm")),
     ]
     found = [path for path in found if path.exists()]
     for path in found:

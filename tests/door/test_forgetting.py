@@ -15,8 +15,9 @@ from aegis.lifecycle import lock, open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, read_answers, write_answers
 from aegis.promotion.weights import check_files
-from aegis.store.chain.erasure import Wanted
+from aegis.store.chain.erasure import Wanted, erase
 from aegis.store.deferral import note_deferral
+from aegis.store.engine.sqlite import empty_file
 from aegis.types import Action, Choice, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
 
@@ -90,6 +91,25 @@ def test_an_erased_person_stands_in_no_file_of_the_workspace(place):
     assert "1 HRM with the files that were judged" in verified.output
     with open_store(place) as store:
         assert store.database.query("SELECT COUNT(*) AS left FROM deferrals")[0]["left"] == 1
+
+
+def test_what_an_open_dashboard_reads_into_its_index_meanwhile_is_forgotten_too(place, monkeypatch):
+    def erase_late(database, doomed):
+        monkeypatch.undo()
+        while open_there.step():
+            pass
+        return erase(database, doomed)
+
+    with open_store(place) as store, open_index(place, store) as open_there:
+        empty_file(place.state_index)
+        assert b"quagmire" not in place.state_index.read_bytes()
+        monkeypatch.setattr("aegis.door.forgetting.erase", erase_late)
+        forget(place, Wanted(text=PERSON))
+        assert list(find_traces(place.folder, "quagmire")) == []
+        while open_there.step():
+            pass
+        assert open_there.find("bob", 4, 0, 9) == [2]
+        assert open_there.find("quagmire", 4, 0, 9) == []
 
 
 def test_the_model_is_still_the_one_that_was_judged(place):

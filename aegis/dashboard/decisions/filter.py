@@ -57,7 +57,7 @@ class Page:
     before: int | None
     """The place before which to look on; None at the end"""
     reading: float | None = None
-    """The share of the states that the search knows by now, while it is not all; the page is empty then"""
+    """The share of the states that the search knows by now, while it is not all: further pages have the rest"""
 
 
 def find_page(workspace: Workspace, chosen: Filter, before: int | None = None, rows: int = PAGE_ROWS) -> Page:
@@ -70,9 +70,6 @@ def find_page(workspace: Workspace, chosen: Filter, before: int | None = None, r
         if not chosen.text.strip():
             return _find(store, workspace, chosen, at, rows)
         with open_index(workspace, store) as index:
-            reach = index.extend()
-            if not reach.whole:
-                return Page((), at, reach.read / reach.newest)
             return _find(store, workspace, chosen, at, rows, index)
 
 
@@ -108,10 +105,14 @@ def _find(
     low, high = _bounds(store.database, chosen, before)
     condition, values = _conditions(store, workspace, chosen)
     deadline, found = time.monotonic() + _SECONDS, list[int]()
+    last, known = None, None
     if index is None:
         candidates = _candidates(store, chosen, low, high)
     else:
-        candidates = _scan(lambda at, most: [(place,) for place in index.find(chosen.text, at, low, most)], high)
+        reach = index.extend(high, low)
+        known, floor = reach.share, max(low, reach.low)
+        last = reach.low if reach.low > max(1, low) else None
+        candidates = _scan(lambda at, most: [(place,) for place in index.find(chosen.text, at, floor, most)], high)
     while chunk := list(islice(candidates, _CHUNK_ROWS)):
         sql = (
             "SELECT d.seq FROM (SELECT CAST(value AS BIGINT) AS place FROM json_each(CAST(? AS TEXT))) AS chosen"
@@ -119,10 +120,10 @@ def _find(
         )
         found += [int(row["seq"]) for row in store.database.query(sql, (json.dumps(chunk), *values))]
         if len(found) > rows:
-            return Page(tuple(found[:rows]), found[rows - 1])
+            return Page(tuple(found[:rows]), found[rows - 1], known)
         if len(chunk) == _CHUNK_ROWS and time.monotonic() > deadline:
-            return Page(tuple(found), chunk[-1])
-    return Page(tuple(found), None)
+            return Page(tuple(found), chunk[-1], known)
+    return Page(tuple(found), last, known)
 
 
 def _bounds(database: Database, chosen: Filter, before: int) -> tuple[int, int]:

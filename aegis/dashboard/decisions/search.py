@@ -1,7 +1,8 @@
-"""Full text search in states: an index beside the database, made when it is first searched.
+"""Full text search in states: an index beside the database, read in steps from the newest state back.
 
 Appends don't touch it, so they are as fast as without it. It is a copy of words in the states: whoever removes
-decisions from a workspace must remove it, too (`Workspace.state_index`).
+decisions from a workspace must empty it, too (`Workspace.state_index`). A step's lock is taken before its states are
+read, so what is read before decisions are erased is in the index before it is emptied.
 https://sqlite.org/fts5.html, contentless tables
 """
 
@@ -16,14 +17,17 @@ from dataclasses import dataclass
 
 from aegis.errors import StoreError
 from aegis.store import DecisionStore
+from aegis.store.engine.sqlite import empty_file
 from aegis.workspace import Workspace
 
-_FORM = 1
-_PART_ROWS = 2_000
-_SECONDS = 1.0
+_FORM = 2
+_STEP_ROWS = 2_000
+_SECONDS = 0.5
 """Time to read further states into the index at one search"""
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # The places that are in the index: from `low` to `high`, both included.
+    "CREATE TABLE IF NOT EXISTS spans (low INTEGER PRIMARY KEY, high INTEGER NOT NULL)",
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(state, content='', detail=none,"
     " tokenize='unicode61 remove_diacritics 2')",
 )
@@ -32,15 +36,12 @@ _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far the index reaches. Both are places in the order of recording."""
+    """How far the index reaches, seen from a place in the order of recording."""
 
-    read: int
-    newest: int
-
-    @property
-    def whole(self) -> bool:
-        """Whether every state is in it."""
-        return self.read >= self.newest
+    low: int
+    """From here up to that place every state is in it; that place itself where the one before it is not"""
+    share: float | None
+    """The share of all states that it knows; None where it knows them all"""
 
 
 class StateIndex:
@@ -50,39 +51,75 @@ class StateIndex:
         self._connection = connection
         self._store = store
 
-    def extend(self) -> Reach:
-        """Read states that are not in the index yet, for about a second; return how far it reaches."""
-        newest, deadline = self._store.newest(), time.monotonic() + _SECONDS
-        read = self._read()
-        while read < newest and time.monotonic() < deadline:
-            read = self._extend(read)
-        return Reach(read, newest)
+    def extend(self, at: int | None = None, low: int = 0) -> Reach:
+        """Read states that are not in the index yet, the newest before `at` first, for half a second at most.
+
+        at: a place; None: behind the newest. low: the place down to which they are wanted.
+        """
+        deadline = time.monotonic() + _SECONDS
+        behind = self._store.newest() + 1
+        at = behind if at is None else min(at, behind)
+        while (reach := self.reach(at)).low > max(1, low) and time.monotonic() < deadline:
+            self.step(at)
+        return reach
+
+    def reach(self, at: int) -> Reach:
+        """Return how far the index reaches back from a place."""
+        spans, newest = self._spans(), self._store.newest()
+        known = sum(min(high, newest) - low + 1 for low, high in spans if low <= newest)
+        low = next((low for low, high in spans if low < at <= high + 1), at)
+        return Reach(low, None if known >= newest else known / newest)
+
+    def step(self, at: int | None = None) -> bool:
+        """Read the next states below a place into the index; return whether any was left to read.
+
+        Other processes may do the same: each step is one transaction, and a killed one leaves nothing.
+        """
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in _SCHEMA:  # another process may have emptied the file
+                self._connection.execute(statement)
+            gap = self._gap(self._store.newest() if at is None else min(at - 1, self._store.newest()))
+            if gap is not None:
+                self._read(*gap)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        return gap is not None
 
     def find(self, text: str, at: int, low: int, most: int) -> list[int]:
         """Return places before `at`, down to `low`, whose states hold every word, the newest first."""
         sql = "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? AND rowid >= ? ORDER BY rowid DESC LIMIT ?"
         return [int(row[0]) for row in self._connection.execute(sql, (make_query(text), at, low, most))]
 
-    def _read(self) -> int:
-        row = self._connection.execute("SELECT value FROM about WHERE name = 'read'").fetchone()
-        return int(row[0]) if row else 0
+    def _spans(self) -> list[tuple[int, int]]:
+        return self._connection.execute("SELECT low, high FROM spans ORDER BY low DESC").fetchall()
 
-    def _extend(self, read: int) -> int:
+    def _gap(self, top: int) -> tuple[int, int] | None:
+        """Return the newest places up to `top` that are not in the index: the first and the last one."""
+        for low, high in self._spans():
+            if high < top:
+                return high + 1, top
+            top = min(top, low - 1)
+        return (1, top) if top > 0 else None
+
+    def _read(self, bottom: int, top: int) -> None:
         rows = self._store.database.query(
-            "SELECT seq, state, argument FROM decisions WHERE seq > ? ORDER BY seq LIMIT ?", (read, _PART_ROWS)
+            "SELECT seq, state, argument FROM decisions WHERE seq <= ? AND seq >= ? ORDER BY seq DESC LIMIT ?",
+            (top, bottom, _STEP_ROWS),
         )
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            if self._read() == read:  # else another process was faster
-                insert = "INSERT INTO words (rowid, state) VALUES (?, ?)"
-                self._connection.executemany(insert, ((row[0], _plain(f"{row[1]} {row[2]}")) for row in rows))
-                keep = "INSERT INTO about VALUES ('read', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-                self._connection.execute(keep, (str(rows[-1]["seq"] if rows else self._store.newest()),))
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        return self._read()
+        # FTS5 writes a segment whenever a row comes before the last one.
+        words = ((row[0], _plain(f"{row[1]} {row[2]}")) for row in reversed(rows))
+        self._connection.executemany("INSERT INTO words (rowid, state) VALUES (?, ?)", words)
+        low, high = rows[-1][0] if len(rows) == _STEP_ROWS else bottom, top
+        for first, last in self._spans():
+            if first == high + 1:
+                high = last
+            elif last == low - 1:
+                low = first
+        self._connection.execute("DELETE FROM spans WHERE low >= ? AND high <= ?", (low, high))
+        self._connection.execute("INSERT INTO spans VALUES (?, ?)", (low, high))
 
 
 @contextmanager
@@ -98,7 +135,7 @@ def open_index(workspace: Workspace, store: DecisionStore) -> Iterator[StateInde
 
 
 def _connect(workspace: Workspace, identity: str) -> sqlite3.Connection:
-    """Return a connection to the index; one of another database is made anew."""
+    """Return a connection to the index; one of another database is emptied."""
     for _ in range(2):
         connection = sqlite3.connect(workspace.state_index, timeout=30.0, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -109,14 +146,8 @@ def _connect(workspace: Workspace, identity: str) -> sqlite3.Connection:
         if connection.execute("SELECT value FROM about WHERE name = 'identity'").fetchone()[0] == identity:
             break
         connection.close()
-        remove_index(workspace)
+        empty_file(workspace.state_index)
     return connection
-
-
-def remove_index(workspace: Workspace) -> None:
-    """Remove the index; the next search makes it again."""
-    for ending in ("", "-wal", "-shm"):
-        workspace.state_index.with_name(workspace.state_index.name + ending).unlink(missing_ok=True)
 
 
 def make_query(text: str) -> str:

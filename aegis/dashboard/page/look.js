@@ -5,6 +5,7 @@ import { decisionItem, wholeDecision } from "./decision.js";
 import { empty, h, link } from "./dom.js";
 
 const NOTHING = "No decision passes this filter.";
+const REACH = (percent) => `The search knows ${percent}% of the states so far, the newest ones. It reads the others; "Older" looks through them, too.`;
 const KEYS = ["action", "policy", "deferred", "why", "drifted", "wrong", "text", "since", "until"];
 
 function filterForm(asked, choices, place) {
@@ -34,11 +35,13 @@ async function list({ place, asked, signal }) {
   const items = h("ol", { class: "decisions", "aria-label": "Decisions" });
   const more = h("button", { on: { click: () => older() } }, "Older");
   const nothing = empty(NOTHING);
-  let { before, reading } = first;
+  const reach = h("p", { class: "quiet" });
+  let { before } = first;
   const add = (page) => {
     items.append(...page.decisions.map((one) => decisionItem(one, link("look", { point: place.name, id: one.id }))));
     before = page.before;
-    reading = page.reading;
+    reach.hidden = page.reading === null;
+    reach.textContent = page.reading === null ? "" : REACH(Math.floor(100 * page.reading));
     more.hidden = before === null;
     nothing.hidden = items.children.length > 0;
   };
@@ -47,7 +50,7 @@ async function list({ place, asked, signal }) {
     try {
       const shown = items.children.length;
       while (before !== null && items.children.length === shown) { // a page that found nothing in its second
-        nothing.textContent = reading === null ? "Looking further back…" : `The first search reads every state: ${Math.floor(100 * reading)}% done`;
+        nothing.textContent = "Looking further back…";
         add(await get("decisions", { ...query, before }, signal));
       }
       nothing.textContent = NOTHING;
@@ -58,7 +61,7 @@ async function list({ place, asked, signal }) {
   }
   add(first);
   if (!items.children.length && before !== null) older();
-  return [h("h1", {}, "Look into it"), filterForm(asked, first, place), nothing, items, more];
+  return [h("h1", {}, "Look into it"), filterForm(asked, first, place), reach, nothing, items, more];
 }
 
 export async function look(context) {

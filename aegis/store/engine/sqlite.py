@@ -27,6 +27,10 @@ SCRATCH = Path(":scratch:")
 _ALONE = {":memory:": ":memory:", str(SCRATCH): ""}
 """What SQLite calls the databases that no other connection can open"""
 _RETRY_SECONDS = 0.02
+_NEXT_TABLE = (  # virtual ones first: they own others
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    " ORDER BY sql NOT LIKE 'CREATE VIRTUAL%' LIMIT 1"
+)
 _Result = TypeVar("_Result")
 
 _ADVICE = {
@@ -129,6 +133,32 @@ class SQLite:
             )
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
+
+
+def empty_file(path: Path) -> None:
+    """Erase what a SQLite file holds, where it exists. Other processes may have it open: so it is not removed.
+
+    Raises `StoreError` where one of them reads all the while, so that its log can't be emptied.
+    """
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)) as file:
+            file.execute("BEGIN IMMEDIATE")
+            while table := file.execute(_NEXT_TABLE).fetchone():
+                name = table[0].replace('"', '""')
+                file.execute(f'DROP TABLE "{name}"')
+            file.execute("COMMIT")
+            file.execute("VACUUM")
+            busy = file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path}: {error}: end the programs that use it, and try again") from error
+    except sqlite3.DatabaseError:  # damaged
+        for ending in ("", "-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        return
+    if busy:
+        raise StoreError(f"{path}: another program is reading its log: end it, and try again")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import pytest
 from aegis.dashboard.app import make_dashboard
 from aegis.dashboard.place import Places
 from aegis.lifecycle import open_store
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
 from aegis.serving.access import TokenBook, draw_token
@@ -27,7 +27,11 @@ SIZES = pytest.mark.parametrize(("scheme", "width"), [("light", 1180), ("dark", 
 def asked(workspace):
     """Return the workspace with a question and a proposal whose words are dangerous."""
     with open_store(workspace) as store:
-        first, second = (row["id"] for row in store.database.query("SELECT id FROM decisions LIMIT 2"))
+        bare = (
+            "SELECT id FROM decisions WHERE id NOT IN (SELECT decision_id FROM inbox)"
+            " AND id NOT IN (SELECT decision_id FROM proposals) ORDER BY seq LIMIT 2"
+        )
+        first, second = (row["id"] for row in store.database.query(bare))
         Inbox(store.database).ask(first, EVIL, utc_now(), 600)
         proposal = Proposal("epochs", 20, 30, EVIL, 1.0)
         number = ApprovalQueue(store.database).propose(second, proposal, utc_now(), 600)
@@ -135,7 +139,7 @@ def test_text_from_the_world_stays_text(open_page, asked):
         page.wait_for_timeout(300)
         assert page.evaluate("window.hurt") is None, view
         assert page.locator("main img, main script, nav img").count() == 0, view
-    page.wait_for_selector("text=goals: ")  # the search reads every state first
+    page.wait_for_selector("text=goals: ")
     assert EVIL[:30] in page.inner_text("ol.decisions")
     turn(page, "knowledge?query=onerror")
     page.wait_for_selector("h2:has-text('What it knows of')")
@@ -190,6 +194,28 @@ def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
     turn(page, f"look?point={POINT}&id=decision-500")
     page.select_option("form[aria-label=Relabel] select", "b")
     assert evil in page.text_content("form[aria-label=Relabel] select")
+
+
+def test_names_stay_text_where_two_versions_are_compared(open_page, workspace):
+    place, evil = workspace.point(POINT), EVIL.replace('"', "'")
+    names = (evil, "b", "c")
+    with open_store(place) as store:
+        teacher = store.teacher().name
+        for number in range(500, 503):
+            add_decision(store, number, evil, teacher, {"ticket": evil}, actions=names, episode="evil")
+        for row in ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1)):
+            answers = keep_answers([row] * 3, [0] * 3, ["evil"] * 3, names)
+            ModelRegistry(store, place).promote(lambda name, folder, kept=answers: write_answers(folder, kept))
+    page = open_page(f"models?point={POINT}")
+    for select, version in enumerate(("hrm@2", "hrm@3")):
+        page.select_option(f"form[aria-label=Compare] select >> nth={select}", version)
+    page.click("form[aria-label=Compare] button")
+    page.wait_for_selector("table.examples")
+    assert page.inner_text("table.examples").count(evil) == 9  # the state, the teacher's action, one version's
+    turn(page, f"learning?point={POINT}")
+    assert evil in page.inner_text("main")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("main img, main script, nav img").count() == 0
 
 
 def test_a_read_only_page_offers_no_action(open_browser, asked, wait_for):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from aegis.dashboard.decisions import search
 from aegis.dashboard.decisions.filter import Filter, find_page
-from aegis.dashboard.decisions.search import make_query, remove_index
+from aegis.dashboard.decisions.search import make_query, open_index
 from aegis.lifecycle import open_store
+from aegis.store.engine.sqlite import empty_file
 from tests.dashboard.conftest import add_decision
 
 
@@ -45,21 +48,81 @@ def test_decisions_that_came_later_are_found_too_and_those_of_another_database_a
         add_decision(store, 50, state={"goal": "other"})
     assert places(workspace, "goal") == [1]
     assert places(workspace, "later") == []
-    remove_index(workspace)
-    assert not workspace.state_index.exists()
+    empty_file(workspace.state_index)
+    assert workspace.state_index.stat().st_size <= 4096
     assert places(workspace, "other") == [1]
 
 
-def test_a_search_says_how_far_it_has_read(workspace, monkeypatch):
-    monkeypatch.setattr(search, "_PART_ROWS", 4)
-    monkeypatch.setattr(search, "_SECONDS", 0.0)
-    monkeypatch.setattr("time.monotonic", iter(range(1000)).__next__)
+@pytest.fixture
+def opened(workspace, monkeypatch):
+    """Return the index of the workspace's ten decisions, read in steps of three; a search reads nothing itself."""
+    monkeypatch.setattr(search, "_STEP_ROWS", 3)
+    monkeypatch.setattr(search, "_SECONDS", -1.0)
+    with open_store(workspace) as store, open_index(workspace, store) as index:
+        yield index
+
+
+def test_a_search_finds_the_newest_at_once_and_says_how_far_the_index_is(workspace, opened):
     page = find_page(workspace, Filter(text="goal"))
-    assert (page.places, page.reading) == ((), 0.0)
-    monkeypatch.setattr(search, "_SECONDS", 2.0)
+    assert (page.places, page.before, page.reading) == ((), 11, 0.0)
+    assert opened.step()
+    page = find_page(workspace, Filter(text="goal"))
+    assert (page.places, page.before, page.reading) == ((10, 9, 8), 8, 0.3)
     page = find_page(workspace, Filter(text="goal"), page.before)
-    assert (page.places, page.before, page.reading) == ((), 11, 0.4)
+    assert (page.places, page.before, page.reading) == ((), 8, 0.3)
+    while opened.step():
+        pass
     page = find_page(workspace, Filter(text="goal"), page.before)
-    assert (page.places, page.before, page.reading) == ((), 11, 0.8)
-    page = find_page(workspace, Filter(text="goal"), page.before)
-    assert (len(page.places), page.reading) == (10, None)
+    assert (page.places, page.before, page.reading) == ((7, 6, 5, 4, 3, 2, 1), None, None)
+
+
+def test_a_search_reads_on_by_itself_where_nothing_reads_for_it(workspace, monkeypatch):
+    monkeypatch.setattr(search, "_STEP_ROWS", 3)
+    assert places(workspace, "goal") == list(range(10, 0, -1))
+
+
+def test_what_came_while_nobody_looked_is_read_before_what_is_older(workspace, opened):
+    opened.step()
+    with open_store(workspace) as store:
+        for number in range(10, 15):
+            add_decision(store, number)
+    assert opened.step()
+    assert opened.reach(16).low == 13
+    assert opened.reach(11).low == 8
+    assert places(workspace, "goal") == [15, 14, 13]
+    assert opened.step()  # the two between
+    assert opened.reach(16).low == 8
+    assert places(workspace, "goal") == list(range(15, 7, -1))
+
+
+def test_a_search_of_a_time_reads_the_states_of_that_time_first(workspace, opened, monkeypatch):
+    with open_store(workspace) as store:
+        moments = [row["decided_at"] for row in store.database.query("SELECT decided_at FROM decisions ORDER BY seq")]
+    monkeypatch.setattr(search, "_SECONDS", 5.0)
+    page = find_page(workspace, Filter(text="goal", until=datetime.fromisoformat(moments[5])))
+    assert page.places == (5, 4, 3, 2, 1)
+    assert opened.reach(11) == search.Reach(11, 0.5)
+
+
+def test_a_step_that_is_killed_leaves_nothing_and_is_done_again(workspace, opened, monkeypatch):
+    monkeypatch.setattr(search, "_plain", lambda text: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened.step()
+    monkeypatch.undo()
+    assert opened.reach(11) == search.Reach(11, 0.0)
+    assert places(workspace, "goal") == list(range(10, 0, -1))
+
+
+def test_an_index_that_is_emptied_while_it_is_open_is_made_again(workspace, opened):
+    opened.step()
+    empty_file(workspace.state_index)
+    while opened.step():
+        pass
+    assert places(workspace, "goal") == list(range(10, 0, -1))
+
+
+def test_a_damaged_index_is_removed(workspace):
+    workspace.state_index.write_bytes(b"no database" * 1000)
+    empty_file(workspace.state_index)
+    assert not workspace.state_index.exists()
+    empty_file(workspace.state_index)
