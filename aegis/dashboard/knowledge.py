@@ -56,10 +56,10 @@ def _places(database: Database, source: str) -> list[dict[str, Any]]:
     """Return the places of most items within a source's kind."""
     kind = source.partition(":")[0]
     sql = (
-        "SELECT source AS kind, COUNT(*) AS items FROM knowledge WHERE source = ? OR substr(source, 1, ?) = ?"
+        "SELECT source AS kind, COUNT(*) AS items FROM knowledge WHERE source = ? OR substr(source, 1, length(?)) = ?"
         f" GROUP BY source ORDER BY items DESC, source LIMIT {_SOURCES}"
     )
-    return [dict(row) for row in database.query(sql, (kind, len(kind) + 1, f"{kind}:"))]
+    return [dict(row) for row in database.query(sql, (kind, f"{kind}:", f"{kind}:"))]
 
 
 def _goals(database: Database) -> list[dict[str, Any]]:

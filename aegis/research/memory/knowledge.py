@@ -143,7 +143,7 @@ def _from(source: str) -> tuple[str, list[Any]]:
     """Return the condition that an item came from a source, or from a place of a kind, with its values."""
     if not source:
         return "", []
-    return " AND (k.source = ? OR substr(k.source, 1, ?) = ?)", [source, len(source) + 1, f"{source}:"]
+    return " AND (k.source = ? OR substr(k.source, 1, length(?)) = ?)", [source, f"{source}:", f"{source}:"]
 
 
 def _bands(text: str) -> list[int]:
