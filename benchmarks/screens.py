@@ -31,11 +31,11 @@ CHROMIUM = "/usr/bin/chromium"
 POINT, TOOLS = "support-router", "tool-picker-with-a-name-that-is-as-long-as-a-name-may-be-here"
 SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
 RULES = {
-    "refund": ("arrived broken", "is cracked", "was charged twice", "never worked"),
+    "refund": ("it arrived broken", "it is cracked", "I was charged twice", "it never worked"),
     "escalate": ("I want a lawyer", "I will post this everywhere", "I am furious", "I asked five times already"),
     "answer": ("how do I reset it", "which cable fits", "where is the manual", "can it be washed"),
-    "close": ("thanks, it works", "I solved it myself", "no further questions", "please ignore this"),
-    "ask_for_photo": ("has a strange mark", "looks different", "a part seems missing", "the colour is wrong"),
+    "close": ("thanks, it works", "solved it myself", "no further questions", "please ignore this"),
+    "ask_for_photo": ("it has a strange mark", "it looks different", "a part seems missing", "the colour is wrong"),
 }
 THINGS = ("kettle", "headset", "blue lamp", "tracker", "e-reader", "toaster", "keyboard", "scale")
 DECISIONS, LATER = 500, 150
@@ -56,7 +56,7 @@ PICTURES = {
 
 def draw_ticket(rng: random.Random) -> dict[str, Any]:
     """Return a ticket; one in fourteen says little."""
-    said = rng.choice(rng.choice(list(RULES.values()))) if rng.random() < 0.93 else "is not what I expected"
+    said = rng.choice(rng.choice(list(RULES.values()))) if rng.random() < 0.93 else "it is not what I expected"
     return {"ticket": f"My {rng.choice(THINGS)}: {said}", "customer_for_years": rng.randrange(9)}
 
 

@@ -14,15 +14,18 @@ _ITEMS, _SOURCES, _GOALS, _GAPS = 30, 12, 20, 30
 _TEXT_CHARACTERS = 600
 
 
-def read_knowledge(workspace: Workspace, query: str = "") -> dict[str, Any]:
-    """Return the items that a query finds, best first, or the newest ones; and the sources, goals and gaps."""
+def read_knowledge(workspace: Workspace, query: str = "", source: str = "") -> dict[str, Any]:
+    """Return the items that a query finds, best first, or the newest ones; and the sources, goals and gaps.
+
+    source: of its items alone: a kind, or one place of it. Then the sources are the places of that kind.
+    """
     with open_store(workspace) as store:
         base = KnowledgeBase(store.database)
-        found = base.search(query, _ITEMS) if query.strip() else base.latest(_ITEMS)
+        found = base.search(query, _ITEMS, source) if query.strip() else base.latest(_ITEMS, source)
         return {
             "count": base.count(),
             "items": [_item(one) for one in found],
-            "sources": _sources(store.database),
+            "sources": _places(store.database, source) if source else _sources(store.database),
             "goals": _goals(store.database),
             "gaps": _gaps(store.database),
             "open_gaps": _count(store.database, "gaps WHERE status = 'open'"),
@@ -47,6 +50,16 @@ def _sources(database: Database) -> list[dict[str, Any]]:
         f" COUNT(*) AS items FROM knowledge GROUP BY kind ORDER BY items DESC, kind LIMIT {_SOURCES}"
     )
     return [dict(row) for row in database.query(sql)]
+
+
+def _places(database: Database, source: str) -> list[dict[str, Any]]:
+    """Return the places of most items within a source's kind."""
+    kind = source.partition(":")[0]
+    sql = (
+        "SELECT source AS kind, COUNT(*) AS items FROM knowledge WHERE source = ? OR substr(source, 1, length(?)) = ?"
+        f" GROUP BY source ORDER BY items DESC, source LIMIT {_SOURCES}"
+    )
+    return [dict(row) for row in database.query(sql, (kind, f"{kind}:", f"{kind}:"))]
 
 
 def _goals(database: Database) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ from aegis.promotion import (
 )
 from aegis.promotion.judging.by_episode import mean_by_episode
 from aegis.promotion.judging.calibration import BINS, calibration_error
-from aegis.promotion.judging.interval import is_bounded, share_interval
-from aegis.store import DecisionStore, ImprovementLog, TrainingLog, TrainingRecord
+from aegis.promotion.judging.interval import is_bounded, share_interval, students_half
+from aegis.store import DecisionStore, Improvement, ImprovementLog, TrainingLog, TrainingRecord
 from aegis.types import most_probable
 from aegis.workspace import Workspace
 
@@ -108,10 +108,17 @@ def _training(log: TrainingLog, record: TrainingRecord) -> dict[str, Any]:
 
 
 def _updates(store: DecisionStore) -> list[dict[str, Any]]:
-    return [
-        {"at": one.recorded_at, "model": one.model, "mean_reward": one.results.get("mean_reward")}
-        for one in ImprovementLog(store.database).all()[-_MOST_UPDATES:]
-    ]
+    return [_update(one) for one in ImprovementLog(store.database).all()[-_MOST_UPDATES:]]
+
+
+def _update(one: Improvement) -> dict[str, Any]:
+    """Return an update's mean reward with its 95% interval, by episode; None where an earlier AEGIS kept no error."""
+    mean, error, stretches = (one.results.get(name) for name in ("mean_reward", "reward_error", "stretches"))
+    low = high = None
+    if mean is not None and error is not None and stretches is not None and stretches > 1:
+        half = students_half(0.95, stretches - 1) * error
+        low, high = mean - half, mean + half
+    return {"at": one.recorded_at, "model": one.model, "mean_reward": mean, "low": low, "high": high}
 
 
 def _rewards(store: DecisionStore) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from aegis.serving.middleware import Refusal
 
 T = TypeVar("T")
 Point = Annotated[str, Query(max_length=64, description="A decision point; none: the agent's own")]
+Words = Annotated[str, Query(max_length=200)]
 Text = Annotated[str, Field(max_length=2_000)]
 
 
@@ -146,8 +147,8 @@ def _add_views(router: APIRouter, places: Places, session: Session, admission: A
         return await read(lambda: model.read_versions(places.find(point)))
 
     @router.get("/api/knowledge", dependencies=looks)
-    async def known(point: Point = "", query: Annotated[str, Query(max_length=200)] = "") -> JSONResponse:
-        return await read(lambda: knowledge.read_knowledge(places.find(point), query))
+    async def known(point: Point = "", query: Words = "", source: Words = "") -> JSONResponse:
+        return await read(lambda: knowledge.read_knowledge(places.find(point), query, source))
 
     @router.get("/api/compare", dependencies=looks)
     async def compared(one: str, other: str, point: Point = "") -> JSONResponse:

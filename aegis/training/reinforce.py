@@ -36,7 +36,7 @@ of their squares, not of the batch's: the scale of ten is noise, and ten bad dec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ from aegis.config import ReinforceConfig, TrainingConfig
 from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
-from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value
+from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value, scatter
 from aegis.training.reinforcement.kept import KeptState, KeptStates, shortfall
 from aegis.training.reinforcement.snapshot import Snapshot
 from aegis.training.reinforcement.value import ValueHead
@@ -80,6 +80,9 @@ class UpdateResult:
     passes: int
     fault: str
     """Why the update was undone; '' if it was kept"""
+    stretches: int = 0
+    reward_error: float | None = None
+    """Standard error of the mean reward, by stretches of episodes; None where one is all there is"""
 
 
 class ReinforceTrainer:
@@ -179,7 +182,9 @@ class ReinforceTrainer:
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
         rewards = [transitions[row].reward or 0.0 for row in rows]
-        return self._learn(update, rewards, value_loss, check, len(rows) if new is None else new)
+        result = self._learn(update, rewards, value_loss, check, len(rows) if new is None else new)
+        stretches, error = scatter(trajectories)
+        return replace(result, stretches=stretches, reward_error=error)
 
     def _learn(
         self,

@@ -37,6 +37,20 @@ def test_items_are_found_by_their_words_and_the_newest_come_first(page, learned)
     assert page.get("/api/knowledge?query=nothing").json["items"] == []
 
 
+def test_items_are_shown_by_source_and_by_place_with_or_without_words(page, learned):
+    def titles(query):
+        return [one["title"] for one in page.get(f"/api/knowledge?{query}").json["items"]]
+
+    assert titles("source=docs") == titles("") == [EVIL, "json.dumps"]
+    assert titles("source=docs:python/json") == ["json.dumps"]
+    assert titles("source=docs:python/json&query=reads") == []
+    assert titles("source=docs&query=serialise") == ["json.dumps"]
+    assert titles("source=doc") == titles("source=%25") == []
+    places = [{"kind": f"docs:python/{name}", "items": 1} for name in ("evil", "json")]
+    assert page.get("/api/knowledge?source=docs").json["sources"] == places
+    assert page.get("/api/knowledge?source=docs:python/json").json["sources"] == places
+
+
 def test_goals_have_their_questions_and_gaps_are_what_it_did_not_ask(page, learned):
     found = page.get("/api/knowledge").json
     (goal,) = found["goals"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
 from aegis.dashboard.learning import read_learning
@@ -9,7 +11,9 @@ from aegis.dashboard.overview import read_overview
 from aegis.lifecycle import open_store
 from aegis.promotion import PROMISED, ModelRegistry, keep_answers, write_answers
 from aegis.promotion.judging.interval import mean_interval
+from aegis.store import ImprovementLog
 from aegis.store.calls import Call, CallBook
+from aegis.types import utc_now
 from tests.dashboard.conftest import NAMES, add_decision
 
 
@@ -28,6 +32,18 @@ def test_rewards_come_in_spans_of_whole_episodes_with_intervals_by_episode(works
     assert (first["of"], first["episodes"], second["of"], second["episodes"]) == (22, 5, 15, 5)
     means = [8.0, 9.0, 10.0, 11.0, 12.0]
     assert (second["mean"], second["low"], second["high"]) == pytest.approx((10.0, *mean_interval(means)))
+
+
+def test_an_updates_reward_has_an_interval_where_its_error_was_recorded(workspace):
+    means = [1.0, 2.0, 3.0]
+    error = statistics.stdev(means) / 3**0.5
+    with open_store(workspace) as store:
+        log, kept = ImprovementLog(store.database), {"mean_reward": 2.0}
+        for results in (kept, kept | {"reward_error": error, "stretches": 3}, {"mean_reward": None}):
+            log.add("hrm@1", "hrm@2", 0, 0, 0, results, utc_now())
+    old, new, unknown = read_learning(workspace)["updates"]
+    assert (old["low"], old["high"], unknown["low"]) == (None, None, None)
+    assert (new["low"], new["high"]) == pytest.approx(mean_interval(means))
 
 
 def test_calibration_says_how_often_it_was_right_by_confidence(workspace):

@@ -176,6 +176,16 @@ def test_values_begin_at_the_mean_return_of_episodes_that_end_and_at_an_endless_
     assert result.value_loss == pytest.approx((0.25**2 + 0.25**2) / 4, abs=1e-3)
 
 
+def test_an_update_tells_the_error_of_its_mean_reward_by_stretches(actions):
+    trainer, rng = make_trainer(actions), random.Random(0)
+    rows = make_transitions(trainer, actions, 6, rng)
+    alike = [[replace(one, reward=reward) for one in rows[:2]] for reward in (1.0, 2.0, 3.0)]
+    told = trainer.update(alike)
+    assert (told.stretches, told.mean_reward) == (3, 2.0)
+    assert told.reward_error == pytest.approx(1 / math.sqrt(3))  # two of a kind are no more evidence than one
+    assert trainer.update([rows]).reward_error is None
+
+
 def test_decisions_with_an_unknown_reward_teach_nothing(actions):
     trainer, rng = make_trainer(actions), random.Random(0)
     transitions = make_transitions(trainer, actions, 6, rng)

@@ -22,12 +22,13 @@ function ticks(low, high, wanted) {
 
 /**
  * Return a chart of lines with its legend. series: [{name, kind, points: [[x, y]]}]. lines: levels, [{y, label}].
- * whisker: {x, low, high, label}, an interval at the end. write: a y in words.
+ * whisker: {x, low, high, label}, an interval at the end. band: {label, points: [[x, low, high]]}, one at each x.
+ * write: a y in words.
  */
-export function lineChart({ label, series, lines = [], whisker = null, low, high, xLabel, write = (y) => y.toPrecision(2), whole = true }) {
+export function lineChart({ label, series, lines = [], whisker = null, band = null, low, high, xLabel, write = (y) => y.toPrecision(2), whole = true }) {
   const width = widthOf(true), height = 250;
   const all = series.flatMap((one) => one.points);
-  const ys = [...all.map(([, y]) => y), ...lines.map((one) => one.y), ...(whisker ? [whisker.low, whisker.high] : [])];
+  const ys = [...all.map(([, y]) => y), ...lines.map((one) => one.y), ...(whisker ? [whisker.low, whisker.high] : []), ...(band?.points ?? []).flatMap(([, ...ends]) => ends)];
   const [y0, y1] = [low ?? Math.min(...ys), high ?? Math.max(...ys)];
   const xs = all.map(([x]) => x);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
@@ -41,6 +42,7 @@ export function lineChart({ label, series, lines = [], whisker = null, low, high
       marks.map((x) => text(px(x), height - BOTTOM + 16, String(x), "tick", "middle")),
       text((LEFT + width - RIGHT) / 2, height - 3, xLabel, "tick", "middle"),
       lines.map((one) => [s("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: py(one.y), y2: py(one.y) }), text(width - RIGHT - 14, py(one.y) + 16, one.label, "level-label", "end")]),
+      band && s("g", { class: "whisker" }, s("title", {}, band.label), band.points.map(([x, ...ends]) => s("line", { x1: px(x), x2: px(x), y1: py(ends[0]), y2: py(ends[1]) }))),
       whisker && s("g", { class: "whisker" }, s("title", {}, whisker.label),
         s("line", { x1: px(whisker.x), x2: px(whisker.x), y1: py(whisker.low), y2: py(whisker.high) }),
         [whisker.low, whisker.high].map((y) => s("line", { x1: px(whisker.x) - 5, x2: px(whisker.x) + 5, y1: py(y), y2: py(y) }))),
@@ -48,7 +50,7 @@ export function lineChart({ label, series, lines = [], whisker = null, low, high
         s("polyline", { class: `series ${one.kind}`, points: one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ") }),
         one.points.length <= 60 && one.points.map(([x, y]) => s("circle", { class: `mark ${one.kind}`, cx: px(x), cy: py(y), r: 3 }, s("title", {}, `${one.name} at ${x}: ${write(y)}`))),
       ])),
-    h("figcaption", {}, series.map((one) => h("span", { class: `key ${one.kind}` }, one.name)), whisker && h("span", { class: "key whisker" }, whisker.label)));
+    h("figcaption", {}, series.map((one) => h("span", { class: `key ${one.kind}` }, one.name)), [whisker, band].map((one) => one && h("span", { class: "key whisker" }, one.label))));
 }
 
 /**

@@ -14,20 +14,23 @@ const goal = (one) => h("li", { class: "card" }, h("h3", {}, one.title, h("span"
 export async function knowledge({ place, asked, signal, kept }) {
   const title = h("h1", {}, "Knowledge");
   if (!place.can_pause) return [title, empty("Only the research agent keeps knowledge: a decision point has none.")];
-  const query = asked.query ?? "";
-  const found = await get("knowledge", { point: place.name, query }, signal);
+  const query = asked.query ?? "", source = asked.source ?? "";
+  const found = await get("knowledge", { point: place.name, query, source }, signal);
   const words = h("input", { name: "query", type: "search", maxlength: 200, value: query });
   const form = h("form", { class: "filter", role: "search", "aria-label": "Knowledge", on: { submit: (event) => {
     event.preventDefault();
-    location.hash = link("knowledge", { point: place.name, query: words.value.trim() });
-  } } }, h("label", {}, "Search", words), h("button", { class: "main" }, "Search"), query && h("a", { href: link("knowledge", { point: place.name }) }, "Clear"));
-  const nothing = query ? "No item has these words." : "The agent has learned nothing yet: its searches and your answers appear here.";
+    location.hash = link("knowledge", { point: place.name, query: words.value.trim(), source });
+  } } }, h("label", {}, "Search", words), h("button", { class: "main" }, "Search"), (query || source) && h("a", { href: link("knowledge", { point: place.name }) }, "Clear"));
+  const origin = (one) => (kept ? one.kind : h("a", { href: link("knowledge", { point: place.name, query, source: one.kind }), "aria-current": one.kind === source ? "true" : null }, one.kind));
+  const from = source ? ` from ${source}` : "";
+  const nothing = source && !query ? "It has no item from this source." : query ? "No item has these words." : "The agent has learned nothing yet: its searches and your answers appear here.";
   return [title,
     facts([["Items", count(found.count)], ["Open questions", count(found.open_questions)], ["Open gaps", count(found.open_gaps)]]), !kept && form,
-    h("h2", {}, query ? `What it knows of “${query}”` : "What it learned last"),
+    h("h2", {}, query ? `What it knows of “${query}”${from}` : `What it learned last${from}`),
     found.items.length ? h("ol", { class: "decisions", "aria-label": "Items" }, found.items.map(item)) : empty(nothing),
-    h("h2", {}, "Sources"),
-    found.sources.length ? h("ul", {}, found.sources.map((one) => h("li", {}, one.kind, `: ${plural(one.items, "item")}`))) : empty("No source yet."),
+    h("h2", {}, source ? `Sources: ${source.split(":")[0]}` : "Sources"),
+    source && h("p", {}, h("a", { href: link("knowledge", { point: place.name, query }) }, "All sources")),
+    found.sources.length ? h("ul", {}, found.sources.map((one) => h("li", {}, origin(one), `: ${plural(one.items, "item")}`))) : empty("No source yet."),
     h("h2", {}, "Goals"),
     found.goals.length ? h("ul", { class: "cards plain" }, found.goals.map(goal)) : empty("No goal was taken up yet."),
     h("h2", {}, "Gaps"),

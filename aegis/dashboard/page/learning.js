@@ -66,7 +66,9 @@ export async function learning({ place, signal }) {
   const events = [...found.events, ...found.trainings.filter((one) => one.ended).map((one) => ({ at: one.ended, kind: "training", words: `training ${one.number} ended: ${one.status}`, who: "", reason: "" }))]
     .sort((one, other) => (one.at < other.at ? -1 : 1));
   const rows = ROWS.filter(([kind]) => events.some((one) => one.kind === kind));
-  const rewards = found.updates.map((one, index) => [index + 1, one.mean_reward]).filter(([, reward]) => reward !== null);
+  const updates = found.updates.map((one, index) => ({ x: index + 1, ...one })).filter((one) => one.mean_reward !== null);
+  const rewards = updates.map((one) => [one.x, one.mean_reward]);
+  const intervals = updates.filter((one) => one.low !== null);
   return [h("h1", {}, "Learning"),
     h("h2", {}, "Trainings"),
     ...(found.trainings.length ? found.trainings.toReversed().map(training) : [empty("No training has begun here yet.")]),
@@ -79,5 +81,6 @@ export async function learning({ place, signal }) {
     ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis${found.rewards.length ? ", with the mean reward above" : ""}; the list below has them all`, found.rewards),
       h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]
       : [empty("Nothing was switched yet.")]),
-    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: "Mean reward by update", xLabel: "update", series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])].filter(Boolean);
+    ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: `Mean reward by update${intervals.length ? ", with its 95% interval by episode" : ""}`, xLabel: "update",
+      band: intervals.length ? { label: "95% interval, by episode", points: intervals.map((one) => [one.x, one.low, one.high]) } : null, series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])].filter(Boolean);
 }

@@ -165,4 +165,7 @@ def _draw_updates(figure: Any, title: str, updates: list[dict[str, Any]]) -> Non
     axes = figure.subplots()
     drawn = [(place, one["mean_reward"]) for place, one in enumerate(updates, 1) if one["mean_reward"] is not None]
     axes.plot([place for place, _ in drawn], [reward for _, reward in drawn], marker=".", label="mean reward")
+    known = [(place, one["low"], one["high"]) for place, one in enumerate(updates, 1) if one["low"] is not None]
+    if known:
+        axes.vlines(*zip(*known, strict=True), color="grey", linewidth=1, label="95% interval, by episode")
     _finish(axes, f"{_plain(title)}: phase 4", "update", "reward")

@@ -25,12 +25,12 @@ _FIELDS = "k.id, k.topic, k.title, k.text, k.source, k.goal, k.found_at"
 # A word weighs 4 in the title, 2 in the topic, and 1 in the text.
 _SEARCH = (
     f"SELECT {_FIELDS} FROM knowledge_words JOIN knowledge AS k ON k.seq = knowledge_words.rowid"
-    " WHERE knowledge_words MATCH ? ORDER BY bm25(knowledge_words, 4.0, 1.0, 2.0), k.seq LIMIT ?"
+    " WHERE knowledge_words MATCH ?{} ORDER BY bm25(knowledge_words, 4.0, 1.0, 2.0), k.seq LIMIT ?"
 )
 _SEARCH_POSTGRES = (
     f"SELECT {_FIELDS}"
-    " FROM (SELECT CAST(replace(CAST(aegis_asked(?) AS TEXT), ' & ', '{}') AS tsquery) AS words) AS q"
-    " JOIN knowledge_words AS w ON w.words @@ q.words JOIN knowledge AS k ON k.seq = w.item"
+    " FROM (SELECT CAST(replace(CAST(aegis_asked(?) AS TEXT), ' & ', '{1}') AS tsquery) AS words) AS q"
+    " JOIN knowledge_words AS w ON w.words @@ q.words JOIN knowledge AS k ON k.seq = w.item WHERE TRUE{0}"
     " ORDER BY ts_rank('{{0.25, 0.25, 0.5, 1.0}}', w.words, q.words) DESC, k.seq LIMIT ?"
 )
 
@@ -91,17 +91,22 @@ class KnowledgeBase:
             )
             return True
 
-    def search(self, query: str, limit: int) -> list[KnownItem]:
-        """Return at most `limit` items, best first: with all words of the query, or else with some of them."""
+    def search(self, query: str, limit: int, source: str = "") -> list[KnownItem]:
+        """Return at most `limit` items, best first: with all words of the query, or else with some of them.
+
+        source: of those items alone that came from it, `kind:place`, or from any place of a kind.
+        """
         words = parse_query(query).words
         for every in (True, False):
-            if words and (found := self._matching(words, every, limit)):
+            if words and (found := self._matching(words, every, limit, source)):
                 return found
         return []
 
-    def latest(self, limit: int) -> list[KnownItem]:
-        """Return the newest items, the newest first."""
-        rows = self.database.query(f"SELECT {_FIELDS} FROM knowledge AS k ORDER BY k.seq DESC LIMIT ?", (limit,))
+    def latest(self, limit: int, source: str = "") -> list[KnownItem]:
+        """Return the newest items, the newest first. source: as for `search`."""
+        condition, values = _from(source)
+        sql = f"SELECT {_FIELDS} FROM knowledge AS k WHERE TRUE{condition} ORDER BY k.seq DESC LIMIT ?"
+        rows = self.database.query(sql, (*values, limit))
         return [_known(row) for row in rows]
 
     def count(self, goal: str | None = None) -> int:
@@ -114,12 +119,13 @@ class KnowledgeBase:
         rows = self.database.query("SELECT title FROM knowledge WHERE goal = ? ORDER BY seq DESC LIMIT 1", (goal,))
         return str(rows[0]["title"]) if rows else None
 
-    def _matching(self, words: Sequence[str], every: bool, limit: int) -> list[KnownItem]:
+    def _matching(self, words: Sequence[str], every: bool, limit: int, source: str) -> list[KnownItem]:
+        condition, values = _from(source)
         if self.database.on_sqlite:
-            sql, asked = _SEARCH, (" AND " if every else " OR ").join(f'"{word}"' for word in words)
+            sql, asked = _SEARCH.format(condition), (" AND " if every else " OR ").join(f'"{word}"' for word in words)
         else:
-            sql, asked = _SEARCH_POSTGRES.format(" & " if every else " | "), " ".join(words)
-        return [_known(row) for row in self.database.query(sql, (asked, limit))]
+            sql, asked = _SEARCH_POSTGRES.format(condition, " & " if every else " | "), " ".join(words)
+        return [_known(row) for row in self.database.query(sql, (asked, *values, limit))]
 
     def _nearly_known(self, text: str, bands: list[int]) -> bool:
         """Return whether an item reads nearly the same, among those that share most bands."""
@@ -133,6 +139,13 @@ class KnowledgeBase:
 
 
 @functools.lru_cache(maxsize=_BANDS_KEPT)
+def _from(source: str) -> tuple[str, list[Any]]:
+    """Return the condition that an item came from a source, or from a place of a kind, with its values."""
+    if not source:
+        return "", []
+    return " AND (k.source = ? OR substr(k.source, 1, length(?)) = ?)", [source, f"{source}:", f"{source}:"]
+
+
 def _bands(text: str) -> list[int]:
     return bands_of(shingles_of(text))
 

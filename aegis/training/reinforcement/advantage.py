@@ -5,6 +5,7 @@ Schulman et al. 2016 (arXiv:1506.02438), equation 16; `aegis.training.reinforce`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,21 @@ def estimate_advantages(
             later, following = error + discount * trace_decay * later, worth[at]
             advantages.append(later)
     return torch.tensor(advantages[::-1], device=values.device)
+
+
+def scatter(trajectories: Sequence[Sequence[Transition]]) -> tuple[int, float | None]:
+    """Return how many stretches have rewards to learn from, and the standard error of their decisions' mean reward.
+
+    Rewards of one stretch resemble each other, so it is by the stretches' sums; None with fewer than two of them.
+    """
+    learned = [[one.reward for one in stretch if one.learn and one.reward is not None] for stretch in trajectories]
+    known = [rewards for rewards in learned if rewards]
+    count, total = len(known), sum(map(len, known))
+    if count < 2:
+        return count, None
+    mean = sum(map(sum, known)) / total
+    squares = sum(sum(reward - mean for reward in rewards) ** 2 for rewards in known)
+    return count, math.sqrt(count / (count - 1) * squares) / total
 
 
 def expected_value(trajectories: Sequence[Sequence[Transition]], discount: float) -> float:

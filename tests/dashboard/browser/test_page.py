@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 
 import pytest
@@ -13,6 +15,7 @@ from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.research import ApprovalQueue, Inbox
 from aegis.research.proposals import Proposal
 from aegis.serving.access import TokenBook, draw_token
+from aegis.store import StateKey
 from aegis.types import Outcome, utc_now
 from tests.dashboard.browser.conftest import POINT, VIEWS, open_point, turn
 from tests.dashboard.conftest import add_decision
@@ -172,10 +175,23 @@ def remember_evil(store):
             connection.execute(f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({marks})", tuple(fields.values()))
 
 
+def add_opposite(place):
+    """Promote a copy of a point's HRM whose held-out answers all differ from its own."""
+    with open_store(place) as store:
+        copied = place.models / "hrm@1"
+        ModelRegistry(store, place).promote(lambda name, folder: shutil.copytree(copied, folder, dirs_exist_ok=True))
+    file = place.models / "hrm@2" / "heldout.json"
+    kept = json.loads(file.read_text("utf-8"))
+    rows = [[*row[1:], row[0]] for row in kept["probabilities"]]
+    file.write_text(json.dumps(kept | {"probabilities": rows}), "utf-8")
+
+
 def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
     evil = EVIL.replace('"', "'")
     place = workspace.point(POINT)
+    add_opposite(place)
     with open_store(place) as store:
+        store.state.keep(StateKey.RENAMED, {"refund": evil})
         add_decision(store, 500, evil, "hrm@1", {"ticket": evil}, actions=(evil, "b", "c"))
     for file in place.models.glob("*/heldout.json"):
         file.write_text(file.read_text("utf-8").replace("refund", evil), "utf-8")
@@ -184,6 +200,7 @@ def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
     for view in (
         f"look?point={POINT}&id=decision-500",
         f"models?point={POINT}",
+        f"models?point={evil}",
         f"allow?point={evil}",
         f"now?point={evil}",
     ):
@@ -191,6 +208,13 @@ def test_names_of_actions_points_and_versions_stay_text(open_page, workspace):
         page.wait_for_timeout(300)
         assert page.evaluate("window.hurt") is None, view
         assert page.locator("main img, main script, nav img").count() == 0, view
+    turn(page, f"models?point={POINT}")
+    page.wait_for_selector("form[aria-label=Compare]")
+    page.click("form[aria-label=Compare] button")
+    page.wait_for_selector("table.examples")
+    assert evil in page.inner_text("table.examples tbody")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("main img, main script").count() == 0
     turn(page, f"look?point={POINT}&id=decision-500")
     page.select_option("form[aria-label=Relabel] select", "b")
     assert evil in page.text_content("form[aria-label=Relabel] select")

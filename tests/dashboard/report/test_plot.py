@@ -31,7 +31,10 @@ def test_each_chart_that_has_data_is_a_file(record, tmp_path):
 
 def test_phase_4_and_a_training_are_drawn(record, tmp_path):
     found = record["learning"][""]
-    found["updates"] = [{"at": "", "model": "hrm@2", "mean_reward": reward} for reward in (0.1, None, 0.3)]
+    found["updates"] = [
+        {"at": "", "model": "hrm@2", "mean_reward": mean, "low": low, "high": mean and mean + 0.1}
+        for mean, low in ((0.1, 0.0), (None, None), (0.3, 0.2))
+    ]
     epochs = [{"epoch": one, "loss": 1 / one, "heldout_accuracy": 0.7, "train_accuracy": None} for one in (1, 2)]
     training = {
         "number": 1,
