@@ -63,11 +63,13 @@ def _answer(what: str, *words: str) -> list[str]:
 
 
 def _main() -> None:
+    failed: tuple[int | None, str | None, str | None] | None = None
+    answer: list[str] = []
     try:
-        answer = None, _answer(*json.loads(sys.stdin.read()))
+        answer = _answer(*json.loads(sys.stdin.read()))
     except OSError as error:
-        answer = (error.errno, error.strerror, os.fspath(error.filename) if error.filename else None), []
-    print(json.dumps(answer))
+        failed = error.errno, error.strerror, os.fspath(error.filename) if error.filename else None
+    print(json.dumps([failed, answer]))
 
 
 if __name__ == "__main__":
