@@ -94,10 +94,15 @@ def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make
     while told not in [event.message for event in events] and time.monotonic() < until:
         time.sleep(0.1)
     assert told in [event.message for event in events]
+    place = Workspace(tmp_path).point("support-router")
+    with open_store(place) as store:
+        audited = lambda: read_monitor(store, ModelRegistry(store, place), "linear@1").audits  # noqa: E731
+        while not audited() and time.monotonic() < until:
+            number += 1
+            decider.decide(make_ticket(number))
+            time.sleep(0.1)
+        assert audited() > 0
     decider.close()
-    with open_store(Workspace(tmp_path).point("support-router")) as store:
-        monitor = read_monitor(store, ModelRegistry(store, Workspace(tmp_path).point("support-router")), "linear@1")
-        assert monitor.audits > 0
     assert make_decider(config=config).decide(make_ticket(1)).policy == "linear@1"
 
 

@@ -10,9 +10,9 @@ from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore, LabelBook, read_tallies
 from aegis.store.chain.check import verify
 from aegis.store.chain.erasure import Wanted, erase, find
-from aegis.store.database import open_postgres
 from aegis.store.deferral import note_deferral
 from aegis.store.engine.address import parse
+from aegis.store.engine.postgres import connect
 from aegis.store.moving import move as module
 from aegis.store.moving.copying import TABLES, copy_database
 from aegis.store.moving.move import move
@@ -133,7 +133,7 @@ def test_a_last_step_that_fails_says_that_the_copy_is_stale(filled, address, mon
     with Database(filled) as database:
         assert database.on_sqlite
         DecisionStore(database).record_outcome(Outcome("d1", "ok"))
-    with open_postgres(address).connection.link as link:
+    with connect(address) as link:
         link.execute(f'DROP SCHEMA "{address.schema}" CASCADE')
     move(filled, address)
     with Database(filled) as database:
@@ -144,6 +144,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from aegis.store.engine.address import parse
+from aegis.store.engine.postgres import connect
 from aegis.store.moving import move
 
 def stop(*given, **named):
