@@ -55,7 +55,8 @@ def test_models_says_what_each_version_is_certified_for(workspace):
 
 def test_a_training_that_takes_over_a_part_says_which_and_no_more(capsys):
     kept = Certificate(0.95, 0.8, 0.5, 150, 148, 300)
-    outcome: Any = SimpleNamespace(serving="hrm@1", certificate=kept, verdict=SimpleNamespace(remarks=()))
+    verdict = SimpleNamespace(remarks=())
+    outcome: Any = SimpleNamespace(serving="hrm@1", kind="hrm", certificate=kept, verdict=verdict)
     teacher: Any = SimpleNamespace(name="gpt2", parameters=0)
     _show_verdict(outcome, teacher, GateConfig(agreement=0.95))
     assert capsys.readouterr().out == (

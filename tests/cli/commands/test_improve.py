@@ -92,7 +92,7 @@ def test_a_training_ends_with_phase_4_after_a_switch_alone(write_decisions, tmp_
     )
 
     class Outcome:
-        serving = None
+        kind, serving = "hrm", None
 
     monkeypatch.setattr(train_command, "_run", lambda *given: Outcome())
     assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 50).exit_code == 3
@@ -116,7 +116,7 @@ def test_without_a_number_phase_4_takes_a_fifth_of_the_time(tmp_path, monkeypatc
     )
 
     class Outcome:
-        serving = "hrm@1"
+        kind, serving = "hrm", "hrm@1"
 
     moments = iter([1000.0, 1080.0])
     monkeypatch.setattr(train_command, "_run", lambda *given: Outcome())

@@ -183,7 +183,7 @@ def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
     assert explain_rewards(COLLECTING) == ""
     assert explain_rewards(replace(COLLECTING, searches=19, vain_searches=19)) == ""
     assert explain_rewards(replace(COLLECTING, searches=60, vain_searches=30)) == ""
-    emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, phase=4)
+    emptied = replace(COLLECTING, searches=60, vain_searches=31, using_hrm=True, serving="hrm@1", phase=4)
     assert explain_rewards(emptied).startswith("31 of the last 60 searches found nothing new")
     assert FALLING_REWARDS in explain_rewards(emptied)
     plain = Standing(**{one.name: getattr(emptied, one.name) for one in fields(Standing)})
