@@ -124,7 +124,8 @@ def test_a_byte_that_is_changed_in_any_column_of_any_row_is_found_and_the_row_is
         ("UPDATE chain SET kind = 'x' WHERE place = 3", "entry 3: was changed"),
         ("UPDATE chain SET about = 'earlier' WHERE place = 0", "was changed"),
         (
-            "UPDATE chain SET hash = CAST(substr(hash, 1, 63) || x'00' AS BLOB) WHERE place = 3",
+            "UPDATE chain SET hash = CAST(substr(hash, 1, 63)"
+            " || CASE substr(hash, 64) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB) WHERE place = 3",
             "the chain's entry 3, of decision d2 (number 3): was changed",
         ),
     ],
