@@ -133,6 +133,9 @@ def test_nothing_is_erased_before_a_person_agrees(place):
         assert store.count() == 3
     assert "1 decisions" in run(place, "--where", "who=Bob", answer="y\n")
     assert "Nothing is recorded that fits" in run(place, "--where", "who=Bob")
+    shown = run(place, "--where", "who=Bob", "--yes")
+    assert "Nothing is recorded that fits" in shown
+    assert "erased" not in shown
     assert "write FIELD=VALUE" in run(place, "--where", "who", code=2)
     assert "say what to forget" in run(place, code=2)
 
