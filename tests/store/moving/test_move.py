@@ -12,7 +12,6 @@ from aegis.store.chain.check import verify
 from aegis.store.chain.erasure import Wanted, erase, find
 from aegis.store.deferral import note_deferral
 from aegis.store.engine.address import parse
-from aegis.store.engine.postgres import connect
 from aegis.store.moving import move as module
 from aegis.store.moving.copying import TABLES, copy_database
 from aegis.store.moving.move import move
@@ -123,6 +122,8 @@ def test_a_process_killed_before_the_end_leaves_a_move_that_the_next_one_ends(fi
 
 
 def test_a_last_step_that_fails_says_that_the_copy_is_stale(filled, address, monkeypatch):
+    from aegis.store.engine.postgres import connect  # an extra
+
     def fail(*given):
         raise OSError(28, "No space left on device")
 
@@ -144,7 +145,6 @@ KILLED = """
 import sys
 from pathlib import Path
 from aegis.store.engine.address import parse
-from aegis.store.engine.postgres import connect
 from aegis.store.moving import move
 
 def stop(*given, **named):
