@@ -193,6 +193,7 @@ class _Work:
         """Do one round of training and switching. trains: whether this process may train."""
         steward = self._steward
         made, serving = self._take(), find_serving(self._store, steward._workspace)
+        # Without a version to watch one decision is enough: it lets go of a version that was taken back.
         for decision, choice, shadowed in made if self._duties.watches(serving) else made[-1:]:
             self._duties.after(decision, choice, audits=steward.asks)
             if shadowed:

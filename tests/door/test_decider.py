@@ -50,20 +50,22 @@ def make_decider(tmp_path):
         decider.close()
 
 
+def decide_until(decider, policy, events):
+    """Decide and report until this policy decides; more slowly once a training is due."""
+    number, until = 0, time.monotonic() + 240
+    while (decided := decider.decide(make_ticket(number))).policy != policy:
+        assert time.monotonic() < until, [event.message for event in events]
+        decider.report(decided, reward=1.0)
+        number += 1
+        if number > 130:
+            time.sleep(0.2)
+
+
 @pytest.mark.long
 def test_a_decider_records_trains_and_switches_by_itself(make_decider, tmp_path):
     events = []
     decider = make_decider(config=QUICK, notify=events.append)
-    number, until = 0, time.monotonic() + 240
-    while time.monotonic() < until:
-        decided = decider.decide(make_ticket(number))
-        decider.report(decided, reward=1.0)
-        number += 1
-        if decided.policy == "hrm@1":
-            break
-        if number > 130:
-            time.sleep(0.2)
-    assert decided.policy == "hrm@1", [event.message for event in events]
+    decide_until(decider, "hrm@1", events)
     agreed = [decider.decide(make_ticket(n)).action == ACTIONS[n % 3] for n in range(1000, 1030)]
     assert sum(agreed) > 20
     decider.close()
@@ -78,16 +80,8 @@ def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make
     training = TrainingConfig(epochs=1, student="auto")  # an HRM of one epoch has hardly learned anything
     config = replace(QUICK, training=training, reinforce=ReinforceConfig(), monitor=MonitorConfig(audit_rate=0.5))
     decider = make_decider(config=config, notify=events.append)
-    number, until = 0, time.monotonic() + 240
-    while time.monotonic() < until:
-        decided = decider.decide(make_ticket(number))
-        decider.report(decided, reward=1.0)
-        number += 1
-        if decided.policy == "linear@1":
-            break
-        if number > 130:
-            time.sleep(0.2)
-    assert decided.policy == "linear@1", [event.message for event in events]
+    decide_until(decider, "linear@1", events)
+    until = time.monotonic() + 120
     agreed = [decider.decide(make_ticket(n)).action == ACTIONS[n % 3] for n in range(1000, 1030)]
     assert all(agreed)
     told = "phase 4 rests: it improves an HRM alone, and linear@1 serves"
@@ -97,8 +91,9 @@ def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make
     place = Workspace(tmp_path).point("support-router")
     with open_store(place) as store:
         audited = lambda: read_monitor(store, ModelRegistry(store, place), "linear@1").audits  # noqa: E731
-        while not audited() and time.monotonic() < until:
-            number += 1
+        for number in range(1030, 2030):
+            if audited() or time.monotonic() > until:
+                break
             decider.decide(make_ticket(number))
             time.sleep(0.1)
         assert audited() > 0

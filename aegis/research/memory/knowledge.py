@@ -138,7 +138,6 @@ class KnowledgeBase:
         return any(resemblance(own, shingles_of(f"{r['title']} {r['text']}")) >= LEAST_RESEMBLANCE for r in rows)
 
 
-@functools.lru_cache(maxsize=_BANDS_KEPT)
 def _from(source: str) -> tuple[str, list[Any]]:
     """Return the condition that an item came from a source, or from a place of a kind, with its values."""
     if not source:
@@ -146,6 +145,7 @@ def _from(source: str) -> tuple[str, list[Any]]:
     return " AND (k.source = ? OR substr(k.source, 1, length(?)) = ?)", [source, f"{source}:", f"{source}:"]
 
 
+@functools.lru_cache(maxsize=_BANDS_KEPT)
 def _bands(text: str) -> list[int]:
     return bands_of(shingles_of(text))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aegis.door.forgetting import Forgotten
 
 _SHOWN = 10
+_NOTHING = "Nothing is recorded that fits: check the id, the field's name or the text."
 
 
 def forget(
@@ -45,19 +46,22 @@ def forget(
         places = find_places(workspace, point)
         found = [(place, one) for place in places if (one := forgetting.look(place, wanted)) or one.traces]
         if not found and not yes:
-            say("Nothing is recorded that fits: check the id, the field's name or the text.")
+            say(_NOTHING)
             return
         for place, one in found:
             _say_found(place, one)
         if not yes and not typer.confirm("Erase this for good?"):
             say("Nothing was erased.")
             raise typer.Exit(DECLINED)
-        done = [(place, forgetting.forget(place, wanted)) for place in reversed(places)]  # the workspace last
-        if not found and not any(one.erased for _, one in done):
-            say("Nothing is recorded that fits: check the id, the field's name or the text.")
+        erased = bool(found)
+        for place in reversed(places):  # the workspace last: its files are those of its points, too
+            done = forgetting.forget(place, wanted)  # also where nothing is found: a killed run may have left something
+            erased = erased or bool(done.erased)
+            if erased:
+                _say_done(place, done)
+        if not erased:
+            say(_NOTHING)
             return
-        for place, one in done:
-            _say_done(place, one)
         say("Restart servers and programs that had this workspace open: they may hold states in memory.")
         say("Exports, backups and the files that were imported are not reached: delete them yourself.")
 
