@@ -12,7 +12,8 @@ Who asks is a bare client, so that its own time is small; it shares the cores wi
 
 A virtual machine may run at a tenth of its speed for some 50 ms, by its host's doing. So the client also times a loop
 that is always the same, at each start and end of a request. Requests beside which that loop took twice its median are
-counted in the first figures and left out of the second ("steady"), direct ones and others alike.
+counted in the first figures and left out of the second ("steady"), direct ones and others alike. The last line tells
+which part of the cores' time the host gave to others meanwhile (Linux: "steal"): where it is much, all figures are slow.
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ def cpu_ms(process: int) -> float:
     """Return the processor time that a process has used (Linux)."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def stolen_seconds() -> float:
+    """Return the time that the host has taken from all cores since this machine started (Linux)."""
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def make_body(kind: str, number: int) -> bytes:
@@ -339,6 +345,7 @@ def main() -> None:
     given = parser.parse_args()
     load = lambda: f"load {os.getloadavg()[0]:.1f}"  # noqa: E731
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {load()}")
+    began, stolen = time.monotonic(), stolen_seconds()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         upstream, _ = stack.enter_context(started("-c", UPSTREAM))
@@ -359,7 +366,8 @@ def main() -> None:
             each = (cpu_ms(process) - before) / given.requests
             print(f"{kind:<14} processor time of the gateway: {each:.2f} ms each, {load()}", flush=True)
         measure_decisions(gateway, process, given.decisions)
-    print(load())
+    share = (stolen_seconds() - stolen) / (time.monotonic() - began) / (os.cpu_count() or 1)
+    print(f"{load()}, taken by the host: {share:.1%} of the cores' time")
 
 
 if __name__ == "__main__":
