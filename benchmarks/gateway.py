@@ -13,7 +13,7 @@ Who asks is a bare client, so that its own time is small; it shares the cores wi
 A virtual machine may run at a tenth of its speed for some 50 ms, by its host's doing. So the client also times a loop
 that is always the same, at each start and end of a request. Requests beside which that loop took twice its median are
 counted in the first figures and left out of the second ("steady"), direct ones and others alike. The last line tells
-which part of the cores' time the host gave to others meanwhile (Linux: "steal"): where it is much, all figures are slow.
+which part of the cores' time the host gave to others (Linux: "steal"): where it is much, all figures are slow.
 """
 
 from __future__ import annotations
