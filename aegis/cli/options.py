@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from aegis.config import KEPT
 from aegis.errors import ConfigError
 from aegis.workspace import DEFAULT_WORKSPACE
 
@@ -178,6 +179,22 @@ CanaryDecisionsOption = Annotated[
 EveryOption = Annotated[
     int, typer.Option("--rl-every", help="Rewards in one update by policy gradient; 0: the HRM does not learn on.")
 ]
+
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="ACTION",
+        help="An action that phase 4 may not unlearn: where the HRM before phase 4 takes it, it stays taken. Also"
+        f" 'ACTION where FIELD=VALUE'. May be repeated; '': none. Default: {KEPT!r}.",
+    ),
+]
+
+
+def read_keep(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return what `--keep` says."""
+    return (KEPT,) if given is None else tuple(one for one in given if one)
+
 
 # The monitor.
 AuditRateOption = Annotated[

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from aegis.config.check import check, check_paths
 from aegis.config.handover import GateConfig, MonitorConfig, RolloutConfig
-from aegis.config.reinforcement import ReinforceConfig
+from aegis.config.reinforcement import KEPT, KeptAction, ReinforceConfig
 
 __all__ = [
     "APPROVALS",
     "DEFAULT_MAX_TOKENS",
     "FULL_TRAINING_DECISIONS",
+    "KEPT",
     "MIN_TRAINING_DECISIONS",
     "NUMBERS",
     "PHASE_1_DECISIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "EndpointConfig",
     "GateConfig",
     "HRMConfig",
+    "KeptAction",
     "MonitorConfig",
     "ReinforceConfig",
     "RolloutConfig",

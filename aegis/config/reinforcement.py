@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aegis.config.check import check
+from aegis.errors import ConfigError
+
+KEPT = "ask_human where human=here"
+"""What the research agent's phase 4 may not unlearn unless the owner says so: rewards alone unlearn asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAction:
+    """An action that phase 4 may not unlearn, in all states or in those with one value of a field."""
+
+    action: str
+    """Its name"""
+    field: str = ""
+    """A field of the state, with dots into inner objects; '' for all states"""
+    value: str = ""
+    """Its value, as text or as JSON"""
+
+    @classmethod
+    def parse(cls, text: str) -> KeptAction:
+        """Read `ACTION` or `ACTION where FIELD=VALUE`; raises `ConfigError` for what is neither."""
+        action, where, condition = text.strip().partition(" where ")
+        field, equals, value = (part.strip() for part in condition.partition("="))
+        if not action.strip() or " " in action.strip() or (where and not (field and equals)):
+            raise ConfigError(f"--keep {text!r} is out of form: write ACTION, or ACTION where FIELD=VALUE")
+        return cls(action.strip(), field, value)
+
+    def holds_in(self, state: Mapping[str, Any]) -> bool:
+        """Return whether the action is kept in this state."""
+        if not self.field:
+            return True
+        found: Any = state
+        for step in self.field.split("."):
+            if not isinstance(found, Mapping) or step not in found:
+                return False
+            found = found[step]
+        return found == self.value or json.dumps(found) == self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +76,8 @@ class ReinforceConfig:
     """Weight of the KL divergence from the imitation policy, in nats, before any decision is learned from."""
     kl_half_decisions: int = 1000
     """Decisions learned from after which that weight has halved: kl * half / (half + learned)."""
-    keep: float = 0.0
-    """Weight of keeping the actions that a state calls for where the imitation HRM takes them; 0: they may go."""
+    keep: tuple[str, ...] = ()
+    """Actions that stay taken where the HRM before phase 4 takes them: `ACTION`, `ACTION where FIELD=VALUE`."""
     kl_bound: float = 0.05
     """Largest mean KL divergence of an update, in nats; an update beyond it is undone."""
     bf16: bool = True
@@ -57,7 +96,15 @@ class ReinforceConfig:
     """Decisions after a roll-back before phase 4 learns again."""
     versions_kept: int = 10
 
+    @property
+    def kept(self) -> tuple[KeptAction, ...]:
+        """What `keep` says."""
+        return tuple(KeptAction.parse(one) for one in self.keep)
+
     def __post_init__(self) -> None:
+        check(not isinstance(self.keep, str), f"keep is a list of actions: write [{self.keep!r}]")
+        object.__setattr__(self, "keep", tuple(self.keep))  # JSON has lists
+        _ = self.kept
         for names, option, least in (
             ("baseline_decisions watched_decisions control_every close_control_every", "", 2),
             ("versions_kept window passes kl_half_decisions", "", 1),
@@ -65,7 +112,6 @@ class ReinforceConfig:
             ("cool_down_decisions", "", 0),
             ("entropy", "--entropy", 0),
             ("kl", "--kl", 0),
-            ("keep", "", 0),
         ):
             for name in names.split():
                 value, said = getattr(self, name), option or f"ReinforceConfig.{name}"

@@ -1,13 +1,16 @@
-"""Finds the base of a version that is stored as a difference. This needs no torch."""
+"""Finds the base of a version that phase 4 improved, and what it keeps of it. This needs no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from aegis.bounds import read_json
-from aegis.errors import CheckpointError
+from aegis.config import KeptAction
+from aegis.errors import CheckpointError, ConfigError
 
 BASE_FILE = "base.json"
+BASE, KEEP = "base", "keep"
+"""Its keys"""
 
 
 def base_of(folder: Path) -> str | None:
@@ -19,10 +22,24 @@ def base_of(folder: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        name = read_json(path)["base"]
+        name = read_json(path)[BASE]
         # A file from somebody else could name any folder of this machine.
         if not isinstance(name, str) or not name.startswith("hrm@") or not name.removeprefix("hrm@").isdecimal():
             raise ValueError(f"{name!r:.40} is not a version's name")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
     return name
+
+
+def kept_of(folder: Path) -> tuple[KeptAction, ...]:
+    """Return the actions that a version takes wherever its base does; none for a version stored whole.
+
+    Raises `CheckpointError` for a malformed record.
+    """
+    path = folder / BASE_FILE
+    if not path.exists():
+        return ()
+    try:
+        return tuple(KeptAction.parse(one) for one in read_json(path).get(KEEP, []))
+    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aegis.errors import CheckpointError, ConfigError
-from aegis.hrm.base import BASE_FILE
+from aegis.hrm.base import BASE, BASE_FILE, KEEP
 from aegis.hrm.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_document, write_folder
 from aegis.hrm.codec import StateCodec, find_columns, pad
 from aegis.hrm.delta import DELTA_FILE, delta_of, read_version
@@ -165,12 +165,16 @@ def write_delta(
     name: str,
     folder: Path,
     extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+    keep: Sequence[str] = (),
 ) -> None:
-    """Write a version atomically, as the difference from its base. extra: further files of tensors, by file name."""
+    """Write a version atomically, as the difference from its base.
+
+    extra: further files of tensors, by file name. keep: what it takes wherever its base does (`ReinforceConfig.keep`).
+    """
     write_folder(
         folder,
         tensors={DELTA_FILE: delta_of(policy.model, base), **(extra or {})},
-        documents={**policy.documents(name), BASE_FILE: {"base": base_name}},
+        documents={**policy.documents(name), BASE_FILE: {BASE: base_name, KEEP: list(keep)}},
     )
 
 

@@ -10,7 +10,6 @@ few times. Over the decisions whose reward is known, it minimises
     L =  - mean w min(r A, clip(r, 1 - e, 1 + e) A)    r = pi(a|s) / pi_before(a|s), w = pi_before(a|s) / pi_drawn(a|s)
          - entropy * mean H(pi(.|s))
          + beta_n  * mean KL(pi(.|s) || pi_0(.|s))
-         + keep    * mean max(0, log floor(s) - log pi(a|s))    `reinforcement/kept.py` explains this term
 
 With one pass, the default, r is 1 at the gradient, nothing is clipped, and this is REINFORCE (Williams 1992). With
 more, the clipped ratio bounds the later passes. It and the entropy bonus are PPO's: Schulman et al. 2017
@@ -46,17 +45,14 @@ from aegis.errors import CheckpointError, DataError
 from aegis.hrm import HRM, Batch, Outputs, StateCodec, has_bf16, pad
 from aegis.training.optimizer import HRMOptimizer, ParameterGroup
 from aegis.training.reinforcement.advantage import Transition, estimate_advantages, expected_value, scatter
-from aegis.training.reinforcement.kept import KeptState, KeptStates, shortfall
 from aegis.training.reinforcement.snapshot import Snapshot
 from aegis.training.reinforcement.value import ValueHead
-from aegis.types import State
 
 _SQUARES_DECAY = 0.95
 _LEAST_SCALE = 0.1
 """Least scale that advantages are divided by, in units of reward"""
 _SHORTENINGS = 8
 _LARGEST_WEIGHT = 2.0
-_STATES_AT_ONCE = 32
 _NOT_OFFERED = -1e9
 """The logit of an action that was not on offer; finite, so that its share of an entropy is 0"""
 
@@ -109,7 +105,6 @@ class ReinforceTrainer:
         """Number of decisions learned from, with which the KL penalty loosens"""
         self.updates = 0
         self._imitated: dict[tuple[int, ...], Tensor] = {}
-        self._kept = KeptStates()
         self._imitation = imitation.eval().requires_grad_(False)
         self._codec = codec
         self._device = model.high_start.device
@@ -120,20 +115,6 @@ class ReinforceTrainer:
             self.value = ValueHead(model.config.high_width).to(self._device)
         self._squares = torch.zeros(2, dtype=torch.float64)  # running mean of the advantages' squares, its weight
         self._renew_optimizers()
-
-    def keep(self, calls: Sequence[tuple[State, int]]) -> None:
-        """Remember states that call for an action, with its place, before the first update; all actions are on offer.
-
-        Updates remember those of their decisions by themselves. But the first worlds may have none of them.
-        """
-        encoded = [self._codec.encode(state) for state, _ in calls]
-        for first in range(0, len(encoded), _STATES_AT_ONCE):
-            part = encoded[first : first + _STATES_AT_ONCE]
-            with torch.no_grad():
-                logits = self._think(self._imitation, pad(part, self._device))[0]
-            offered = torch.ones_like(logits, dtype=torch.bool)
-            for place, row in enumerate(self._log_policy(logits, offered)):
-                self._kept.note(part[place], calls[first + place][1], offered[place], row)
 
     def update(
         self,
@@ -164,10 +145,6 @@ class ReinforceTrainer:
         drawn = torch.tensor([one.probabilities for one in transitions], device=self._device)
         offers = [one.offered or (True,) * drawn.shape[1] for one in transitions]
         offered = torch.tensor(offers, dtype=torch.bool, device=self._device)[chosen]
-        imitated = self._log_policy(imitation, offered)
-        for place, row in enumerate(rows):
-            if (wanted := transitions[row].called_for) is not None:
-                self._kept.note(encoded[row], wanted, offered[place], imitated[place])
         update = _UpdateBatch(
             batch=_select(batch, chosen),
             segments=segments[chosen],
@@ -175,10 +152,9 @@ class ReinforceTrainer:
             drawn=drawn[chosen].clamp_min(1e-6).log(),
             first=logits[chosen],
             before=self._log_policy(logits[chosen].detach(), offered),
-            imitation=imitated,
+            imitation=self._log_policy(imitation, offered),
             offered=offered,
             advantages=self._scale(advantages[chosen]),
-            kept=self._kept.draw() if self.config.keep else [],
         )
         value_loss = self._learn_values(summaries[chosen], (advantages + values)[chosen])
         rewards = [transitions[row].reward or 0.0 for row in rows]
@@ -195,9 +171,7 @@ class ReinforceTrainer:
         new: int,
     ) -> UpdateResult:
         """Pass over a batch until the KL bound is near; undo the update if a number is not finite or a check fails."""
-        kept = pad([one.encoded for one in update.kept], self._device) if update.kept else None
-        tokens = [one.tokens for one in (update.batch, kept) if one is not None]
-        snapshot = Snapshot(self.model, tokens, self._outputs)
+        snapshot = Snapshot(self.model, update.batch.tokens, self._outputs)
         first, kl, passes, fault = float("nan"), 0.0, 0, ""
         for _ in range(self.config.passes):
             logits = self._think(self.model, update.batch, update.segments)[0] if passes else update.first
@@ -205,8 +179,6 @@ class ReinforceTrainer:
             if passes and divergence(update.before, policy.detach()) > self.config.kl_bound / 2:
                 break
             loss = self._loss(policy, update)
-            if kept is not None:
-                loss = loss + self.config.keep * self._shortfall(kept, update.kept)
             first = loss.item() if not passes else first
             if not bool(torch.isfinite(loss)):
                 fault = f"its loss is {loss.item()}"
@@ -266,10 +238,6 @@ class ReinforceTrainer:
         beta = config.kl * config.kl_half_decisions / (config.kl_half_decisions + self.learned)
         loss: Tensor = -gain - config.entropy * entropy + beta * kl_penalty
         return loss
-
-    def _shortfall(self, batch: Batch, states: Sequence[KeptState]) -> Tensor:
-        logits, _, _ = self._think(self.model, batch)
-        return shortfall(self._log_policy(logits, torch.stack([one.offered for one in states])), states)
 
     def _learn_values(self, summaries: Tensor, targets: Tensor) -> float:
         first = float("nan")
@@ -352,8 +320,6 @@ class _UpdateBatch:
     offered: Tensor
     """Whether each action was on offer"""
     advantages: Tensor
-    kept: list[KeptState]
-    """States whose action must be kept"""
 
 
 def think(model: HRM, batch: Batch, outputs: Outputs, segments: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -25,13 +25,13 @@ from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.simulated import (
     BestWeights,
+    Keeper,
     SimulatedLearning,
     compared_in,
     learn_and_choose,
     load_pair,
     quick_policy,
 )
-from aegis.lifecycle.rl.transition import find_calls
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
@@ -44,7 +44,7 @@ from aegis.types import Policy
 from aegis.workspace import Workspace
 from benchmarks.phase4.table import FIXED, IMITATIONS, LINEAR, PHASE_4, PPO_NAME, read, table
 
-MEASURED_FROM = 1_320_000_000
+MEASURED_FROM = 1_340_000_000
 """First seed of the worlds that measure; `--development` takes others"""
 DEVELOPED_FROM = 1_360_000_000
 LEARNED_FROM = 3_100_000_000
@@ -109,11 +109,10 @@ class Bench:
         trainer = ReinforceTrainer(
             policy.model, base.model, policy.codec, policy.outputs, temperature, config, training
         )
-        if config.keep:
-            known = [one.state for one in self.decisions]
-            trainer.keep(find_calls(known, policy.actions, self.worlds.called_for))
-        learning = SimulatedLearning(policy, trainer, self.worlds, config, TRAINED_FROM + training)
-        best = BestWeights(policy, trainer, compared_in(learning, self.worlds, policy.actions, self.options.decisions))
+        keeper = Keeper(base, config)
+        learning = SimulatedLearning(policy, trainer, self.worlds, keeper, TRAINED_FROM + training)
+        earned = compared_in(learning, self.worlds, policy.actions, self.options.decisions)
+        best = BestWeights(policy, trainer, lambda now: earned(keeper.around(now)))
         learn_and_choose(learning, best, self.options.decisions, config, Pace())
         told = {
             "updates": len(learning.updates),
@@ -121,7 +120,7 @@ class Bench:
             "entropy": learning.updates[-1].entropy,
             "compared": best.means,
         }
-        return quick_policy(policy), told | {"temperature": temperature, "config": asdict(config)}
+        return keeper.around(quick_policy(policy)), told | {"temperature": temperature, "config": asdict(config)}
 
     def _linear(self, training: int, learns: bool) -> tuple[Policy, dict[str, Any]]:
         from benchmarks.phase4.controls import LinearPolicy, learn_linear
@@ -203,7 +202,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=ReinforceConfig().learning_rate)
     parser.add_argument("--entropy", type=float, default=ReinforceConfig().entropy)
     parser.add_argument("--rewards", type=Path, help="JSON file of rewards, as `aegis start` takes")
-    parser.add_argument("--keep", type=float, default=ReinforceConfig().keep, help="0: asking may be unlearned")
+    parser.add_argument("--keep", nargs="*", default=[], help="what may not be unlearned, as `aegis improve` takes it")
     parser.add_argument("--worlds", type=int, default=12, help="that measure, of each kind")
     parser.add_argument("--each", type=int, default=80, help="measured decisions in each")
     parser.add_argument("--lived", type=int, default=PHASE_1_DECISIONS)

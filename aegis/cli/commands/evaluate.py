@@ -137,6 +137,7 @@ def _choose(
             lifecycle.existing(folder)
         check_teacher(read_owner(folder)[0], teacher)
     from aegis.hrm import load_policy, resolve_device
+    from aegis.lifecycle.policies.keeping import load_whole
 
     found: dict[str, Policy] = {}
     for name in wanted:
@@ -146,8 +147,9 @@ def _choose(
             with lifecycle.open_store(folder) as store:
                 found[name] = load_teacher(store, teacher, resolve_device(device), EndpointOptions(), tell, progress)
         else:
-            found[name] = load_policy(
-                versions[str(named[name])].folder, resolve_device(device), "auto", progress=progress
+            found[name] = load_whole(
+                versions[str(named[name])].folder,
+                lambda version: load_policy(version, resolve_device(device), "auto", progress=progress),
             )
     return found
 

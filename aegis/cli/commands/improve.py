@@ -10,7 +10,7 @@ import typer
 from aegis.cli.admission import check_device, check_improvement
 from aegis.cli.display.output import check_writable, errors_explained, say, write_json
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import DeviceOption, EveryOption, LivedOption, WorkspaceOption
+from aegis.cli.options import DeviceOption, EveryOption, KeepOption, LivedOption, WorkspaceOption, read_keep
 from aegis.config import PHASE_1_DECISIONS, ReinforceConfig
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -44,10 +44,7 @@ def improve(
     kl: Annotated[
         float, typer.Option(help="Weight of the divergence from the imitation HRM, before it loosens.")
     ] = _DEFAULTS.kl,
-    keep: Annotated[
-        float,
-        typer.Option(help="Weight of asking on where a person is here and the imitation HRM asks; 0: rewards decide."),
-    ] = _DEFAULTS.keep,
+    keep: KeepOption = None,
     temperature: Annotated[
         float | None,
         typer.Option(help="Of the policy that is learned; by default 1.6 times the one fitted on held-out ones."),
@@ -77,7 +74,7 @@ def improve(
             entropy=entropy,
             kl=kl,
             temperature=temperature,
-            keep=keep,
+            keep=read_keep(keep),
         )
         check_device(device)
         if report is not None:
@@ -115,7 +112,7 @@ def run_improvement(
     from aegis.cli.world import ready_search
     from aegis.hrm import resolve_device
     from aegis.lifecycle.rl.pace import Pace
-    from aegis.research.run import choose_data, make_worlds
+    from aegis.research.run import make_worlds
     from aegis.research.search import PYTHON_CORPUS
 
     pace = Pace(seconds)
@@ -126,8 +123,7 @@ def run_improvement(
         lifecycle.open_store(workspace) as store,
     ):
         progress("Loading the HRM", 0, 0)
-        known = [one.state for one in choose_data(None, workspace).decisions] if config.keep else []
-        plan = lifecycle.SimulationPlan(decisions, config, seed, worlds, device=resolve_device(device), known=known)
+        plan = lifecycle.SimulationPlan(decisions, config, seed, worlds, device=resolve_device(device))
         tick = _Ticker(progress, decisions, worlds, lived, limited=seconds is not None)
         simulated = make_worlds(
             store, search, lived=lived, on_lived=lambda made: tick("living", 1, None), people=seconds is None

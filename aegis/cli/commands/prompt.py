@@ -27,6 +27,7 @@ from aegis.cli.options import (
     EveryOption,
     ExploreOption,
     IntervalOption,
+    KeepOption,
     LearningRateOption,
     ModelOption,
     NeverOption,
@@ -42,6 +43,7 @@ from aegis.cli.options import (
     ThresholdOption,
     TokensOption,
     WorkspaceOption,
+    read_keep,
 )
 from aegis.cli.world import (
     EndpointOptions,
@@ -82,6 +84,7 @@ def prompt(
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     rl_every: EveryOption = ReinforceConfig().every,
+    keep: KeepOption = None,
     explore: ExploreOption = 0.0,
     never_explored: NeverOption = None,
     model: ModelOption = None,
@@ -122,7 +125,7 @@ def prompt(
             gate=GateConfig(threshold, agreement),
             monitor=MonitorConfig(audit_rate, drift_quantile=drift_quantile, promised=agreement),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
-            reinforce=ReinforceConfig(every=rl_every) if rl_every and agreement is None else None,
+            reinforce=ReinforceConfig(rl_every, keep=read_keep(keep)) if rl_every and agreement is None else None,
             explore=explore,
             never_explored=tuple(never_explored or ()),
             model=read_model_config(model),

@@ -29,6 +29,7 @@ from aegis.cli.options import (
     EveryOption,
     ExploreOption,
     IntervalOption,
+    KeepOption,
     LearningRateOption,
     ModelOption,
     NeverOption,
@@ -44,6 +45,7 @@ from aegis.cli.options import (
     ThresholdOption,
     TokensOption,
     WorkspaceOption,
+    read_keep,
 )
 from aegis.cli.world import (
     EndpointOptions,
@@ -100,6 +102,7 @@ def start(
     canary: CanaryOption = _ROLLOUT.canary,
     canary_decisions: CanaryDecisionsOption = _ROLLOUT.canary_decisions,
     rl_every: EveryOption = ReinforceConfig().every,
+    keep: KeepOption = None,
     explore: ExploreOption = 0.0,
     never_explored: NeverOption = None,
     model: ModelOption = None,
@@ -148,7 +151,7 @@ def start(
             gate=GateConfig(threshold, agreement),
             monitor=MonitorConfig(audit_rate, drift_quantile=drift_quantile, promised=agreement),
             rollout=RolloutConfig(shadow, canary, canary_decisions),
-            reinforce=ReinforceConfig(every=rl_every) if rl_every and agreement is None else None,
+            reinforce=ReinforceConfig(rl_every, keep=read_keep(keep)) if rl_every and agreement is None else None,
             model=read_model_config(model),
             device=device,
             backend=backend,
@@ -194,7 +197,6 @@ def improve_next(
         from aegis.hrm import resolve_device
         from aegis.lifecycle.rl.worker import carry_out_improvement
         from aegis.lifecycle.training.worker import end_with_parent, lower_priority
-        from aegis.research.actions import called_for
 
         if not Workspace(workspace).database.exists():
             fail(f"{workspace}: no workspace here")
@@ -205,5 +207,4 @@ def improve_next(
         end_with_parent()
         lower_priority()
         say = partial(print, flush=True)
-        calls = called_for if Workspace(workspace).point_name is None else lambda state: ""
-        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say, called_for=calls)
+        carry_out_improvement(Workspace(workspace), config, resolve_device(device), say)

@@ -38,6 +38,7 @@ from aegis.cli.options import (
     StudentOption,
     ThresholdOption,
     parse_names,
+    read_keep,
 )
 from aegis.config import (
     FULL_TRAINING_DECISIONS,
@@ -285,7 +286,7 @@ def _improve(workspace: Workspace, decisions: int | None, seed: int, device: str
     run_improvement(
         workspace,
         decisions or MOST_RL_DECISIONS,
-        ReinforceConfig(),
+        ReinforceConfig(keep=read_keep(None)),
         worlds=_RL_WORLDS,
         seed=seed,
         device=device,

@@ -11,6 +11,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.point import Adoption
 from aegis.lifecycle.policies.deferring import check_by_base
+from aegis.lifecycle.policies.keeping import keeping
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
 from aegis.types import Policy
@@ -57,8 +58,10 @@ class Exploration:
 
         models, name = serving.folder.parent, base_of(serving.folder)
         temperature = self.temperature(models / (name or serving.name))
+        kept = self._config.kept
         if name is None:
-            return self._sample(load_whole(serving), temperature)
+            whole = load_whole(serving)
+            return keeping(self._sample(whole, temperature), whole, kept, temperature)
         if self._base is None or self._base[0] != name:
             self._base = (name, HRMPolicy.load(models / name))
             self._checked_base = None
@@ -67,14 +70,16 @@ class Exploration:
         policy = self._sample(check_by_base(quick, checked), temperature)
         reference = self._reference
         if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
-            return policy  # this version is the reference, or the reference has another base
+            # This version is the reference, or the reference has another base.
+            return keeping(policy, checked, kept, temperature)
         if self._loaded_reference is None or self._loaded_reference.name != reference:
             control = checked
             if reference != name:
                 control = self._quick(load_version(models / reference, self._base[1]), adopt)
                 control = check_by_base(control, checked)
             self._loaded_reference = self._sample(control, temperature)
-        return ControlledPolicy(policy, self._loaded_reference, self._turns)
+        controlled = ControlledPolicy(policy, self._loaded_reference, self._turns)
+        return keeping(controlled, checked, kept, temperature)  # both sides keep it: it counts for neither
 
     def temperature(self, base: Path) -> float:
         """Return the temperature at which versions of this base draw their actions."""

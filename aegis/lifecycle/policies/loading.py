@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
-from aegis.hrm import base_of, load_policy
+from aegis.hrm import base_of, kept_of, load_policy
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.point import read_adoption
 from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
+from aegis.lifecycle.policies.keeping import keeping
 from aegis.promotion.monitoring.drift import read_drift
 from aegis.promotion.weights import check_files
 from aegis.store import DecisionStore
@@ -68,9 +69,13 @@ class VersionLoader:
         def load_whole(serving: Serving) -> Policy:
             policy = self._load(serving, progress)
             base, models = base_of(serving.folder), serving.folder.parent
-            if base is None or not self._drift_quantile or read_drift(models / base) is None:
+            if base is None:
                 return check_distribution(policy, serving.folder, self._drift_quantile)
-            return check_by_base(policy, load_whole(replace(serving, name=base, folder=models / base)))
+            kept = kept_of(serving.folder)
+            if not kept and (not self._drift_quantile or read_drift(models / base) is None):
+                return policy
+            whole = load_whole(replace(serving, name=base, folder=models / base))
+            return check_by_base(keeping(policy, whole, kept), whole)
 
         if self._exploration is None or version_kind(serving.name) != HRM:  # phase 4 improves HRMs alone
             return load_whole(serving)

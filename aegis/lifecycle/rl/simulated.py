@@ -13,17 +13,18 @@ from typing import Any
 from aegis.config import ReinforceConfig
 from aegis.errors import CheckpointError, ConfigError, DataError
 from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
+from aegis.lifecycle.policies.keeping import keeping
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
 from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, check_kind, judge, let_serve, next_attempt
 from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
-from aegis.lifecycle.rl.transition import find_calls, gather
+from aegis.lifecycle.rl.transition import gather
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
 from aegis.store import DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
-from aegis.types import ActionList, Policy, State, utc_now
+from aegis.types import ActionList, Policy, utc_now
 from aegis.workspace import Workspace
 
 LEARNER_FILE = "learner.safetensors"
@@ -61,9 +62,6 @@ class SimulationPlan:
     device: str = "cpu"
     first_measured: int | None = None
     """The first seed of the worlds that measure; None: drawn afresh, so that no choice has ever seen them"""
-
-    known: Sequence[State] = ()
-    """States that the HRM was trained on: it learns to keep the actions that they call for"""
 
     def __post_init__(self) -> None:
         every = self.reinforce.every
@@ -125,18 +123,29 @@ class SimulationResult:
         }
 
 
+class Keeper:
+    """Puts what phase 4 may not unlearn around a version. base: the HRM before phase 4, which does not change."""
+
+    def __init__(self, base: HRMPolicy, config: ReinforceConfig) -> None:
+        self._base: Policy = quick_policy(base) if config.kept else base
+        self._kept = config.kept
+
+    def around(self, policy: Policy, temperature: float = 1.0) -> Policy:
+        """Return the version as it decides; temperature: of its choices."""
+        return keeping(policy, self._base, self._kept, temperature)
+
+
 class SimulatedLearning:
     """Lets an HRM decide in one simulated world after another, and learn from its rewards."""
 
-    def __init__(
-        self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, config: ReinforceConfig, seed: int
-    ) -> None:
+    def __init__(self, policy: HRMPolicy, trainer: ReinforceTrainer, worlds: Worlds, keeper: Keeper, seed: int) -> None:
         self.updates: list[UpdateResult] = []
         self._actions = policy.actions
-        self._policy = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
+        drawing = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
+        self._policy = keeper.around(drawing, trainer.temperature)
         self._trainer = trainer
         self._worlds = worlds
-        self._config = config
+        self._config = trainer.config
         self._seed = seed
 
     def prepare(self) -> None:
@@ -192,7 +201,7 @@ class SimulatedLearning:
             (choice,) = self._policy.decide([situation.state], self._actions)
             world.act(situation, replace(choice, policy="hrm@0"))
             count, window = self._config.every, self._config.window
-            batch = gather(log, self._actions, learned_until, before, count, window, self._worlds.called_for)
+            batch = gather(log, self._actions, learned_until, before, count, window)
             if batch is not None:
                 learned_until = batch.place
                 self.updates.append(self._trainer.update(batch.trajectories, new=batch.new))
@@ -225,9 +234,8 @@ def improve(
     policy, base, base_name = load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
-    if config.keep:
-        trainer.keep(find_calls(plan.known, policy.actions, worlds.called_for))
-    learning = SimulatedLearning(policy, trainer, worlds, config, plan.seed)
+    keeper = Keeper(base, config)
+    learning = SimulatedLearning(policy, trainer, worlds, keeper, plan.seed)
     drawn = random.SystemRandom().randrange(_SEEDS)
     first = _FIRST_MEASURED_SEED + drawn if plan.first_measured is None else plan.first_measured
     seeds = range(first, first + plan.worlds)
@@ -237,7 +245,7 @@ def improve(
         def told(made: int) -> None:
             tick(stage, made, None)
 
-        return measure(quick_policy(policy), policy.actions, worlds, places, length, told, is_enough)
+        return measure(keeper.around(quick_policy(policy)), policy.actions, worlds, places, length, told, is_enough)
 
     pace.lap()
     learning.prepare()
@@ -247,7 +255,8 @@ def improve(
     pace.begin_measuring()
     before = measured("before", max(1, plan.world_decisions // len(worlds.kinds)), pace.has_measured_enough)
     pace.end_measuring(before.decisions)
-    best = BestWeights(policy, trainer, compared_in(learning, worlds, policy.actions, plan.decisions))
+    earned = compared_in(learning, worlds, policy.actions, plan.decisions)
+    best = BestWeights(policy, trainer, lambda now: earned(keeper.around(now)))
     made = learn_and_choose(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
@@ -261,7 +270,7 @@ def improve(
         may_serve=pace.seconds is None,
     )
     source = f"{found.decisions} decisions in simulated worlds"
-    name = keep_result(registry, (policy, base, base_name), best.learner, source, found.to_record())
+    name = keep_result(registry, (policy, base, base_name), best.learner, source, found.to_record(), config.keep)
     record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per decision more than {found.before} in {len(places)} simulated worlds that it never learned in"
     serving = let_serve(store, registry, name, found.judgement, where) if found.may_serve else None
@@ -357,16 +366,17 @@ def keep_result(
     learner: Mapping[str, Any],
     source: str,
     record: Mapping[str, Any],
+    keep: Sequence[str] = (),
 ) -> str:
     """Write an improved HRM as the next version; return its name.
 
     pair: as from `load_pair`, the first one improved. learner: the trainer's state, to continue by. source: what it
-    learned from. record: of the improvement.
+    learned from. record: of the improvement. keep: what it takes wherever its base does (`ReinforceConfig.keep`).
     """
     policy, base, base_name = pair
 
     def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: dict(learner)})
+        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: dict(learner)}, keep)
 
     figures = {"source": source, "improvement": record, "decisions": record["decisions"]}
     return registry.keep(save, figures | {"parameters": policy.parameters}, base_name)

@@ -29,7 +29,7 @@ from aegis.lifecycle.rl.reward_comparison import (
 )
 from aegis.lifecycle.rl.reward_evidence import SUSPICION
 from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
-from aegis.lifecycle.rl.transition import TransitionBatch, find_calls, gather
+from aegis.lifecycle.rl.transition import TransitionBatch, gather
 from aegis.lifecycle.serving.improved import keep_action_monitor
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
@@ -40,8 +40,6 @@ from aegis.workspace import Workspace
 
 _LOOK_EVERY_SECONDS = 0.5
 _PROBED_STATES = 16
-_RECORDED = 2000
-"""Newest decisions of the record in which states are looked for that call for an action"""
 _PROBE_FACTOR = 4.0
 """Largest KL from the version that serves on the probe set, as a multiple of an update's bound: the states differ"""
 
@@ -49,8 +47,7 @@ _PROBE_FACTOR = 4.0
 class ImprovementWorker:
     """Improves the HRM that serves in one workspace, one `step` at a time.
 
-    tell hears what a person should know. called_for: returns the action that somebody is there to reward in a state, ''
-    if there is none; updates keep it where the imitation HRM takes it.
+    tell hears what a person should know.
     """
 
     def __init__(
@@ -60,14 +57,12 @@ class ImprovementWorker:
         config: ReinforceConfig | None = None,
         device: str = "cpu",
         tell: Callable[[str], None] = lambda line: None,
-        called_for: Callable[[State], str] = lambda state: "",
     ) -> None:
         self.config = config or ReinforceConfig()
         self._store = store
         self._workspace = workspace
         self._device = device
         self._tell = tell
-        self._called_for = called_for
         self._registry = ModelRegistry(store, workspace)
         self._log = ImprovementLog(store.database)
         self._version = ""
@@ -102,7 +97,7 @@ class ImprovementWorker:
         # Without the decisions of a version that was rolled back: another policy drew them.
         since = max(state.since, state.judged_since)
         count, window = self.config.every, self.config.window
-        batch = gather(self._log, self._policy.actions, self._learned_until, since, count, window, self._called_for)
+        batch = gather(self._log, self._policy.actions, self._learned_until, since, count, window)
         if batch is None:
             return False
         if served.name != state.reference:
@@ -156,11 +151,7 @@ class ImprovementWorker:
     def _make_trainer(self) -> ReinforceTrainer:
         temperature = self.config.temperature or exploring_temperature(self._workspace.models / self._base_name)
         policy, base = self._policy, self._base
-        trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, self.config)
-        if self.config.keep:
-            states = [one.decision.state for one in reversed(self._store.recent(_RECORDED))]
-            trainer.keep(find_calls(states, policy.actions, self._called_for))
-        return trainer
+        return ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, self.config)
 
     def _set_probe(self) -> None:
         """Take the newest states as the probe set, with the answers of the version that serves."""
@@ -191,7 +182,7 @@ class ImprovementWorker:
 
         def save(name: str, folder: Path) -> None:
             learner = {LEARNER_FILE: self._trainer.tensors()}
-            write_delta(self._policy, self._base.model, self._base_name, name, folder, learner)
+            write_delta(self._policy, self._base.model, self._base_name, name, folder, learner, self.config.keep)
 
         figures = {"source": f"{self._trainer.learned} decisions of its own", "decisions": self._trainer.learned}
         name = self._registry.keep(save, figures | {"parameters": self._policy.parameters}, self._base_name)
@@ -277,14 +268,10 @@ def carry_out_improvement(
     device: str = "cpu",
     say: Callable[[str], None] = lambda line: None,
     is_over: Callable[[], bool] = lambda: False,
-    called_for: Callable[[State], str] = lambda state: "",
 ) -> None:
-    """Improve the HRM of a workspace until `is_over` returns true. Raises `StoreError` while another process does.
-
-    called_for: as for `ImprovementWorker`.
-    """
+    """Improve the HRM of a workspace until `is_over` returns true. Raises `StoreError` while another process does."""
     with hold(workspace.improvement_lock, "an improvement"), open_store(workspace) as store:
-        improver = ImprovementWorker(store, workspace, config, device, say, called_for)
+        improver = ImprovementWorker(store, workspace, config, device, say)
         while not is_over():
             try:
                 busy = improver.step()

@@ -71,9 +71,6 @@ class Worlds(Protocol):
     def kinds(self) -> Sequence[str]:
         """Names of the kinds of worlds, such as with and without people."""
 
-    def called_for(self, state: State) -> str:
-        """Return the action that a state calls for, because somebody is there to reward it; '' if there is none."""
-
     def begin(self, seed: int, past: int | None = None, kind: str = ...) -> World:
         """Return a world in which an episode has begun. past: seed of the world whose past it shares."""
 

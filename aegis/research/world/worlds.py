@@ -147,10 +147,6 @@ class Worlds:
         """Decisions in an episode."""
         return self.config.episode_length
 
-    def called_for(self, state: State) -> str:
-        """Return `ask_human` where a state says that a person is present and that there is a question to ask."""
-        return called_for(state)
-
     def begin(self, seed: int, past: int | None = None, kind: str = NOBODY) -> World:
         """Return a world in which an episode has begun.
 

@@ -1,1 +1,1 @@
-"""The parts of phase 4's update: advantages, baseline, the actions to keep, the weights to return to."""
+"""The parts of phase 4's update: advantages, baseline, the weights to return to."""

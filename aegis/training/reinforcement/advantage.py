@@ -32,8 +32,6 @@ class Transition:
     """Whether the update learns from this decision, or only uses it for the returns of earlier decisions"""
     ends: bool = False
     """Whether the environment ended the episode with this decision, so that nothing is earned after it"""
-    called_for: int | None = None
-    """Place of the action that the state calls for, because somebody is there to reward it; None: there is none"""
 
 
 def estimate_advantages(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -15,11 +13,11 @@ _TABLES = ("token_embedding.weight", "output.weight")
 class Snapshot:
     """A copy of the weights; of the two tables, only the rows that an update reads.
 
-    tokens: what it reads, each (B, T). outputs: of its actions.
+    tokens: what it reads (B, T). outputs: of its actions.
     """
 
-    def __init__(self, model: HRM, tokens: Sequence[Tensor], outputs: Outputs) -> None:
-        rows = (torch.cat([model.rows_read(one) for one in tokens]).unique(), outputs.ids.unique())
+    def __init__(self, model: HRM, tokens: Tensor, outputs: Outputs) -> None:
+        rows = (model.rows_read(tokens).unique(), outputs.ids.unique())
         self._small = [(p, p.detach().clone()) for name, p in model.named_parameters() if name not in _TABLES]
         tables = [model.get_parameter(name).detach() for name in _TABLES]
         self._rows = [(table, read, table[read]) for table, read in zip(tables, rows, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aegis.lifecycle import open_store
-from aegis.lifecycle.rl.transition import find_calls, gather
+from aegis.lifecycle.rl.transition import gather
 from aegis.store import ImprovementLog
 from aegis.types import Action, ActionList, ActionSpec, Decision, Outcome
 
@@ -54,22 +54,3 @@ def test_decisions_without_an_episode_in_common_are_stretches_of_one_step_and_an
     assert batch is not None
     assert [[one.reward for one in trajectory] for trajectory in batch.trajectories] == [[0.0], [1.0], [2.0, 9.0, 3.0]]
     assert [one.learn for one in batch.trajectories[2]] == [True, False, True]  # the teacher's is no choice of the HRM
-
-
-def test_a_decision_tells_which_action_its_state_called_for_if_it_was_on_offer(store):
-    add(store, "e", 0, ACTIONS.names, 1.0)
-    add(store, "e", 1, ("answer", "refund"), 1.0)
-    add(store, "e", 2, ACTIONS.names, 1.0)
-    batch = gather(
-        ImprovementLog(store.database), ACTIONS, 0, 0, 3, 10, lambda state: "escalate" if state["step"] < 2 else ""
-    )
-    assert batch is not None
-    assert [one.called_for for one in batch.trajectories[0]] == [1, None, None]
-
-
-def test_states_that_call_for_an_action_of_the_list_are_found_the_newest_of_many():
-    def called_for(state):
-        return ("escalate", "dance", "")[state["step"] % 3]
-
-    found = find_calls([{"step": step} for step in range(600)], ACTIONS, called_for)
-    assert found == [({"step": step}, 1) for step in range(312, 600, 3)]

@@ -18,7 +18,10 @@ from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aegis.experiments.off_policy import Estimate, OffPolicyReport
+    from aegis.hrm import HRMPolicy
 
 
 def ope(
@@ -41,6 +44,7 @@ def ope(
         from aegis.experiments.off_policy import evaluate_off_policy, read_rewarded
         from aegis.hrm import load_version
         from aegis.lifecycle.point import read_adoption
+        from aegis.lifecycle.policies.keeping import load_whole
         from aegis.promotion import ModelRegistry
 
         with lifecycle.open_store(folder) as store, waiting(on_stderr=as_json) as progress:
@@ -50,9 +54,13 @@ def ope(
                 fail(f"no model {policy!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
             logged = list(read_rewarded(store.examples(), begin))
             progress(f"Asking {policy} about {len(logged):,} states", 0, 0)
-            judged = load_version(known[policy])
-            judged = judged.with_actions(read_adoption(store)(judged.actions))
-            report = evaluate_off_policy(logged, judged, judged.actions)
+            adopt = read_adoption(store)
+
+            def load(version: Path) -> HRMPolicy:
+                loaded = load_version(version)
+                return loaded.with_actions(adopt(loaded.actions))
+
+            report = evaluate_off_policy(logged, load_whole(known[policy], load), load(known[policy]).actions)
         if as_json:
             say(json.dumps(asdict(report), indent=2))
         else:
