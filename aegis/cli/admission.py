@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.config import BACKENDS, MIN_TRAINING_DECISIONS
+from aegis.config import BACKENDS, MIN_TRAINING_DECISIONS, ReinforceConfig
 from aegis.errors import ConfigError, StoreError
 from aegis.packages import require
 from aegis.rendering import counted
@@ -60,6 +60,15 @@ def check_exploring(share: float, never: Sequence[str]) -> None:
     for name in never:
         if name not in RESEARCH_ACTIONS.names:
             raise ConfigError(f"--never-explored {name}: no such action: there are {', '.join(RESEARCH_ACTIONS.names)}")
+
+
+def check_keep(keep: Sequence[str]) -> None:
+    """Raise `ConfigError` for what is out of form, or an action that the research agent does not have."""
+    from aegis.research.actions import RESEARCH_ACTIONS
+
+    for kept in ReinforceConfig(keep=tuple(keep)).kept:
+        if kept.action not in RESEARCH_ACTIONS.names:
+            raise ConfigError(f"--keep {kept.action}: no such action: there are {', '.join(RESEARCH_ACTIONS.names)}")
 
 
 def check_folder(folder: Path) -> None:

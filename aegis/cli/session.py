@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aegis.bounds import read_json
-from aegis.cli.admission import check_agent, check_exploring, describe_new
+from aegis.cli.admission import check_agent, check_exploring, check_keep, describe_new
 from aegis.cli.world import EndpointOptions, load_teacher, make_search
 from aegis.config import (
     AgentConfig,
@@ -79,6 +79,8 @@ class SessionOptions:
             )
         check_agent(self.workspace, self.teacher, self.endpoint, self.search, self.device, self.backend)
         check_exploring(self.explore, self.never_explored)
+        if self.reinforce is not None:
+            check_keep(self.reinforce.keep)
 
 
 class SharedTeacher:

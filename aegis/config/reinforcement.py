@@ -34,6 +34,9 @@ class KeptAction:
             raise ConfigError(f"--keep {text!r} is out of form: write ACTION, or ACTION where FIELD=VALUE")
         return cls(action.strip(), field, value)
 
+    def __str__(self) -> str:
+        return f"{self.action} where {self.field}={self.value}" if self.field else self.action
+
     def holds_in(self, state: Mapping[str, Any]) -> bool:
         """Return whether the action is kept in this state."""
         if not self.field:

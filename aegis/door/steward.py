@@ -85,11 +85,16 @@ class Steward:
         self._over = threading.Event()
         with open_store(workspace) as store:
             never = find_present_names(store, config.never_explored, "never_explored")
+            reinforce = config.reinforce
+            if reinforce is not None:
+                names = find_present_names(store, [one.action for one in reinforce.kept], "reinforce.keep")
+                kept = (replace(one, action=name) for one, name in zip(reinforce.kept, names, strict=True))
+                reinforce = replace(reinforce, keep=tuple(map(str, kept)))
             self._incumbent = Incumbent(
                 workspace,
                 lambda: teacher,
                 replace(config.resolver_options, never_explored=never),
-                config.reinforce,
+                reinforce,
                 (*IMPROVER_COMMAND, "--device", config.device),
                 self._tell,
                 random.Random(),

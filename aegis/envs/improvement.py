@@ -17,6 +17,7 @@ from aegis.config import ReinforceConfig
 from aegis.envs.episode import Episode
 from aegis.envs.evaluation import Evaluation
 from aegis.errors import ConfigError
+from aegis.hrm import kept_of
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
 from aegis.packages import imports_explained
 from aegis.promotion import ModelRegistry, Serving
@@ -26,7 +27,6 @@ from aegis.types import ActionList, Policy, Progress
 from aegis.workspace import Workspace
 
 if TYPE_CHECKING:
-    from aegis.hrm import HRMPolicy
     from aegis.lifecycle.rl.simulated import BestWeights
     from aegis.training import ReinforceTrainer, Transition, UpdateResult
 
@@ -138,15 +138,18 @@ class ImprovementResult:
 
 
 class EpisodeLearning:
-    """Lets an HRM play episodes by drawn actions, and updates it after every so many decisions of whole episodes."""
+    """Lets an HRM play episodes by drawn actions, and updates it after every so many decisions of whole episodes.
+
+    drawing: the HRM as it plays. known: its actions.
+    """
 
     def __init__(
-        self, policy: HRMPolicy, trainer: ReinforceTrainer, play: Play, actions: ActionList, seed: int
+        self, drawing: Policy, known: ActionList, trainer: ReinforceTrainer, play: Play, actions: ActionList
     ) -> None:
         self.updates: list[UpdateResult] = []
         self.episodes = self.decisions = 0
-        self._drawing = SamplingPolicy(policy, trainer.temperature, random.Random(seed))
-        self._places = [actions.index(name) for name in policy.actions.names]
+        self._drawing = drawing
+        self._places = [actions.index(name) for name in known.names]
         self._trainer = trainer
         self._play = play
         self._actions = actions
@@ -190,6 +193,7 @@ class EpisodeLearning:
                 action=self._places.index(self._actions.index(turn.choice.action)),
                 probabilities=tuple(turn.choice.probabilities[place] for place in self._places),
                 reward=turn.reward,
+                learn=turn.choice.drawn,
                 ends=episode.terminated and step == last,
             )
             for step, turn in enumerate(episode.turns)
@@ -210,8 +214,9 @@ def improve_by_episodes(
     Raises `ConfigError` where no HRM serves.
     """
     with imports_explained("phase 4", "train"):
-        from aegis.lifecycle.rl import simulated as phase
+        from aegis.lifecycle.rl import version as phase
         from aegis.lifecycle.rl.judgement import ATTEMPT, judge_pairs, let_serve, next_attempt
+        from aegis.lifecycle.rl.simulated import BestWeights, record_curve
         from aegis.training import ReinforceTrainer
 
     registry, config = ModelRegistry(store, workspace), plan.reinforce
@@ -221,28 +226,34 @@ def improve_by_episodes(
     policy, base, base_name = pair = phase.load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config)
-    learning = EpisodeLearning(policy, trainer, play, actions, plan.first_seed)
+    keeper = phase.Keeper(base, config.kept)
+    drawing = SamplingPolicy(policy, temperature, random.Random(plan.first_seed))
+    learning = EpisodeLearning(keeper.around(drawing, temperature), policy.actions, trainer, play, actions)
     learned, compared, measured = plan.split()
 
-    def measure(name: str, stage: str) -> Evaluation:
-        played = _count(play(phase.quick_policy(policy), measured), lambda done: progress(stage, done, len(measured)))
-        return Evaluation.of(name, played, succeeded)
+    def measure(name: str, stage: str, keeper: phase.Keeper) -> Evaluation:
+        playing = play(keeper.around(phase.quick_policy(policy)), measured)
+        return Evaluation.of(name, _count(playing, lambda done: progress(stage, done, len(measured))), succeeded)
 
-    before = measure(served.name, "Measuring the HRM before it learns")
+    def earned(now: Policy) -> float:
+        return fmean(one.total for one in play(keeper.around(now), compared))
+
+    earlier = phase.Keeper(base, kept_of(served.folder))
+    before = measure(served.name, "Measuring the HRM before it learns", earlier)
     began = time.perf_counter()
-    best = phase.BestWeights(policy, trainer, lambda now: fmean(one.total for one in play(now, compared)))
+    best = BestWeights(policy, trainer, earned)
     best.compare()
     _learn(learning, learned, best, progress)
     best.put_back()
     seconds = time.perf_counter() - began
-    after = measure(f"{served.name}, improved", "Measuring the improved HRM")
+    after = measure(f"{served.name}, improved", "Measuring the improved HRM", keeper)
     refused = sum(bool(result.fault) for result in learning.updates)
     counts = (learning.episodes, learning.decisions, len(learning.updates), refused)
     found = ImprovementResult(base_name, served.name, "", *counts, round(seconds, 1), plan.seeds, before, after)
     source = f"{found.decisions} decisions in {found.episodes} episodes of its own"
     attempt = next_attempt(store, base_name)
-    name = phase.keep_result(registry, pair, best.learner, source, found.to_record() | {ATTEMPT: attempt})
-    phase.record_curve(store, base_name, name, learning.updates, trainer.learned)
+    name = phase.keep_result(registry, pair, best.learner, source, found.to_record() | {ATTEMPT: attempt}, config.keep)
+    record_curve(store, base_name, name, learning.updates, trainer.learned)
     where = f"per episode more than {served.name} in {plan.measured} episodes that no choice had seen"
     judged = judge_pairs(after.returns, before.returns, served.name, attempt)
     return replace(found, model=name, serving=let_serve(store, registry, name, judged, where))

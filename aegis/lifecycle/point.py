@@ -77,6 +77,12 @@ def read_adoption(store: DecisionStore) -> Adoption:
     return (lambda known: known) if recorded is None else recorded.adopt
 
 
+def read_renames(store: DecisionStore) -> Mapping[str, str]:
+    """Return the present names of a point's renamed actions, by former names."""
+    recorded = _read_record(store)
+    return (recorded.renamed if recorded else None) or {}
+
+
 def find_present_names(store: DecisionStore, names: Sequence[str], setting: str) -> tuple[str, ...]:
     """Return the present names of these actions; raises `ConfigError`, naming the setting, for one never recorded."""
     point = read_point(store)

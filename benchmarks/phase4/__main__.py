@@ -25,13 +25,11 @@ from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.simulated import (
     BestWeights,
-    Keeper,
     SimulatedLearning,
     compared_in,
     learn_and_choose,
-    load_pair,
-    quick_policy,
 )
+from aegis.lifecycle.rl.version import Keeper, load_pair, quick_policy
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.environment import ResearchEnv
@@ -109,7 +107,7 @@ class Bench:
         trainer = ReinforceTrainer(
             policy.model, base.model, policy.codec, policy.outputs, temperature, config, training
         )
-        keeper = Keeper(base, config)
+        keeper = Keeper(base, config.kept)
         learning = SimulatedLearning(policy, trainer, self.worlds, keeper, TRAINED_FROM + training)
         earned = compared_in(learning, self.worlds, policy.actions, self.options.decisions)
         best = BestWeights(policy, trainer, lambda now: earned(keeper.around(now)))

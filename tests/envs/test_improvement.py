@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from aegis.envs.improvement import EPISODIC, FIRST_SEED, EpisodeLearning
 from aegis.errors import ConfigError
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
+from aegis.lifecycle.policies.tempered import SamplingPolicy
 from aegis.promotion import ModelRegistry
 from aegis.store import ImprovementLog
 from aegis.types import Choice
@@ -151,7 +153,8 @@ def test_an_update_learns_from_whole_episodes_and_only_an_end_by_the_environment
             turns = [Turn({"seed": seed}, choice, 1.0) for choice in policy.decide([{}] * 10, actions)]
             yield Episode(seed, turns, terminated=seed % 2 == 0)
 
-    learning = EpisodeLearning(Uneven(), Listens(), play, actions, 0)  # type: ignore[arg-type]
+    drawing = SamplingPolicy(Uneven(), Listens.temperature, random.Random(0))
+    learning = EpisodeLearning(drawing, Uneven.actions, Listens(), play, actions)  # type: ignore[arg-type]
     learning.run(range(15), lambda: None)
     sizes = [(len(trajectories), new) for trajectories, new in seen]
     assert sizes == [(8, 80), (5, 30), (5, 30), (5, 10)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aegis.cli.admission import check_device, check_improvement
+from aegis.cli.admission import check_device, check_improvement, check_keep
 from aegis.cli.display.output import check_writable, errors_explained, say, write_json
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import DeviceOption, EveryOption, KeepOption, LivedOption, WorkspaceOption, read_keep
@@ -76,6 +76,7 @@ def improve(
             temperature=temperature,
             keep=read_keep(keep),
         )
+        check_keep(config.keep)
         check_device(device)
         if report is not None:
             check_writable(report, "--report")

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.config import MIN_TRAINING_DECISIONS, TrainingConfig
+from aegis.config import MIN_TRAINING_DECISIONS, KeptAction, TrainingConfig
 from aegis.errors import NotEnoughDataError, TeacherError
 from aegis.hrm import base_of, kept_of, load_policy
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
-from aegis.lifecycle.point import read_adoption
+from aegis.lifecycle.point import read_adoption, read_renames
 from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
 from aegis.lifecycle.policies.keeping import keeping
 from aegis.promotion.monitoring.drift import read_drift
@@ -71,7 +71,7 @@ class VersionLoader:
             base, models = base_of(serving.folder), serving.folder.parent
             if base is None:
                 return check_distribution(policy, serving.folder, self._drift_quantile)
-            kept = kept_of(serving.folder)
+            kept = self._kept(serving.folder)
             if not kept and (not self._drift_quantile or read_drift(models / base) is None):
                 return policy
             whole = load_whole(replace(serving, name=base, folder=models / base))
@@ -80,6 +80,11 @@ class VersionLoader:
         if self._exploration is None or version_kind(serving.name) != HRM:  # phase 4 improves HRMs alone
             return load_whole(serving)
         return self._exploration.load(serving, load_whole, self._adopt)
+
+    def _kept(self, folder: Path) -> tuple[KeptAction, ...]:
+        with open_store(self._workspace) as store:
+            renamed = read_renames(store)
+        return tuple(replace(one, action=renamed.get(one.action, one.action)) for one in kept_of(folder))
 
     def _check(self, folder: Path) -> None:
         base = base_of(folder)

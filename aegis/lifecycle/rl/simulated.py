@@ -5,20 +5,19 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from aegis.config import ReinforceConfig
-from aegis.errors import CheckpointError, ConfigError, DataError
-from aegis.hrm import HRMPolicy, base_of, load_version, write_delta
-from aegis.lifecycle.policies.keeping import keeping
+from aegis.errors import ConfigError, DataError
+from aegis.hrm import HRMPolicy, kept_of
 from aegis.lifecycle.policies.tempered import SamplingPolicy, exploring_temperature
-from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, check_kind, judge, let_serve, next_attempt
+from aegis.lifecycle.rl.judgement import ATTEMPT, Judgement, judge, let_serve, next_attempt
 from aegis.lifecycle.rl.measurement import Measured, measure, places_of
 from aegis.lifecycle.rl.pace import Pace
 from aegis.lifecycle.rl.transition import gather
+from aegis.lifecycle.rl.version import Keeper, keep_result, load_pair, quick_policy
 from aegis.lifecycle.rl.world import World, Worlds
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.gain import Gain
@@ -27,7 +26,6 @@ from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import ActionList, Policy, utc_now
 from aegis.workspace import Workspace
 
-LEARNER_FILE = "learner.safetensors"
 WORLD_DECISIONS = 1000
 """Decisions in one world of learning; then a fresh world begins"""
 MIXED_DECISIONS = 250
@@ -121,18 +119,6 @@ class SimulationResult:
             "first_measured": self.first_measured,
             "serves": self.serving is not None,
         }
-
-
-class Keeper:
-    """Puts what phase 4 may not unlearn around a version. base: the HRM before phase 4, which does not change."""
-
-    def __init__(self, base: HRMPolicy, config: ReinforceConfig) -> None:
-        self._base: Policy = quick_policy(base) if config.kept else base
-        self._kept = config.kept
-
-    def around(self, policy: Policy, temperature: float = 1.0) -> Policy:
-        """Return the version as it decides; temperature: of its choices."""
-        return keeping(policy, self._base, self._kept, temperature)
 
 
 class SimulatedLearning:
@@ -234,14 +220,16 @@ def improve(
     policy, base, base_name = load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config, plan.seed)
-    keeper = Keeper(base, config)
+    keeper = Keeper(base, config.kept)
     learning = SimulatedLearning(policy, trainer, worlds, keeper, plan.seed)
     drawn = random.SystemRandom().randrange(_SEEDS)
     first = _FIRST_MEASURED_SEED + drawn if plan.first_measured is None else plan.first_measured
     seeds = range(first, first + plan.worlds)
     places = places_of(worlds, seeds, () if pace.seconds is None else seeds[:1])
 
-    def measured(stage: str, length: int, is_enough: Callable[[int], bool] = lambda made: False) -> Measured:
+    def measured(
+        stage: str, keeper: Keeper, length: int, is_enough: Callable[[int], bool] = lambda made: False
+    ) -> Measured:
         def told(made: int) -> None:
             tick(stage, made, None)
 
@@ -253,14 +241,15 @@ def improve(
     for world in seeds[: _PREPARED if pace.seconds is None else 1]:
         worlds.prepare(world)
     pace.begin_measuring()
-    before = measured("before", max(1, plan.world_decisions // len(worlds.kinds)), pace.has_measured_enough)
+    earlier, length = Keeper(base, kept_of(served.folder)), max(1, plan.world_decisions // len(worlds.kinds))
+    before = measured("before", earlier, length, pace.has_measured_enough)
     pace.end_measuring(before.decisions)
     earned = compared_in(learning, worlds, policy.actions, plan.decisions)
     best = BestWeights(policy, trainer, lambda now: earned(keeper.around(now)))
     made = learn_and_choose(learning, best, plan.decisions, config, pace, tick)
     if not learning.updates:
         raise DataError("no reward came to be known: nothing was learned; try more --decisions")
-    after = measured("after", before.decisions // len(places))
+    after = measured("after", keeper, before.decisions // len(places))
 
     refused = sum(bool(result.fault) for result in learning.updates)
     found = SimulationResult(
@@ -348,54 +337,12 @@ class BestWeights:
             self._policy.model.load_state_dict(self._weights)
 
 
-def quick_policy(policy: HRMPolicy) -> Policy:
-    """Return a policy that decides as this one does now, by ONNX Runtime where possible: in a third of the time."""
-    from aegis.hrm.onnx.export import compile_policy
-
-    if policy.device.type != "cpu":
-        return policy
-    try:
-        return compile_policy(policy)
-    except (ConfigError, CheckpointError):
-        return policy
-
-
-def keep_result(
-    registry: ModelRegistry,
-    pair: tuple[HRMPolicy, HRMPolicy, str],
-    learner: Mapping[str, Any],
-    source: str,
-    record: Mapping[str, Any],
-    keep: Sequence[str] = (),
-) -> str:
-    """Write an improved HRM as the next version; return its name.
-
-    pair: as from `load_pair`, the first one improved. learner: the trainer's state, to continue by. source: what it
-    learned from. record: of the improvement. keep: what it takes wherever its base does (`ReinforceConfig.keep`).
-    """
-    policy, base, base_name = pair
-
-    def save(name: str, folder: Path) -> None:
-        write_delta(policy, base.model, base_name, name, folder, {LEARNER_FILE: dict(learner)}, keep)
-
-    figures = {"source": source, "improvement": record, "decisions": record["decisions"]}
-    return registry.keep(save, figures | {"parameters": policy.parameters}, base_name)
-
-
 def estimate_seconds(pace: Pace, decisions: int, worlds: int = MEASURED_WORLDS) -> float:
     """Estimate how long phase 4 takes with this many decisions, from its measured pace."""
     comparisons = decisions // _COMPARED_EVERY if decisions >= 2 * _COMPARED_EVERY else 0
     pasts = worlds + math.ceil(decisions / (2 * MIXED_DECISIONS))
     asked = 2 * worlds * MEASURED_DECISIONS + comparisons * _COMPARED_WORLDS * _COMPARED_DECISIONS
     return pasts * pace.lived_seconds + asked * pace.measured_seconds + decisions * pace.learned_seconds
-
-
-def load_pair(folder: Path, device: str) -> tuple[HRMPolicy, HRMPolicy, str]:
-    """Return a version as a policy that may be changed, its base as another one, its name; raises as `check_kind`."""
-    check_kind(folder.name)
-    name = base_of(folder) or folder.name
-    base = load_version(folder.parent / name, device=device)
-    return load_version(folder, base if name != folder.name else None, device), base, name
 
 
 def record_curve(store: DecisionStore, base: str, model: str, updates: Sequence[UpdateResult], learned: int) -> None:

@@ -28,8 +28,8 @@ from aegis.lifecycle.rl.reward_comparison import (
     write_state,
 )
 from aegis.lifecycle.rl.reward_evidence import SUSPICION
-from aegis.lifecycle.rl.simulated import LEARNER_FILE, load_pair
 from aegis.lifecycle.rl.transition import TransitionBatch, gather
+from aegis.lifecycle.rl.version import LEARNER_FILE, load_pair
 from aegis.lifecycle.serving.improved import keep_action_monitor
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT

@@ -87,4 +87,4 @@ def test_what_is_out_of_form_is_refused_and_named(text):
 
 def test_a_text_in_place_of_the_list_is_refused():
     with pytest.raises(ConfigError, match="list of actions"):
-        ReinforceConfig(keep=KEPT)
+        ReinforceConfig(keep=KEPT)  # type: ignore[arg-type]

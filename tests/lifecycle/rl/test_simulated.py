@@ -12,7 +12,7 @@ from aegis.lifecycle import SimulationPlan, improve, open_store
 from aegis.lifecycle.rl import simulated
 from aegis.lifecycle.rl.measurement import Measured, Place, measure
 from aegis.lifecycle.rl.pace import Pace
-from aegis.lifecycle.rl.simulated import LEARNER_FILE
+from aegis.lifecycle.rl.version import LEARNER_FILE
 from aegis.promotion import ModelRegistry
 from aegis.research import RESEARCH_ACTIONS, Worlds
 from aegis.research.run import make_worlds

@@ -18,7 +18,7 @@ from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, load_version, read_ve
 from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, compare_rewards, read_state, write_state
-from aegis.lifecycle.rl.simulated import LEARNER_FILE
+from aegis.lifecycle.rl.version import LEARNER_FILE
 from aegis.lifecycle.rl.worker import ImprovementWorker, carry_out_improvement
 from aegis.promotion import ModelRegistry
 from aegis.promotion.registry import IMPROVEMENT

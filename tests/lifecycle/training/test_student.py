@@ -18,7 +18,7 @@ from aegis.hrm import LinearPolicy
 from aegis.lifecycle import open_store, read_workspace_data
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.resolver import PolicyResolver
-from aegis.lifecycle.rl.simulated import load_pair
+from aegis.lifecycle.rl.version import load_pair
 from aegis.lifecycle.training import student
 from aegis.lifecycle.training.candidate import train_and_judge, train_candidate
 from aegis.promotion import ModelRegistry
