@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aegis.config import HRMConfig, MonitorConfig
+from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig
 from aegis.door import Decider, DeciderConfig
 from aegis.door.given import make_actions
 from aegis.errors import ConfigError
@@ -102,6 +102,20 @@ def test_what_is_never_explored_follows_a_new_name_and_an_unknown_name_is_refuse
     assert decider.decide(STATES[0]).propensity is None  # nothing is left to try
     with pytest.raises(ConfigError, match="never_explored: refnd is no action here: there are answer, escalate"):
         start(["answer", "reimburse"], explore=0.5, never_explored=["refnd"])
+
+
+def test_what_phase_4_may_not_unlearn_follows_a_new_name_and_an_unknown_name_is_refused(served):
+    start, before = served
+    kept = [OLD[row.index(max(row))] for row in before]
+    reinforce = ReinforceConfig(
+        keep=tuple(f"{name} where ticket={state['ticket']}" for name, state in zip(kept, STATES, strict=True))
+    )
+    decider = start(["answer", "reimburse", "escalate"], renamed={"refund": "reimburse"}, reinforce=reinforce)
+    taken = [decider.decide(state) for state in STATES]
+    assert [one.propensity for one in taken] == [None] * len(STATES)
+    assert [one.action for one in taken] == ["reimburse" if name == "refund" else name for name in kept]
+    with pytest.raises(ConfigError, match=r"reinforce\.keep: refnd is no action here"):
+        start(["answer", "reimburse"], reinforce=ReinforceConfig(keep=("refnd",)))
 
 
 def test_a_training_reads_the_present_names_without_what_was_retired(start):

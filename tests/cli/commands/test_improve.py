@@ -68,6 +68,8 @@ def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
         (["--gamma", 1], "--gamma must lie in"),
         (["--decisions", 3], "at least --rl-every"),
         (["--worlds", 1], "at least 2"),
+        (["--keep", "dance"], "--keep dance: no such action: there are web_search"),
+        (["--keep", "idle where x"], "write ACTION, or ACTION where FIELD=VALUE"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(folder, options, said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,6 +90,41 @@ def test_an_improved_version_and_its_control_tell_states_out_of_distribution_as_
     assert [choice.out_of_distribution for choice in made] == unlike * 2 * CONTROL_STRETCH
     assert {choice.policy for choice in made} == ({"hrm@1", "hrm@2"} if explores else {"hrm@2"})
     assert all(choice.drawn == explores for choice in made)
+
+
+@pytest.mark.parametrize("explores", [True, False])
+@pytest.mark.parametrize("quantile", [0.0, 0.9])
+def test_what_a_version_keeps_is_its_bases_whoever_loads_it(workspace, models, explores, quantile):
+    base = HRMPolicy.load(models / "hrm@1")
+    (before,) = base.decide([STATE], RESEARCH_ACTIONS)
+    other = next(name for name in RESEARCH_ACTIONS.names if name != before.action)
+    keep = (f"{before.action} where cue=now web please", f"{other} where cue=now web please")
+    improved = HRMPolicy(copy.deepcopy(base.model), base.codec, RESEARCH_ACTIONS)
+    with torch.no_grad():
+        improved.model.output.bias.copy_(torch.randn_like(improved.model.output.bias))
+    write_delta(improved, base.model, "hrm@1", "hrm@3", models / "hrm@3", keep=keep)
+    exploration = Exploration(replace(CONFIG, keep=keep), random.Random(0), "eager") if explores else None
+    policy = VersionLoader(workspace, "cpu", "eager", quantile, exploration).load(
+        Serving("hrm@3", models / "hrm@3", "")
+    )
+    alike = {"cue": "now  web please"}
+    kept, free = policy.decide([STATE, alike], RESEARCH_ACTIONS)
+    assert (kept.action, kept.policy, kept.drawn) == (before.action, "hrm@3", False)
+    assert (free.drawn, free.policy) == (explores, "hrm@3")
+    (own,) = improved.decide([alike], RESEARCH_ACTIONS)
+    assert free.probabilities == pytest.approx(temper(own.probabilities, 0.5 if explores else 1.0), abs=1e-5)
+
+
+def test_the_control_keeps_what_improved_versions_keep_so_that_it_counts_for_neither(workspace, models):
+    (before,) = HRMPolicy.load(models / "hrm@1").decide([STATE], RESEARCH_ACTIONS)
+    exploration = Exploration(replace(CONFIG, keep=(before.action,)), random.Random(0), "eager")
+    exploration.compare_with("hrm@1")
+    loader = VersionLoader(workspace, "cpu", "eager", exploration=exploration)
+    for name in ("hrm@1", "hrm@2"):
+        policy = loader.load(Serving(name, models / name, ""))
+        made = [policy.decide([STATE], RESEARCH_ACTIONS)[0] for _ in range(20 * CONTROL_STRETCH)]
+        assert {(one.action, one.drawn) for one in made} == {(before.action, False)}
+        assert {one.policy for one in made} == {"hrm@1", name}
 
 
 def test_without_the_quantile_no_base_is_loaded_beside_an_improved_version(workspace, models):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from aegis.config import AgentConfig, HRMConfig, ReinforceConfig
 from aegis.errors import ConfigError
-from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, read_tensors
+from aegis.hrm import HRM, HRMPolicy, StateCodec, base_of, kept_of, load_version, read_tensors
 from aegis.lifecycle import SimulationPlan, improve, open_store
+from aegis.lifecycle.policies.keeping import load_whole
 from aegis.lifecycle.rl import simulated
 from aegis.lifecycle.rl.measurement import Measured, Place, measure
 from aegis.lifecycle.rl.pace import Pace
@@ -61,6 +64,22 @@ def test_simulated_learning_finds_what_pays_and_a_version_that_earns_surely_more
     curve = ImprovementLog(serving.database).all("hrm@1")
     assert len(curve) == found.updates > 8
     assert curve[-1].learned <= 150
+
+
+def test_what_is_kept_stays_taken_though_another_action_earns_more_and_is_recorded_with_the_version(
+    workspace, serving, make_search
+):
+    keep = tuple(f"{name} where human=here" for name in RESEARCH_ACTIONS.names)  # whatever it does before
+    worlds = make_worlds(serving, make_search(), IDLING_PAYS, 0, people=True)
+    found = improve(
+        serving, workspace, worlds, SimulationPlan(60, replace(FAST, keep=keep), worlds=2, world_decisions=10)
+    )
+    folders = [workspace.models / name for name in ("hrm@1", found.model)]
+    assert [tuple(map(str, kept_of(folder))) for folder in folders] == [(), keep]
+    base, improved = (load_whole(folder, load_version) for folder in folders)
+    for human, same in (("here", True), ("away", False)):
+        (one,), (other,) = (policy.decide([{"human": human}], RESEARCH_ACTIONS) for policy in (base, improved))
+        assert (one.probabilities == pytest.approx(other.probabilities, abs=1e-6)) is same
 
 
 def test_a_version_that_earns_no_more_is_kept_and_does_not_serve(workspace, serving, make_search):
