@@ -14,6 +14,7 @@ from aegis.config import (
     EndpointConfig,
     GateConfig,
     HRMConfig,
+    KeptAction,
     MonitorConfig,
     ReinforceConfig,
     RolloutConfig,
@@ -51,13 +52,15 @@ COUNTS_OF_THE_AGENT = [
     "waiting_proposals_limit",
 ]
 MODULES = [importlib.import_module(found.name) for found in pkgutil.walk_packages(config.__path__, "aegis.config.")]
+PARTS = (KeptAction, SettingTrial)
+"""They have no defaults, so they are no configurations"""
 CONFIGS = [
     kind
     for module in (config, *MODULES)
     for kind in vars(module).values()
-    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not SettingTrial
+    if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and kind not in PARTS
 ]
-"""Every configuration, found by a search and not listed by hand. A `SettingTrial` has no defaults, so it is not one."""
+"""Every configuration, found by a search and not listed by hand."""
 OUT_OF_BOUNDS = [
     *[(HRMConfig, field, (0, -1)) for field in WHOLE_NUMBERS_OF_THE_HRM],
     (HRMConfig, "high_heads", (7,)),

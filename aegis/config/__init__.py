@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from aegis.config.check import check, check_paths
 from aegis.config.handover import GateConfig, MonitorConfig, RolloutConfig
-from aegis.config.reinforcement import KEPT, KeptAction, ReinforceConfig
+from aegis.config.kept import KEPT, KeptAction
+from aegis.config.reinforcement import ReinforceConfig
 
 __all__ = [
     "APPROVALS",
