@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import isfinite
 from typing import Any
 
 from aegis.errors import DataError
@@ -56,7 +55,7 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
         None if probabilities is None else _to_numbers(probabilities),
         to_text(decision.policy, "policy"),
         _to_utc(decision.decided_at).isoformat(),
-        decision.propensity,
+        None if decision.propensity is None else float(decision.propensity),  # as the column keeps a whole number
     )
 
 
@@ -113,8 +112,10 @@ def _known_actions(names: tuple[str, ...]) -> str:
 
 
 def _to_numbers(probabilities: tuple[float, ...]) -> str:
-    if set(map(type, probabilities)) == {float} and all(map(isfinite, probabilities)):
-        return f"[{', '.join(map(repr, probabilities))}]"  # as JSON writes them, in a third of its time
+    if set(map(type, probabilities)) == {float}:
+        text = repr(list(probabilities))  # as JSON writes them, in a third of its time
+        if "n" not in text:  # nan, inf
+            return text
     return _to_json(probabilities, "probabilities")
 
 
