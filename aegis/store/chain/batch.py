@@ -35,7 +35,7 @@ class Batch:
         self._open = open = [False]  # not the batch itself: SQLite's reference to it would keep both for ever
         install(connection)
         # The number of parameters makes it another function than the one of a hash, which always has more.
-        connection.create_function("aegis_chain", 3, lambda *_: None if open[0] else 1)
+        connection.create_function("aegis_chain", 3, lambda before, kind, row: None if open[0] else 1)
 
     def append(self, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Append rows in the order of `DECISION`, within the transaction that is open, by a statement that inserts one.
