@@ -37,7 +37,7 @@ def digest_of(kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
 
 
 def digest_of_decision(row: int, columns: Sequence[Any]) -> bytes:
-    """Return what `digest_of` does of a decision, in less than half of its time. columns: in `columns.DECISION`'s order."""
+    """Return what `digest_of` does of a decision, in half of its time. columns: in the order of `columns.DECISION`."""
     id, episode, step, state, actions, action, argument, probabilities, policy, decided_at, propensity = columns
     text = encode_basestring
     shares = "" if probabilities is None else f'"probabilities":{text(probabilities)},'

@@ -21,7 +21,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FIELDS = st.fixed_dictionaries(
     {
         "state": st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=9), max_size=3),
-        "action": st.builds(Action, st.sampled_from(["web_search", "idle"]), st.just({}) | st.just({"query": "a\x00ü"})),
+        "action": st.sampled_from([Action("web_search"), Action("idle", {"query": "a\x00ü"})]),
         "policy": st.sampled_from(["gpt2", 'h"\\\n\x7f\u2028']),
         "propensity": st.none() | st.just(1) | st.floats(0, 1, exclude_min=True),
         "probabilities": st.none() | st.just((0.1, 0.2, 0.7)) | st.just((1, 0, 0)) | st.just((1e-300, 1.0, 0.0)),
