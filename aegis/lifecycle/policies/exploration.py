@@ -65,8 +65,8 @@ class Exploration:
         if self._base is None:
             eager = checked.policy if isinstance(checked, DistributionCheckedPolicy) else checked
             # An eager base on the CPU is held once, for its own answers and for the versions that differ from it.
-            held = isinstance(eager, HRMPolicy) and eager.device.type == "cpu"
-            self._base = (name, eager if held else HRMPolicy.load(models / name))
+            held = eager if isinstance(eager, HRMPolicy) and eager.device.type == "cpu" else None
+            self._base = (name, held or HRMPolicy.load(models / name))
         quick = self._quick(load_version(serving.folder, self._base[1]), adopt)
         policy = self._sample(check_by_base(quick, checked), temperature)
         reference = self._reference
