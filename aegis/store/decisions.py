@@ -94,8 +94,8 @@ class DecisionStore:
         """Append decisions in one transaction, all or none, and return their number; raises as `append` does."""
         rows = [decision_row(decision) for decision in decisions]
         try:
-            with self.database.transaction() as connection:
-                connection.executemany(_INSERT_DECISION, rows)
+            with self.database.transaction():
+                self.database.engine.append(_INSERT_DECISION, rows)
         except StoreError as error:
             if not self.database.is_refusal(error):
                 raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.point import Adoption
-from aegis.lifecycle.policies.deferring import check_by_base
+from aegis.lifecycle.policies.deferring import DistributionCheckedPolicy, check_by_base
 from aegis.lifecycle.policies.keeping import keeping
 from aegis.lifecycle.policies.tempered import ControlledPolicy, SamplingPolicy, Turns, exploring_temperature
 from aegis.promotion import Serving
@@ -59,13 +59,17 @@ class Exploration:
         models, name = serving.folder.parent, base_of(serving.folder)
         temperature = self.temperature(models / (name or serving.name))
         kept = self._config.kept
+        if self._base is not None and self._base[0] != (name or serving.name):
+            self._base = self._checked_base = self._loaded_reference = None  # they belong to another base
         if name is None:
             whole = load_whole(serving)
             return keeping(self._sample(whole, temperature), whole, kept, temperature)
-        if self._base is None or self._base[0] != name:
-            self._base = (name, HRMPolicy.load(models / name))
-            self._checked_base = None
         checked = self._checked_base = self._checked_base or load_whole(Serving(name, models / name, ""))
+        if self._base is None:
+            eager = checked.policy if isinstance(checked, DistributionCheckedPolicy) else checked
+            # An eager base on the CPU is held once, for its own answers and for the versions that differ from it.
+            held = eager if isinstance(eager, HRMPolicy) and eager.device.type == "cpu" else None
+            self._base = (name, held or HRMPolicy.load(models / name))
         quick = self._quick(load_version(serving.folder, self._base[1]), adopt)
         policy = self._sample(check_by_base(quick, checked), temperature)
         reference = self._reference

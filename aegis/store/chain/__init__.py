@@ -2,6 +2,7 @@
 
 columns  a decision or an outcome as the columns of its row
 link     the hash of a row, and the link from one to the next; written by triggers, in the row's own transaction
+batch    decisions appended together: their rows, links and sums by one statement each
 check    a workspace's rows compared with its chain
 proof    the chain beside the records of an exported file
 file     such a file checked

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import isfinite
+from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
 from typing import Any
 
 from aegis.errors import DataError
@@ -19,6 +19,17 @@ DECISION = (
     *("policy", "decided_at", "propensity"),
 )
 OUTCOME = ("decision_id", "status", "gained", "reward", "detail", "result", "recorded_at", "components")
+
+
+def _make_writer() -> Callable[[Any], str]:
+    """Return what writes a value as `_ENCODER.encode` does, and makes no encoder for each: two thirds of the time."""
+    if c_make_encoder is None:  # a Python without the C accelerator
+        return _ENCODER.encode
+    parts = c_make_encoder(None, _ENCODER.default, encode_basestring, None, ": ", ", ", False, False, False)
+    return lambda value: "".join(parts(value, 0))
+
+
+_write = _make_writer()
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
@@ -43,7 +54,7 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
     argument, probabilities = decision.action.argument, decision.probabilities
     if argument and ("action" in argument or not all(isinstance(value, str) for value in argument.values())):
         raise DataError(f"argument {dict(argument)!r} must be text under other names than 'action'")
-    if not isinstance(decision.state, Mapping):
+    if type(decision.state) is not dict and not isinstance(decision.state, Mapping):
         raise DataError(f"the state must be a JSON object, not {type(decision.state).__name__}")
     return (
         to_text(decision.id, "id"),
@@ -56,7 +67,7 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
         None if probabilities is None else _to_numbers(probabilities),
         to_text(decision.policy, "policy"),
         _to_utc(decision.decided_at).isoformat(),
-        decision.propensity,
+        None if decision.propensity is None else float(decision.propensity),  # as the column keeps a whole number
     )
 
 
@@ -113,15 +124,17 @@ def _known_actions(names: tuple[str, ...]) -> str:
 
 
 def _to_numbers(probabilities: tuple[float, ...]) -> str:
-    if set(map(type, probabilities)) == {float} and all(map(isfinite, probabilities)):
-        return f"[{', '.join(map(repr, probabilities))}]"  # as JSON writes them, in a third of its time
+    if set(map(type, probabilities)) == {float}:
+        text = repr(list(probabilities))  # as JSON writes them, in a third of its time
+        if "n" not in text:  # nan, inf
+            return text
     return _to_json(probabilities, "probabilities")
 
 
 def _to_json(value: Any, where: str) -> str:
     plain = dict(value) if type(value) is not dict and isinstance(value, Mapping) else value
     try:
-        text = _ENCODER.encode(plain)
+        text = _write(plain)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:

@@ -36,6 +36,19 @@ def digest_of(kind: str, row: int, columns: Mapping[str, Any]) -> bytes:
     return _digest(kind, row, tuple(columns), tuple(columns.values()))
 
 
+def digest_of_decision(row: int, columns: Sequence[Any]) -> bytes:
+    """Return what `digest_of` does of a decision, in half of its time. columns: in the order of `columns.DECISION`."""
+    id, episode, step, state, actions, action, argument, probabilities, policy, decided_at, propensity = columns
+    text = encode_basestring
+    shares = "" if probabilities is None else f'"probabilities":{text(probabilities)},'
+    drawn = "" if propensity is None else f'"propensity":{float.__repr__(propensity)},'
+    return hashlib.sha256(
+        f'["decision",{row},{{"action":{text(action)},"actions":{text(actions)},"argument":{text(argument)},'
+        f'"decided_at":{text(decided_at)},"episode":{text(episode)},"id":{text(id)},"policy":{text(policy)},'
+        f'{shares}{drawn}"state":{text(state)},"step":{int.__repr__(step)}}}]'.encode()
+    ).digest()
+
+
 def follow(link: bytes, digest: bytes) -> bytes:
     """Return the link after this one, 32 bytes."""
     return hashlib.sha256(link + digest).digest()

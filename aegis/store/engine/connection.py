@@ -70,6 +70,9 @@ class Engine(Protocol):
     def undo(self, inner: bool) -> None:
         """Undo the innermost part, or all; does nothing where the engine has undone it."""
 
+    def append(self, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Append decisions, chained and counted, by a statement that inserts one; rows: in `chain.columns`' order."""
+
     def columns(self, table: str) -> dict[str, str]:
         """Return the types of a table's columns, in small letters, by name."""
 

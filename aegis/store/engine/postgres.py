@@ -231,6 +231,10 @@ class Postgres:
         if needed and one.in_transaction:
             one.link.execute(needed)
 
+    def append(self, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Append decisions by a statement that inserts one; triggers chain and count them."""
+        self.connection.executemany(insert, rows)
+
     def columns(self, table: str) -> dict[str, str]:
         """Return the types of a table's columns, in small letters, by name."""
         sql = (

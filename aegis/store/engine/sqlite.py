@@ -10,13 +10,13 @@ import contextlib
 import functools
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aegis.atomic import make_folder
 from aegis.errors import StoreError
-from aegis.store.chain.link import install
+from aegis.store.chain.batch import Batch
 from aegis.store.migrations import migrate, refusal
 
 BUSY_TIMEOUT_SECONDS = 30.0
@@ -93,6 +93,10 @@ class SQLite:
             for statement in ("ROLLBACK TO part", "RELEASE part") if inner else ("ROLLBACK",):
                 self.connection.execute(statement)
 
+    def append(self, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Append decisions, chained and counted, by a statement that inserts one."""
+        self._batch.append(insert, rows)
+
     def columns(self, table: str) -> dict[str, str]:
         """Return the types of a table's columns, in small letters, by name."""
         rows = self.connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,))
@@ -115,7 +119,7 @@ class SQLite:
         connection = self.connection
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
-        install(connection)
+        self._batch = Batch(connection)
         reason = _retried(lambda: refusal(connection))
         if reason is not None:
             raise StoreError(f"{self.path}: {reason}")

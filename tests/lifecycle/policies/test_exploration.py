@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import torch
 
 from aegis.config import HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
+from aegis.lifecycle.policies.background import BackgroundLoad
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, temper
@@ -131,3 +133,47 @@ def test_without_the_quantile_no_base_is_loaded_beside_an_improved_version(works
     policy = VersionLoader(workspace, "cpu", "eager").load(Serving("hrm@2", models / "hrm@2", ""))
     assert isinstance(policy, HRMPolicy)
     assert policy.decide([STATE], RESEARCH_ACTIONS)[0].out_of_distribution is None
+
+
+def count_models() -> int:
+    """Return how many models are in memory."""
+    gc.collect()
+    return sum(type(one) is HRM for one in gc.get_objects())
+
+
+def improve(models, name, base="hrm@1"):
+    """Keep one more version that is improved from a base."""
+    version = HRMPolicy.load(models / base)
+    changed = HRMPolicy(copy.deepcopy(version.model), version.codec, RESEARCH_ACTIONS)
+    with torch.no_grad():
+        changed.model.output.weight[:2] += 0.1
+    write_delta(changed, version.model, base, name, models / name)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.99])
+def test_many_versions_one_after_the_other_leave_only_the_base_the_reference_and_the_one_that_serves(
+    workspace, models, exploration, quantile
+):
+    before = count_models()
+    loader = VersionLoader(workspace, "cpu", "eager", drift_quantile=quantile, exploration=exploration)
+    exploration.compare_with("hrm@2")
+    background = BackgroundLoad(loader.load)
+    for number in range(2, 12):
+        if number > 2:
+            improve(models, f"hrm@{number}")
+        policy = background.load_now(Serving(f"hrm@{number}", models / f"hrm@{number}", ""), loader.load)
+        policy.decide([STATE], RESEARCH_ACTIONS)
+    del policy
+    assert count_models() - before == 3
+    # A newly trained HRM takes over: of the line before it nothing is left.
+    HRMPolicy.load(models / "hrm@1").save_as("hrm@12", models / "hrm@12")
+    background.load_now(Serving("hrm@12", models / "hrm@12", ""), loader.load)
+    assert count_models() - before == 1
+
+
+def test_the_model_that_the_base_answers_by_is_not_changed_by_a_version_that_differs_from_it(load, exploration, models):
+    exploration.compare_with("hrm@1")
+    kept = load("hrm@2")
+    (own,) = HRMPolicy.load(models / "hrm@1").decide([STATE], RESEARCH_ACTIONS)
+    (again,) = kept._reference.policy.decide([STATE], RESEARCH_ACTIONS)
+    assert again.probabilities == own.probabilities

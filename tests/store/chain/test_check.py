@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aegis.store import Database, DecisionStore, LabelBook, migrations
 from aegis.store.chain.check import verify
 from aegis.store.chain.link import TABLES
+from aegis.store.engine.sqlite import SQLite
 from aegis.types import Outcome, utc_now
 
 COUNT = 40
@@ -155,6 +156,7 @@ def test_what_an_earlier_version_recorded_is_chained_when_it_is_first_opened(tmp
     path = tmp_path / "aegis.db"
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:11])
+        patched.setattr(SQLite, "append", lambda engine, insert, rows: engine.connection.executemany(insert, rows))
         with Database(path) as database:
             fill(database, make_decision)
     with Database(path) as database:
