@@ -60,6 +60,7 @@ def serve(
             ready=lambda address: say(f"Serving {workspace}/ at {address}\nDashboard: {address}/?token={secret}"),
             stopped=lambda served: say(f"Served: {served}"),
             pages=pages,
+            tell=lambda line: say(clean_text(line, 500)),
         )
 
 
