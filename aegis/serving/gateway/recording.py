@@ -80,7 +80,7 @@ class Recording:
             self._metrics.note_exchange("left_out")
 
     def why_left_out(self, asked: Asked) -> str:
-        """Return why the first decision of a request will not be recorded, as far as that is known before its answer."""
+        """Return why a request's first decision will not be recorded, as far as that is known before its answer."""
         if self._waiting.full():
             return "too many decisions wait to be recorded"
         return self._why_not(asked.questions[0], asked.model)
