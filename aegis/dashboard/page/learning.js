@@ -19,7 +19,7 @@ function training(one) {
     last ? h("div", { class: "charts" },
       lineChart({
         label: `Accuracy by epoch; the last held-out accuracy is ${percent(last.heldout_accuracy, 1)}`, xLabel: "epoch", low: 0, high: 1, write: shares,
-        lines: one.threshold === null ? [] : [{ y: one.threshold, label: `${percent(one.threshold)}: the gate` }],
+        lines: one.gate ? [{ y: one.gate.at, label: one.gate.words }] : [],
         whisker: low === undefined ? null : { x: last.epoch, low, high, label: "95% interval" },
         series: [{ name: "training", kind: "second", points: known(one.epochs, "train_accuracy") }, { name: "held-out", kind: "first", points: known(one.epochs, "heldout_accuracy") }].filter((line) => line.points.length),
       }),

@@ -38,7 +38,9 @@ function head(place) {
       ["Decides", place.serving ?? "nobody yet"],
       [place.name ? "Its process" : "Agent", place.running ? `running: ${place.doing || "busy"}` : "not running"],
       ["Decisions", `${count(place.decisions)}, ${count(place.hrm_decisions)} by the HRM`],
-      ["Teacher's examples", `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
+      ["Teacher's examples", place.learned_from_file && !place.collected && place.using_hrm
+        ? `none here; the training had ${count(place.learned_from_file)}, of a file`
+        : `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
       training && ["Training", `${training.number} (${training.status}), epoch ${training.epoch} of ${training.epochs}`],
       place.mean_reward !== null && ["Mean reward of the HRM", signed(place.mean_reward)],
     ]),
