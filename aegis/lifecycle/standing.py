@@ -150,6 +150,8 @@ class Standing:
     this workspace's own"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
+    needs: str = ""
+    """Why the first training waits for more decisions than were asked for; '' where it does not"""
     retired: Sequence[str] = field(default_factory=list)
     """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
@@ -219,6 +221,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         rolled_back="" if served else _describe_roll_back(registry),
         learned_from_file=latest.decisions if latest and latest.last_seq is None else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
+        needs="" if log.latest_of_workspace() else str(agent.get("needs", "")),
         retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,

@@ -83,7 +83,8 @@ def _collected(standing: Standing, progress: float) -> list[str]:
     if standing.learned_from_file and not standing.collected and standing.using_hrm:  # nothing is to be collected
         return [f"  Training examples collected: none here; the training had {standing.learned_from_file}, of a file"]
     collected = f"{describe_collected(standing)}{_describe_other_source(standing)}"
-    return [f"  Training examples collected: {collected}", f"  Progress: {progress:.1%}"]
+    needs = [f"  ⚠ {clean_text(standing.needs, WHOLE_CHARACTERS)}"] if standing.needs else []
+    return [f"  Training examples collected: {collected}", f"  Progress: {progress:.1%}", *needs]
 
 
 def _describe_other_source(standing: Standing) -> str:

@@ -45,6 +45,7 @@ function head(place) {
       place.mean_reward !== null && ["Mean reward of the HRM", signed(place.mean_reward)],
     ]),
     h("p", {}, h("strong", {}, "Next: "), place.next_milestone),
+    place.needs && h("p", { class: "caution" }, place.needs),
     place.trial && h("p", {}, place.trial)].filter(Boolean);
 }
 

@@ -103,6 +103,10 @@ def test_a_training_without_a_process_is_called_interrupted():
     assert "  Loss: unknown" in lines
 
 
+def test_why_the_first_training_waits_is_said():
+    assert "  ⚠ 200 decisions are too few" in training_block(replace(COLLECTING, needs="200 decisions are too few"))
+
+
 def test_a_training_of_a_file_is_no_collection_at_its_beginning():
     ended = replace(TRAINING, status="switched", active=False, learned=820, heldout=280)
     served = replace(COLLECTING, phase=3, collected=0, using_hrm=True, serving="hrm@1", training=ended)
