@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import errors_explained, say
-from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, JsonOption, WorkspaceOption
 from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def savings(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what calls of language models took, and apart from it an estimate of what the HRM saved.
