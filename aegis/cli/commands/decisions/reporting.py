@@ -116,7 +116,7 @@ def _open(stack: ExitStack, workspace: Path, point: str | None) -> dict[str, Dec
     places = [find_place(workspace, point)] if point else [agent.point(name) for name in agent.points()]
     if not places:
         raise StoreError(
-            f"{workspace}: no decision point here, and outcomes are reported to decision points alone: check the"
+            f"{workspace}: no decision points here, and outcomes are reported to decision points alone: check the"
             " --workspace"
         )
     return {place.folder.name: stack.enter_context(lifecycle.open_store(place)) for place in places}
