@@ -99,6 +99,9 @@ def _draw_training(figure: Any, title: str, training: dict[str, Any]) -> None:
         span = [[middle - low], [high - middle]]
         left.errorbar([last], [middle], span, color="black", capsize=4, label="95% interval")
     left.set(ylim=(0, 1.02))
+    right.ticklabel_format(axis="y", useOffset=False)
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     _finish(left, "", "epoch", "accuracy")
     _finish(right, "", "epoch", "loss")
     figure.suptitle(
