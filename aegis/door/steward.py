@@ -22,11 +22,13 @@ from aegis.config.plan import TrainingPlan
 from aegis.door.savings import LEAST_LIVE, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.shadow import Shadow
+from aegis.errors import CheckpointError
+from aegis.hrm import known_actions
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.handover import Incumbent
-from aegis.lifecycle.point import find_present_names
+from aegis.lifecycle.point import describe_untaught, find_present_names
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
@@ -97,6 +99,7 @@ class Steward:
             )
             if config.mode != "observe" and waits:
                 self.policy = self._incumbent.load(store, improves=False) or teacher
+            self._tell_untaught(store)
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
         self._thread.start()
 
@@ -145,6 +148,14 @@ class Steward:
                 self._incumbent.improvement.stop()
                 work.close()
                 lock.release()
+
+    def _tell_untaught(self, store: DecisionStore) -> None:
+        """Tell where the version that serves may take a new action in the place of a retired one."""
+        if (serving := find_serving(store, self._workspace)) is None:
+            return
+        with contextlib.suppress(CheckpointError):  # whoever loads it says so
+            if line := describe_untaught(store, serving.name, known_actions(serving.folder)):
+                self._tell("monitor", line)
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         with contextlib.suppress(Exception):  # whoever listens may be gone, e.g. a closed pipe: the work goes on

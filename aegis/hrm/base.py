@@ -1,4 +1,4 @@
-"""Finds the base of a version that is stored as a difference. This needs no torch."""
+"""Finds the base of a version that is stored as a difference, and what a version learned. This needs no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aegis.bounds import read_json
 from aegis.errors import CheckpointError
 
 BASE_FILE = "base.json"
+_POLICY_FILE = "policy.json"
 
 
 def base_of(folder: Path) -> str | None:
@@ -26,3 +27,16 @@ def base_of(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
     return name
+
+
+def known_actions(folder: Path) -> list[str]:
+    """Return the names of the actions that a version learned, as they were then.
+
+    Raises `CheckpointError` for a malformed file.
+    """
+    base = base_of(folder)
+    path = (folder if base is None else folder.parent / base) / _POLICY_FILE
+    try:
+        return [str(spec["name"]) for spec in read_json(path)["actions"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
