@@ -90,7 +90,7 @@ def describe_untaught(store: DecisionStore, version: str, known: Sequence[str]) 
         return ""
     return (
         f"{version} has learned {list_names(gone)}, retired now, and nothing of {list_names(new)}: it may take a new"
-        " action where a retired one was right. `aegis rollback` lets the teacher decide until a training has learned the new"
+        " action where a retired one was right. `aegis rollback` lets the teacher decide until a training learned it"
     )
 
 
