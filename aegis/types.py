@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from aegis.errors import ConfigError, DataError
+from aegis.workspace import is_version, version_kind
 
 State = Mapping[str, Any]
 """What the agent knows before it decides: a JSON object."""
@@ -31,7 +32,10 @@ OutcomeStatus = Literal["ok", "failed", "unknown"]
 OUTCOME_STATUSES: tuple[OutcomeStatus, ...] = ("ok", "failed", "unknown")
 
 PolicyKind = Literal["teacher", "hrm", "other"]
-"""What made a choice: a teacher, a trained version (an HRM, or a linear model in its place), or another policy."""
+"""What made a choice: `teacher`; `hrm`, a trained version, whatever its kind (`Choice.version_kind`); or `other`.
+
+`hrm` names the place at which a trained version decides. A logistic regression that passed the gate decides there, too,
+so a program that asks whether a trained version decided goes on to work."""
 
 
 Deferral = Literal["", "unsure", "unlike", "unsure and unlike"]
@@ -172,7 +176,7 @@ class Choice:
     policy: str
     """Name of the policy that made the choice, e.g. `gemma-3-270m` or `hrm@1`."""
     kind: PolicyKind = "other"
-    """The kind of that policy."""
+    """What that policy is; for a trained version `version_kind` says more."""
     propensity: float | None = None
     """The probability with which the action was drawn; None if it was not drawn."""
     out_of_distribution: bool | None = None
@@ -182,6 +186,11 @@ class Choice:
 
     def __post_init__(self) -> None:
         check_propensity(self.propensity)
+
+    @property
+    def version_kind(self) -> str:
+        """The kind of the trained version that made the choice: `hrm` or `linear`; '' where none did."""
+        return version_kind(self.policy) if self.kind == "hrm" and is_version(self.policy) else ""
 
     @property
     def drawn(self) -> bool:

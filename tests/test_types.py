@@ -204,3 +204,11 @@ def test_a_propensity_is_a_probability_above_0(propensity):
         Choice((1.0, 0.0, 0.0), "a", "hrm@1", propensity=propensity)
     with pytest.raises(DataError, match="propensity"):
         decide(propensity=propensity)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "version"),
+    [("hrm@2", "hrm", "hrm"), ("linear@3", "hrm", "linear"), ("a-rule", "hrm", ""), ("linear@3", "other", "")],
+)
+def test_a_choice_says_which_kind_of_version_made_it(policy, kind, version):
+    assert Choice((1.0,), "idle", policy, kind).version_kind == version

@@ -24,6 +24,12 @@ PointOption = Annotated[
         "--point", metavar="NAME", help="Decision point of the workspace. Default: the workspace's own research agent."
     ),
 ]
+EveryPointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--point", metavar="NAME", help="One decision point alone. Default: the workspace and all its points."
+    ),
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(

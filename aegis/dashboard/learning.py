@@ -85,9 +85,12 @@ def _event(event: ModelEvent) -> dict[str, Any]:
 
 def _training(log: TrainingLog, record: TrainingRecord) -> dict[str, Any]:
     try:
-        threshold = record.plan.gate.threshold
+        rule = record.plan.gate
+        gate = {"at": rule.threshold, "words": f"{rule.threshold:.0%}: the gate"}
+        if rule.agreement is not None:  # it judges the share that the HRM would decide, whatever the accuracy of all
+            gate = {"at": rule.agreement, "words": f"{rule.agreement:.0%}: the gate, on the share that it decides"}
     except StoreError:  # a plan of another version
-        threshold = None
+        gate = None
     heldout = record.report.get("heldout", {})
     return {
         "number": record.id,
@@ -95,7 +98,7 @@ def _training(log: TrainingLog, record: TrainingRecord) -> dict[str, Any]:
         "decisions": record.decisions,
         "began": record.started_at,
         "ended": record.ended_at,
-        "threshold": threshold,
+        "gate": gate,
         "accuracy": heldout.get("accuracy"),
         "interval": heldout.get("ci95"),
         "heldout": heldout.get("n"),

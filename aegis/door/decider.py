@@ -317,16 +317,19 @@ class Decider:
         audited: bool = False,
         call: Call | None = None,
     ) -> Future[Decided]:
-        """Record a choice, and hand it to the steward once it is on the disk."""
-        decided: Future[Decided] = Future()
+        """Record a choice, and hand it to the steward once it is on the disk; one that is cancelled before is not."""
+        drafted = draft(state, offered.names, choice, episode, id=id, call=call)
+        written = self._journal.append(drafted)
+        decided = _Keeping(written)
 
         def tell(recorded: Future[Decision]) -> None:
+            if recorded.cancelled():
+                return
             with _failing(decided):
                 self._steward.after(recorded.result(), choice, audited)
                 decided.set_result(_make_decided(recorded.result(), choice))
 
-        drafted = draft(state, offered.names, choice, episode, id=id, call=call)
-        self._journal.append(drafted).add_done_callback(tell)
+        written.add_done_callback(tell)
         return decided
 
     def _check_open(self) -> None:
@@ -336,6 +339,17 @@ class Decider:
             raise StoreError(
                 f"the decider {self.name!r} was made before this process was forked: make one in each process"
             )
+
+
+class _Keeping(Future[Decided]):
+    """A decision on its way to the disk: it can be cancelled until its writing begins, as any future until it runs."""
+
+    def __init__(self, written: Future[Decision]) -> None:
+        super().__init__()
+        self._written = written
+
+    def cancel(self) -> bool:
+        return self._written.cancel() and super().cancel()
 
 
 def _make_decided(decision: Decision, choice: Choice) -> Decided:

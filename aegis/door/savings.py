@@ -17,7 +17,9 @@ from aegis.errors import CheckpointError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
 from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
+from aegis.lifecycle.standing import read_agent
 from aegis.promotion import PROMISED, ModelRegistry, read_answers
+from aegis.promotion.certifying.promise import promised_part
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
@@ -80,6 +82,14 @@ class Savings:
             return line
         audited = f", and beside its teacher it agreed {self.agreed:,} of {self.beside:,} times" if self.beside else ""
         return f"{line}; by {counted(self.decisions, 'held-out decision')}{audited}"
+
+    def tell_whole(self, version: str) -> str:
+        """Tell it in one line where a version decides everything already."""
+        line = f"{version} decides everything: it made {counted(self.made, 'call')}"
+        line += "" if self.dollars is None else f", ${self.dollars:,.2f} so far"
+        if self.share is None or self.lower is None:
+            return line
+        return f"{line}; with the mode assist, {_percent(self.share)} at a certified agreement of {100 * self.lower:g}%"
 
     def _say_nothing_yet(self) -> str:
         """Return why there is an HRM, and no share that could be its."""
@@ -156,7 +166,17 @@ def describe_savings(workspace: Workspace) -> str:
     Raises `StoreError` where it can't be read.
     """
     with open_store(workspace) as store:
-        return str(read_savings(store, workspace)) if store.state.record(StateKey.ACTIONS) else ""
+        if not store.state.record(StateKey.ACTIONS):
+            return ""
+        registry = ModelRegistry(store, workspace)
+        serving, mode = registry.serving(), read_agent(store).get("mode", "switch")
+        promised = None
+        if serving is not None:
+            promised = promised_part(registry.figures_of(base_of(serving.folder) or serving.name))
+        found = read_savings(store, workspace, target=promised or PROMISED)
+        if serving is not None and promised is None and mode == "switch":
+            return found.tell_whole(serving.name)
+        return str(found)
 
 
 class _Weighed(NamedTuple):

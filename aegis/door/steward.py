@@ -22,15 +22,18 @@ from aegis.config.plan import TrainingPlan
 from aegis.door.savings import LEAST_LIVE, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.shadow import Shadow
+from aegis.errors import CheckpointError
+from aegis.hrm import known_actions
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.duties import Duties, DutyPlan
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.handover import Incumbent
-from aegis.lifecycle.point import find_present_names
+from aegis.lifecycle.point import describe_untaught, find_present_names
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import read_monitor
+from aegis.lifecycle.training.need import explain_need, first_training_at
 from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore, StateKey
@@ -101,6 +104,7 @@ class Steward:
             )
             if config.mode != "observe" and waits:
                 self.policy = self._incumbent.load(store, improves=False) or teacher
+            self._tell_untaught(store)
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
         self._thread.start()
 
@@ -150,6 +154,14 @@ class Steward:
                 work.close()
                 lock.release()
 
+    def _tell_untaught(self, store: DecisionStore) -> None:
+        """Tell where the version that serves may take a new action in the place of a retired one."""
+        if (serving := find_serving(store, self._workspace)) is None:
+            return
+        with contextlib.suppress(CheckpointError):  # whoever loads it says so
+            if line := describe_untaught(store, serving.name, known_actions(serving.folder)):
+                self._tell("monitor", line)
+
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         with contextlib.suppress(Exception):  # whoever listens may be gone, e.g. a closed pipe: the work goes on
             self._notify(RunEvent(kind, message, fields or {}))
@@ -191,8 +203,9 @@ class _Work:
     def sign(self) -> None:
         """Note for the commands who trains here, after how many decisions, in which mode, and how."""
         config = self._steward._config
-        fields = {"collect": config.collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
-        self._store.state.keep(StateKey.AGENT, fields)
+        collect = first_training_at(config.collect, self._plan)
+        fields = {"collect": collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
+        self._store.state.keep(StateKey.AGENT, fields | {"needs": explain_need(config.collect, self._plan)})
 
     def look(self, trains: bool) -> None:
         """Do one round of training and switching. trains: whether this process may train."""

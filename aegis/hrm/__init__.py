@@ -13,7 +13,7 @@ from aegis.packages import on_demand
 if TYPE_CHECKING:
     from aegis.config import BACKENDS
     from aegis.hrm.backend import load_policy
-    from aegis.hrm.base import base_of, kept_of
+    from aegis.hrm.base import base_of, kept_of, known_actions
     from aegis.hrm.checkpoint import read_document, read_model, read_tensors, write_folder
     from aegis.hrm.codec import Batch, StateCodec, encode_actions, pad
     from aegis.hrm.delta import read_version
@@ -32,7 +32,7 @@ _MODULES = {
     "backend": ("BACKENDS", "load_policy"),
     "checkpoint": ("read_document", "read_model", "read_tensors", "write_folder"),
     "codec": ("Batch", "StateCodec", "encode_actions", "pad"),
-    "base": ("base_of", "kept_of"),
+    "base": ("base_of", "kept_of", "known_actions"),
     "delta": ("read_version",),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "linear.hashing": ("field_key", "word_key"),
@@ -73,6 +73,7 @@ __all__ = [
     "field_key",
     "has_bf16",
     "kept_of",
+    "known_actions",
     "load_policy",
     "load_version",
     "load_vocabulary",

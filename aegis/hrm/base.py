@@ -1,4 +1,4 @@
-"""Finds the base of a version that phase 4 improved, and what it keeps of it. This needs no torch."""
+"""Finds the base of a version that phase 4 improved, what it keeps of it, and what a version learned. No torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aegis.errors import CheckpointError, ConfigError
 BASE_FILE = "base.json"
 BASE, KEEP = "base", "keep"
 """Its keys"""
+_POLICY_FILE = "policy.json"
 
 
 def base_of(folder: Path) -> str | None:
@@ -42,4 +43,17 @@ def kept_of(folder: Path) -> tuple[KeptAction, ...]:
     try:
         return tuple(KeptAction.parse(one) for one in read_json(path).get(KEEP, []))
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error
+
+
+def known_actions(folder: Path) -> list[str]:
+    """Return the names of the actions that a version learned, as they were then.
+
+    Raises `CheckpointError` for a malformed file.
+    """
+    base = base_of(folder)
+    path = (folder if base is None else folder.parent / base) / _POLICY_FILE
+    try:
+        return [str(spec["name"]) for spec in read_json(path)["actions"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: out of form ({error}): use another version (`aegis models`)") from error

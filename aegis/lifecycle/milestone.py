@@ -26,7 +26,7 @@ def describe_phase(standing: Standing) -> str:
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
-        3: f"Phase 3: Switch ({decides} decides next)",
+        3: f"Phase 3: Switch (done: {decides} decides next)",
         4: f"Phase 4: RL Fine-tuning{begun}",
     }[standing.phase]
 

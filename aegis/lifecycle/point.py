@@ -83,6 +83,23 @@ def read_renames(store: DecisionStore) -> Mapping[str, str]:
     return (recorded.renamed if recorded else None) or {}
 
 
+def describe_untaught(store: DecisionStore, version: str, known: Sequence[str]) -> str:
+    """Return what to do where a version that knows these actions meets new ones in the place of retired ones; else ''.
+
+    Where a retired action was right, it may take a new one, of which it has learned nothing.
+    """
+    point = read_point(store)
+    taught = {(point.renamed or {}).get(name, name) for name in known}
+    gone = [spec.name for spec in point.retired if spec.name in taught]
+    new = [name for name in point.actions.names if name not in taught]
+    if not gone or not new:
+        return ""
+    return (
+        f"{version} has learned {list_names(gone)}, retired now, and nothing of {list_names(new)}: it may take a new"
+        " action where a retired one was right. `aegis rollback` lets the teacher decide until a training learned it"
+    )
+
+
 def find_present_names(store: DecisionStore, names: Sequence[str], setting: str) -> tuple[str, ...]:
     """Return the present names of these actions; raises `ConfigError`, naming the setting, for one never recorded."""
     point = read_point(store)

@@ -53,6 +53,7 @@ class TrainingProgress:
     active: bool
     """Whether a process carries it out at this moment"""
     decisions: int
+    """Those to learn from, and those held out"""
     epoch: int
     """The last finished epoch; 0 before the first"""
     epochs: int
@@ -64,6 +65,10 @@ class TrainingProgress:
     """Why the training ended; '' while it runs"""
     rules: tuple[str, ...] = ()
     """The gate's verdict: a line for each rule, with ✓ or ✗, the broken ones first; for a failed training the reason"""
+    learned: int | None = None
+    """Decisions that it learned from; None before its judgement"""
+    heldout: int | None = None
+    """Decisions that it was judged on; as the HRM reads them, none of their states is among those it learned from"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +146,12 @@ class Standing:
     rolled_back: str = ""
     """Which HRM was taken back last, by whom and why; '' where one serves, or none was taken back"""
     learned_from_file: int = 0
-    """Decisions of a file, such as the shipped ones, that the newest training learned from; 0: it learned from this
-    workspace's own"""
+    """Decisions of a file, such as the shipped ones, of the newest training, those held out among them; 0: they were
+    this workspace's own"""
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
+    needs: str = ""
+    """Why the first training waits for more decisions than were asked for; '' where it does not"""
     retired: Sequence[str] = field(default_factory=list)
     """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
@@ -214,6 +221,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         rolled_back="" if served else _describe_roll_back(registry),
         learned_from_file=latest.decisions if latest and latest.last_seq is None else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
+        needs="" if log.latest_of_workspace() else str(agent.get("needs", "")),
         retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,
@@ -312,6 +320,8 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         checkpoints=_checkpoints(workspace.checkpoints, epoch),
         verdict="; ".join(rules),
         rules=rules,
+        learned=record.report.get("train_examples"),
+        heldout=record.report.get("heldout", {}).get("n"),
     )
 
 

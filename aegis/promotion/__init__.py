@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aegis.packages import on_demand
 
 if TYPE_CHECKING:
-    from aegis.promotion.certifying.certificate import PROMISED, Certificate, certify_answers
+    from aegis.promotion.certifying.certificate import PROMISED, Certificate, certify_answers, least_heldout
     from aegis.promotion.judging.answers import HeldoutAnswers, keep_answers, read_answers, write_answers
     from aegis.promotion.judging.baseline import (
         bigram_regression_accuracy,
@@ -70,6 +70,7 @@ __all__ = [
     "judge",
     "judge_part",
     "keep_answers",
+    "least_heldout",
     "logistic_regression_accuracy",
     "majority_accuracy",
     "measure_agreement",
@@ -87,6 +88,7 @@ _ROOMS = {
         "PROMISED",
         "Certificate",
         "certify_answers",
+        "least_heldout",
     ),
     "judging.answers": (
         "HeldoutAnswers",

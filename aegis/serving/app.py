@@ -50,6 +50,7 @@ def make_app(
     admission = Admission(tokens or TokenBook(), config.limits, metrics)
     gateway = None
     if config.gateway is not None:
+        points.read_claims()
         recording = Recording(points, metrics, find_tracer())
         assistant = Assistant(points, config.gateway, recording.hear)
         prompts = Prompts.of(config.points)

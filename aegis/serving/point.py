@@ -6,7 +6,7 @@ A point without a teacher here is decided by its clients until an HRM does: they
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from aegis.door import Decided, Decider, DeciderConfig
 from aegis.door.bill import Bill, read_bill, read_prices
 from aegis.door.outcome import find_decisions
 from aegis.door.teacher import AbsentTeacher
-from aegis.errors import ConfigError, DataError, StoreError
-from aegis.lifecycle import Standing, open_store, read_standing
+from aegis.errors import AegisError, ConfigError, DataError, StoreError
+from aegis.lifecycle import Standing, find_serving, open_store, read_standing
 from aegis.lifecycle.event import RunEvent
 from aegis.lifecycle.point import read_actions
 from aegis.promotion import ModelRegistry, ModelVersion
@@ -72,6 +72,7 @@ class PointBook:
         self._hear = hear
         self._gateway = gateway
         self._open: dict[str, Decider] = {}
+        self._claims: dict[str, tuple[str, frozenset[str]]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -99,9 +100,55 @@ class PointBook:
             if not self._begins_at_gateway(name):
                 self.find(name)
 
+    def warm(self, tell: Callable[[str], None]) -> None:
+        """Open every point whose HRM may decide, and let the HRM decide once, unrecorded: else the first request waits.
+
+        tell: hears, before each HRM is loaded, which one; and what is the matter where a point can't be opened.
+        """
+        for name in self.names():
+            try:
+                self._warm(name, tell)
+            except Exception as error:  # the other points are served; this one's requests say the same
+                tell(f"{name}: not ready: {str(error) or type(error).__name__}")
+
+    def _warm(self, name: str, tell: Callable[[str], None]) -> None:
+        workspace, config = self._workspace.point(name), self._configured.get(name)
+        with open_store(workspace) as store:
+            serving, newest = find_serving(store, workspace), store.recent(1)
+        _, teacher = self._recorded(workspace)
+        if serving is None or not newest or teacher is None:
+            return
+        if ((config and config.mode) or self._mode_of(teacher)) == "observe":
+            return
+        tell(f"Warming up {name}: {serving.name} ...")
+        self.find(name).ask(newest[0].decision.state)
+
     def opened(self, name: str) -> Decider | None:
         """Return a point's decider where it is open, in an instant."""
         return self._open.get(name)
+
+    def read_claims(self) -> None:
+        """Read whose each recorded point is, for `why_not_recorded`."""
+        for name in self.names():
+            with suppress(AegisError):  # whoever asks for this point hears what is the matter
+                actions, teacher = self._recorded(self._workspace.point(name))
+                if actions is not None and teacher is not None:
+                    self._claims[name] = teacher.name, frozenset(actions.names)
+
+    def why_not_recorded(self, name: str, model: str, offered: Iterable[str]) -> str:
+        """Return why what a model decides among these actions is not recorded at a point; '' where it is.
+
+        It looks at nothing but memory. Of a point that another process began since `read_claims`, it knows nothing.
+        """
+        decider = self._open.get(name)
+        known = (decider.teacher.name, decider.actions.names) if decider is not None else self._claims.get(name)
+        if known is None:
+            return ""
+        if known[0] != model:
+            return f"point {name} belongs to {known[0]}: what {model} decides is left out"
+        if not set(offered) <= set(known[1]):
+            return f"point {name}: other actions are on offer than those that it records"
+        return ""
 
     def find(self, name: str, new: NewPoint | None = None) -> Decider:
         """Return a point's decider. new: what to make the point of where it is not there."""
@@ -136,7 +183,10 @@ class PointBook:
             with open_store(self._existing(point)) as store:
                 found += [(point, decision) for decision in find_decisions(store, id)]
         if not found:
-            raise UnknownDecisionError(f"no decision or response {id!r}: it may not be recorded yet; check its id")
+            raise UnknownDecisionError(
+                f"no decision or response {id!r}: check its id; it may not be recorded yet, and an answer that was no"
+                " choice (several tools at once, a stream that broke off) never is"
+            )
         for point, decision in found:
             self.report(point, decision, **report)
         return found

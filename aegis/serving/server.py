@@ -70,15 +70,18 @@ def serve(
     ready: Callable[[str], None],
     stopped: Callable[[str], None],
     pages: APIRouter | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Serve a workspace's points until a signal ends it, and close them.
 
-    ready: hears the address. stopped: hears in one line what was served. pages: further routes.
+    ready: hears the address, once every HRM that serves has decided something. stopped: hears in one line what was
+    served. pages: further routes. tell: hears which HRM is loaded.
     Raises `ConfigError` for an address that can't be used, and what opening a configured point raises.
     """
     with contextlib.suppress(ImportError):
         import onnxruntime  # noqa: F401  # now: a server that follows its first promotion must not wait for it
     with closing(points), listen(listening) as bound:
+        points.warm(tell)
         points.open_configured()
         metrics = Metrics()
         app = make_app(points, config, listening.tokens, listening.host, metrics, pages)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -201,9 +202,44 @@ def read_config(path: Path) -> ServeConfig:
     try:
         return TypeAdapter(ServeConfig).validate_python(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        unknown = "unexpected_keyword_argument"
+        first, *_ = sorted(error.errors(include_url=False), key=lambda one: one["type"] != unknown)
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"--config {path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == unknown:
+            said = _explain_key(first["loc"])
+        raise ConfigError(f"--config {path}: {where}: {said}") from error
+
+
+def check_points(config: ServeConfig, recorded: Sequence[str]) -> list[str]:
+    """Return a line for each configured point that is not recorded yet; raises `ConfigError` for a mistyped name.
+
+    recorded: the names of the workspace's points. Only what has no actions is taken for mistyped: it begins at the
+    gateway, or not at all.
+    """
+    lines = []
+    for name, point in config.points.items():
+        if name in recorded:
+            continue
+        near = difflib.get_close_matches(name, [one for one in recorded if one not in config.points], 1)
+        mean = f"did you mean {near[0]}? " if near else ""
+        if not point.actions and (near or config.gateway is None):
+            there = f"recorded are {', '.join(recorded) or 'none'}"
+            raise ConfigError(f"points.{name}: no such point: {mean}{there}; a new one needs actions = [...]")
+        began = "begins with its first request" if config.gateway is not None else "is new"
+        lines.append(f"Point {name} {began}{mean and f' ({mean.strip()})'}")
+    return lines
+
+
+def _explain_key(place: tuple[int | str, ...]) -> str:
+    """Return what to do about a key that its table does not know."""
+    tables = {"points": PointConfig, "gateway": GatewayConfig, "limits": LimitConfig}
+    table: Any = tables.get(str(place[0]), ServeConfig) if len(place) > 1 else ServeConfig
+    if place[:2] == ("gateway", "upstreams"):
+        table = UpstreamConfig
+    known = [one.name for one in fields(table)]
+    near = difflib.get_close_matches(str(place[-1]), known, 1)
+    return f"unknown key: {f'did you mean {near[0]}? ' if near else ''}there are {', '.join(known)}"
 
 
 def check_address(name: str, url: str) -> None:

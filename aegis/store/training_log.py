@@ -21,7 +21,7 @@ class TrainingRecord:
     status: str
     """`running` until the training ends, even if no process works on it; then `switched`, `refused` or `failed`"""
     decisions: int
-    """Number of decisions it learns from"""
+    """Number of decisions it learns from or holds out"""
     last_seq: int | None
     """Place in the order of recording of the last decision it learns from; None for decisions from a file"""
     plan_json: str

@@ -32,6 +32,22 @@ def test_every_command_explains_itself(command):
     assert "Usage" in result.output
 
 
+def test_a_command_that_looks_at_every_point_says_so():
+    every = {"status", "dashboard", "savings", "report", "verify", "doctor", "forget", "move"}
+    for name, command in _GROUP.commands.items():
+        said = next((one.help for one in command.params if "--point" in one.opts), "")
+        assert (said == "One decision point alone. Default: the workspace and all its points.") is (name in every), name
+
+
+def test_an_export_without_a_known_ending_names_the_forms(tmp_path):
+    result = run("export", tmp_path / "hrm", "--workspace", tmp_path)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert (
+        "the ending says the form: .json, .jsonl, .json.gz, .jsonl.gz for the decisions; --onnx writes the HRM" in said
+    )
+
+
 def test_the_doors_are_the_same_commands():
     for door in ("train_hrm.py", "test_hrm_training.py", "start_training.py", "demo.py"):
         shown = subprocess.run([sys.executable, ROOT / door, "--help"], capture_output=True, text=True, check=True)

@@ -6,12 +6,14 @@ import statistics
 
 import pytest
 
+from aegis.config import GateConfig
+from aegis.config.plan import TrainingPlan
 from aegis.dashboard.learning import read_learning
 from aegis.dashboard.overview import read_overview
 from aegis.lifecycle import open_store
 from aegis.promotion import PROMISED, ModelRegistry, keep_answers, write_answers
 from aegis.promotion.judging.interval import mean_interval
-from aegis.store import ImprovementLog
+from aegis.store import ImprovementLog, TrainingLog
 from aegis.store.calls import Call, CallBook
 from aegis.types import utc_now
 from tests.dashboard.conftest import NAMES, add_decision
@@ -20,6 +22,20 @@ from tests.dashboard.conftest import NAMES, add_decision
 def promote(store, workspace, rows, labels):
     answers = keep_answers(rows, labels, [f"e{row}" for row in range(len(rows))], NAMES)
     ModelRegistry(store, workspace).promote(lambda name, folder: write_answers(folder, answers), {"accuracy": 0.8})
+
+
+@pytest.mark.parametrize(
+    ("rule", "gate"),
+    [
+        (GateConfig(threshold=0.6), {"at": 0.6, "words": "60%: the gate"}),
+        (GateConfig(agreement=0.95), {"at": 0.95, "words": "95%: the gate, on the share that it decides"}),
+    ],
+)
+def test_the_gate_that_holds_is_drawn(workspace, rule, gate):
+    with open_store(workspace) as store:
+        TrainingLog(store.database).begin(10, 10, TrainingPlan(gate=rule), utc_now())
+    (training,) = read_learning(workspace)["trainings"]
+    assert training["gate"] == gate
 
 
 def test_rewards_come_in_spans_of_whole_episodes_with_intervals_by_episode(workspace):

@@ -131,3 +131,19 @@ def test_a_training_reads_the_present_names_without_what_was_retired(start):
     assert [one.actions for one in data.decisions][2:4] == [("reimburse", "answer"), ("reimburse",)]
     assert len(data.decisions) == 5
     assert data.decisions[3] == list(data.decisions)[3]
+
+
+@pytest.mark.usefixtures("served")
+def test_a_new_action_in_the_place_of_a_retired_one_is_told_of(tmp_path):
+    told = []
+
+    def start(actions, **changes):
+        config = replace(CONFIG, **changes)
+        with Decider("tickets", actions, teacher, workspace=tmp_path, config=config, notify=told.append):
+            pass
+        return [event.message for event in told if "retired now" in event.message]
+
+    assert start([*OLD, "call"]) == []
+    (line,) = start(["refund", "answer", "call"], retired=["escalate"])
+    assert line.startswith("hrm@1 has learned escalate, retired now, and nothing of call: it may take a new action")
+    assert "`aegis rollback` lets the teacher decide" in line

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from aegis.door.savings import LEAST_LIVE, read_savings
+from aegis.door.savings import LEAST_LIVE, describe_savings, read_savings
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
-from aegis.store import LabelBook
+from aegis.store import LabelBook, StateKey
 from aegis.types import Action, Decision, utc_now
 from aegis.workspace import Workspace
 
@@ -43,6 +43,36 @@ def point(tmp_path):
         store.claim_teacher("route", 0, "a test")
         ModelRegistry(store, workspace).promote(save)
         yield store, workspace
+
+
+def test_an_hrm_that_decides_everything_is_not_told_what_could_be_its(point):
+    store, workspace = point
+    store.state.keep(StateKey.ACTIONS, {"actions": [*ACTIONS]})
+    version = ModelRegistry(store, workspace).serving().name
+    for number in range(3):
+        store.append(Decision(f"own-{number}", 0, {"n": number}, ACTIONS, Action(ACTIONS[0]), None, version))
+    told = describe_savings(workspace)
+    assert told.startswith("hrm@1 decides everything: it made 3 calls; with the mode assist, ")
+    assert told.endswith("% at a certified agreement of 95%")
+    for mode in ("assist", "observe"):
+        store.state.keep(StateKey.AGENT, {"mode": mode})
+        assert "of these decisions could be the HRM's" in describe_savings(workspace)
+
+
+def test_the_promise_of_the_version_that_serves_is_the_one_that_is_told(tmp_path):
+    rng, workspace = random.Random(1), Workspace(tmp_path)
+    found = [answer(rng, n % 10 < 6, 0.9) for n in range(400)]
+    kept = keep_answers([row for row, _ in found], [one for _, one in found], [f"e{n}" for n in range(400)], ACTIONS)
+
+    def save(name, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_answers(folder, kept)
+
+    with open_store(workspace) as store:
+        store.claim_teacher("route", 0, "a test")
+        store.state.keep(StateKey.ACTIONS, {"actions": [*ACTIONS]})
+        ModelRegistry(store, workspace).promote(save, {"promised": 0.8})
+    assert "(certified: at least 80%)" in describe_savings(workspace)
 
 
 def read(point, **given) -> Any:

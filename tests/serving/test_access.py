@@ -7,8 +7,9 @@ import json
 import pytest
 
 from aegis.errors import ConfigError
-from aegis.serving import Listening, TokenBook, read_config
+from aegis.serving import GatewayConfig, Listening, PointConfig, ServeConfig, TokenBook, UpstreamConfig, read_config
 from aegis.serving.access import SiteCheck, add_token
+from aegis.serving.setting import check_points
 
 
 def test_a_token_is_kept_as_a_hash_and_found_again(tmp_path):
@@ -103,7 +104,11 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
     assert config.limits.max_waiting == 3
     for text, said in (
         ("points = 3", "points: Input should be a valid dictionary"),
-        ("[points.a]\nactons = []", "points.a.actons: "),
+        ("[points.a]\nactons = []", "points.a.actons: unknown key: did you mean actions? there are actions, teacher"),
+        ("[point.a]\nactions = []", "point: unknown key: did you mean points?"),
+        ("[limits]\nmax_wait = 1", "limits.max_wait: unknown key: did you mean max_waiting?"),
+        ("[[gateway.upstreams]]\nurls = 'http://x'", "gateway.upstreams.0.urls: unknown key: did you mean url?"),
+        ("[gateway]\nupstreams = []\nmod = 'assist'", "gateway.mod: unknown key: did you mean mode?"),
         ("[points.a]\nmode = 'rule'", "mode must be one of observe, assist, switch"),
         ("[points.a]\nbase_url = 'x'", "must be an address"),
         ("[points.'a b']", "decision point 'a b'"),
@@ -115,6 +120,25 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
             read_config(path)
         assert said in str(raised.value), json.dumps(str(raised.value))
         assert str(path) in str(raised.value)
+
+
+def test_a_mistyped_point_is_named_before_anything_starts(tmp_path):
+    gateway = GatewayConfig((UpstreamConfig("http://x/v1"),))
+    recorded = ["support-router", "triage"]
+
+    def check(gateway, **points):
+        return check_points(ServeConfig(points, gateway), recorded)
+
+    mistyped = {"suport-router": PointConfig(mode="assist")}
+    for config in (gateway, None):
+        with pytest.raises(ConfigError, match=r"points\.suport-router: no such point: did you mean support-router\?"):
+            check(config, **mistyped)
+    with pytest.raises(ConfigError, match=r"points\.other: no such point: recorded are support-router, triage"):
+        check(None, other=PointConfig())
+    assert check(gateway, triage=PointConfig(mode="assist")) == []
+    assert check(gateway, other=PointConfig(mode="assist")) == ["Point other begins with its first request"]
+    new = {"suport-router": PointConfig(("a", "b"))}
+    assert check(None, **new) == ["Point suport-router is new (did you mean support-router?)"]
 
 
 def test_a_points_settings_are_those_of_its_decider(tmp_path):

@@ -6,11 +6,13 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from aegis.door import Decider
 from aegis.errors import NobodyDecidesError
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
-from aegis.serving import GatewayConfig, PointBook, PointConfig, UpstreamConfig
+from aegis.serving import GatewayConfig, Listening, PointBook, PointConfig, ServeConfig, UpstreamConfig
 from aegis.serving.point import NewPoint, UnknownPointError
+from aegis.serving.server import serve
 from aegis.workspace import Workspace
 
 POINT = "support-router"
@@ -55,3 +57,31 @@ def test_a_point_of_the_gateways_begins_with_its_first_request(tmp_path):
     with closing(PointBook(tmp_path, configured, gateway=gateway)) as book:
         book.open_configured()
         assert book.find("triage").teacher.name == "m"
+
+
+def test_a_server_warms_its_hrms_before_it_is_ready(tmp_path, promote, monkeypatch):
+    gateway = GatewayConfig((UpstreamConfig("https://upstream"),), mode="assist")
+    with closing(PointBook(tmp_path, {}, gateway=gateway)) as book:
+        for name in (POINT, "quiet", "torn", "young"):
+            book.find(name, NEW)
+            if name != "young":
+                promote(name)
+                book.find(name).record({"n": 1}, "refund")
+    Workspace(tmp_path).point("torn").database.write_bytes(b"torn" * 1000)
+    told, asked = [], []
+    monkeypatch.setattr(Decider, "ask", lambda decider, state: asked.append((decider.name, state)))
+    with closing(PointBook(tmp_path, {"quiet": PointConfig(mode="observe")}, gateway=gateway)) as book:
+        book.warm(told.append)
+        assert book.opened(POINT)._steward.policy.name == "hrm@1"
+        assert [book.opened(name) for name in ("quiet", "torn", "young")] == [None] * 3
+    assert asked == [(POINT, {"n": 1})]  # with a recorded state, and nothing is recorded
+    assert told[0] == f"Warming up {POINT}: hrm@1 ..."
+    assert told[1].startswith("torn: not ready: ")
+
+
+def test_the_address_is_told_once_the_hrms_are_warm(tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(PointBook, "warm", lambda book, tell: tell("warm"))
+    monkeypatch.setattr("aegis.serving.server.run", lambda app, bound, seconds, ready, stopped: ready("address"))
+    serve(PointBook(tmp_path, {}), ServeConfig(), Listening(port=0), heard.append, heard.append, tell=heard.append)
+    assert heard == ["warm", "address"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import errors_explained, say
-from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, JsonOption, WorkspaceOption
 from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def status(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where a workspace stands, also while an agent runs in it: phase, decisions, training, what serves.

@@ -219,11 +219,7 @@ def _run(
             say(f"✓ HRM initialized: {model.parameter_count:,} parameters ({model.parameter_count / 1e6:.2f}M)")
             say(f"✓ Loaded {len(decisions.decisions)} training examples")
             show_rejected(decisions.rejected, len(decisions.decisions))
-            if len(decisions.decisions) < FULL_TRAINING_DECISIONS:
-                say(
-                    f"⚠ Only {len(decisions.decisions)} decisions: the HRM learns better from {PHASE_1_DECISIONS};"
-                    f" {lifecycle.describe_more(folder)}"
-                )
+            _warn_of_few(len(decisions.decisions), plan, folder)
             say("")
             if epochs_done:
                 say(f"Resuming after epoch {epochs_done} of {training.epochs}...")
@@ -375,6 +371,18 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
         say(f"  Current: HRM ({outcome.policy.parameters / 1e6:.1f}M params)")
     else:
         say(f"  Current: {name}, {KIND_WORDS[outcome.kind]} ({counted(outcome.policy.parameters, 'weight')})")
+
+
+def _warn_of_few(number: int, plan: TrainingPlan, folder: Workspace) -> None:
+    """Say where an HRM would learn better from more decisions, or can't be certified by so few."""
+    from aegis import lifecycle
+    from aegis.lifecycle.training.need import explain_need
+
+    if number < FULL_TRAINING_DECISIONS:
+        more = f"the HRM learns better from {PHASE_1_DECISIONS}; {lifecycle.describe_more(folder)}"
+        say(f"⚠ Only {number} decisions: {more}")
+    if need := explain_need(number, plan):
+        say(f"⚠ {need}")
 
 
 def _millions(parameters: int) -> str:

@@ -75,14 +75,21 @@ def _head(standing: Standing) -> list[str]:
         f"  Current Phase: {describe_phase(standing)}",
         f"  Using HRM: {using}",
         *([f"    {clean_text(standing.rolled_back, WHOLE_CHARACTERS)}"] if standing.rolled_back else []),
-        f"  Training examples collected: {describe_collected(standing)}{_describe_other_source(standing)}",
-        f"  Progress: {progress:.1%}",
+        *_collected(standing, progress),
     ]
+
+
+def _collected(standing: Standing, progress: float) -> list[str]:
+    if standing.learned_from_file and not standing.collected and standing.using_hrm:  # nothing is to be collected
+        return [f"  Training examples collected: none here; the training had {standing.learned_from_file}, of a file"]
+    collected = f"{describe_collected(standing)}{_describe_other_source(standing)}"
+    needs = [f"  ⚠ {clean_text(standing.needs, WHOLE_CHARACTERS)}"] if standing.needs else []
+    return [f"  Training examples collected: {collected}", f"  Progress: {progress:.1%}", *needs]
 
 
 def _describe_other_source(standing: Standing) -> str:
     number = standing.learned_from_file
-    return f" (the last training learned from {number} others, of a file)" if number else ""
+    return f" (the last training had {number} others, of a file)" if number else ""
 
 
 def _collection(standing: Standing) -> list[str]:
@@ -119,7 +126,10 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     if status == "running" and not training.active:
         status = "interrupted: the next start goes on with it"
     yield "Training Details:"
-    yield f"  Training: {training.number} ({status}), on {training.decisions} examples"
+    parts = "those held out among them"
+    if training.learned and training.heldout:
+        parts = f"{training.learned} to learn from, {training.heldout} held out"
+    yield f"  Training: {training.number} ({status}), on {training.decisions} examples ({parts})"
     yield f"  Epoch: {training.epoch}/{training.epochs}"
     yield f"  Loss: {known(training.loss, '.4f')}"
     yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"

@@ -1,6 +1,6 @@
 // "Can I let it?": what each HRM could decide at the promised agreement, against what it does decide.
 
-import { count, duration, facts, h, link, percent } from "./dom.js";
+import { coded, count, duration, facts, h, link, percent } from "./dom.js";
 import { track } from "./now.js";
 
 const ORDER = ["yes", "maybe", "no"];
@@ -37,7 +37,7 @@ function card(place) {
       savings.confidence !== null && ["Sure enough from a confidence of", percent(savings.confidence, 1)],
       ["Decides now", place.serving ?? "nobody yet"],
     ]),
-    h("p", { class: "next" }, h("strong", {}, "Until the next step: "), place.next_milestone),
+    h("p", { class: "next" }, h("strong", {}, "Until the next step: "), coded(place.next_milestone)),
     track(place));
 }
 

@@ -1,9 +1,11 @@
 // The server's answers, and what the page asks it to do.
 
+import { coded } from "./dom.js";
+
 const notice = () => document.getElementById("notice");
 
 export function say(words, bad = false) {
-  notice().textContent = words;
+  notice().replaceChildren(...coded(words));
   notice().classList.toggle("bad", bad);
 }
 

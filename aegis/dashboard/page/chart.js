@@ -20,12 +20,20 @@ function ticks(low, high, wanted) {
   return found;
 }
 
+/** Return what writes ticks with as many digits as tell them apart: 0.95, 1.00, 1.05, not 0.95, 1.0, 1.1. */
+export function tickWriter(marks) {
+  const step = Math.min(...marks.slice(1).map((at, index) => at - marks[index]));
+  if (!Number.isFinite(step)) return (at) => String(Number(at.toPrecision(3)));
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return digits > 5 ? (at) => at.toExponential(1) : (at) => at.toFixed(digits);
+}
+
 /**
  * Return a chart of lines with its legend. series: [{name, kind, points: [[x, y]]}]. lines: levels, [{y, label}].
  * whisker: {x, low, high, label}, an interval at the end. band: {label, points: [[x, low, high]]}, one at each x.
- * write: a y in words.
+ * write: a y in words, else in digits.
  */
-export function lineChart({ label, series, lines = [], whisker = null, band = null, low, high, xLabel, write = (y) => y.toPrecision(2), whole = true }) {
+export function lineChart({ label, series, lines = [], whisker = null, band = null, low, high, xLabel, write = null, whole = true }) {
   const width = widthOf(true), height = 250;
   const all = series.flatMap((one) => one.points);
   const ys = [...all.map(([, y]) => y), ...lines.map((one) => one.y), ...(whisker ? [whisker.low, whisker.high] : []), ...(band?.points ?? []).flatMap(([, ...ends]) => ends)];
@@ -36,9 +44,11 @@ export function lineChart({ label, series, lines = [], whisker = null, band = nu
   const py = (y) => TOP + (1 - (y - y0) / (y1 - y0 || 1)) * (height - TOP - BOTTOM);
   const text = (x, y, words, kind, anchor) => s("text", { x, y, class: kind, "text-anchor": anchor }, words);
   const marks = ticks(x0, x1, Math.max(2, width / 90)).filter((x) => !whole || Number.isInteger(x));
+  const levels = ticks(y0, y1, 5);
+  const tick = write ?? tickWriter(levels);
   return h("figure", { class: "chart" },
     s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
-      ticks(y0, y1, 5).map((y) => [s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: py(y), y2: py(y) }), text(LEFT - 6, py(y) + 4, write(y), "tick", "end")]),
+      levels.map((y) => [s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: py(y), y2: py(y) }), text(LEFT - 6, py(y) + 4, tick(y), "tick", "end")]),
       marks.map((x) => text(px(x), height - BOTTOM + 16, String(x), "tick", "middle")),
       text((LEFT + width - RIGHT) / 2, height - 3, xLabel, "tick", "middle"),
       lines.map((one) => [s("line", { class: "level", x1: LEFT, x2: width - RIGHT, y1: py(one.y), y2: py(one.y) }), text(width - RIGHT - 14, py(one.y) + 16, one.label, "level-label", "end")]),
@@ -48,7 +58,7 @@ export function lineChart({ label, series, lines = [], whisker = null, band = nu
         [whisker.low, whisker.high].map((y) => s("line", { x1: px(whisker.x) - 5, x2: px(whisker.x) + 5, y1: py(y), y2: py(y) }))),
       series.map((one) => [
         s("polyline", { class: `series ${one.kind}`, points: one.points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ") }),
-        one.points.length <= 60 && one.points.map(([x, y]) => s("circle", { class: `mark ${one.kind}`, cx: px(x), cy: py(y), r: 3 }, s("title", {}, `${one.name} at ${x}: ${write(y)}`))),
+        one.points.length <= 60 && one.points.map(([x, y]) => s("circle", { class: `mark ${one.kind}`, cx: px(x), cy: py(y), r: 3 }, s("title", {}, `${one.name} at ${x}: ${write ? write(y) : y.toPrecision(3)}`))),
       ])),
     h("figcaption", {}, series.map((one) => h("span", { class: `key ${one.kind}` }, one.name)), [whisker, band].map((one) => one && h("span", { class: "key whisker" }, one.label))));
 }
@@ -80,8 +90,10 @@ function rewardBand(rewards, px, left, right, height) {
   const pad = Math.min(...ys) === Math.max(...ys) ? 0.5 : 0; // rewards that are all alike lie in the middle
   const [y0, y1] = [Math.min(...ys) - pad, Math.max(...ys) + pad];
   const py = (y) => 12 + (1 - (y - y0) / (y1 - y0 || 1)) * (height - 30);
+  const levels = ticks(y0, y1, 4);
+  const tick = tickWriter(levels);
   return [s("text", { x: 0, y: 24, class: "tick" }, "reward"),
-    ticks(y0, y1, 4).map((y) => [s("line", { class: "grid", x1: left, x2: right, y1: py(y), y2: py(y) }), s("text", { x: left - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, y.toPrecision(2))]),
+    levels.map((y) => [s("line", { class: "grid", x1: left, x2: right, y1: py(y), y2: py(y) }), s("text", { x: left - 6, y: py(y) + 4, class: "tick", "text-anchor": "end" }, tick(y))]),
     rewards.filter((one) => one.low !== null).map((one) => { const x = px(Date.parse(one.at)); return s("g", { class: "whisker" }, s("line", { x1: x, x2: x, y1: py(one.low), y2: py(one.high) })); }),
     s("polyline", { class: "series first", points: rewards.map((one) => `${px(Date.parse(one.at)).toFixed(1)},${py(one.mean).toFixed(1)}`).join(" ") }),
     rewards.map((one) => s("circle", { class: "mark first", cx: px(Date.parse(one.at)), cy: py(one.mean), r: 3 }, s("title", {}, `${one.mean.toFixed(2)}${one.low === null ? "" : ` (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`} in ${one.of} decisions of ${plural(one.episodes, "episode")}`)))];

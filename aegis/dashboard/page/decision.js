@@ -1,7 +1,7 @@
 // A decision: in short, as an item of a list, and whole.
 
 import { act, get } from "./api.js";
-import { count, empty, facts, h, link, moment, percent, signed } from "./dom.js";
+import { coded, count, empty, facts, h, link, moment, percent, signed } from "./dom.js";
 
 const small = (share) => (share > 0 && share < 0.001 ? "<0.1%" : percent(share, share > 0 && share < 0.01 ? 1 : 0));
 
@@ -64,7 +64,7 @@ function tree(value) {
 function later(title, load, draw) {
   const section = h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, "Loading…"));
   load().then((found) => section.replaceChildren(h("h2", {}, title), ...[draw(found)].flat(2).filter(Boolean)))
-    .catch((error) => { if (error.name !== "AbortError") section.replaceChildren(h("h2", {}, title), h("p", { class: "caution" }, error.message)); });
+    .catch((error) => { if (error.name !== "AbortError") section.replaceChildren(h("h2", {}, title), h("p", { class: "caution" }, coded(error.message))); });
   return section;
 }
 

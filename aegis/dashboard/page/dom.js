@@ -52,6 +52,12 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
+/** Return words whose commands stand between backticks, as an array of texts and <code>. */
+export function coded(words) {
+  const parts = String(words ?? "").split("`");
+  return parts.length % 2 ? parts.map((part, index) => (index % 2 ? h("code", {}, part) : part)) : [words];
+}
+
 export const empty = (...words) => h("p", { class: "empty" }, ...words);
 
 /** Ask in a dialog; return the reason that was typed, or null. `needs`: whether a text must be typed. */

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { coverageChart, lineChart, matrix, reliability, timeline } from "./chart.js";
-import { count, empty, facts, h, link, moment, percent } from "./dom.js";
+import { coded, count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 const ROWS = [["training", "training"], ["shadowed", "shadow"], ["canary", "canary"], ["promoted", "promoted"],
   ["warned", "warning"], ["rolled_back", "rolled back"], ["refused", "refused"]];
@@ -19,13 +19,13 @@ function training(one) {
     last ? h("div", { class: "charts" },
       lineChart({
         label: `Accuracy by epoch; the last held-out accuracy is ${percent(last.heldout_accuracy, 1)}`, xLabel: "epoch", low: 0, high: 1, write: shares,
-        lines: one.threshold === null ? [] : [{ y: one.threshold, label: `${percent(one.threshold)}: the gate` }],
+        lines: one.gate ? [{ y: one.gate.at, label: one.gate.words }] : [],
         whisker: low === undefined ? null : { x: last.epoch, low, high, label: "95% interval" },
         series: [{ name: "training", kind: "second", points: known(one.epochs, "train_accuracy") }, { name: "held-out", kind: "first", points: known(one.epochs, "heldout_accuracy") }].filter((line) => line.points.length),
       }),
       lineChart({ label: `Loss by epoch; the last is ${last.loss}`, xLabel: "epoch", series: [{ name: "loss", kind: "third", points: known(one.epochs, "loss") }] }))
       : empty("Its first epoch is not over yet."),
-    one.rules.length > 0 && h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))));
+    one.rules.length > 0 && h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, coded(rule)))));
 }
 
 function example(one, point) {
@@ -79,7 +79,7 @@ export async function learning({ place, signal }) {
     h("h2", {}, "Rewards, switches and roll-backs"),
     found.rewards.length > 0 && !events.length && timeline([], [], "Mean reward over time", found.rewards),
     ...(events.length ? [timeline(events, rows, `${events.length} events on a time axis${found.rewards.length ? ", with the mean reward above" : ""}; the list below has them all`, found.rewards),
-      h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && `: ${one.reason}`)))]
+      h("ol", { class: "events" }, events.toReversed().map((one) => h("li", {}, moment(one.at), " ", h("strong", {}, one.words), one.who && ` by ${one.who}`, one.reason && [": ", coded(one.reason)])))]
       : [empty("Nothing was switched yet.")]),
     ...(rewards.length > 1 ? [h("h2", {}, "Rewards in phase 4"), lineChart({ label: `Mean reward by update${intervals.length ? ", with its 95% interval by episode" : ""}`, xLabel: "update",
       band: intervals.length ? { label: "95% interval, by episode", points: intervals.map((one) => [one.x, one.low, one.high]) } : null, series: [{ name: "mean reward", kind: "first", points: rewards }] })] : [])].filter(Boolean);

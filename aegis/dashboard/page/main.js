@@ -1,7 +1,7 @@
 // Which view of which place is shown: `#/VIEW?point=NAME` is its address.
 
 import { get, say } from "./api.js";
-import { h, link } from "./dom.js";
+import { coded, h, link } from "./dom.js";
 import { inbox } from "./inbox.js";
 import { knowledge } from "./knowledge.js";
 import { learning } from "./learning.js";
@@ -63,7 +63,7 @@ async function show(moved) {
     }
   } catch (error) {
     if (error.name === "AbortError") return;
-    view.replaceChildren(h("p", { class: "caution" }, error.message));
+    view.replaceChildren(h("p", { class: "caution" }, coded(error.message)));
   }
 }
 

@@ -1,7 +1,7 @@
 // "Models": every version with its verdict, and the owner's word on which one decides.
 
 import { act, get } from "./api.js";
-import { confirm, count, empty, facts, h, link, moment, percent } from "./dom.js";
+import { coded, confirm, count, empty, facts, h, link, moment, percent } from "./dom.js";
 
 function version(one, context) {
   const { figures } = one;
@@ -17,7 +17,7 @@ function version(one, context) {
       ["Made", moment(one.made_at)],
       one.gain && ["Gain", one.gain],
     ]),
-    one.promoted_by && h("p", {}, `Promoted by ${one.promoted_by}: ${one.reason}`),
+    one.promoted_by && h("p", {}, `Promoted by ${one.promoted_by}: `, coded(one.reason)),
     one.caution && h("p", { class: "caution" }, `⚠ ${one.caution}`),
     one.state !== "serves" && !context.readOnly && h("button", { on: { click: () => promote(one, context) } }, `Let ${one.name} decide`));
 }
@@ -58,7 +58,7 @@ function comparing(versions, { place, signal, kept }) {
       const query = { one: one.querySelector("select").value, other: other.querySelector("select").value, point: place.name };
       found.replaceChildren(comparison(await get("compare", query, signal), place.name));
     } catch (error) {
-      if (error.name !== "AbortError") found.replaceChildren(h("p", { class: "caution" }, error.message));
+      if (error.name !== "AbortError") found.replaceChildren(h("p", { class: "caution" }, coded(error.message)));
     }
   } } }, one, other, h("button", { class: "main" }, "Compare")), found);
 }
@@ -88,6 +88,6 @@ export async function models(given) {
     h("h2", {}, "Compare two versions"), compared ? comparison(compared, place.name) : comparing(found.versions, context),
     found.refused.length > 0 && [h("h2", {}, "Refused by the gate"), h("ul", { class: "plain" }, found.refused.map((one) =>
       h("li", { class: "card" }, h("h3", {}, `Training ${one.training}`), h("p", { class: "quiet" }, moment(one.at), ` on ${count(one.decisions)} decisions`),
-        h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, rule))))))],
+        h("ul", { class: "rules" }, one.rules.map((rule) => h("li", {}, coded(rule)))))))],
   ].flat().filter(Boolean);
 }

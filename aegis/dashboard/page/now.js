@@ -2,7 +2,7 @@
 
 import { act, follow, get, say } from "./api.js";
 import { decisionItem } from "./decision.js";
-import { count, empty, facts, h, link, percent, signed } from "./dom.js";
+import { coded, count, empty, facts, h, link, percent, signed } from "./dom.js";
 
 const STATIONS = ["Data collection", "HRM training", "Switch", "RL fine-tuning"];
 const MOST_SHOWN = 30;
@@ -33,17 +33,20 @@ function head(place) {
   const { training } = place;
   const collected = place.target ? Math.min(1, place.collected / place.target) : 1;
   return [track(place),
-    h("p", { class: "phase" }, place.phase_words),
+    h("p", { class: "phase" }, coded(place.phase_words)),
     facts([
       ["Decides", place.serving ?? "nobody yet"],
       [place.name ? "Its process" : "Agent", place.running ? `running: ${place.doing || "busy"}` : "not running"],
       ["Decisions", `${count(place.decisions)}, ${count(place.hrm_decisions)} by the HRM`],
-      ["Teacher's examples", `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
+      ["Teacher's examples", place.learned_from_file && !place.collected && place.using_hrm
+        ? `none here; the training had ${count(place.learned_from_file)}, of a file`
+        : `${count(place.collected)} of ${count(place.target)} (${percent(collected)})`],
       training && ["Training", `${training.number} (${training.status}), epoch ${training.epoch} of ${training.epochs}`],
       place.mean_reward !== null && ["Mean reward of the HRM", signed(place.mean_reward)],
     ]),
-    h("p", {}, h("strong", {}, "Next: "), place.next_milestone),
-    place.trial && h("p", {}, place.trial)].filter(Boolean);
+    h("p", {}, h("strong", {}, "Next: "), coded(place.next_milestone)),
+    place.needs && h("p", { class: "caution" }, coded(place.needs)),
+    place.trial && h("p", {}, coded(place.trial))].filter(Boolean);
 }
 
 export async function now(context) {

@@ -91,14 +91,17 @@ def _draw_training(figure: Any, title: str, training: dict[str, Any]) -> None:
     for axes, key, label in lines:
         drawn = [(one["epoch"], one[key]) for one in training["epochs"] if one[key] is not None]
         axes.plot([epoch for epoch, _ in drawn], [value for _, value in drawn], marker=".", label=label)
-    if (gate := training["threshold"]) is not None:
-        left.axhline(gate, color="tab:red", linestyle="--", label=f"{gate:.0%}: the gate")
+    if (gate := training["gate"]) is not None:
+        left.axhline(gate["at"], color="tab:red", linestyle="--", label=gate["words"])
     if training["interval"]:
         low, high = training["interval"]
         last, middle = training["epochs"][-1]["epoch"], training["accuracy"]
         span = [[middle - low], [high - middle]]
         left.errorbar([last], [middle], span, color="black", capsize=4, label="95% interval")
     left.set(ylim=(0, 1.02))
+    right.ticklabel_format(axis="y", useOffset=False)
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     _finish(left, "", "epoch", "accuracy")
     _finish(right, "", "epoch", "loss")
     figure.suptitle(

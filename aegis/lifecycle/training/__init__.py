@@ -4,6 +4,7 @@ data          decisions to learn from, their split, and whether they are fit
 leakage       held-out states that also occur in training, and the accuracy that rests on them
 learning      a candidate's learning, by one process or by several together
 candidate     train a candidate, judge it, let it serve
+need          the fewest decisions with which a promised agreement can be certified
 scheduler     when a training is due, and what became of it
 worker        the process that trains
 refusal       what the gate said of a training, rule by rule

@@ -15,6 +15,7 @@ from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.point import read_names
 from aegis.lifecycle.serving.certificate import certify_version
 from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
+from aegis.lifecycle.training.need import explain_need, first_training_at
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry, read_answers
@@ -70,6 +71,7 @@ class TrainingSupervisor:
         self._epochs_told = 0
         self._attempts = 0
         self._epochs_at_start = 0
+        self._need_told = False
         self._whole_at = -1
         """Decisions at which the HRM that serves was last found to take everything"""
 
@@ -100,10 +102,12 @@ class TrainingSupervisor:
     def _begin_when_due(self, serves: bool) -> TrainingRecord | None:
         claim = self._store.teacher()
         collected = sum(t.decisions for t in read_tallies(self._store.database) if claim and t.policy == claim.name)
-        due_at = next_training_at(self._log, self._config.collect, self._config.more_share, serves=False)
+        plan = self._make_plan()
+        self._tell_need(plan)
+        collect = first_training_at(self._config.collect, plan)
+        due_at = next_training_at(self._log, collect, self._config.more_share, serves=False)
         if collected < due_at or (serves and collected == self._whole_at):
             return None
-        plan = self._make_plan()
         if serves and self._takes_everything(plan.gate.agreement):
             self._whole_at = collected
             return None
@@ -112,6 +116,13 @@ class TrainingSupervisor:
         with self._store.database.transaction():
             plan = replace(plan, last_label=LabelBook(self._store.database).newest())
             return self._log.begin(collected, self._store.newest(), plan, utc_now())
+
+    def _tell_need(self, plan: TrainingPlan) -> None:
+        """Tell once that the first training waits for more decisions than the owner asked for."""
+        if not self._need_told:
+            self._need_told = True
+            if need := explain_need(self._config.collect, plan):
+                self._tell("waiting", f"collect = {self._config.collect} is not enough: {need}", {})
 
     def _takes_everything(self, promised: float | None) -> bool:
         """Return whether the HRM that serves is certified for all decisions."""

@@ -12,6 +12,7 @@ One test asks whether the lower bound of `by_episode` reaches the promise: decis
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,6 +120,11 @@ def find_needed(
         if times > _MOST_TIMES:
             return None
     return round(times * len(right))
+
+
+def least_heldout(agreement: float) -> int:
+    """Return the fewest held-out decisions that certify a promise: each an episode of its own, and none missed."""
+    return math.ceil(math.log(_LEVEL) / math.log(agreement))
 
 
 def is_certified(sums: EpisodeSums, agreement: float, times: float = 1.0) -> bool:

@@ -127,11 +127,8 @@ class Assistant:
             labels.append(question.offered[choice.action])
         taken = _compose(asked, labels, choices)
         if taken is not None and taken.text is not None:
-            await asyncio.gather(
-                *(
-                    asyncio.wrap_future(_record(deciders[question.point], question, choices[question.point]))
-                    for question in asked.questions
-                )
+            await _until_kept(
+                [_record(deciders[question.point], question, choices[question.point]) for question in asked.questions]
             )
         return taken
 
@@ -167,6 +164,22 @@ def _record(decider: Decider, question: Question, choice: Choice) -> Future[Deci
     return decider.record_soon(
         question.decision.state, choice, offered=[*question.offered], episode=episode, id=question.id
     )
+
+
+async def _until_kept(recording: list[Future[Decided]]) -> None:
+    """Wait for decisions to be on the disk; time that is up ends it only while nothing is being written.
+
+    Else the upstream would decide, and the record would say that the HRM had.
+    """
+    kept = [asyncio.wrap_future(one) for one in recording]
+    try:
+        await asyncio.wait(kept)
+    except asyncio.CancelledError:
+        if all(one.cancel() for one in recording):
+            raise
+        await asyncio.wait(kept)
+    for one in kept:
+        one.result()
 
 
 def _compose(asked: Asked, labels: list[str], choices: Mapping[str, Choice]) -> Taken | None:

@@ -251,7 +251,8 @@ class Gateway:
         came_at, asked, taken = time.perf_counter(), seen.asked, seen.taken
         headers = _end_to_end(response.headers)
         if asked is not None and response.status == 200:
-            headers += _marks(asked, taken.policy if taken is not None and taken.choices else asked.model)
+            policy = taken.policy if taken is not None and taken.choices else asked.model
+            headers += _marks(asked, policy, self._recording.why_left_out(asked))
             if seen.silent is not None and seen.silent.done() and (said := seen.silent.result()):
                 headers.append((b"x-aegis-silent", _shown(said)))
         overhead = seen.sent_at - way.began + time.perf_counter() - came_at
@@ -315,11 +316,12 @@ class Gateway:
         return {"connect": connect, "pool": connect, "read": answer, "write": answer}
 
 
-def _marks(asked: Asked, policy: str) -> Headers:
-    """Return the headers that say who decided, where, and under which id."""
+def _marks(asked: Asked, policy: str, left_out: str = "") -> Headers:
+    """Return the headers that say who decided, where, and under which id, or why there is none."""
     first = asked.questions[0]
     marks = {b"x-aegis-policy": _shown(policy), b"x-aegis-point": first.point.encode("utf-8", "replace")}
-    return [*marks.items(), (b"x-aegis-decision", first.id.encode())]
+    recorded = (b"x-aegis-not-recorded", _shown(left_out)) if left_out else (b"x-aegis-decision", first.id.encode())
+    return [*marks.items(), recorded]
 
 
 def _secret(headers: dict[bytes, bytes]) -> str:

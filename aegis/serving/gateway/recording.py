@@ -32,6 +32,7 @@ _MOST_RECORDING = 64
 """Decisions on their way to the disk at most; they share a commit"""
 _MOST_POINTS = 100
 """Points that a process makes for what passes: an agent may send another set of tools each time"""
+_TOO_MANY = f"point {{}}: more than {_MOST_POINTS} points: name them by the header x-aegis-point"
 
 
 class Exchange(NamedTuple):
@@ -77,6 +78,17 @@ class Recording:
             self._waiting.put_nowait(exchange)
         except queue.Full:
             self._metrics.note_exchange("left_out")
+
+    def why_left_out(self, asked: Asked) -> str:
+        """Return why a request's first decision will not be recorded, as far as that is known before its answer."""
+        if self._waiting.full():
+            return "too many decisions wait to be recorded"
+        return self._why_not(asked.questions[0], asked.model)
+
+    def _why_not(self, question: Question, model: str) -> str:
+        if self._is_one_too_many(question.point):
+            return _TOO_MANY.format(question.point)
+        return self._points.why_not_recorded(question.point, model, question.offered)
 
     def hear(self, error: Exception) -> None:
         """Log each kind of fault once: a gateway may see a thousand a second."""
@@ -149,7 +161,7 @@ class Recording:
             "gen_ai.request.model": asked.model,
             "gen_ai.conversation.id": first.decision.episode or None,
             "aegis.point": first.point,
-            "aegis.decision": first.id,
+            "aegis.decision": None if self._why_not(first, asked.model) else first.id,
             "aegis.policy": decided,
         }
         try:
@@ -161,10 +173,8 @@ class Recording:
         asked, taken = exchange.asked, exchange.taken
         offered = Question.of(point, "", decision).offered
         decider = self._points.find(point, self._new(point, offered, asked.model, exchange.upstream))
-        if decider.teacher.name != asked.model:
-            raise DataError(f"point {point} belongs to {decider.teacher.name}: what {asked.model} decides is left out")
-        if not offered.keys() <= set(decider.actions.names):
-            raise DataError(f"point {point}: other actions are on offer than those that it records")
+        if why := self._points.why_not_recorded(point, asked.model, offered):
+            raise DataError(why)
         if decision.action not in decision.offered:
             raise DataError(f"point {point}: several tools at once are no action")
         action = next(name for name, label in offered.items() if label == decision.action)
@@ -180,8 +190,11 @@ class Recording:
             call=call,
         )
 
-    def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint | None:
-        if point not in self._known and len(self._known) >= _MOST_POINTS:
-            raise DataError(f"point {point}: more than {_MOST_POINTS} points: name them by the header x-aegis-point")
+    def _new(self, point: str, offered: Mapping[str, str], model: str, upstream: str) -> NewPoint:
+        if self._is_one_too_many(point):
+            raise DataError(_TOO_MANY.format(point))
         self._known.add(point)
         return NewPoint(offered, model, upstream)
+
+    def _is_one_too_many(self, point: str) -> bool:
+        return len(self._known) >= _MOST_POINTS and point not in self._known

@@ -74,7 +74,7 @@ def test_a_roll_back_and_a_files_decisions_are_named_where_the_numbers_would_puz
     assert lines[4:7] == [
         "  Using HRM: No (using gpt2)",
         "    hrm@1 was rolled back (ada): odd",
-        "  Training examples collected: 347/1100 (the last training learned from 1100 others, of a file)",
+        "  Training examples collected: 347/1100 (the last training had 1100 others, of a file)",
     ]
 
 
@@ -83,7 +83,7 @@ def test_phase_2_shows_the_progress_of_the_training():
     for line in (
         "  Current Phase: Phase 2: HRM Training (Imitation Learning)",
         "  Progress: 100.0%",
-        "  Training: 1 (running), on 1100 examples",
+        "  Training: 1 (running), on 1100 examples (those held out among them)",
         "  Epoch: 7/20",
         "  Loss: 0.9512",
         "  Held-out accuracy: 80.91%",
@@ -96,8 +96,25 @@ def test_phase_2_shows_the_progress_of_the_training():
 
 def test_a_training_without_a_process_is_called_interrupted():
     lines = training_block(replace(COLLECTING, phase=2, training=replace(TRAINING, active=False, loss=None)))
-    assert "  Training: 1 (interrupted: the next start goes on with it), on 1100 examples" in lines
+    assert (
+        "  Training: 1 (interrupted: the next start goes on with it), on 1100 examples (those held out among them)"
+        in lines
+    )
     assert "  Loss: unknown" in lines
+
+
+def test_why_the_first_training_waits_is_said():
+    assert "  ⚠ 200 decisions are too few" in training_block(replace(COLLECTING, needs="200 decisions are too few"))
+
+
+def test_a_training_of_a_file_is_no_collection_at_its_beginning():
+    ended = replace(TRAINING, status="switched", active=False, learned=820, heldout=280)
+    served = replace(COLLECTING, phase=3, collected=0, using_hrm=True, serving="hrm@1", training=ended)
+    lines = training_block(replace(served, learned_from_file=1100))
+    assert "  Current Phase: Phase 3: Switch (done: the HRM decides next)" in lines
+    assert "  Training examples collected: none here; the training had 1100, of a file" in lines
+    assert not any("Progress" in line for line in lines)
+    assert "  Training: 1 (switched), on 1100 examples (820 to learn from, 280 held out)" in lines
 
 
 def test_phase_4_shows_the_verdict_the_rewards_and_how_to_begin_learning():

@@ -54,6 +54,42 @@ def test_every_view_fits_and_axe_finds_no_fault(open_page, asked, axe, scheme, w
         assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], view
 
 
+def test_the_filters_fields_stand_in_one_line(open_page):
+    page = open_page(f"look?point={POINT}")
+    page.wait_for_selector("form.filter")
+    fields = (
+        "[...document.querySelectorAll('.filter :is(select, input:not([type=checkbox]), button, .box), .filter > a')]"
+    )
+    boxes = page.evaluate(
+        f"{fields}.map((one) => one.getBoundingClientRect()).map(({{bottom, height}}) => [bottom, height])"
+    )
+    assert len(boxes) == 11
+    rows = {}
+    for bottom, height in boxes:
+        rows.setdefault(round(bottom), set()).add(round(height))
+    heights = set().union(*rows.values())
+    assert (len(heights), len(rows) <= 3) == (1, True), rows
+
+
+def test_commands_are_set_as_code_and_no_backtick_is_left(open_page):
+    page = open_page("allow")
+    page.wait_for_selector(".next code")
+    for view in VIEWS:
+        turn(page, f"{view}?point={POINT}")
+        page.wait_for_selector(f"nav a[aria-current][href^='#/{view}']")
+        assert "`" not in page.inner_text("main"), view
+
+
+def test_ticks_have_the_digits_that_tell_them_apart(open_page):
+    page = open_page("allow")
+    written = page.evaluate(
+        "import('/page/chart.js').then(({tickWriter}) => "
+        "[[0.95, 1, 1.05], [0, 50, 100], [0, 2e-5, 4e-5], [0, 2e-7], [0.5], []].map((one) => one.map(tickWriter(one))))"
+    )
+    assert written[:3] == [["0.95", "1.00", "1.05"], ["0", "50", "100"], ["0.00000", "0.00002", "0.00004"]]
+    assert written[3:] == [["0.0e+0", "2.0e-7"], ["0.5"], []]
+
+
 def test_a_decision_is_opened_whole_from_the_list(open_page):
     page = open_page(f"look?point={POINT}")
     page.select_option("select[name=policy]", "hrm@1")

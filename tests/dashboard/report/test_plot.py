@@ -39,7 +39,7 @@ def test_phase_4_and_a_training_are_drawn(record, tmp_path):
     training = {
         "number": 1,
         "decisions": 500,
-        "threshold": 0.7,
+        "gate": {"at": 0.7, "words": "70%: the gate"},
         "accuracy": 0.7,
         "interval": [0.6, 0.8],
         "epochs": epochs,

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 
 from aegis.config import GateConfig, RunConfig
 from aegis.config.plan import TrainingPlan
 from aegis.lifecycle import TrainerProcess, open_store
+from aegis.lifecycle.training.need import explain_need, first_training_at
 from aegis.lifecycle.training.scheduler import TrainingSupervisor
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, least_heldout
+from aegis.promotion.certifying.certificate import certify
 from aegis.promotion.judging.answers import keep_answers, write_answers
 from aegis.store import TrainingLog
 from aegis.types import utc_now
@@ -56,7 +59,7 @@ def test_beside_an_hrm_that_takes_a_part_training_goes_on_as_decisions_come(work
             )  # fmt: skip
 
         everything = supervise(TrainingPlan())
-        part = supervise(TrainingPlan(gate=GateConfig(agreement=0.95)))
+        part = supervise(TrainingPlan(gate=GateConfig(agreement=0.6)))
         everything.tend(serves=True)
         part.tend(serves=True, waits=True)  # a candidate is in a stage
         assert log.running() is None
@@ -84,7 +87,7 @@ def test_beside_an_hrm_that_takes_everything_no_training_begins(wrong, workspace
         given = [1 - label if number < wrong else label for number, label in enumerate(labels)]
         write_answers(folder, keep_answers(sure, given, [f"e{number}" for number in range(120)], "ab"))
 
-    fill(120)
+    fill(252)
     with open_store(workspace) as store:
         ModelRegistry(store, workspace).promote(save)
         plan = TrainingPlan(gate=GateConfig(agreement=0.95))
@@ -96,3 +99,39 @@ def test_beside_an_hrm_that_takes_everything_no_training_begins(wrong, workspace
         supervisor.tend(serves=True)
         trainer.stop()
         assert (TrainingLog(store.database).running() is None) == (wrong == 0)
+
+
+def test_a_promise_that_so_few_decisions_can_not_certify_waits_for_more(workspace, fill):
+    plan, told = TrainingPlan(gate=GateConfig(agreement=0.95)), []
+    fill(251)
+    with open_store(workspace) as store:
+        log, trainer = TrainingLog(store.database), TrainerProcess(workspace, [sys.executable, "-c", "pass"])
+        supervisor = TrainingSupervisor(
+            store, workspace, trainer, lambda: plan,
+            RunConfig(collect=200), lambda kind, text, fields: told.append(text), lambda store, number: None,
+        )  # fmt: skip
+        for _ in range(2):
+            supervisor.tend(serves=False)
+        assert log.running() is None
+        assert told == [
+            "collect = 200 is not enough: 200 decisions can't certify an agreement of 95%: that takes at least 63"
+            " held-out decisions without a miss, so 252 in all (25% are held out)"
+        ]
+        fill(1, seed=1)
+        supervisor.tend(serves=False)
+        trainer.stop()
+        assert log.running() is not None
+
+
+@pytest.mark.parametrize("agreement", [0.5, 0.6, 0.8, 0.9, 0.95, 0.99])
+def test_the_fewest_decisions_are_those_of_the_certificate_itself(agreement):
+    def certify_perfect(number):
+        return certify(np.full(number, 0.9), np.ones(number, dtype=bool), np.arange(number), agreement).threshold
+
+    least = least_heldout(agreement)
+    assert certify_perfect(least) is not None
+    assert certify_perfect(least - 1) is None
+    plan = TrainingPlan(gate=GateConfig(agreement=agreement))
+    assert (explain_need(4 * least, plan), bool(explain_need(4 * least - 1, plan))) == ("", True)
+    assert explain_need(1, TrainingPlan()) == ""
+    assert first_training_at(10_000, plan) == 10_000

@@ -200,7 +200,7 @@ def test_commands_say_what_serves(trained, tmp_path):
     workspace, _ = trained
     folder = str(workspace.folder)
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
-    assert "Phase 3: Switch (linear@1 decides next)" in status
+    assert "Phase 3: Switch (done: linear@1 decides next)" in status
     assert "Using HRM: No (using linear@1, logistic regression on fields and words)" in status
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
     assert "logistic regression on fields and words, chosen by 40 decisions set aside: HRM " in models

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -172,6 +174,39 @@ def test_whatever_goes_wrong_beside_the_hrm_the_upstream_answers(assisted, monke
         assert (response.status_code, response.content) == (200, gate.upstream.chunks[0])
         assert response.headers["x-aegis-policy"] == "m"
     assert len(gate.upstream.got) == 3
+
+
+def test_time_that_is_up_ends_a_recording_only_before_it_is_written(start, recorded_at):
+    """Else the upstream would decide, and the record would say that the HRM had."""
+    from aegis.serving.gateway.assist import _until_kept
+
+    decider = start().points.find("support-router")
+    began, goes_on = threading.Event(), threading.Event()
+
+    def hold():
+        began.set()
+        goes_on.wait(60)
+
+    async def leave(recording):
+        task = asyncio.ensure_future(_until_kept([recording]))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        goes_on.set()
+        return (await asyncio.gather(task, return_exceptions=True))[0]
+
+    decider._journal.begin(hold)
+    assert began.wait(60)
+    assert isinstance(asyncio.run(leave(decider.record_soon({"n": 1}, "refund"))), asyncio.CancelledError)
+    assert decider._journal.do(lambda: decider._store.count()) == 0
+    began.clear()
+    goes_on.clear()
+    run = decider._journal._run
+    decider._journal._run = lambda work: (hold(), run(work))[1]
+    recording = decider.record_soon({"n": 2}, "refund")
+    assert began.wait(60)
+    assert asyncio.run(leave(recording)) is None
+    assert recording.result().id == recorded_at("support-router")[0].decision.id
 
 
 def test_where_there_are_tokens_only_who_may_decide_is_answered_by_the_hrm(assisted, tmp_path):

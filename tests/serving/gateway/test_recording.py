@@ -7,6 +7,7 @@ import enum
 import json
 from typing import Any
 
+import httpx2
 import openai
 import pydantic
 import pytest
@@ -132,6 +133,34 @@ def test_what_can_not_be_recorded_is_counted_and_passes(gate, client, wait_for):
     ask(model="m", messages=MESSAGES, tools=TOOLS, extra_headers=headers)
     wait_for(lambda: gate.recorded("not_recorded") == 4)
     assert gate.recorded() == 1
+
+
+def test_an_answer_whose_choice_is_left_out_has_the_reason_and_no_id(gate, wait_for, run_app):
+    from aegis.serving import GatewayConfig, PointBook, ServeConfig, UpstreamConfig, make_app
+
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call("refund")]}))
+    more = [*TOOLS, {"type": "function", "function": {"name": "more", "parameters": {}}}]
+    another, other = {"model": "another", "tools": TOOLS}, {"model": "m", "tools": more}
+    path, headers = "/v1/chat/completions", {"x-aegis-point": "router"}
+
+    def ask(client, fields):
+        got = client.post(path, json={"messages": MESSAGES, **fields}, headers=headers)
+        assert got.content == gate.upstream.chunks[0]
+        return got.headers.get("x-aegis-decision"), got.headers.get("x-aegis-not-recorded", "")
+
+    id, why = ask(gate.through, {"model": "m", "tools": TOOLS})
+    assert (bool(id), why) == (True, "")
+    wait_for(lambda: gate.recorded() == 1)
+    assert ask(gate.through, another) == (None, "point router belongs to m: what another decides is left out")
+    assert ask(gate.through, other) == (None, "point router: other actions are on offer than those that it records")
+    wait_for(lambda: gate.recorded("not_recorded") == 2)
+    gate.running.stop()
+    # A new server knows it, too, before it has opened the point.
+    config = GatewayConfig((UpstreamConfig(f"{gate.direct.base_url}/v1"),))
+    book = PointBook(gate.points._workspace.folder, {}, gateway=config)
+    with httpx2.Client(base_url=run_app(make_app(book, ServeConfig({}, config))).url, trust_env=False) as client:
+        assert ask(client, another)[0] is None
+        assert ask(client, {"model": "m", "tools": TOOLS})[0]
 
 
 def test_what_waits_is_recorded_when_the_server_stops(gate, client, recorded_at, run_app):

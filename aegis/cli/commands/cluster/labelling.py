@@ -15,7 +15,6 @@ from aegis.cli.options import (
     BaseUrlOption,
     CostOption,
     DeviceOption,
-    PointOption,
     PricesOption,
     RateOption,
     RayOption,
@@ -44,7 +43,9 @@ def label(
         str, typer.Option(help="The teacher that labels, as for `aegis collect`, e.g. openai:MODEL or gemma3-270m.")
     ],
     actions: Annotated[str, typer.Option(help="The actions to choose from, with commas between.")] = "",
-    point: PointOption = None,
+    point: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Decision point whose actions to choose from, without --actions.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     out: Annotated[
         Path | None, typer.Option(help="File for the labelled lines. Default: beside FILE, with .labels.jsonl.")

@@ -9,7 +9,7 @@ import typer
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, mark, say
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -18,7 +18,7 @@ _MARKS = {"sound": True, "repaired": True, "repairable": False, "broken": False}
 
 def doctor(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without loss.")] = False,
 ) -> None:
     """Check the database, the files of the HRMs, the checkpoints, and what killed processes left.

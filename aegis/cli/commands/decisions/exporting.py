@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from aegis.promotion import Serving
     from aegis.store import DecisionStore
 
+_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _CHECKED_STATES = 24
 """Newest states with which an exported linear model keeps its answers"""
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Ending in .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a folder.")],
+    file: Annotated[
+        Path, typer.Argument(help="For the decisions: .json, .jsonl, .json.gz or .jsonl.gz; with --onnx a new folder.")
+    ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     point: PointOption = None,
     all_policies: Annotated[
@@ -44,6 +47,7 @@ def export(
         if file.is_dir():
             example = file / "decisions.jsonl.gz"
             fail(f"export {file}: is a folder: name a file in it, e.g. {example}; --onnx writes the HRM to a folder")
+        _check_ending(file)
         check_writable(file, "export")
         from aegis import lifecycle
         from aegis.research import RESEARCH_ACTIONS
@@ -59,6 +63,14 @@ def export(
         say(f"{mark(number > 0, '⚠')} {counted(number, 'decision')} written to {clean_text(str(file))}{replaced}")
         if others:
             say(f"  left out: {counted(others, 'decision')} by other policies (--all writes them, too)")
+
+
+def _check_ending(file: Path) -> None:
+    if not file.name.endswith(_ENDINGS):
+        fail(
+            f"export {file}: the ending says the form: {', '.join(_ENDINGS)} for the decisions; --onnx writes the HRM"
+            " that serves, to a folder"
+        )
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from aegis.cli.commands.decisions.verify import find_places
 from aegis.cli.display.output import DECLINED, errors_explained, fail, mark, say
-from aegis.cli.options import PointOption, WorkspaceOption, YesOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -27,7 +27,7 @@ def forget(
     decision: Annotated[str, typer.Option(help="The id of a decision.")] = "",
     text: Annotated[str, typer.Option(help="A text anywhere in a decision or in the agent's memory.")] = "",
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     yes: YesOption = False,
 ) -> None:
     """Erase decisions and what derives from them, so that the record still verifies; say which HRMs had learned them.

@@ -27,7 +27,6 @@ from aegis.cli.options import (
     EpisodeOption,
     FormatOption,
     LabelOption,
-    PointOption,
     WorkspaceOption,
     YesOption,
 )
@@ -47,7 +46,12 @@ _WITH_POINT = "for the decisions of an agent of your own, name a decision point 
 def import_(
     file: Annotated[Path, typer.Argument(help="JSON or JSONL, plain or .gz; with --point a CSV or a log, too.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Decision point, made where there is none. Default: the research agent's own."
+        ),
+    ] = None,
     kind: Annotated[
         str,
         typer.Option("--from", help="Which decisions of a file with several kinds, by the name `aegis scan` shows."),

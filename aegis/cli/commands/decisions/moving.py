@@ -9,7 +9,7 @@ import typer
 from aegis.cli.commands.decisions.verify import find_places
 from aegis.cli.display.output import errors_explained, fail, mark, say
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -21,7 +21,7 @@ def move(
         str, typer.Argument(help="postgresql://USER@HOST/DATABASE, or `sqlite` for a file.", show_default=False)
     ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
 ) -> None:
     """Move the database, with everything that is recorded, to a PostgreSQL server, or from one into a SQLite file.
 

@@ -12,7 +12,7 @@ import typer
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import BAD_INPUT, check_writable, errors_explained, fail, say, show_refused
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption
 from aegis.errors import AegisError, DataError, StoreError
 from aegis.packages import require
 from aegis.rendering import counted
@@ -49,7 +49,7 @@ def report(
         Path | None, typer.Option(help="Instead, draw the dashboard's charts into this folder, as PNG files.")
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
 ) -> None:
     """Record what came of a decision, or of many out of a file. Without --point each point is looked through.
 
@@ -115,7 +115,10 @@ def _open(stack: ExitStack, workspace: Path, point: str | None) -> dict[str, Dec
     agent = Workspace(workspace)
     places = [find_place(workspace, point)] if point else [agent.point(name) for name in agent.points()]
     if not places:
-        raise StoreError(f"{workspace}: no decision points here: check the --workspace")
+        raise StoreError(
+            f"{workspace}: no decision points here, and outcomes are reported to decision points alone: check the"
+            " --workspace"
+        )
     return {place.folder.name: stack.enter_context(lifecycle.open_store(place)) for place in places}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import errors_explained, say
-from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, JsonOption, WorkspaceOption
 from aegis.rendering import counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def savings(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what calls of language models took, and apart from it an estimate of what the HRM saved.
@@ -33,7 +33,7 @@ def savings(
         agent, prices = Workspace(workspace), read_prices(workspace)
         names = [point] if point else agent.points()
         if not names:
-            raise StoreError(f"{workspace}: no decision points here: check the --workspace")
+            raise StoreError(_explain_none(agent))
         bills, promised = {}, {}
         for name in names:
             place = find_place(workspace, name)
@@ -47,6 +47,17 @@ def savings(
             _show(name, bill, promised[name])
         if not prices:
             say(f"No prices: write {workspace / PRICES_FILE}, a table for each model with read and written")
+
+
+def _explain_none(agent: Workspace) -> str:
+    """Return why a workspace has no calls to count, and what to do."""
+    if not agent.folder.exists():
+        return f"{agent.folder}: no workspace here: check the --workspace"
+    there = "only an agent's own decisions" if agent.database.exists() else "nothing recorded yet"
+    return (
+        f"{agent.folder}: {there}, no decision point whose calls of a language model could be counted: `aegis serve"
+        f" --workspace {agent.folder} --upstream ADDRESS` records and counts what passes"
+    )
 
 
 def _show(name: str, bill: Bill, promised: str) -> None:

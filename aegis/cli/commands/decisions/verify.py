@@ -11,7 +11,7 @@ import typer
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, mark, say
 from aegis.cli.display.progress import waiting
-from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption
 from aegis.errors import ChangedModelError
 from aegis.rendering import clean_text, counted
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
@@ -24,9 +24,11 @@ _HEAD_DIGITS = 64
 
 def verify(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     file: Annotated[Path | None, typer.Option(help="Check this file of `aegis export` instead.")] = None,
-    head: Annotated[str, typer.Option(help="A head that was noted earlier: say whether the chain leads over it.")] = "",
+    head: Annotated[
+        str, typer.Option(help="The head that an earlier check printed: say whether the chain of hashes leads over it.")
+    ] = "",
 ) -> None:
     """Check that no decision, outcome, label or change of the HRM that serves was changed, left out or inserted.
 

@@ -10,12 +10,14 @@ import typer
 from aegis.cli.admission import check_folder
 from aegis.cli.display.output import errors_explained, say
 from aegis.cli.options import WorkspaceOption
+from aegis.errors import ConfigError
 from aegis.packages import require
 from aegis.rendering import clean_text
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 if TYPE_CHECKING:
     from aegis.lifecycle.event import RunEvent
+    from aegis.serving import ServeConfig
 
 
 def serve(
@@ -48,6 +50,7 @@ def serve(
             settings = settings.with_upstream(upstream)
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
+        _check_points(settings, workspace, config)
         from aegis.dashboard.app import make_guest_pages
         from aegis.dashboard.place import Places
 
@@ -60,6 +63,7 @@ def serve(
             ready=lambda address: say(f"Serving {workspace}/ at {address}\nDashboard: {address}/?token={secret}"),
             stopped=lambda served: say(f"Served: {served}"),
             pages=pages,
+            tell=lambda line: say(clean_text(line, 500)),
         )
 
 
@@ -77,6 +81,17 @@ def token(
         secret = add_token(file, name, scope or ["decide", "report"])
         say(f"{name}: {secret}")
         say(f"  {file} keeps its hash alone: store the token now, it is not shown again")
+
+
+def _check_points(settings: ServeConfig, workspace: Path, file: Path | None) -> None:
+    """Say which configured points are new; raises `ConfigError` for one that is mistyped."""
+    from aegis.serving.setting import check_points
+
+    try:
+        for line in check_points(settings, Workspace(workspace).points()):
+            say(line)
+    except ConfigError as error:
+        raise ConfigError(f"--config {file}: {error}") from error
 
 
 def _hear(point: str, event: RunEvent) -> None:

@@ -9,14 +9,14 @@ import typer
 
 from aegis.cli.admission import find_place
 from aegis.cli.display.output import errors_explained, say
-from aegis.cli.options import PointOption, WorkspaceOption
+from aegis.cli.options import EveryPointOption, WorkspaceOption
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 
 def dashboard(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    point: PointOption = None,
+    point: EveryPointOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 127.0.0.1: this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: a free one.")] = 8701,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, let nobody act.")] = False,

@@ -17,6 +17,7 @@ from aegis.config import HRMConfig
 from aegis.door import Decider
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
+from aegis.workspace import Workspace
 
 ACTIONS = ["refund", "escalate", "answer"]
 TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
@@ -31,7 +32,8 @@ def start(tmp_path):
         command = [sys.executable, "-m", "aegis", "serve", "--workspace", str(tmp_path), "--port", "0", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
-        line = process.stdout.readline()
+        before = ("Point ", "Warming up ")
+        line = next(line for line in iter(process.stdout.readline, None) if not line.startswith(before))
         assert line.startswith(f"Serving {tmp_path}/ at http://127.0.0.1:"), line + process.stderr.read()
         url = line.split(" at ")[1].strip()
         assert process.stdout.readline().startswith(f"Dashboard: {url}/?token=")
@@ -119,3 +121,13 @@ def test_a_token_is_printed_once(tmp_path):
     assert len(secret) > 40
     assert secret not in file.read_text("utf-8")
     assert CliRunner().invoke(app, ["token", "agent", "--file", str(file)]).exit_code == 2
+
+
+def test_the_server_does_not_start_on_a_mistyped_point(tmp_path):
+    Workspace(tmp_path).point("support-router").folder.mkdir(parents=True)
+    Workspace(tmp_path).point("support-router").database.touch()
+    path = tmp_path / "serve.toml"
+    path.write_text("[points.suport-router]\nmode = 'assist'\n", "utf-8")
+    result = CliRunner().invoke(app, ["serve", "--workspace", str(tmp_path), "--config", str(path), "--port", "0"])
+    assert result.exit_code == 2
+    assert f"--config {path}: points.suport-router: no such point" in " ".join(result.output.split())
