@@ -135,7 +135,7 @@ OUT_OF_BOUNDS = [
     (ReinforceConfig, "close_control_every", (0, 1)),
     (ReinforceConfig, "rollback_alpha", (0.0, 1.0)),
     *[(ReinforceConfig, field, (0,)) for field in ("every", "versions_kept", "window", "passes", "kl_half_decisions")],
-    *[(ReinforceConfig, field, (-1,)) for field in ("cool_down_decisions", "entropy", "kl", "keep")],
+    *[(ReinforceConfig, field, (-1,)) for field in ("cool_down_decisions", "entropy", "kl")],
     *[
         (ReinforceConfig, field, (0.0, -1.0))
         for field in ("learning_rate", "value_rate", "embedding_rate_factor", "kl_bound", "temperature")

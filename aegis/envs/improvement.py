@@ -226,9 +226,9 @@ def improve_by_episodes(
     policy, base, base_name = pair = phase.load_pair(served.folder, plan.device)
     temperature = config.temperature or exploring_temperature(workspace.models / base_name)
     trainer = ReinforceTrainer(policy.model, base.model, policy.codec, policy.outputs, temperature, config)
-    keeper = phase.Keeper(base, config.kept)
-    drawing = SamplingPolicy(policy, temperature, random.Random(plan.first_seed))
-    learning = EpisodeLearning(keeper.around(drawing, temperature), policy.actions, trainer, play, actions)
+    keeper, earlier = phase.Keeper(base, config.kept), phase.Keeper(base, kept_of(served.folder))
+    drawing = keeper.around(SamplingPolicy(policy, temperature, random.Random(plan.first_seed)), temperature)
+    learning = EpisodeLearning(drawing, policy.actions, trainer, play, actions)
     learned, compared, measured = plan.split()
 
     def measure(name: str, stage: str, keeper: phase.Keeper) -> Evaluation:
@@ -238,14 +238,9 @@ def improve_by_episodes(
     def earned(now: Policy) -> float:
         return fmean(one.total for one in play(keeper.around(now), compared))
 
-    earlier = phase.Keeper(base, kept_of(served.folder))
     before = measure(served.name, "Measuring the HRM before it learns", earlier)
-    began = time.perf_counter()
     best = BestWeights(policy, trainer, earned)
-    best.compare()
-    _learn(learning, learned, best, progress)
-    best.put_back()
-    seconds = time.perf_counter() - began
+    seconds = _learn(learning, learned, best, progress)
     after = measure(f"{served.name}, improved", "Measuring the improved HRM", keeper)
     refused = sum(bool(result.fault) for result in learning.updates)
     counts = (learning.episodes, learning.decisions, len(learning.updates), refused)
@@ -259,9 +254,10 @@ def improve_by_episodes(
     return replace(found, model=name, serving=let_serve(store, registry, name, judged, where))
 
 
-def _learn(learning: EpisodeLearning, seeds: range, best: BestWeights, progress: Progress) -> None:
-    """Learn from the episodes of these seeds, and compare the HRM on the way and at the end."""
-    compared = 0
+def _learn(learning: EpisodeLearning, seeds: range, best: BestWeights, progress: Progress) -> float:
+    """Learn from the episodes of these seeds, and return to the best weights on the way; return the seconds it took."""
+    began, compared = time.perf_counter(), 0
+    best.compare()
 
     def updated() -> None:
         nonlocal compared
@@ -271,6 +267,8 @@ def _learn(learning: EpisodeLearning, seeds: range, best: BestWeights, progress:
             compared = learning.episodes
 
     learning.run(seeds, updated)
+    best.put_back()
+    return time.perf_counter() - began
 
 
 def _count(episodes: Iterator[Episode], tick: Callable[[int], None]) -> Iterator[Episode]:

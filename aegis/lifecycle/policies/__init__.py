@@ -7,7 +7,7 @@ exploration  versions loaded to draw their actions, while phase 4 learns
 deferring    an HRM with its teacher behind it
 canary       a share of the decisions made by a candidate
 tempered     actions drawn from the HRM's probabilities at a temperature
-division     how decisions were divided between an HRM and its teacher
+keeping      actions of its base that an improved version may not unlearn
 aside        a teacher asked in a thread of its own
 guard        a policy's failures told from all others, and the pauses after them
 """

@@ -5,5 +5,4 @@ stage         how far the candidate is in its stage
 certificate   what a version may decide at a promised agreement
 monitor       the teacher asked beside the HRM that serves; warnings and roll-backs
 drift         states out of distribution, counted
-monitored_run the policy of one `aegis run`, monitored after each decision
 """

@@ -8,7 +8,7 @@ standing     where the agent's workspace stands, with what waits for a person
 waiting      what waits for a person
 conversation what a person asks and tells the agent
 setting_trial proposals decided by rule, put in use, tried, kept or undone
-monitored_run the policy of one `aegis run`
+monitored_run the policy of one `aegis run`; division: how its decisions were divided between HRM and teacher
 step         a step of the agent, told
 
 A module is imported when one of its names is first used.

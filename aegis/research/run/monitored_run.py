@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 
 from aegis.config import MonitorConfig
-from aegis.lifecycle.policies.division import Division
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.rendering import counted
 from aegis.research import RESEARCH_ACTIONS, Step
+from aegis.research.run.division import Division
 from aegis.store import DecisionStore
 from aegis.types import Policy
 from aegis.workspace import Workspace

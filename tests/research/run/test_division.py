@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from aegis.lifecycle.policies.division import Division
+from aegis.research.run.division import Division
 from aegis.types import Choice
 
 
