@@ -139,7 +139,8 @@ class TrainingSupervisor:
     def _watch(self, record: TrainingRecord) -> None:
         self._followed, self._attempts = record, 0
         self._epochs_told = len(self._log.epochs(record.id))
-        resumed = f", after epoch {self._epochs_told}" if self._epochs_told else ""
+        done = f"epoch {self._epochs_told} was done before: what came after the last checkpoint is done again"
+        resumed = f"; {done}" if self._epochs_told else ""
         self._say_training(self._store, record.id)
         fields = {"training": record.id, "decisions": record.decisions, "epochs_done": self._epochs_told}
         self._tell(

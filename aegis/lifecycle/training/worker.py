@@ -171,11 +171,19 @@ def _train(
     data = read_workspace_data(workspace, record.last_seq, plan.last_label)
 
     def train(plan: TrainingPlan, trial: str, checkpoints: Path) -> TrainingOutcome:
+        done = len(log.epochs(record.id, trial=trial))
+
         def on_epoch(result: EpochResult) -> None:
             log.add_epoch(record.id, asdict(result), utc_now(), trial)
 
+        def on_start(model: object, kept: int) -> None:
+            if done > kept:
+                what = f"goes on after epoch {kept}, the last one with a checkpoint" if kept else "starts over"
+                every = f"a checkpoint is written every {plan.training.checkpoint_every_epochs} epochs"
+                say(f"training {record.id} {what}: its process had ended after epoch {done} ({every})")
+
         def attempt(resume: bool) -> TrainingOutcome:
-            hooks = TrainingHooks(on_epoch=on_epoch, on_notice=say)
+            hooks = TrainingHooks(on_start=on_start, on_epoch=on_epoch, on_notice=say)
             return train_candidate(data, workspace, plan, device, resume=resume, checkpoints=checkpoints, hooks=hooks)
 
         try:

@@ -51,7 +51,13 @@ def test_a_killed_training_resumes_from_its_checkpoint_and_the_hrm_that_passes_s
     assert not is_held(workspace.training_lock)
     standing = read_standing(workspace)
     assert (standing.phase, standing.training.epoch, standing.training.checkpoints) == (2, 3, ("epoch-002",))
-    ended = carry_out_training(workspace)
+    said: list[str] = []
+    ended = carry_out_training(workspace, say=said.append)
+    (words,) = (line for line in said if "its process had ended" in line)
+    assert words.startswith(
+        "training 1 goes on after epoch 2, the last one with a checkpoint: its process had ended after"
+    )
+    assert words.endswith("after epoch 3 (a checkpoint is written every 2 epochs)")
     assert (ended.status, ended.report["resumed_after"], ended.report["examples"]) == ("switched", 2, 150)
     assert ended.report["verdict"]["switched"] is True
     with open_store(workspace) as store:
@@ -59,6 +65,25 @@ def test_a_killed_training_resumes_from_its_checkpoint_and_the_hrm_that_passes_s
         assert ModelRegistry(store, workspace).serving().name == "hrm@1"
     assert read_standing(workspace).phase == 3
     assert carry_out_training(workspace) is None
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_says_that_it_starts_over(workspace, fill, monkeypatch):
+    fill(120)
+    begin(workspace, TrainingConfig(epochs=2))
+    with monkeypatch.context() as patched:
+        patched.setattr("aegis.training.imitation.write_checkpoint", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out_training(workspace)
+    said: list[str] = []
+    ended = carry_out_training(workspace, say=said.append)
+    words = "its process had ended after epoch 2 (a checkpoint is written every 5 epochs)"
+    assert [line for line in said if "had ended" in line] == [f"training 1 starts over: {words}"]
+    assert ended.report["resumed_after"] == 0
+
+
+def raise_interrupt(*arguments: object) -> None:
+    """Be killed."""
+    raise KeyboardInterrupt
 
 
 def test_an_hrm_that_learned_nothing_is_refused_with_its_reasons(workspace, fill):
