@@ -235,11 +235,8 @@ def improve_by_episodes(
         playing = play(keeper.around(phase.quick_policy(policy)), measured)
         return Evaluation.of(name, _count(playing, lambda done: progress(stage, done, len(measured))), succeeded)
 
-    def earned(now: Policy) -> float:
-        return fmean(one.total for one in play(keeper.around(now), compared))
-
     before = measure(served.name, "Measuring the HRM before it learns", earlier)
-    best = BestWeights(policy, trainer, earned)
+    best = BestWeights(policy, trainer, lambda now: fmean(each.total for each in play(keeper.around(now), compared)))
     seconds = _learn(learning, learned, best, progress)
     after = measure(f"{served.name}, improved", "Measuring the improved HRM", keeper)
     refused = sum(bool(result.fault) for result in learning.updates)
