@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aegis.rendering import clean_text
+from aegis.store.archive.reading import LEFT, fill, read_chain
 from aegis.store.chain.link import ABOUT, DIGEST_BYTES, ERASURE, ORIGIN, TABLES, chain, follow
 from aegis.store.database import Database
 from aegis.types import Progress, unheard
@@ -63,7 +64,7 @@ class _Table:
     """The rows of a table in order, one at a time."""
 
     def __init__(self, database: Database, kind: str, last: int) -> None:
-        self._rows = _pages(database, _TABLES[kind], "seq", -(2**63), last)
+        self._rows = _pages(database, kind, last)
         self._kind = kind
         self.next: _Row | None = None
         self.advance()
@@ -111,7 +112,7 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
     tables = {kind: _Table(database, kind, end) for kind, end in zip(_TABLES, ends, strict=True)}
     erased = {(row["kind"], row["row"]) for row in database.query("SELECT kind, row FROM erasures")}
     hash = ORIGIN
-    for place, entry in enumerate(_pages(database, "chain", "place", -(2**63), last)):
+    for place, entry in enumerate(read_chain(database, 0, last)):
         if (entry["kind"], entry["row"]) in erased:
             hash = _check_erased(entry, place, hash, tables[entry["kind"]], found)
         else:
@@ -170,12 +171,13 @@ def _check_entry(
     return hash
 
 
-def _pages(database: Database, table: str, order: str, first: int, last: int) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table in an order, up to a place, page by page."""
-    sql = f"SELECT * FROM {table} WHERE {order} > ? AND {order} <= ? ORDER BY {order} LIMIT {_PAGE_ROWS}"
+def _pages(database: Database, kind: str, last: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table in order, up to a number, page by page; with what is in files of the archive."""
+    sql = f"SELECT * FROM {_TABLES[kind]} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_PAGE_ROWS}"
+    first = -(2**63)
     while rows := database.query(sql, (first, last)):
-        yield from map(dict, rows)
-        first = rows[-1][order]
+        first = rows[-1]["seq"]
+        yield from map(dict, fill(database, kind, rows) if kind in LEFT else rows)
 
 
 @contextlib.contextmanager
