@@ -17,6 +17,7 @@ from aegis.cli.commands.bench import bench
 from aegis.cli.commands.cluster.labelling import label
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
+from aegis.cli.commands.decisions.archiving import archive
 from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.doctor import doctor
@@ -81,6 +82,7 @@ app.command()(verify)
 app.command()(doctor)
 app.command()(replay)
 app.command()(forget)
+app.command()(archive)
 app.command()(move)
 app.command()(inbox)
 app.command()(answer)

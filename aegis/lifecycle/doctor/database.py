@@ -115,6 +115,7 @@ def _rebuild(path: Path, aside: Aside | None) -> str | None:
                 copy_file(one, copy.with_name(one.name.replace(path.name, copy.name)))
         _copy_rows(copy, new)
         with Database(new) as database:
+            database.folder = path.parent  # the archive stays where it is
             found = verify(database)
             if _integrity(database) or found.fault or database.query("PRAGMA foreign_key_check"):
                 return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aegis.errors import StoreError
+from aegis.errors import DamagedArchiveError
 from aegis.packages import imports_explained
 
 with imports_explained("reading and writing archived decisions"):
@@ -37,10 +37,6 @@ SCHEMA = pa.schema(
     ]
 )
 _DAMAGED = "put a copy of it back in its place"
-
-
-class DamagedArchiveError(StoreError):
-    """A file of the archive is missing, or can't be read."""
 
 
 def write_rows(path: Path, groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:

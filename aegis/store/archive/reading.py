@@ -5,6 +5,7 @@ All who read states, probabilities or results read them through here. A short ro
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def left(database: Database, kind: str, seq: int) -> dict[str, Any]:
         found = None
     if found is None:  # the file is new, or was written anew: this shelf is older
         shelf.close()
-        shelf = _SHELVES[database] = Shelf(database)
+        shelf = _SHELVES[database] = Shelf(database, shelf.checked)
         found = shelf.find(kind, seq)
     if found is None:
         raise StoreError(f"{database.path}: {kind} {seq} is in no file of the archive: `aegis verify` says more")
@@ -74,8 +75,9 @@ def left(database: Database, kind: str, seq: int) -> dict[str, Any]:
 class Shelf:
     """The files of a database's archive, opened when first needed."""
 
-    def __init__(self, database: Database) -> None:
-        self._folder = folder_of(database)
+    def __init__(self, database: Database, checked: bool = True) -> None:
+        """checked: compare the checksums within the files."""
+        self._folder, self.checked = folder_of(database), checked
         self._archives = list_archives(database)
         self._ends = {kind: [getattr(one, last) for one in self._archives] for kind, last in _LAST.items()}
         self._files: OrderedDict[str, _Indexed] = OrderedDict()
@@ -89,7 +91,7 @@ class Shelf:
         if (file := self._files.get(archive.file)) is None:
             from aegis.store.archive.form import File  # an extra
 
-            file = self._files[archive.file] = _Indexed(File(self._folder / archive.file))
+            file = self._files[archive.file] = _Indexed(File(self._folder / archive.file, self.checked))
             if len(self._files) > _HELD_FILES:
                 self._files.popitem(last=False)[1].close()
         self._files.move_to_end(archive.file)
@@ -137,6 +139,16 @@ class _Indexed:
         self._file.close()
 
 
+@contextlib.contextmanager
+def unchecked(database: Database) -> Iterator[None]:
+    """Read damaged rows as they are while the block runs: by the chain whoever reads finds the one that is damaged."""
+    _SHELVES[database] = Shelf(database, checked=False)
+    try:
+        yield
+    finally:
+        _SHELVES.pop(database).close()
+
+
 _SHELVES: WeakKeyDictionary[Database, Shelf] = WeakKeyDictionary()
 
 
@@ -179,7 +191,7 @@ def _read_file(database: Database, archive: Archive, link: bytes | None) -> Iter
     if link is None:
         before = [one for one in list_archives(database) if one.last_place < archive.first_place]
         link = bytes.fromhex(before[-1].link) if before else ORIGIN[DIGEST_BYTES:]
-    file = File(folder_of(database) / archive.file)
+    file = File(folder_of(database) / archive.file, checked=False)  # by its link every digest is checked
     try:
         for place, kind, row, about, digest in file.links():
             link = follow(link, digest)

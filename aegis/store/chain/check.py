@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from aegis.errors import DamagedArchiveError
 from aegis.rendering import clean_text
-from aegis.store.archive.reading import LEFT, fill, read_chain
+from aegis.store.archive.book import folder_of, hash_file, list_archives
+from aegis.store.archive.reading import LEFT, fill, read_chain, unchecked
 from aegis.store.chain.link import ABOUT, DIGEST_BYTES, ERASURE, ORIGIN, TABLES, chain, follow
 from aegis.store.database import Database
 from aegis.types import Progress, unheard
@@ -42,6 +44,8 @@ class Verified:
     """In a file: the present names of actions, by those they were recorded by"""
     noted_at: int | None = None
     """The place in the chain of the head that was looked for; None where it was not found, or none was"""
+    files: int = 0
+    """Files of the archive whose bytes are those that were written"""
     fault: str = ""
     """The first thing that is not as it was recorded; '' where all is"""
 
@@ -90,12 +94,26 @@ def verify(database: Database, noted: str = "", progress: Progress = unheard) ->
     Stops at the first fault, which the result names. Raises `StoreError` if the database can't be read.
     """
     found = Verified()
-    with _lenient(database):
+    with _lenient(database), unchecked(database):
         try:
             _walk(database, found, noted, progress)
         except Fault as fault:
             found.fault = str(fault)
+    _check_files(database, found)
     return found
+
+
+def _check_files(database: Database, found: Verified) -> None:
+    """Compare the archive's files with the hashes of their bytes: a fault in a file, or nowhere else, is named by it."""
+    for archive in list_archives(database):
+        path = folder_of(database) / archive.file
+        with contextlib.suppress(OSError):
+            if hash_file(path) == archive.sha256:
+                found.files += 1
+            elif not found.fault:
+                found.fault = f"{path}: its bytes are not those that were written, though each of its rows can be read"
+            elif str(path) not in found.fault:
+                found.fault += f" ({path}: its bytes are not those that were written)"
 
 
 def _describe(kind: str, row: Any, about: Any) -> str:
@@ -112,7 +130,7 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
     tables = {kind: _Table(database, kind, end) for kind, end in zip(_TABLES, ends, strict=True)}
     erased = {(row["kind"], row["row"]) for row in database.query("SELECT kind, row FROM erasures")}
     hash = ORIGIN
-    for place, entry in enumerate(read_chain(database, 0, last)):
+    for place, entry in enumerate(_read_chain(database, last, tables["decision"])):
         if (entry["kind"], entry["row"]) in erased:
             hash = _check_erased(entry, place, hash, tables[entry["kind"]], found)
         else:
@@ -127,6 +145,15 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
     for kind, table in tables.items():
         if table.next is not None:
             raise Fault(f"{_describe(kind, table.next.seq, table.next.columns[_ABOUT[kind]])}: was inserted")
+
+
+def _read_chain(database: Database, last: int, decisions: _Table) -> Iterator[dict[str, Any]]:
+    try:
+        yield from read_chain(database, 0, last)
+    except DamagedArchiveError as error:
+        row = decisions.next
+        begins = f" (from {_describe('decision', row.seq, row.columns['id'])} on)" if row else ""
+        raise Fault(f"{error}{begins}") from None
 
 
 def _check_erased(entry: Mapping[str, Any], place: int, before: bytes, table: _Table, found: Verified) -> bytes:
@@ -177,7 +204,11 @@ def _pages(database: Database, kind: str, last: int) -> Iterator[dict[str, Any]]
     first = -(2**63)
     while rows := database.query(sql, (first, last)):
         first = rows[-1]["seq"]
-        yield from map(dict, fill(database, kind, rows) if kind in LEFT else rows)
+        for row in rows:
+            try:
+                yield dict(fill(database, kind, [row])[0] if kind in LEFT else row)
+            except DamagedArchiveError as error:
+                raise Fault(f"{_describe(kind, row['seq'], row[_ABOUT[kind]])}: {error}") from None
 
 
 @contextlib.contextmanager
