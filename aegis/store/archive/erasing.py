@@ -94,7 +94,5 @@ def find_text(database: Database, needles: Collection[str]) -> list[Path]:
 
 
 def _holds(file: File, group: int, needles: Collection[str]) -> bool:
-    texts = (
-        text for values in file.read(group).values() for text in values if isinstance(text, str)
-    )
+    texts = (text for values in file.read(group).values() for text in values if isinstance(text, str))
     return any(needle in text for text in texts for needle in needles)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aegis.atomic import make_folder, replacing
 from aegis.errors import StoreError
 from aegis.store.archive.book import COLUMNS, Archive, find_left, folder_of, hash_file, list_archives, name_file
-from aegis.store.archive.reading import ARCHIVED, LEFT
+from aegis.store.archive.reading import LEFT
 from aegis.store.chain.link import DIGEST_BYTES, ORIGIN, TABLES, digest_of, follow
 from aegis.store.database import Database
 from aegis.types import Progress, unheard, utc_now
@@ -60,7 +60,9 @@ def _archive(database: Database, first: int, last: int) -> Archive:
     try:
         with database.transaction():
             if (list_archives(database) or [_NO_ARCHIVE])[-1] != before or _newest_erasure(database) != erasure:
-                raise StoreError(f"{database.path}: another process archived or erased decisions meanwhile: run it again")
+                raise StoreError(
+                    f"{database.path}: another process archived or erased decisions meanwhile: run it again"
+                )
             _register(database, made, before)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -73,7 +75,8 @@ def _write(database: Database, path: Path, first: int, last: int) -> None:
 
     try:
         with replacing(path) as partial:
-            write_rows(partial, (_read(database, at, min(at + GROUP_ROWS - 1, last)) for at in range(first, last + 1, GROUP_ROWS)))
+            starts = range(first, last + 1, GROUP_ROWS)
+            write_rows(partial, (_read(database, at, min(at + GROUP_ROWS - 1, last)) for at in starts))
     except OSError as error:
         raise StoreError(f"{path}: can't be written: {error.strerror or error}: nothing left the database") from error
 

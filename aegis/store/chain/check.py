@@ -104,7 +104,7 @@ def verify(database: Database, noted: str = "", progress: Progress = unheard) ->
 
 
 def _check_files(database: Database, found: Verified) -> None:
-    """Compare the archive's files with the hashes of their bytes: a fault in a file, or nowhere else, is named by it."""
+    """Compare the archive's files with the hashes of their bytes; what differs is the fault, or is named beside it."""
     for archive in list_archives(database):
         path = folder_of(database) / archive.file
         with contextlib.suppress(OSError):

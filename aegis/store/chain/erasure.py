@@ -27,7 +27,7 @@ MEMORIES = {
 """Tables of an agent's memory whose rows hold text, with the column that numbers them; those referred to come last"""
 _PAGE_ROWS = 1000
 _RECORDS = {"outcomes": ("seq", "outcome"), "labels": ("seq", "label"), "calls": ("decision_id", "")}
-"""Tables whose rows belong to a decision, with the column that orders them and the kind of their entries in the chain"""
+"""Tables whose rows belong to a decision: the column that orders them, the kind of their entries in the chain"""
 _OF_DECISION = ("calls", "costs", "searches", "inbox", "proposals", "labels", "outcomes")
 _TALLY = (
     "DELETE FROM tallies",
@@ -210,9 +210,7 @@ def _find_text(database: Database, text: str, found: Doomed) -> None:
             found.memories[table] = rows
 
 
-def _holding(
-    database: Database, table: str, key: str, needles: Collection[str], kind: str = ""
-) -> Iterator[Row]:
+def _holding(database: Database, table: str, key: str, needles: Collection[str], kind: str = "") -> Iterator[Row]:
     """Yield the rows of a table of which a text holds one of these, upper and lower case being one; page by page.
 
     kind: of the rows' entries in the chain, for rows that may have left texts in the archive.
