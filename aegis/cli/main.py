@@ -13,11 +13,11 @@ import typer
 
 from aegis import __version__
 from aegis.cli.commands.agent import collect, run
+from aegis.cli.commands.archive.command import archive
 from aegis.cli.commands.bench import bench
 from aegis.cli.commands.cluster.labelling import label
 from aegis.cli.commands.compare import compare
 from aegis.cli.commands.curve import curve
-from aegis.cli.commands.decisions.archiving import archive
 from aegis.cli.commands.decisions.audit import audit_data
 from aegis.cli.commands.decisions.check import check
 from aegis.cli.commands.decisions.doctor import doctor

@@ -19,6 +19,7 @@ from aegis.lifecycle.doctor.log import find_damage
 from aegis.promotion import ModelRegistry
 from aegis.rendering import counted
 from aegis.store import Database, DecisionStore
+from aegis.store.archive.book import folder_of, hash_file, list_archives
 from aegis.store.chain.check import verify
 from aegis.store.engine.address import find
 from aegis.store.engine.outside import copy_file
@@ -151,6 +152,7 @@ def _copy_rows(old: Path, new: Path) -> None:
 
 
 def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, progress: Progress) -> Iterator[Finding]:
+    yield from _check_archive(database)
     try:
         found = verify(database, progress=progress)
     except MissingPackageError as error:
@@ -174,6 +176,20 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
         yield from _check_sums(database, aside)
         rows = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing recorded"
         yield Finding("sound", f"database: {rows}")
+
+
+def _check_archive(database: Database) -> Iterator[Finding]:
+    whole = 0
+    for archive in list_archives(database):
+        path = folder_of(database) / archive.file
+        if path.is_file() and hash_file(path) == archive.sha256:
+            whole += 1
+            continue
+        state = "is not as it was written" if path.is_file() else "is missing"
+        rows = f"{counted(archive.decisions, 'decision')} up to number {archive.last_decision}"
+        yield Finding("broken", f"{path} {state}: it holds {rows}", "put a copy of it back in its place")
+    if whole:
+        yield Finding("sound", f"{counted(whole, 'file')} of archived decisions")
 
 
 def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:

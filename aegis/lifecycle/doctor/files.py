@@ -16,7 +16,7 @@ from aegis.lifecycle.opening import open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.weights import check_files as check_hashes
 from aegis.rendering import counted
-from aegis.store.archive.book import find_left, hash_file, list_archives
+from aegis.store.archive.book import find_left
 from aegis.workspace import Workspace
 
 _LEFT = (".partial-*", ".replaced-*", ".*.tmp")
@@ -38,13 +38,8 @@ def running(workspace: Workspace) -> list[Finding]:
 
 def check_files(workspace: Workspace, aside: Aside | None, sound: bool) -> Iterator[Finding]:
     """Yield what is found in the files. aside: repair, and keep copies there. sound: the database can be asked."""
-    for check in (
-        _check_models if sound else _skip,
-        _check_archive if sound else _skip_archive,
-        _check_checkpoints,
-        _check_cache,
-        _check_left,
-    ):
+    asked = (_check_models, _check_archive) if sound else (_skip,)
+    for check in (*asked, _check_checkpoints, _check_cache, _check_left):
         try:
             yield from check(workspace, aside)
         except (AegisError, OSError, sqlite3.Error) as error:
@@ -58,30 +53,14 @@ def _skip(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:
     yield Finding("note", "the HRMs' files were not checked: their hashes are in the database")
 
 
-def _skip_archive(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:
-    if workspace.archive.exists():
-        yield Finding("note", "the files of archived decisions were not checked: their hashes are in the database")
-
-
 def _check_archive(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:
     with open_store(workspace) as store:
-        archives, whole = list_archives(store.database), 0
-        for archive in archives:
-            path = workspace.archive / archive.file
-            there = path.is_file() and hash_file(path) == archive.sha256
-            whole += there
-            if not there:
-                state = "is not as it was written" if path.is_file() else "is missing"
-                rows = f"{counted(archive.decisions, 'decision')} up to number {archive.last_decision}"
-                yield Finding("broken", f"{path} {state}: it holds {rows}", "put a copy of it back in its place")
         spare, other = find_left(store.database)
         for path in spare:
             yield from _put_aside(path, "was left by a process that was killed", aside)
         for path in other:
             what = f"{path} holds a part of the record that this database does not know"
             yield Finding("broken", what, "the database may be an older copy of itself: put the newest one back")
-        if whole:
-            yield Finding("sound", f"{counted(whole, 'file')} of archived decisions")
 
 
 def _check_models(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ a file that no row names, the next run removes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from aegis.atomic import make_folder, replacing
@@ -20,6 +21,8 @@ from aegis.types import Progress, unheard, utc_now
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aegis.store.archive.form import File
 
 FILE_ROWS = 100_000
 """Entries of the chain in a file: writers wait while those of one file leave the database"""
@@ -86,7 +89,7 @@ def _read(database: Database, first: int, last: int) -> list[dict[str, Any]]:
     from aegis.store.archive.form import to_entry
 
     entries = database.query("SELECT * FROM chain WHERE place BETWEEN ? AND ? ORDER BY place", (first, last))
-    rows: dict[tuple[str, int], Mapping[str, Any]] = {}
+    rows: dict[tuple[str, int], Any] = {}
     for kind in LEFT:
         numbers = [entry["row"] for entry in entries if entry["kind"] == kind]
         if numbers:
@@ -110,38 +113,64 @@ def _compare(database: Database, path: Path, before: Archive, first: int, last: 
 
     Raises `StoreError` where an entry or a row is not as it was recorded.
     """
-    from aegis.store.archive.form import File, columns_of
+    from aegis.store.archive.form import File
 
-    file = File(path)
     counts: Counter[str] = Counter()
     ends = {"decision": before.last_decision, "outcome": before.last_outcome, "label": before.last_label}
-    link, place = bytes.fromhex(before.link), first
+    file = File(path)
     try:
-        pairs = zip(file.entries(), _hashes(database, first, last), strict=True)
-        for entry, hash in pairs:
-            kind, row = entry["kind"], entry["row"]
-            link = follow(link, entry["digest"])
-            columns = columns_of(entry)
-            whole = not columns or digest_of(kind, row, columns) == entry["digest"]
-            if entry["place"] != place or entry["digest"] + link != hash or not whole:
-                raise StoreError(
-                    f"{database.path}: {kind} {entry['about'] or row} is not as it was recorded, so it stays in the"
-                    " database: `aegis verify` says more"
-                )
-            counts[kind] += bool(columns)
-            if kind in ends:
-                ends[kind] = max(ends[kind], row)
-            place += 1
-    except ValueError as error:  # of `zip`
-        raise StoreError(f"{database.path}: the chain has a gap, so nothing was archived: `aegis verify`") from error
+        link = _follow(database, file, bytes.fromhex(before.link), first, last, counts, ends)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     finally:
         file.close()
-    numbers = (counts["decision"], counts["outcome"], counts["label"], *ends.values())
-    about = (link.hex(), path.stat().st_size, hash_file(path), utc_now().isoformat())
-    return Archive(path.name, first, last, *numbers, *about)
+    return Archive(
+        file=path.name,
+        first_place=first,
+        last_place=last,
+        decisions=counts["decision"],
+        outcomes=counts["outcome"],
+        labels=counts["label"],
+        last_decision=ends["decision"],
+        last_outcome=ends["outcome"],
+        last_label=ends["label"],
+        link=link.hex(),
+        bytes=path.stat().st_size,
+        sha256=hash_file(path),
+        archived_at=utc_now().isoformat(),
+    )
+
+
+def _follow(
+    database: Database,
+    file: File,
+    link: bytes,
+    first: int,
+    last: int,
+    counts: Counter[str],
+    ends: dict[str, int],
+) -> bytes:
+    """Follow the chain through a file beside the database's; return its last link, and count what the file holds."""
+    from aegis.store.archive.form import columns_of
+
+    place = first
+    for entry, hash in zip_longest(file.entries(), _hashes(database, first, last)):
+        if entry is None or hash is None or entry["place"] != place:
+            raise StoreError(f"{database.path}: the chain has a gap, so nothing was archived: `aegis verify` says more")
+        kind, row = entry["kind"], entry["row"]
+        link = follow(link, entry["digest"])
+        columns = columns_of(entry)
+        if entry["digest"] + link != hash or (columns and digest_of(kind, row, columns) != entry["digest"]):
+            raise StoreError(
+                f"{database.path}: {kind} {entry['about'] or row} is not as it was recorded, so it stays in the"
+                " database: `aegis verify` says more"
+            )
+        counts[kind] += bool(columns)
+        if kind in ends:
+            ends[kind] = max(ends[kind], row)
+        place += 1
+    return link
 
 
 def _hashes(database: Database, first: int, last: int) -> Iterator[bytes]:
