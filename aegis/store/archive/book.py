@@ -89,7 +89,7 @@ def find_left(database: Database) -> tuple[list[Path], list[Path]]:
     """
     folder, known = folder_of(database), {one.file for one in list_archives(database)}
     newest = int(database.query("SELECT COALESCE(MAX(place), -1) AS place FROM chain")[0]["place"])
-    spare, other = [], []
+    spare, other = list[Path](), list[Path]()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") and path.name.endswith(".tmp"):
             spare.append(path)

@@ -48,7 +48,9 @@ def write_rows(path: Path, groups: Iterable[Sequence[Mapping[str, Any]]]) -> Non
             writer.write_table(pa.table(values, schema=SCHEMA), row_group_size=GROUP_ROWS)
 
 
-def to_entry(place: int, kind: str, row: int, about: str, digest: bytes, columns: Mapping[str, Any]) -> dict[str, Any]:
+def to_entry(
+    place: int, kind: str, row: int, about: str, digest: bytes, columns: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """Return an entry as `write_rows` takes it. columns: of its row; none for one that stays or was erased."""
     held = {name: columns[name] for name in COLUMNS.get(kind, ()) if name in _HELD} if columns else {}
     return {"place": place, "kind": kind, "row": row, "about": about, "digest": digest} | held
