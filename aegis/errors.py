@@ -5,6 +5,7 @@
     │   └── MissingPackageError     an option needs a package that is not installed
     ├── DataError                   a file or a record is malformed (the message has the place and the reason)
     ├── StoreError                  the workspace's database can't be opened, read or written
+    │   ├── DamagedArchiveError     a file of archived decisions is missing or can't be read
     │   └── TeacherMismatchError    the workspace already belongs to another teacher
     ├── NotEnoughDataError          too few decisions to train or to judge
     ├── CheckpointError             a checkpoint is missing, torn or of another shape
@@ -44,6 +45,10 @@ class DataError(AegisError, ValueError):
 
 class StoreError(AegisError):
     """The workspace's database can't be opened, read or written."""
+
+
+class DamagedArchiveError(StoreError):
+    """A file of archived decisions is missing, or can't be read."""
 
 
 class TeacherMismatchError(StoreError):

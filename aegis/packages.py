@@ -44,6 +44,7 @@ EXTRAS = {
     "uvloop": ("uvloop", ("serve",)),
     "psycopg": ("psycopg", ("postgres",)),
     "opentelemetry": ("OpenTelemetry's exporter", ("otel",)),
+    "pyarrow": ("PyArrow", ("archive",)),
     "ray": ("Ray", ("ray",)),
 }
 """By import name: the usual name, and the extras that install it, the likeliest first"""

@@ -125,6 +125,16 @@ class Workspace:
         return self.folder / "improvement.lock"
 
     @property
+    def archive(self) -> Path:
+        """Older parts of the record, in Parquet files."""
+        return self.folder / "archive"
+
+    @property
+    def archive_lock(self) -> Path:
+        """Lock held by the process that archives decisions."""
+        return self.folder / "archive.lock"
+
+    @property
     def training_lock(self) -> Path:
         """Lock held by the training process while it lives."""
         return self.folder / "training.lock"

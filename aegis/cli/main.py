@@ -13,6 +13,7 @@ import typer
 
 from aegis import __version__
 from aegis.cli.commands.agent import collect, run
+from aegis.cli.commands.archive.command import archive
 from aegis.cli.commands.bench import bench
 from aegis.cli.commands.cluster.labelling import label
 from aegis.cli.commands.compare import compare
@@ -81,6 +82,7 @@ app.command()(verify)
 app.command()(doctor)
 app.command()(replay)
 app.command()(forget)
+app.command()(archive)
 app.command()(move)
 app.command()(inbox)
 app.command()(answer)

@@ -21,6 +21,7 @@ from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import ANSWERS_FILE
 from aegis.promotion.weights import hash_files
 from aegis.store import Database, DecisionStore
+from aegis.store.archive.erasing import find_text
 from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
 from aegis.store.engine.outside import find_bytes
 from aegis.store.engine.sqlite import empty_file
@@ -70,6 +71,7 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
         stack.enter_context(lock.hold(place.agent_lock, "an agent"))
         stack.enter_context(lock.hold(place.training_lock, "a training"))
         stack.enter_context(lock.hold(place.improvement_lock, "phase 4"))
+        stack.enter_context(lock.hold(place.archive_lock, "aegis archive"))
         with open_store(place) as store:
             doomed = find(store.database, wanted)
             told = _told(store, place, doomed)
@@ -93,8 +95,9 @@ def forget(place: Workspace, wanted: Wanted) -> Forgotten:
 def _traces(store: DecisionStore, place: Workspace, wanted: Wanted) -> list[Path]:
     if len(wanted.trace) < _LEAST_TRACE:
         return []
+    in_files = find_text(store.database, forms(wanted.trace))
     on_server = not store.database.on_sqlite and _holds(store.database, wanted.trace)
-    return [*([place.database] if on_server else ()), *find_traces(place.folder, wanted.trace)]
+    return [*([place.database] if on_server else ()), *in_files, *find_traces(place.folder, wanted.trace)]
 
 
 def _holds(database: Database, text: str) -> bool:

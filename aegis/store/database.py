@@ -33,6 +33,8 @@ class Database:
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = Path(":memory:") if path is None else Path(path).absolute()
+        self.folder = self.path.parent
+        """Where the files beside the database are: those of its archive"""
         self._owner = (os.getpid(), threading.get_ident())
         self._engine: Engine | None = None
         with GATE.inside:
@@ -51,7 +53,7 @@ class Database:
     def on(cls, engine: Engine, path: Path) -> Self:
         """Return the database of an engine that is open already; path: named in errors."""
         database = cls.__new__(cls)
-        database.path, database._engine = path, engine
+        database.path, database.folder, database._engine = path, path.parent, engine
         database._owner = (os.getpid(), threading.get_ident())
         return database
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from aegis.errors import DataError, StoreError, TeacherMismatchError
+from aegis.store.archive.reading import fill_examples
 from aegis.store.chain.columns import DECISION, OUTCOME, decision_row, outcome_row, to_text
 from aegis.store.database import Database
 from aegis.store.engine.connection import Row
@@ -120,7 +121,7 @@ class DecisionStore:
         """
         row = outcome_row(outcome)
         with self.database.transaction() as connection:
-            if self.get(outcome.decision_id) is None:
+            if not connection.execute("SELECT 1 FROM decisions WHERE id = ?", (outcome.decision_id,)).fetchall():
                 raise StoreError(
                     f"{self.database.path}: no decision {outcome.decision_id!r} to record an outcome of:"
                     " append the decision first"
@@ -140,7 +141,7 @@ class DecisionStore:
     def get(self, decision_id: str) -> Example | None:
         """Return a decision with its current outcome, or None if it is not recorded."""
         rows = self.database.query(f"{_SELECT_EXAMPLES} WHERE d.id = ?", (decision_id,))
-        return _example(rows[0], self.state.new_names()) if rows else None
+        return _example(self._whole(rows)[0], self.state.new_names()) if rows else None
 
     def id_at(self, episode: str, step: int) -> str | None:
         """Return the id of the decision at this step of the episode, or None."""
@@ -176,7 +177,7 @@ class DecisionStore:
         """Return the newest decisions (of this policy, or of all) with their current outcomes, the newest first."""
         sql = f"{_SELECT_EXAMPLES} WHERE d.policy || '' = ?1 OR ?1 IS NULL ORDER BY d.seq DESC LIMIT ?2"
         renamed = self.state.new_names()
-        return [_example(row, renamed) for row in self.database.query(sql, (policy, count))]
+        return [_example(row, renamed) for row in self._whole(self.database.query(sql, (policy, count)))]
 
     def decisions(self, policies: Collection[str] | None = None, until: int | None = None) -> Iterator[Decision]:
         """Yield the decisions (of these policies, or of all) in the order of recording; see `examples`."""
@@ -205,7 +206,7 @@ class DecisionStore:
         page = f"{_SELECT_EXAMPLES} WHERE d.seq > ? AND d.seq <= ? {chosen} ORDER BY d.seq LIMIT {_PAGE_ROWS}"
         seq, renamed = 0, self.state.new_names()
         while rows := self.database.query(page, (seq, last, *names)):
-            yield from (_numbered(row, renamed) for row in rows)
+            yield from (_numbered(row, renamed) for row in self._whole(rows))
             seq = rows[-1]["seq"]
 
     def episodes_beside(self, policy: str) -> frozenset[str]:
@@ -282,6 +283,10 @@ class DecisionStore:
         """Return the teacher that the workspace belongs to, or None before the first claim."""
         fields = self.state.record(StateKey.TEACHER)
         return None if fields is None else TeacherClaim(**fields)
+
+    def _whole(self, rows: list[Row]) -> list[Any]:
+        """Return rows with what the older ones left in files of the archive."""
+        return fill_examples(self.database, rows)
 
     def _refused(self, rows: list[tuple[Any, ...]], error: StoreError) -> StoreError:
         """Return the error that names the first of these rows that can't be appended, now that none was."""

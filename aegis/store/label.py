@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from aegis.store.archive.reading import fill, left
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore
 from aegis.types import Action, Decision, check_probabilities, most_probable
@@ -64,19 +65,24 @@ class LabelBook:
     def comparisons(self, policy: str, limit: int) -> list[Comparison]:
         """Return this policy's newest answers beside the decisions, the newest first."""
         sql = (
-            "SELECT l.probabilities, d.actions, d.action, d.episode, c.dollars FROM labels AS l"
+            "SELECT l.seq, l.probabilities, d.seq AS decision, d.state = 'null' AS short, d.actions, d.action,"
+            " d.episode, c.dollars FROM labels AS l"
             " JOIN decisions AS d ON d.id = l.decision_id LEFT JOIN costs AS c ON c.decision_id = l.decision_id"
             " WHERE l.teacher = ? ORDER BY l.seq DESC LIMIT ?"
         )
         return [
             Comparison(
                 tuple(json.loads(row["probabilities"])),
-                json.loads(row["actions"]).index(row["action"]),
+                json.loads(self._actions(row)).index(row["action"]),
                 str(row["episode"]),
                 row["dollars"],
             )
-            for row in self._database.query(sql, (policy, limit))
+            for row in fill(self._database, "label", self._database.query(sql, (policy, limit)))
         ]
+
+    def _actions(self, row: Any) -> str:
+        found = left(self._database, "decision", row["decision"]) if row["short"] else row
+        return str(found["actions"])
 
     def episodes(self, teacher: str) -> frozenset[str]:
         """Return the episodes of the decisions that this teacher has labelled."""
@@ -94,7 +100,7 @@ class LabelBook:
         )
         store = DecisionStore(self._database)
         while rows := self._database.query(sql, (teacher, seq, last)):
-            for row in rows:
+            for row in fill(self._database, "label", rows):
                 example = store.get(row["decision_id"])
                 assert example is not None  # a decision is never removed
                 yield _relabelled(example.decision, teacher, tuple(json.loads(row["probabilities"])))

@@ -18,6 +18,7 @@ from aegis.store import Database, DecisionStore, StateKey
 LAUNCHER = Path(__file__).parent / "small_set.py"
 TRAIN = "pip install 'aegis-hrm[train]'"
 NEEDED = {
+    "archive": "archiving decisions needs PyArrow: pip install 'aegis-hrm[archive]'",
     "move": "a workspace on PostgreSQL needs psycopg: pip install 'aegis-hrm[postgres]'",
     "train": f"training needs PyTorch: {TRAIN}",
     "check": f"training needs PyTorch: {TRAIN}",
@@ -95,6 +96,7 @@ def results(served, tmp_path_factory):
         "verify": ["verify", *own],
         "doctor": ["doctor", *own],
         "replay": ["replay", *own],
+        "archive": ["archive", "--keep", "10", *own],
         "move": ["move", "postgresql://nobody@/none?host=/nowhere", *own],
         "forget": ["forget", "--text", "nobody of this name", *own],
         "evaluate": ["evaluate", *own],

@@ -48,10 +48,20 @@ def _show(standing: Standing, place: Workspace) -> None:
     say(f"Teacher:    {standing.teacher or 'none yet'}")
     say(f"Serving:    {standing.serving or 'nothing yet'}")
     say(f"{'Decider:' if standing.point else 'Agent:':<12}{describe_agent(standing)}")
+    if archived := _count_archived(place):
+        say(f"Archived:   {archived:,} of the oldest decisions, in {place.archive}")
     if savings := describe_savings(place):
         say(f"Savings:    {savings}")
     for line in training_block(standing):
         say(line)
+
+
+def _count_archived(place: Workspace) -> int:
+    from aegis import lifecycle
+    from aegis.store.archive.book import count_archived
+
+    with lifecycle.open_store(place) as store:
+        return count_archived(store.database)
 
 
 def _list(points: Sequence[Standing], place: Workspace) -> None:

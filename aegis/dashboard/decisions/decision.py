@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from aegis.dashboard.decisions.filter import deferred_spans
+from aegis.errors import MissingPackageError, StoreError
 from aegis.lifecycle.opening import open_store
 from aegis.rendering import clean_text, render_state
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import DecisionStore
+from aegis.store.archive.reading import ARCHIVED, left
 from aegis.types import most_probable
 from aegis.workspace import MODEL_PREFIXES, Workspace
 
@@ -23,7 +25,7 @@ PLACES = "SELECT CAST(value AS BIGINT) FROM json_each(CAST(? AS TEXT))"
 """The places in a JSON list"""
 _SELECT = """
 SELECT d.*, o.seq AS outcome_row, o.status, o.reward, o.detail, o.gained, o.result, o.components, o.recorded_at,
-    l.teacher, l.probabilities AS answer, l.reason, c.dollars, f.handed, f.unsure, f.unlike
+    l.seq AS label_row, l.teacher, l.probabilities AS answer, l.reason, c.dollars, f.handed, f.unsure, f.unlike
 FROM decisions AS d
 LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)
 LEFT JOIN labels AS l ON l.decision_id = d.id
@@ -37,7 +39,7 @@ def read_short(store: DecisionStore, workspace: Workspace, places: Sequence[int]
     sql = f"{_SELECT} WHERE d.seq IN ({PLACES}) ORDER BY d.seq DESC"
     renamed, reasons = store.state.new_names(), _Deferral(store, workspace)
     rows = store.database.query(sql, (json.dumps(list(places)),))
-    return [_short(dict(row), renamed, reasons) for row in rows]
+    return [_short(_whole(store, row), renamed, reasons) for row in rows]
 
 
 def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def read_whole(workspace: Workspace, id: str) -> dict[str, Any]:
         rows = store.database.query(f"{_SELECT} WHERE d.id = ?", (id,))
         if not rows:
             raise UnknownDecisionError(f"no decision {id[:100]!r} is recorded here: look for it in the list")
-        row, renamed = dict(rows[0]), store.state.new_names()
+        row, renamed = _whole(store, rows[0]), store.state.new_names()
         short, state = _short(row, renamed, _Deferral(store, workspace), bars=None), json.loads(row["state"])
         return short | {
             "state": state,
@@ -74,6 +76,23 @@ def newest_after(
     )
     places = [int(row["seq"]) for row in store.database.query(sql, (decision, outcome, most))]
     return read_short(store, workspace, places)[::-1]
+
+
+def _whole(store: DecisionStore, row: Any) -> dict[str, Any]:
+    """Return a row with what it left in files of the archive; where they can't be read, the state says why."""
+    whole = dict(row)
+    try:
+        if row["state"] == ARCHIVED:
+            whole |= left(store.database, "decision", row["seq"])
+        if row["result"] == ARCHIVED:
+            whole |= left(store.database, "outcome", row["outcome_row"])
+        if row["answer"] == ARCHIVED:
+            whole["answer"] = left(store.database, "label", row["label_row"])["probabilities"]
+    except (StoreError, MissingPackageError) as error:
+        said = {"state": {"archived": str(error)}, "actions": [row["action"]], "argument": {}}
+        whole |= {name: json.dumps(value) for name, value in said.items()}
+        whole |= {"probabilities": None, "answer": None, "detail": "", "result": "{}", "components": "{}"}
+    return whole
 
 
 class _Deferral:

@@ -11,6 +11,7 @@ from aegis.promotion.judging.resemblance import resemblance, shingles_of
 from aegis.rendering import render_state
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import TrainingLog
+from aegis.store.archive.reading import fill
 from aegis.workspace import Workspace
 
 LOOKED_AT = 2_000
@@ -36,6 +37,7 @@ def read_like(workspace: Workspace, id: str) -> dict[str, Any]:
             " LIMIT ?) AS newest WHERE policy = ? AND id <> ?",
             (training.last_seq, 2 * LOOKED_AT, teacher.name, id),
         )[:LOOKED_AT]
+        rows = fill(store.database, "decision", rows)
         own = shingles_of(render_state(example.decision.state))
         shares = {int(row["seq"]): resemblance(own, shingles_of(_text(row["state"]))) for row in rows}
         nearest = sorted((share, place) for place, share in shares.items() if share > 0)[-_SHOWN:]

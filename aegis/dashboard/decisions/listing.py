@@ -8,6 +8,8 @@ from aegis.dashboard.decisions.decision import read_short
 from aegis.dashboard.decisions.filter import PAGE_ROWS, Filter, find_page, list_choices
 from aegis.dashboard.stream import newest_cursor
 from aegis.lifecycle.opening import open_store
+from aegis.store import DecisionStore
+from aegis.store.archive.book import count_archived
 from aegis.workspace import Workspace
 
 
@@ -20,5 +22,9 @@ def list_page(workspace: Workspace, chosen: Filter, before: int | None = None, r
             "decisions": read_short(store, workspace, page.places),
             "before": page.before,
             "reading": page.reading,
-            **(list_choices(store) | {"cursor": cursor} if before is None else {}),
+            **(_first(store) | {"cursor": cursor} if before is None else {}),
         }
+
+
+def _first(store: DecisionStore) -> dict[str, Any]:
+    return list_choices(store) | {"archived": count_archived(store.database)}

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from aegis.errors import StoreError
+from aegis.errors import DamagedArchiveError, MissingPackageError, StoreError
 from aegis.store import DecisionStore
+from aegis.store.archive.reading import fill
 from aegis.store.engine.sqlite import empty_file
 from aegis.workspace import Workspace
 
@@ -83,6 +84,9 @@ class StateIndex:
             if gap is not None:
                 self._read(*gap)
             self._connection.execute("COMMIT")
+        except (DamagedArchiveError, MissingPackageError):  # what is archived can't be read: the rest is found
+            self._connection.execute("ROLLBACK")
+            return False
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
@@ -110,7 +114,8 @@ class StateIndex:
             (top, bottom, _STEP_ROWS),
         )
         # FTS5 writes a segment whenever a row comes before the last one.
-        words = ((row[0], _plain(f"{row[1]} {row[2]}")) for row in reversed(rows))
+        whole = fill(self._store.database, "decision", rows)
+        words = [(row["seq"], _plain(f"{row['state']} {row['argument']}")) for row in reversed(whole)]
         self._connection.executemany("INSERT INTO words (rowid, state) VALUES (?, ?)", words)
         low, high = rows[-1][0] if len(rows) == _STEP_ROWS else bottom, top
         for first, last in self._spans():

@@ -6,6 +6,7 @@ import { empty, h, link } from "./dom.js";
 
 const NOTHING = "No decision passes this filter.";
 const REACH = (percent) => `The search knows ${percent}% of the states so far, the newest ones. It reads the others; "Older" looks through them, too.`;
+const ARCHIVED = (number) => `Of the oldest decisions ${number.toLocaleString("en")} are archived: they are listed like all others, and their states are read from the files in archive/.`;
 const KEYS = ["action", "policy", "deferred", "why", "drifted", "wrong", "text", "since", "until"];
 
 function filterForm(asked, choices, place) {
@@ -35,6 +36,7 @@ async function list({ place, asked, signal }) {
   const items = h("ol", { class: "decisions", "aria-label": "Decisions" });
   const more = h("button", { on: { click: () => older() } }, "Older");
   const nothing = empty(NOTHING);
+  const archived = first.archived ? h("p", { class: "quiet" }, ARCHIVED(first.archived)) : "";
   const reach = h("p", { class: "quiet" });
   let { before } = first;
   const add = (page) => {
@@ -61,7 +63,7 @@ async function list({ place, asked, signal }) {
   }
   add(first);
   if (!items.children.length && before !== null) older();
-  return [h("h1", {}, "Look into it"), filterForm(asked, first, place), reach, nothing, items, more];
+  return [h("h1", {}, "Look into it"), filterForm(asked, first, place), archived, reach, nothing, items, more];
 }
 
 export async function look(context) {

@@ -13,12 +13,13 @@ from contextlib import closing
 from pathlib import Path
 
 from aegis.atomic import put_in_place
-from aegis.errors import AegisError, StoreError
+from aegis.errors import AegisError, MissingPackageError, StoreError
 from aegis.lifecycle.doctor.finding import Aside, Finding
 from aegis.lifecycle.doctor.log import find_damage
 from aegis.promotion import ModelRegistry
 from aegis.rendering import counted
 from aegis.store import Database, DecisionStore
+from aegis.store.archive.book import folder_of, hash_file, list_archives
 from aegis.store.chain.check import verify
 from aegis.store.engine.address import find
 from aegis.store.engine.outside import copy_file
@@ -115,6 +116,7 @@ def _rebuild(path: Path, aside: Aside | None) -> str | None:
                 copy_file(one, copy.with_name(one.name.replace(path.name, copy.name)))
         _copy_rows(copy, new)
         with Database(new) as database:
+            database.folder = path.parent  # the archive stays where it is
             found = verify(database)
             if _integrity(database) or found.fault or database.query("PRAGMA foreign_key_check"):
                 return None
@@ -150,7 +152,12 @@ def _copy_rows(old: Path, new: Path) -> None:
 
 
 def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, progress: Progress) -> Iterator[Finding]:
-    found = verify(database, progress=progress)
+    yield from _check_archive(database)
+    try:
+        found = verify(database, progress=progress)
+    except MissingPackageError as error:
+        yield Finding("note", f"the rows were not checked, as some are archived: {error}")
+        return
     if found.fault:
         whole = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing"
         yield Finding("broken", f"{found.fault} (whole before it: {whole})", _PUT_BACK)
@@ -169,6 +176,20 @@ def _check_rows(database: Database, workspace: Workspace, aside: Aside | None, p
         yield from _check_sums(database, aside)
         rows = ", ".join(counted(number, kind) for kind, number in found.counts.items()) or "nothing recorded"
         yield Finding("sound", f"database: {rows}")
+
+
+def _check_archive(database: Database) -> Iterator[Finding]:
+    whole = 0
+    for archive in list_archives(database):
+        path = folder_of(database) / archive.file
+        if path.is_file() and hash_file(path) == archive.sha256:
+            whole += 1
+            continue
+        state = "is not as it was written" if path.is_file() else "is missing"
+        rows = f"{counted(archive.decisions, 'decision')} up to number {archive.last_decision}"
+        yield Finding("broken", f"{path} {state}: it holds {rows}", "put a copy of it back in its place")
+    if whole:
+        yield Finding("sound", f"{counted(whole, 'file')} of archived decisions")
 
 
 def _check_sums(database: Database, aside: Aside | None) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from aegis.lifecycle.opening import open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.weights import check_files as check_hashes
 from aegis.rendering import counted
+from aegis.store.archive.book import find_left
 from aegis.workspace import Workspace
 
 _LEFT = (".partial-*", ".replaced-*", ".*.tmp")
@@ -29,6 +30,7 @@ def running(workspace: Workspace) -> list[Finding]:
         "the agent": workspace.agent_lock,
         "a training": workspace.training_lock,
         "phase 4": workspace.improvement_lock,
+        "aegis archive": workspace.archive_lock,
     }
     held = [name for name, path in locks.items() if is_held(path)]
     return [Finding("note", f"{name} runs here: nothing is repaired before it has ended") for name in held]
@@ -36,7 +38,8 @@ def running(workspace: Workspace) -> list[Finding]:
 
 def check_files(workspace: Workspace, aside: Aside | None, sound: bool) -> Iterator[Finding]:
     """Yield what is found in the files. aside: repair, and keep copies there. sound: the database can be asked."""
-    for check in (_check_models if sound else _skip, _check_checkpoints, _check_cache, _check_left):
+    asked = (_check_models, _check_archive) if sound else (_skip,)
+    for check in (*asked, _check_checkpoints, _check_cache, _check_left):
         try:
             yield from check(workspace, aside)
         except (AegisError, OSError, sqlite3.Error) as error:
@@ -48,6 +51,16 @@ def check_files(workspace: Workspace, aside: Aside | None, sound: bool) -> Itera
 
 def _skip(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:
     yield Finding("note", "the HRMs' files were not checked: their hashes are in the database")
+
+
+def _check_archive(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:
+    with open_store(workspace) as store:
+        spare, other = find_left(store.database)
+        for path in spare:
+            yield from _put_aside(path, "was left by a process that was killed", aside)
+        for path in other:
+            what = f"{path} holds a part of the record that this database does not know"
+            yield Finding("broken", what, "the database may be an older copy of itself: put the newest one back")
 
 
 def _check_models(workspace: Workspace, aside: Aside | None) -> Iterator[Finding]:

@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from aegis.errors import DamagedArchiveError
 from aegis.rendering import clean_text
+from aegis.store.archive.book import folder_of, hash_file, list_archives
+from aegis.store.archive.reading import LEFT, fill, read_chain, unchecked
 from aegis.store.chain.link import ABOUT, DIGEST_BYTES, ERASURE, ORIGIN, TABLES, chain, follow
 from aegis.store.database import Database
 from aegis.types import Progress, unheard
@@ -41,6 +44,8 @@ class Verified:
     """In a file: the present names of actions, by those they were recorded by"""
     noted_at: int | None = None
     """The place in the chain of the head that was looked for; None where it was not found, or none was"""
+    files: int = 0
+    """Files of the archive whose bytes are those that were written"""
     fault: str = ""
     """The first thing that is not as it was recorded; '' where all is"""
 
@@ -63,7 +68,7 @@ class _Table:
     """The rows of a table in order, one at a time."""
 
     def __init__(self, database: Database, kind: str, last: int) -> None:
-        self._rows = _pages(database, _TABLES[kind], "seq", -(2**63), last)
+        self._rows = _pages(database, kind, last)
         self._kind = kind
         self.next: _Row | None = None
         self.advance()
@@ -89,12 +94,26 @@ def verify(database: Database, noted: str = "", progress: Progress = unheard) ->
     Stops at the first fault, which the result names. Raises `StoreError` if the database can't be read.
     """
     found = Verified()
-    with _lenient(database):
+    with _lenient(database), unchecked(database):
         try:
             _walk(database, found, noted, progress)
         except Fault as fault:
             found.fault = str(fault)
+    _check_files(database, found)
     return found
+
+
+def _check_files(database: Database, found: Verified) -> None:
+    """Compare the archive's files with the hashes of their bytes; what differs is the fault, or is named beside it."""
+    for archive in list_archives(database):
+        path = folder_of(database) / archive.file
+        with contextlib.suppress(OSError):
+            if hash_file(path) == archive.sha256:
+                found.files += 1
+            elif not found.fault:
+                found.fault = f"{path}: its bytes are not those that were written, though each of its rows can be read"
+            elif str(path) not in found.fault:
+                found.fault += f" ({path}: its bytes are not those that were written)"
 
 
 def _describe(kind: str, row: Any, about: Any) -> str:
@@ -111,7 +130,7 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
     tables = {kind: _Table(database, kind, end) for kind, end in zip(_TABLES, ends, strict=True)}
     erased = {(row["kind"], row["row"]) for row in database.query("SELECT kind, row FROM erasures")}
     hash = ORIGIN
-    for place, entry in enumerate(_pages(database, "chain", "place", -(2**63), last)):
+    for place, entry in enumerate(_read_chain(database, last, tables["decision"])):
         if (entry["kind"], entry["row"]) in erased:
             hash = _check_erased(entry, place, hash, tables[entry["kind"]], found)
         else:
@@ -126,6 +145,15 @@ def _walk(database: Database, found: Verified, noted: str, progress: Progress) -
     for kind, table in tables.items():
         if table.next is not None:
             raise Fault(f"{_describe(kind, table.next.seq, table.next.columns[_ABOUT[kind]])}: was inserted")
+
+
+def _read_chain(database: Database, last: int, decisions: _Table) -> Iterator[dict[str, Any]]:
+    try:
+        yield from read_chain(database, 0, last)
+    except DamagedArchiveError as error:
+        row = decisions.next
+        begins = f" (from {_describe('decision', row.seq, row.columns['id'])} on)" if row else ""
+        raise Fault(f"{error}{begins}") from None
 
 
 def _check_erased(entry: Mapping[str, Any], place: int, before: bytes, table: _Table, found: Verified) -> bytes:
@@ -170,12 +198,17 @@ def _check_entry(
     return hash
 
 
-def _pages(database: Database, table: str, order: str, first: int, last: int) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table in an order, up to a place, page by page."""
-    sql = f"SELECT * FROM {table} WHERE {order} > ? AND {order} <= ? ORDER BY {order} LIMIT {_PAGE_ROWS}"
+def _pages(database: Database, kind: str, last: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table in order, up to a number, page by page; with what is in files of the archive."""
+    sql = f"SELECT * FROM {_TABLES[kind]} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_PAGE_ROWS}"
+    first = -(2**63)
     while rows := database.query(sql, (first, last)):
-        yield from map(dict, rows)
-        first = rows[-1][order]
+        first = rows[-1]["seq"]
+        for row in rows:
+            try:
+                yield dict(fill(database, kind, [row])[0] if kind in LEFT else row)
+            except DamagedArchiveError as error:
+                raise Fault(f"{_describe(kind, row['seq'], row[_ABOUT[kind]])}: {error}") from None
 
 
 @contextlib.contextmanager

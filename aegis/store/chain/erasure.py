@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aegis.errors import DataError, StoreError
+from aegis.store.archive.erasing import remove_left, replace, rewrite
+from aegis.store.archive.reading import fill
 from aegis.store.database import Database
 from aegis.store.engine.connection import Connection, Row
 from aegis.store.tally import COUNTED
@@ -24,8 +26,8 @@ MEMORIES = {
 }
 """Tables of an agent's memory whose rows hold text, with the column that numbers them; those referred to come last"""
 _PAGE_ROWS = 1000
-_RECORDS = {"outcomes": "seq", "labels": "seq", "calls": "decision_id"}
-"""Tables whose rows belong to a decision, with the column that orders them"""
+_RECORDS = {"outcomes": ("seq", "outcome"), "labels": ("seq", "label"), "calls": ("decision_id", "")}
+"""Tables whose rows belong to a decision: the column that orders them, the kind of their entries in the chain"""
 _OF_DECISION = ("calls", "costs", "searches", "inbox", "proposals", "labels", "outcomes")
 _TALLY = (
     "DELETE FROM tallies",
@@ -84,7 +86,8 @@ def find(database: Database, wanted: Wanted) -> Doomed:
     else:
         seq, page = 0, f"SELECT seq, id, episode, state FROM decisions WHERE seq > ? ORDER BY seq LIMIT {_PAGE_ROWS}"
         while rows := database.query(page, (seq,)):
-            fitting = [row for row in rows if _fits(json.loads(row["state"]), row["episode"], wanted)]
+            whole = fill(database, "decision", rows)
+            fitting = [row for row in whole if _fits(json.loads(row["state"]), row["episode"], wanted)]
             found.decisions |= {row["seq"]: row["id"] for row in fitting}
             found.episodes |= {row["episode"] for row in fitting}
             seq = rows[-1]["seq"]
@@ -98,8 +101,11 @@ def erase(database: Database, doomed: Doomed) -> Counter[str]:
     """
     if database.on_sqlite:
         database.query("PRAGMA secure_delete = ON")
+    rewritten = rewrite(database, doomed.decisions.values())
     with database.transaction() as connection:
+        replace(connection, rewritten)
         erased = _erase_rows(connection, doomed, database.on_sqlite)
+    remove_left(database)
     _clean(database)
     return erased
 
@@ -194,9 +200,9 @@ def _fits(state: Mapping[str, Any], episode: str, wanted: Wanted) -> bool:
 
 def _find_text(database: Database, text: str, found: Doomed) -> None:
     needles = {form.casefold() for form in forms(text)}
-    ids = [row["id"] for row in _holding(database, "decisions", "seq", needles)]
-    for table, key in _RECORDS.items():
-        ids += [row["decision_id"] for row in _holding(database, table, key, needles)]
+    ids = [row["id"] for row in _holding(database, "decisions", "seq", needles, "decision")]
+    for table, (key, kind) in _RECORDS.items():
+        ids += [row["decision_id"] for row in _holding(database, table, key, needles, kind)]
     for id in dict.fromkeys(ids):
         _add(database, found, "d.id = ?", (id,))
     for table, key in MEMORIES.items():
@@ -204,13 +210,16 @@ def _find_text(database: Database, text: str, found: Doomed) -> None:
             found.memories[table] = rows
 
 
-def _holding(database: Database, table: str, key: str, needles: Collection[str]) -> Iterator[Row]:
-    """Yield the rows of a table of which a text holds one of these, upper and lower case being one; page by page."""
+def _holding(database: Database, table: str, key: str, needles: Collection[str], kind: str = "") -> Iterator[Row]:
+    """Yield the rows of a table of which a text holds one of these, upper and lower case being one; page by page.
+
+    kind: of the rows' entries in the chain, for rows that may have left texts in the archive.
+    """
     texts = [name for name, type in database.columns(table).items() if type == "text"]
     page = f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_PAGE_ROWS}"
     last: Any = "" if key in texts else -1
     while rows := database.query(page, (last,)):
-        for row in rows:
+        for row in fill(database, kind, rows) if kind else rows:
             values = [str(row[name]).casefold() for name in texts if row[name] is not None]
             if any(needle in value for value in values for needle in needles):
                 yield row

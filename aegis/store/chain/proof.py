@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aegis.errors import StoreError
+from aegis.store.archive.reading import read_chain
 from aegis.store.chain.columns import outcome_columns
 from aegis.store.chain.link import DIGEST_BYTES, digest_of
 from aegis.store.database import Database
 from aegis.store.decisions import NumberedExample
 from aegis.store.record import to_record
-
-_PAGE_ROWS = 1000
 
 
 def prove(database: Database, examples: Iterable[NumberedExample]) -> Iterator[dict[str, Any]]:
@@ -75,9 +74,5 @@ class _Walk:
         return hash[:DIGEST_BYTES].hex()
 
     def _read(self) -> Iterator[tuple[str, int, bytes]]:
-        place = -1
-        sql = f"SELECT place, kind, row, hash FROM chain WHERE place > ? ORDER BY place LIMIT {_PAGE_ROWS}"
-        while rows := self._database.query(sql, (place,)):
-            for row in rows:
-                yield row["kind"], row["row"], row["hash"]
-            place = rows[-1]["place"]
+        for entry in read_chain(self._database):
+            yield entry["kind"], entry["row"], entry["hash"]

@@ -17,7 +17,7 @@ TABLES = (
     *("meta", "decisions", "outcomes", "labels", "disagreements", "costs", "calls", "deferrals"),
     *("tallies", "cost_tallies", "models", "model_events", "improvements", "trainings", "epochs"),
     *("knowledge", "knowledge_bands", "questions", "closings", "goals", "gaps", "searches"),
-    *("inbox", "proposals", "settings", "erasures", "chain"),
+    *("inbox", "proposals", "settings", "erasures", "archives", "chain"),
 )
 """Every table with rows of its own; one that others refer to comes before them"""
 _DERIVES = "knowledge"

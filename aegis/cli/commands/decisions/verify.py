@@ -119,6 +119,8 @@ def _say(name: str, found: Verified) -> None:
     say(f"{mark(True)} {name}: {counts}: none changed, left out or inserted")
     if found.others:
         say(f"  beside these the chain has {counted(found.others, 'row')} that the file leaves out")
+    if found.files:
+        say(f"  {counted(found.files, 'file')} of archived decisions with the bytes that were written")
     if found.erased:
         say(f"  {counted(found.erased, 'row')} erased by `aegis forget`: the chain has the hash of each")
     for old, new in found.renamed.items():
