@@ -60,16 +60,11 @@ def _archive(database: Database, first: int, last: int) -> Archive:
     make_folder(path.parent)
     _write(database, path, first, last)
     made = _compare(database, path, before, first, last)
-    try:
-        with database.transaction():
-            if (list_archives(database) or [_NO_ARCHIVE])[-1] != before or _newest_erasure(database) != erasure:
-                raise StoreError(
-                    f"{database.path}: another process archived or erased decisions meanwhile: run it again"
-                )
-            _register(database, made, before)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    # Where this fails the file stays: a server may have committed before the connection was lost. The next run tells.
+    with database.transaction():
+        if (list_archives(database) or [_NO_ARCHIVE])[-1] != before or _newest_erasure(database) != erasure:
+            raise StoreError(f"{database.path}: another process archived or erased decisions meanwhile: run it again")
+        _register(database, made, before)
     return made
 
 
