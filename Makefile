@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-EVERYTHING := '.[train,teachers,offline,compare,search,serve,dev]'
+EVERYTHING := '.[train,teachers,offline,compare,search,serve,archive,dev]'
 # Bytecode is written when a module is first imported: most of torch's and transformers' never are.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
