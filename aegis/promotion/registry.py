@@ -156,7 +156,7 @@ class ModelRegistry:
     def advance(self, name: str) -> None:
         """Let an improved version serve in place of its predecessor, without an event: phase 4 makes many of them."""
         with self._store.database.transaction():
-            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": utc_now().isoformat()})
+            self._let_serve(name, utc_now().isoformat())
 
     def base_of(self, name: str) -> str | None:
         """Return the version that `name` was improved from, even if its folder is gone; None for a whole version."""
@@ -321,10 +321,8 @@ class ModelRegistry:
 
         cool_down: decisions that must follow a rollback. A promotion by a person ends the wait.
         """
-        sql = (
-            "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC LIMIT 1"
-        )
-        rows = self._store.database.query(sql)
+        sql = "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC"
+        rows = self._store.database.query(f"{sql} LIMIT 1")
         if not rows or rows[0]["kind"] != "rolled_back":
             return 0
         return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
@@ -347,14 +345,18 @@ class ModelRegistry:
 
     def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:
         previous, now = self.serving(), utc_now().isoformat()
-        if name:
-            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": now})
-        else:
-            self._store.state.clear(StateKey.SERVING)
+        self._let_serve(name, now)
         if kind == "promoted":
             self._store.state.clear(StateKey.CANDIDATE)  # the candidate serves now, or another version does
         self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
         return now
+
+    def _let_serve(self, name: str | None, now: str) -> None:
+        if name:
+            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": now})
+        else:
+            self._store.state.clear(StateKey.SERVING)
+        self._store.database.announce()
 
     def _record(
         self,
