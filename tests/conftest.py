@@ -134,6 +134,24 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def copy_workspace() -> Callable[[Path, Path], Path]:
+    """Return what copies a workspace's folder, and its rows where they are on a server, which a copied file names."""
+    from aegis.store import Database
+    from aegis.store.moving.copying import copy_rows
+
+    def copy(source: Path, target: Path) -> Path:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        for path in source.rglob("aegis.db") if ON_POSTGRES else ():
+            copied = target / path.relative_to(source)
+            copied.unlink()
+            with Database(path) as old, Database(copied) as new, old.transaction(), new.transaction():
+                copy_rows(old, new)
+        return target
+
+    return copy
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_syncs() -> Iterator[None]:
     """Let no test process wait until the disk has what is written: only a power cut could tell.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ def _training(log: TrainingLog, record: TrainingRecord) -> dict[str, Any]:
         "began": record.started_at,
         "ended": record.ended_at,
         "gate": gate,
+        "clock_set_back": _before(record.ended_at, record.started_at),
         "accuracy": heldout.get("accuracy"),
         "interval": heldout.get("ci95"),
         "heldout": heldout.get("n"),
@@ -108,6 +110,10 @@ def _training(log: TrainingLog, record: TrainingRecord) -> dict[str, Any]:
             for one in log.epochs(record.id)
         ],
     }
+
+
+def _before(ended: str | None, began: str) -> bool:
+    return ended is not None and datetime.fromisoformat(ended) < datetime.fromisoformat(began)
 
 
 def _updates(store: DecisionStore) -> list[dict[str, Any]]:

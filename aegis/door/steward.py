@@ -11,8 +11,10 @@ import os
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
@@ -22,7 +24,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.door.savings import LEAST_LIVE, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.shadow import Shadow
-from aegis.errors import CheckpointError
+from aegis.errors import CheckpointError, StoreError
 from aegis.hrm import known_actions
 from aegis.lifecycle import find_serving, open_store
 from aegis.lifecycle.duties import Duties, DutyPlan
@@ -41,6 +43,7 @@ from aegis.types import ActionList, Choice, Decision, Policy, Teacher
 from aegis.workspace import Workspace
 
 _LOOK_SECONDS = 0.25
+_GLANCE_SECONDS = 0.05
 _RETRY_SECONDS = 5.0
 _MOST_WAITING = 1000
 """Decisions that may wait for the steward; further decisions are recorded but not audited or compared"""
@@ -134,19 +137,22 @@ class Steward:
                 wait = _RETRY_SECONDS
 
     def _look_after(self) -> None:
+        rest: Callable[[float], bool] = self._over.wait
         lock = FileLock(self._workspace.agent_lock, timeout=0)
         trainer = TrainerProcess(self._workspace, (*TRAINER_COMMAND, "--device", self._config.device))
         with open_store(self._workspace) as store:
             work = _Work(self, store, trainer)
             try:
-                while not self._over.wait(0 if self._made.qsize() > _MOST_WAITING // 2 else _LOOK_SECONDS):
+                while not rest(0 if self._made.qsize() > _MOST_WAITING // 2 else _LOOK_SECONDS):
                     if not lock.is_locked:
                         with contextlib.suppress(Timeout):  # another process trains
                             lock.acquire()
                             work.sign()
                     try:
                         work.look(trains=lock.is_locked)
+                        rest = partial(self._rest, work)
                     except Exception as error:  # decisions must go on whatever fails here
+                        rest = self._over.wait
                         self._tell("failed", f"{type(error).__name__}: {error}")
             finally:
                 trainer.stop()
@@ -161,6 +167,14 @@ class Steward:
         with contextlib.suppress(CheckpointError):  # whoever loads it says so
             if line := describe_untaught(store, serving.name, known_actions(serving.folder)):
                 self._tell("monitor", line)
+
+    def _rest(self, work: _Work, seconds: float) -> bool:
+        """Wait until the next look is due, or until there is something to follow; return whether the work is over."""
+        until = time.monotonic() + seconds
+        while not self._over.wait(max(0.0, min(_GLANCE_SECONDS, until - time.monotonic()))):
+            if time.monotonic() >= until or work.glance():
+                return False
+        return True
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         with contextlib.suppress(Exception):  # whoever listens may be gone, e.g. a closed pipe: the work goes on
@@ -199,6 +213,9 @@ class _Work:
         )
         self._registry = ModelRegistry(store, workspace)
         self._tells_savings_at = 0
+        self._served: Serving | None = None
+        self._loads_ended = 0
+        """What the last look saw"""
 
     def sign(self) -> None:
         """Note for the commands who trains here, after how many decisions, in which mode, and how."""
@@ -210,6 +227,7 @@ class _Work:
     def look(self, trains: bool) -> None:
         """Do one round of training and switching. trains: whether this process may train."""
         steward = self._steward
+        self._loads_ended = steward._incumbent.resolver.loads_ended
         made, serving = self._take(), find_serving(self._store, steward._workspace)
         # Without a version to watch one decision is enough: it lets go of a version that was taken back.
         for decision, choice, shadowed in made if self._duties.watches(serving) else made[-1:]:
@@ -218,6 +236,7 @@ class _Work:
                 self._shadow.ask(decision)
         if made:
             serving = find_serving(self._store, steward._workspace)  # an audit may have taken it back
+        self._served = serving
         if steward._config.mode == "observe" or not steward.asks:
             self._answer_silently(serving)
         if trains:
@@ -225,6 +244,15 @@ class _Work:
         if steward._config.mode == "observe":
             return
         steward.policy = self._duties.follow(serving, steward.policy, improves=trains)
+
+    def glance(self) -> bool:
+        """Tell whether another version serves, or is loaded, since the last look; in a hundredth of a look's time."""
+        if self._steward._incumbent.resolver.loads_ended != self._loads_ended:
+            return True
+        try:
+            return self._store.database.has_news() and self._registry.serving() != self._served
+        except StoreError:
+            return False  # the next look tells
 
     def close(self) -> None:
         self._duties.close()

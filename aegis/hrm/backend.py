@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aegis.hrm.policy import HRMPolicy
 
 EXPORT_FOLDER = "onnx"
+_EXPORTED = (POLICY_FILE, *(name for names in GRAPH_FILES.values() for name in names))
 
 
 def load_policy(
@@ -74,8 +75,7 @@ def _load_exported(
 ) -> OnnxPolicy:
     export = folder / EXPORT_FOLDER
     try:
-        check = read_check(export, [POLICY_FILE, *(name for names in GRAPH_FILES.values() for name in names)])
-        policy = _open(export, backend, check, threads)
+        policy = _open(export, backend, read_check(export, _EXPORTED), threads)
         return policy.with_actions(adopt(policy.actions))
     except (CheckpointError, UnknownWordsError):
         if examples is None:
@@ -86,7 +86,7 @@ def _load_exported(
     say(f"Exporting {folder.name} to ONNX and checking it, once")
     export_onnx(_load_eager(folder, "cpu", adopt), export, examples(), progress)
     progress(f"Loading {folder.name}", 0, 0)
-    policy = _open(export, backend, read_check(export, ()), threads)
+    policy = _open(export, backend, read_check(export, _EXPORTED), threads)
     return policy.with_actions(adopt(policy.actions))
 
 
@@ -101,5 +101,5 @@ def _open(export: Path, backend: str, check: dict[str, Any], threads: int) -> On
     if backend == "auto":
         backend = str(check.get("best"))
     if backend == "openvino":
-        return OnnxPolicy.load(export, runtime="openvino", threads=threads)
-    return OnnxPolicy.load(export, "int8" if backend == "onnx-int8" else "float32", threads=threads)
+        return OnnxPolicy.load(export, runtime="openvino", threads=threads, check=check)
+    return OnnxPolicy.load(export, "int8" if backend == "onnx-int8" else "float32", threads=threads, check=check)

@@ -156,7 +156,7 @@ class ModelRegistry:
     def advance(self, name: str) -> None:
         """Let an improved version serve in place of its predecessor, without an event: phase 4 makes many of them."""
         with self._store.database.transaction():
-            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": utc_now().isoformat()})
+            self._let_serve(name, utc_now().isoformat())
 
     def base_of(self, name: str) -> str | None:
         """Return the version that `name` was improved from, even if its folder is gone; None for a whole version."""
@@ -226,8 +226,7 @@ class ModelRegistry:
     def candidate(self) -> Candidate | None:
         """Return the version that is in a stage now, or None; raises `StoreError` for a malformed record."""
         try:
-            fields = self._store.state.record(StateKey.CANDIDATE)
-            if fields is None:
+            if (fields := self._store.state.record(StateKey.CANDIDATE)) is None:
                 return None
             return Candidate(
                 fields["name"], self._workspace.models / fields["name"], fields["stage"], int(fields["began"])
@@ -238,8 +237,7 @@ class ModelRegistry:
     def refuse(self, who: str, reason: str, evidence: Mapping[str, Any]) -> None:
         """Refuse the candidate; its folder stays. Raises `StoreError` without a candidate."""
         with self._store.database.transaction():
-            candidate = self.candidate()
-            if candidate is None:
+            if (candidate := self.candidate()) is None:
                 raise StoreError(f"{self._workspace.folder}: no candidate to refuse")
             self._store.state.clear(StateKey.CANDIDATE)
             self._record("refused", candidate.name, None, who, reason, evidence)
@@ -271,8 +269,7 @@ class ModelRegistry:
 
     def last_good(self) -> str | None:
         """Return the newest version older than the present one that served and is not rolled back; None without one."""
-        served = self.serving()
-        if served is None:
+        if (served := self.serving()) is None:
             return None
         steps = [event for event in self.events() if event.kind in _SERVED]
         number, has_served = version_number(served.name), {e.model for e in steps} | {e.previous for e in steps}
@@ -283,10 +280,12 @@ class ModelRegistry:
         """Return every kept version, the oldest first."""
         rows = {row["name"]: row for row in self._store.database.query("SELECT * FROM models")}
         served, events, candidate = self.serving(), self.events(), self.candidate()
+        known = {*rows, *(one.model for one in events), *(one.previous for one in events)}
+        known |= {one.name for one in (served, candidate) if one is not None}
         versions = []
         for folder in self._workspace.versions():
-            if not any(folder.iterdir()):
-                continue  # reserved for a version that was never written
+            if folder.name not in known or not any(folder.iterdir()):
+                continue  # it is being written, or a kill ended that
             name, row = folder.name, rows.get(folder.name)
             promoted = [event for event in events if event.kind == "promoted" and event.model == name]
             steps = [e.kind for e in events if name == (e.previous if e.kind == "rolled_back" else e.model)]
@@ -321,10 +320,8 @@ class ModelRegistry:
 
         cool_down: decisions that must follow a rollback. A promotion by a person ends the wait.
         """
-        sql = (
-            "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC LIMIT 1"
-        )
-        rows = self._store.database.query(sql)
+        sql = "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC"
+        rows = self._store.database.query(f"{sql} LIMIT 1")
         if not rows or rows[0]["kind"] != "rolled_back":
             return 0
         return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
@@ -347,14 +344,18 @@ class ModelRegistry:
 
     def _serve(self, kind: str, name: str | None, who: str, reason: str, evidence: Mapping[str, Any]) -> str:
         previous, now = self.serving(), utc_now().isoformat()
-        if name:
-            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": now})
-        else:
-            self._store.state.clear(StateKey.SERVING)
+        self._let_serve(name, now)
         if kind == "promoted":
             self._store.state.clear(StateKey.CANDIDATE)  # the candidate serves now, or another version does
         self._record(kind, name, previous.name if previous else None, who, reason, evidence, now)
         return now
+
+    def _let_serve(self, name: str | None, now: str) -> None:
+        if name:
+            self._store.state.keep(StateKey.SERVING, {"name": name, "promoted_at": now})
+        else:
+            self._store.state.clear(StateKey.SERVING)
+        self._store.database.announce()
 
     def _record(
         self,

@@ -123,6 +123,22 @@ class Database:
         except engine.error as error:
             raise StoreError(engine.explain(error)) from error
 
+    def announce(self) -> None:
+        """Let other processes know at once of what this transaction changes (`has_news`). Call it within one."""
+        self.engine.announce()
+
+    def has_news(self) -> bool:
+        """Return, in an instant, whether another process may have announced something since the last call.
+
+        The first call returns true. Raises `StoreError` if the database can't be read.
+        """
+        engine = self.engine
+        try:
+            with GATE.inside:
+                return engine.has_news()
+        except engine.error as error:
+            raise StoreError(engine.explain(error)) from error
+
     def is_refusal(self, error: StoreError) -> bool:
         """Return whether an error that left a transaction was a row that breaks a rule of the schema."""
         return isinstance(error.__cause__, self.engine.refused)

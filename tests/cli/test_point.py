@@ -54,7 +54,7 @@ def test_a_point_is_checked_trained_and_taken_back_with_its_own_actions(router, 
     assert "✓ Agent now using trained HRM!" in trained
     assert "PHASE 4" not in trained
     assert "  escalate " in trained
-    assert run("models", *POINT).stdout.splitlines()[1].startswith("hrm@1    yes")
+    assert run("models", *POINT).stdout.splitlines()[1].startswith("hrm@1      yes")
     assert "hrm@1 on 60 held-out decisions" in run("curve", *POINT).stdout
     listed = run("status").stdout
     assert listed.startswith("1 decision point in workspace (--point NAME shows one):\n  router  240 decisions")

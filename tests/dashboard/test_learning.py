@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from datetime import timedelta
 
 import pytest
 
@@ -60,6 +61,17 @@ def test_an_updates_reward_has_an_interval_where_its_error_was_recorded(workspac
     old, new, unknown = read_learning(workspace)["updates"]
     assert (old["low"], old["high"], unknown["low"]) == (None, None, None)
     assert (new["low"], new["high"]) == pytest.approx(mean_interval(means))
+
+
+@pytest.mark.parametrize(("hours", "set_back"), [(1, False), (-1, True)])
+def test_a_training_that_ended_before_it_began_says_that_the_clock_was_set_back(workspace, hours, set_back):
+    began = utc_now()
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        record = log.begin(10, None, TrainingPlan(), began)
+        assert read_learning(workspace)["trainings"][0]["clock_set_back"] is False
+        log.end(record.id, "failed", "", {}, began + timedelta(hours=hours))
+    assert read_learning(workspace)["trainings"][0]["clock_set_back"] is set_back
 
 
 def test_calibration_says_how_often_it_was_right_by_confidence(workspace):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -79,8 +78,8 @@ def imitated(made_once):
 
 
 @pytest.fixture
-def folder(imitated, tmp_path):
-    return shutil.copytree(imitated, tmp_path / "workspace")
+def folder(imitated, tmp_path, copy_workspace):
+    return copy_workspace(imitated, tmp_path / "workspace")
 
 
 def count_best(folder, name):

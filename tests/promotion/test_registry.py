@@ -58,6 +58,11 @@ def test_the_earlier_policy_still_serves_after_a_failed_save(store, workspace):
     with pytest.raises(OSError, match="disk full"):
         registry.promote(fail)
     assert registry.serving() is None
+    assert registry.models() == []  # unfinished, although it has files
+    with pytest.raises(StoreError, match="no model 'hrm@1'"):
+        registry.promote_again("hrm@1", "owner", "it is there")
+    assert registry.promote(save).name == "hrm@2"
+    assert [version.name for version in registry.models()] == ["hrm@2"]
     first = registry.promote(save)
     with pytest.raises(OSError, match="disk full"):
         registry.promote(fail)

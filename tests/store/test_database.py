@@ -258,3 +258,20 @@ with Database.scratch() as database, database.transaction() as connection:
     process.kill()
     process.wait()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_announcement_is_news_to_every_other_connection_once_its_transaction_has_ended(database, path, wait_for):
+    with Database(path) as writer:
+        assert database.has_news()  # what came before, nobody knows
+        assert not database.has_news()
+        with writer.transaction():
+            insert_meta(writer, "a")
+            writer.announce()
+            assert not database.has_news()
+        wait_for(database.has_news)
+        assert not database.has_news()
+        with pytest.raises(ValueError, match="undone"), writer.transaction():
+            writer.announce()
+            raise ValueError("undone")
+        database.query("SELECT 1")  # its answer would bring the announcement
+        assert not database.has_news()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aegis.store import DecisionStore
 
 _REASON_CHARACTERS = 300
+_NAME = len("linear@999")
 TEACHER = "teacher"
 
 
@@ -65,16 +66,16 @@ def models(
                 say(f"{folder.folder}: no HRM was kept yet: {describe_way_to_hrm(folder)}")
                 _show_refusals(refusals)
                 return
-            head = f"{'Model':<8} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made"
+            head = f"{'Model':<{_NAME}} {'serves':<12} {'accuracy':<26} {'calibration':<12} {'decisions':>9}  made"
             say_row("Models", (), head)
             for version in versions:
                 _say_version(version)
                 if (kind := _describe_kind(version)) is not None:
-                    say(f"{'':<8} {kind}")
+                    say(f"{'':<{_NAME}} {kind}")
                 if version.gain is not None:
-                    say(f"{'':<8} {version.gain.describe()}")
+                    say(f"{'':<{_NAME}} {version.gain.describe()}")
                 if certified := version.figures.get("certified"):
-                    say(f"{'':<8} {_describe_certified(certified, version.figures.get('promised'))}")
+                    say(f"{'':<{_NAME}} {_describe_certified(certified, version.figures.get('promised'))}")
             if monitor:
                 say(f"Monitor of {served.name if served else ''}: {lifecycle.describe_monitor(monitor)}")
             if by_action:
@@ -246,7 +247,7 @@ def _say_version(version: ModelVersion) -> None:
     say_row(
         f"{version.name}, serves: {state}",
         (f"accuracy: {accuracy}, calibration: {calibration}", f"decisions: {decisions}, {source}", f"made: {made}"),
-        f"{version.name:<8} {state:<12} {accuracy:<26} {calibration:<12} {decisions!s:>9}  {made}  {source}",
+        f"{version.name:<{_NAME}} {state:<12} {accuracy:<26} {calibration:<12} {decisions!s:>9}  {made}  {source}",
     )
 
 

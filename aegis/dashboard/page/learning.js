@@ -14,7 +14,7 @@ function training(one) {
   const shares = (y) => percent(y);
   return h("section", { class: "card" },
     h("h3", {}, `Training ${one.number}`, h("span", { class: `tag ${one.status === "switched" ? "ok" : one.status === "running" ? "unknown" : "failed"}` }, one.status)),
-    h("p", { class: "quiet" }, `On ${count(one.decisions)} decisions, begun `, moment(one.began), one.ended && [", ended ", moment(one.ended)]),
+    h("p", { class: "quiet" }, `On ${count(one.decisions)} decisions, begun `, moment(one.began), one.ended && [", ended ", moment(one.ended)], one.clock_set_back && " (the clock was set back meanwhile)"),
     one.accuracy !== null && h("p", {}, `Held-out accuracy ${percent(one.accuracy, 1)}`, low !== undefined && ` (95% interval ${percent(low, 1)} to ${percent(high, 1)})`, one.heldout && `, on ${count(one.heldout)} decisions`, "."),
     last ? h("div", { class: "charts" },
       lineChart({

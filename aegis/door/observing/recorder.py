@@ -181,7 +181,10 @@ class Recorder:
             row, policy = noted.choice.probabilities, noted.choice.policy
         try:
             state = make_state(json.loads(noted.state))
-            return noted, Decision(new_id(), 0, state, offered, Action(noted.action), row, policy, decided_at=noted.at)
+            episode = new_id() if noted.episode is None else noted.episode
+            if not isinstance(episode, str):  # it comes from the owner's function
+                raise DataError(f"the episode is no text but {type(episode).__name__}: return its name")
+            return noted, Decision(episode, 0, state, offered, Action(noted.action), row, policy, decided_at=noted.at)
         except (DataError, ValueError, RecursionError) as error:
             self._faults.note("state", error)
             return None
@@ -224,7 +227,7 @@ def _record_all(store: DecisionStore, made: list[tuple[Noted, Decision]]) -> lis
         for noted, decision in made:
             if noted.episode is not None:
                 last = store.last_step(noted.episode)
-                decision = replace(decision, episode=noted.episode, step=0 if last is None else last + 1)
+                decision = replace(decision, step=0 if last is None else last + 1)
             store.append(decision)
             if noted.dollars is not None:
                 store.record_cost(decision.id, noted.dollars)

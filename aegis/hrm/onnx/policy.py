@@ -89,15 +89,18 @@ class OnnxPolicy:
         precision: Precision = "float32",
         runtime: Literal["onnxruntime", "openvino"] = "onnxruntime",
         threads: int = 1,
+        check: dict[str, Any] | None = None,
     ) -> OnnxPolicy:
         """Read an exported policy, and check that it decides on this machine as on the machine that exported it.
 
-        Raises `CheckpointError` if a file is missing or torn or decisions differ, `ConfigError` without the runtime.
+        check: what `read_check` has just returned for its files, which are then not read once more. Raises
+        `CheckpointError` if a file is missing or torn or decisions differ, `ConfigError` without the runtime.
         """
         folder = Path(folder)
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, not {threads}")
-        check = read_check(folder, (POLICY_FILE, *GRAPH_FILES[precision]))
+        if check is None:
+            check = read_check(folder, (POLICY_FILE, *GRAPH_FILES[precision]))
         backend = "openvino" if runtime == "openvino" else "onnx" if precision == "float32" else "onnx-int8"
         first, later = GRAPH_FILES[precision]
         policy = cls(_read(folder / POLICY_FILE), (folder / first, folder / later), backend, threads)

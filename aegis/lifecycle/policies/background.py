@@ -23,6 +23,8 @@ class BackgroundLoad:
         self._policy: Policy | None = None
         self._failed_at = 0.0
         self._failure: Exception | None = None
+        self.ended = 0
+        """How many loads have ended, by success or failure"""
 
     def loaded(self, serving: Serving) -> Policy | None:
         """Return this version once it is loaded; the first call starts to load it."""
@@ -63,3 +65,4 @@ class BackgroundLoad:
             self._failure, self._failed_at = error, time.monotonic()
         finally:
             self._thread = None
+            self.ended += 1

@@ -163,6 +163,11 @@ class PolicyResolver:
             self._teacher = self._load_teacher()
         return self._teacher
 
+    @property
+    def loads_ended(self) -> int:
+        """How many versions were loaded beside, for `follow`, or failed to load."""
+        return self._versions.ended
+
     def take_failure(self) -> Exception | None:
         """Return once why the HRM that serves could not be loaded; None where it could."""
         return self._versions.take_failure()

@@ -79,5 +79,11 @@ class Engine(Protocol):
     def explain(self, error: Exception) -> str:
         """Return in words what an error of this engine means, and what to do."""
 
+    def announce(self) -> None:
+        """Let `has_news` of every other connection return true once the transaction has ended."""
+
+    def has_news(self) -> bool:
+        """Return, in an instant, whether there may be an announcement since the last call; the first call: true."""
+
     def close(self) -> None:
         """Close the connection; an open transaction is undone."""

@@ -7,6 +7,8 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -193,6 +195,9 @@ class Postgres:
     def __init__(self, address: Address) -> None:
         """Raises `StoreError` if the server can't be reached, or the schema is not an AEGIS database of this age."""
         self.address = address
+        self._channel = f"aegis-{hashlib.sha256(address.schema.encode()).hexdigest()[:32]}"
+        self._listening: psycopg.Connection[Row] | None = None
+        self._heard = False
         try:
             self.connection = PostgresConnection(address)
         except psycopg.Error as error:
@@ -253,6 +258,30 @@ class Postgres:
         said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
         words = " ".join((said or str(error)).split())
         return f"{self.address}: {advice} ({words})" if advice else f"{self.address}: {words}"
+
+    def announce(self) -> None:
+        """Tell every connection that listens, once the transaction has ended."""
+        self.connection.link.execute("SELECT pg_notify(%s, '')", (self._channel,))
+
+    def has_news(self) -> bool:
+        """Return whether an announcement has come since the last call; the server is not asked. The first call listens.
+
+        A connection that is lost has none: the next query makes a new one, which then listens.
+        """
+        link = self.connection.link
+        if link is not self._listening:
+            link.add_notify_handler(self._hear)
+            link.execute(f"LISTEN {quote_name(self._channel)}")
+            self._listening, self._heard = link, True
+        with contextlib.suppress(psycopg.OperationalError):
+            link.pgconn.consume_input()  # what came with the answer to a query, `_hear` was called with
+            while link.pgconn.notifies() is not None:
+                self._heard = True
+        heard, self._heard = self._heard, False
+        return heard
+
+    def _hear(self, notice: psycopg.Notify) -> None:
+        self._heard = True
 
     def close(self) -> None:
         """Close the connection; an open transaction is undone."""

@@ -58,6 +58,8 @@ class SQLite:
     def __init__(self, path: Path) -> None:
         """Raises `StoreError` if the file is not an AEGIS database, is a newer AEGIS's, or can't be written."""
         self.path = path
+        self._version: int | None = None
+        """`has_news` saw this state of the database last"""
         try:
             if str(path) not in _ALONE:
                 make_folder(path.parent)
@@ -110,6 +112,14 @@ class SQLite:
         if code == sqlite3.SQLITE_BUSY_SNAPSHOT:
             advice = "a query of this process is half read: fetch all its rows before writing"
         return f"{self.path}: {advice} ({error})" if advice else f"{self.path}: {error}"
+
+    def announce(self) -> None:
+        """Do nothing: the file tells of every transaction."""
+
+    def has_news(self) -> bool:
+        """Return whether another connection has changed the database since the last call."""
+        before, self._version = self._version, self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return bool(before != self._version)
 
     def close(self) -> None:
         """Close the connection; an open transaction is undone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def learned_once(made_once):
 
 
 @pytest.fixture
-def learned(learned_once, tmp_path):
+def learned(learned_once, tmp_path, copy_workspace):
     """A copy of that workspace."""
-    shutil.copytree(learned_once, tmp_path, dirs_exist_ok=True)
+    copy_workspace(learned_once, tmp_path)
     return Workspace(tmp_path).point("support-router")

@@ -129,6 +129,7 @@ def test_what_can_not_be_recorded_before_the_end_is_counted_as_lost(observing, m
     assert observed.observer.faults["closed"] == 1
 
 
+@pytest.mark.sqlite  # another connection locks the file; on a server transactions wait without a file
 def test_a_database_that_another_process_keeps_locked_delays_only_the_recording(observing, recorded, monkeypatch):
     monkeypatch.setattr("aegis.store.engine.sqlite.BUSY_TIMEOUT_SECONDS", 0.05)
     observed = observing()(lambda ticket: "refund")

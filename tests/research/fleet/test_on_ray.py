@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.lifecycle import open_store
+from aegis.research.fleet.collect import Fleet
 from aegis.workspace import Workspace
 from benchmarks.ray_collect import Deaths, SlowServer, collect, serving, two_nodes
 
@@ -53,6 +57,45 @@ def test_the_command_collects_on_ray_and_counts_what_had_no_answer(server, searc
     rows = [json.loads(line) for line in (tmp_path / "logs" / "collect-failures.jsonl").read_text().splitlines()]
     assert f"{len(rows)} state" in done.output
     assert all("banana" in row["error"] and row["state"] for row in rows)
+
+
+class Watched(Fleet):
+    """The fleet of the command, which suffers deaths while it collects."""
+
+    deaths: Deaths
+
+    def collect(self, decisions):
+        shown = self.on_progress
+
+        def tell(done):
+            shown(done)
+            self.deaths(self, done)
+
+        self.on_progress = tell
+        super().collect(decisions)
+
+
+def test_the_command_goes_on_without_a_killed_agent_and_a_killed_node_and_leaves_nothing(
+    server, search_index, tmp_path, monkeypatch
+):
+    place = tmp_path / "w"
+    scratch = Path(tempfile.mkdtemp())  # a socket's path has 107 bytes at most
+    monkeypatch.setenv("TMPDIR", str(scratch))  # of the agents' processes, which Ray starts
+    options = ["--workspace", str(place), "--teacher", f"openai:slow@{server.address}", "--decisions", "60"]
+    with two_nodes() as remove_node:
+        monkeypatch.setattr(Watched, "deaths", Deaths(60, remove_node), raising=False)
+        monkeypatch.setattr("aegis.research.fleet.collect.Fleet", Watched)
+        # It finds the connection of this process, and leaves it.
+        done = CliRunner().invoke(app, ["collect", "--ray", "local", "--agents", "4", *options])
+    assert done.exit_code == 0, done.output
+    assert Watched.deaths.killed == ["an agent", "a node"]
+    assert "died and is replaced; what it had handed over is kept" in done.output
+    with open_store(Workspace(place)) as store:
+        decisions = list(store.decisions())
+        assert len(decisions) == len({decision.id for decision in decisions}) == 60
+        assert all(example.outcome is not None for example in store.examples())
+    assert list(scratch.glob("*aegis*")) == []
+    shutil.rmtree(scratch)
 
 
 def test_a_budget_ends_the_collection_on_ray(server, search_index, tmp_path):

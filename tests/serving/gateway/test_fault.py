@@ -31,6 +31,7 @@ def fill_disk():
     return fill
 
 
+@pytest.mark.sqlite  # it fills SQLite's file by a pragma
 def test_where_the_disk_is_full_requests_pass_and_later_ones_are_recorded(assisted, fill_disk, wait_for, recorded_at):
     gate = assisted(CHOOSE)
     decider = gate.points.find("router")

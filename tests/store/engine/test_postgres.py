@@ -200,3 +200,35 @@ def test_parts_within_parts_leave_on_both_engines_the_same(opened):
             kept.append({row["key"] for row in database.query("SELECT key FROM meta")})
     assert len(kept[0]) > 60
     assert kept[0] == kept[1]
+
+
+def test_an_announcement_that_came_with_the_answer_to_a_query_is_news(opened):
+    opened.has_news()
+    with Database(opened.path) as other, other.transaction():
+        other.announce()
+    opened.query("SELECT 1")
+    assert opened.has_news()
+
+
+def test_a_lost_connection_has_no_news_and_the_next_one_listens(opened, wait_for):
+    opened.has_news()
+    with Database(opened.path) as other:
+        [[process]] = opened.query("SELECT pg_backend_pid()")
+        other.query(f"SELECT pg_terminate_backend({process})")
+        with pytest.raises(StoreError):
+            opened.query("SELECT 1")
+        assert not opened.has_news()
+        opened.query("SELECT 1")
+        assert opened.has_news()  # what was announced meanwhile, nobody knows
+        with other.transaction():
+            other.announce()
+        wait_for(opened.has_news)
+
+
+def test_a_workspace_does_not_hear_of_another_one(opened, postgres_server, tmp_path, monkeypatch):
+    opened.has_news()
+    monkeypatch.setenv("AEGIS_DATABASE", f"{postgres_server}&schema={new_id()}")
+    with Database(tmp_path / "other" / "aegis.db") as other, other.transaction():
+        other.announce()
+    opened.query("SELECT 1")
+    assert not opened.has_news()
