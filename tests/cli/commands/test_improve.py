@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from aegis.cli.commands import train as train_command
 from aegis.cli.commands.improve import run_improvement, show_improved
 from aegis.cli.main import app
-from aegis.config import HRMConfig, ReinforceConfig
+from aegis.config import KEPT, HRMConfig, ReinforceConfig
 from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
 from aegis.lifecycle.rl.measurement import Measured
@@ -104,7 +104,7 @@ def test_a_training_ends_with_phase_4_after_a_switch_alone(write_decisions, tmp_
     assert calls == []
     assert run("train", "--workspace", tmp_path / "w", "--rl-decisions", 50, "--seed", 7).exit_code == 0
     (workspace, decisions, config), named = calls[0]
-    assert (workspace.folder, decisions, config, named["seed"]) == (tmp_path / "w", 50, ReinforceConfig(), 7)
+    assert (workspace.folder, decisions, config, named["seed"]) == (tmp_path / "w", 50, ReinforceConfig(keep=(KEPT,)), 7)
     assert named["seconds"] is None
     result = run("train", "--workspace", tmp_path / "w", "--rl-decisions", 5)
     assert result.exit_code == 2
