@@ -111,7 +111,7 @@ def test_the_hrm_of_a_point_outgrows_its_teacher_by_rewards_that_another_process
             return count_best(folder, find_serving(store, decider.workspace).name) >= 27
 
         while number % 25 or log.count() < 10 or not has_learned():  # how soon it has depends on chance
-            assert time.monotonic() < until, [event.message for event in events]
+            assert time.monotonic() < until, "\n".join(event.message for event in events[-12:])
             decided = decider.decide(make_ticket(number))
             drawn = decided.policy != "good"  # the teacher decides what is unlike the HRM's training
             assert decided.propensity == (decided.probabilities[decided.action] if drawn else None)
@@ -133,7 +133,7 @@ def test_a_version_that_earns_less_is_rolled_back_when_the_true_rewards_come(fol
     until, events, made = time.monotonic() + 240, [], []
 
     def decide():
-        assert time.monotonic() < until, [event.message for event in events]
+        assert time.monotonic() < until, "\n".join(event.message for event in events[-12:])
         decided = decider.decide(make_ticket(len(made)))
         made.append(decided)
         time.sleep(0.02)
