@@ -82,9 +82,11 @@ class VersionLoader:
         return self._exploration.load(serving, load_whole, self._adopt)
 
     def _kept(self, folder: Path) -> tuple[KeptAction, ...]:
+        if not (kept := kept_of(folder)):
+            return ()
         with open_store(self._workspace) as store:
             renamed = read_renames(store)
-        return tuple(replace(one, action=renamed.get(one.action, one.action)) for one in kept_of(folder))
+        return tuple(replace(one, action=renamed.get(one.action, one.action)) for one in kept)
 
     def _check(self, folder: Path) -> None:
         base = base_of(folder)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,8 @@ from aegis.store import DecisionStore, ImprovementLog, StateKey
 
 _EARLIER_REFERENCE = "anchor"
 """Earlier versions wrote `reference` under this name"""
+REMEMBERED = 3
+"""Former references that late rewards may lead back to: all decisions of each are weighed again with new rewards"""
 _REFERENCE_SPAN = 1200
 """Newest decisions in which the reference's rewards count"""
 
@@ -27,6 +30,15 @@ class FormerReference:
     """Place, in the order of recording, after which decisions were compared with it"""
     until: int
     """Place of the last one"""
+    former: FormerReference | None = None
+    """The one before it, if any"""
+
+    def chain(self) -> Iterator[FormerReference]:
+        """Yield this reference and those before it, the newest first."""
+        one: FormerReference | None = self
+        while one is not None:
+            yield one
+            one = one.former
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +94,15 @@ def read_state(store: DecisionStore) -> ImprovementState | None:
             fields = {**fields, "reference": fields[_EARLIER_REFERENCE]}
             del fields[_EARLIER_REFERENCE]
         if fields and fields.get("former"):
-            fields = {**fields, "former": FormerReference(**fields["former"])}
+            fields = {**fields, "former": _read_former(fields["former"])}
         return ImprovementState(**fields) if fields else None
     except (ValueError, TypeError):
         return None  # it can't be read: phase 4 begins anew
+
+
+def _read_former(fields: Mapping[str, Any]) -> FormerReference:
+    before = fields.get("former")
+    return FormerReference(**{**fields, "former": _read_former(before) if before else None})
 
 
 def is_learning(store: DecisionStore) -> bool:
@@ -130,12 +147,16 @@ def weigh_rewards(store: DecisionStore, state: ImprovementState) -> tuple[Reward
     return weigh(drawn), _weigh_gain(drawn)
 
 
-def was_mistaken(store: DecisionStore, former: FormerReference) -> bool:
-    """Return whether, by the rewards as they are known now, nothing speaks for having given up this reference.
+def find_mistaken(store: DecisionStore, former: FormerReference) -> FormerReference | None:
+    """Return the first reference that was given up although nothing speaks for that by the rewards as now known; or None.
 
-    Rewards are reported late, in parts, and corrected.
+    former: the last one; the `REMEMBERED` newest are looked at. Rewards are reported late, in parts, and corrected.
     """
-    return _weigh_gain(ImprovementLog(store.database).drawn(former.name, former.since, former.until)).evidence < 1
+    log = ImprovementLog(store.database)
+    for one in reversed(list(islice(former.chain(), REMEMBERED))):
+        if _weigh_gain(log.drawn(one.name, one.since, one.until)).evidence < 1:
+            return one
+    return None
 
 
 def _weigh_gain(drawn: Sequence[tuple[bool, float | None]]) -> RewardEvidence:

@@ -22,8 +22,8 @@ from aegis.lifecycle.rl.reward_comparison import (
     FormerReference,
     ImprovementState,
     compare_rewards,
+    find_mistaken,
     read_state,
-    was_mistaken,
     weigh_rewards,
     write_state,
 )
@@ -84,8 +84,8 @@ class ImprovementWorker:
             return False
         if served.name != self._version:
             state = self._take_up(served, state)
-        if state.former is not None and self._was_mistaken(state.former):
-            return self._take_back(served, state.former)
+        if state.former is not None and (mistaken := self._find_mistaken(state.former)) is not None:
+            return self._take_back(served, mistaken)
         if self._store.newest() < state.paused_until:
             return False
         compared = compare_rewards(self._store, state, self.config)
@@ -215,20 +215,20 @@ class ImprovementWorker:
                 return
             self._registry.promote_again(served.name, IMPROVEMENT, reason, compared.to_record())
             newest = self._store.newest()
-            former = FormerReference(state.reference, max(state.since, state.judged_since), newest)
+            former = FormerReference(state.reference, max(state.since, state.judged_since), newest, state.former)
             write_state(self._store, ImprovementState(served.name, newest, newest, former=former))
         self._tell(reason)
 
-    def _was_mistaken(self, former: FormerReference) -> bool:
+    def _find_mistaken(self, former: FormerReference) -> FormerReference | None:
         newest = self._log.newest_outcome()
         if self._seen_outcome is not None and newest < self._seen_outcome + self.config.every:
-            return False
+            return None
         self._seen_outcome = newest
-        return was_mistaken(self._store, former)
+        return find_mistaken(self._store, former)
 
     def _take_back(self, served: Serving, former: FormerReference) -> bool:
         """Compare with the former reference again, for its rewards were corrected; return True."""
-        state = ImprovementState(former.name, former.since, former.since)
+        state = ImprovementState(former.name, former.since, former.since, former=former.former)
         with self._store.database.transaction():
             now = self._registry.serving()
             if now is None or now.name != served.name:

@@ -253,6 +253,31 @@ def test_a_reference_that_rested_on_rewards_which_were_corrected_is_given_up_aga
     assert "improved versions earn less than hrm@1" in event.reason
 
 
+def test_several_references_that_rested_on_corrected_rewards_are_given_up_for_the_first_one(life, improver):
+    life.controlled = True
+    life.decide(40)
+    references = ["hrm@1"]
+    for _ in range(160):
+        life.fall = -1.5 * len(references)  # each reference is surpassed by the versions after it
+        life.learn(improver, 1)
+        if life.reference != references[-1]:
+            references.append(life.reference)
+            life.decide(40)
+        if len(references) == 3:
+            break
+    assert len(references) == 3
+    for example in life.store.examples():
+        life.store.record_outcome(Outcome(example.decision.id, "ok", reward=-example.outcome.reward))
+    improver.step()
+    assert life.reference == "hrm@1"
+    life.fall = 3.0  # while it was no control there was no evidence against it: now there is
+    for _ in range(40):
+        life.learn(improver, 1)
+        if life.serving == "hrm@1":
+            break
+    assert "improved versions earn less than hrm@1" in life.registry.events()[-1].reason
+
+
 def test_a_version_that_surely_earns_more_is_what_a_later_roll_back_returns_to(life, improver):
     life.controlled = True
     life.decide(40)
