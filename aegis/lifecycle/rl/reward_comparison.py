@@ -148,7 +148,7 @@ def weigh_rewards(store: DecisionStore, state: ImprovementState) -> tuple[Reward
 
 
 def find_mistaken(store: DecisionStore, former: FormerReference) -> FormerReference | None:
-    """Return the first reference that was given up although nothing speaks for that by the rewards as now known; or None.
+    """Return the first reference that, by the rewards as they are known now, was given up for nothing; None for none.
 
     former: the last one; the `REMEMBERED` newest are looked at. Rewards are reported late, in parts, and corrected.
     """
