@@ -30,7 +30,7 @@ def test_the_work_goes_on_where_nobody_hears_of_its_failures(tmp_path, monkeypat
 
 
 def test_a_promotion_and_a_roll_back_do_not_wait_for_the_next_look(tmp_path, monkeypatch, wait_for):
-    plain, looks = _Work.look, []
+    plain, looks, events = _Work.look, [], []
 
     def look(self, trains):
         monkeypatch.setattr(steward, "_LOOK_SECONDS", 100_000.0)  # a look after this one is an early one
@@ -38,14 +38,20 @@ def test_a_promotion_and_a_roll_back_do_not_wait_for_the_next_look(tmp_path, mon
         looks.append(trains)
 
     monkeypatch.setattr(_Work, "look", look)
-    with Decider("router", ["a", "b"], lambda state, actions: "a", workspace=tmp_path) as decider:
+
+    def takes_over(name):
+        assert not [event.message for event in events if event.kind in ("failed", "waiting")]
+        return decider._steward.policy.name == name
+
+    hear = events.append
+    with Decider("router", ["a", "b"], lambda state, actions: "a", workspace=tmp_path, notify=hear) as decider:
         wait_for(lambda: looks)
         with open_store(decider.workspace) as store:
             registry = ModelRegistry(store, decider.workspace)
             for version in ("hrm@1", "hrm@2"):
                 registry.promote(HRMPolicy(HRM(TINY), StateCodec(48), make_actions(["a", "b"])).save_as)
-                wait_for(lambda name=version: decider._steward.policy.name == name)
+                wait_for(lambda name=version: takes_over(name))
             registry.roll_back("hrm@1", "owner", "measured")
-            wait_for(lambda: decider._steward.policy.name == "hrm@1")
+            wait_for(lambda: takes_over("hrm@1"))
             registry.roll_back(None, "owner", "measured")
             wait_for(lambda: decider._steward.policy is decider.teacher)

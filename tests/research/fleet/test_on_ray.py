@@ -81,9 +81,9 @@ def test_the_command_goes_on_without_a_killed_agent_and_a_killed_node_and_leaves
     place = tmp_path / "w"
     scratch = Path(tempfile.mkdtemp())  # a socket's path has 107 bytes at most
     monkeypatch.setenv("TMPDIR", str(scratch))  # of the agents' processes, which Ray starts
-    options = ["--workspace", str(place), "--teacher", f"openai:slow@{server.address}", "--decisions", "60"]
+    options = ["--workspace", str(place), "--teacher", f"openai:slow@{server.address}", "--decisions", "200"]
     with two_nodes() as remove_node:
-        monkeypatch.setattr(Watched, "deaths", Deaths(60, remove_node), raising=False)
+        monkeypatch.setattr(Watched, "deaths", Deaths(200, remove_node), raising=False)
         monkeypatch.setattr("aegis.research.fleet.collect.Fleet", Watched)
         # It finds the connection of this process, and leaves it.
         done = CliRunner().invoke(app, ["collect", "--ray", "local", "--agents", "4", *options])
@@ -92,7 +92,7 @@ def test_the_command_goes_on_without_a_killed_agent_and_a_killed_node_and_leaves
     assert "died and is replaced; what it had handed over is kept" in done.output
     with open_store(Workspace(place)) as store:
         decisions = list(store.decisions())
-        assert len(decisions) == len({decision.id for decision in decisions}) == 60
+        assert len(decisions) == len({decision.id for decision in decisions}) == 200
         assert all(example.outcome is not None for example in store.examples())
     assert list(scratch.glob("*aegis*")) == []
     shutil.rmtree(scratch)
