@@ -85,15 +85,12 @@ test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (i
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
 	$(BIN)/python -m benchmarks.schema --schemathesis .schemathesis/bin/schemathesis
 
-# Left out: what has no workspace (hrm, training, formats, search), what judges numbers alone (promotion/judging), tests/cli, whose
-# commands call these rooms (tests/cli/test_on_a_server.py runs each on a server), and what has not run on a server yet: the rest of
-# tests/door and tests/research.
+# Left out: what has no workspace (hrm, training, formats), what judges numbers alone (promotion/judging), and tests/cli, whose
+# commands call these rooms (tests/cli/test_on_a_server.py runs each on a server).
 POSTGRES_TESTS := tests/lifecycle/doctor tests/lifecycle/serving tests/lifecycle/policies tests/lifecycle/training tests/lifecycle/rl \
 	tests/lifecycle/test_standing.py tests/lifecycle/test_point.py tests/lifecycle/test_handover.py \
 	tests/promotion/test_registry.py tests/promotion/monitoring tests/promotion/certifying tests/dashboard tests/experiments tests/serving \
-	tests/door/observing tests/door/test_decider.py tests/door/test_steward.py tests/door/test_forgetting.py tests/door/test_savings.py \
-	tests/door/test_outcome.py tests/research/memory tests/research/test_inbox.py tests/research/test_actions.py \
-	tests/research/test_environment.py tests/research/test_review.py tests/research/test_rewards.py
+	tests/door tests/research
 test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install postgresql), then all that works on a workspace
 	$(PIP_INSTALL) -e '.[postgres]'
 	$(BIN)/python -m pytest -q -m postgres tests

@@ -155,6 +155,7 @@ def scans_of(database, statements):
     return found
 
 
+@pytest.mark.sqlite
 def test_no_decision_reads_a_whole_table(live, path, clock):
     live(300)
     with Database(path) as database:

@@ -128,7 +128,9 @@ class KnowledgeBase:
         return [_known(row) for row in self.database.query(sql, (asked, *values, limit))]
 
     def _nearly_known(self, text: str, bands: list[int]) -> bool:
-        """Return whether an item reads nearly the same, among those that share most bands."""
+        """Return whether an item reads nearly the same, of those that share most bands; a text without words has none."""
+        if not bands:
+            return False
         rows = self.database.query(
             f"SELECT title, text FROM knowledge WHERE seq IN (SELECT item FROM knowledge_bands"
             f" WHERE band IN ({', '.join('?' * len(bands))}) GROUP BY item ORDER BY COUNT(*) DESC LIMIT {_CANDIDATES})",

@@ -50,6 +50,7 @@ def do_together(journal, *work):
         return [one.exception() or one.result() for one in waiting]
 
 
+@pytest.mark.sqlite
 def test_work_that_waits_together_shares_a_commit(journal):
     commits = []
 
@@ -79,6 +80,7 @@ def test_a_piece_of_work_that_fails_is_undone_alone(journal):
     assert [decision.id for decision in journal.do(lambda: list(journal.store.decisions()))] == ["one", "two"]
 
 
+@pytest.mark.sqlite
 def test_a_decision_that_no_longer_fits_the_disk_is_undone_alone(journal):
     def limit(pages):
         return lambda: journal.store.database.connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()[0]
@@ -93,6 +95,7 @@ def test_a_decision_that_no_longer_fits_the_disk_is_undone_alone(journal):
     assert journal.do(journal.store.count) == 2
 
 
+@pytest.mark.sqlite
 def test_nothing_is_acknowledged_where_sqlite_undid_the_work_of_all(journal):
     def undo():
         journal.store.database.connection.execute("ROLLBACK")  # SQLite does so itself after some errors
