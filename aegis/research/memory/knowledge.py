@@ -128,7 +128,7 @@ class KnowledgeBase:
         return [_known(row) for row in self.database.query(sql, (asked, *values, limit))]
 
     def _nearly_known(self, text: str, bands: list[int]) -> bool:
-        """Return whether an item reads nearly the same, of those that share most bands; a text without words has none."""
+        """Return whether an item reads nearly the same, of those that share most bands; without bands none does."""
         if not bands:
             return False
         rows = self.database.query(
