@@ -171,6 +171,15 @@ def no_certificates() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_steward_left() -> Iterator[None]:
+    """Fail a test that leaves a steward working: it would call what a later test puts in a method's place."""
+    before = set(threading.enumerate())
+    yield
+    left = [one.name for one in threading.enumerate() if one.name.endswith("-steward") and one not in before]
+    assert not left, f"still at work: {left}: close what the test has made"
+
+
 @pytest.fixture(scope="session")
 def made_once() -> Callable[[str, Callable[[Path], object]], Path]:
     return make_once

@@ -108,7 +108,7 @@ class Steward:
             if config.mode != "observe" and waits:
                 self.policy = self._incumbent.load(store, improves=False) or teacher
             self._tell_untaught(store)
-        self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}-steward", daemon=True)
         self._thread.start()
 
     def after(self, decision: Decision, choice: Choice, shadowed: bool = False) -> None:
