@@ -189,7 +189,7 @@ class Choice:
 
     @property
     def version_kind(self) -> str:
-        """The kind of the trained version that made the choice: `hrm` or `linear`; '' where none did."""
+        """The kind of the trained version that made the choice: `hrm`, `linear` or `mixed`; '' where none did."""
         return version_kind(self.policy) if self.kind == "hrm" and is_version(self.policy) else ""
 
     @property

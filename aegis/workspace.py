@@ -12,12 +12,16 @@ DEFAULT_WORKSPACE = Path("workspace")
 POINTS = "points"
 """The folder within a workspace that holds its decision points"""
 _POINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-HRM, LINEAR = "hrm", "linear"
-"""The kinds of a version: an HRM, and a logistic regression on fields and words (`aegis.hrm.linear`)"""
-MODEL_PREFIXES = (f"{HRM}@", f"{LINEAR}@")
+HRM, LINEAR, MIXED = "hrm", "linear", "mixed"
+"""The kinds of a version: an HRM, a logistic regression on fields and words, and both together (`aegis.hrm.linear`)"""
+MODEL_PREFIXES = (f"{HRM}@", f"{LINEAR}@", f"{MIXED}@")
 """The starts of a version's name. All kinds are numbered together: `hrm@1`, `linear@2`, `hrm@3`"""
-KIND_WORDS = {HRM: "HRM", LINEAR: "logistic regression on fields and words"}
-_VERSION = re.compile(rf"({HRM}|{LINEAR})@([0-9]+)")
+KIND_WORDS = {
+    HRM: "HRM",
+    LINEAR: "logistic regression on fields and words",
+    MIXED: "HRM and logistic regression together",
+}
+_VERSION = re.compile(rf"({'|'.join(KIND_WORDS)})@([0-9]+)")
 
 
 def is_version(name: str) -> bool:

@@ -264,8 +264,8 @@ class TrainingConfig:
     """How the HRM reads numbers: `text`; `bins`, by their place among the training's numbers; or `auto`, as bins if at
     least three fields of most states hold numbers of many sizes."""
     student: str = "hrm"
-    """What goes to the gate: `hrm`; or `auto`, the better of the HRM and logistic regression on fields and words, by a
-    development part of the training decisions."""
+    """What goes to the gate: `hrm`; or `auto`, the best of the HRM, logistic regression on fields and words, and both
+    together, by a development part of the training decisions."""
     development_share: float = 0.2
     """Share of the training decisions, in whole episodes, by which `auto` chooses. The HRM does not learn from them."""
 

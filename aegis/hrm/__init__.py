@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aegis.hrm.delta import read_version
     from aegis.hrm.device import has_bf16, resolve_device, use_threads
     from aegis.hrm.linear.hashing import field_key, word_key
+    from aegis.hrm.linear.mixed import MixedPolicy, mix
     from aegis.hrm.linear.policy import LinearPolicy
     from aegis.hrm.model import HRM, PARAMETERS, Carry, SegmentOutput, ngram_ids, part_parameters
     from aegis.hrm.onnx.export import Example, ExportReport, export_onnx
@@ -36,6 +37,7 @@ _MODULES = {
     "delta": ("read_version",),
     "device": ("has_bf16", "resolve_device", "use_threads"),
     "linear.hashing": ("field_key", "word_key"),
+    "linear.mixed": ("MixedPolicy", "mix"),
     "linear.policy": ("LinearPolicy",),
     "onnx.export": ("Example", "ExportReport", "export_onnx"),
     "model": ("HRM", "PARAMETERS", "Carry", "SegmentOutput", "ngram_ids", "part_parameters"),
@@ -60,6 +62,7 @@ __all__ = [
     "ExportReport",
     "HRMPolicy",
     "LinearPolicy",
+    "MixedPolicy",
     "OnnxPolicy",
     "Outputs",
     "ReadingCount",
@@ -77,6 +80,7 @@ __all__ = [
     "load_policy",
     "load_version",
     "load_vocabulary",
+    "mix",
     "ngram_ids",
     "pad",
     "part_parameters",

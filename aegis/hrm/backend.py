@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from aegis.config import BACKENDS
 from aegis.errors import AegisError, CheckpointError, ConfigError
 from aegis.hrm.base import base_of
+from aegis.hrm.linear.mixed import MixedPolicy, join
 from aegis.hrm.linear.policy import LinearPolicy, read_kind
 from aegis.hrm.onnx.policy import GRAPH_FILES, POLICY_FILE, OnnxPolicy, UnknownWordsError, read_check
 from aegis.types import ActionList, Progress, unheard
-from aegis.workspace import LINEAR
+from aegis.workspace import LINEAR, MIXED
 
 if TYPE_CHECKING:
     from aegis.hrm.onnx.export import Example
@@ -34,10 +35,10 @@ def load_policy(
     threads: int = 1,
     progress: Progress = unheard,
     adopt: Callable[[ActionList], ActionList] = lambda actions: actions,
-) -> HRMPolicy | OnnxPolicy | LinearPolicy:
+) -> HRMPolicy | OnnxPolicy | LinearPolicy | MixedPolicy:
     """Load a version with a backend. `auto`: on the CPU the fastest that agrees with the eager model, otherwise eager.
 
-    A linear version has no backends: numpy computes it.
+    A linear version has no backends: numpy computes it. The backend of a mixed version is its HRM's.
     examples: decisions that check a new export; without them and without an export, `auto` is eager.
     say: called with a line when an export is made and when `auto` falls back to eager.
     threads: threads of an exported backend, which computes on the CPU whatever the device. progress: called at each
@@ -46,9 +47,23 @@ def load_policy(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend!r}: use {', '.join(BACKENDS)}")
-    if read_kind(folder) == LINEAR:
+    if (kind := read_kind(folder)) == LINEAR:
         policy = LinearPolicy.load(folder)
         return policy.with_actions(adopt(policy.actions))
+    hrm = _load_hrm(folder, device, backend, examples, say, threads, progress, adopt)
+    return join(hrm, folder) if kind == MIXED else hrm
+
+
+def _load_hrm(
+    folder: Path,
+    device: str,
+    backend: str,
+    examples: Callable[[], Sequence[Example]] | None,
+    say: Callable[[str], None],
+    threads: int,
+    progress: Progress,
+    adopt: Callable[[ActionList], ActionList],
+) -> HRMPolicy | OnnxPolicy:
     # Phase 4 replaces a version within a few decisions, so an export would not pay.
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)

@@ -82,7 +82,7 @@ class ModelVersion:
 
     @property
     def kind(self) -> str:
-        """`hrm` or `linear`."""
+        """`hrm`, `linear` or `mixed`."""
         return version_kind(self.name)
 
     @property

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.decisions.measure import Floats, draw_means, interval_of
 from benchmarks.decisions.parts import leave_test_out
 from benchmarks.decisions.problem import Problem, find_ceiling
-from benchmarks.decisions.rivals.names import HRM, RIVALS
+from benchmarks.decisions.rivals.names import AUTO, HRM, RIVALS
 from benchmarks.decisions.runs.kept import Run
 
-OURS = frozenset({HRM, "hrm-one-segment", "hrm-text"})
+OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", AUTO})
 """What is no rival of the HRM, being one itself"""
 MEASURES: Mapping[str, Callable[[Run], Floats]] = {
     "accuracy": lambda run: run.judged.answers.right.astype(float),
@@ -35,7 +35,12 @@ def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: 
     return {
         "cards": [count_card(problems[name], folder) for name in dict.fromkeys(name for _, name in groups)],
         "rows": [row for (size, name), group in groups.items() for row in make_rows(size, name, group)],
-        "leads": [lead for (size, name), group in groups.items() if (lead := make_lead(size, name, group))],
+        "leads": [
+            lead
+            for who in (HRM, AUTO)
+            for (size, name), group in groups.items()
+            if (lead := make_lead(size, name, group, who))
+        ],
         "runs": [{**vars_of(run), **run.figures} for run in runs],
     }
 
@@ -90,12 +95,12 @@ def make_rows(size: int, problem: str, runs: Sequence[Run]) -> list[dict[str, An
     return rows
 
 
-def make_lead(size: int, problem: str, runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Return how far the HRM is ahead of the best of the others, on the seeds of both; None where it was not run.
+def make_lead(size: int, problem: str, runs: Sequence[Run], who: str = HRM) -> dict[str, Any] | None:
+    """Return how far `who` is ahead of the best of the others, on the seeds of both; None where it was not run.
 
-    The best is chosen by the same decisions, which favours it.
+    The best is chosen by the same decisions, which favours it. The others are what is not the HRM.
     """
-    ours = {run.cell.seed: run for run in runs if run.cell.rival == HRM}
+    ours = {run.cell.seed: run for run in runs if run.cell.rival == who}
     others: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.cell.rival not in OURS and run.cell.seed in ours:
@@ -103,14 +108,14 @@ def make_lead(size: int, problem: str, runs: Sequence[Run]) -> dict[str, Any] | 
     whole = {name: found for name, found in others.items() if found.keys() == ours.keys()}
     if not whole:
         return None
-    found: dict[str, Any] = {"problem": problem, "size": size, "seeds": sorted(ours)}
+    found: dict[str, Any] = {"who": who, "problem": problem, "size": size, "seeds": sorted(ours)}
     for measure in ("accuracy", "coverage"):
         own, episodes = join([ours[seed] for seed in sorted(ours)], measure)
         values = {name: join([one[seed] for seed in sorted(ours)], measure)[0] for name, one in whole.items()}
         best = max(values, key=lambda name: float(values[name].mean()))
         ahead = own - values[best]
         found[measure] = {
-            "hrm": float(own.mean()),
+            "own": float(own.mean()),
             "best": best,
             "its": float(values[best].mean()),
             "ahead": float(ahead.mean()),

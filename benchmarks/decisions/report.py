@@ -7,11 +7,14 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.decisions.rivals.names import HRM, RIVALS
+from benchmarks.decisions.figures import OURS
+from benchmarks.decisions.rivals.names import AUTO, HRM, RIVALS
 
 ALL_SEEDS = 3
 """A figure of fewer seeds says how many."""
 Row = dict[str, Any]
+_SHOWN = {HRM: (0.0, "C0"), AUTO: (0.2, "C2")}
+"""Where a row is drawn, in parts of a line, and its colour"""
 
 
 def write_tables(document: Row) -> str:
@@ -19,10 +22,11 @@ def write_tables(document: Row) -> str:
     parts = []
     for size in sorted({row["size"] for row in document["rows"]}):
         rows = [row for row in document["rows"] if row["size"] == size]
-        leads = [lead for lead in document["leads"] if lead["size"] == size]
         parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows)]
         parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows)]
-        parts += [f"### The HRM beside the best of the others, {size:,} decisions", lead_table(leads)] if leads else []
+        for who, title in ((HRM, "The HRM"), (AUTO, "`--student auto`")):
+            leads = [lead for lead in document["leads"] if (lead["size"], lead["who"]) == (size, who)]
+            parts += [f"### {title} beside the best of the others, {size:,} decisions", lead_table(leads)] * bool(leads)
         parts += [f"### Divergence, {size:,} decisions", divergence_table(rows)]
         parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
     return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
@@ -52,9 +56,9 @@ def divergence_table(rows: Sequence[Row]) -> str:
 
 
 def lead_table(leads: Sequence[Row]) -> str:
-    """Return how many points the HRM is ahead of the best of the others, with 95% intervals by episode."""
+    """Return how many points it is ahead of the best of the others, with 95% intervals by episode."""
     lines = [
-        "| problem | seeds | accuracy, HRM | best of the others | points ahead | coverage, HRM | most of the others"
+        "| problem | seeds | accuracy | best of the others | points ahead | coverage | most of the others"
         " | points ahead |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -64,7 +68,7 @@ def lead_table(leads: Sequence[Row]) -> str:
             one = lead[measure]
             low, high = one["interval"]
             cells += [
-                f"{100 * one['hrm']:.1f}",
+                f"{100 * one['own']:.1f}",
                 f"{100 * one['its']:.1f} {one['best']}",
                 f"{100 * one['ahead']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
             ]
@@ -104,7 +108,7 @@ def card_table(cards: Sequence[Row]) -> str:
 
 
 def draw(document: Row, path: Path) -> None:
-    """Draw accuracy and coverage of the HRM, the best of the others and the rest, at the size with most problems."""
+    """Draw accuracy and coverage of the HRM, `--student auto` and the others, at the size with most problems."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("agg")
@@ -115,10 +119,10 @@ def draw(document: Row, path: Path) -> None:
     for axis, measure in zip(axes, ("accuracy", "coverage"), strict=True):
         for place, problem in enumerate(problems):
             own = [row for row in rows if row["problem"] == problem]
-            others = [row for row in own if not row["rival"].startswith(HRM)]
+            others = [row for row in own if row["rival"] not in OURS]
             axis.plot([100 * row[measure] for row in others], [place] * len(others), "|", color="0.6")
             best = max(others, key=lambda row: row[measure])
-            shown = [(best, -0.15, "C1"), *((row, 0.15, "C0") for row in own if row["rival"] == HRM)]
+            shown = [(best, -0.2, "C1"), *((row, *_SHOWN[row["rival"]]) for row in own if row["rival"] in _SHOWN)]
             for row, shift, colour in shown:
                 low, high = (100 * bound for bound in row[f"{measure}_interval"])
                 axis.plot([low, high], [place + shift] * 2, color=colour, linewidth=1)
@@ -126,7 +130,8 @@ def draw(document: Row, path: Path) -> None:
         axis.set(xlabel=f"{measure}, %", xlim=(-2, 102))
     axes[0].set_yticks(range(len(problems)), problems)
     axes[0].invert_yaxis()
-    for colour, label in (("C0", "HRM"), ("C1", "best of the others"), ("0.6", "the others")):
+    labels = (("C1", "best of the others"), ("C0", "HRM"), ("C2", "--student auto"), ("0.6", "the others"))
+    for colour, label in labels:
         axes[1].plot([], [], "o" if colour != "0.6" else "|", color=colour, label=label)
     axes[1].legend(fontsize=8)
     drawn.savefig(path, dpi=90)

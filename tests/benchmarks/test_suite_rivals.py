@@ -10,6 +10,7 @@ import torch
 
 from aegis.config import HRMConfig
 from aegis.hrm.model import PARAMETERS
+from aegis.lifecycle.training import student
 from benchmarks.decisions import parts
 from benchmarks.decisions.problem import Card, Logged, Problem
 from benchmarks.decisions.rivals import reader, sentences, tracer, trained
@@ -87,6 +88,23 @@ def test_the_hrm_answers_as_a_rival_and_decides_from_a_raw_state(found):
     learned = trained.learn_hrm(found.train, found.actions, 0, segments=1, epochs=1, model=SMALL)
     assert learned.answer(found.judged[:5]).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
+
+
+def test_the_student_that_auto_chooses_answers_and_reads_all_that_the_regression_may(found, monkeypatch):
+    fitted = []
+
+    def note(decisions, *rest):
+        fitted.append({one.episode for one in decisions})
+        return student.fit_linear(decisions, *rest)
+
+    monkeypatch.setattr(trained, "fit_linear", note)
+    learned = trained.learn_auto(found.train, found.actions, 0, epochs=1, model=SMALL)
+    assert learned.answer(found.judged).argmax(axis=1).tolist() == [
+        found.actions.index(example.action) for example in found.judged
+    ]  # the rule is a word: the regression has it, and an HRM of one epoch has not
+    assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
+    some, every = fitted
+    assert some < every == {example.given.episode for example in found.train}
 
 
 def test_the_targets_are_soft_and_actions_that_were_never_taken_get_nothing(found):

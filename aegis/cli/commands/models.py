@@ -189,6 +189,8 @@ def _describe_kind(version: ModelVersion) -> str | None:
     if choice is None:
         return None
     measured = f"HRM {choice['hrm']:.1%}, linear {choice['linear']:.1%}"
+    if "mixed" in choice:  # an earlier training had no such student
+        measured += f", both together {choice['mixed']:.1%}"
     return f"{KIND_WORDS[version.kind]}, chosen by {choice['development']:,} decisions set aside: {measured}"
 
 

@@ -98,8 +98,11 @@ class LinearPolicy:
         other._places = np.array([known.get(spec.words, -1) for spec in actions])
         return other
 
-    def save_as(self, name: str, folder: Path) -> None:
-        """Take a name, which later decisions record, and write the policy; raises `CheckpointError` if it can't be."""
+    def save_as(self, name: str, folder: Path, file: str = POLICY_FILE) -> None:
+        """Take a name, which later decisions record, and write the policy; raises `CheckpointError` if it can't be.
+
+        file: takes the place of `policy.json` where that is another policy's.
+        """
         self._name = name
         document = {
             "kind": LINEAR,
@@ -111,7 +114,7 @@ class LinearPolicy:
             make_folder(folder)
             with replacing(folder / WEIGHTS_FILE) as partial:
                 save_file({key: np.ascontiguousarray(array) for key, array in self.arrays.items()}, partial)
-            _write_json(folder / POLICY_FILE, document)
+            write_json(folder / file, document)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"{folder}: can't be written ({error}): check the disk's space and permissions"
@@ -124,16 +127,16 @@ class LinearPolicy:
         arrays = self.arrays | {name: self.arrays[name][..., taken] for name in ("weights", "intercepts")}
         LinearPolicy(arrays | {"columns": known}, self.codec, self.actions).save_as(self.name, folder)
         answers = self.answer(states, self.actions)[0].tolist()
-        _write_json(folder / CHECK_FILE, {"states": list(states), "probabilities": answers})
+        write_json(folder / CHECK_FILE, {"states": list(states), "probabilities": answers})
 
     @classmethod
-    def load(cls, folder: Path | str) -> LinearPolicy:
+    def load(cls, folder: Path | str, file: str = POLICY_FILE) -> LinearPolicy:
         """Read a policy from a folder; raises `CheckpointError` if a file is missing, torn or out of form.
 
-        An exported policy must also answer as where it was exported.
+        An exported policy must also answer as where it was exported. file: as of `save_as`.
         """
         folder = Path(folder)
-        path = folder / POLICY_FILE
+        path = folder / file
         try:
             document = read_json(path)
             specs = tuple(ActionSpec(**spec) for spec in document["actions"])
@@ -238,6 +241,7 @@ def _check(arrays: Arrays, actions: int) -> None:
         raise ConfigError("it holds what is no number")
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

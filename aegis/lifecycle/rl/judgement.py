@@ -41,7 +41,7 @@ def check_kind(name: str) -> None:
     """Raise `ConfigError` for a version that phase 4 can't improve."""
     if version_kind(name) != HRM:
         raise ConfigError(
-            f"{name} is a {KIND_WORDS[version_kind(name)]}, and phase 4 improves an HRM alone: let one serve first"
+            f"{name} is {KIND_WORDS[version_kind(name)]}, and phase 4 improves an HRM alone: let one serve first"
             " (`aegis models` lists them)"
         )
 

@@ -87,7 +87,7 @@ class TrainingOutcome:
     run: TrainingRun
     """The HRM's"""
     policy: Student
-    """What was judged, and serves where it passed: the HRM, or a simple model that took its place"""
+    """What was judged, and serves where it passed: the HRM, or what took its place"""
     choice: StudentChoice | None
     """How it was chosen; None: the HRM was the only student"""
     agreement: Agreement
@@ -97,7 +97,7 @@ class TrainingOutcome:
     promised: float | None
     """The agreement promised on what the HRM decides; None: it decides everything"""
     thinking: Thinking | None
-    """On the held-out decisions; None of a simple model"""
+    """On the held-out decisions; None where the HRM does not decide alone"""
     simple: SimpleModels
     verdict: Verdict
     save: Callable[[str, Path], None]
@@ -121,7 +121,7 @@ class TrainingOutcome:
 
     @property
     def kind(self) -> str:
-        """The kind of version that was judged: `hrm` or `linear`."""
+        """The kind of version that was judged: `hrm`, `linear` or `mixed`."""
         return self.choice.chosen if self.choice is not None else HRM
 
     def to_figures(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The student that goes to the gate: the HRM, or a simple model that is better on decisions set aside for the choice.
+"""The student that goes to the gate: the HRM, or what is better on decisions set aside for the choice.
+
+That is a logistic regression in its place, or one that decides together with it.
 
 Held-out decisions play no part in the choice: they judge what was chosen.
 """
@@ -14,17 +16,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aegis.hrm import HRMPolicy, LinearPolicy, StateCodec, field_key, word_key
+from aegis.hrm import HRMPolicy, LinearPolicy, MixedPolicy, StateCodec, field_key, mix, word_key
+from aegis.hrm.backend import load_policy
 from aegis.lifecycle.training.data import TrainingData
 from aegis.lifecycle.training.learning import Learned
 from aegis.promotion import fit_fields_words
 from aegis.training import draw_rows
-from aegis.types import ActionList, Decision
-from aegis.workspace import HRM, LINEAR
+from aegis.types import ActionList, Decision, State
+from aegis.workspace import HRM, LINEAR, MIXED
 
 _ASKED_TOGETHER = 2000
 
-Student = HRMPolicy | LinearPolicy
+_SHARES = (0.5, 0.25, 0.75)
+"""Weights of the HRM beside the regression; of equally good ones, the first"""
+
+Student = HRMPolicy | LinearPolicy | MixedPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +38,21 @@ class StudentChoice:
     """Which student was chosen, and by what."""
 
     chosen: str
-    """`hrm` or `linear`"""
+    """`hrm`, `linear` or `mixed`"""
     development: int
-    """Decisions that were set aside and that both answered"""
+    """Decisions that were set aside and that all answered"""
     hrm: float
     """Accuracies on them"""
     linear: float
+    mixed: float
+    """Of the best share"""
+    share: float
+    """The HRM's weight in `mixed`"""
 
     def describe(self) -> str:
         """Return the choice in a few words."""
-        return f"{self.chosen}: of {self.development:,} set aside the HRM {self.hrm:.1%}, linear {self.linear:.1%}"
+        found = f"the HRM {self.hrm:.1%}, linear {self.linear:.1%}, both together {self.mixed:.1%}"
+        return f"{self.chosen}: of {self.development:,} set aside {found}"
 
     def to_record(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -51,19 +62,34 @@ class StudentChoice:
 def choose_student(learned: Learned, data: TrainingData, most: int) -> tuple[Student, StudentChoice | None]:
     """Return the student that goes to the gate, and how it was chosen; None where there was no choice.
 
-    The simple model must be better than the HRM on the decisions that were set aside. It then learns from them, too.
-    most: decisions that a simple model learns from; of more, these are drawn evenly.
+    Another must be better than the HRM on the decisions that were set aside. The regression then learns from them, too.
+    most: decisions that it learns from; of more, these are drawn evenly.
     """
     policy, parts = learned.run.policy, learned.development
     if parts is None:
         return policy, None
     aside = list(draw_rows(data.decisions, parts.heldout))
     linear = fit_linear(draw_rows(data.decisions, parts.train, most), learned.codec, data.actions)
-    own, simple = (_accuracy(one, aside) for one in (policy, linear))
-    choice = StudentChoice(LINEAR if simple > own else HRM, len(aside), own, simple)
+    choice = compare_students(policy, linear, aside)
     if choice.chosen == HRM:
         return policy, choice
-    return fit_linear(draw_rows(data.decisions, learned.split.train, most), learned.codec, data.actions), choice
+    linear = fit_linear(draw_rows(data.decisions, learned.split.train, most), learned.codec, data.actions)
+    return linear if choice.chosen == LINEAR else MixedPolicy(policy, linear, choice.share), choice
+
+
+def compare_students(hrm: HRMPolicy, linear: LinearPolicy, aside: Sequence[Decision]) -> StudentChoice:
+    """Return which is the best on decisions that neither learned from; of equal ones the HRM, then the regression."""
+    labels = np.array([hrm.actions.index(one.action.name) for one in aside])
+    own, other = answer_all(hrm, aside), answer_all(linear, aside)
+
+    def measure(answers: npt.NDArray[Any]) -> float:
+        return float((answers.argmax(axis=1) == labels).mean())
+
+    together = {share: measure(mix(own, other, share)) for share in _SHARES}
+    share = max(together, key=together.__getitem__)
+    found = {HRM: measure(own), LINEAR: measure(other), MIXED: together[share]}
+    chosen = max(found, key=found.__getitem__)
+    return StudentChoice(chosen, len(aside), found[HRM], found[LINEAR], found[MIXED], share)
 
 
 def fit_linear(decisions: Iterable[Decision], codec: StateCodec, actions: ActionList) -> LinearPolicy:
@@ -93,20 +119,24 @@ def answer_all(policy: Student, decisions: Iterable[Decision]) -> npt.NDArray[np
     answers = [np.empty((0, len(policy.actions)), dtype=np.float32)]
     asked = iter(decisions)
     while some := list(islice(asked, _ASKED_TOGETHER)):
-        states, offers = [one.state for one in some], [one.actions for one in some]
-        if isinstance(policy, LinearPolicy):
-            answers.append(policy.probabilities(states, offers))
-        else:
-            answers.append(policy.think(states, offers=offers)[0].numpy())
+        answers.append(_answer(policy, [one.state for one in some], [one.actions for one in some]))
     return np.concatenate(answers)
 
 
 def load_student(policy: Student, folder: Path) -> Student:
     """Read a student of the same kind from a folder."""
-    return LinearPolicy.load(folder) if isinstance(policy, LinearPolicy) else HRMPolicy.load(folder, policy.device)
+    hrm = policy.hrm if isinstance(policy, MixedPolicy) else policy
+    loaded = load_policy(folder, str(hrm.device) if isinstance(hrm, HRMPolicy) else "cpu", "eager")
+    assert isinstance(loaded, type(policy))
+    return loaded
 
 
-def _accuracy(policy: Student, decisions: Sequence[Decision]) -> float:
-    taken = answer_all(policy, decisions).argmax(axis=1)
-    labels = [policy.actions.index(one.action.name) for one in decisions]
-    return float((taken == np.array(labels)).mean())
+def _answer(policy: Student, states: Sequence[State], offers: Sequence[Sequence[str]]) -> npt.NDArray[np.float32]:
+    if isinstance(policy, MixedPolicy):
+        assert isinstance(policy.hrm, HRMPolicy)
+        own, other = _answer(policy.hrm, states, offers), _answer(policy.linear, states, offers)
+        return mix(own, other, policy.share).astype(np.float32)
+    if isinstance(policy, LinearPolicy):
+        return policy.probabilities(states, offers)
+    answers: npt.NDArray[np.float32] = policy.think(states, offers=offers)[0].numpy()
+    return answers

@@ -9,7 +9,7 @@ from aegis.experiments.scan import model as scan
 from benchmarks.decisions.rivals import bag, reader, sentences, simple, tracer, trained
 from benchmarks.decisions.rivals.rival import Rival
 
-HRM = "hrm"
+HRM, AUTO = "hrm", "auto"
 _PENALTIES = ({"penalty": 1.0}, {"penalty": 10.0}, {"penalty": 100.0}, {"penalty": 1000.0})
 
 RIVALS: Mapping[str, Rival] = {
@@ -68,6 +68,7 @@ RIVALS: Mapping[str, Rival] = {
     "hrm-one-segment": Rival("the HRM, one segment", partial(trained.learn_hrm, segments=1)),
     "hrm-text": Rival("the HRM, numbers as text", partial(trained.learn_hrm, numbers="text")),
     HRM: Rival("the HRM, four segments", trained.learn_hrm),
+    AUTO: Rival("`--student auto`: the HRM, the regression, or both", trained.learn_auto),
 }
-SIMPLE = tuple(name for name in RIVALS if name not in ("mean", "transformer", "hrm-one-segment", "hrm-text", HRM))
+SIMPLE = tuple(name for name in RIVALS if name not in ("mean", "transformer", "hrm-one-segment", "hrm-text", HRM, AUTO))
 """Those that learn in seconds"""

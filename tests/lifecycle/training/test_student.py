@@ -6,7 +6,10 @@ import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,13 +17,14 @@ from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
-from aegis.hrm import LinearPolicy
+from aegis.hrm import LinearPolicy, MixedPolicy
 from aegis.lifecycle import open_store, read_workspace_data
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.lifecycle.rl.version import load_pair
 from aegis.lifecycle.training import student
 from aegis.lifecycle.training.candidate import train_and_judge, train_candidate
+from aegis.lifecycle.training.student import StudentChoice
 from aegis.promotion import ModelRegistry
 from aegis.promotion.monitoring.drift import read_drift
 from aegis.research import RESEARCH_ACTIONS
@@ -113,7 +117,6 @@ def _judge_nothing(data, workspace, monkeypatch):
         raise AssertionError("judged")
 
     monkeypatch.setattr("aegis.lifecycle.training.candidate.answer_all", judged)
-    monkeypatch.setattr(student, "_accuracy", lambda policy, asked: len(list(student.answer_all(policy, asked))))
     plan = TrainingPlan(TrainingConfig(student="auto", epochs=1), model=TINY)
     train_candidate(data, workspace, plan)
 
@@ -138,7 +141,8 @@ def test_the_hrm_is_kept_where_a_linear_model_can_not_learn(tmp_path):
 
 def test_the_hrm_is_kept_at_equal_accuracy(trained, monkeypatch):
     workspace, _ = trained
-    monkeypatch.setattr(student, "_accuracy", lambda policy, asked: 0.5)
+    alike = np.array([[0.7, 0.1, 0.1, 0.1]])
+    monkeypatch.setattr(student, "answer_all", lambda policy, asked: alike.repeat(len(list(asked)), axis=0))
     plan = TrainingPlan(TrainingConfig(student="auto", epochs=1), model=TINY)
     outcome = train_candidate(read_workspace_data(workspace, default=RESEARCH_ACTIONS), workspace, plan)
     assert (outcome.choice.chosen, outcome.policy) == ("hrm", outcome.run.policy)
@@ -189,7 +193,7 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
 
 def test_phase_4_refuses_it_in_one_line(trained):
     workspace, _ = trained
-    with pytest.raises(ConfigError, match="linear@1 is a logistic regression on fields and words, and phase 4"):
+    with pytest.raises(ConfigError, match="linear@1 is logistic regression on fields and words, and phase 4"):
         load_pair(workspace.models / "linear@1", "cpu")
     result = CliRunner().invoke(app, ["improve", "--workspace", str(workspace.folder)])
     assert result.exit_code == 2
@@ -234,3 +238,54 @@ def test_a_promised_agreement_is_certified_for_it_as_for_an_hrm(trained):
     assert outcome.kind == "linear"
     assert outcome.verdict.passed
     assert (outcome.promised, outcome.certificate.share) == (0.5, 1.0)
+
+
+def test_both_together_are_chosen_where_they_err_at_different_decisions(monkeypatch):
+    decisions = [Decision(f"e{n}", 0, {}, NAMES, Action(NAMES[n % 4]), None, "t") for n in range(8)]
+    sure = np.eye(4)[[n % 4 for n in range(8)]] * 0.6 + 0.1
+    wrong = np.full((8, 4), 0.2) + 0.2 * np.eye(4)[[(n + 1) % 4 for n in range(8)]]
+    odd = (np.arange(8) % 2 == 1)[:, None]
+    answers = {"own": np.where(odd, sure, wrong), "other": np.where(odd, wrong, sure)}
+    monkeypatch.setattr(student, "answer_all", lambda policy, asked: answers[policy.label])
+    own, other = (cast(Any, SimpleNamespace(label=label, actions=RESEARCH_ACTIONS)) for label in answers)
+    choice = student.compare_students(own, other, decisions)
+    assert (choice.chosen, choice.hrm, choice.linear, choice.mixed, choice.share) == ("mixed", 0.5, 0.5, 1.0, 0.5)
+    assert choice.describe() == "mixed: of 8 set aside the HRM 50.0%, linear 50.0%, both together 100.0%"
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Return a workspace where both together serve, and its training's outcome."""
+    workspace = fill(tmp_path_factory.mktemp("mixed") / "w", table)
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = StudentChoice("mixed", 40, 0.5, 0.6, 0.7, 0.25)
+        patch.setattr(student, "compare_students", lambda hrm, linear, aside: chosen)
+        return workspace, train(workspace)
+
+
+def test_both_together_serve_as_one_version(together):
+    workspace, outcome = together
+    assert (outcome.kind, outcome.serving.name, outcome.thinking) == ("mixed", "mixed@1", None)
+    assert outcome.policy.parameters == outcome.run.policy.parameters + outcome.policy.linear.parameters
+    with open_store(workspace) as store:
+        kept = json.loads(store.database.query("SELECT files FROM models")[0][0])
+        policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
+        state = {"about": "person", "color": "red", "number": "n1"}
+        (choice,) = policy.decide([state], RESEARCH_ACTIONS)
+    assert {"policy.json", "model.safetensors", "linear.json", "linear.safetensors", "drift.safetensors"} <= kept.keys()
+    assert (choice.policy, choice.version_kind, choice.action) == ("mixed@1", "mixed", NAMES[1])
+    with pytest.raises(ConfigError, match="mixed@1 is HRM and logistic regression together, and phase 4"):
+        load_pair(workspace.models / "mixed@1", "cpu")
+
+
+def test_commands_show_and_export_both_together(together, tmp_path):
+    folder = str(together[0].folder)
+    models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
+    assert "chosen by 40 decisions set aside: HRM 50.0%, linear 60.0%, both together 70.0%" in " ".join(models.split())
+    status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
+    assert "using mixed@1, HRM and logistic regression together" in status
+    exported = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--onnx", "--workspace", folder])
+    assert "mixed@1 written to" in exported.output, exported.output
+    states = [{"about": word} for word in WORDS]
+    found = MixedPolicy.load(tmp_path / "out").answer(states, RESEARCH_ACTIONS)[0]
+    assert found == pytest.approx(together[1].policy.answer(states, RESEARCH_ACTIONS)[0], abs=1e-3)

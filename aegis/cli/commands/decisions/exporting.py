@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,14 +107,17 @@ def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, servin
     with waiting() as progress:
         progress("Loading what an export needs", 0, 0)
         from aegis import lifecycle
-        from aegis.hrm import HRMPolicy, export_onnx
+        from aegis.hrm import HRMPolicy, MixedPolicy, export_onnx, load_policy
         from aegis.lifecycle.point import read_adoption
 
         examples = lifecycle.heldout_examples(store, tuple if workspace.point_name else research_run.shipped_heldout)
-        policy = HRMPolicy.load(serving.folder)
-        policy = policy.with_actions(read_adoption(store)(policy.actions))
-        report = export_onnx(policy, folder.resolve(), examples, progress)
-    say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions")
+        policy = load_policy(serving.folder, backend="eager", adopt=read_adoption(store))
+        hrm, beside = (policy.hrm, policy) if isinstance(policy, MixedPolicy) else (policy, None)
+        assert isinstance(hrm, HRMPolicy)
+        write = partial(export_onnx, hrm, examples=examples, progress=progress)
+        report = beside.export(folder.resolve(), write) if beside else write(folder.resolve())
+        what = " (of its HRM alone)" if beside else ""
+    say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions{what}")
     say(f"  eager      accuracy {report.accuracy:.2%}")
     for one in report.backends:
         say(
