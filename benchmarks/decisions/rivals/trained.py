@@ -79,10 +79,8 @@ def learn_auto(
     return Learned(answer, 4e-6 * policy.parameters, lambda state: deciding.decide([state], offered))
 
 
-def _train(
-    decisions: Sequence[Decision], actions: Sequence[str], config: TrainingConfig, shape: HRMConfig
-) -> HRMPolicy:
-    trainer = ImitationTrainer(make_actions(actions), config, shape)
+def _train(decisions: Sequence[Decision], actions: ActionList, config: TrainingConfig, shape: HRMConfig) -> HRMPolicy:
+    trainer = ImitationTrainer(actions, config, shape)
     with tempfile.TemporaryDirectory() as folder:
         return trainer.train(decisions, decisions[:1], Path(folder)).policy
 
