@@ -149,8 +149,9 @@ StudentOption = Annotated[
     str,
     typer.Option(
         "--student",
-        help="What goes to the gate: hrm; or auto, the best of the HRM, a logistic regression on fields and words, and"
-        " both together, by a fifth of the training decisions, from which the HRM then does not learn.",
+        help="What goes to the gate: hrm; mixed, the HRM and a logistic regression on fields and words together; or"
+        " auto, the best of the HRM, the regression and both, by a fifth of the training decisions, from which the HRM"
+        " then does not learn.",
     ),
 ]
 ThresholdOption = Annotated[

@@ -210,7 +210,7 @@ RARE_ACTION_DECISIONS = 30
 than six held out, not even an HRM that finds them all has shown, at 95%, that it finds more than half."""
 SPLITS = ("auto", "newest", "seed")
 NUMBERS = ("auto", "text", "bins")
-STUDENTS = ("hrm", "auto")
+STUDENTS = ("hrm", "mixed", "auto")
 BACKENDS = ("auto", "eager", "onnx", "onnx-int8", "openvino")
 """The backends that can compute an HRM's decisions; see `aegis.hrm.load_policy`"""
 
@@ -264,8 +264,8 @@ class TrainingConfig:
     """How the HRM reads numbers: `text`; `bins`, by their place among the training's numbers; or `auto`, as bins if at
     least three fields of most states hold numbers of many sizes."""
     student: str = "hrm"
-    """What goes to the gate: `hrm`; or `auto`, the best of the HRM, logistic regression on fields and words, and both
-    together, by a development part of the training decisions."""
+    """What goes to the gate: `hrm`; `mixed`, the HRM and logistic regression on fields and words together; or `auto`,
+    the best of the HRM, the regression and both, by a development part of the training decisions."""
     development_share: float = 0.2
     """Share of the training decisions, in whole episodes, by which `auto` chooses. The HRM does not learn from them."""
 

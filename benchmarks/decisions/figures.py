@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.decisions.measure import Floats, draw_means, interval_of
 from benchmarks.decisions.parts import leave_test_out
 from benchmarks.decisions.problem import Problem, find_ceiling
-from benchmarks.decisions.rivals.names import AUTO, HRM, RIVALS
+from benchmarks.decisions.rivals.names import AUTO, HRM, MIXED, RIVALS
 from benchmarks.decisions.runs.kept import Run
 
-OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", AUTO})
+OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", MIXED, AUTO})
 """What is no rival of the HRM, being one itself"""
 MEASURES: Mapping[str, Callable[[Run], Floats]] = {
     "accuracy": lambda run: run.judged.answers.right.astype(float),
@@ -37,7 +37,7 @@ def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: 
         "rows": [row for (size, name), group in groups.items() for row in make_rows(size, name, group)],
         "leads": [
             lead
-            for who in (HRM, AUTO)
+            for who in (HRM, MIXED, AUTO)
             for (size, name), group in groups.items()
             if (lead := make_lead(size, name, group, who))
         ],

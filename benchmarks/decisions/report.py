@@ -8,12 +8,13 @@ from statistics import fmean, median
 from typing import Any
 
 from benchmarks.decisions.figures import OURS
-from benchmarks.decisions.rivals.names import AUTO, HRM, RIVALS
+from benchmarks.decisions.rivals.names import AUTO, HRM, MIXED, RIVALS
 
 ALL_SEEDS = 3
 """A figure of fewer seeds says how many."""
 Row = dict[str, Any]
-_SHOWN = {HRM: (0.0, "C0"), AUTO: (0.2, "C2")}
+_TITLES = {HRM: "The HRM", MIXED: "`--student mixed`", AUTO: "`--student auto`"}
+_SHOWN = {HRM: (0.0, "C0"), MIXED: (0.2, "C2")}
 """Where a row is drawn, in parts of a line, and its colour"""
 
 
@@ -24,7 +25,7 @@ def write_tables(document: Row) -> str:
         rows = [row for row in document["rows"] if row["size"] == size]
         parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows)]
         parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows)]
-        for who, title in ((HRM, "The HRM"), (AUTO, "`--student auto`")):
+        for who, title in _TITLES.items():
             leads = [lead for lead in document["leads"] if (lead["size"], lead["who"]) == (size, who)]
             parts += [f"### {title} beside the best of the others, {size:,} decisions", lead_table(leads)] * bool(leads)
         parts += [f"### Divergence, {size:,} decisions", divergence_table(rows)]
@@ -108,7 +109,7 @@ def card_table(cards: Sequence[Row]) -> str:
 
 
 def draw(document: Row, path: Path) -> None:
-    """Draw accuracy and coverage of the HRM, `--student auto` and the others, at the size with most problems."""
+    """Draw accuracy and coverage of the HRM, `--student mixed` and the others, at the size with most problems."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("agg")
@@ -130,7 +131,7 @@ def draw(document: Row, path: Path) -> None:
         axis.set(xlabel=f"{measure}, %", xlim=(-2, 102))
     axes[0].set_yticks(range(len(problems)), problems)
     axes[0].invert_yaxis()
-    labels = (("C1", "best of the others"), ("C0", "HRM"), ("C2", "--student auto"), ("0.6", "the others"))
+    labels = (("C1", "best of the others"), ("C0", "HRM"), ("C2", "--student mixed"), ("0.6", "the others"))
     for colour, label in labels:
         axes[1].plot([], [], "o" if colour != "0.6" else "|", color=colour, label=label)
     axes[1].legend(fontsize=8)

@@ -90,6 +90,12 @@ def test_the_hrm_answers_as_a_rival_and_decides_from_a_raw_state(found):
     assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
 
 
+def test_the_hrm_and_the_regression_answer_together(found):
+    learned = trained.learn_mixed(found.train, found.actions, 0, epochs=1, model=SMALL)
+    assert learned.answer(found.judged[:5]).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
+
+
 def test_the_student_that_auto_chooses_answers_and_reads_all_that_the_regression_may(found, monkeypatch):
     fitted = []
 

@@ -16,7 +16,7 @@ from aegis.cli.admission import describe_way_to_hrm, find_place
 from aegis.cli.display.output import DECLINED, WHOLE_CHARACTERS, errors_explained, fail, say, say_row
 from aegis.cli.options import JsonOption, PointOption, ReasonOption, WorkspaceOption, YesOption
 from aegis.rendering import clean_text
-from aegis.workspace import DEFAULT_WORKSPACE, KIND_WORDS
+from aegis.workspace import DEFAULT_WORKSPACE, HRM, KIND_WORDS
 
 if TYPE_CHECKING:
     from aegis.lifecycle import Refusal
@@ -184,10 +184,10 @@ def _with_certificate(store: DecisionStore, version: ModelVersion) -> ModelVersi
 
 
 def _describe_kind(version: ModelVersion) -> str | None:
-    """Return what a version is and how it was chosen; None for an HRM that was the only student."""
+    """Return what a version is and how it was chosen; None for an HRM that was not chosen."""
     choice = version.figures.get("student")
     if choice is None:
-        return None
+        return None if version.kind == HRM else KIND_WORDS[version.kind]
     measured = f"HRM {choice['hrm']:.1%}, linear {choice['linear']:.1%}"
     if "mixed" in choice:  # an earlier training had no such student
         measured += f", both together {choice['mixed']:.1%}"

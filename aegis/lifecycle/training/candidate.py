@@ -21,7 +21,14 @@ from aegis.lifecycle.training.data import TrainingData, check_enough
 from aegis.lifecycle.training.learning import learn
 from aegis.lifecycle.training.memory import peak_rss_mb
 from aegis.lifecycle.training.rivals import SimpleModels, measure_simple_models, most_compared
-from aegis.lifecycle.training.student import Student, StudentChoice, answer_all, choose_student, load_student
+from aegis.lifecycle.training.student import (
+    Student,
+    StudentChoice,
+    answer_all,
+    choose_student,
+    kind_of,
+    load_student,
+)
 from aegis.promotion import (
     PROMISED,
     Agreement,
@@ -55,7 +62,7 @@ from aegis.training import (
 )
 from aegis.training.together.group import Group
 from aegis.types import Progress, State, unheard, utc_now
-from aegis.workspace import HRM, Workspace
+from aegis.workspace import Workspace
 
 _JUDGING, _PARTS = "Judging the HRM on held-out decisions", 7
 _CHECKED_STATES = 8
@@ -89,7 +96,7 @@ class TrainingOutcome:
     policy: Student
     """What was judged, and serves where it passed: the HRM, or what took its place"""
     choice: StudentChoice | None
-    """How it was chosen; None: the HRM was the only student"""
+    """How it was chosen; None: there was no choice"""
     agreement: Agreement
     answers: HeldoutAnswers
     certificate: Certificate
@@ -122,7 +129,7 @@ class TrainingOutcome:
     @property
     def kind(self) -> str:
         """The kind of version that was judged: `hrm`, `linear` or `mixed`."""
-        return self.choice.chosen if self.choice is not None else HRM
+        return kind_of(self.policy)
 
     def to_figures(self) -> dict[str, Any]:
         """Return the figures that the registry keeps."""
@@ -269,7 +276,7 @@ def _train_candidate(
     run, dataset, split, progress = learned.run, learned.dataset, learned.split, hooks.progress
     progress(_JUDGING, 0, _PARTS)
     most = most_compared(len(data.actions))
-    policy, choice = choose_student(learned, data, most)
+    policy, choice = choose_student(learned, data, most, plan.training.student)
     answers = answer_all(policy, draw_rows(data.decisions, split.heldout))
     labels: list[int] = dataset.labels[split.heldout].tolist()
     episodes = [dataset.episode_names[place] for place in dataset.episodes[split.heldout].tolist()]

@@ -14,7 +14,7 @@ from aegis.lifecycle.training.data import TrainingData, check_enough, split_data
 from aegis.training import Dataset, ImitationTrainer, RowSplit, TrainingHooks, TrainingRun, load_dataset, set_aside_rows
 from aegis.training.together.group import Group, connected, own_device
 from aegis.workspace import HRM as HRM_STUDENT
-from aegis.workspace import Workspace
+from aegis.workspace import MIXED, Workspace
 
 _TRAINING = "Training the HRM, batch"
 
@@ -83,7 +83,7 @@ def _set_aside(
 ) -> RowSplit | None:
     """Return the training part, split once more, where the student is to be chosen; None where the HRM is it."""
     training = plan.training
-    if training.student == HRM_STUDENT:
+    if training.student in (HRM_STUDENT, MIXED):
         return None
     try:
         return set_aside_rows(dataset, split.train, training.development_share, training.seed, data.chosen_episodes)

@@ -27,8 +27,10 @@ from aegis.workspace import HRM, LINEAR, MIXED
 
 _ASKED_TOGETHER = 2000
 
-_SHARES = (0.5, 0.25, 0.75)
-"""Weights of the HRM beside the regression; of equally good ones, the first"""
+EVEN = 0.5
+"""The HRM's weight beside the regression where nothing chooses it"""
+_SHARES = (EVEN, 0.25, 0.75)
+"""Weights among which decisions set aside choose; of equally good ones, the first"""
 
 Student = HRMPolicy | LinearPolicy | MixedPolicy
 
@@ -59,13 +61,17 @@ class StudentChoice:
         return asdict(self)
 
 
-def choose_student(learned: Learned, data: TrainingData, most: int) -> tuple[Student, StudentChoice | None]:
+def choose_student(learned: Learned, data: TrainingData, most: int, asked: str) -> tuple[Student, StudentChoice | None]:
     """Return the student that goes to the gate, and how it was chosen; None where there was no choice.
 
-    Another must be better than the HRM on the decisions that were set aside. The regression then learns from them, too.
-    most: decisions that it learns from; of more, these are drawn evenly.
+    To be chosen, another must be better than the HRM on the decisions that were set aside. The regression then learns
+    from them, too. most: decisions that it learns from; of more, these are drawn evenly. asked: as
+    `TrainingConfig.student`.
     """
     policy, parts = learned.run.policy, learned.development
+    if asked == MIXED:
+        linear = fit_linear(draw_rows(data.decisions, learned.split.train, most), learned.codec, data.actions)
+        return MixedPolicy(policy, linear, EVEN), None
     if parts is None:
         return policy, None
     aside = list(draw_rows(data.decisions, parts.heldout))
@@ -112,6 +118,11 @@ def fit_linear(decisions: Iterable[Decision], codec: StateCodec, actions: Action
         "columns": model.columns.astype(np.int64),
     }
     return LinearPolicy(arrays, codec, actions)
+
+
+def kind_of(policy: Student) -> str:
+    """Return the kind of version that a student becomes."""
+    return MIXED if isinstance(policy, MixedPolicy) else LINEAR if isinstance(policy, LinearPolicy) else HRM
 
 
 def answer_all(policy: Student, decisions: Iterable[Decision]) -> npt.NDArray[np.float32]:

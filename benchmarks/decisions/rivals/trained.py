@@ -16,7 +16,7 @@ from aegis.config import HRMConfig, TrainingConfig
 from aegis.door.given import make_actions
 from aegis.hrm import HRMPolicy, LinearPolicy, MixedPolicy, OnnxPolicy, StateCodec
 from aegis.hrm.onnx.export import compile_policy
-from aegis.lifecycle.training.student import answer_all, compare_students, fit_linear
+from aegis.lifecycle.training.student import EVEN, Student, answer_all, compare_students, fit_linear
 from aegis.training import ImitationTrainer
 from aegis.types import ActionList, Decision
 from aegis.workspace import HRM, LINEAR
@@ -49,6 +49,21 @@ def learn_hrm(
     return Learned(answer, 4e-6 * policy.parameters, lambda state: compiled.decide([state], offered))
 
 
+def learn_mixed(
+    train: Sequence[Example],
+    actions: Sequence[str],
+    seed: int,
+    epochs: int = TrainingConfig().epochs,
+    model: HRMConfig | None = None,
+) -> Learned:
+    """Train as `--student mixed` does: the HRM and the regression, which decide together."""
+    offered, decisions = make_actions(actions), [example.given for example in train]
+    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs)
+    hrm = _train(decisions, offered, config, model or HRMConfig())
+    linear = fit_linear(decisions, StateCodec.from_config(config), offered)
+    return _learned(MixedPolicy(hrm, linear, EVEN), MixedPolicy(compile_policy(hrm), linear, EVEN))
+
+
 def learn_auto(
     train: Sequence[Example],
     actions: Sequence[str],
@@ -66,17 +81,23 @@ def learn_auto(
     hrm, codec = _train(learning, offered, config, model or HRMConfig()), StateCodec.from_config(config)
     choice = compare_students(hrm, fit_linear(learning, codec, offered), aside)
     linear = fit_linear([example.given for example in train], codec, offered)
-    policy: HRMPolicy | LinearPolicy | MixedPolicy = hrm
+    policy: Student = hrm
     deciding: OnnxPolicy | LinearPolicy | MixedPolicy = compile_policy(hrm)
     if choice.chosen == LINEAR:
         policy = deciding = linear
     elif choice.chosen != HRM:
         policy, deciding = MixedPolicy(hrm, linear, choice.share), MixedPolicy(deciding, linear, choice.share)
 
+    return _learned(policy, deciding)
+
+
+def _learned(policy: Student, deciding: OnnxPolicy | LinearPolicy | MixedPolicy) -> Learned:
+    """Return a student as what a rival has learned. deciding: what is timed."""
+
     def answer(asked: Sequence[Example]) -> Floats:
         return answer_all(policy, [example.given for example in asked]).astype(np.float64)
 
-    return Learned(answer, 4e-6 * policy.parameters, lambda state: deciding.decide([state], offered))
+    return Learned(answer, 4e-6 * policy.parameters, lambda state: deciding.decide([state], policy.actions))
 
 
 def _train(decisions: Sequence[Decision], actions: ActionList, config: TrainingConfig, shape: HRMConfig) -> HRMPolicy:

@@ -284,4 +284,4 @@ def test_the_better_student_is_named_and_phase_4_is_left_out_for_a_linear_one(wr
 def test_an_unknown_student_is_refused(write_decisions, tmp_path):
     result = run("train", "--data", write_decisions(150), "--workspace", tmp_path / "w", "--student", "linear")
     assert result.exit_code == 2
-    assert "--student must be one of hrm, auto, not 'linear'" in result.output
+    assert "--student must be one of hrm, mixed, auto, not 'linear'" in result.output

@@ -65,7 +65,7 @@ def parity(rng):
 
 
 def train(workspace, epochs=1, **settings):
-    plan = TrainingPlan(TrainingConfig(epochs=epochs, student="auto", **settings), model=TINY)
+    plan = TrainingPlan(TrainingConfig(**{"epochs": epochs, "student": "auto", **settings}), model=TINY)
     return train_and_judge(read_workspace_data(workspace, default=RESEARCH_ACTIONS), workspace, plan)
 
 
@@ -250,6 +250,7 @@ def test_both_together_are_chosen_where_they_err_at_different_decisions(monkeypa
     own, other = (cast(Any, SimpleNamespace(label=label, actions=RESEARCH_ACTIONS)) for label in answers)
     choice = student.compare_students(own, other, decisions)
     assert (choice.chosen, choice.hrm, choice.linear, choice.mixed, choice.share) == ("mixed", 0.5, 0.5, 1.0, 0.5)
+    assert choice.to_record()["mixed"] == 1.0
     assert choice.describe() == "mixed: of 8 set aside the HRM 50.0%, linear 50.0%, both together 100.0%"
 
 
@@ -257,15 +258,14 @@ def test_both_together_are_chosen_where_they_err_at_different_decisions(monkeypa
 def together(tmp_path_factory):
     """Return a workspace where both together serve, and its training's outcome."""
     workspace = fill(tmp_path_factory.mktemp("mixed") / "w", table)
-    with pytest.MonkeyPatch.context() as patch:
-        chosen = StudentChoice("mixed", 40, 0.5, 0.6, 0.7, 0.25)
-        patch.setattr(student, "compare_students", lambda hrm, linear, aside: chosen)
-        return workspace, train(workspace)
+    return workspace, train(workspace, student="mixed")
 
 
 def test_both_together_serve_as_one_version(together):
     workspace, outcome = together
-    assert (outcome.kind, outcome.serving.name, outcome.thinking) == ("mixed", "mixed@1", None)
+    assert (outcome.kind, outcome.serving.name, outcome.thinking, outcome.choice) == ("mixed", "mixed@1", None, None)
+    assert (outcome.train_examples, outcome.policy.share) == (180, 0.5)
+    assert outcome.policy.hrm is outcome.run.policy
     assert outcome.policy.parameters == outcome.run.policy.parameters + outcome.policy.linear.parameters
     with open_store(workspace) as store:
         kept = json.loads(store.database.query("SELECT files FROM models")[0][0])
@@ -281,7 +281,7 @@ def test_both_together_serve_as_one_version(together):
 def test_commands_show_and_export_both_together(together, tmp_path):
     folder = str(together[0].folder)
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
-    assert "chosen by 40 decisions set aside: HRM 50.0%, linear 60.0%, both together 70.0%" in " ".join(models.split())
+    assert "HRM and logistic regression together" in models
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
     assert "using mixed@1, HRM and logistic regression together" in status
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--onnx", "--workspace", folder])
@@ -289,3 +289,13 @@ def test_commands_show_and_export_both_together(together, tmp_path):
     states = [{"about": word} for word in WORDS]
     found = MixedPolicy.load(tmp_path / "out").answer(states, RESEARCH_ACTIONS)[0]
     assert found == pytest.approx(together[1].policy.answer(states, RESEARCH_ACTIONS)[0], abs=1e-3)
+
+
+def test_auto_lets_both_together_serve_and_says_by_what(tmp_path, monkeypatch):
+    chosen = StudentChoice("mixed", 40, 0.5, 0.6, 0.7, 0.25)
+    monkeypatch.setattr(student, "compare_students", lambda hrm, linear, aside: chosen)
+    workspace = fill(tmp_path / "w", table)
+    outcome = train(workspace)
+    assert (outcome.kind, outcome.serving.name, outcome.policy.share) == ("mixed", "mixed@1", 0.25)
+    models = CliRunner().invoke(app, ["models", "--workspace", str(workspace.folder)]).output
+    assert "chosen by 40 decisions set aside: HRM 50.0%, linear 60.0%, both together 70.0%" in " ".join(models.split())
