@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import re
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Test processes, and the many that tests start, import torch: it takes two seconds, and five from source.
     """
+    gc.disable()  # until all tests are collected
     cache = getattr(config, "cache", None)  # pytest can be told to keep none
     if _WORKER is None and sys.dont_write_bytecode and cache is not None:
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
@@ -64,6 +66,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ON_POSTGRES and item.get_closest_marker("sqlite") is not None:
             item.add_marker(pytest.mark.skip(reason="of what SQLite alone does"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out what stays: the modules and the tests, a million objects.
+
+    It goes through all that it has not left out again and again: 4% of the tests' time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def make_once(name: str, make: Callable[[Path], object]) -> Path:

@@ -20,7 +20,7 @@ from aegis.workspace import Workspace
 
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 QUICK = DeciderConfig(
     collect=120, model=TINY, training=TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12)
 )

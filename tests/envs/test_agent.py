@@ -55,7 +55,7 @@ def follow_the_sign(env: Any, observation: int) -> str:
     return str(env.unwrapped.sign)
 
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 QUICK = DeciderConfig(model=TINY, training=TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12))
 
 

@@ -22,7 +22,7 @@ from aegis.workspace import Workspace
 
 ACTIONS = ("refund", "escalate", "answer")
 POINT = "support-router"
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 class Running:

@@ -33,7 +33,7 @@ def test_a_training_that_an_earlier_version_began_keeps_its_form_of_actions(acti
     assert HRMPolicy.load(tmp_path / "model").action_form == 1
 
 
-@pytest.mark.parametrize("count", [2, 10, 100, 1000])
+@pytest.mark.parametrize("count", [2, 1000])
 def test_a_training_among_any_number_of_actions_learns(count, tiny_config, make_decision, tmp_path):
     words = ("open the door", "door open the", *(f"open door {number} slowly" for number in range(count - 2)))
     actions = ActionList(tuple(ActionSpec(f"action_{n}", one, "") for n, one in enumerate(words)))

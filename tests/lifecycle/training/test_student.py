@@ -29,7 +29,7 @@ from aegis.training import TrainingHooks
 from aegis.types import Action, Decision, State
 from aegis.workspace import Workspace
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 NAMES = RESEARCH_ACTIONS.names
 WORDS = ("question", "person", "fault", "nothing")
 
