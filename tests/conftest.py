@@ -75,6 +75,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(2000, 20, 100)
     gc.enable()
 
 

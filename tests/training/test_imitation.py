@@ -37,11 +37,9 @@ class Killed(BaseException):
 def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
     """Return the checkpoints of a training that was killed in its epoch 5. A test must copy them."""
     folder = tmp_path_factory.mktemp("killed") / "checkpoints"
+    trainer = ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), hooks=TrainingHooks(on_epoch=kill_at(5)))
     with pytest.raises(Killed):
-        hooks = TrainingHooks(on_epoch=kill_at(5))
-        ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), hooks=hooks).train(
-            learnable[0], learnable[1], folder
-        )
+        trainer.train(*learnable, folder)
     return folder
 
 
@@ -235,11 +233,8 @@ def test_a_new_training_removes_only_the_checkpoints_of_the_training_before(trai
     (tmp_path / "checkpoints" / "readme.txt").write_text("mine")
     run = train(epochs=3, checkpoint_every_epochs=3)
     assert [path.name for path in run.checkpoints] == ["epoch-003"]
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
-        "epoch-003",
-        "epoch-notes",
-        "readme.txt",
-    ]
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["epoch-003", "epoch-notes", "readme.txt"]
 
 
 def test_the_hrm_learns_the_teachers_probabilities_not_only_its_choices(train, learnable):

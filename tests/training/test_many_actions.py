@@ -65,7 +65,7 @@ def test_the_hrm_learns_each_decision_among_the_actions_on_offer(actions, tiny_c
     decisions = [offer(number) for number in range(96)]
     data = encode_decisions(decisions, actions, StateCodec(48))
     assert data.offered.all(1).mean() == 0.25
-    config = TrainingConfig(epochs=20, learning_rate=1e-2, batch_size=8, seed=7, bf16=False)
+    config = TrainingConfig(epochs=14, learning_rate=1e-2, batch_size=8, seed=7, bf16=False)
     run = ImitationTrainer(actions, config, tiny_config, StateCodec(48)).train(data, data, tmp_path)
     assert run.epochs[-1].heldout_accuracy > 0.9
     assert 0 < run.epochs[-1].loss < 0.7

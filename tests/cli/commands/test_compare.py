@@ -18,7 +18,7 @@ def _without_sentence_embeddings(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _small(small_hrm):
-    """What a comparison says does not depend on the HRM's size; tests/experiments compares by the models' own accuracy."""
+    """What a comparison says does not depend on the HRM's size."""
 
 
 def run(*arguments):
