@@ -213,21 +213,25 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
 
 @pytest.fixture(scope="session")
 def search_index() -> None:
-    """Put a small index, of Python's own documentation only, where offline search looks for the full index.
+    """Put a small index, of a part of Python's own documentation, where offline search looks for its two indexes.
 
-    The full index takes a minute to build. The small one replaces it in this process and in those that tests start.
+    The full index takes a minute to build, that of Python's documentation, for a phase 4 in limited time, three seconds.
+    The small one replaces both in this process and in those that tests start.
     """
-    from aegis.research.search import Corpus
+    from aegis.research.search import PYTHON_CORPUS, Corpus
     from aegis.research.search.documents.index import build_index
     from aegis.research.search.offline import default_index_path
 
     def make(folder: Path) -> None:
-        passages = Corpus(site_folders=(), standard_library=None).passages()
-        build_index(folder / "index", passages, Corpus().fingerprint())
+        passages = list(Corpus(site_folders=(), standard_library=None).passages())
+        for corpus in corpora:
+            build_index(folder / default_index_path(corpus).name, iter(passages), corpus.fingerprint())
 
-    path = default_index_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(make_once("search", make) / "index", path)
+    corpora = (Corpus(), PYTHON_CORPUS)
+    made = make_once("search", make)
+    for path in map(default_index_path, corpora):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made / path.name, path)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
