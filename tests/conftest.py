@@ -215,7 +215,7 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
 def search_index() -> None:
     """Put a small index, of a part of Python's own documentation, where offline search looks for its two indexes.
 
-    The full index takes a minute to build, that of Python's documentation, for a phase 4 in limited time, three seconds.
+    The full index takes a minute to build, and that of Python's documentation, for a limited phase 4, three seconds.
     The small one replaces both in this process and in those that tests start.
     """
     from aegis.research.search import PYTHON_CORPUS, Corpus
