@@ -39,7 +39,7 @@ def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed") / "checkpoints"
     trainer = ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48), hooks=TrainingHooks(on_epoch=kill_at(5)))
     with pytest.raises(Killed):
-        trainer.train(*learnable, folder)
+        trainer.train(learnable[0], learnable[1], folder)
     return folder
 
 
@@ -47,7 +47,9 @@ def killed_at_5(actions, tiny_config, learnable, tmp_path_factory):
 def unbroken(actions, tiny_config, learnable, tmp_path_factory):
     """Return a finished training, and the folder of its checkpoints. A test must copy them."""
     folder = tmp_path_factory.mktemp("unbroken") / "checkpoints"
-    return ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48)).train(*learnable, folder), folder
+    return ImitationTrainer(actions, CONFIG, tiny_config, StateCodec(48)).train(
+        learnable[0], learnable[1], folder
+    ), folder
 
 
 @pytest.fixture
@@ -76,8 +78,9 @@ def same_weights(one, other):
     return all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
 
 
-def kill_at(epoch):
+def kill_at(epoch, told=None):
     def stop(result):
+        (told if told is not None else []).append(result.epoch)
         if result.epoch == epoch:
             raise Killed
 
@@ -128,14 +131,12 @@ def test_the_same_seed_gives_the_same_losses_and_weights_whatever_was_drawn_earl
     assert losses(one) != losses(other)
 
 
-@pytest.mark.parametrize(("killed_at", "resumed_after"), [(5, 4), (4, 2)])  # 4: before its checkpoint is written
-def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(
-    train, unbroken, killed_at, resumed_after
-):
+@pytest.mark.parametrize(("killed", "resumed_after"), [(5, 4), (4, 2)])  # 4: before its checkpoint is written
+def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(train, unbroken, killed, resumed_after):
     unbroken, _ = unbroken
     assert unbroken.resumed_after == 0
     with pytest.raises(Killed):
-        train("broken", on_epoch=kill_at(killed_at))
+        train("broken", on_epoch=kill_at(killed))
     told = []
     resumed = train("broken", resume=True, on_epoch=told.append)
     assert resumed.resumed_after == resumed_after
@@ -223,7 +224,7 @@ def test_after_a_damaged_checkpoint_is_deleted_the_training_resumes_from_the_che
     shutil.rmtree(newest)
     trained = []
     with pytest.raises(Killed):
-        train(resume=True, on_epoch=lambda result: trained.append(result.epoch) or kill_at(3)(result))
+        train(resume=True, on_epoch=kill_at(3, trained))
     assert trained == [3]
 
 
