@@ -11,10 +11,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-real test-install test-browser test-adapters test-portable test-ray test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-endurance test-real test-install test-browser test-adapters test-portable test-ray test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
 
 help: ## List what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make .venv with everything in it (an installed offline language model too)
 
@@ -48,6 +48,9 @@ test-busy: $(INSTALLED) ## The same tests beside a process that keeps one core b
 
 test-slow: $(INSTALLED) ## The tests that take minutes: the gate against ten sets of shuffled labels
 	$(PYTEST) -m 'slow and not real'
+
+test-endurance: $(INSTALLED) ## Of these, what CI runs: an agent is killed while it trains, rewards change what serves (half a minute)
+	$(PYTEST) -m endurance tests/benchmarks/test_soak.py tests/door/test_reinforcement.py
 
 test-real: $(INSTALLED) ## 20 decisions by the installed offline language model, end to end
 	$(BIN)/python -m pytest -q -m real tests/real

@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -68,9 +68,27 @@ def room_of(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
-def imports_of(module: str, tree: ast.Module, is_package: bool) -> Iterator[tuple[str, int]]:
-    """Yield each module that a module imports, anywhere in it, with the line."""
-    for node in ast.walk(tree):
+@cache
+def import_nodes(source: str, for_types: bool = True) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return a source's imports, anywhere in it; without those for a type alone (`if TYPE_CHECKING`) where asked."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    left: list[ast.AST] = [parse(source)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif not for_types and isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            left += node.orelse
+        else:
+            left += ast.iter_child_nodes(node)
+    return tuple(sorted(found, key=lambda node: node.lineno))
+
+
+def imports_of(
+    module: str, nodes: Iterable[ast.Import | ast.ImportFrom], is_package: bool
+) -> Iterator[tuple[str, int]]:
+    """Yield each module that a module imports by these nodes, with the line."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -95,7 +113,7 @@ def find_violations(sources: Mapping[str, str]) -> list[str]:
             found.append(f"{module}: room {room!r} stands on no floor")
             continue
         is_package = any(other.startswith(module + ".") for other in sources)
-        for imported, line in imports_of(module, parse(source), is_package):
+        for imported, line in imports_of(module, import_nodes(source), is_package):
             where = f"{module}:{line} imports {imported}"
             top, other = imported.split(".")[0], room_of(imported)
             if top in TORCH_PACKAGES and room not in TORCH_ROOMS | TORCH_WHEN_ASKED:
@@ -119,7 +137,7 @@ def names_handed_on(sources: Mapping[str, str]) -> dict[tuple[str, str], str]:
         (package, alias.asname or alias.name): node.module
         for package, source in sources.items()
         if any(other.startswith(package + ".") for other in sources)
-        for node in ast.walk(parse(source))
+        for node in import_nodes(source)
         if isinstance(node, ast.ImportFrom) and node.module is not None and node.module in sources
         for alias in node.names
     }
@@ -134,13 +152,10 @@ def find_cycle(sources: Mapping[str, str]) -> list[str]:
     handed_on = names_handed_on(sources)
     graph: dict[str, set[str]] = {}
     for module, source in sources.items():
-        tree = ast.parse(source)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-                node.body = [ast.Pass()]
+        nodes = import_nodes(source, for_types=False)
         is_package = any(other.startswith(module + ".") for other in sources)
-        names = {name for name, _ in imports_of(module, tree, is_package)}
-        for node in ast.walk(tree):
+        names = {name for name, _ in imports_of(module, nodes, is_package)}
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names |= {handed_on.get((node.module, alias.name), node.module) for alias in node.names}
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}
@@ -201,7 +216,8 @@ def test_each_way_in_the_docs_is_short_and_goes_down_by_imports_to_functions_tha
     assert (room_of(hops[0]), room_of(hops[-1])) == (first, last)
     for above, below in pairwise(hops):
         assert FLOOR[room_of(below)] <= FLOOR[room_of(above)], f"{above} calls up to {below}"
-        imported = {room_of(name) for name, _ in imports_of(above, parse(SOURCES[above].read_text("utf-8")), False)}
+        nodes = import_nodes(SOURCES[above].read_text("utf-8"))
+        imported = {room_of(name) for name, _ in imports_of(above, nodes, False)}
         assert room_of(below) in imported | {room_of(above)}, f"{above} does not import the room of {below}"
 
 

@@ -14,7 +14,7 @@ from aegis.training import ImitationTrainer, split_by_episode
 from aegis.types import most_probable
 
 pytestmark = pytest.mark.long
-SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
 MOST_HOPS = 12
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 def hop_of(frame: FrameType) -> str | None:

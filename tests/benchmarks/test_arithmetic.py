@@ -12,7 +12,7 @@ from aegis.research.run import read_shipped_data
 from aegis.training import ImitationTrainer
 from benchmarks import arithmetic
 
-TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 
 
 def test_the_report_has_the_part_of_a_step_that_is_arithmetic(monkeypatch, tmp_path, capsys):

@@ -10,7 +10,7 @@ from aegis.types import Action, Decision
 from benchmarks.dagger import RULES, Doubts, divide, read_lines, run_seed, summarise
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
-TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 
 
 def decisions(count: int) -> list[Decision]:

@@ -5,7 +5,7 @@ import pytest
 from aegis.config import HRMConfig
 from benchmarks import many_actions
 
-TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 
 
 def test_an_hrm_is_trained_and_timed_among_many_actions():

@@ -9,7 +9,7 @@ from aegis.types import Action, Decision
 from benchmarks.new_actions import compare
 
 NAMES = ("first", "second", "third", "fourth")
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 def test_old_and_new_decisions_are_judged_before_and_after_the_addition():

@@ -16,7 +16,8 @@ LATE = 312
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("search_index")]
 
 
-@pytest.mark.parametrize(("kills", "seed"), [(1, LATE), pytest.param(20, 1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "seed"), [pytest.param(1, LATE, marks=pytest.mark.endurance), (20, 1)])
 def test_a_run_that_is_killed_again_and_again_loses_nothing_and_ends_switched(kills, seed, tmp_path):
     report = kill_run(tmp_path, kills, random.Random(seed), collect=150, interval=0.01)
     assert report.kills >= 1

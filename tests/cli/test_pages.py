@@ -267,7 +267,7 @@ PYTHON = [
 
 def plan_small(training: TrainingConfig, gate: GateConfig, model: HRMConfig, rollout: RolloutConfig) -> TrainingPlan:
     """Return the plan of a small HRM, which needs more epochs and a higher learning rate."""
-    return TrainingPlan(replace(training, epochs=12, learning_rate=3e-3), gate, SMALL, rollout)
+    return TrainingPlan(replace(training, epochs=6, learning_rate=6e-3), gate, SMALL, rollout)
 
 
 @pytest.mark.long
@@ -279,7 +279,10 @@ def test_an_example_in_python_runs(block, tutorial, tmp_path, monkeypatch, capsy
     if "exported" in block:
         run(["export", "exported", "--onnx"])
     # No test asks the network.
-    exec(compile(block.replace("offline,wikipedia", "offline"), "<page>", "exec"), {"__name__": "page"})
+    made = {"__name__": "page"}
+    exec(compile(block.replace("offline,wikipedia", "offline"), "<page>", "exec"), made)
+    for observer in [one.observer for one in made.values() if hasattr(one, "observer")]:
+        observer.close()
     assert "\nprint(" not in block or capsys.readouterr().out
 
 

@@ -50,7 +50,7 @@ def test_a_point_is_checked_trained_and_taken_back_with_its_own_actions(router, 
     assert checked.startswith("Decisions: 240 of workspace/points/router/\n")
     assert "✓   escalate" in checked
     assert "web_search" not in checked
-    trained = run("train", *POINT, "--epochs", 8, "--lr", "1e-2", "--batch-size", 8).stdout
+    trained = run("train", *POINT, "--epochs", 5, "--lr", "1e-2", "--batch-size", 8).stdout
     assert "✓ Agent now using trained HRM!" in trained
     assert "PHASE 4" not in trained
     assert "  escalate " in trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from aegis.cli.main import app
 from aegis.config import GateConfig, HRMConfig
 from aegis.config.plan import TrainingPlan
-from aegis.hrm import HRM, HRMPolicy, StateCodec
+from aegis.hrm import HRM, HRMPolicy, StateCodec, load_policy
 from aegis.promotion import ModelRegistry, write_answers
 from aegis.research import RESEARCH_ACTIONS
 from aegis.research.run import read_shipped_data
@@ -22,7 +23,7 @@ from aegis.workspace import Workspace
 from tests.cli.answered import FIGURES, answers, promote_two, save
 
 NAMES = RESEARCH_ACTIONS.names
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 def run(*arguments):
@@ -210,20 +211,30 @@ def test_audit_data_says_what_rests_on_duplicates(write_decisions, told):
     assert "give one of them" in both.stderr
 
 
-@pytest.fixture
-def with_tiny_hrm(tmp_path):
-    """Return a workspace in which an HRM serves that learned nothing."""
-    folder = Workspace(tmp_path / "tiny")
+@pytest.fixture(scope="session")
+def tiny_hrm_once(made_once):
+    """Return a workspace in which an HRM serves that learned nothing, exported as `run` would."""
 
     def save_tiny(name, place):
         HRMPolicy(HRM(TINY), StateCodec(), RESEARCH_ACTIONS).save_as(name, place)
         write_answers(place, answers())
 
-    with Database(folder.database) as database:
-        store = DecisionStore(database)
-        store.claim_teacher("scripted", 0, "a rule, no model")
-        ModelRegistry(store, folder).promote(save_tiny, FIGURES)
-    return folder.folder
+    def make(place):
+        folder = Workspace(place)
+        with Database(folder.database) as database:
+            store = DecisionStore(database)
+            store.claim_teacher("scripted", 0, "a rule, no model")
+            serving = ModelRegistry(store, folder).promote(save_tiny, FIGURES)
+        examples = [(one.state, one.action.name) for one in read_shipped_data().decisions[:20]]
+        assert load_policy(serving.folder, examples=lambda: examples).backend.startswith("onnx")
+
+    return made_once("tiny-hrm", make)
+
+
+@pytest.fixture
+def with_tiny_hrm(tiny_hrm_once, tmp_path):
+    """Return a workspace of one's own in which an HRM serves that learned nothing."""
+    return shutil.copytree(tiny_hrm_once, tmp_path / "tiny")
 
 
 class NoSearch:

@@ -18,7 +18,7 @@ from aegis.promotion import ModelRegistry
 from aegis.types import Action, Decision
 
 OLD = ["refund", "escalate", "answer"]
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 CONFIG = DeciderConfig(monitor=MonitorConfig(audit_rate=0.0))
 STATES = [{"ticket": f"order {number} is late"} for number in range(6)]
 

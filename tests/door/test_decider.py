@@ -17,10 +17,11 @@ from aegis.errors import ConfigError, DataError, StoreError, TeacherError, Teach
 from aegis.lifecycle import open_store, read_monitor
 from aegis.promotion import ModelRegistry
 from aegis.workspace import Workspace
+from tests.door.training_thread import trained_in_threads
 
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 QUICK = DeciderConfig(
     collect=120, model=TINY, training=TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12)
 )
@@ -50,6 +51,13 @@ def make_decider(tmp_path):
         decider.close()
 
 
+@pytest.fixture
+def in_threads():
+    """Train in a thread: that a training runs in a process of its own is another test's."""
+    with trained_in_threads():
+        yield
+
+
 def decide_until(decider, policy, events):
     """Decide and report until this policy decides; more slowly once a training is due."""
     number, until = 0, time.monotonic() + 240
@@ -75,6 +83,7 @@ def test_a_decider_records_trains_and_switches_by_itself(make_decider, tmp_path)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("in_threads")
 def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make_decider, tmp_path):
     events = []
     training = TrainingConfig(epochs=1, student="auto")  # an HRM of one epoch has hardly learned anything

@@ -24,7 +24,7 @@ NAMES = ["refund", "escalate", "answer"]
 ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in NAMES))
 WORDS = {"refund": "broken", "escalate": "angry", "answer": "where"}
 """The word of a ticket whose best action is this"""
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 LEARNS = ReinforceConfig(
     learning_rate=3e-3, temperature=1.0, kl=0.01, kl_bound=0.2, baseline_decisions=40, watched_decisions=60,
     control_every=4, passes=3, bf16=False,
@@ -91,7 +91,8 @@ def count_best(folder, name):
     return sum(worth(number, choice.action) for number, choice in enumerate(choices))
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_the_hrm_of_a_point_outgrows_its_teacher_by_rewards_that_another_process_reports_late_and_in_parts(folder):
     until, events, waiting = time.monotonic() + 240, [], []
     with (
@@ -128,7 +129,8 @@ def test_the_hrm_of_a_point_outgrows_its_teacher_by_rewards_that_another_process
     assert {"improving", "improved"} <= {event.kind for event in events}
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_version_that_earns_less_is_rolled_back_when_the_true_rewards_come(folder):
     until, events, made = time.monotonic() + 240, [], []
 

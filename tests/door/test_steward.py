@@ -10,7 +10,7 @@ from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
 from aegis.promotion import ModelRegistry
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 def test_the_work_goes_on_where_nobody_hears_of_its_failures(tmp_path, monkeypatch, wait_for):

@@ -55,7 +55,7 @@ def follow_the_sign(env: Any, observation: int) -> str:
     return str(env.unwrapped.sign)
 
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 QUICK = DeciderConfig(model=TINY, training=TrainingConfig(epochs=12, learning_rate=3e-3, checkpoint_every_epochs=12))
 
 
@@ -83,8 +83,8 @@ def test_an_expert_is_recorded_and_learned_and_the_hrm_then_plays_as_well(make_a
     agent.collect(follow_the_sign, episodes=80)
     outcome = agent.train()
     assert outcome.serving is not None, outcome.verdict.lines
-    hrm, expert = agent.evaluate(episodes=60), agent.evaluate(follow_the_sign, episodes=60)
-    chance = agent.evaluate(choose_at_random(), episodes=60)
+    hrm, expert = agent.evaluate(episodes=30), agent.evaluate(follow_the_sign, episodes=30)
+    chance = agent.evaluate(choose_at_random(), episodes=30)
     assert (hrm.policy, expert.success_rate) == ("hrm@1", 1.0)
     assert hrm.success_interval[0] > chance.success_interval[1]
     assert hrm.mean_return > chance.mean_return
@@ -93,7 +93,7 @@ def test_an_expert_is_recorded_and_learned_and_the_hrm_then_plays_as_well(make_a
         decided = decider.decide({"sign": "right", "cells to the left": 3, "corridor": 1234})
     assert (decided.action, decided.policy) == ("right", "hrm@1")
     # Nothing draws: the same episodes come again, one at a time, too.
-    again = make_agent(Corridor()).evaluate(episodes=60)
+    again = make_agent(Corridor()).evaluate(episodes=30)
     assert again.returns == hrm.returns
 
 

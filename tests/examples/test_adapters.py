@@ -25,7 +25,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken", "escalate": "lawyer", "answer": "where"}
 TICKETS = ["broken order 1000", "lawyer order 1001", "where order 1002"]
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the frameworks' own

@@ -24,7 +24,7 @@ from aegis.teachers import time_product, untrained_gpt2
 from aegis.testing import CHECKED_ACTIONS, ScriptedTeacher
 from aegis.types import Action, Decision
 
-SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 
 
 class Clock:

@@ -21,7 +21,7 @@ from aegis.experiments.comparison import (
 )
 from aegis.research.run import read_shipped_data
 
-SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 
 
 @pytest.fixture(scope="module")

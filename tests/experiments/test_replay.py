@@ -19,7 +19,7 @@ from aegis.research import RESEARCH_ACTIONS
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
-TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=16, high_layers=1, high_heads=2, low_width=8, low_layers=1, low_heads=2, max_segments=2)
 COUNT = 30
 
 

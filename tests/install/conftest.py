@@ -22,7 +22,7 @@ from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision, utc_now
 from aegis.workspace import Workspace
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 STATES = [{"human": "here" if number % 2 else "away", "questions": [f"What is {number}?"]} for number in range(40)]
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import tomllib
 import traceback
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,26 @@ def hide(modules: set[str]) -> None:
     sys.meta_path[:] = [Hiding(finder, modules) for finder in sys.meta_path]
 
 
+@cache
+def all_commands() -> Any:
+    """Return what runs a command, made once: typer makes all two dozen for each. Import what most of them import."""
+    import typer.main
+
+    for module in ("cli.prompt.command", "lifecycle.policies.resolver", "teachers.loading", "lifecycle.training.data"):
+        importlib.import_module(f"aegis.{module}")
+    for module in ("cli.session", "door.decider", "hrm.onnx.policy", "research.run.runner", "dashboard.overview"):
+        importlib.import_module(f"aegis.{module}")
+    from aegis.cli.main import app
+
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
     """Run one command in a process of its own, forked from this one, so that what most of them import is there.
 
     typed: what its input holds; None: the input is a terminal.
     """
-    for module in ("cli.prompt.command", "cli.session", "lifecycle.policies.resolver", "teachers.loading"):
-        importlib.import_module(f"aegis.{module}")
-    from aegis.cli.main import app
-
+    command = all_commands()
     with contextlib.ExitStack() as stack:
         given, out, err = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3))
         given.write(typed or "")
@@ -88,7 +100,7 @@ def run(arguments: list[str], typed: str | None) -> tuple[int, str, str]:
                 os.dup2(descriptor, place)
             code = 1
             try:
-                app(arguments)
+                command(arguments)
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else int(end.code is not None)
             except BaseException:

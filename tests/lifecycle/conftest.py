@@ -19,7 +19,7 @@ from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
 ACTIONS = ("web_search", "ask_human", "propose_improvement", "idle")
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 class FakeSearch:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ from aegis.types import Action, ActionList, ActionSpec, Decision, new_id
 NAMES = ("web_search", "ask_human", "idle")
 
 
+class Unsynced(sqlite3.Connection):
+    """A connection whose transactions don't wait for the disk: only a power cut could tell."""
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute("PRAGMA synchronous = OFF" if sql == "PRAGMA synchronous = FULL" else sql, *parameters)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def real_databases(quick_databases: Callable[..., Engine]) -> Iterator[None]:
-    """Open databases as everybody else does: migrated step by step, and on the disk."""
+def real_databases(quick_databases: Callable[..., Engine], request: pytest.FixtureRequest) -> Iterator[None]:
+    """Open databases as everybody else does, migrated step by step; on the disk where a module says `SYNCED`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "_open", quick_databases)
+        if not getattr(request.module, "SYNCED", False):
+            patch.setattr("aegis.store.engine.sqlite.sqlite3.connect", partial(sqlite3.connect, factory=Unsynced))
         yield
 
 

@@ -13,6 +13,9 @@ from aegis.errors import StoreError
 from aegis.store import Database, DecisionStore
 from aegis.store.engine.gate import ForkGate
 
+SYNCED = True
+"""Its databases wait for the disk, as everybody's do"""
+
 OPEN_AT_THE_SAME_MOMENT = """
 import sys
 from aegis.store import Database

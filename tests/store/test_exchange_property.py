@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta, timezone
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,10 +69,20 @@ def without_chain(path):
     return [{name: value for name, value in record.items() if name != "chain"} for _, record in read_records(path)]
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """Return an empty database, to be copied: 80 of them are filled."""
+    path = tmp_path_factory.mktemp("empty") / "empty.sqlite"
+    Database(path).close()
+    return path
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_examples=example_lists, ending=st.sampled_from(ENDINGS))
-def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, actions, given_examples, ending):
+def test_export_and_import_give_equal_decisions_and_outcomes(tmp_path_factory, actions, empty, given_examples, ending):
     folder: Path = tmp_path_factory.mktemp("round-trip")
+    for name in ("a", "b"):
+        shutil.copyfile(empty, folder / f"{name}.sqlite")
     with Database(folder / "a.sqlite") as one, Database(folder / "b.sqlite") as two:
         first, second = DecisionStore(one), DecisionStore(two)
         first.append_many(example.decision for example in given_examples)

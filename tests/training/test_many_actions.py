@@ -33,7 +33,7 @@ def test_a_training_that_an_earlier_version_began_keeps_its_form_of_actions(acti
     assert HRMPolicy.load(tmp_path / "model").action_form == 1
 
 
-@pytest.mark.parametrize("count", [2, 10, 100, 1000])
+@pytest.mark.parametrize("count", [2, 1000])
 def test_a_training_among_any_number_of_actions_learns(count, tiny_config, make_decision, tmp_path):
     words = ("open the door", "door open the", *(f"open door {number} slowly" for number in range(count - 2)))
     actions = ActionList(tuple(ActionSpec(f"action_{n}", one, "") for n, one in enumerate(words)))
@@ -65,7 +65,7 @@ def test_the_hrm_learns_each_decision_among_the_actions_on_offer(actions, tiny_c
     decisions = [offer(number) for number in range(96)]
     data = encode_decisions(decisions, actions, StateCodec(48))
     assert data.offered.all(1).mean() == 0.25
-    config = TrainingConfig(epochs=20, learning_rate=1e-2, batch_size=8, seed=7, bf16=False)
+    config = TrainingConfig(epochs=14, learning_rate=1e-2, batch_size=8, seed=7, bf16=False)
     run = ImitationTrainer(actions, config, tiny_config, StateCodec(48)).train(data, data, tmp_path)
     assert run.epochs[-1].heldout_accuracy > 0.9
     assert 0 < run.epochs[-1].loss < 0.7

@@ -227,7 +227,7 @@ def test_an_update_makes_no_further_pass_near_the_kl_bound(actions):
 def test_the_kl_penalty_holds_the_policy_near_the_imitation_and_loosens_with_evidence(actions):
     def distance(kl: float, learned: int) -> float:
         trainer, rng = make_trainer(actions, replace(EXACT, learning_rate=1e-3, kl=kl, entropy=0.0)), random.Random(0)
-        for _ in range(15):
+        for _ in range(8):
             trainer.learned = learned
             trainer.update([[one] for one in make_transitions(trainer, actions, 10, rng)])
         return trainer.update([make_transitions(trainer, actions, 10, rng)]).kl_imitation

@@ -16,6 +16,11 @@ def _without_sentence_embeddings(monkeypatch):
     monkeypatch.setattr("aegis.experiments.comparison.sentence_embeddings_installed", lambda: False)
 
 
+@pytest.fixture(autouse=True)
+def _small(small_hrm):
+    """What a comparison says does not depend on the HRM's size."""
+
+
 def run(*arguments):
     return CliRunner().invoke(app, ["compare", *(str(argument) for argument in arguments)])
 

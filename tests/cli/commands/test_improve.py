@@ -40,14 +40,14 @@ def folder(tmp_path):
 
 def test_improve_says_what_it_came_to_and_writes_a_report(folder, tmp_path):
     report = tmp_path / "report.json"
-    result = run("improve", "--decisions", 40, "--worlds", 3, "--lived", 20, "--workspace", folder, "--report", report)
+    result = run("improve", "--decisions", 40, "--worlds", 2, "--lived", 10, "--workspace", folder, "--report", report)
     assert result.exit_code in (0, 3), result.output
     for line in ("Learned from 40 decisions", "Mean reward before", "Mean reward after", "95% interval", "web_search"):
         assert line in result.output
     figures = json.loads(report.read_text())
     assert (figures["from"], figures["model"], figures["decisions"]) == ("hrm@1", "hrm@2", 40)
-    assert len(figures["before"]["means"]) == len(figures["after"]["means"]) == 2 * 3
-    assert "the same 6 worlds" in result.output
+    assert len(figures["before"]["means"]) == len(figures["after"]["means"]) == 2 * 2
+    assert "the same 4 worlds" in result.output
     assert "never learned in; half with people" in result.output
     assert figures["serves"] is (result.exit_code == 0)
     assert figures["serves"] is (figures["gain_interval"][0] > 0)
@@ -130,7 +130,7 @@ def test_without_a_number_phase_4_takes_a_fifth_of_the_time(tmp_path, monkeypatc
 
 def test_improve_in_a_limited_time_says_that_no_gain_is_sure_and_how_to_go_on(folder, capsys):
     run_improvement(
-        Workspace(folder), 300, ReinforceConfig(bf16=False), worlds=3, lived=20, seed=0, device="cpu", seconds=1e-3
+        Workspace(folder), 300, ReinforceConfig(bf16=False), worlds=2, lived=10, seed=0, device="cpu", seconds=1e-3
     )
     said = capsys.readouterr().out
     assert re.search(r"Learned from \d\d decisions in 1 update\n", said)

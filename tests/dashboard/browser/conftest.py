@@ -21,7 +21,7 @@ from tests.serving.conftest import Running
 CHROMIUM, FIREFOX = "/usr/bin/chromium", "/usr/bin/firefox-esr"
 POINT = "support-router"
 VIEWS = ("allow", "now", "look", "learning", "inbox", "knowledge", "models")
-SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+SMALL = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 RULES = {"broken": "refund", "angry": "escalate", "how": "answer"}
 
 

@@ -15,7 +15,7 @@ from tests.door.training_thread import trained_in_threads
 
 ACTIONS = ["refund", "escalate", "answer"]
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 QUICK = {
     "collect": 120,
     "model": TINY,

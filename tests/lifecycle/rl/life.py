@@ -35,7 +35,7 @@ def right(cue: int, action: int) -> float:
 
 
 class Life:
-    """Makes decisions by whatever serves, as the runner does, and rewards them."""
+    """Makes decisions by whatever serves, some at once, and rewards them."""
 
     def __init__(self, workspace: Workspace, store: DecisionStore) -> None:
         self.store, self.workspace = store, workspace
@@ -73,10 +73,10 @@ class Life:
 
     def _decide(self, policy: Policy, count: int, reward: Reward) -> list[Decision]:
         decisions = []
-        for _ in range(count):
-            cue = self._rng.randrange(4)
-            state = {"cue": f"now {NAMES[cue].split('_')[0]}", "noise": self._rng.randrange(5)}
-            (choice,) = policy.decide([state], RESEARCH_ACTIONS)
+        cues = [self._rng.randrange(4) for _ in range(count)]
+        states = [{"cue": f"now {NAMES[cue].split('_')[0]}", "noise": self._rng.randrange(5)} for cue in cues]
+        choices = policy.decide(states, RESEARCH_ACTIONS)  # at once: one by one takes five times as long
+        for cue, state, choice in zip(cues, states, choices, strict=True):
             episode, step = divmod(self.made, 10)
             self.made += 1
             decision = Decision(

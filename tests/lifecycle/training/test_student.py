@@ -33,7 +33,7 @@ from aegis.training import TrainingHooks
 from aegis.types import Action, Decision, State
 from aegis.workspace import Workspace
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 NAMES = RESEARCH_ACTIONS.names
 WORDS = ("question", "person", "fault", "nothing")
 
@@ -130,8 +130,8 @@ def test_the_hrm_learns_from_nothing_that_was_set_aside(trained):
 
 @pytest.mark.long
 def test_the_hrm_is_kept_where_a_linear_model_can_not_learn(tmp_path):
-    workspace = fill(tmp_path / "w", parity, 800)
-    outcome = train(workspace, epochs=12, learning_rate=3e-3)
+    workspace = fill(tmp_path / "w", parity, 500)
+    outcome = train(workspace, epochs=10, learning_rate=4e-3)
     assert outcome.choice.chosen == "hrm"
     assert outcome.choice.hrm > outcome.choice.linear
     assert outcome.serving.name == "hrm@1"

@@ -18,7 +18,7 @@ from aegis.promotion import ModelRegistry, read_answers
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 LEARNS = TrainingConfig(epochs=6, learning_rate=3e-3, checkpoint_every_epochs=2)
 
 

@@ -15,7 +15,7 @@ from aegis.research.search import SearchChain
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 @pytest.fixture

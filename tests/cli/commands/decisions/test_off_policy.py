@@ -20,7 +20,7 @@ from aegis.types import Action, Decision, Outcome
 from aegis.workspace import Workspace
 
 ACTIONS = make_actions(["refund", "escalate", "answer"])
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 STATES = [{"ticket": f"order {number}"} for number in range(240)]
 
 

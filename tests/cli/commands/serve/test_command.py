@@ -20,7 +20,7 @@ from aegis.promotion import ModelRegistry
 from aegis.workspace import Workspace
 
 ACTIONS = ["refund", "escalate", "answer"]
-TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2)
+TINY = HRMConfig(high_width=32, high_layers=1, high_heads=2, low_width=16, low_layers=1, low_heads=2, max_segments=2)
 
 
 @pytest.fixture
