@@ -27,9 +27,10 @@ from aegis.workspace import HRM, LINEAR, MIXED
 
 _ASKED_TOGETHER = 2000
 
-EVEN = 0.5
-"""The HRM's weight beside the regression where nothing chooses it"""
-_SHARES = (EVEN, 0.25, 0.75)
+SHARE = 0.25
+"""The HRM's weight beside the regression where nothing chooses it: where the teacher only names its action, an HRM is
+surer than it is right, so its log-probabilities count for less (docs/experiments.md)"""
+_SHARES = (SHARE, 0.1, 0.5)
 """Weights among which decisions set aside choose; of equally good ones, the first"""
 
 Student = HRMPolicy | LinearPolicy | MixedPolicy
@@ -71,7 +72,7 @@ def choose_student(learned: Learned, data: TrainingData, most: int, asked: str) 
     policy, parts = learned.run.policy, learned.development
     if asked == MIXED:
         linear = fit_linear(draw_rows(data.decisions, learned.split.train, most), learned.codec, data.actions)
-        return MixedPolicy(policy, linear, EVEN), None
+        return MixedPolicy(policy, linear, SHARE), None
     if parts is None:
         return policy, None
     aside = list(draw_rows(data.decisions, parts.heldout))

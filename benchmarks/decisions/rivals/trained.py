@@ -16,7 +16,7 @@ from aegis.config import HRMConfig, TrainingConfig
 from aegis.door.given import make_actions
 from aegis.hrm import HRMPolicy, LinearPolicy, MixedPolicy, OnnxPolicy, StateCodec
 from aegis.hrm.onnx.export import compile_policy
-from aegis.lifecycle.training.student import EVEN, Student, answer_all, compare_students, fit_linear
+from aegis.lifecycle.training.student import SHARE, Student, answer_all, compare_students, fit_linear
 from aegis.training import ImitationTrainer
 from aegis.types import ActionList, Decision
 from aegis.workspace import HRM, LINEAR
@@ -61,7 +61,7 @@ def learn_mixed(
     config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs)
     hrm = _train(decisions, offered, config, model or HRMConfig())
     linear = fit_linear(decisions, StateCodec.from_config(config), offered)
-    return _learned(MixedPolicy(hrm, linear, EVEN), MixedPolicy(compile_policy(hrm), linear, EVEN))
+    return _learned(MixedPolicy(hrm, linear, SHARE), MixedPolicy(compile_policy(hrm), linear, SHARE))
 
 
 def learn_auto(

