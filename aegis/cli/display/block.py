@@ -10,7 +10,7 @@ from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.standing import ImprovementProgress
 from aegis.rendering import clean_text
 from aegis.research.run.standing import AgentStanding, advise
-from aegis.workspace import HRM, KIND_WORDS, version_kind
+from aegis.workspace import HRM, KIND_WORDS, MIXED, version_kind
 
 FALLING_REWARDS = "a world empties while one lives in it: later decisions find less that is new, and earn less"
 _LEAST_SEARCHES = 20
@@ -68,7 +68,8 @@ def _head(standing: Standing) -> list[str]:
     serving = standing.serving or ""
     using = f"Yes ({serving})" if standing.using_hrm else f"No (using {standing.teacher or _NO_TEACHER})"
     if standing.using_hrm and version_kind(serving) != HRM:
-        using = f"No (using {serving}, {KIND_WORDS[version_kind(serving)]})"
+        kind = version_kind(serving)
+        using = f"{'Yes' if kind == MIXED else 'No'} (using {serving}, {KIND_WORDS[kind]})"
     # Decisions made beside a training exceed the target; the bar stays at 100%.
     progress = min(1.0, standing.collected / standing.target) if standing.target else 1.0
     return [

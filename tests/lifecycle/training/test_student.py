@@ -289,7 +289,7 @@ def test_commands_show_and_export_both_together(together, tmp_path):
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
     assert "HRM and logistic regression together" in models
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
-    assert "using mixed@1, HRM and logistic regression together" in status
+    assert "Using HRM: Yes (using mixed@1, HRM and logistic regression together)" in status
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--onnx", "--workspace", folder])
     assert "mixed@1 written to" in exported.output, exported.output
     states = [{"about": word} for word in WORDS]
