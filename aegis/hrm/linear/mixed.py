@@ -26,7 +26,7 @@ LINEAR_FILE = "linear.json"
 GRAPHS_FOLDER = "onnx"
 """Of an exported HRM, within the folder"""
 _LEAST = 1e-4
-"""A smaller probability counts as this: an action that one of the two never saw can still be taken"""
+"""A smaller probability counts as this, so that a logarithm stays finite"""
 
 Floats = NDArray[np.float64]
 Report = TypeVar("Report")
@@ -126,8 +126,10 @@ class MixedPolicy:
 def mix(own: NDArray[Any], other: NDArray[Any], share: float) -> Floats:
     """Return the weighted mean of two log-probabilities (B, A) as probabilities; share: the weight of `own`.
 
-    An action with the probability 0 in both is not on offer, and keeps it.
+    Where `other` has 0 it knows nothing of the action, e.g. a new one, and `own` alone says how probable it is. An
+    action with 0 in both is not on offer, and keeps it.
     """
+    other = np.where(other > 0, other, own)
     logs = [np.log(np.maximum(one.astype(np.float64), _LEAST)) for one in (own, other)]
     powers = np.exp(share * logs[0] + (1 - share) * logs[1]) * ((own > 0) | (other > 0))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

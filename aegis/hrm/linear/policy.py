@@ -151,7 +151,7 @@ class LinearPolicy:
             policy = cls(load_file(path), codec, actions, name)
         except (OSError, SafetensorError, ValueError, ConfigError) as error:
             raise CheckpointError(f"{path}: missing, torn or out of form ({error}): train again") from error
-        if (folder / CHECK_FILE).exists():
+        if file == POLICY_FILE and (folder / CHECK_FILE).exists():
             policy._compare(folder / CHECK_FILE)
         return policy
 

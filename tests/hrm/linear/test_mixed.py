@@ -55,6 +55,11 @@ def test_an_action_that_only_one_of_them_knows_can_be_taken_and_one_that_is_not_
     assert found.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_an_action_that_the_regression_does_not_know_is_taken_by_the_hrms_word(share):
+    assert mix(np.array([[0.999, 0.0005, 0.0005]]), np.array([[0.0, 0.5, 0.5]]), share).argmax() == 0
+
+
 def test_it_decides_by_both(policy):
     asked = make(40, seed=1)
     states = [one.state for one in asked]

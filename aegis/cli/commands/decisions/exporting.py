@@ -75,7 +75,7 @@ def _check_ending(file: Path) -> None:
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not any(folder.glob("**/check.json")))):
         fail(f"{folder}: holds something else already: name a new folder")
     from aegis import lifecycle
 
