@@ -50,33 +50,20 @@ def load_policy(
     if (kind := read_kind(folder)) == LINEAR:
         policy = LinearPolicy.load(folder)
         return policy.with_actions(adopt(policy.actions))
-    hrm = _load_hrm(folder, device, backend, examples, say, threads, progress, adopt)
-    return join(hrm, folder) if kind == MIXED else hrm
-
-
-def _load_hrm(
-    folder: Path,
-    device: str,
-    backend: str,
-    examples: Callable[[], Sequence[Example]] | None,
-    say: Callable[[str], None],
-    threads: int,
-    progress: Progress,
-    adopt: Callable[[ActionList], ActionList],
-) -> HRMPolicy | OnnxPolicy:
     # Phase 4 replaces a version within a few decisions, so an export would not pay.
     improved = base_of(folder) is not None
     progress(f"Loading {folder.name}", 0, 0)
-    if backend == "eager" or (backend == "auto" and (improved or not device.startswith("cpu"))):
-        return _load_eager(folder, device, adopt)
-    try:
-        return _load_exported(folder, backend, examples, say, threads, progress, adopt)
-    except AegisError as error:
-        if backend != "auto":
-            raise
-        eager = _load_eager(folder, device, adopt)  # raises when the model itself is broken
-        say(f"Deciding by the eager model: {error}")
-        return eager
+    hrm: HRMPolicy | OnnxPolicy | None = None
+    if backend != "eager" and (backend != "auto" or (not improved and device.startswith("cpu"))):
+        try:
+            hrm = _load_exported(folder, backend, examples, say, threads, progress, adopt)
+        except AegisError as error:
+            if backend != "auto":
+                raise
+            hrm = _load_eager(folder, device, adopt)  # raises when the model itself is broken
+            say(f"Deciding by the eager model: {error}")
+    hrm = hrm or _load_eager(folder, device, adopt)
+    return join(hrm, folder) if kind == MIXED else hrm
 
 
 def _load_exported(

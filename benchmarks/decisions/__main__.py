@@ -18,12 +18,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from aegis.workspace import HRM
 from benchmarks.decisions import report
 from benchmarks.decisions.figures import make_document
 from benchmarks.decisions.parts import TooFewDecisionsError, learn_and_develop, open_test
 from benchmarks.decisions.problem import Logged, Problem
 from benchmarks.decisions.problems import PROBLEMS
-from benchmarks.decisions.rivals.names import HRM, RIVALS, SIMPLE
+from benchmarks.decisions.rivals.names import RIVALS, SIMPLE
 from benchmarks.decisions.runs.kept import Cell, KeptRuns
 from benchmarks.decisions.runs.opening import open_recorded, read_commit, record_result
 from benchmarks.decisions.runs.running import develop, examine, write_predictions

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aegis.workspace import HRM, MIXED
 from benchmarks.decisions.measure import Floats, draw_means, interval_of
 from benchmarks.decisions.parts import leave_test_out
 from benchmarks.decisions.problem import Problem, find_ceiling
-from benchmarks.decisions.rivals.names import AUTO, HRM, MIXED, RIVALS
+from benchmarks.decisions.rivals.names import RIVALS
+from benchmarks.decisions.rivals.trained import AUTO
 from benchmarks.decisions.runs.kept import Run
 
 OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", MIXED, AUTO})

@@ -7,8 +7,10 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from aegis.workspace import HRM, MIXED
 from benchmarks.decisions.figures import OURS
-from benchmarks.decisions.rivals.names import AUTO, HRM, MIXED, RIVALS
+from benchmarks.decisions.rivals.names import RIVALS
+from benchmarks.decisions.rivals.trained import AUTO
 
 ALL_SEEDS = 3
 """A figure of fewer seeds says how many."""

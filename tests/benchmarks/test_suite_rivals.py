@@ -91,7 +91,7 @@ def test_the_hrm_answers_as_a_rival_and_decides_from_a_raw_state(found):
 
 
 def test_the_hrm_and_the_regression_answer_together(found):
-    learned = trained.learn_mixed(found.train, found.actions, 0, epochs=1, model=SMALL)
+    learned = trained.learn_student(found.train, found.actions, 0, "mixed", epochs=1, model=SMALL)
     assert learned.answer(found.judged[:5]).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
 
@@ -104,7 +104,7 @@ def test_the_student_that_auto_chooses_answers_and_reads_all_that_the_regression
         return student.fit_linear(decisions, *rest)
 
     monkeypatch.setattr(trained, "fit_linear", note)
-    learned = trained.learn_auto(found.train, found.actions, 0, epochs=1, model=SMALL)
+    learned = trained.learn_student(found.train, found.actions, 0, "auto", epochs=1, model=SMALL)
     assert learned.answer(found.judged).argmax(axis=1).tolist() == [
         found.actions.index(example.action) for example in found.judged
     ]  # the rule is a word: the regression has it, and an HRM of one epoch has not

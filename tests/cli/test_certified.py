@@ -61,6 +61,6 @@ def test_a_training_that_takes_over_a_part_says_which_and_no_more(capsys):
     _show_verdict(outcome, teacher, GateConfig(agreement=0.95))
     assert capsys.readouterr().out == (
         "\n✅ The HRM takes 50.0% of the decisions, gpt2 the rest.\n"
-        "  An agreement of 0.95 is certified for 50.0% of 300 held-out decisions, from a confidence of 0.800 on: the"
-        " HRM agrees in 148 of these 150\n"
+        "  An agreement of 0.95 is certified for 50.0% of 300 held-out decisions, from a confidence of 0.800 on:"
+        " 148 of these 150 agree\n"
     )

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from aegis.atomic import make_folder
 from aegis.bounds import read_json
 from aegis.errors import CheckpointError
-from aegis.hrm.codec import StateCodec
-from aegis.hrm.linear.policy import POLICY_FILE, LinearPolicy, write_json
+from aegis.hrm.linear.policy import POLICY_FILE, Answering, LinearPolicy, check_answers, write_check, write_json
 from aegis.types import ActionList, Choice, State
 from aegis.workspace import MIXED
 
@@ -32,20 +31,16 @@ Floats = NDArray[np.float64]
 Report = TypeVar("Report")
 
 
-class Thinker(Protocol):
+class Thinker(Answering, Protocol):
     """An HRM, as a model of torch or as exported graphs."""
 
     backend: str
-    actions: ActionList
-    codec: StateCodec
 
     @property
     def name(self) -> str: ...
 
     @property
     def parameters(self) -> int: ...
-
-    def answer(self, states: Sequence[State], actions: ActionList) -> tuple[NDArray[Any], NDArray[np.float32]]: ...
 
     def represent(self, states: Sequence[State]) -> NDArray[np.float32]: ...
 
@@ -89,38 +84,45 @@ class MixedPolicy:
         """Return the same two deciding among other actions, each as its own `with_actions` does."""
         return MixedPolicy(self.hrm.with_actions(actions), self.linear, self.share, self.name)
 
-    def save_as(self, name: str, folder: Path, write: Callable[[str, Path], object] | None = None) -> None:
-        """Take a name, which later decisions record, and write both; raises `CheckpointError` if they can't be.
+    def save_as(self, name: str, folder: Path) -> None:
+        """Take a name, which later decisions record, and write both; raises `CheckpointError` if they can't be."""
+        from aegis.hrm.policy import HRMPolicy
 
-        write: writes the HRM under a name into the folder, by default by its own `save_as`.
-        """
+        assert isinstance(self.hrm, HRMPolicy)  # graphs are exported, not saved
         self._name = name
-        write = write or self.hrm.save_as  # type: ignore[attr-defined]
-        write(name, folder)
-        self.linear.save_as(name, folder, LINEAR_FILE)
-        path = folder / POLICY_FILE
-        try:
-            document = read_json(path) if path.exists() else {"name": name}
-            write_json(path, {**document, "kind": MIXED, "share": self.share})
-        except OSError as error:
-            raise CheckpointError(f"{path}: can't be written ({error}): check the disk's space") from error
+        self.hrm.save_as(name, folder)
+        self._write_beside(folder)
 
-    def export(self, folder: Path, write: Callable[[Path], Report]) -> Report:
-        """Write both for `load`, which needs no torch.
+    def export(self, folder: Path, states: Sequence[State], write: Callable[[Path], Report]) -> Report:
+        """Write both, and their answers on some states, for `load`, which needs no torch.
 
         write: writes the HRM's graphs into a folder; what it returns is returned.
         """
         make_folder(folder)
         report = write(folder / GRAPHS_FOLDER)
-        self.save_as(self.name, folder, lambda name, folder: None)
+        self._write_beside(folder)
+        write_check(self, folder, states)
         return report
 
     @classmethod
     def load(cls, folder: Path | str) -> MixedPolicy:
-        """Read an export; raises `CheckpointError` if a file is missing, torn or out of form."""
-        from aegis.hrm.onnx.policy import OnnxPolicy
+        """Read an export; raises `CheckpointError` if a file is missing, torn, out of form or of another export."""
+        from aegis.hrm.onnx.policy import LARGEST_DIFFERENCE, OnnxPolicy
 
-        return join(OnnxPolicy.load(Path(folder) / GRAPHS_FOLDER), Path(folder))
+        folder = Path(folder)
+        policy = join(OnnxPolicy.load(folder / GRAPHS_FOLDER), folder)
+        check_answers(policy, folder, LARGEST_DIFFERENCE)
+        return policy
+
+    def _write_beside(self, folder: Path) -> None:
+        """Write the regression and the share beside the HRM."""
+        self.linear.save_as(self.name, folder, LINEAR_FILE)
+        path = folder / POLICY_FILE
+        document = read_json(path) if path.exists() else {}
+        try:
+            write_json(path, {**document, "name": self.name, "kind": MIXED, "share": self.share})
+        except OSError as error:
+            raise CheckpointError(f"{path}: can't be written ({error}): check the disk's space") from error
 
 
 def mix(own: NDArray[Any], other: NDArray[Any], share: float) -> Floats:
@@ -131,7 +133,7 @@ def mix(own: NDArray[Any], other: NDArray[Any], share: float) -> Floats:
     """
     other = np.where(other > 0, other, own)
     logs = [np.log(np.maximum(one.astype(np.float64), _LEAST)) for one in (own, other)]
-    powers = np.exp(share * logs[0] + (1 - share) * logs[1]) * ((own > 0) | (other > 0))
+    powers = np.exp(share * logs[0] + (1 - share) * logs[1]) * (other > 0)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 

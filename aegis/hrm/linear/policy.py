@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,8 +126,7 @@ class LinearPolicy:
         taken = self._places[known]
         arrays = self.arrays | {name: self.arrays[name][..., taken] for name in ("weights", "intercepts")}
         LinearPolicy(arrays | {"columns": known}, self.codec, self.actions).save_as(self.name, folder)
-        answers = self.answer(states, self.actions)[0].tolist()
-        write_json(folder / CHECK_FILE, {"states": list(states), "probabilities": answers})
+        write_check(self, folder, states)
 
     @classmethod
     def load(cls, folder: Path | str, file: str = POLICY_FILE) -> LinearPolicy:
@@ -151,20 +150,9 @@ class LinearPolicy:
             policy = cls(load_file(path), codec, actions, name)
         except (OSError, SafetensorError, ValueError, ConfigError) as error:
             raise CheckpointError(f"{path}: missing, torn or out of form ({error}): train again") from error
-        if file == POLICY_FILE and (folder / CHECK_FILE).exists():
-            policy._compare(folder / CHECK_FILE)
+        if file == POLICY_FILE:
+            check_answers(policy, folder, _LARGEST_DIFFERENCE)
         return policy
-
-    def _compare(self, path: Path) -> None:
-        try:
-            document = read_json(path)
-            wanted = np.array(document["probabilities"], dtype=np.float64).reshape(-1, len(self.actions))
-            found = self.answer(document["states"], self.actions)[0]
-            differs = found.shape != wanted.shape or np.abs(found - wanted).max(initial=0) > _LARGEST_DIFFERENCE
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{path}: out of form ({error}): export it again") from error
-        if differs:
-            raise CheckpointError(f"{path.parent}: decides differently here than where it was exported: export it here")
 
     @property
     def _learned_places(self) -> list[int]:
@@ -239,6 +227,42 @@ def _check(arrays: Arrays, actions: int) -> None:
     numbers = [arrays[name] for name in ("scales", "weights", "intercepts")]
     if not all(np.isfinite(array).all() for array in numbers) or not (arrays["scales"] > 0).all():
         raise ConfigError("it holds what is no number")
+
+
+class Answering(Protocol):
+    """What answers states, and can be checked by its answers."""
+
+    actions: ActionList
+    codec: StateCodec
+
+    def answer(self, states: Sequence[State], actions: ActionList) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+
+def write_check(policy: Answering, folder: Path, states: Sequence[State]) -> None:
+    """Write a policy's answers on some states into its export, for `check_answers`."""
+    # A field that the user left out may be a secret, so the export must not hold it.
+    kept = [policy.codec.leave_out(state) for state in states]
+    answers = policy.answer(kept, policy.actions)[0].tolist()
+    write_json(folder / CHECK_FILE, {"states": kept, "probabilities": answers})
+
+
+def check_answers(policy: Answering, folder: Path, most: float) -> None:
+    """Raise `CheckpointError` if an exported policy answers otherwise than where it was exported.
+
+    most: the largest difference of a probability. A folder that was not exported has nothing to compare with.
+    """
+    path = folder / CHECK_FILE
+    if not path.exists():
+        return
+    try:
+        document = read_json(path)
+        wanted = np.array(document["probabilities"], dtype=np.float64).reshape(-1, len(policy.actions))
+        found = policy.answer(document["states"], policy.actions)[0]
+        differs = found.shape != wanted.shape or np.abs(found - wanted).max(initial=0) > most
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: out of form ({error}): export it again") from error
+    if differs:
+        raise CheckpointError(f"{folder}: decides differently here than where it was exported: export it here")
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ class Certificate:
             return f"{promise} is certified for none of {self.heldout} held-out decisions"
         return (
             f"{promise} is certified for {self.share:.1%} of {self.heldout} held-out decisions, from a confidence of"
-            f" {self.threshold:.3f} on: the HRM agrees in {self.agreed} of these {self.decided}"
+            f" {self.threshold:.3f} on: {self.agreed} of these {self.decided} agree"
         )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 
 from aegis.experiments.scan import model as scan
+from aegis.workspace import HRM, MIXED
 from benchmarks.decisions.rivals import bag, reader, sentences, simple, tracer, trained
 from benchmarks.decisions.rivals.rival import Rival
+from benchmarks.decisions.rivals.trained import AUTO
 
-HRM, MIXED, AUTO = "hrm", "mixed", "auto"
 _PENALTIES = ({"penalty": 1.0}, {"penalty": 10.0}, {"penalty": 100.0}, {"penalty": 1000.0})
 
 RIVALS: Mapping[str, Rival] = {
@@ -68,8 +69,8 @@ RIVALS: Mapping[str, Rival] = {
     "hrm-one-segment": Rival("the HRM, one segment", partial(trained.learn_hrm, segments=1)),
     "hrm-text": Rival("the HRM, numbers as text", partial(trained.learn_hrm, numbers="text")),
     HRM: Rival("the HRM, four segments", trained.learn_hrm),
-    MIXED: Rival("`--student mixed`: the HRM and the regression", trained.learn_mixed),
-    AUTO: Rival("`--student auto`: the HRM, the regression, or both", trained.learn_auto),
+    MIXED: Rival("`--student mixed`: the HRM and the regression", partial(trained.learn_student, student=MIXED)),
+    AUTO: Rival("`--student auto`: the HRM, the regression, or both", partial(trained.learn_student, student=AUTO)),
 }
 _TRAINED = frozenset({"mean", "transformer", "hrm-one-segment", "hrm-text", HRM, MIXED, AUTO})
 SIMPLE = tuple(name for name in RIVALS if name not in _TRAINED)

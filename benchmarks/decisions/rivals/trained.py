@@ -1,6 +1,6 @@
 """The HRM, trained as `train_hrm.py` trains it, with its defaults: nothing of it is searched for.
 
-Also what `--student auto` makes of it: the HRM, the regression or both together.
+Also what `--student mixed` and `--student auto` make of it: both together, or the best of the HRM, regression and both.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from aegis.door.given import make_actions
 from aegis.hrm import HRMPolicy, LinearPolicy, MixedPolicy, OnnxPolicy, StateCodec
 from aegis.hrm.onnx.export import compile_policy
 from aegis.lifecycle.training.student import SHARE, Student, answer_all, compare_students, fit_linear
-from aegis.training import ImitationTrainer
+from aegis.training import ImitationTrainer, draw_rows, encode_decisions, set_aside_rows
 from aegis.types import ActionList, Decision
-from aegis.workspace import HRM, LINEAR
+from aegis.workspace import HRM, LINEAR, MIXED
 from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned
+
+AUTO = "auto"
+"""The student that is chosen"""
 
 
 def learn_hrm(
@@ -39,56 +42,37 @@ def learn_hrm(
     """
     config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, numbers=numbers)
     shape = replace(model or HRMConfig(), max_segments=segments)
-    offered = make_actions(actions)
-    policy = _train([example.given for example in train], offered, config, shape)
-    compiled = compile_policy(policy)
-
-    def answer(asked: Sequence[Example]) -> Floats:
-        return np.asarray(policy.answer([example.given.state for example in asked], offered)[0], dtype=np.float64)
-
-    return Learned(answer, 4e-6 * policy.parameters, lambda state: compiled.decide([state], offered))
+    policy = _train([example.given for example in train], make_actions(actions), config, shape)
+    return _learned(policy, compile_policy(policy))
 
 
-def learn_mixed(
+def learn_student(
     train: Sequence[Example],
     actions: Sequence[str],
     seed: int,
+    student: str,
     epochs: int = TrainingConfig().epochs,
     model: HRMConfig | None = None,
 ) -> Learned:
-    """Train as `--student mixed` does: the HRM and the regression, which decide together."""
+    """Train as `--student mixed` or `--student auto` does; student: which of them."""
     offered, decisions = make_actions(actions), [example.given for example in train]
-    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs)
-    hrm = _train(decisions, offered, config, model or HRMConfig())
-    linear = fit_linear(decisions, StateCodec.from_config(config), offered)
-    return _learned(MixedPolicy(hrm, linear, SHARE), MixedPolicy(compile_policy(hrm), linear, SHARE))
-
-
-def learn_auto(
-    train: Sequence[Example],
-    actions: Sequence[str],
-    seed: int,
-    epochs: int = TrainingConfig().epochs,
-    model: HRMConfig | None = None,
-) -> Learned:
-    """Train as `--student auto` does: a fifth of the episodes chooses among the HRM, the regression, and both.
-
-    The HRM learns from the others only, the regression from all once it is chosen.
-    """
-    offered = make_actions(actions)
-    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs)
-    learning, aside = _set_aside([example.given for example in train], seed, config.development_share)
-    hrm, codec = _train(learning, offered, config, model or HRMConfig()), StateCodec.from_config(config)
-    choice = compare_students(hrm, fit_linear(learning, codec, offered), aside)
-    linear = fit_linear([example.given for example in train], codec, offered)
-    policy: Student = hrm
-    deciding: OnnxPolicy | LinearPolicy | MixedPolicy = compile_policy(hrm)
-    if choice.chosen == LINEAR:
-        policy = deciding = linear
-    elif choice.chosen != HRM:
-        policy, deciding = MixedPolicy(hrm, linear, choice.share), MixedPolicy(deciding, linear, choice.share)
-
-    return _learned(policy, deciding)
+    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, student=student)
+    codec, learning, aside = StateCodec.from_config(config), decisions, []
+    if student == AUTO:
+        data = encode_decisions(decisions, offered, codec)
+        parts = set_aside_rows(data, np.arange(len(data)), config.development_share, seed)
+        learning, aside = (list(draw_rows(decisions, rows)) for rows in (parts.train, parts.heldout))
+    hrm = _train(learning, offered, config, model or HRMConfig())
+    chosen, share = MIXED, SHARE
+    if aside:
+        choice = compare_students(hrm, fit_linear(learning, codec, offered), aside)
+        chosen, share = choice.chosen, choice.share
+    compiled, linear = compile_policy(hrm), fit_linear(decisions, codec, offered)
+    if chosen == HRM:
+        return _learned(hrm, compiled)
+    if chosen == LINEAR:
+        return _learned(linear, linear)
+    return _learned(MixedPolicy(hrm, linear, share), MixedPolicy(compiled, linear, share))
 
 
 def _learned(policy: Student, deciding: OnnxPolicy | LinearPolicy | MixedPolicy) -> Learned:
@@ -104,16 +88,3 @@ def _train(decisions: Sequence[Decision], actions: ActionList, config: TrainingC
     trainer = ImitationTrainer(actions, config, shape)
     with tempfile.TemporaryDirectory() as folder:
         return trainer.train(decisions, decisions[:1], Path(folder)).policy
-
-
-def _set_aside(decisions: Sequence[Decision], seed: int, share: float) -> tuple[list[Decision], list[Decision]]:
-    """Return the decisions to learn from, and a share of them set aside, in whole episodes drawn by the seed."""
-    episodes = np.unique([one.episode for one in decisions])
-    drawn: set[str] = set()
-    aside: list[Decision] = []
-    for name in np.random.default_rng(seed).permutation(episodes):
-        if len(aside) >= share * len(decisions):
-            break
-        drawn.add(str(name))
-        aside += [one for one in decisions if one.episode == name]
-    return [one for one in decisions if one.episode not in drawn], aside

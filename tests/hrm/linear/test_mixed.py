@@ -98,7 +98,7 @@ def test_both_are_adopted_to_other_actions(policy, folder):
 def test_its_export_decides_without_torch(policy, tmp_path):
     states = [one.state for one in make(12, seed=3)]
     write = partial(export_onnx, policy.hrm, examples=[(state, "ask") for state in states])
-    report = policy.export(tmp_path / "out", write)
+    report = policy.export(tmp_path / "out", states, write)
     assert report.states == 12
     code = (
         "import sys; sys.modules.update(torch=None, sklearn=None, scipy=None)\n"
@@ -108,6 +108,18 @@ def test_its_export_decides_without_torch(policy, tmp_path):
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert np.array(json.loads(shown)) == pytest.approx(policy.answer(states, ACTIONS)[0], abs=1e-4)
+
+
+def test_an_export_is_checked_as_a_pair(policy, tmp_path):
+    states = [one.state for one in make(6, seed=3)]
+    write = partial(export_onnx, policy.hrm, examples=[(state, "ask") for state in states])
+    policy.export(tmp_path, states, write)
+    policy.export(tmp_path, states, write)  # in its own place
+    assert MixedPolicy.load(tmp_path).share == 0.25
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"share": 0.9}))
+    with pytest.raises(CheckpointError, match="decides differently here"):
+        MixedPolicy.load(tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"share": 1.5}, {"share": "much"}, {"share": None}, {"name": None, "share": 2}])

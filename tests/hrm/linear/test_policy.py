@@ -137,6 +137,13 @@ def test_an_export_has_the_present_actions_and_is_compared_when_it_is_read(polic
         LinearPolicy.load(tmp_path / "out")
 
 
+def test_an_export_holds_no_field_that_was_left_out(tmp_path):
+    policy = fit_linear(make(120), StateCodec(exclude=("secret",)), ACTIONS)
+    policy.export(tmp_path / "out", [{"about": "person", "secret": "4711"}])
+    assert all(b"4711" not in path.read_bytes() for path in (tmp_path / "out").iterdir())
+    assert LinearPolicy.load(tmp_path / "out").actions == ACTIONS
+
+
 def _drop(arrays):
     del arrays["scales"]
 

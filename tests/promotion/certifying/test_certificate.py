@@ -84,7 +84,7 @@ def test_answers_are_certified_by_the_temperature_that_they_are_kept_with():
     assert found.threshold > 0.7  # calibrated: the answers as they are have 0.7
     assert found.text == (
         f"an agreement of 0.95 is certified for {found.share:.1%} of 300 held-out decisions, from a confidence of"
-        f" {found.threshold:.3f} on: the HRM agrees in {found.agreed} of these {found.decided}"
+        f" {found.threshold:.3f} on: {found.agreed} of these {found.decided} agree"
     )
     nothing = Certificate(0.95, None, 0.0, 0, 0, 300)
     assert nothing.text == "an agreement of 0.95 is certified for none of 300 held-out decisions"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _CHECKED_STATES = 24
-"""Newest states with which an exported linear model keeps its answers"""
+"""States with which an exported model that is no HRM alone keeps its answers"""
 
 
 def export(
@@ -75,7 +75,7 @@ def _check_ending(file: Path) -> None:
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not any(folder.glob("**/check.json")))):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
         fail(f"{folder}: holds something else already: name a new folder")
     from aegis import lifecycle
 
@@ -112,11 +112,15 @@ def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, servin
 
         examples = lifecycle.heldout_examples(store, tuple if workspace.point_name else research_run.shipped_heldout)
         policy = load_policy(serving.folder, backend="eager", adopt=read_adoption(store))
-        hrm, beside = (policy.hrm, policy) if isinstance(policy, MixedPolicy) else (policy, None)
+        hrm, together = (policy.hrm, policy) if isinstance(policy, MixedPolicy) else (policy, None)
         assert isinstance(hrm, HRMPolicy)
         write = partial(export_onnx, hrm, examples=examples, progress=progress)
-        report = beside.export(folder.resolve(), write) if beside else write(folder.resolve())
-        what = " (of its HRM alone)" if beside else ""
+        if together is None:
+            report, what = write(folder.resolve()), ""
+        else:
+            states = [state for state, _ in examples[:_CHECKED_STATES]]
+            report, what = together.export(folder.resolve(), states, write), ", its HRM alone"
+            MixedPolicy.load(folder)  # it answers as the policy that was exported, or this raises
     say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions{what}")
     say(f"  eager      accuracy {report.accuracy:.2%}")
     for one in report.backends:
