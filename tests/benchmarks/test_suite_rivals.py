@@ -96,6 +96,22 @@ def test_the_hrm_and_the_regression_answer_together(found):
     assert (learned.milliseconds(found.judged[:2], found.actions) or 0) > 0
 
 
+def test_rivals_that_train_the_same_hrm_train_it_once_and_each_count_its_time(found, monkeypatch):
+    trained._kept.clear()
+    trainings = []
+    train = trained.ImitationTrainer.train
+    monkeypatch.setattr(
+        trained.ImitationTrainer, "train", lambda *given: trainings.append(len(given[1])) or train(*given)
+    )
+    alone = trained.learn_hrm(found.train, found.actions, 0, epochs=1, model=SMALL)
+    both = trained.learn_student(found.train, found.actions, 0, "mixed", epochs=1, model=SMALL)
+    assert trainings == [len(found.train)]
+    assert (both.seconds or 0) > (alone.seconds or 0) > 0
+    trained.learn_hrm(found.train[:50], found.actions, 0, epochs=1, model=SMALL)
+    trained.learn_hrm(found.train[:50], found.actions, 1, epochs=1, model=SMALL)
+    assert trainings == [len(found.train), 50, 50]
+
+
 def test_the_student_that_auto_chooses_answers_and_reads_all_that_the_regression_may(found, monkeypatch):
     fitted = []
 

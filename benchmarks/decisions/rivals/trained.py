@@ -6,6 +6,7 @@ Also what `--student mixed` and `--student auto` make of it: both together, or t
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,9 @@ from benchmarks.decisions.rivals.rival import Floats, Learned
 AUTO = "auto"
 """The student that is chosen"""
 
+_kept: list[tuple[object, HRMPolicy, float]] = []
+"""What the last training was asked for, its HRM, and its seconds"""
+
 
 def learn_hrm(
     train: Sequence[Example],
@@ -42,8 +46,8 @@ def learn_hrm(
     """
     config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, numbers=numbers)
     shape = replace(model or HRMConfig(), max_segments=segments)
-    policy = _train([example.given for example in train], make_actions(actions), config, shape)
-    return _learned(policy, compile_policy(policy))
+    policy, seconds = _train([example.given for example in train], make_actions(actions), config, shape)
+    return _learned(policy, compile_policy(policy), seconds)
 
 
 def learn_student(
@@ -62,29 +66,42 @@ def learn_student(
         data = encode_decisions(decisions, offered, codec)
         parts = set_aside_rows(data, np.arange(len(data)), config.development_share, seed)
         learning, aside = (list(draw_rows(decisions, rows)) for rows in (parts.train, parts.heldout))
-    hrm = _train(learning, offered, config, model or HRMConfig())
+    hrm, seconds = _train(learning, offered, config, model or HRMConfig())
+    started = time.process_time()
     chosen, share = MIXED, SHARE
     if aside:
         choice = compare_students(hrm, fit_linear(learning, codec, offered), aside)
         chosen, share = choice.chosen, choice.share
     compiled, linear = compile_policy(hrm), fit_linear(decisions, codec, offered)
+    seconds += time.process_time() - started
     if chosen == HRM:
-        return _learned(hrm, compiled)
+        return _learned(hrm, compiled, seconds)
     if chosen == LINEAR:
-        return _learned(linear, linear)
-    return _learned(MixedPolicy(hrm, linear, share), MixedPolicy(compiled, linear, share))
+        return _learned(linear, linear, seconds)
+    return _learned(MixedPolicy(hrm, linear, share), MixedPolicy(compiled, linear, share), seconds)
 
 
-def _learned(policy: Student, deciding: OnnxPolicy | LinearPolicy | MixedPolicy) -> Learned:
-    """Return a student as what a rival has learned. deciding: what is timed."""
+def _learned(policy: Student, deciding: OnnxPolicy | LinearPolicy | MixedPolicy, seconds: float) -> Learned:
+    """Return a student as what a rival has learned. deciding: what is timed. seconds: of its learning."""
 
     def answer(asked: Sequence[Example]) -> Floats:
         return answer_all(policy, [example.given for example in asked]).astype(np.float64)
 
-    return Learned(answer, 4e-6 * policy.parameters, lambda state: deciding.decide([state], policy.actions))
+    return Learned(answer, 4e-6 * policy.parameters, lambda state: deciding.decide([state], policy.actions), seconds)
 
 
-def _train(decisions: Sequence[Decision], actions: ActionList, config: TrainingConfig, shape: HRMConfig) -> HRMPolicy:
-    trainer = ImitationTrainer(actions, config, shape)
-    with tempfile.TemporaryDirectory() as folder:
-        return trainer.train(decisions, decisions[:1], Path(folder)).policy
+def _train(
+    decisions: Sequence[Decision], actions: ActionList, config: TrainingConfig, shape: HRMConfig
+) -> tuple[HRMPolicy, float]:
+    """Return a trained HRM, and the processor time that its training took, now or before.
+
+    The last one is kept: the rivals of a run that train the same HRM on the same decisions train it once.
+    """
+    asked = (replace(config, student=HRM), shape, actions.names, [one.id for one in decisions])
+    if not _kept or _kept[0][0] != asked:
+        started = time.process_time()
+        trainer = ImitationTrainer(actions, config, shape)
+        with tempfile.TemporaryDirectory() as folder:
+            policy = trainer.train(decisions, decisions[:1], Path(folder)).policy
+        _kept[:] = [(asked, policy, time.process_time() - started)]
+    return _kept[0][1:]
