@@ -10,7 +10,7 @@ from aegis.research import RESEARCH_ACTIONS
 from aegis.store import read_examples
 from benchmarks.decisions import bfcl, telecom
 from benchmarks.decisions.problem import Card, Logged, Problem
-from benchmarks.decisions.sources import grid, home, menu, numbers
+from benchmarks.decisions.sources import ahead, grid, home, menu, numbers
 
 REPOSITORY = Path(__file__).parents[2]
 GRID_DECISIONS = 34_000
@@ -18,7 +18,7 @@ GRID_DECISIONS = 34_000
 _BFCL = "bfcl-eval 2026.3.23 (Patil et al. 2025)"
 _GRID = "minigrid 3.2.0 (Chevalier-Boisvert et al. 2019, arXiv:1810.08272)"
 RULE_DECISIONS = 10_000
-"""Of each noisy rule."""
+"""Of each rule."""
 _TUNED = (
     "the HRM's defaults were chosen on these decisions, so the suite's test of them is a fresh collection, not yet made"
 )
@@ -37,9 +37,11 @@ def _grid(name: str, level: str) -> Problem:
     return Problem(name, card, partial(grid.read_level, level, GRID_DECISIONS))
 
 
-def _rule(name: str, title: str, read: Callable[[int], Iterator[Logged]]) -> Problem:
-    source = f"benchmarks/decisions/sources/numbers.py, {name}"
-    card = Card(title, source, "Apache-2.0", "a noisy rule", f"{numbers.EPISODE} decisions")
+def _rule(
+    name: str, title: str, read: Callable[[int], Iterator[Logged]], file: str = "numbers", label: str = "a noisy rule"
+) -> Problem:
+    source = f"benchmarks/decisions/sources/{file}.py, {name}"
+    card = Card(title, source, "Apache-2.0", label, f"{numbers.EPISODE} decisions")
     return Problem(name, card, partial(read, RULE_DECISIONS))
 
 
@@ -109,6 +111,8 @@ _ALL = (
         ),
         numbers.read_digits,
     ),
+    _rule("swaps", "Who holds a thing after five swaps", ahead.read_swaps, "ahead", "a solver"),
+    _rule("doors", "The first step to a room behind locked doors", ahead.read_doors, "ahead", "a solver"),
     _recorded("shipped", "The research agent's next action, shipped decisions", "data/decisions.jsonl.gz"),
     _recorded(
         "research", "The research agent's next action, more decisions", "benchmarks/comparison/decisions.jsonl.gz"

@@ -30,7 +30,10 @@ def read_intents() -> Iterator[Logged]:
     from hassil.intents import Intents, TextSlotList
     from home_assistant_intents import get_intents
 
-    intents = Intents.from_dict(get_intents(LANGUAGE))
+    found = get_intents(LANGUAGE)
+    if found is None:
+        raise ImportError(f"home-assistant-intents has no sentences in {LANGUAGE!r}: install the pinned version")
+    intents = Intents.from_dict(found)
     lists = {**intents.slot_lists, **{name: TextSlotList.from_strings(words) for name, words in HOME.items()}}
     number = 0
     for name, intent in intents.intents.items():
