@@ -97,7 +97,8 @@ def _train(
 
     The last one is kept: the rivals of a run that train the same HRM on the same decisions train it once.
     """
-    asked = (replace(config, student=HRM), shape, actions.names, [one.id for one in decisions])
+    given = [(one.episode, one.step, one.state, one.action, one.probabilities) for one in decisions]
+    asked = (replace(config, student=HRM), shape, actions.names, given)
     if not _kept or _kept[0][0] != asked:
         started = time.process_time()
         trainer = ImitationTrainer(actions, config, shape)
