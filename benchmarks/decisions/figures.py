@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aegis.workspace import HRM, MIXED
-from benchmarks.decisions.measure import Floats, draw_means, interval_of
+from benchmarks.decisions.means import make_means
+from benchmarks.decisions.measure import draw_means, interval_of
 from benchmarks.decisions.parts import leave_test_out
 from benchmarks.decisions.problem import Problem, find_ceiling
 from benchmarks.decisions.rivals.names import RIVALS
 from benchmarks.decisions.rivals.trained import AUTO
+from benchmarks.decisions.runs.joining import MEASURES, join
 from benchmarks.decisions.runs.kept import Run
 
 OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", MIXED, AUTO})
 """What is no rival of the HRM, being one itself"""
-MEASURES: Mapping[str, Callable[[Run], Floats]] = {
-    "accuracy": lambda run: run.judged.answers.right.astype(float),
-    "coverage": lambda run: run.judged.taken.astype(float),
-    "kl": lambda run: run.judged.answers.divergences,
-}
-"""What is averaged over decisions, (n,) of each run"""
+_WHO = (HRM, MIXED, AUTO)
 COSTS = ("train_seconds", "milliseconds", "megabytes")
 
 
@@ -39,10 +33,11 @@ def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: 
         "rows": [row for (size, name), group in groups.items() for row in make_rows(size, name, group)],
         "leads": [
             lead
-            for who in (HRM, MIXED, AUTO)
+            for who in _WHO
             for (size, name), group in groups.items()
             if (lead := make_lead(size, name, group, who))
         ],
+        "means": [row for size in sorted({size for size, _ in groups}) for row in make_means(runs, size, _WHO)],
         "runs": [{**vars_of(run), **run.figures} for run in runs],
     }
 
@@ -124,9 +119,3 @@ def make_lead(size: int, problem: str, runs: Sequence[Run], who: str = HRM) -> d
             "interval": interval_of(draw_means(ahead, episodes)),
         }
     return found
-
-
-def join(runs: Sequence[Run], measure: str) -> tuple[Floats, NDArray[np.int64]]:
-    """Return a measure of each judged decision of some runs, and its episode; seeds share episodes."""
-    values = np.concatenate([MEASURES[measure](run) for run in runs])
-    return values, np.concatenate([run.judged.answers.episodes for run in runs])

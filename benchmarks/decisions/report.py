@@ -30,6 +30,8 @@ def write_tables(document: Row) -> str:
         for who, title in _TITLES.items():
             leads = [lead for lead in document["leads"] if (lead["size"], lead["who"]) == (size, who)]
             parts += [f"### {title} beside the best of the others, {size:,} decisions", lead_table(leads)] * bool(leads)
+        means = [mean for mean in document["means"] if mean["size"] == size]
+        parts += [f"### Means over the problems, {size:,} decisions", mean_table(means)] * bool(means)
         parts += [f"### Divergence, {size:,} decisions", divergence_table(rows)]
         parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
     return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
@@ -75,6 +77,18 @@ def lead_table(leads: Sequence[Row]) -> str:
                 f"{100 * one['its']:.1f} {one['best']}",
                 f"{100 * one['ahead']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
             ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mean_table(means: Sequence[Row]) -> str:
+    """Return the leads in the mean over problems, with 95% intervals by episode, and by problem in brackets."""
+    lines = ["| | beside | problems | accuracy, points ahead | coverage, points ahead |", "|---|---|---|---|---|"]
+    for mean in means:
+        cells = [_TITLES[mean["who"]], RIVALS[mean["rival"]].title, str(mean["problems"])]
+        for one in (mean["accuracy"], mean["coverage"]):
+            bounds = (f"{100 * bound:+.1f}" for bound in (*one["interval"], *one["interval_by_problem"]))
+            cells.append("{:+.1f} ({} to {}) [{} to {}]".format(100 * one["ahead"], *bounds))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -13,12 +13,13 @@ import pytest
 from benchmarks.decisions import __main__ as command
 from benchmarks.decisions import parts, report
 from benchmarks.decisions.figures import make_document
-from benchmarks.decisions.measure import Answers, cover, draw_means, judge, summarise
+from benchmarks.decisions.means import make_means
+from benchmarks.decisions.measure import Answers, Judged, cover, draw_means, judge, summarise
 from benchmarks.decisions.problem import Card, Logged, Problem, find_ceiling
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS
 from benchmarks.decisions.runs import opening, running
-from benchmarks.decisions.runs.kept import Cell
+from benchmarks.decisions.runs.kept import Cell, Run
 
 CARD = Card("Which way", "made here", "none", "a rule", "a walk")
 
@@ -179,6 +180,7 @@ def test_every_row_of_the_tables_has_its_columns_and_the_plot_is_drawn(problem, 
     runs += [replace(run, cell=replace(run.cell, rival="hrm")) for run in runs if run.cell.rival == "pairs"]
     document = make_document(runs, {"walks": problem}, options.keep)
     assert json.loads(json.dumps(document))["leads"][0]["accuracy"]["ahead"] == 0.0
+    assert [row["coverage"]["ahead"] for row in document["means"] if row["rival"] == "pairs"] == [0.0]
     tables = report.write_tables(document)
     for table in tables.split("\n\n"):
         if not table.startswith("#"):
@@ -222,6 +224,23 @@ def test_draws_of_the_same_episodes_are_paired():
     episodes, values = np.repeat(np.arange(30), 4), np.random.default_rng(1).random(120)
     assert draw_means(values + 1, episodes) == pytest.approx(draw_means(values, episodes) + 1)
     assert draw_means(values, episodes).std() > 0
+
+
+def test_a_mean_counts_each_problem_once_and_draws_of_problems_are_wider_where_they_differ():
+    def run(problem: str, rival: str, right: bool, count: int) -> Run:
+        labels, episodes = np.zeros(count, dtype=np.int64), np.arange(count)
+        answers = answers_of(np.tile([[0.9, 0.1]] if right else [[0.1, 0.9]], (count, 1)), labels, episodes)
+        return Run(Cell(problem, 100, 0, rival), {}, Judged(answers, answers.right))
+
+    runs = [run("few", "hrm", True, 10), run("few", "table", False, 10)]
+    runs += [run("many", "hrm", True, 90), run("many", "table", True, 90)]
+    runs += [run("other", "table", True, 90)]
+    (row,) = make_means(runs, 100, ("hrm",))
+    assert (row["rival"], row["problems"]) == ("table", 2)
+    assert (row["accuracy"]["own"], row["accuracy"]["its"], row["accuracy"]["ahead"]) == (1.0, 0.5, 0.5)
+    assert row["accuracy"]["interval"] == (0.5, 0.5)
+    assert row["accuracy"]["interval_by_problem"] == (0.0, 1.0)
+    assert make_means(runs, 300, ("hrm",)) == []
 
 
 def test_the_ceiling_is_what_equal_states_allow():

@@ -1,0 +1,24 @@
+"""What is measured of each judged decision, and the decisions of several seeds joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.decisions.measure import Floats
+from benchmarks.decisions.runs.kept import Run
+
+MEASURES: Mapping[str, Callable[[Run], Floats]] = {
+    "accuracy": lambda run: run.judged.answers.right.astype(float),
+    "coverage": lambda run: run.judged.taken.astype(float),
+    "kl": lambda run: run.judged.answers.divergences,
+}
+"""What is averaged over decisions, (n,) of each run"""
+
+
+def join(runs: Sequence[Run], measure: str) -> tuple[Floats, NDArray[np.int64]]:
+    """Return a measure of each judged decision of some runs, and its episode; seeds share episodes."""
+    values = np.concatenate([MEASURES[measure](run) for run in runs])
+    return values, np.concatenate([run.judged.answers.episodes for run in runs])
