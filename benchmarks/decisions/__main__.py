@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from aegis.workspace import HRM
 from benchmarks.decisions import report
 from benchmarks.decisions.figures import make_document
-from benchmarks.decisions.parts import TooFewDecisionsError, learn_and_develop, open_test
+from benchmarks.decisions.parts import TooFewDecisionsError, has_test, learn_and_develop, open_test
 from benchmarks.decisions.problem import Logged, Problem
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS, SIMPLE
@@ -86,7 +86,7 @@ def run_final(options: argparse.Namespace, problems: dict[str, Problem] | None =
     """Open the test parts of the problems asked for, judge every rival there, and record what came out."""
     known = problems or dict(PROBLEMS)
     kept = KeptRuns(options.keep / "test")
-    missing = [cell for cell in plan(options) if not kept.has(cell) and known[cell.problem].card.tested]
+    missing = [cell for cell in plan(options) if not kept.has(cell) and has_test(known[cell.problem])]
     for name, cells in itertools.groupby(sorted(missing, key=lambda cell: cell.problem), lambda cell: cell.problem):
         problem, result = known[name], {}
         decisions, opening = load(problem, options.keep), open_recorded(problem)

@@ -52,6 +52,7 @@ def count_card(problem: Problem, folder: Path) -> dict[str, Any]:
     """Return a problem's card with its counts; the test part is counted, not read."""
     decisions = problem.load(folder)
     seen, card = leave_test_out(problem, decisions), problem.card
+    fresh = sum(1 for _ in problem.fresh()) if problem.fresh else 0
     return {
         "problem": problem.name,
         "title": card.title,
@@ -61,7 +62,7 @@ def count_card(problem: Problem, folder: Path) -> dict[str, Any]:
         "episode": card.episode,
         "note": card.note,
         "decisions": len(seen),
-        "tested": len(decisions) - len(seen),
+        "tested": len(decisions) - len(seen) + fresh,
         "episodes": len({one.episode for one in seen}),
         "actions": len({one.action for one in seen}),
         "ceiling": find_ceiling(seen),

@@ -76,17 +76,23 @@ def open_test(problem: Problem, decisions: Iterable[Logged], size: int, seed: in
 
     opening: the record of this opening; raises `ValueError` for one that is not of this problem.
     """
-    if opening.problem != problem.name or not problem.card.tested:
+    if opening.problem != problem.name or not has_test(problem):
         raise ValueError(f"{problem.name}: this opening does not cover it")
     listed = list(decisions)
     tested = [one for one in listed if is_tested(problem, one.episode)]
+    tested += problem.fresh() if problem.fresh else ()
     train = _take(_develop(leave_test_out(problem, listed), seed)[1], size)
-    return _apart(train, tested, name_actions(listed))
+    return _apart(train, tested, name_actions([*listed, *tested]))
 
 
 def leave_test_out(problem: Problem, decisions: Iterable[Logged]) -> list[Logged]:
     """Return the decisions that any choice may see; it reads nothing but the episode of the others."""
     return [one for one in decisions if not is_tested(problem, one.episode)]
+
+
+def has_test(problem: Problem) -> bool:
+    """Return whether there is a test part."""
+    return problem.card.tested or problem.fresh is not None
 
 
 def is_tested(problem: Problem, episode: str) -> bool:

@@ -40,7 +40,7 @@ class Card:
     """Which decisions belong together, and are never in two parts"""
     note: str = ""
     tested: bool = True
-    """Whether it has a test part; False where the HRM's defaults were chosen on these decisions"""
+    """Whether some of its episodes are its test part; False where the HRM's defaults were chosen on all of them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Problem:
     card: Card
     read: Callable[[], Iterable[Logged]]
     """Yields the decisions; raises `ImportError` or `SystemExit` where the package is missing"""
+    fresh: Callable[[], Iterable[Logged]] | None = None
+    """Yields its test part, where that was collected later; None where `card.tested` says what it is"""
 
     def load(self, folder: Path) -> list[Logged]:
         """Return all decisions: from the file in this folder, which is written first if it is missing.

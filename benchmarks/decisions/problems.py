@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,9 @@ _BFCL = "bfcl-eval 2026.3.23 (Patil et al. 2025)"
 _GRID = "minigrid 3.2.0 (Chevalier-Boisvert et al. 2019, arXiv:1810.08272)"
 RULE_DECISIONS = 10_000
 """Of each rule."""
-_TUNED = (
-    "the HRM's defaults were chosen on these decisions, so the suite's test of them is a fresh collection, not yet made"
-)
+FRESH = Path(__file__).parent / "fresh"
+"""What `aegis collect` recorded with new seeds after all choices, a file for each seed"""
+_TUNED = "the HRM's defaults were chosen on these decisions, so its test part is a fresh collection of three new seeds"
 
 
 def read_recorded(path: Path) -> Iterator[Logged]:
@@ -30,6 +31,16 @@ def read_recorded(path: Path) -> Iterator[Logged]:
         one = example.decision
         shares = None if one.probabilities is None else dict(zip(one.actions, one.probabilities, strict=True))
         yield Logged(one.episode, one.step, one.state, one.action.name, shares)
+
+
+def read_fresh() -> Iterator[Logged]:
+    """Yield the fresh collection; episodes carry their file's name. Raises `FileNotFoundError` if there is none."""
+    paths = sorted(FRESH.glob("*.jsonl.gz"))
+    if not paths:
+        raise FileNotFoundError(f"{FRESH}: no fresh decisions of the research agent: take the repository's")
+    for path in paths:
+        for one in read_recorded(path):
+            yield replace(one, episode=f"{path.stem} {one.episode}")
 
 
 def _grid(name: str, level: str) -> Problem:
@@ -47,7 +58,7 @@ def _rule(
 
 def _recorded(name: str, title: str, file: str) -> Problem:
     card = Card(title, file, "Apache-2.0", "Gemma 3 270M, with its probabilities", "20 decisions", _TUNED, tested=False)
-    return Problem(name, card, partial(read_recorded, REPOSITORY / file))
+    return Problem(name, card, partial(read_recorded, REPOSITORY / file), read_fresh)
 
 
 _ALL = (

@@ -161,9 +161,17 @@ def test_an_opening_is_recorded_before_the_test_part_is_read_and_its_result_afte
 def test_the_test_part_opens_for_its_own_problem_only(problem):
     with pytest.raises(ValueError, match="does not cover it"):
         parts.open_test(problem, make_decisions(), 60, 0, opening.Opening("other", "today", "abc"))
-    untested = replace(PROBLEMS["shipped"], name="walks")
+    untested = replace(PROBLEMS["shipped"], name="walks", fresh=None)
     with pytest.raises(ValueError, match="does not cover it"):
         parts.open_test(untested, make_decisions(), 60, 0, opening.Opening("walks", "today", "abc"))
+
+
+def test_a_problem_whose_decisions_chose_the_defaults_is_tested_by_decisions_collected_later(problem):
+    later = make_decisions(3)
+    tuned = replace(PROBLEMS["shipped"], name="walks", fresh=lambda: [replace(one, episode="later") for one in later])
+    opened = parts.open_test(tuned, make_decisions(), 60, 0, opening.Opening("walks", "today", "abc"))
+    assert {one.given.episode for one in opened.judged} <= {"later"}
+    assert len(opened.judged) + opened.known == len(later)
 
 
 def test_code_that_is_not_committed_opens_nothing(tmp_path):
