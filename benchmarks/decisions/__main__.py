@@ -25,7 +25,7 @@ from benchmarks.decisions.parts import TooFewDecisionsError, has_test, learn_and
 from benchmarks.decisions.problem import Logged, Problem
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS, SIMPLE
-from benchmarks.decisions.runs.kept import Cell, KeptRuns
+from benchmarks.decisions.runs.kept import Cell, KeptRuns, write_record
 from benchmarks.decisions.runs.opening import open_recorded, read_commit, record_result
 from benchmarks.decisions.runs.running import develop, examine, write_predictions
 
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", nargs="+", type=int, default=list(SEEDS), help="of the parts, and of the first weights")
     add("--rivals", nargs="+", choices=[*RIVALS, "simple"], default=list(RIVALS), help="`simple`: all quick ones")
     add("--keep", type=Path, default=Path("suite"), help="folder of the decisions and of the runs that are done")
+    add("--record", type=Path, help="file of runs, e.g. of another machine: they count as done; all are written to it")
     add("--predictions", type=Path, help="write the HRM's answers here too, as PROBLEM-SIZE-SEED.npz")
     add("--final", action="store_true", help="open the test parts; each opening is recorded, and has to be committed")
     add("--table", action="store_true", help="run nothing: print the table of what is done")
@@ -60,7 +61,7 @@ def plan(options: argparse.Namespace) -> list[Cell]:
 def run_suite(options: argparse.Namespace, problems: dict[str, Problem] | None = None) -> KeptRuns:
     """Carry out the runs that are not done, on development parts; return all that are."""
     known = problems or dict(PROBLEMS)
-    kept = KeptRuns(options.keep / "development")
+    kept = KeptRuns(options.keep / "development", options.record)
     missing = [cell for cell in plan(options) if not kept.has(cell)]
     for (name, size, seed), cells in itertools.groupby(missing, lambda cell: (cell.problem, cell.size, cell.seed)):
         problem = known[name]
@@ -85,7 +86,7 @@ def run_suite(options: argparse.Namespace, problems: dict[str, Problem] | None =
 def run_final(options: argparse.Namespace, problems: dict[str, Problem] | None = None) -> KeptRuns:
     """Open the test parts of the problems asked for, judge every rival there, and record what came out."""
     known = problems or dict(PROBLEMS)
-    kept = KeptRuns(options.keep / "test")
+    kept = KeptRuns(options.keep / "test", options.record)
     missing = [cell for cell in plan(options) if not kept.has(cell) and has_test(known[cell.problem])]
     for name, cells in itertools.groupby(sorted(missing, key=lambda cell: cell.problem), lambda cell: cell.problem):
         problem, result = known[name], {}
@@ -118,10 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out the options, then print the table."""
     options = parser().parse_args(arguments)
     if options.table:
-        kept = KeptRuns(options.keep / ("test" if options.final else "development"))
+        kept = KeptRuns(options.keep / ("test" if options.final else "development"), options.record)
     else:
         kept = run_final(options) if options.final else run_suite(options)
-    document = make_document(kept.read_all(), PROBLEMS, options.keep / "decisions")
+    runs = kept.read_all()
+    if options.record:
+        write_record(options.record, runs)
+    document = make_document(runs, PROBLEMS, options.keep / "decisions")
     print(report.write_tables(document))
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")

@@ -70,6 +70,25 @@ class Judged:
     taken: NDArray[np.bool_]
     """(n,): the decisions that the rival takes at the promised agreement"""
 
+    @property
+    def counted(self) -> Counted:
+        """What is counted of them."""
+        return Counted(self.answers.right, self.taken, self.answers.divergences, self.answers.episodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted of n judged decisions, without the answers."""
+
+    right: NDArray[np.bool_]
+    """(n,)"""
+    taken: NDArray[np.bool_]
+    """(n,)"""
+    divergences: Floats
+    """(n,)"""
+    episodes: NDArray[np.int64]
+    """(n,)"""
+
 
 def cover(answers: Answers, target: float = TARGET) -> NDArray[np.bool_]:
     """Return which decisions a rival takes at a promised agreement, (n,): those that its answers to them certify."""

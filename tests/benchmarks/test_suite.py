@@ -19,7 +19,7 @@ from benchmarks.decisions.problem import Card, Logged, Problem, find_ceiling
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS
 from benchmarks.decisions.runs import opening, running
-from benchmarks.decisions.runs.kept import Cell, Run
+from benchmarks.decisions.runs.kept import Cell, Run, write_record
 
 CARD = Card("Which way", "made here", "none", "a rule", "a walk")
 
@@ -127,14 +127,36 @@ def test_a_killed_suite_goes_on_and_runs_only_what_is_missing(problem, options, 
     assert {run.cell for run in kept.read_all()} == set(command.plan(options))
 
 
-def test_a_rivals_answers_and_figures_come_back_as_they_were_kept(problem, options):
+def test_what_is_counted_of_a_run_and_its_figures_come_back_as_they_were_kept(problem, options):
     options.rivals, options.seeds = ["pairs"], [0]
-    kept = command.run_suite(options, {"walks": problem})
-    run = kept.read(Cell("walks", 60, 0, "pairs"))
-    assert run.figures["accuracy"] == run.judged.answers.right.mean() == 1.0
+    (run,) = command.run_suite(options, {"walks": problem}).read_all()
+    assert run.figures["accuracy"] == run.counted.right.mean() == 1.0
+    assert run.figures["coverage"] == run.counted.taken.mean()
+    assert run.figures["kl"] == pytest.approx(run.counted.divergences.mean(), abs=1e-4)
+    assert run.figures["episodes"] == len(np.unique(run.counted.episodes))
     assert run.figures["learned"] == 60
     assert run.figures["milliseconds"] > 0
     assert run.figures["commit"] == opening.read_commit()
+
+
+def test_runs_of_a_record_count_as_done_and_stand_beside_those_made_here(problem, options, tmp_path, monkeypatch):
+    options.rivals, options.seeds = ["table"], [0]
+    runs = command.run_suite(options, {"walks": problem}).read_all()
+    options.record = tmp_path / "runs.jsonl.gz"
+    write_record(options.record, runs)
+    options.keep, options.rivals = tmp_path / "elsewhere", ["table", "pairs"]
+    asked, develop = [], running.develop
+
+    def develop_and_note(cell, rival, found):
+        asked.append(cell)
+        return develop(cell, rival, found)
+
+    monkeypatch.setattr(command, "develop", develop_and_note)
+    both = command.run_suite(options, {"walks": problem}).read_all()
+    assert [cell.rival for cell in asked] == ["pairs"]
+    assert [run.cell.rival for run in both] == ["pairs", "table"]
+    assert both[1].counted.right.tolist() == runs[0].counted.right.tolist()
+    assert both[1].counted.episodes.tolist() == runs[0].counted.episodes.tolist()
 
 
 def test_an_opening_is_recorded_before_the_test_part_is_read_and_its_result_after(
@@ -238,7 +260,7 @@ def test_a_mean_counts_each_problem_once_and_draws_of_problems_are_wider_where_t
     def run(problem: str, rival: str, right: bool, count: int) -> Run:
         labels, episodes = np.zeros(count, dtype=np.int64), np.arange(count)
         answers = answers_of(np.tile([[0.9, 0.1]] if right else [[0.1, 0.9]], (count, 1)), labels, episodes)
-        return Run(Cell(problem, 100, 0, rival), {}, Judged(answers, answers.right))
+        return Run(Cell(problem, 100, 0, rival), {}, Judged(answers, answers.right).counted)
 
     runs = [run("few", "hrm", True, 10), run("few", "table", False, 10)]
     runs += [run("many", "hrm", True, 90), run("many", "table", True, 90)]

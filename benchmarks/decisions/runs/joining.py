@@ -11,9 +11,9 @@ from benchmarks.decisions.measure import Floats
 from benchmarks.decisions.runs.kept import Run
 
 MEASURES: Mapping[str, Callable[[Run], Floats]] = {
-    "accuracy": lambda run: run.judged.answers.right.astype(float),
-    "coverage": lambda run: run.judged.taken.astype(float),
-    "kl": lambda run: run.judged.answers.divergences,
+    "accuracy": lambda run: run.counted.right.astype(float),
+    "coverage": lambda run: run.counted.taken.astype(float),
+    "kl": lambda run: run.counted.divergences,
 }
 """What is averaged over decisions, (n,) of each run"""
 
@@ -21,4 +21,4 @@ MEASURES: Mapping[str, Callable[[Run], Floats]] = {
 def join(runs: Sequence[Run], measure: str) -> tuple[Floats, NDArray[np.int64]]:
     """Return a measure of each judged decision of some runs, and its episode; seeds share episodes."""
     values = np.concatenate([MEASURES[measure](run) for run in runs])
-    return values, np.concatenate([run.judged.answers.episodes for run in runs])
+    return values, np.concatenate([run.counted.episodes for run in runs])

@@ -1,19 +1,26 @@
-"""Runs that are done, kept by problem, size, seed and rival, so that only what is missing is run."""
+"""Runs that are done, kept by problem, size, seed and rival, so that only what is missing is run.
+
+A run is kept as what is counted of each decision: whether it was right and taken, its divergence, and its episode. That
+is enough for every figure and interval, and small enough that a file holds the runs of several machines.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aegis.atomic import replacing
-from benchmarks.decisions.measure import Answers, Judged
+from benchmarks.decisions.measure import Answers, Counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cell:
     """One run."""
 
@@ -30,52 +37,76 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run with its figures and its answers."""
+    """A run with its figures and what is counted."""
 
     cell: Cell
     figures: dict[str, Any]
-    judged: Judged
+    counted: Counted
+    answers: Answers | None = None
+    """Only where it was run just now"""
 
 
 class KeptRuns:
-    """A folder of runs. A run is there when its figures are: they are written last."""
+    """A folder of runs, and those of a record."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, record: Path | None = None) -> None:
+        """record: a file of `write_record`; its runs count as done. None, or no such file: there are none."""
         self.folder = folder
+        runs = read_record(record) if record and record.exists() else []
+        self._recorded = {run.cell: run for run in runs}
 
     def has(self, cell: Cell) -> bool:
         """Return whether a run is done."""
-        return (self.folder / f"{cell.name}.json").is_file()
+        return cell in self._recorded or (self.folder / f"{cell.name}.json").is_file()
 
     def write(self, run: Run) -> None:
         """Keep a run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        answers = run.judged.answers
-        with replacing(self.folder / f"{run.cell.name}.npz") as partial, partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                probabilities=answers.probabilities.astype(np.float32),
-                targets=answers.targets.astype(np.float32),
-                labels=answers.labels,
-                episodes=answers.episodes,
-                taken=run.judged.taken,
-            )
         with replacing(self.folder / f"{run.cell.name}.json") as partial:
-            partial.write_text(json.dumps({"cell": asdict(run.cell), "figures": run.figures}, indent=1), "utf-8")
-
-    def read(self, cell: Cell) -> Run:
-        """Return a run that is done; raises `OSError` for one that is not."""
-        document = json.loads((self.folder / f"{cell.name}.json").read_text("utf-8"))
-        with np.load(self.folder / f"{cell.name}.npz") as kept:
-            answers = Answers(
-                kept["probabilities"].astype(np.float64),
-                kept["targets"].astype(np.float64),
-                kept["labels"],
-                kept["episodes"],
-            )
-            return Run(cell, document["figures"], Judged(answers, kept["taken"]))
+            partial.write_text(json.dumps(_to_document(run)), "utf-8")
 
     def read_all(self) -> list[Run]:
-        """Return all runs that are done, by name."""
-        documents = [json.loads(path.read_text("utf-8")) for path in sorted(self.folder.glob("*.json"))]
-        return [self.read(Cell(**document["cell"])) for document in documents]
+        """Return all runs that are done, in order; one of the folder rather than the same of the record."""
+        documents = [json.loads(path.read_text("utf-8")) for path in self.folder.glob("*.json")]
+        own = {run.cell: run for run in map(_from_document, documents)}
+        return [run for _, run in sorted((self._recorded | own).items())]
+
+
+def write_record(path: Path, runs: Iterable[Run]) -> None:
+    """Write runs into one file, a line each."""
+    lines = "".join(json.dumps(_to_document(run)) + "\n" for run in runs)
+    with replacing(path) as partial:
+        partial.write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def read_record(path: Path) -> list[Run]:
+    """Return the runs of a file of `write_record`."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [_from_document(json.loads(line)) for line in file]
+
+
+def _to_document(run: Run) -> dict[str, Any]:
+    counted = run.counted
+    return {
+        "cell": asdict(run.cell),
+        "figures": run.figures,
+        "right": _to_digits(counted.right.tolist()),
+        "taken": _to_digits(counted.taken.tolist()),
+        "divergences": [round(value, 4) for value in counted.divergences.tolist()],
+        "episodes": [[episode, sum(1 for _ in same)] for episode, same in groupby(counted.episodes.tolist())],
+    }
+
+
+def _from_document(document: dict[str, Any]) -> Run:
+    ids, counts = zip(*document["episodes"], strict=True) if document["episodes"] else ((), ())
+    counted = Counted(
+        np.array([digit == "1" for digit in document["right"]], dtype=bool),
+        np.array([digit == "1" for digit in document["taken"]], dtype=bool),
+        np.array(document["divergences"], dtype=np.float64),
+        np.repeat(np.array(ids, dtype=np.int64), counts),
+    )
+    return Run(Cell(**document["cell"]), document["figures"], counted)
+
+
+def _to_digits(flags: Sequence[bool]) -> str:
+    return "".join("01"[flag] for flag in flags)

@@ -25,7 +25,7 @@ def develop(cell: Cell, rival: Rival, parts: Parts) -> Run:
     judged = judge(answers)
     costs = weigh(learned[best], seconds[best], parts)
     figures = {"setting": dict(rival.settings[best]), "learned": len(parts.train), "known": parts.known}
-    return Run(cell, {**figures, **summarise(judged), **costs}, judged)
+    return Run(cell, {**figures, **summarise(judged), **costs}, judged.counted, judged.answers)
 
 
 def examine(cell: Cell, rival: Rival, developing: Parts, testing: Parts) -> Run:
@@ -39,7 +39,8 @@ def examine(cell: Cell, rival: Rival, developing: Parts, testing: Parts) -> Run:
     _, counted = calibrate(choosing[best], ask(one, testing.judged, testing.actions))
     judged = Judged(counted, cover(counted))
     figures = {"setting": dict(rival.settings[best]), "learned": len(testing.train), "known": testing.known}
-    return Run(cell, {**figures, **summarise(judged), **weigh(one, seconds, testing)}, judged)
+    figures |= {**summarise(judged), **weigh(one, seconds, testing)}
+    return Run(cell, figures, judged.counted, judged.answers)
 
 
 def learn(rival: Rival, parts: Parts, seed: int, setting: Setting) -> tuple[Learned, float]:
@@ -71,12 +72,13 @@ def weigh(learned: Learned, seconds: float, parts: Parts) -> dict[str, float | N
 
 
 def write_predictions(folder: Path, run: Run) -> None:
-    """Write a run's answers for other uses, as PROBLEM-SIZE-SEED.npz.
+    """Write the answers of a run just made for other uses, as PROBLEM-SIZE-SEED.npz.
 
     It has `probabilities` (n, A), calibrated, and `labels` and `episodes` (n,).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cell, answers = run.cell, run.judged.answers
+    cell, answers = run.cell, run.answers
+    assert answers is not None
     np.savez_compressed(
         folder / f"{cell.problem}-{cell.size}-{cell.seed}.npz",
         probabilities=answers.probabilities,
