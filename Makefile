@@ -82,7 +82,7 @@ test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and ru
 
 test-ray: $(INSTALLED) ## Many agents on Ray, as two nodes on this machine: an agent and a node are killed (some minutes)
 	$(PIP_INSTALL) -e '.[ray]'
-	$(BIN)/python -m pytest -q -m ray tests/research/fleet tests/door/labelling
+	$(BIN)/python -m pytest -q -m ray tests/cluster tests/research/fleet tests/door/labelling
 
 test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)

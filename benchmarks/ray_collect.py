@@ -75,6 +75,10 @@ def serving(server: SlowServer) -> Iterator[SlowServer]:
             self.end_headers()
             self.wfile.write(body)
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # of an asker that was killed
+                super().handle()
+
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
