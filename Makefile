@@ -86,7 +86,7 @@ test-ray: $(INSTALLED) ## Many agents on Ray, as two nodes on this machine: an a
 
 test-ray-deaths: $(INSTALLED) ## Of these, what CI runs: an agent, a node and the process of a teacher are killed (a minute)
 	$(PIP_INSTALL) -e '.[ray]'
-	$(PYTEST) -m ray tests/cluster tests/research/fleet -k 'goes_on_without or killed_teacher or kills_the_teacher'
+	$(PYTEST) -m ray tests/cluster tests/research/fleet -k 'goes_on_without or killed_teacher or kills_the_teacher or planted'
 
 test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)

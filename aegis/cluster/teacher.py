@@ -11,10 +11,12 @@ import itertools
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aegis.cluster.asking import AskedTeacher, Refused, TeacherOrder
 from aegis.cluster.connection import own_node
+from aegis.cluster.lending import lend, take_back
 from aegis.errors import AegisError, BudgetError, TeacherError
 from aegis.rendering import clean_text
 from aegis.store import TeacherClaim
@@ -117,7 +119,8 @@ class TeacherActors:
         nodes = sum(bool(node["Alive"]) for node in ray.nodes())
         count = 1 if order.is_endpoint else gpus or nodes
         where: Any = NodeAffinitySchedulingStrategy(own_node(), soft=False) if order.is_endpoint else "SPREAD"
-        order = order.on("cuda" if gpus else "cpu")
+        self._lent = lend() if order.is_endpoint else None
+        order = replace(order.on("cuda" if gpus else "cpu"), lent=self._lent)
         made = ray.remote(TeacherActor).options(
             num_cpus=0,
             num_gpus=1 if gpus else 0,
@@ -127,15 +130,24 @@ class TeacherActors:
             max_task_retries=_ASKED_AGAIN,
         )
         self._actors = [made.remote(order) for _ in range(count)]
+        self._turns = itertools.count()
         try:
-            described = ray.get(self._actors[0].describe.remote())
+            self.claim = self._describe(order.name)
+        except BaseException:
+            self.close()
+            raise
+        self._began = [actor.process.remote() for actor in self._actors]
+
+    def _describe(self, name: str) -> TeacherClaim:
+        import ray
+
+        try:
+            described: TeacherClaim | Refused = ray.get(self._actors[0].describe.remote())
         except ray.exceptions.RayError as error:
-            raise TeacherError(f"teacher {order.name}: its actor fails ({first_line(error)})") from error
+            described = Refused(f"teacher {name}: its actor fails ({first_line(error)})")
         if isinstance(described, Refused):
             raise TeacherError(described.reason)
-        self.claim: TeacherClaim = described
-        self._began = [actor.process.remote() for actor in self._actors]
-        self._turns = itertools.count()
+        return described
 
     def teacher(self, asker: int) -> ClusterTeacher:
         """Return the teacher that an asker asks: the askers are spread over the actors."""
@@ -171,6 +183,8 @@ class TeacherActors:
         ray.wait([actor.close.remote() for actor in self._actors], num_returns=len(self._actors), timeout=_END_SECONDS)
         for actor in self._actors:
             ray.kill(actor)
+        if self._lent is not None:
+            take_back(self._lent)
 
 
 def _read(process: Any) -> tuple[str, int] | None:

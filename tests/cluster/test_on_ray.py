@@ -6,7 +6,10 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,11 +20,14 @@ import ray.cloudpickle
 from aegis.cluster.asking import Refused, TeacherOrder
 from aegis.cluster.connection import connected
 from aegis.cluster.teacher import TeacherActors
+from aegis.config import EndpointConfig
 from aegis.testing import ScriptedTeacher
 from aegis.types import ActionList, ActionSpec, Choice
+from benchmarks.ray_collect import SlowServer, serving, two_nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
+KEY = "sk-planted-7c1f"
 ACTIONS = ActionList((ActionSpec("go", "go", ""), ActionSpec("stay", "stay", "")))
 
 
@@ -51,3 +57,36 @@ def test_a_state_that_kills_the_teacher_each_time_gets_no_answer_and_the_others_
         assert not refused.for_all
         assert isinstance(actors.ask({"kind": "harmless"}, ACTIONS), Choice)
         assert actors.started_again() == 1
+
+
+class Gate(SlowServer):
+    """A server that answers whoever shows the key; it hears what the others show."""
+
+    keys: ClassVar[list[str | None]] = []
+
+    def allows(self, key):
+        self.keys.append(key)
+        return key == f"Bearer {KEY}"
+
+
+def test_a_planted_key_reaches_the_actor_of_a_running_cluster_and_stands_in_no_file_of_ray(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with serving(Gate(0.0)) as server, two_nodes():
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)  # of the command, after `ray start`
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        order = TeacherOrder(f"openai:m@{server.address}", "cpu", EndpointConfig())
+        actors = TeacherActors(order, 2)
+        offered = ActionList((ActionSpec("web_search", "search", ""), ActionSpec("idle", "idle", "")))
+        with contextlib.closing(actors):
+            actors.ask({"n": 1}, offered)
+            assert len(list(tmp_path.glob("aegis-lent-*"))) == 1
+            _, process = actors.teacher(0).process()
+            os.kill(process, signal.SIGKILL)
+            actors.ask({"n": 2}, offered)
+        logs = Path(ray._private.worker._global_node.get_session_dir_path())
+        texts = [path.read_bytes() for path in logs.rglob("*") if path.is_file()]
+    assert len(texts) > 5
+    assert not any(KEY.encode() in text for text in texts)
+    assert len(server.keys) >= 2
+    assert set(server.keys) == {f"Bearer {KEY}"}
+    assert not list(tmp_path.glob("aegis-lent-*"))
