@@ -87,6 +87,6 @@ def test_a_planted_key_reaches_the_actor_of_a_running_cluster_and_stands_in_no_f
         texts = [path.read_bytes() for path in logs.rglob("*") if path.is_file()]
     assert len(texts) > 5
     assert not any(KEY.encode() in text for text in texts)
-    assert len(server.keys) >= 2
-    assert set(server.keys) == {f"Bearer {KEY}"}
+    assert len(Gate.keys) >= 2
+    assert set(Gate.keys) == {f"Bearer {KEY}"}
     assert not list(tmp_path.glob("aegis-lent-*"))
