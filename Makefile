@@ -11,10 +11,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal --durations 8 --durations-min 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train start prompt check collect test test-busy test-slow test-endurance test-real test-install test-browser test-adapters test-portable test-ray test-schema test-postgres soak suite suite-final fuzz audit sbom lint docs clean
+.PHONY: help install train start prompt check collect test test-busy test-slow test-endurance test-real test-install test-browser test-adapters test-portable test-ray test-ray-deaths test-schema test-postgres test-postgres-store soak suite suite-final fuzz audit sbom lint docs clean
 
 help: ## List what there is to do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make .venv with everything in it (an installed offline language model too)
 
@@ -82,7 +82,11 @@ test-adapters: $(INSTALLED) ## Install the agent frameworks of examples/, and ru
 
 test-ray: $(INSTALLED) ## Many agents on Ray, as two nodes on this machine: an agent and a node are killed (some minutes)
 	$(PIP_INSTALL) -e '.[ray]'
-	$(BIN)/python -m pytest -q -m ray tests/research/fleet tests/door/labelling
+	$(BIN)/python -m pytest -q -m ray tests/cluster tests/research/fleet tests/door/labelling
+
+test-ray-deaths: $(INSTALLED) ## Of these, what CI runs: an agent, a node and the process of a teacher are killed (a minute)
+	$(PIP_INSTALL) -e '.[ray]'
+	$(PYTEST) -m ray tests/cluster tests/research/fleet -k 'goes_on_without or killed_teacher or kills_the_teacher or planted'
 
 test-schema: $(INSTALLED) ## schemathesis against a server's OpenAPI document (installs it beside, in .schemathesis)
 	test -x .schemathesis/bin/schemathesis || ($(PYTHON) -m venv .schemathesis && .schemathesis/bin/pip install --quiet schemathesis)
@@ -98,6 +102,12 @@ test-postgres: $(INSTALLED) ## The store's tests on PostgreSQL (apt install post
 	$(PIP_INSTALL) -e '.[postgres]'
 	$(BIN)/python -m pytest -q -m postgres tests
 	AEGIS_TESTS_ON=postgres $(PYTEST) $(POSTGRES_TESTS)
+
+STORE_TESTS := tests/store/engine tests/store/moving tests/store/test_decisions.py tests/store/archive/test_moved.py \
+	tests/cli/test_on_a_server.py tests/cli/commands/decisions/test_moving.py tests/benchmarks/test_postgres.py
+test-postgres-store: $(INSTALLED) ## Of these, what CI runs: the engine, decisions, moves, every command, following (a minute)
+	$(PIP_INSTALL) -e '.[postgres]'
+	$(PYTEST) -m postgres $(STORE_TESTS)
 
 MINUTES ?= 60
 SEED ?= 0

@@ -64,8 +64,7 @@ def make_template(folder: Path) -> None:
             store.append(make_decision(f"d{k}", f"e{k // 20}", k % 20))
             store.record_outcome(Outcome(f"d{k}", "ok", 1, 0.5))
         shutil.copytree(workspace.folder, folder / "logged")
-    for name in ("earlier", "logged"):
-        (folder / name / "aegis.db-shm").unlink()
+    (folder / "earlier" / "aegis.db-shm").unlink()  # "logged" keeps the log's index, as a killed process leaves it
 
 
 def _flip(path: Path, draw: random.Random) -> None:

@@ -48,6 +48,10 @@ class SlowServer:
     requests: int = 0
     address: str = field(default="", init=False)
 
+    def allows(self, key: str | None) -> bool:
+        """Tell whether a request with this `Authorization` is answered."""
+        return True
+
     def answer(self, document: dict[str, Any]) -> dict[str, Any]:
         self.requests += 1
         time.sleep(self.seconds)
@@ -68,12 +72,17 @@ def serving(server: SlowServer) -> Iterator[SlowServer]:
 
         def do_POST(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps(server.answer(document)).encode()
-            self.send_response(200)
+            allowed = server.allows(self.headers.get("Authorization"))
+            body = json.dumps(server.answer(document) if allowed else {"error": {"message": "no key"}}).encode()
+            self.send_response(200 if allowed else 401)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # of an asker that was killed
+                super().handle()
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aegis.cluster.lending import borrow
 from aegis.config import EndpointConfig
 from aegis.errors import BudgetError
 from aegis.hrm.onnx.gathering import Gathering
@@ -36,6 +37,8 @@ class TeacherOrder:
     """Of a teacher behind an endpoint"""
     ledger: Path | None = None
     """The database in which an endpoint's tokens are counted; on the machine that asks it"""
+    lent: Path | None = None
+    """A file with keys for the process that loads the teacher (`lending`)"""
 
     @property
     def is_endpoint(self) -> bool:
@@ -48,6 +51,8 @@ class TeacherOrder:
 
     def load(self) -> Teacher:
         """Load the teacher; raises `TeacherError` where that can't be done."""
+        if self.lent is not None:
+            borrow(self.lent)
         if not self.is_endpoint:
             return load_teacher(self.name, self.device)
         teacher = load_openai(self.name, self.limits)

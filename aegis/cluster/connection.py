@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,12 +36,19 @@ def connected(address: str) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"--ray {clean_text(address)}: no Ray cluster answers there ({clean_text(str(error), 200)}): start one with"
-            " `ray start --head`, or use --ray local"
+            f" `ray start --head`, or use --ray local{_advice(address)}"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _advice(address: str) -> str:
+    """Return what a cluster needs that asks for a token; with `auto` Ray finds that out by itself."""
+    if address == "auto" or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return "; a cluster that asks for a token (`ray start` says so) also needs RAY_AUTH_MODE=token here"
 
 
 def own_node() -> str:

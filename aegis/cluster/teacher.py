@@ -2,18 +2,21 @@
 
 Behind an endpoint one actor asks, on the machine of the command, where its tokens are counted. A model is loaded once
 for each GPU of the cluster, or else once for each machine. Ray starts an actor that died again and repeats what it was
-asked: to ask a teacher twice changes nothing.
+asked: to ask a teacher twice changes nothing. A state that ends its process each time gets no answer in the end.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aegis.cluster.asking import AskedTeacher, Refused, TeacherOrder
 from aegis.cluster.connection import own_node
+from aegis.cluster.lending import lend, take_back
 from aegis.errors import AegisError, BudgetError, TeacherError
 from aegis.rendering import clean_text
 from aegis.store import TeacherClaim
@@ -21,6 +24,8 @@ from aegis.types import ActionList, Choice, State
 
 _SPARE_THREADS = 4
 _END_SECONDS = 5.0
+_ASKED_AGAIN = 3
+"""How often a question is repeated whose actor died; that of another agent at the same time, too"""
 
 
 class TeacherActor:
@@ -49,6 +54,10 @@ class TeacherActor:
     def counts(self) -> tuple[int, int]:
         """Return how many states were asked about, and in how many requests or forward passes."""
         return (self._teacher.asked, self._teacher.passes) if self._teacher else (0, 0)
+
+    def process(self) -> tuple[str, int]:
+        """Return the node and the process that the teacher runs in."""
+        return own_node(), os.getpid()
 
     def close(self) -> None:
         """Write the tokens that are not written yet, and close the connection."""
@@ -90,6 +99,13 @@ class ClusterTeacher:
             raise TeacherError(f"teacher {self.name}: its actor fails ({first_line(error)})") from error
         return answers
 
+    def process(self) -> tuple[str, int]:
+        """Return the node and the process that its actor runs in now."""
+        import ray
+
+        found: tuple[str, int] = ray.get(self._actor.process.remote())
+        return found
+
 
 class TeacherActors:
     """The actors of one teacher, each asked by many."""
@@ -103,24 +119,35 @@ class TeacherActors:
         nodes = sum(bool(node["Alive"]) for node in ray.nodes())
         count = 1 if order.is_endpoint else gpus or nodes
         where: Any = NodeAffinitySchedulingStrategy(own_node(), soft=False) if order.is_endpoint else "SPREAD"
-        order = order.on("cuda" if gpus else "cpu")
+        self._lent = lend() if order.is_endpoint else None
+        order = replace(order.on("cuda" if gpus else "cpu"), lent=self._lent)
         made = ray.remote(TeacherActor).options(
             num_cpus=0,
             num_gpus=1 if gpus else 0,
             scheduling_strategy=where,
             max_concurrency=-(-askers // count) + _SPARE_THREADS,
             max_restarts=-1,
-            max_task_retries=-1,
+            max_task_retries=_ASKED_AGAIN,
         )
         self._actors = [made.remote(order) for _ in range(count)]
+        self._turns = itertools.count()
         try:
-            described = ray.get(self._actors[0].describe.remote())
+            self.claim = self._describe(order.name)
+        except BaseException:
+            self.close()
+            raise
+        self._began = [actor.process.remote() for actor in self._actors]
+
+    def _describe(self, name: str) -> TeacherClaim:
+        import ray
+
+        try:
+            described: TeacherClaim | Refused = ray.get(self._actors[0].describe.remote())
         except ray.exceptions.RayError as error:
-            raise TeacherError(f"teacher {order.name}: its actor fails ({first_line(error)})") from error
+            described = Refused(f"teacher {name}: its actor fails ({first_line(error)})")
         if isinstance(described, Refused):
             raise TeacherError(described.reason)
-        self.claim: TeacherClaim = described
-        self._turns = itertools.count()
+        return described
 
     def teacher(self, asker: int) -> ClusterTeacher:
         """Return the teacher that an asker asks: the askers are spread over the actors."""
@@ -140,6 +167,15 @@ class TeacherActors:
         found = ray.get([actor.counts.remote() for actor in self._actors])
         return sum(asked for asked, _ in found), sum(passes for _, passes in found)
 
+    def started_again(self) -> int:
+        """Return how many of the actors are in another process than at first, or in none."""
+        import ray
+
+        now = [actor.process.remote() for actor in self._actors]
+        pairs = list(zip(self._began, now, strict=True))
+        ray.wait(now, num_returns=len(now), timeout=_END_SECONDS)
+        return sum(_read(began) != _read(present) for began, present in pairs)
+
     def close(self) -> None:
         """End the actors."""
         import ray
@@ -147,6 +183,19 @@ class TeacherActors:
         ray.wait([actor.close.remote() for actor in self._actors], num_returns=len(self._actors), timeout=_END_SECONDS)
         for actor in self._actors:
             ray.kill(actor)
+        if self._lent is not None:
+            take_back(self._lent)
+
+
+def _read(process: Any) -> tuple[str, int] | None:
+    """Return what an actor says of its process; None where it says nothing."""
+    import ray
+
+    try:
+        found: tuple[str, int] = ray.get(process, timeout=0)
+    except ray.exceptions.RayError:
+        return None
+    return found
 
 
 def first_line(error: BaseException) -> str:

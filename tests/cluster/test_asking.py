@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from aegis.cluster.asking import AskedTeacher, Refused, SparingLedger, TeacherOr
 from aegis.cluster.connection import connected
 from aegis.cluster.teacher import ClusterTeacher, TeacherActor
 from aegis.config import EndpointConfig
-from aegis.errors import MissingPackageError, TeacherError
+from aegis.errors import ConfigError, MissingPackageError, TeacherError
 from aegis.store import Database, StateKey, TeacherClaim, WorkspaceState
 from aegis.testing import ScriptedTeacher
 from aegis.types import ActionList, ActionSpec, Choice
@@ -124,6 +125,26 @@ def test_the_teacher_of_a_cluster_raises_what_its_actor_refuses(monkeypatch):
     assert (teacher.name, teacher.parameters, teacher.source) == ("m", 5, "there")
     with pytest.raises(TeacherError, match="banana"):
         teacher.decide([{}], ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("address", "mode", "told"), [("a:1", None, True), ("a:1", "token", False), ("auto", None, False)]
+)
+def test_a_cluster_that_does_not_answer_may_ask_for_a_token(monkeypatch, address, mode, told):
+    fake: Any = ModuleType("ray")
+    fake.is_initialized = lambda: False
+
+    def init(**options):
+        raise ConnectionError("Failed to connect to Ray cluster at a:1")
+
+    fake.init = init
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(ConfigError, match="no Ray cluster answers there") as caught, connected(address):
+        pass
+    assert ("RAY_AUTH_MODE=token here" in str(caught.value)) == told
 
 
 def test_ray_is_named_with_its_extra_where_it_is_missing(monkeypatch):

@@ -121,7 +121,10 @@ class ProgressLines:
                 while not self._changed.wait_for(is_over, next(pauses) if what else None):
                     if self in self._open[:-1]:
                         continue
-                    self._write(f"{describe_progress(*self._state)} ({time.monotonic() - began:.0f} s)...")
+                    try:
+                        self._write(f"{describe_progress(*self._state)} ({time.monotonic() - began:.0f} s)...")
+                    except OSError:  # nobody reads any more, as behind `| head -1`: the command itself will notice
+                        return
 
 
 def describe_progress(what: str, done: int, total: int) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis.cache import cache_folder
+from aegis.cluster.connection import own_node
 from aegis.config import AgentConfig
 from aegis.errors import BudgetError, StoreError
 from aegis.rendering import clean_text
@@ -114,9 +115,7 @@ class AgentActor:
 
     def process(self) -> tuple[str, int]:
         """Return the node and the process that the agent runs in."""
-        import ray
-
-        return str(ray.get_runtime_context().get_node_id()), os.getpid()
+        return own_node(), os.getpid()
 
 
 def seed_of(seed: int, agent: int, replaced: int) -> int:

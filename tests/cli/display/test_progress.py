@@ -44,6 +44,20 @@ def test_long_work_reports_its_progress_again_and_again():
     assert len(written.lines) == told
 
 
+def test_a_reader_that_has_gone_ends_the_lines_and_no_work():
+    tried = Written()
+
+    def write(line):
+        tried(line)
+        raise BrokenPipeError("nobody reads")
+
+    with ProgressLines(write, pauses=(0.01,)) as tell:
+        tell("Writing", 1, 9)
+        tried.wait_for(1)
+        tell("Still writing", 2, 9)
+    assert len(tried.lines) == 1
+
+
 def test_short_work_reports_no_progress():
     written = Written()
     with ProgressLines(written, pauses=(60,)) as tell:

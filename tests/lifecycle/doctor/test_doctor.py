@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from aegis.cli.main import app
 from aegis.lifecycle.doctor import examine
+from aegis.lifecycle.doctor.log import find_damage
 from aegis.promotion import ModelRegistry
 from aegis.store import Database, DecisionStore
 from aegis.types import Action, Decision
@@ -145,6 +146,52 @@ def test_a_log_with_a_damaged_commit_is_not_opened_before_it_is_copied(workspace
     (kept,) = copy.folder.glob("set-aside/*/aegis.db-wal")
     assert kept.read_bytes() == content
     assert ("sound", "database: 40 decisions, 2 events") in kinds(copy)
+
+
+@pytest.mark.sqlite  # of the file's bytes
+@pytest.mark.parametrize("place", ["between two commits", "within a commit"])
+def test_a_log_that_lost_its_newest_commits_is_named_by_its_index(workspace, tmp_path, place):
+    with Database(workspace.database) as database:
+        store = DecisionStore(database)
+        store.append(Decision("late", 0, {}, ("a",), Action("a"), None, "rule", "kept"))
+        (size,) = database.query("PRAGMA page_size")[0]
+        log = workspace.database.with_name("aegis.db-wal")
+        frames = (log.stat().st_size - 32) // (24 + size)
+        store.append(Decision("late", 1, {}, ("a",), Action("a"), None, "rule", "lost"))
+        assert kinds(workspace)[0][0] == "sound"  # while it is open, too
+        killed, unindexed = Workspace(tmp_path / "killed"), Workspace(tmp_path / "unindexed")
+        shutil.copytree(workspace.folder, killed.folder)
+    left = 32 + frames * (24 + size) + (100 if place == "within a commit" else 0)
+    log = killed.database.with_name("aegis.db-wal")
+    log.write_bytes(log.read_bytes()[:left])
+    shutil.copytree(killed.folder, unindexed.folder)
+    unindexed.database.with_name("aegis.db-shm").unlink()
+    assert kinds(unindexed)[0] == ("sound", "database: 41 decisions, 2 events")
+    damage = f"aegis.db-wal is damaged from frame {frames + 1} on: newest commits can't be read"
+    assert kinds(killed)[0] == ("broken", damage)
+    result = run(killed)
+    assert (result.exit_code, damage in " ".join(result.output.split())) == (1, True)
+    assert [kind for kind, _ in kinds(killed, repair=True)] == ["note", "sound", "sound"]
+    assert [kind for kind, _ in kinds(killed)] == ["sound", "sound"]
+
+
+@pytest.mark.sqlite  # of the file's bytes
+def test_an_index_of_another_log_or_a_damaged_one_tells_nothing(workspace):
+    with Database(workspace.database) as database:
+        store = DecisionStore(database)
+        store.append(Decision("late", 0, {}, ("a",), Action("a"), None, "rule", "late"))
+        index, log = (workspace.database.with_name(f"aegis.db{ending}").read_bytes() for ending in ("-shm", "-wal"))
+    page = int.from_bytes(log[8:12], "big")
+    beside = workspace.folder / "beside.db-wal"
+    cut = log[: 32 + (24 + page)]
+    beside.write_bytes(cut)
+    beside.with_name("beside.db-shm").write_bytes(index)
+    assert find_damage(beside) == "from frame 1 on"  # the frame that is left commits nothing
+    for at in (16, 33, 48 + 16, 96):
+        changed = bytearray(index)
+        changed[at] ^= 0xFF
+        beside.with_name("beside.db-shm").write_bytes(changed)
+        assert find_damage(beside) is None
 
 
 def test_what_a_kill_left_is_put_aside_and_nothing_while_an_agent_runs(workspace):

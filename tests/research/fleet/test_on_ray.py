@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,8 +16,10 @@ pytest.importorskip("ray", reason="needs Ray: make test-ray installs it")
 from typer.testing import CliRunner
 
 from aegis.cli.main import app
+from aegis.cluster.teacher import ClusterTeacher
 from aegis.lifecycle import open_store
 from aegis.research.fleet.collect import Fleet
+from aegis.store import StateKey, WorkspaceState
 from aegis.workspace import Workspace
 from benchmarks.ray_collect import Deaths, SlowServer, collect, serving, two_nodes
 
@@ -96,6 +100,49 @@ def test_the_command_goes_on_without_a_killed_agent_and_a_killed_node_and_leaves
         assert all(example.outcome is not None for example in store.examples())
     assert list(scratch.glob("*aegis*")) == []
     shutil.rmtree(scratch)
+
+
+class Bereft(Fleet):
+    """The fleet of the command, whose teacher's process is killed by force after each 40 decisions."""
+
+    killed: list[int]
+
+    def collect(self, decisions):
+        shown = self.on_progress
+
+        def tell(done):
+            shown(done)
+            if done >= 40 * (len(self.killed) + 1) and done < decisions:
+                teacher = self.order(0).teacher
+                assert isinstance(teacher, ClusterTeacher)
+                _, process = teacher.process()
+                os.kill(process, signal.SIGKILL)
+                self.killed.append(process)
+
+        self.on_progress = tell
+        super().collect(decisions)
+
+
+def test_a_killed_teacher_starts_again_and_answers_what_it_was_asked(server, search_index, tmp_path, monkeypatch):
+    place, before = tmp_path / "w", server.requests
+    monkeypatch.setattr(Bereft, "killed", [], raising=False)
+    monkeypatch.setattr("aegis.research.fleet.collect.Fleet", Bereft)
+    options = ["--workspace", str(place), "--teacher", f"openai:slow@{server.address}", "--decisions", "120"]
+    done = CliRunner().invoke(app, ["collect", "--ray", "local", "--agents", "4", *options])
+    assert done.exit_code == 0, done.output
+    assert len(set(Bereft.killed)) == 2
+    assert "a process of the teacher died and was started again" in done.output
+    assert "agent" not in done.output.split("on Ray (seed")[1]  # no agent is lost by it
+    with open_store(Workspace(place)) as store:
+        decisions = list(store.decisions())
+        assert len(decisions) == len({decision.id for decision in decisions}) == 120
+        used = WorkspaceState(store.database).record(StateKey.ENDPOINT_USAGE) or {}
+    rows = [json.loads(line) for line in (place / "logs" / "collect-failures.jsonl").read_text().splitlines()]
+    assert all("banana" in row["error"] for row in rows)
+    answered = 120 + len(rows)
+    asked = server.requests - before
+    assert 200 * 40 < used["tokens_read"] <= 200 * asked  # the count goes on; a killed process takes along a second's
+    assert answered <= asked < 1.5 * answered  # again: what was asked at each death
 
 
 def test_a_budget_ends_the_collection_on_ray(server, search_index, tmp_path):

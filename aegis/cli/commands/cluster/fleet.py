@@ -56,6 +56,7 @@ def collect_on_ray(workspace: Workspace, address: str, request: FleetRequest, co
             stack.enter_context(connected(address))
             progress("Loading the teacher on Ray", 0, 0)
             teachers = stack.enter_context(contextlib.closing(TeacherActors(order, request.agents)))
+            stack.callback(tell_restarts, teachers)
         claim = store.claim_teacher(teachers.claim.name, teachers.claim.parameters, teachers.claim.source)
         note_collection(store, teachers.teacher(0), request.search, request.seed, request.vary_presence, config)
         say(
@@ -66,6 +67,12 @@ def collect_on_ray(workspace: Workspace, address: str, request: FleetRequest, co
         fleet = Fleet(make, request.agents, Writer(store, workspace.logs / FAILURES_FILE))
         _run(fleet, request.decisions)
     return fleet.writer.written
+
+
+def tell_restarts(teachers: TeacherActors) -> None:
+    """Say where a teacher's process died meanwhile: what it was asked was asked, and paid, again."""
+    if teachers.started_again():
+        say("⚠ a process of the teacher died and was started again; what it had not answered was asked again")
 
 
 def teacher_order(

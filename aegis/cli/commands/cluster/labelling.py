@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aegis.cli.admission import check_device, find_place
+from aegis.cli.commands.cluster.fleet import tell_restarts
 from aegis.cli.display.output import errors_explained, fail, say
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import (
@@ -159,6 +160,7 @@ def _asker(
     stack.enter_context(connected(ray))
     progress("Loading the teacher on Ray", 0, 0)
     actors = stack.enter_context(contextlib.closing(TeacherActors(order, parallel)))
+    stack.callback(tell_restarts, actors)
     return actors.claim, actors.ask
 
 
