@@ -51,8 +51,8 @@ settings.load_profile("aegis")
 def _write_to_memory(folder: Path = Path("/dev/shm"), room_bytes: int = 4 << 30) -> None:
     """Let temporary files lie in memory where there is plenty; `TMPDIR`, where it is set, says where instead.
 
-    Tests write some gigabytes that none of them needs on a disk, and remove them: in memory that takes a sixth less of
-    the processor's time, and no waiting for a disk that others use.
+    Tests write some gigabytes that none of them needs on a disk, and remove them. In memory those of the store take a
+    sixth less of the processor's time, and do not wait for a disk that others use.
     """
     if "TMPDIR" not in os.environ and folder.is_dir() and shutil.disk_usage(folder).free >= room_bytes:
         os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
