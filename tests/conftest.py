@@ -51,12 +51,25 @@ settings.register_profile("aegis", deadline=None, max_examples=50)
 settings.load_profile("aegis")
 
 
+def _write_to_memory(folder: Path = Path("/dev/shm"), room_bytes: int = 4 << 30) -> None:
+    """Let temporary files lie in memory where there is plenty; `TMPDIR`, where it is set, says where instead.
+
+    Tests write some gigabytes that none of them needs on a disk, and remove them. In memory those of the store take a
+    sixth less of the processor's time, and do not wait for a disk that others use.
+    """
+    if "TMPDIR" not in os.environ and folder.is_dir() and shutil.disk_usage(folder).free >= room_bytes:
+        os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep bytecode even where PYTHONDONTWRITEBYTECODE is set, but then in pytest's own cache.
 
     Test processes, and the many that tests start, import torch: it takes two seconds, and five from source.
     """
     gc.disable()  # until all tests are collected
+    # What is run by a mark of its own (installs, language models) writes more than memory should hold.
+    if _WORKER is None and config.getoption("markexpr").startswith("not "):
+        _write_to_memory()
     cache = getattr(config, "cache", None)  # pytest can be told to keep none
     if _WORKER is None and sys.dont_write_bytecode and cache is not None:
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))

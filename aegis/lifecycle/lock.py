@@ -14,9 +14,9 @@ _WAIT_SECONDS = 2.0
 
 
 @contextmanager
-def hold(path: Path, what: str, wait_seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+def hold(path: Path, what: str, wait_seconds: float | None = None) -> Iterator[None]:
     """Hold a lock while the block runs; raises `StoreError`, naming what is running, when another process does."""
-    lock = FileLock(path, timeout=wait_seconds)
+    lock = FileLock(path, timeout=_WAIT_SECONDS if wait_seconds is None else wait_seconds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -40,7 +40,7 @@ from aegis.store import (
     TrainingRecord,
     read_tallies,
 )
-from aegis.workspace import Workspace
+from aegis.workspace import HRM, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class TrainingProgress:
     """The gate's verdict: a line for each rule, with ✓ or ✗, the broken ones first; for a failed training the reason"""
     learned: int | None = None
     """Decisions that it learned from; None before its judgement"""
+    judged: str = HRM
+    """The kind of version that went to the gate; the epochs' accuracy is the HRM's, whichever it was"""
     heldout: int | None = None
     """Decisions that it was judged on; as the HRM reads them, none of their states is among those it learned from"""
 
@@ -321,6 +323,7 @@ def _progress(log: TrainingLog, record: TrainingRecord, workspace: Workspace) ->
         verdict="; ".join(rules),
         rules=rules,
         learned=record.report.get("train_examples"),
+        judged=record.report.get("kind", HRM),
         heldout=record.report.get("heldout", {}).get("n"),
     )
 

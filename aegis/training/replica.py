@@ -38,6 +38,7 @@ class Replica:
             model.row_sink = []
         names, self._sum_of_others = others
         self._others = [model.get_parameter(name) for name in names]
+        self._parameters = list(model.parameters())
         self._tables = [(model.get_parameter(name), table) for name, table in zip(TABLES, tables, strict=True)]
 
     @property
@@ -67,7 +68,8 @@ class Replica:
 
     def clear(self) -> None:
         """Discard gradients that were not taken."""
-        self._model.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         if self._model.row_sink is not None:
             self._model.row_sink.clear()
         for sink, _ in self._blocks:

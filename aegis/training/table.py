@@ -29,6 +29,8 @@ class Table:
         self._table = table
         self._factor = factor
         self._moments = {name: _zeros_when_touched(table) for name in MOMENTS}
+        self._touched = torch.zeros(len(table), dtype=torch.bool, device=table.device)
+        """Rows that a step has updated"""
         self._step = torch.zeros((), device=table.device)
         self._bags: dict[int, list[Bags]] = {}
         self.clear()
@@ -80,17 +82,20 @@ class Table:
         rows = self._table.data[ids]
         take_step(rows, self.gradient[piece], state, learning_rate * self._factor, 0.0, scale)
         self._table.data[ids] = rows
+        self._touched[ids] = True
         for name, moments in self._moments.items():
             moments[ids] = state[name]
 
     def tensors(self) -> dict[str, Tensor]:
-        moved = [moments.any(1) for moments in self._moments.values()]
-        rows = (moved[0] | moved[1]).nonzero().flatten()
+        touched = self._touched.nonzero().flatten()  # all the others' moments are zero: there is nothing to look for
+        moved = [moments[touched].any(1) for moments in self._moments.values()]
+        rows = touched[moved[0] | moved[1]]
         return {name: moments[rows] for name, moments in self._moments.items()} | {"ids": rows, "step": self._step}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         ids = tensors["ids"].to(self._table.device)
         self._step.copy_(tensors["step"])
+        self._touched[ids] = True
         for name, moments in self._moments.items():
             moments[ids] = tensors[name].to(self._table.device)
 

@@ -56,7 +56,8 @@ class Provider:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        every_seconds = 0.02  # it looks whether it is to end
+        threading.Thread(target=self._server.serve_forever, args=(every_seconds,), daemon=True).start()
 
     def close(self) -> None:
         """Stop answering, and let go of who waits."""

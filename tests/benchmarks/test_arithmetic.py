@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from dataclasses import replace
 from functools import partial
+
+from torch.utils import flop_counter
 
 from aegis.config import HRMConfig
 from aegis.research.run import read_shipped_data
@@ -22,6 +25,10 @@ def test_the_report_has_the_part_of_a_step_that_is_arithmetic(monkeypatch, tmp_p
     monkeypatch.setattr(arithmetic, "ImitationTrainer", partial(ImitationTrainer, model_config=TINY))
     monkeypatch.setattr(arithmetic, "_PEAK_SIZE", 256)
     monkeypatch.setattr(arithmetic, "_WARM_STEPS", 1)
+    # Torch would load its compiler (4 s), only to say that this is not to be compiled.
+    mode = getattr(flop_counter, "_FlopCounterMode", flop_counter.FlopCounterMode)  # as torch 2.13 and as older ones
+    count = inspect.unwrap(mode.__torch_dispatch__)
+    monkeypatch.setattr(count, "__dynamo_disable", count, raising=False)
     report = tmp_path / "figures.json"
     monkeypatch.setattr(sys, "argv", ["arithmetic", "--steps", "3", "--json", str(report)])
     arithmetic.main()

@@ -50,7 +50,7 @@ def test_a_point_is_checked_trained_and_taken_back_with_its_own_actions(router, 
     assert checked.startswith("Decisions: 240 of workspace/points/router/\n")
     assert "✓   escalate" in checked
     assert "web_search" not in checked
-    trained = run("train", *POINT, "--epochs", 5, "--lr", "1e-2", "--batch-size", 8).stdout
+    trained = run("train", *POINT, "--epochs", 3, "--lr", "1e-2", "--batch-size", 8).stdout
     assert "✓ Agent now using trained HRM!" in trained
     assert "PHASE 4" not in trained
     assert "  escalate " in trained
@@ -68,9 +68,9 @@ def test_a_point_is_trained_as_its_decider_is_set_but_for_what_an_option_says(ro
     config = DeciderConfig(training=TrainingConfig(epochs=1, learning_rate=5e-3, exclude=("customer.email",)))
     with Decider("router", list(WORDS), teacher, config=config) as decider, open_store(decider.workspace) as store:
         wait_for(lambda: "plan" in read_agent(store))
-        run("train", *POINT, "--lr", "1e-2", code=3)
+        run("train", *POINT, "--lr", "1e-5", code=3)  # too little to learn anything: the gate refuses it
         used = TrainingLog(store.database).all()[-1].plan.training
-    assert (used.epochs, used.learning_rate, used.exclude) == (1, 1e-2, ("customer.email",))
+    assert (used.epochs, used.learning_rate, used.exclude) == (1, 1e-5, ("customer.email",))
 
 
 def test_a_point_says_where_it_stands(router):

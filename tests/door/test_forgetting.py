@@ -165,6 +165,7 @@ def test_without_a_point_the_workspace_and_all_its_points_are_looked_through(pla
     assert list(find_traces(place.folder, PERSON)) == []
 
 
-def test_a_running_agent_is_to_be_stopped_first(place):
+def test_a_running_agent_is_to_be_stopped_first(place, monkeypatch):
+    monkeypatch.setattr(lock, "_WAIT_SECONDS", 0.1)
     with lock.hold(place.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running"):
         forget(place, Wanted(decision="d0"))

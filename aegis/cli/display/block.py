@@ -133,7 +133,8 @@ def _training(training: TrainingProgress) -> Iterable[str]:
     yield f"  Training: {training.number} ({status}), on {training.decisions} examples ({parts})"
     yield f"  Epoch: {training.epoch}/{training.epochs}"
     yield f"  Loss: {known(training.loss, '.4f')}"
-    yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}"
+    whose = "" if training.judged == HRM else f" by the HRM alone; judged: {KIND_WORDS[training.judged]}"
+    yield f"  Held-out accuracy: {known(training.heldout_accuracy, '.2%')}{whose}"
     yield f"  Checkpoints: {', '.join(training.checkpoints) or 'none yet'}"
     first, *others = training.rules or (training.verdict or "none yet",)
     yield f"  Verdict: {clean_text(first, WHOLE_CHARACTERS)}"

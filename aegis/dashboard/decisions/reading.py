@@ -11,7 +11,7 @@ from aegis.errors import ConfigError, DataError
 from aegis.lifecycle.opening import open_store
 from aegis.promotion import ModelRegistry
 from aegis.serving.point import UnknownDecisionError
-from aegis.workspace import LINEAR, MODEL_PREFIXES, Workspace, version_kind
+from aegis.workspace import LINEAR, MIXED, MODEL_PREFIXES, Workspace, version_kind
 
 
 def read_as_model(workspace: Workspace, id: str) -> dict[str, Any] | None:
@@ -55,4 +55,5 @@ def read_as_model(workspace: Workspace, id: str) -> dict[str, Any] | None:
         "kept": len(read.ids),
         "left_out": list(read.left_out),
         "renamed": dict(codec.rename),
+        "whole_beside": version_kind(name) == MIXED,  # what is cut is cut for the HRM: the regression reads it
     }

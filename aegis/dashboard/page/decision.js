@@ -72,7 +72,8 @@ function asRead(read) {
   if (!read) return empty("No HRM has read this state: none decides or proves itself here.");
   const cut = read.tokens - read.kept;
   return [h("p", {}, read.decided ? `${read.model} read this:` : `${read.model} would read this:`,
-    ` ${count(read.kept)} of ${count(read.tokens)} tokens${cut > 0 ? `; ${count(cut)} were cut at each …` : ", nothing was cut"}.`),
+    ` ${count(read.kept)} of ${count(read.tokens)} tokens${cut > 0 ? `; ${count(cut)} were cut at each …` : ", nothing was cut"}.`,
+    read.whole_beside && cut > 0 && " This is its HRM; the logistic regression beside it reads the state uncut."),
   read.left_out.length > 0 && h("p", {}, `Left out: ${read.left_out.join(", ")}`),
   Object.keys(read.renamed).length > 0 && h("p", {}, `Renamed: ${Object.entries(read.renamed).map(([path, name]) => `${path} to ${name}`).join(", ")}`),
   h("pre", { tabindex: 0, role: "region", "aria-label": "The state as the HRM reads it" }, read.text)];

@@ -154,6 +154,7 @@ class TrainingOutcome:
     def to_report(self) -> dict[str, Any]:
         """Return the report's JSON object."""
         return {
+            "kind": self.kind,
             "parameters": self.policy.parameters,
             **self._choice_record(),
             "examples": self.examples,

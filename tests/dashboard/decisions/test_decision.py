@@ -31,8 +31,20 @@ def test_what_an_hrm_read_is_shown_with_what_was_cut_and_left_out(workspace, pag
     assert "…" in read["text"]
     assert "kept" in read["text"]
     assert "hidden" not in read["text"]
+    assert not read["whole_beside"]
     assert not page.get("/api/decisions/decision-1/read").json["decided"]
     assert page.get("/api/decisions/none/read").status == 404
+
+
+def test_of_both_together_it_is_said_that_only_the_hrm_reads_a_state_cut(workspace, page):
+    def write(name, folder):
+        (folder / "policy.json").write_text(json.dumps({"codec": StateCodec(max_tokens=24).to_document()}))
+
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(write, kind="mixed")
+        add_decision(store, 10, policy="mixed@1", state={"t": "broken phone " * 30})
+    read = page.get("/api/decisions/decision-10/read").json
+    assert (read["model"], read["kept"], read["whole_beside"]) == ("mixed@1", 24, True)
 
 
 def test_the_most_alike_decisions_in_training_are_the_teachers_before_it(workspace, page):

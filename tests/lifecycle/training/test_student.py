@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from aegis.config import GateConfig, HRMConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import ConfigError
 from aegis.hrm import LinearPolicy, MixedPolicy
+from aegis.hrm.onnx.policy import GRAPH_FILES
 from aegis.lifecycle import open_store, read_workspace_data
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.resolver import PolicyResolver
@@ -208,8 +211,13 @@ def test_commands_say_what_serves(trained, tmp_path):
     assert "Using HRM: No (using linear@1, logistic regression on fields and words)" in status
     models = CliRunner().invoke(app, ["models", "--workspace", folder]).output
     assert "logistic regression on fields and words, chosen by 40 decisions set aside: HRM " in models
+    (tmp_path / "out" / "onnx").mkdir(parents=True)
+    for name in ("check.json", "linear.json", "onnx/check.json"):  # of an earlier export, of both together
+        (tmp_path / "out" / name).write_text("{}")
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--onnx", "--workspace", folder])
     assert "linear@1 written to" in exported.output
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["check.json", "linear.safetensors", "policy.json"]
     states = [{"about": word} for word in WORDS]
     found = LinearPolicy.load(tmp_path / "out").decide(states, RESEARCH_ACTIONS)
     assert [choice.action for choice in found] == list(NAMES)
@@ -290,8 +298,14 @@ def test_commands_show_and_export_both_together(together, tmp_path):
     assert "HRM and logistic regression together" in models
     status = CliRunner().invoke(app, ["status", "--workspace", folder]).output
     assert "Using HRM: Yes (using mixed@1, HRM and logistic regression together)" in status
+    assert re.search(r"Held-out accuracy: \d.*% by the HRM alone; judged: HRM and logistic regression together", status)
+    graphs = set(chain(*GRAPH_FILES.values()))
+    (tmp_path / "out").mkdir()
+    for name in ("check.json", *graphs):  # of an earlier export, of an HRM alone
+        (tmp_path / "out" / name).write_bytes(b"{}")
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "out"), "--onnx", "--workspace", folder])
     assert "mixed@1 written to" in exported.output, exported.output
+    assert graphs.isdisjoint(path.name for path in (tmp_path / "out").iterdir())
     states = [{"about": word} for word in WORDS]
     found = MixedPolicy.load(tmp_path / "out").answer(states, RESEARCH_ACTIONS)[0]
     assert found == pytest.approx(together[1].policy.answer(states, RESEARCH_ACTIONS)[0], abs=1e-3)

@@ -104,7 +104,8 @@ def test_data_that_can_not_be_split_is_a_failed_training_and_no_crash(workspace,
     assert "split by episode" in ended.reason
 
 
-def test_two_trainings_in_one_workspace_are_refused(workspace, fill):
+def test_two_trainings_in_one_workspace_are_refused(workspace, fill, monkeypatch):
+    monkeypatch.setattr("aegis.lifecycle.lock._WAIT_SECONDS", 0.1)
     fill(120)
     begin(workspace)
     with hold(workspace.training_lock, "a training"), pytest.raises(StoreError, match="a training is running"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 _ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _CHECKED_STATES = 24
 """States with which an exported model that is no HRM alone keeps its answers"""
+
+_CHECK_FILE = "check.json"
+"""In every export"""
+_OF_AN_HRM = ("first.onnx", "later.onnx", "first.int8.onnx", "later.int8.onnx", "gpt2.tiktoken")
+_OF_BOTH = ("onnx", "linear.json")
+"""What an export of that kind holds and one of another kind does not"""
 
 
 def export(
@@ -75,7 +83,7 @@ def _check_ending(file: Path) -> None:
 
 
 def _export_model(folder: Path, workspace: Workspace) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "check.json").exists())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _CHECK_FILE).exists())):
         fail(f"{folder}: holds something else already: name a new folder")
     from aegis import lifecycle
 
@@ -97,9 +105,19 @@ def _export_linear(folder: Path, store: DecisionStore, serving: Serving) -> None
     policy = LinearPolicy.load(serving.folder)
     policy.with_actions(read_adoption(store)(policy.actions)).export(folder.resolve(), states)
     LinearPolicy.load(folder)  # it answers as the policy that was exported, or this raises
+    _remove_earlier(folder, (*_OF_AN_HRM, *_OF_BOTH))
     checked = f"checked on {counted(len(states), 'recorded state')}" if states else "no recorded state to check it on"
     say(f"✓ {serving.name} written to {folder}, {checked}")
     say(f"  {counted(policy.parameters, 'weight')} as safetensors; `aegis.hrm.LinearPolicy.load` reads them, by numpy")
+
+
+def _remove_earlier(folder: Path, names: Sequence[str]) -> None:
+    """Remove what an earlier export of another kind wrote into a folder: who takes the folder would take it, too."""
+    for name in names:
+        if (folder / name / _CHECK_FILE).exists():
+            shutil.rmtree(folder / name)
+        elif not (folder / name).is_dir():
+            (folder / name).unlink(missing_ok=True)
 
 
 def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, serving: Serving) -> None:
@@ -121,6 +139,7 @@ def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, servin
             states = [state for state, _ in examples[:_CHECKED_STATES]]
             report, what = together.export(folder.resolve(), states, write), ", its HRM alone"
             MixedPolicy.load(folder)  # it answers as the policy that was exported, or this raises
+            _remove_earlier(folder, _OF_AN_HRM)
     say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions{what}")
     say(f"  eager      accuracy {report.accuracy:.2%}")
     for one in report.backends:
