@@ -11,6 +11,7 @@ import torch
 from aegis.config import HRMConfig
 from aegis.hrm.model import PARAMETERS
 from aegis.lifecycle.training import student
+from aegis.training import ImitationTrainer
 from benchmarks.decisions import parts
 from benchmarks.decisions.problem import Card, Logged, Problem
 from benchmarks.decisions.rivals import reader, sentences, tracer, trained
@@ -98,11 +99,13 @@ def test_the_hrm_and_the_regression_answer_together(found):
 
 def test_rivals_that_train_the_same_hrm_train_it_once_and_each_count_its_time(found, monkeypatch):
     trained._kept.clear()
-    trainings = []
-    train = trained.ImitationTrainer.train
-    monkeypatch.setattr(
-        trained.ImitationTrainer, "train", lambda *given: trainings.append(len(given[1])) or train(*given)
-    )
+    trainings, train = [], ImitationTrainer.train
+
+    def train_and_note(trainer, decisions, *rest):
+        trainings.append(len(decisions))
+        return train(trainer, decisions, *rest)
+
+    monkeypatch.setattr(ImitationTrainer, "train", train_and_note)
     alone = trained.learn_hrm(found.train, found.actions, 0, epochs=1, model=SMALL)
     both = trained.learn_student(found.train, found.actions, 0, "mixed", epochs=1, model=SMALL)
     assert trainings == [len(found.train)]
