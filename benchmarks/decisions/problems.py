@@ -22,6 +22,7 @@ RULE_DECISIONS = 10_000
 """Of each rule."""
 FRESH = Path(__file__).parent / "fresh"
 """What `aegis collect` recorded with new seeds after all choices, a file for each seed"""
+_COLLECTED = "*.jsonl.gz"
 _TUNED = "the HRM's defaults were chosen on these decisions, so its test part is a fresh collection of three new seeds"
 
 
@@ -34,11 +35,8 @@ def read_recorded(path: Path) -> Iterator[Logged]:
 
 
 def read_fresh() -> Iterator[Logged]:
-    """Yield the fresh collection; episodes carry their file's name. Raises `FileNotFoundError` if there is none."""
-    paths = sorted(FRESH.glob("*.jsonl.gz"))
-    if not paths:
-        raise FileNotFoundError(f"{FRESH}: no fresh decisions of the research agent: take the repository's")
-    for path in paths:
+    """Yield the fresh collection; episodes carry their file's name."""
+    for path in sorted(FRESH.glob(_COLLECTED)):
         for one in read_recorded(path):
             yield replace(one, episode=f"{path.stem} {one.episode}")
 
@@ -58,7 +56,8 @@ def _rule(
 
 def _recorded(name: str, title: str, file: str) -> Problem:
     card = Card(title, file, "Apache-2.0", "Gemma 3 270M, with its probabilities", "20 decisions", _TUNED, tested=False)
-    return Problem(name, card, partial(read_recorded, REPOSITORY / file), read_fresh)
+    fresh = read_fresh if any(FRESH.glob(_COLLECTED)) else None
+    return Problem(name, card, partial(read_recorded, REPOSITORY / file), fresh)
 
 
 _ALL = (

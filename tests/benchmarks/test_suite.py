@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decisions import __main__ as command
-from benchmarks.decisions import parts, report
+from benchmarks.decisions import parts, problems, report
 from benchmarks.decisions.figures import make_document
 from benchmarks.decisions.means import make_means
 from benchmarks.decisions.measure import Answers, Judged, cover, draw_means, judge, summarise
@@ -194,6 +195,15 @@ def test_a_problem_whose_decisions_chose_the_defaults_is_tested_by_decisions_col
     opened = parts.open_test(tuned, make_decisions(), 60, 0, opening.Opening("walks", "today", "abc"))
     assert {one.given.episode for one in opened.judged} <= {"later"}
     assert len(opened.judged) + opened.known == len(later)
+
+
+def test_fresh_decisions_are_told_apart_by_the_file_of_their_seed(tmp_path, monkeypatch):
+    for seed in (1, 2):
+        shutil.copy(problems.REPOSITORY / "data" / "decisions.jsonl.gz", tmp_path / f"seed-{seed}.jsonl.gz")
+    monkeypatch.setattr(problems, "FRESH", tmp_path)
+    found = list(problems.read_fresh())
+    assert len(found) == 2200
+    assert len({one.episode for one in found}) == 2 * 55
 
 
 def test_code_that_is_not_committed_opens_nothing(tmp_path):
