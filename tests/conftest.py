@@ -151,18 +151,26 @@ def quick_databases(
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Start PostgreSQL from Debian's package in a temporary folder; yield the URL, on a socket of that folder."""
-    from benchmarks.postgres import find_programs, serve
+def postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs, from Debian's package."""
+    from benchmarks.postgres import find_programs
 
-    pytest.importorskip("psycopg", reason="psycopg is not installed: make test-postgres")
     programs = find_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_programs: Path) -> Iterator[str]:
+    """Start PostgreSQL in a temporary folder; yield the URL, on a socket of that folder."""
+    from benchmarks.postgres import serve
+
+    pytest.importorskip("psycopg", reason="psycopg is not installed: make test-postgres")
     memory = Path("/dev/shm")  # its thousands of small files are made and removed there in a tenth of the time
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _SERVER_BYTES
     folder = memory if roomy and not ON_POSTGRES else Path(tempfile.gettempdir())
-    with serve(programs, folder, durable=False) as url:
+    with serve(postgres_programs, folder, durable=False) as url:
         yield url
 
 

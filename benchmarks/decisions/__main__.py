@@ -86,7 +86,7 @@ def run_suite(options: argparse.Namespace, problems: dict[str, Problem] | None =
 def run_final(options: argparse.Namespace, problems: dict[str, Problem] | None = None) -> KeptRuns:
     """Open the test parts of the problems asked for, judge every rival there, and record what came out."""
     known = problems or dict(PROBLEMS)
-    kept = KeptRuns(options.keep / "test", options.record)
+    kept = KeptRuns(options.keep / "test")
     missing = [cell for cell in plan(options) if not kept.has(cell) and has_test(known[cell.problem])]
     for name, cells in itertools.groupby(sorted(missing, key=lambda cell: cell.problem), lambda cell: cell.problem):
         problem, result = known[name], {}
@@ -117,7 +117,10 @@ def tell(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out the options, then print the table."""
-    options = parser().parse_args(arguments)
+    asked = parser()
+    options = asked.parse_args(arguments)
+    if options.final and options.record:
+        asked.error("--record is for development parts: a run on them must not count as one on a test part")
     if options.table:
         kept = KeptRuns(options.keep / ("test" if options.final else "development"), options.record)
     else:

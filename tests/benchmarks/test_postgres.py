@@ -10,27 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.postgres import find_programs
-
 pytestmark = pytest.mark.postgres
 
 SERVE = """
 import sys, time
 from pathlib import Path
-from benchmarks.postgres import find_programs, serve
-with serve(find_programs(), Path(sys.argv[1]), durable=False) as url:
+from benchmarks.postgres import serve
+with serve(Path(sys.argv[2]), Path(sys.argv[1]), durable=False) as url:
     print(url, flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_a_server_ends_with_the_process_that_started_it_however_that_ends(wait_for, how):
-    if find_programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+def test_a_server_ends_with_the_process_that_started_it_however_that_ends(wait_for, postgres_programs, how):
     place = Path(tempfile.mkdtemp())
     place.chmod(0o1777)  # the server is another user's
-    command = [sys.executable, "-c", SERVE, str(place)]
+    command = [sys.executable, "-c", SERVE, str(place), str(postgres_programs)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from benchmarks.decisions.problem import Card, Logged, Problem, find_ceiling
 from benchmarks.decisions.problems import PROBLEMS
 from benchmarks.decisions.rivals.names import RIVALS
 from benchmarks.decisions.runs import opening, running
-from benchmarks.decisions.runs.kept import Cell, Run, write_record
+from benchmarks.decisions.runs.kept import Cell, KeptRuns, Run, write_record
 
 CARD = Card("Which way", "made here", "none", "a rule", "a walk")
 
@@ -158,6 +159,26 @@ def test_runs_of_a_record_count_as_done_and_stand_beside_those_made_here(problem
     assert [run.cell.rival for run in both] == ["pairs", "table"]
     assert both[1].counted.right.tolist() == runs[0].counted.right.tolist()
     assert both[1].counted.episodes.tolist() == runs[0].counted.episodes.tolist()
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"{}\n"), gzip.compress(b"[1]\n")])
+def test_a_file_that_is_no_record_is_named(content, tmp_path):
+    path = tmp_path / "runs.jsonl.gz"
+    path.write_bytes(content)
+    with pytest.raises(SystemExit, match=r"runs\.jsonl\.gz: no (record of runs|run of this version)"):
+        KeptRuns(tmp_path, path)
+
+
+def test_a_run_that_an_earlier_version_kept_is_named(tmp_path):
+    (tmp_path / "walks-60-0-pairs.json").write_text('{"cell": {}, "figures": {}}')
+    with pytest.raises(SystemExit, match=r"walks-60-0-pairs\.json: no run of this version .* it is run again"):
+        KeptRuns(tmp_path).read_all()
+
+
+def test_runs_on_development_parts_never_count_as_runs_on_test_parts(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--final", "--record", str(tmp_path / "runs.jsonl.gz"), "--keep", str(tmp_path)])
+    assert "--record is for development parts" in capsys.readouterr().err
 
 
 def test_an_opening_is_recorded_before_the_test_part_is_read_and_its_result_after(

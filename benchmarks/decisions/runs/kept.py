@@ -67,8 +67,8 @@ class KeptRuns:
 
     def read_all(self) -> list[Run]:
         """Return all runs that are done, in order; one of the folder rather than the same of the record."""
-        documents = [json.loads(path.read_text("utf-8")) for path in self.folder.glob("*.json")]
-        own = {run.cell: run for run in map(_from_document, documents)}
+        runs = [_read_run(path, path.read_text("utf-8")) for path in self.folder.glob("*.json")]
+        own = {run.cell: run for run in runs}
         return [run for _, run in sorted((self._recorded | own).items())]
 
 
@@ -80,9 +80,19 @@ def write_record(path: Path, runs: Iterable[Run]) -> None:
 
 
 def read_record(path: Path) -> list[Run]:
-    """Return the runs of a file of `write_record`."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [_from_document(json.loads(line)) for line in file]
+    """Return the runs of a file of `write_record`; raises `SystemExit` for any other file."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return [_read_run(path, line) for line in file]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise SystemExit(f"{path}: no record of runs ({error}): take one that --record wrote") from error
+
+
+def _read_run(path: Path, text: str) -> Run:
+    try:
+        return _from_document(json.loads(text))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SystemExit(f"{path}: no run of this version ({error!r}): remove it, and it is run again") from error
 
 
 def _to_document(run: Run) -> dict[str, Any]:
