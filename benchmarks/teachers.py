@@ -142,10 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recorded = [example.decision.state for example in read_examples(options.data, RESEARCH_ACTIONS).examples]
     rows = np.linspace(0, len(recorded) - 1, min(options.states, len(recorded))).astype(int)
     states = [recorded[row] for row in rows]
-    found = [measure(load_teacher(name), states, lambda line: print(line, flush=True)) for name in options.teachers]
+    found: list[Consistency] = []
+    for name in options.teachers:
+        found.append(measure(load_teacher(name), states, lambda line: print(line, flush=True)))
+        if options.json:  # after each teacher, because a slow one may be stopped
+            options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n", "utf-8")
     print(show(found))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _GRID = "minigrid 3.2.0 (Chevalier-Boisvert et al. 2019, arXiv:1810.08272)"
 RULE_DECISIONS = 10_000
 """Of each rule."""
 FRESH = Path(__file__).parent / "fresh"
-"""What `aegis collect` recorded with new seeds after all choices, a file for each seed"""
+"""What `aegis collect` recorded with new seeds for the test part, a file for each seed; no choice has seen it"""
 _COLLECTED = "*.jsonl.gz"
 _TUNED = "the HRM's defaults were chosen on these decisions, so its test part is a fresh collection of three new seeds"
 
