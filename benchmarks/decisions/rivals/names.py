@@ -12,6 +12,7 @@ from benchmarks.decisions.rivals.rival import Rival
 from benchmarks.decisions.rivals.trained import AUTO
 
 _PENALTIES = ({"penalty": 1.0}, {"penalty": 10.0}, {"penalty": 100.0}, {"penalty": 1000.0})
+_RATES = ({"learning_rate": 3e-4}, {"learning_rate": 1e-4})
 
 RIVALS: Mapping[str, Rival] = {
     "commonest": Rival("the commonest action", partial(simple.learn_scanned, scan.commonest_action)),
@@ -59,19 +60,20 @@ RIVALS: Mapping[str, Rival] = {
     "mean": Rival(
         "the HRM's embeddings, mean and linear",
         partial(reader.learn_reader, layers=0),
-        ({"learning_rate": 1e-4}, {"learning_rate": 3e-4}),
+        _RATES,
     ),
     "transformer": Rival(
         "a plain transformer of equal parameters",
         partial(reader.learn_reader, layers=reader.LAYERS),
-        ({"learning_rate": 1e-4}, {"learning_rate": 3e-4}),
+        _RATES,
     ),
     "hrm-one-segment": Rival("the HRM, one segment", partial(trained.learn_hrm, segments=1)),
     "hrm-text": Rival("the HRM, numbers as text", partial(trained.learn_hrm, numbers="text")),
+    "hrm-searched": Rival("the HRM, its learning rate searched", trained.learn_hrm, _RATES),
     HRM: Rival("the HRM, four segments", trained.learn_hrm),
     MIXED: Rival("`--student mixed`: the HRM and the regression", partial(trained.learn_student, student=MIXED)),
     AUTO: Rival("`--student auto`: the HRM, the regression, or both", partial(trained.learn_student, student=AUTO)),
 }
-_TRAINED = frozenset({"mean", "transformer", "hrm-one-segment", "hrm-text", HRM, MIXED, AUTO})
+_TRAINED = frozenset({"mean", "transformer", "hrm-one-segment", "hrm-text", "hrm-searched", HRM, MIXED, AUTO})
 SIMPLE = tuple(name for name in RIVALS if name not in _TRAINED)
 """Those that learn in seconds"""

@@ -1,4 +1,4 @@
-"""The HRM, trained as `train_hrm.py` trains it, with its defaults: nothing of it is searched for.
+"""The HRM, trained as `train_hrm.py` trains it, with its defaults: nothing is searched for but by `hrm-searched`.
 
 Also what `--student mixed` and `--student auto` make of it: both together, or the best of the HRM, regression and both.
 """
@@ -39,12 +39,16 @@ def learn_hrm(
     epochs: int = TrainingConfig().epochs,
     model: HRMConfig | None = None,
     numbers: str = TrainingConfig().numbers,
+    learning_rate: float = TrainingConfig().learning_rate,
 ) -> Learned:
     """Train an HRM that thinks for at most this many segments. A decision is timed by its ONNX graphs.
 
-    model: its shape, by default the full size; its segments are replaced. numbers: as `TrainingConfig.numbers`.
+    model: its shape, by default the full size; its segments are replaced. numbers, learning_rate: as in
+    `TrainingConfig`.
     """
-    config = TrainingConfig(seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, numbers=numbers)
+    config = TrainingConfig(
+        seed=seed, epochs=epochs, checkpoint_every_epochs=epochs, numbers=numbers, learning_rate=learning_rate
+    )
     shape = replace(model or HRMConfig(), max_segments=segments)
     policy, seconds = _train([example.given for example in train], make_actions(actions), config, shape)
     return _learned(policy, compile_policy(policy), seconds)
