@@ -17,7 +17,7 @@ from benchmarks.decisions.rivals.trained import AUTO
 from benchmarks.decisions.runs.joining import MEASURES, join
 from benchmarks.decisions.runs.kept import Run
 
-OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", MIXED, AUTO})
+OURS = frozenset({HRM, "hrm-one-segment", "hrm-text", "hrm-searched", MIXED, AUTO})
 """What is no rival of the HRM, being one itself"""
 _WHO = (HRM, MIXED, AUTO)
 COSTS = ("train_seconds", "milliseconds", "megabytes")
