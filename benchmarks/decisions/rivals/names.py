@@ -57,15 +57,9 @@ RIVALS: Mapping[str, Rival] = {
     "tracer": Rival(
         "TRACER on MiniLM", tracer.learn_tracer, ({"agreement": 0.95}, {"agreement": 0.8}, {"agreement": 0.5})
     ),
-    "mean": Rival(
-        "the HRM's embeddings, mean and linear",
-        partial(reader.learn_reader, layers=0),
-        _RATES,
-    ),
+    "mean": Rival("the HRM's embeddings, mean and linear", partial(reader.learn_reader, layers=0), _RATES),
     "transformer": Rival(
-        "a plain transformer of equal parameters",
-        partial(reader.learn_reader, layers=reader.LAYERS),
-        _RATES,
+        "a plain transformer of equal parameters", partial(reader.learn_reader, layers=reader.LAYERS), _RATES
     ),
     "hrm-one-segment": Rival("the HRM, one segment", partial(trained.learn_hrm, segments=1)),
     "hrm-text": Rival("the HRM, numbers as text", partial(trained.learn_hrm, numbers="text")),
