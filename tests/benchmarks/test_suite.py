@@ -218,6 +218,11 @@ def test_a_problem_whose_decisions_chose_the_defaults_is_tested_by_decisions_col
     assert len(opened.judged) + opened.known == len(later)
 
 
+def test_tables_of_no_runs_are_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(SystemExit, match=r"test: no run is done: take away --table, .*--keep"):
+        command.main(["--table", "--final", "--keep", str(tmp_path)])
+
+
 def test_fresh_decisions_are_told_apart_by_the_file_of_their_seed(tmp_path, monkeypatch):
     for seed in (1, 2):
         shutil.copy(problems.REPOSITORY / "data" / "decisions.jsonl.gz", tmp_path / f"seed-{seed}.jsonl.gz")
