@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         kept = run_final(options) if options.final else run_suite(options)
     runs = kept.read_all()
-    if not runs:
+    if options.table and not runs:
         raise SystemExit(f"{kept.folder}: no run is done: take away --table, or name the folder of the runs (--keep)")
     if options.record:
         write_record(options.record, runs)
