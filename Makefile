@@ -161,8 +161,8 @@ lint: $(INSTALLED) ## Check the style and types of the package, its tests and it
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/.docs: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+# After the rest, never beside it: two installations at once in one .venv wrote the same ruff, and CI once ran half of it.
+$(VENV)/.docs: pyproject.toml constraints.txt | $(INSTALLED)
 	$(PIP_INSTALL) -e '.[docs]'
 	@touch $@
 
