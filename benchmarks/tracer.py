@@ -27,11 +27,10 @@ from aegis.promotion.certifying.certificate import Certificate
 from aegis.promotion.judging.baseline import embed_sentences
 from aegis.promotion.judging.by_episode import interval_by_episode
 from benchmarks.coverage import Numbers, Split, draw_part, show_splits
+from benchmarks.decisions.rivals.tracer import SKIPPED
 from benchmarks.forecast import read_rows
 
 PROMISES = (0.90, 0.95)
-_SKIPPED = ("gbt",)
-"""Of its models: gradient boosting takes hours among many actions, as its own settings say"""
 
 
 def route(
@@ -41,7 +40,7 @@ def route(
     import tracer
 
     config: Any = tracer.FitConfig(
-        target_teacher_agreement=promise, frontier_targets=(promise,), verbose=False, skip_candidates=_SKIPPED
+        target_teacher_agreement=promise, frontier_targets=(promise,), verbose=False, skip_candidates=SKIPPED
     )
     with tempfile.TemporaryDirectory() as folder:
         traces = Path(folder) / "traces.jsonl"

@@ -19,6 +19,9 @@ from benchmarks.decisions.parts import Example
 from benchmarks.decisions.rivals.rival import Floats, Learned, megabytes_of, read_state
 from benchmarks.decisions.rivals.sentences import embed, encode, encoder_megabytes
 
+SKIPPED = ("gbt",)
+"""Of its models: gradient boosting takes hours among many actions, as its own settings say"""
+
 
 def learn_tracer(train: Sequence[Example], actions: Sequence[str], seed: int, agreement: float) -> Learned:
     """Fit TRACER for an agreement; raises `ImportError` without its package or the embeddings'."""
@@ -46,7 +49,7 @@ def fit(train: Sequence[Example], vectors: Floats, seed: int, agreement: float) 
     from tracer.config import FitConfig
     from tracer.policy.artifacts import load_pipeline
 
-    config = FitConfig(target_teacher_agreement=agreement, seed=seed, verbose=False)
+    config = FitConfig(agreement, frontier_targets=(agreement,), seed=seed, verbose=False, skip_candidates=SKIPPED)
     with tempfile.TemporaryDirectory() as folder:
         traces = Path(folder) / "traces.jsonl"
         lines = (json.dumps({"input": example.text, "teacher": example.action}) for example in train)
