@@ -1,8 +1,8 @@
 """AEGIS: an agent moves off a large language model onto a small Hierarchical Reasoning Model of its own.
 
 `aegis.Decider` is the way in for an agent of your own, `aegis.observe` for one whose code is to stay as it is.
-`aegis.Client` is a `Decider` for a decision point that `aegis serve` serves elsewhere. All are imported when they are
-first asked for.
+`aegis.Client` is a `Decider` for a decision point that `aegis serve` serves elsewhere. `aegis.load_export` reads what
+`aegis export --onnx` wrote. All are imported when they are first asked for.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _DOOR = ("Decided", "Decider", "DeciderConfig", "Savings", "observe", "observe_openai")
 _ROOMS = ("envs",)
+_OTHERS = {"Client": "aegis.client", "load_export": "aegis.lifecycle.exported"}
 
 
 def __getattr__(name: str) -> Any:
@@ -19,10 +20,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("aegis.door"), name)
     if name in _ROOMS:
         return import_module(f"aegis.{name}")
-    if name == "Client":
-        return import_module("aegis.client").Client
+    if name in _OTHERS:
+        return getattr(import_module(_OTHERS[name]), name)
     raise AttributeError(f"module 'aegis' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_DOOR, *_ROOMS, "Client"])
+    return sorted([*globals(), *_DOOR, *_ROOMS, *_OTHERS])

@@ -14,6 +14,8 @@ POINTS = "points"
 _POINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 HRM, LINEAR, MIXED = "hrm", "linear", "mixed"
 """The kinds of a version: an HRM, a logistic regression on fields and words, and both together (`aegis.hrm.linear`)"""
+SHIELDED = "shielded"
+"""The kind of an export that holds an improved HRM and its base, of which it keeps actions"""
 MODEL_PREFIXES = (f"{HRM}@", f"{LINEAR}@", f"{MIXED}@")
 """The starts of a version's name. All kinds are numbered together: `hrm@1`, `linear@2`, `hrm@3`"""
 KIND_WORDS = {

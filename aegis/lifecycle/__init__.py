@@ -11,6 +11,7 @@ standing     where a workspace stands, read from the workspace alone; milestone:
 duties       what is done beside the decisions, whoever decides
 handover     who decides, and who takes over when another version serves
 card         what an export says of its decisions
+exported     a version in a folder of its own, to decide elsewhere
 event        what happens, for those who follow it; tensorboard draws it
 owner, lock  which teacher a workspace belongs to; which process works in it
 

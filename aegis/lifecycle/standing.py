@@ -221,7 +221,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         trial=progress.describe() if progress else "",
         silent=silent,
         rolled_back="" if served else _describe_roll_back(registry),
-        learned_from_file=latest.decisions if latest and latest.last_seq is None else 0,
+        learned_from_file=latest.decisions if latest and _was_of_a_file(latest) else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
         needs="" if log.latest_of_workspace() else str(agent.get("needs", "")),
         retired=read_retired(store),
@@ -230,6 +230,11 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         labelled=LabelBook(store.database).count(teacher) if teacher else 0,
         improvement=_read_improvement(store, workspace),
     )
+
+
+def _was_of_a_file(training: TrainingRecord) -> bool:
+    """Return whether a training learned from other decisions than the workspace's own (`aegis train --data`)."""
+    return training.last_seq is None and not training.report.get("heldout", {}).get("own", False)
 
 
 def next_training_at(

@@ -91,6 +91,9 @@ def test_a_training_on_a_files_decisions_is_told_from_one_on_the_workspaces_own(
         log = TrainingLog(store.database)
         log.end(log.begin(1100, None, PLAN, NOW).id, "switched", "good enough", {}, NOW)
         assert read_standing(workspace).learned_from_file == 1100
+        by_hand = log.begin(120, None, PLAN, NOW).id  # `aegis train` on the workspace's own decisions
+        log.end(by_hand, "refused", "too few", {"heldout": {"own": True}}, NOW)
+        assert read_standing(workspace).learned_from_file == 0
         log.begin(120, store.newest(), PLAN, NOW)
     assert read_standing(workspace).learned_from_file == 0
 

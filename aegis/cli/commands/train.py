@@ -51,7 +51,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.packages import require
 from aegis.rendering import counted
 from aegis.research import run as research_run
-from aegis.workspace import HRM, KIND_WORDS, Workspace
+from aegis.workspace import HRM, KIND_WORDS, MIXED, Workspace
 
 if TYPE_CHECKING:
     from aegis.hrm import HRM as Model
@@ -249,7 +249,9 @@ def _run(
         f"  Final loss: {outcome.run.epochs[-1].loss:.4f}",
         f"  Final accuracy: {outcome.agreement.accuracy:.2%}",
     )
-    _show_verdict(outcome, decisions.teacher, plan.gate)
+    with lifecycle.open_store(folder) as store:
+        served = lifecycle.find_serving(store, folder)
+    _show_verdict(outcome, decisions.teacher, plan.gate, served.name if served else decisions.teacher.name)
     if report is not None:
         write_json(report, outcome.to_report())
         say(f"  Report: {report}")
@@ -343,10 +345,11 @@ def _describe_thinking(thinking: Thinking) -> str:
     )
 
 
-def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig) -> None:
+def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig, serving: str) -> None:
     say("")
     if outcome.serving is None:
-        say(f"❌ The {KIND_WORDS[outcome.kind]} does not take over: the agent stays on {teacher.name}.")
+        verb = "do not" if outcome.kind == MIXED else "does not"
+        say(f"❌ The {KIND_WORDS[outcome.kind]} {verb} take over: the agent stays on {serving}.")
         for line in outcome.verdict.lines:
             say(f"  {line}")
         say("  What would help:")
@@ -357,7 +360,8 @@ def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateCon
         say(f"⚠ {remark}")
     if gate.agreement is not None:
         share = f"{outcome.certificate.share:.1%}"
-        say(f"✅ The {KIND_WORDS[outcome.kind]} takes {share} of the decisions, {teacher.name} the rest.")
+        verb = "take" if outcome.kind == MIXED else "takes"
+        say(f"✅ The {KIND_WORDS[outcome.kind]} {verb} {share} of the decisions, {teacher.name} the rest.")
         say(f"  {outcome.certificate.text[0].upper()}{outcome.certificate.text[1:]}")
         return
     name = "HRM" if outcome.kind == HRM else outcome.serving.name

@@ -6,7 +6,7 @@ loss did not do it: the HRM kept asking where nobody was, too (docs/experiments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,11 @@ class KeepingPolicy(WrappedPolicy):
 def keeping(policy: Policy, base: Policy, kept: Sequence[KeptAction], temperature: float = 1.0) -> Policy:
     """Return a version that keeps these actions of its base; the version itself where there is nothing to keep."""
     return KeepingPolicy(policy, base, kept, temperature) if kept else policy
+
+
+def rename_kept(kept: Sequence[KeptAction], renamed: Mapping[str, str]) -> tuple[KeptAction, ...]:
+    """Return the kept actions by their present names. renamed: these names, by former ones."""
+    return tuple(replace(one, action=renamed.get(one.action, one.action)) for one in kept)
 
 
 def load_whole(folder: Path, load: Callable[[Path], Policy]) -> Policy:

@@ -15,7 +15,7 @@ from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.owner import check_teacher, owner_is_missing
 from aegis.lifecycle.point import read_adoption, read_renames
 from aegis.lifecycle.policies.deferring import check_by_base, check_distribution
-from aegis.lifecycle.policies.keeping import keeping
+from aegis.lifecycle.policies.keeping import keeping, rename_kept
 from aegis.promotion.monitoring.drift import read_drift
 from aegis.promotion.weights import check_files
 from aegis.store import DecisionStore
@@ -85,8 +85,7 @@ class VersionLoader:
         if not (kept := kept_of(folder)):
             return ()
         with open_store(self._workspace) as store:
-            renamed = read_renames(store)
-        return tuple(replace(one, action=renamed.get(one.action, one.action)) for one in kept)
+            return rename_kept(kept, read_renames(store))
 
     def _check(self, folder: Path) -> None:
         base = base_of(folder)

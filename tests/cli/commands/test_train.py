@@ -285,3 +285,13 @@ def test_an_unknown_student_is_refused(write_decisions, tmp_path):
     result = run("train", "--data", write_decisions(150), "--workspace", tmp_path / "w", "--student", "linear")
     assert result.exit_code == 2
     assert "--student must be one of hrm, mixed, auto, not 'linear'" in result.output
+
+
+def test_a_refused_candidate_leaves_what_serves_serving_and_the_line_names_that(write_decisions, small_hrm, tmp_path):
+    workspace = tmp_path / "w"
+    given = ("train", "--data", write_decisions(150), "--workspace", workspace, *LEARNS)
+    assert run(*given).exit_code == 0
+    refused = run(*given, "--student", "mixed", "--agreement", "0.999")
+    assert refused.exit_code == 3
+    line = "❌ The HRM and logistic regression together do not take over: the agent stays on hrm@1."
+    assert line in refused.output.splitlines()

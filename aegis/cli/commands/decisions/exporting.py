@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,9 +16,11 @@ from aegis.cli.options import PointOption, WorkspaceOption
 from aegis.packages import require
 from aegis.rendering import clean_text, counted
 from aegis.research import run as research_run
-from aegis.workspace import DEFAULT_WORKSPACE, LINEAR, Workspace, version_kind
+from aegis.types import list_names
+from aegis.workspace import DEFAULT_WORKSPACE, HRM, LINEAR, MIXED, SHIELDED, Workspace, version_kind
 
 if TYPE_CHECKING:
+    from aegis.hrm import ExportReport, HRMPolicy
     from aegis.promotion import Serving
     from aegis.store import DecisionStore
 
@@ -29,9 +30,13 @@ _CHECKED_STATES = 24
 
 _CHECK_FILE = "check.json"
 """In every export"""
-_OF_AN_HRM = ("first.onnx", "later.onnx", "first.int8.onnx", "later.int8.onnx", "gpt2.tiktoken")
-_OF_BOTH = ("onnx", "linear.json")
-"""What an export of that kind holds and one of another kind does not"""
+_PARTS = {
+    HRM: ("first.onnx", "later.onnx", "first.int8.onnx", "later.int8.onnx", "gpt2.tiktoken"),
+    LINEAR: ("linear.safetensors",),
+    MIXED: ("onnx", "linear.json", "linear.safetensors"),
+    SHIELDED: ("onnx", "base"),
+}
+"""What an export holds beside `policy.json` and the check, by its kind"""
 
 
 def export(
@@ -105,15 +110,15 @@ def _export_linear(folder: Path, store: DecisionStore, serving: Serving) -> None
     policy = LinearPolicy.load(serving.folder)
     policy.with_actions(read_adoption(store)(policy.actions)).export(folder.resolve(), states)
     LinearPolicy.load(folder)  # it answers as the policy that was exported, or this raises
-    _remove_earlier(folder, (*_OF_AN_HRM, *_OF_BOTH))
+    _remove_earlier(folder, LINEAR)
     checked = f"checked on {counted(len(states), 'recorded state')}" if states else "no recorded state to check it on"
     say(f"✓ {serving.name} written to {folder}, {checked}")
-    say(f"  {counted(policy.parameters, 'weight')} as safetensors; `aegis.hrm.LinearPolicy.load` reads them, by numpy")
+    say(f"  {counted(policy.parameters, 'weight')} as safetensors; `aegis.load_export` reads them, by numpy")
 
 
-def _remove_earlier(folder: Path, names: Sequence[str]) -> None:
+def _remove_earlier(folder: Path, kind: str) -> None:
     """Remove what an earlier export of another kind wrote into a folder: who takes the folder would take it, too."""
-    for name in names:
+    for name in {name for names in _PARTS.values() for name in names}.difference(_PARTS[kind]):
         if (folder / name / _CHECK_FILE).exists():
             shutil.rmtree(folder / name)
         elif not (folder / name).is_dir():
@@ -125,21 +130,36 @@ def _export_hrm(folder: Path, workspace: Workspace, store: DecisionStore, servin
     with waiting() as progress:
         progress("Loading what an export needs", 0, 0)
         from aegis import lifecycle
-        from aegis.hrm import HRMPolicy, MixedPolicy, export_onnx, load_policy
-        from aegis.lifecycle.point import read_adoption
+        from aegis.hrm import HRMPolicy, MixedPolicy, base_of, export_onnx, kept_of, load_policy
+        from aegis.lifecycle.exported import load_export, write_shielded
+        from aegis.lifecycle.point import read_adoption, read_renames
+        from aegis.lifecycle.policies.keeping import rename_kept
 
         examples = lifecycle.heldout_examples(store, tuple if workspace.point_name else research_run.shipped_heldout)
-        policy = load_policy(serving.folder, backend="eager", adopt=read_adoption(store))
-        hrm, together = (policy.hrm, policy) if isinstance(policy, MixedPolicy) else (policy, None)
-        assert isinstance(hrm, HRMPolicy)
-        write = partial(export_onnx, hrm, examples=examples, progress=progress)
-        if together is None:
-            report, what = write(folder.resolve()), ""
+        states = [state for state, _ in examples[:_CHECKED_STATES]]
+        load = partial(load_policy, backend="eager", adopt=read_adoption(store))
+        policy, base = load(serving.folder), base_of(serving.folder)
+        kept = rename_kept(kept_of(serving.folder), read_renames(store))
+
+        def write(hrm: HRMPolicy, into: Path) -> ExportReport:
+            return export_onnx(hrm, into, examples, progress)
+
+        if isinstance(policy, MixedPolicy):
+            assert isinstance(policy.hrm, HRMPolicy)
+            report = policy.export(folder.resolve(), states, partial(write, policy.hrm))
+            kind, what = MIXED, ", its HRM alone"
+        elif base and kept:
+            before = load(serving.folder.parent / base)
+            assert isinstance(policy, HRMPolicy)
+            assert isinstance(before, HRMPolicy)
+            report = write_shielded(policy, before, kept, folder.resolve(), states, write)
+            kind, what = SHIELDED, f" alone; with {base}, of which it keeps {list_names([str(one) for one in kept])}"
         else:
-            states = [state for state, _ in examples[:_CHECKED_STATES]]
-            report, what = together.export(folder.resolve(), states, write), ", its HRM alone"
-            MixedPolicy.load(folder)  # it answers as the policy that was exported, or this raises
-            _remove_earlier(folder, _OF_AN_HRM)
+            assert isinstance(policy, HRMPolicy)
+            report, kind, what = write(policy, folder.resolve()), HRM, ""
+        if kind != HRM:  # which is checked before it is put in place
+            load_export(folder)  # it answers as what was exported, or this raises
+            _remove_earlier(folder, kind)
     say(f"✓ {serving.name} written to {folder}, checked on {report.states} held-out decisions{what}")
     say(f"  eager      accuracy {report.accuracy:.2%}")
     for one in report.backends:
