@@ -21,7 +21,7 @@ from aegis.door.recording.journal import Journal
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
-from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher
+from aegis.door.teacher import AbsentTeacher, Asker, AsyncFunction, choose_teacher, claim_for
 from aegis.errors import StoreError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.event import RunEvent
@@ -302,7 +302,7 @@ class Decider:
 
     def _claim(self, config: DeciderConfig) -> None:
         claim_actions(self._store, self.actions, config.changes)
-        self._store.claim_teacher(self.teacher.name, self.teacher.parameters, self.teacher.source)
+        claim_for(self._store, self.teacher)
 
     def _record(self, work: Callable[[], T]) -> T:
         return self._journal.do(work)

@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from aegis.door.given import Answer, Function, FunctionTeacher, make_teacher
-from aegis.errors import NobodyDecidesError
+from aegis.errors import NobodyDecidesError, TeacherMismatchError
+from aegis.store import DecisionStore
 from aegis.teachers import load_teacher, recorded_name
 from aegis.types import ActionList, Choice, State, Teacher
 
@@ -41,6 +42,22 @@ def choose_teacher(given: Teacher | Function | AsyncFunction | str, device: str)
         asks: Any = given
         return AsyncFunctionTeacher(asks, str(getattr(given, "__name__", type(given).__name__)))
     return make_teacher(given)  # type: ignore[arg-type]  # what is no function is refused there
+
+
+def claim_for(store: DecisionStore, teacher: Teacher) -> None:
+    """Claim a point for its teacher; raises `TeacherMismatchError`, which says what to do, if it belongs to another."""
+    try:
+        store.claim_teacher(teacher.name, teacher.parameters, teacher.source)
+    except TeacherMismatchError as error:
+        claim = store.teacher()
+        owner = claim.name if claim else ""
+        a_function = isinstance(teacher, FunctionTeacher | AsyncFunctionTeacher)
+        how = f" ({teacher.name}.__name__ = {owner!r})" if a_function else ""
+        raise TeacherMismatchError(
+            f"{store.database.path}: this decision point belongs to the teacher {owner!r}, not to {teacher.name!r}:"
+            f" if both are the same, give yours that name{how}; else choose another name for the point, or another"
+            " workspace"
+        ) from error
 
 
 def is_async(function: object) -> bool:

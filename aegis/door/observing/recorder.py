@@ -18,6 +18,7 @@ from typing import NamedTuple
 from aegis.door.given import make_state
 from aegis.door.observing.fault import FaultBook
 from aegis.door.steward import Steward
+from aegis.door.teacher import claim_for
 from aegis.errors import ConfigError, DataError, StoreError, TeacherMismatchError
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import ActionChanges, claim_actions
@@ -146,7 +147,7 @@ class Recorder:
             try:
                 store = stack.enter_context(open_store(self._workspace))
                 claim_actions(store, self._actions, self._changes)
-                store.claim_teacher(self._teacher.name, self._teacher.parameters, self._teacher.source)
+                claim_for(store, self._teacher)
                 return store
             except (ConfigError, TeacherMismatchError) as error:
                 self._faults.note("point", error)

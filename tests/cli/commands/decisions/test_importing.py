@@ -40,6 +40,7 @@ def test_an_import_into_a_new_point_says_what_came_in_and_what_to_type_next(run)
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
+        "  a Decider goes on here if its teacher's name is gpt-4o; `--teacher NAME` gives them to another one",
         "  next: `aegis check --point router`",
     ]
     again = run("import", file, "--point", "router")
@@ -53,7 +54,9 @@ def test_decisions_of_another_teacher_are_named_because_no_training_learns_from_
         "⚠ others decided some of them: llama 1. A training learns from gpt-4o's alone"
         in run("import", file, "--point", "router").stdout
     )
-    assert "others decided" not in run("import", file, "--point", "two", "--teacher", "mine").stdout
+    told = run("import", file, "--point", "two", "--teacher", "mine").stdout
+    assert "others decided" not in told
+    assert "a Decider goes on here" not in told
 
 
 def test_without_a_point_decisions_of_ones_own_are_refused_with_the_option_to_give(run):
@@ -90,6 +93,7 @@ def test_a_dry_run_says_what_would_be_added_and_writes_nothing(run):
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
+        "  a Decider goes on here if its teacher's name is gpt-4o; `--teacher NAME` gives them to another one",
         "  next: the same without --dry-run",
     ]
     assert not Path("workspace").exists()
