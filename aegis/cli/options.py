@@ -267,7 +267,12 @@ FormatOption = Annotated[
     typer.Option("--format", help="auto (recognised), openai, anthropic, spans, csv, plain or aegis."),
 ]
 LabelOption = Annotated[
-    str, typer.Option("--label", help="Field or column with the action. Default: looked for, and said.")
+    str,
+    typer.Option(
+        "--label",
+        help="Field or column with the action; answer_in_text where a chat's answer is the action's name. Default:"
+        " looked for, and said.",
+    ),
 ]
 EpisodeOption = Annotated[
     str,

@@ -12,7 +12,7 @@ from typing import Any
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, text_of
 from aegis.formats.openai import episode_in, halves, messages_in, name_in, reward_in
-from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, moment_of
+from aegis.formats.record import ANSWER, Fields, LoggedDecision, NoDecision, first_text, moment_of
 
 
 def parse(value: Any, fields: Fields) -> list[LoggedDecision]:
@@ -90,6 +90,7 @@ def _exchange(
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,
+        named_in_text=fields.label == ANSWER,
     )
 
 

@@ -41,7 +41,7 @@ def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
     """
     if not isinstance(value, Mapping):
         raise DataError("expected an object with input and label")
-    field = fields.label or next((name for name in LABEL_FIELDS if name in value), "label")
+    field = fields.label or label_field(value)
     if field not in value:
         raise DataError(f"{field}: is missing; --label names the field with the action")
     if "input" in value:
@@ -55,6 +55,11 @@ def parse_plain(value: Any, fields: Fields) -> list[LoggedDecision]:
     if not state:
         raise DataError("input: is missing")
     return [_logged(value, state, label_of(value[field], field), fields)]
+
+
+def label_field(value: Mapping[str, Any]) -> str:
+    """Return the field of an example that is taken for the action."""
+    return next((name for name in LABEL_FIELDS if name in value), LABEL_FIELDS[0])
 
 
 def parse_own(value: Any, fields: Fields) -> list[LoggedDecision]:

@@ -39,6 +39,10 @@ class Turn:
     calls: tuple[Call, ...] = ()
 
 
+_NAME_CHARACTERS = 60
+_AROUND_A_NAME = " \t\"'`*."
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A request and its answer."""
@@ -64,6 +68,8 @@ class Exchange:
     reward: Any = None
     whole: bool = False
     """Whether the state is whole: every turn, and every text to its end."""
+    named_in_text: bool = False
+    """Whether the words of an answer that calls no tool are the name of the action."""
 
 
 def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
@@ -77,11 +83,26 @@ def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
             raise DataError(f"the request demands the tool {exchange.forced!r}, and the answer does not call it")
         schema = (exchange.tools or {}).get(exchange.forced)
         return _enum_decisions(exchange, schema, calls[0].arguments, exchange.forced)
+    if exchange.named_in_text and not exchange.answer.calls:
+        return [_logged(exchange, _name_in(exchange.answer.text), (), exchange.name)]
     if exchange.answer.calls or exchange.tools or exchange.tools is None:
         return [_tool_decision(exchange)]
     if exchange.schema is not None:
         return _enum_decisions(exchange, exchange.schema, exchange.answer.text, exchange.schema_name or "output")
-    raise NoDecision("an answer in free text, with no tools on offer")
+    raise NoDecision(
+        f"an answer in free text, with no tools on offer (--label {ANSWER} takes its words for the action)"
+    )
+
+
+def _name_in(text: str) -> str:
+    """Return the name of the action that an answer consists of, without quotes and a full stop around it."""
+    name = text.strip().strip(_AROUND_A_NAME)
+    if not name or "\n" in name or len(name) > _NAME_CHARACTERS:
+        raise DataError(
+            f"the answer is to name the action (--label {ANSWER}): expected one line of at most {_NAME_CHARACTERS}"
+            f" characters, found {bounded(text, 80)!r}"
+        )
+    return name
 
 
 def _tool_decision(exchange: Exchange) -> LoggedDecision:

@@ -23,7 +23,16 @@ from aegis.bounds import is_packed, lines_of, parse_json, whole_of
 from aegis.errors import DataError
 from aegis.formats.anthropic import is_anthropic
 from aegis.formats.anthropic import parse as parse_anthropic
-from aegis.formats.example import find_label, is_own, is_plain, parse_own, parse_plain, parse_row
+from aegis.formats.example import (
+    LABEL_FIELDS,
+    find_label,
+    is_own,
+    is_plain,
+    label_field,
+    parse_own,
+    parse_plain,
+    parse_row,
+)
 from aegis.formats.openai import halves, messages_in
 from aegis.formats.openai import parse as parse_openai
 from aegis.formats.record import Fields, LoggedDecision, NoDecision
@@ -115,8 +124,15 @@ def read_decisions(
     if form == "auto":
         form = _recognise(path, begin, fields)
     reading = Reading(path, form, iter(()))
+    if form == "plain" and not fields.label:
+        label = next((label_field(one.value) for one in begin if isinstance(one.value, Mapping)), "")
+        reading.notes += [_taken_for("field", label)] * (label not in ("", LABEL_FIELDS[0]))
     reading.decisions = _decisions(itertools.chain(begin, items), reading, fields)
     return reading
+
+
+def _taken_for(what: str, label: str) -> str:
+    return f"{what} {label!r} is taken for the action (--label names another one)"
 
 
 def _decisions(items: Iterator[_Item], reading: Reading, fields: Fields) -> Iterator[LoggedDecision]:
@@ -290,7 +306,7 @@ def _read_table(path: Path, lines: Iterator[tuple[int, str]], first: list[tuple[
         raise DataError(f"{path}, line {rows.line_num}: not a table's head ({error}): correct it there") from None
     reading = Reading(path, "csv", iter(()))
     if not fields.label:
-        reading.notes.append(f"column {label!r} is taken for the action (--label names another one)")
+        reading.notes.append(_taken_for("column", label))
     reading.decisions = _rows(rows, columns, label, reading, fields)
     return reading
 

@@ -13,7 +13,16 @@ from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
-from aegis.formats.record import EPISODE_FIELDS, Fields, LoggedDecision, NoDecision, first_text, moment_of, reward_of
+from aegis.formats.record import (
+    ANSWER,
+    EPISODE_FIELDS,
+    Fields,
+    LoggedDecision,
+    NoDecision,
+    first_text,
+    moment_of,
+    reward_of,
+)
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 _ROLES = {"function": "tool"}
@@ -90,6 +99,7 @@ def exchange_of(
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,
+        named_in_text=fields.label == ANSWER,
     )
 
 

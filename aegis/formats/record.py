@@ -32,7 +32,7 @@ class Fields:
     """Names of fields that the owner of a file gives; '' where a reader looks for itself."""
 
     label: str = ""
-    """The field or column with the action taken."""
+    """The field or column with the action taken; `ANSWER` where the words of a chat's answer are the action."""
     episode: str = ""
     """The field or column with the conversation, task or user that a decision belongs to."""
     reward: str = ""

@@ -14,7 +14,7 @@ from typing import Any
 from aegis.errors import DataError
 from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
 from aegis.formats.openai import SYSTEM_ROLES
-from aegis.formats.record import Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
+from aegis.formats.record import ANSWER, Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
 
 _PREFIX = "gen_ai."
 _MODEL_OPERATIONS = frozenset({"", "chat", "generate_content", "text_completion"})
@@ -78,6 +78,7 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
             id=first_text([span, span.get("context")], ("spanId", "span_id")),
             reward=reward_of([attributes], fields),
             whole=fields.whole,
+            named_in_text=fields.label == ANSWER,
         )
     )
 

@@ -58,7 +58,7 @@ def test_a_training_that_takes_over_a_part_says_which_and_no_more(capsys):
     verdict = SimpleNamespace(remarks=())
     outcome: Any = SimpleNamespace(serving="hrm@1", kind="hrm", certificate=kept, verdict=verdict)
     teacher: Any = SimpleNamespace(name="gpt2", parameters=0)
-    _show_verdict(outcome, teacher, GateConfig(agreement=0.95))
+    _show_verdict(outcome, teacher, GateConfig(agreement=0.95), "gpt2")
     assert capsys.readouterr().out == (
         "\n✅ The HRM takes 50.0% of the decisions, gpt2 the rest.\n"
         "  An agreement of 0.95 is certified for 50.0% of 300 held-out decisions, from a confidence of 0.800 on:"

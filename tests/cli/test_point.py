@@ -168,3 +168,13 @@ def test_a_training_that_runs_and_one_that_was_refused_are_told_of(router):
         log.end(number, "refused", "too bad", {}, utc_now())
     shown = run("status", *POINT).stdout
     assert f"Phase 1: Data Collection (Bootstrap from gpt-4o; training {number} was refused)" in shown
+
+
+def test_a_check_ends_with_the_actions_that_are_too_rare(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labels = ["a"] * 80 + ["b"] * 60 + ["c"] * 8
+    Path("log.csv").write_text("n,label\n" + "".join(f"case {n},{name}\n" for n, name in enumerate(labels)))
+    run("import", "log.csv", *POINT)
+    ended = run("check", *POINT).stdout.splitlines()[-2:]
+    assert ended[0].startswith("✅ Training is ready")
+    assert ended[1] == "  The HRM will hardly learn c: collect more of these first, if they matter"

@@ -90,3 +90,10 @@ def test_what_is_out_of_form_is_refused_with_line_and_reason(read):
     for place, (refused, (_, reason)) in enumerate(zip(reading.first_refused, bad, strict=True), start=2):
         assert refused.position == f"line {place}"
         assert reason in refused.reason
+
+
+def test_the_words_of_an_answer_are_the_action_where_the_owner_says_so(read):
+    asked = {"system": "One word.", "messages": [{"role": "user", "content": "Broken"}]}
+    line = {"request": asked, "response": {"content": [{"type": "text", "text": "refund"}]}}
+    reading, decisions = read(line, label="answer_in_text")
+    assert (reading.format, [one.action for one in decisions]) == ("anthropic", ["refund"])

@@ -97,3 +97,11 @@ def test_a_packed_file_is_read(tmp_path):
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"input": "x", "label": "a"}\n'))
     assert [one.action for one in read_decisions(path).decisions] == ["a"]
+
+
+def test_the_field_that_is_taken_for_the_action_is_said_where_it_is_not_called_label(read):
+    reading, (decision,) = read({"input": "a", "route": "refund"})
+    assert decision.action == "refund"
+    assert reading.notes == ["field 'route' is taken for the action (--label names another one)"]
+    assert read({"input": "a", "label": "refund"})[0].notes == []
+    assert read({"input": "a", "route": "refund"}, label="route")[0].notes == []

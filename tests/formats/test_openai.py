@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
+
 from aegis.formats import ANSWER
 
 TOOLS = [
@@ -83,7 +85,26 @@ def test_an_answer_in_text_without_tools_is_passed_over(read):
     reading, decisions = read(LINE, line)
     assert len(decisions) == 1
     assert reading.refused == 0
-    assert reading.passed == {"an answer in free text, with no tools on offer": 1}
+    said = "an answer in free text, with no tools on offer (--label answer_in_text takes its words for the action)"
+    assert reading.passed == {said: 1}
+
+
+@pytest.mark.parametrize("text", ["refund", " refund.\n", '"refund"', "`refund`"])
+def test_the_words_of_an_answer_are_the_action_where_the_owner_says_so(read, text):
+    line = changed("request.tools", [])
+    line["response"]["choices"][0]["message"] = {"role": "assistant", "content": text}
+    _, (named, called) = read(line, LINE, label=ANSWER)
+    assert (named.action, named.offered) == ("refund", ())
+    assert called.action == read(LINE)[1][0].action  # a tool that was called is the action as before
+
+
+@pytest.mark.parametrize("text", ["I would\nrefund it", "x" * 61, "", ' ". '])
+def test_an_answer_that_can_be_no_name_is_refused_there(read, text):
+    line = changed("request.tools", [])
+    line["response"]["choices"][0]["message"] = {"role": "assistant", "content": text}
+    reading, decisions = read(line, label=ANSWER)
+    assert (decisions, reading.refused) == ([], 1)
+    assert "one line of at most 60 characters" in reading.first_refused[0].reason
 
 
 def test_each_enum_of_a_structured_output_is_a_decision_point_of_its_own(read):

@@ -34,7 +34,10 @@ def curve(
     hrm_cost: Annotated[float, typer.Option(min=0.0, help="The same, in the same currency.")] = 0.0,
     teacher_ms: Annotated[float | None, typer.Option(min=0.0, help="Milliseconds of one decision.")] = None,
     hrm_ms: Annotated[
-        float | None, typer.Option(min=0.0, help="The same. Default: as measured when it was judged.")
+        float | None,
+        typer.Option(
+            min=0.0, help="The same. Default: as PyTorch took when it was judged; `aegis bench` times it as it serves."
+        ),
     ] = None,
     measure: Annotated[
         int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
@@ -187,6 +190,8 @@ def _show(
             (f"  by the HRM: {point.share:.1%}, accuracy on these: {accuracy}", f"  cost: {cost}, ms: {delay}"),
             f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}",
         )
+    if expense.hrm_milliseconds == answers.milliseconds:
+        say("  (the HRM's time is PyTorch's, when it was judged; `aegis bench` times it as it serves, for --hrm-ms)")
     if expense.teacher_cost is None or expense.teacher_milliseconds is None:
         say("  (--teacher-cost and --teacher-ms tell what the teacher takes; in brackets: share of the teacher alone)")
 

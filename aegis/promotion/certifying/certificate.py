@@ -57,7 +57,9 @@ class Certificate:
         """The certificate in one sentence."""
         promise = f"an agreement of {self.agreement:g}"
         if self.threshold is None:
-            return f"{promise} is certified for none of {self.heldout} held-out decisions"
+            least = least_heldout(self.agreement)
+            why = f", which are too few: it takes {least} or more" if self.heldout < least else ""
+            return f"{promise} is certified for none of {self.heldout} held-out decisions{why}"
         return (
             f"{promise} is certified for {self.share:.1%} of {self.heldout} held-out decisions, from a confidence of"
             f" {self.threshold:.3f} on: {self.agreed} of these {self.decided} agree"

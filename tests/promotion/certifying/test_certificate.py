@@ -88,6 +88,8 @@ def test_answers_are_certified_by_the_temperature_that_they_are_kept_with():
     )
     nothing = Certificate(0.95, None, 0.0, 0, 0, 300)
     assert nothing.text == "an agreement of 0.95 is certified for none of 300 held-out decisions"
+    few = Certificate(0.95, None, 0.0, 0, 0, 51)
+    assert few.text.endswith("certified for none of 51 held-out decisions, which are too few: it takes 63 or more")
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.06])

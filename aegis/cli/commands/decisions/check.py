@@ -29,6 +29,7 @@ from aegis.config import (
 from aegis.errors import MissingPackageError, TeacherMismatchError
 from aegis.rendering import counted
 from aegis.research import run as research_run
+from aegis.types import list_names
 
 if TYPE_CHECKING:
     from aegis.training import ModelCheck
@@ -120,6 +121,8 @@ def check(
         elif data is None and workspace is not None:
             ready = f"aegis train --workspace {workspace}"
         say(f"✅ Training is ready: {ready}")
+        if rare := [name for name, number in found.actions.items() if number < RARE_ACTION_DECISIONS]:
+            say(f"  The HRM will hardly learn {list_names(rare)}: collect more of these first, if they matter")
 
 
 def _find_model_check(problems: list[str]) -> Callable[[Sequence[Decision], ActionList], ModelCheck] | None:

@@ -93,6 +93,8 @@ def _show_forecast(point: PointReport) -> None:
 def _level_row(level: Level) -> tuple[str, ...]:
     agreement = "-" if level.agreement is None else f"{level.agreement:.1%}"
     more = "" if level.more is None else f"about {level.more:,} more decisions would certify a share"
+    if level.more is None and not level.decided:
+        more = "no number of such decisions would: too many of the surest differ"
     return f"{level.target:.0%}", f"{level.share:.1%}", agreement, f"{level.hindsight:.1%}", more
 
 

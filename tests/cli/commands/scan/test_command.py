@@ -132,3 +132,26 @@ def test_a_missing_file_ends_with_2_before_the_models_are_loaded(tmp_path, monke
     done = CliRunner().invoke(app, ["scan", str(tmp_path / "none.jsonl")])
     assert done.exit_code == 2
     assert "no such file" in done.stderr
+
+
+def test_a_promise_that_no_number_of_decisions_would_certify_is_told_from_one_that_some_would(scan):
+    rng = random.Random(1)
+    lines = [{"input": f"case {n}", "label": rng.choice("ab"), "episode": f"e{n}"} for n in range(300)]
+    done = scan(*lines)
+    assert done.exit_code == 0, done.output
+    levels = [line for line in done.stdout.splitlines() if line.lstrip().startswith(("90%", "95%", "99%"))]
+    assert len(levels) == 3
+    assert all(line.endswith("no number of such decisions would: too many of the surest differ") for line in levels)
+
+
+def test_one_word_answers_of_a_chat_are_actions_where_the_owner_says_so(scan):
+    said = ["refund", "escalate."]
+    lines = [
+        {"messages": [{"role": "user", "content": f"case {n}"}, {"role": "assistant", "content": said[n % 2]}]}
+        for n in range(40)
+    ]
+    assert "--label answer_in_text takes its words for the action" in scan(*lines).stderr
+    done = scan(*lines, options=["--label", "answer_in_text"])
+    assert done.exit_code == 0, done.output
+    assert "40 decisions at 1 decision point" in done.stdout
+    assert "    escalate " in done.stdout
