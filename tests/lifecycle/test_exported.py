@@ -91,11 +91,15 @@ def test_every_kind_is_read_by_one_function(base, tmp_path):
     export_onnx(base, tmp_path / "hrm", EXAMPLES)
     linear.export(tmp_path / "linear", STATES)
     MixedPolicy(base, linear, 0.25).export(tmp_path / "mixed", STATES, partial(export_onnx, base, examples=EXAMPLES))
-    kinds = {"hrm": OnnxPolicy, "linear": LinearPolicy, "mixed": MixedPolicy}
+    kinds: dict[str, type[OnnxPolicy | LinearPolicy | MixedPolicy]] = {
+        "hrm": OnnxPolicy,
+        "linear": LinearPolicy,
+        "mixed": MixedPolicy,
+    }
     for name, kind in kinds.items():
         policy = aegis.load_export(str(tmp_path / name))
         assert isinstance(policy, kind)
-        assert len(policy.decide(STATES, policy.actions)) == len(STATES)
+        check_policy(policy, ACTIONS)
 
 
 @pytest.mark.parametrize(

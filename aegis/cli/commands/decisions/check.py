@@ -121,8 +121,8 @@ def check(
         elif data is None and workspace is not None:
             ready = f"aegis train --workspace {workspace}"
         say(f"✅ Training is ready: {ready}")
-        if rare := [name for name, number in found.actions.items() if number < RARE_ACTION_DECISIONS]:
-            say(f"  The HRM will hardly learn {list_names(rare)}: collect more of these first, if they matter")
+        if few := [name for name, number in found.actions.items() if number < RARE_ACTION_DECISIONS]:
+            say(f"  The HRM will hardly learn {list_names(few)}: collect more of these first, if they matter")
 
 
 def _find_model_check(problems: list[str]) -> Callable[[Sequence[Decision], ActionList], ModelCheck] | None:

@@ -17,6 +17,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.point import claim_actions
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.promotion import ModelRegistry
+from aegis.testing import ScriptedTeacher
 from aegis.types import Action, Decision
 from aegis.workspace import Workspace
 
@@ -70,7 +71,7 @@ def test_an_export_decides_as_what_serves_also_where_the_base_decides(served, tm
     assert f"alone; with hrm@1, of which it keeps {taken}" in shown
     assert not (tmp_path / "out" / "first.onnx").exists()  # of the export before
     with open_store(workspace) as store:
-        serving = PolicyResolver(workspace, lambda: None).resolve(store).decide(STATES, ACTIONS)
+        serving = PolicyResolver(workspace, ScriptedTeacher).resolve(store).decide(STATES, ACTIONS)
     found = aegis.load_export(tmp_path / "out").decide(STATES, ACTIONS)
     assert [one.action for one in found] == [one.action for one in serving]
     assert {one.policy for one in found} == {"hrm@2"}
