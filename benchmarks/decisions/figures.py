@@ -28,6 +28,8 @@ def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: 
     groups: dict[tuple[int, str], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.cell.size, list(problems).index(run.cell.problem))):
         groups.setdefault((run.cell.size, run.cell.problem), []).append(run)
+    sizes = sorted({size for size, _ in groups})
+    of_others = [run for run in runs if not is_own(problems[run.cell.problem])]
     return {
         "cards": [count_card(problems[name], folder) for name in dict.fromkeys(name for _, name in groups)],
         "rows": [row for (size, name), group in groups.items() for row in make_rows(size, name, group)],
@@ -37,9 +39,15 @@ def make_document(runs: Sequence[Run], problems: Mapping[str, Problem], folder: 
             for (size, name), group in groups.items()
             if (lead := make_lead(size, name, group, who))
         ],
-        "means": [row for size in sorted({size for size, _ in groups}) for row in make_means(runs, size, _WHO)],
+        "means": [row for size in sizes for row in make_means(runs, size, _WHO)],
+        "means_of_others": [row for size in sizes for row in make_means(of_others, size, _WHO)],
         "runs": [{**vars_of(run), **run.figures} for run in runs],
     }
+
+
+def is_own(problem: Problem) -> bool:
+    """Return whether a problem is that of AEGIS's own agent, whose test part was collected for this."""
+    return problem.fresh is not None
 
 
 def vars_of(run: Run) -> dict[str, Any]:
@@ -61,6 +69,7 @@ def count_card(problem: Problem, folder: Path) -> dict[str, Any]:
         "label": card.label,
         "episode": card.episode,
         "note": card.note,
+        "own": is_own(problem),
         "decisions": len(seen),
         "tested": len(decisions) - len(seen) + fresh,
         "episodes": len({one.episode for one in seen}),

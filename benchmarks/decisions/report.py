@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -23,29 +23,36 @@ _SHOWN = {HRM: (0.0, "C0"), MIXED: (0.2, "C2")}
 def write_tables(document: Row) -> str:
     """Return all tables, size by size, each with a heading."""
     parts = []
+    own = {card["problem"] for card in document["cards"] if card["own"]}
     for size in sorted({row["size"] for row in document["rows"]}):
         rows = [row for row in document["rows"] if row["size"] == size]
-        parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows)]
-        parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows)]
+        parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows, own)]
+        parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows, own)]
         for who, title in _TITLES.items():
             leads = [lead for lead in document["leads"] if (lead["size"], lead["who"]) == (size, who)]
             parts += [f"### {title} beside the best of the others, {size:,} decisions", lead_table(leads)] * bool(leads)
-        means = [mean for mean in document["means"] if mean["size"] == size]
-        parts += [f"### Means over the problems, {size:,} decisions", mean_table(means)] * bool(means)
-        parts += [f"### Divergence, {size:,} decisions", divergence_table(rows)]
+        for key, which in (("means", ""), ("means_of_others", " of others")):
+            means = [mean for mean in document[key] if mean["size"] == size]
+            title = f"### Means over the problems{which}, {size:,} decisions"
+            parts += [title, mean_table(means)] * bool(means and (own or not which))
+        parts += [f"### Divergence, {size:,} decisions", divergence_table(rows, own)]
         parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
     return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
 
 
-def accuracy_table(rows: Sequence[Row]) -> str:
-    """Return the accuracies in percent: a row for each rival, a column for each problem, and their mean."""
-    return _by_problem(rows, lambda row: f"{100 * row['accuracy']:.1f}", "accuracy", 100)
+def accuracy_table(rows: Sequence[Row], own: Set[str] = frozenset()) -> str:
+    """Return the accuracies in percent: a row for each rival, a column for each problem, and their mean.
+
+    own: problems that are AEGIS's own; a second mean is without them.
+    """
+    return _by_problem(rows, own, lambda row: f"{100 * row['accuracy']:.1f}", "accuracy", 100)
 
 
-def coverage_table(rows: Sequence[Row]) -> str:
-    """Return the shares taken in percent, and in brackets the agreement that they reached."""
+def coverage_table(rows: Sequence[Row], own: Set[str] = frozenset()) -> str:
+    """Return the shares taken in percent, and in brackets the agreement that they reached. own: as above."""
     return _by_problem(
         rows,
+        own,
         lambda row: (
             f"{100 * row['coverage']:.0f}"
             + (f" [{100 * row['agreement']:.1f}]" if row["agreement"] is not None else "")
@@ -55,9 +62,9 @@ def coverage_table(rows: Sequence[Row]) -> str:
     )
 
 
-def divergence_table(rows: Sequence[Row]) -> str:
-    """Return the divergences from the teacher in nats."""
-    return _by_problem(rows, lambda row: f"{row['kl']:.2f}", "kl", 1)
+def divergence_table(rows: Sequence[Row], own: Set[str] = frozenset()) -> str:
+    """Return the divergences from the teacher in nats. own: as above."""
+    return _by_problem(rows, own, lambda row: f"{row['kl']:.2f}", "kl", 1)
 
 
 def lead_table(leads: Sequence[Row]) -> str:
@@ -154,19 +161,26 @@ def draw(document: Row, path: Path) -> None:
     drawn.savefig(path, dpi=90)
 
 
-def _by_problem(rows: Sequence[Row], say: Any, measure: str, scale: float) -> str:
+def _by_problem(rows: Sequence[Row], own: Set[str], say: Any, measure: str, scale: float) -> str:
     problems = list(dict.fromkeys(row["problem"] for row in rows))
-    lines = [f"| | {' | '.join(problems)} | mean |", "|---|" + "---|" * (len(problems) + 1)]
+    others = [problem for problem in problems if problem not in own]
+    sets = {"mean": problems}
+    if 0 < len(others) < len(problems):
+        sets[f"mean of the {len(others)} of others"] = others
+    lines = [f"| | {' | '.join([*problems, *sets])} |", "|---|" + "---|" * (len(problems) + len(sets))]
+    digits = 1 if scale > 1 else 2
     for name, rival in RIVALS.items():
-        own = {row["problem"]: row for row in rows if row["rival"] == name}
-        if not own:
+        found = {row["problem"]: row for row in rows if row["rival"] == name}
+        if not found:
             continue
         cells = []
         for problem in problems:
-            row = own.get(problem)
+            row = found.get(problem)
             few = f" ({len(row['seeds'])})" if row and len(row["seeds"]) < ALL_SEEDS else ""
             cells.append(f"{say(row)}{few}" if row else "")
-        digits = 1 if scale > 1 else 2
-        mean = f"{scale * fmean(row[measure] for row in own.values()):.{digits}f}" if len(own) == len(problems) else ""
-        lines.append(f"| {rival.title} | {' | '.join(cells)} | {mean} |")
+        for names in sets.values():
+            whole = all(problem in found for problem in names)
+            mean = fmean(found[problem][measure] for problem in names) if whole else 0.0
+            cells.append(f"{scale * mean:.{digits}f}" if whole else "")
+        lines.append(f"| {rival.title} | {' | '.join(cells)} |")
     return "\n".join(lines)

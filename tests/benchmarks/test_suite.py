@@ -252,8 +252,31 @@ def test_every_row_of_the_tables_has_its_columns_and_the_plot_is_drawn(problem, 
         if not table.startswith("#"):
             assert len({line.count("|") for line in table.splitlines()}) == 1, table
     assert "| regression on words and pairs | 100.0 (2) | 100.0 |" in tables
+    assert "of others" not in tables
     report.draw(document, tmp_path / "suite.png")
     assert (tmp_path / "suite.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_problem_of_ones_own_agent_counts_in_one_mean_and_not_in_the_other(problem, options, tmp_path):
+    runs = command.run_suite(options, {"walks": problem}).read_all()
+    runs = [run for run in runs if run.cell.rival in ("commonest", "pairs")]
+    runs += [replace(run, cell=replace(run.cell, rival="hrm")) for run in runs if run.cell.rival == "pairs"]
+    runs += [
+        replace(run, cell=replace(run.cell, problem="mine", rival={"hrm": "commonest", "commonest": "hrm"}[name]))
+        for run in runs
+        if (name := run.cell.rival) != "pairs"
+    ]
+    problems = {"walks": problem, "mine": replace(problem, name="mine", fresh=lambda: [])}
+    document = make_document(runs, problems, options.keep)
+    rows = {
+        key: next(row for row in document[key] if row["rival"] == "commonest") for key in ("means", "means_of_others")
+    }
+    assert [row["problems"] for row in rows.values()] == [2, 1]
+    assert rows["means"]["accuracy"]["ahead"] == pytest.approx(0.0)
+    assert rows["means_of_others"]["accuracy"]["ahead"] > 0.3
+    tables = report.write_tables(document)
+    assert "| | walks | mine | mean | mean of the 1 of others |" in tables
+    assert "### Means over the problems of others, 60 decisions" in tables
 
 
 def answers_of(probabilities, labels, episodes) -> Answers:

@@ -302,6 +302,7 @@ def _show_figures(outcome: TrainingOutcome) -> None:
         ("Always the commonest action", f"{measured.majority:.2%}"),
         ("TF-IDF logistic regression", f"{outcome.simple.logreg:.2%}"),
         ("TF-IDF ridge on log-probabilities", f"{outcome.simple.ridge:.2%}"),
+        ("Regression on fields and words", f"{outcome.simple.fields_words:.2%}"),
         *([("Student", outcome.choice.describe())] if outcome.choice else []),
         *([("Segments of thinking", _describe_thinking(outcome.thinking))] if outcome.thinking else []),
         ("Training time", f"{outcome.seconds:.1f} seconds on {outcome.device}"),
