@@ -58,6 +58,12 @@ class Consistency:
     """The same of the mean over four orders"""
     by_options: float
     """Right, if each set of options gets the action that the teacher chose most for it in other states"""
+    asks_turned: float = 0.0
+    """Asks, of the mean over the options turned round: each option stands once in each place"""
+    asks_nobody_turned: float | None = None
+    """Of these asks, with nobody there"""
+    by_options_turned: float = 0.0
+    """As `by_options`, of the same mean; the options as a set, because their order has no say in it"""
 
 
 def measure(teacher: Teacher, states: Sequence[State], progress: Callable[[str], None] = print) -> Consistency:
@@ -77,6 +83,9 @@ def measure(teacher: Teacher, states: Sequence[State], progress: Callable[[str],
     worded = [ask(states, order, words=True) for order in _ORDERS]
     several = [row for row, state in enumerate(states) if len(state.get("options", ())) > 1]
     turned = ask([{**states[row], "options": states[row]["options"][::-1]} for row in several], _ORDERS[0])
+    turns = [[turn(state, by) for by in range(count_options(state))] for state in states]
+    all_turns = iter(ask([one for several in turns for one in several], _ORDERS[0]))
+    round_mean = np.array([np.mean([next(all_turns) for _ in several], axis=0).argmax() for several in turns])
     usual, mean, worded_mean = plain[0].argmax(1), np.mean(plain, axis=0).argmax(1), np.mean(worded, axis=0).argmax(1)
     return Consistency(
         teacher=teacher.name,
@@ -89,7 +98,25 @@ def measure(teacher: Teacher, states: Sequence[State], progress: Callable[[str],
         asks_nobody=_share_without_human(states, usual),
         asks_nobody_averaged=_share_without_human(states, mean),
         by_options=explain_by_options(states, usual.tolist()),
+        asks_turned=float((round_mean == _ASK).mean()),
+        asks_nobody_turned=_share_without_human(states, round_mean),
+        by_options_turned=explain_by_options([_sorted(state) for state in states], round_mean.tolist()),
     )
+
+
+def count_options(state: State) -> int:
+    """Return in how many ways a state's options can be turned round; 1 where it has one or none."""
+    return max(1, len(state.get("options", ())))
+
+
+def turn(state: State, by: int) -> State:
+    """Return a state with its options turned round by so many places."""
+    options = list(state.get("options", ()))
+    return {**state, "options": options[by:] + options[:by]} if options else state
+
+
+def _sorted(state: State) -> State:
+    return {**state, "options": sorted(map(str, state.get("options", ())))}
 
 
 def explain_by_options(states: Sequence[State], chosen: Sequence[int]) -> float:
@@ -113,12 +140,14 @@ def show(found: Sequence[Consistency]) -> str:
 
     lines = [
         "| teacher | states | other order | options turned | other words | mean of 4 orders, other words | asks"
-        " | of these with nobody there | the same, mean of 4 orders | a table of options explains |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        " | of these with nobody there | the same, mean of 4 orders | a table of options explains"
+        " | asks, options turned round, mean | of these with nobody there | a table of options explains |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
         shares = [one.other_order, one.other_options, one.other_words, one.averaged, one.asks, one.asks_nobody]
         cells = [one.teacher, str(one.states), *map(say, [*shares, one.asks_nobody_averaged, one.by_options])]
+        cells += map(say, [one.asks_turned, one.asks_nobody_turned, one.by_options_turned])
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

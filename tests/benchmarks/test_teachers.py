@@ -55,6 +55,20 @@ def test_a_teacher_that_reads_the_descriptions_depends_on_their_words():
     assert (found.other_words, found.averaged, found.asks, found.asks_nobody) == (0.0, 0.0, 1.0, 0.5)
 
 
+def test_a_mean_over_the_options_turned_round_does_not_go_by_their_order():
+    names = {"search": "web_search", "ask": "ask_human", "wait": "idle"}
+
+    def first(state, actions):
+        return names[state["options"][0].split(":")[0]]
+
+    states = [{**state, "options": [*state["options"], "wait: x"]} for state in STATES]
+    turned = [teachers.turn(state, 1) for state in states]
+    found = [teachers.measure(Fixed(first), asked, lambda line: None) for asked in (states, turned)]
+    assert found[0].asks != found[1].asks
+    assert found[0].asks_turned == found[1].asks_turned
+    assert found[0].by_options_turned == found[1].by_options_turned == 1.0
+
+
 def test_a_table_of_options_explains_what_depends_on_them_and_no_lone_state():
     asks = [int("ask: what" in state["options"]) for state in STATES]
     assert teachers.explain_by_options(STATES, asks) == 1.0
