@@ -51,8 +51,9 @@ def claim_for(store: DecisionStore, teacher: Teacher) -> None:
     except TeacherMismatchError as error:
         claim = store.teacher()
         owner = claim.name if claim else ""
-        a_function = isinstance(teacher, FunctionTeacher | AsyncFunctionTeacher)
-        how = f" ({teacher.name}.__name__ = {owner!r})" if a_function else ""
+        how = ""
+        if isinstance(teacher, FunctionTeacher):
+            how = f" (before you give the function f: f.__name__ = {owner!r}; wrap a method in a function)"
         raise TeacherMismatchError(
             f"{store.database.path}: this decision point belongs to the teacher {owner!r}, not to {teacher.name!r}:"
             f" if both are the same, give yours that name{how}; else choose another name for the point, or another"

@@ -69,7 +69,7 @@ class Exchange:
     whole: bool = False
     """Whether the state is whole: every turn, and every text to its end."""
     named_in_text: bool = False
-    """Whether the words of an answer that calls no tool are the name of the action."""
+    """Whether an answer's words are the action's name, where the model could neither call a tool nor fill a form."""
 
 
 def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
@@ -83,7 +83,7 @@ def decisions_of(exchange: Exchange) -> list[LoggedDecision]:
             raise DataError(f"the request demands the tool {exchange.forced!r}, and the answer does not call it")
         schema = (exchange.tools or {}).get(exchange.forced)
         return _enum_decisions(exchange, schema, calls[0].arguments, exchange.forced)
-    if exchange.named_in_text and not exchange.answer.calls:
+    if exchange.named_in_text and not (exchange.answer.calls or exchange.tools or exchange.schema is not None):
         return [_logged(exchange, _name_in(exchange.answer.text), (), exchange.name)]
     if exchange.answer.calls or exchange.tools or exchange.tools is None:
         return [_tool_decision(exchange)]

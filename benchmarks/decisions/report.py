@@ -23,9 +23,10 @@ _SHOWN = {HRM: (0.0, "C0"), MIXED: (0.2, "C2")}
 def write_tables(document: Row) -> str:
     """Return all tables, size by size, each with a heading."""
     parts = []
-    own = {card["problem"] for card in document["cards"] if card["own"]}
+    all_own = {card["problem"] for card in document["cards"] if card["own"]}
     for size in sorted({row["size"] for row in document["rows"]}):
         rows = [row for row in document["rows"] if row["size"] == size]
+        own = all_own & {row["problem"] for row in rows}
         parts += [f"### Accuracy, {size:,} decisions", accuracy_table(rows, own)]
         parts += [f"### Coverage at a promise of 95%, {size:,} decisions", coverage_table(rows, own)]
         for who, title in _TITLES.items():

@@ -276,6 +276,10 @@ def test_the_problem_of_ones_own_agent_counts_in_one_mean_and_not_in_the_other(p
     assert rows["means_of_others"]["accuracy"]["ahead"] > 0.3
     tables = report.write_tables(document)
     assert "| | walks | mine | mean | mean of the 1 of others |" in tables
+    row = next(line for line in tables.splitlines() if line.startswith("| the HRM, four segments |"))
+    cells = [cell.split()[0] for cell in row.strip("|").split("|")[1:]]
+    assert cells[3] == cells[0] == "100.0"  # of walks alone
+    assert float(cells[2]) < 80
     assert "### Means over the problems of others, 60 decisions" in tables
 
 

@@ -61,12 +61,14 @@ def test_a_mean_over_the_options_turned_round_does_not_go_by_their_order():
     def first(state, actions):
         return names[state["options"][0].split(":")[0]]
 
-    states = [{**state, "options": [*state["options"], "wait: x"]} for state in STATES]
-    turned = [teachers.turn(state, 1) for state in states]
+    states = [{**state, "options": ["ask: a", "ask: b", "search: c"]} for state in STATES]
+    turned = [teachers.turn(state, 2 * (number % 2)) for number, state in enumerate(states)]
     found = [teachers.measure(Fixed(first), asked, lambda line: None) for asked in (states, turned)]
-    assert found[0].asks != found[1].asks
-    assert found[0].asks_turned == found[1].asks_turned
-    assert found[0].by_options_turned == found[1].by_options_turned == 1.0
+    assert (found[0].asks, found[1].asks) == (1.0, 0.5)
+    for one in found:
+        assert (one.asks_turned, one.asks_nobody_turned, one.by_options_turned) == (1.0, 0.5, 1.0)
+    few = [states[0], teachers.turn(states[0], 2)]  # each order once: only the set of the options tells anything
+    assert teachers.measure(Fixed(first), few, lambda line: None).by_options_turned == 1.0
 
 
 def test_a_table_of_options_explains_what_depends_on_them_and_no_lone_state():

@@ -203,7 +203,7 @@ def test_another_list_of_actions_or_another_teacher_is_refused(make_decider):
     make_decider().close()
     with pytest.raises(ConfigError, match=r"actions are refund, escalate, answer: .* is missing and a, b is new"):
         make_decider(actions=["a", "b"])
-    with pytest.raises(TeacherMismatchError, match=r"give yours that name \(make_ticket\.__name__ = '\w+'\)"):
+    with pytest.raises(TeacherMismatchError, match=r"the function f: f\.__name__ = '\w+'"):
         make_decider(teacher=make_ticket)
     with pytest.raises(ConfigError, match=r"decision point '\.\./up'"):
         make_decider(name="../up")

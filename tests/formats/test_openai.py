@@ -180,3 +180,15 @@ def test_what_contradicts_itself_or_is_out_of_form_is_refused_and_the_rest_is_us
     for place, (refused, (_, reason)) in enumerate(zip(reading.first_refused, bad, strict=True), start=2):
         assert refused.position == f"line {place}"
         assert reason in refused.reason
+
+
+def test_an_answer_beside_tools_and_a_structured_output_are_read_as_ever_where_words_are_actions(read):
+    said = {"role": "assistant", "content": "Sure."}
+    _, (beside,) = read(changed("response.choices", [{"message": said}]), label=ANSWER)
+    assert beside.action == ANSWER
+    line = changed("request", {"messages": ASKED, "response_format": TICKET})
+    line["response"]["choices"] = [
+        {"message": {"role": "assistant", "content": '{"team": "billing", "urgency": "low"}'}}
+    ]
+    _, found = read(line, label=ANSWER)
+    assert [one.action for one in found] == ["billing", "low"]

@@ -133,3 +133,10 @@ def test_spans_that_are_no_list_end_no_reading(spans, tmp_path):
     reading = read_decisions(path)
     assert list(reading.decisions) == []
     assert reading.lines == 2
+
+
+def test_the_words_of_an_answer_are_the_action_where_the_owner_says_so(read):
+    said = [{"role": "assistant", "parts": [{"type": "text", "content": "Refund."}], "finish_reason": "stop"}]
+    _, (named,) = read(span(**{"output.messages": said}), label=ANSWER)
+    assert named.action == "Refund"
+    assert read(span(**{"output.messages": said}))[1][0].action == ANSWER

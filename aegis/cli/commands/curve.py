@@ -190,8 +190,8 @@ def _show(
             (f"  by the HRM: {point.share:.1%}, accuracy on these: {accuracy}", f"  cost: {cost}, ms: {delay}"),
             f"  {point.defer_below:>11g} {point.share:>11.1%} {accuracy:>33} {cost:>17} {delay:>17}",
         )
-    if expense.hrm_milliseconds == answers.milliseconds:
-        say("  (the HRM's time is PyTorch's, when it was judged; `aegis bench` times it as it serves, for --hrm-ms)")
+    if answers.milliseconds is not None and expense.hrm_milliseconds == answers.milliseconds:
+        say("  (the HRM's time is from when it was judged, by PyTorch; --hrm-ms gives what it takes where it serves)")
     if expense.teacher_cost is None or expense.teacher_milliseconds is None:
         say("  (--teacher-cost and --teacher-ms tell what the teacher takes; in brackets: share of the teacher alone)")
 

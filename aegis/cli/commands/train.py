@@ -249,9 +249,8 @@ def _run(
         f"  Final loss: {outcome.run.epochs[-1].loss:.4f}",
         f"  Final accuracy: {outcome.agreement.accuracy:.2%}",
     )
-    with lifecycle.open_store(folder) as store:
-        served = lifecycle.find_serving(store, folder)
-    _show_verdict(outcome, decisions.teacher, plan.gate, served.name if served else decisions.teacher.name)
+    decides = lifecycle.read_standing(folder).serving or decisions.teacher.name
+    _show_verdict(outcome, decisions.teacher, plan.gate, decides)
     if report is not None:
         write_json(report, outcome.to_report())
         say(f"  Report: {report}")
@@ -346,11 +345,11 @@ def _describe_thinking(thinking: Thinking) -> str:
     )
 
 
-def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig, serving: str) -> None:
+def _show_verdict(outcome: TrainingOutcome, teacher: TeacherClaim, gate: GateConfig, decides: str) -> None:
     say("")
     if outcome.serving is None:
         verb = "do not" if outcome.kind == MIXED else "does not"
-        say(f"❌ The {KIND_WORDS[outcome.kind]} {verb} take over: the agent stays on {serving}.")
+        say(f"❌ The {KIND_WORDS[outcome.kind]} {verb} take over: the agent stays on {decides}.")
         for line in outcome.verdict.lines:
             say(f"  {line}")
         say("  What would help:")

@@ -136,7 +136,9 @@ def _import_into_point(file: Path, place: Workspace, target: Workspace, options:
         say(f"  {line}")
     if not options.teacher:
         name = clean_text(found.teacher)
-        say(f"  a Decider goes on here if its teacher's name is {name}; `--teacher NAME` gives them to another one")
+        say(
+            f"  a Decider goes on here if its teacher is named {name} (another one: --teacher NAME, at another --point)"
+        )
     say(f"  next: `aegis check{place.options}`" if target == place else "  next: the same without --dry-run")
     if not found.added and not found.already_there:
         raise typer.Exit(BAD_INPUT)

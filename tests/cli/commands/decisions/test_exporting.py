@@ -14,7 +14,7 @@ from aegis.config import HRMConfig
 from aegis.door.given import make_actions
 from aegis.hrm import HRM, HRMPolicy, StateCodec, write_delta
 from aegis.lifecycle import open_store
-from aegis.lifecycle.point import claim_actions
+from aegis.lifecycle.point import ActionChanges, claim_actions
 from aegis.lifecycle.policies.resolver import PolicyResolver
 from aegis.promotion import ModelRegistry
 from aegis.testing import ScriptedTeacher
@@ -78,6 +78,17 @@ def test_an_export_decides_as_what_serves_also_where_the_base_decides(served, tm
     assert [one.action for one in found] == [
         taken if one.action == taken else two.action for one, two in zip(alone, found, strict=True)
     ]
+
+
+def test_an_action_that_was_renamed_since_is_kept_by_its_present_name(served, tmp_path):
+    workspace, base, improve = served
+    taken = base.decide(STATES, ACTIONS)[0].action
+    improve(taken)
+    names = ["present" if name == taken else name for name in ACTIONS.names]
+    with open_store(workspace) as store:
+        claim_actions(store, make_actions(names), ActionChanges(renamed={taken: "present"}))
+    assert "of which it keeps present" in export(tmp_path / "out")
+    assert "present" in {one.action for one in aegis.load_export(tmp_path / "out").decide(STATES, make_actions(names))}
 
 
 def test_a_version_that_keeps_nothing_is_exported_alone_and_in_the_place_of_one_that_does(served, tmp_path):

@@ -40,7 +40,7 @@ def test_an_import_into_a_new_point_says_what_came_in_and_what_to_type_next(run)
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
-        "  a Decider goes on here if its teacher's name is gpt-4o; `--teacher NAME` gives them to another one",
+        "  a Decider goes on here if its teacher is named gpt-4o (another one: --teacher NAME, at another --point)",
         "  next: `aegis check --point router`",
     ]
     again = run("import", file, "--point", "router")
@@ -93,7 +93,7 @@ def test_a_dry_run_says_what_would_be_added_and_writes_nothing(run):
         "  teacher: gpt-4o",
         "  actions: refund 2 (50%), answer 2 (50%)",
         "  4 decisions without a time: the file's date and order stand for it",
-        "  a Decider goes on here if its teacher's name is gpt-4o; `--teacher NAME` gives them to another one",
+        "  a Decider goes on here if its teacher is named gpt-4o (another one: --teacher NAME, at another --point)",
         "  next: the same without --dry-run",
     ]
     assert not Path("workspace").exists()
