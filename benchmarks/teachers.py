@@ -63,7 +63,7 @@ class Consistency:
     asks_nobody_turned: float | None = None
     """Of these asks, with nobody there"""
     by_options_turned: float = 0.0
-    """As `by_options`, of the same mean; the options as a set, because their order has no say in it"""
+    """As `by_options`, of the same mean; the options as a set, because each stood in each place"""
 
 
 def measure(teacher: Teacher, states: Sequence[State], progress: Callable[[str], None] = print) -> Consistency:

@@ -55,7 +55,7 @@ def test_a_teacher_that_reads_the_descriptions_depends_on_their_words():
     assert (found.other_words, found.averaged, found.asks, found.asks_nobody) == (0.0, 0.0, 1.0, 0.5)
 
 
-def test_a_mean_over_the_options_turned_round_does_not_go_by_their_order():
+def test_a_mean_over_the_options_turned_round_does_not_go_by_which_comes_first():
     names = {"search": "web_search", "ask": "ask_human", "wait": "idle"}
 
     def first(state, actions):
