@@ -35,7 +35,8 @@ def write_tables(document: Row) -> str:
         for key, which in (("means", ""), ("means_of_others", " of others")):
             means = [mean for mean in document[key] if mean["size"] == size]
             title = f"### Means over the problems{which}, {size:,} decisions"
-            parts += [title, mean_table(means)] * bool(means and (own or not which))
+            several = any(mean["problems"] > 1 for mean in means)
+            parts += [title, mean_table(means)] * bool(means and (not which or (own and several)))
         parts += [f"### Divergence, {size:,} decisions", divergence_table(rows, own)]
         parts += [f"### Costs, {size:,} decisions", cost_table(rows)]
     return "\n\n".join([*parts, "### Cards", card_table(document["cards"])])
@@ -166,7 +167,7 @@ def _by_problem(rows: Sequence[Row], own: Set[str], say: Any, measure: str, scal
     problems = list(dict.fromkeys(row["problem"] for row in rows))
     others = [problem for problem in problems if problem not in own]
     sets = {"mean": problems}
-    if 0 < len(others) < len(problems):
+    if 1 < len(others) < len(problems):
         sets[f"mean of the {len(others)} of others"] = others
     lines = [f"| | {' | '.join([*problems, *sets])} |", "|---|" + "---|" * (len(problems) + len(sets))]
     digits = 1 if scale > 1 else 2

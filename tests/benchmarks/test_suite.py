@@ -266,20 +266,23 @@ def test_the_problem_of_ones_own_agent_counts_in_one_mean_and_not_in_the_other(p
         for run in runs
         if (name := run.cell.rival) != "pairs"
     ]
-    problems = {"walks": problem, "mine": replace(problem, name="mine", fresh=lambda: [])}
+    runs += [replace(run, cell=replace(run.cell, problem="more")) for run in runs if run.cell.problem == "walks"]
+    problems = {name: replace(problem, name=name) for name in ("walks", "more")}
+    problems["mine"] = replace(problem, name="mine", fresh=lambda: [])
     document = make_document(runs, problems, options.keep)
     rows = {
         key: next(row for row in document[key] if row["rival"] == "commonest") for key in ("means", "means_of_others")
     }
-    assert [row["problems"] for row in rows.values()] == [2, 1]
-    assert rows["means"]["accuracy"]["ahead"] == pytest.approx(0.0)
-    assert rows["means_of_others"]["accuracy"]["ahead"] > 0.3
+    assert [row["problems"] for row in rows.values()] == [3, 2]
+    ahead = [row["accuracy"]["ahead"] for row in rows.values()]
+    assert ahead[1] == pytest.approx(3 * ahead[0])  # on its own agent's problem it is as far behind
+    assert ahead[1] > 0.3
     tables = report.write_tables(document)
-    assert "| | walks | mine | mean | mean of the 1 of others |" in tables
+    assert "| | walks | more | mine | mean | mean of the 2 of others |" in tables
     row = next(line for line in tables.splitlines() if line.startswith("| the HRM, four segments |"))
     cells = [cell.split()[0] for cell in row.strip("|").split("|")[1:]]
-    assert cells[3] == cells[0] == "100.0"  # of walks alone
-    assert float(cells[2]) < 80
+    assert cells[4] == cells[0] == cells[1] == "100.0"  # of walks and more alone
+    assert float(cells[3]) < 90
     assert "### Means over the problems of others, 60 decisions" in tables
 
 
@@ -353,7 +356,7 @@ def test_the_tables_of_the_pages_are_those_of_the_figures(figures):
     folder = Path(command.__file__).parent
     document = json.loads((folder / figures).read_text("utf-8"))
     docs = folder.parents[1] / "docs"
-    pages = "".join((docs / page).read_text("utf-8") for page in ("suite.md", "suite-test.md"))
+    pages = "".join((docs / page).read_text("utf-8") for page in ("suite.md", "suite-sizes.md", "suite-test.md"))
     tables = [part for part in report.write_tables(document).split("\n\n") if part.startswith("|")]
     assert len(tables) > 4
     assert [table for table in tables if table not in pages] == []
