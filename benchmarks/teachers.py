@@ -58,11 +58,11 @@ class Consistency:
     """The same of the mean over four orders"""
     by_options: float
     """Right, if each set of options gets the action that the teacher chose most for it in other states"""
-    asks_turned: float = 0.0
+    asks_turned: float
     """Asks, of the mean over the options turned round: each option stands once in each place"""
-    asks_nobody_turned: float | None = None
+    asks_nobody_turned: float | None
     """Of these asks, with nobody there"""
-    by_options_turned: float = 0.0
+    by_options_turned: float
     """As `by_options`, of the same mean; the options as a set, because each stood in each place"""
 
 
@@ -84,8 +84,8 @@ def measure(teacher: Teacher, states: Sequence[State], progress: Callable[[str],
     several = [row for row, state in enumerate(states) if len(state.get("options", ())) > 1]
     turned = ask([{**states[row], "options": states[row]["options"][::-1]} for row in several], _ORDERS[0])
     turns = [[turn(state, by) for by in range(count_options(state))] for state in states]
-    all_turns = iter(ask([one for several in turns for one in several], _ORDERS[0]))
-    round_mean = np.array([np.mean([next(all_turns) for _ in several], axis=0).argmax() for several in turns])
+    answers = iter(ask([one for way in turns for one in way], _ORDERS[0]))
+    round_mean = np.array([np.mean([next(answers) for _ in way], axis=0).argmax() for way in turns])
     usual, mean, worded_mean = plain[0].argmax(1), np.mean(plain, axis=0).argmax(1), np.mean(worded, axis=0).argmax(1)
     return Consistency(
         teacher=teacher.name,

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -277,3 +278,14 @@ def documented_ways() -> dict[str, list[str]]:
         ways[-1].append(hop)
         assert int(number) == len(ways[-1]), f"the hops before {hop} are not numbered in order"
     return dict(zip(("decision", "gradient"), ways, strict=True))
+
+
+@pytest.fixture(scope="session")
+def run_without_torch() -> Callable[[str], str]:
+    """Return what runs code in a process that has neither torch nor scikit-learn, and returns what it prints."""
+
+    def run(code: str) -> str:
+        hidden = "import sys; sys.modules.update(torch=None, sklearn=None, scipy=None)\n"
+        return subprocess.run([sys.executable, "-c", hidden + code], capture_output=True, text=True, check=True).stdout
+
+    return run

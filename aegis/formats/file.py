@@ -125,8 +125,9 @@ def read_decisions(
         form = _recognise(path, begin, fields)
     reading = Reading(path, form, iter(()))
     if form == "plain" and not fields.label:
-        label = next((label_field(one.value) for one in begin if isinstance(one.value, Mapping)), "")
-        reading.notes += [_taken_for("field", label)] * (label not in ("", LABEL_FIELDS[0]))
+        label = next((label_field(one.value) for one in begin if isinstance(one.value, Mapping)), LABEL_FIELDS[0])
+        if label != LABEL_FIELDS[0]:
+            reading.notes.append(_taken_for("field", label))
     reading.decisions = _decisions(itertools.chain(begin, items), reading, fields)
     return reading
 

@@ -18,6 +18,7 @@ from aegis.bounds import read_json
 from aegis.config import KeptAction
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm import LinearPolicy, MixedPolicy, OnnxPolicy, StateCodec
+from aegis.hrm.linear.mixed import GRAPHS_FOLDER
 from aegis.hrm.linear.policy import check_answers, read_kind, write_check, write_json
 from aegis.hrm.onnx.policy import LARGEST_DIFFERENCE, POLICY_FILE
 from aegis.lifecycle.policies.keeping import KeepingPolicy
@@ -27,8 +28,8 @@ from aegis.workspace import LINEAR, MIXED, SHIELDED
 if TYPE_CHECKING:
     from aegis.hrm import HRMPolicy
 
-GRAPHS_FOLDER, BASE_FOLDER = "onnx", "base"
-"""Of the improved version and of its base, within the folder"""
+BASE_FOLDER = "base"
+"""Of the base's graphs, within the folder"""
 
 Report = TypeVar("Report")
 
@@ -45,7 +46,7 @@ class ShieldedPolicy(KeepingPolicy):
 
     def __init__(self, policy: _Reading, base: _Reading, kept: Sequence[KeptAction]) -> None:
         super().__init__(policy, base, kept)
-        self.actions, self.codec, self.kept = policy.actions, policy.codec, tuple(kept)
+        self.actions, self.codec = policy.actions, policy.codec
 
     def answer(self, states: Sequence[State], actions: ActionList) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the probabilities (B, A), and nothing that it represents (B, 0)."""

@@ -35,9 +35,7 @@ def curve(
     teacher_ms: Annotated[float | None, typer.Option(min=0.0, help="Milliseconds of one decision.")] = None,
     hrm_ms: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, help="The same. Default: as PyTorch took when it was judged; `aegis bench` times it as it serves."
-        ),
+        typer.Option(min=0.0, help="The same. Default: as measured when it was judged, by PyTorch."),
     ] = None,
     measure: Annotated[
         int, typer.Option(min=0, help="Load both and time them on this many of the workspace's newest states.")
