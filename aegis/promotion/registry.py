@@ -189,10 +189,8 @@ class ModelRegistry:
         spared = {spare, *(event.model for event in events)} | ({served.name} if served else set())
         spared |= {event.previous for event in events if event.kind == "rolled_back"}
         rows = self._store.database.query("SELECT name FROM models WHERE base = ?", (base,))
-        names = sorted((str(row["name"]) for row in rows), key=version_number)
-        for name in names[:-keep]:
-            if name not in spared:
-                shutil.rmtree(self._workspace.models / name, ignore_errors=True)
+        for name in set(sorted((str(row["name"]) for row in rows), key=version_number)[:-keep]) - spared:
+            shutil.rmtree(self._workspace.models / name, ignore_errors=True)
 
     def promote_again(self, name: str, who: str, reason: str, evidence: Mapping[str, Any] | None = None) -> Serving:
         """Let a kept version serve; raises `StoreError` for an unknown name."""
@@ -315,16 +313,18 @@ class ModelRegistry:
             for row in rows
         ]
 
-    def cooling_decisions(self, cool_down: int) -> int:
-        """Return how many more decisions must be recorded before the gate may promote again.
+    def cooling_decisions(self, cool_down: int, known: int | None = None) -> int:
+        """Return how many more decisions must be known before the gate may promote again.
 
-        cool_down: decisions that must follow a rollback. A promotion by a person ends the wait.
+        cool_down: decisions that must follow a rollback; a person's promotion ends the wait. known: sequence number of
+        the newest that a candidate could learn from; None: of the newest recorded.
         """
         sql = "SELECT kind, newest FROM model_events WHERE kind IN ('promoted', 'rolled_back') ORDER BY seq DESC"
         rows = self._store.database.query(f"{sql} LIMIT 1")
         if not rows or rows[0]["kind"] != "rolled_back":
             return 0
-        return max(0, int(rows[0]["newest"]) + cool_down - self._store.newest())
+        known = self._store.newest() if known is None else known
+        return max(0, int(rows[0]["newest"]) + cool_down - known)
 
     def _write(self, save: Callable[[str, Path], None], kind: str = HRM) -> tuple[str, Path, dict[str, str]]:
         """Write a version under the next name; return its name, its folder, and the hashes of its files."""

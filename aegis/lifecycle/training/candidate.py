@@ -269,11 +269,12 @@ def _train_candidate(
 ) -> TrainingOutcome:
     check_enough(data)
     check_owner(workspace, data.teacher.name)
-    with open_store(workspace) as store:
-        judged_until = _judged_until(store)
-        cooling = ModelRegistry(store, workspace).cooling_decisions(plan.gate.cool_down_decisions) if data.own else 0
-        served_share = _served_share(store, workspace, plan.gate.agreement)
     learned = learn(data, workspace, plan, device, resume, hooks, checkpoints, group)
+    with open_store(workspace) as store:  # only now: a version may have been rolled back during the training
+        judged_until = _judged_until(store)
+        registry, known = ModelRegistry(store, workspace), data.newest
+        cooling = 0 if known is None else registry.cooling_decisions(plan.gate.cool_down_decisions, known)
+        served_share = _served_share(store, workspace, plan.gate.agreement)
     run, dataset, split, progress = learned.run, learned.dataset, learned.split, hooks.progress
     progress(_JUDGING, 0, _PARTS)
     most = most_compared(len(data.actions))

@@ -35,6 +35,8 @@ class TrainingData:
     actions: ActionList
     own: bool = False
     """Whether they are a workspace's own, recorded as they were made"""
+    newest: int | None = None
+    """Of a workspace's own, the sequence number of the newest decision that could be among them"""
     chosen_episodes: frozenset[str] = frozenset()
     """Episodes in which the teacher decided or labelled only a part: learned from, and no measure of accuracy"""
     labelled: int = 0
@@ -136,6 +138,7 @@ def read_workspace_data(
         # These episodes were chosen by an HRM's doubts or the monitor's suspicion: they must not measure accuracy.
         chosen = store.episodes_beside(teacher.name) | store.episodes_between(teacher.name)
         chosen |= LabelBook(store.database).episodes(teacher.name)
+        until = store.newest() if until is None else until
     retired = [spec.name for spec in point.retired]
     decisions = RecordedDecisions(workspace.database, teacher.name, until, until_label, retired)
     return TrainingData(
@@ -145,6 +148,7 @@ def read_workspace_data(
         teacher=teacher,
         actions=point.actions,
         own=True,
+        newest=until,
         chosen_episodes=chosen,
         labelled=decisions.labelled,
     )

@@ -81,7 +81,7 @@ def _broken_first(rules: Sequence[Rule]) -> list[Rule]:
 def judge(agreement: Agreement, config: GateConfig, cooling_decisions: int = 0) -> Verdict:
     """Judge a candidate by all rules of the gate; it passes if none is broken.
 
-    cooling_decisions: decisions still to be recorded after a rollback before another HRM may take over.
+    cooling_decisions: after a rollback, how many more decisions than the candidate knows another HRM must know.
     """
     rules = [
         _reaches_threshold(agreement, config),
@@ -114,7 +114,10 @@ def _conclude(rules: list[Rule], agreement: Agreement, cooling_decisions: int) -
         text = describe_calibration(agreement.calibration_error, agreement.calibration_error_raw)
         rules.append(Rule("calibration", True, text, agreement.calibration_error))
     if cooling_decisions > 0:
-        text = f"an HRM was rolled back: {cooling_decisions} more decisions before another one may take over"
+        text = (
+            "an HRM was rolled back: another one must know decisions made after that,"
+            f" {cooling_decisions} more than this training had"
+        )
         rules.append(Rule("cooling_down", False, text, cooling_decisions, 0.0))
     verdict = Verdict(tuple(rules), ())
     return verdict if verdict.passed else Verdict(tuple(rules), _advice(verdict))

@@ -188,7 +188,23 @@ def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(worksp
     begin(workspace)
     ended = carry_out_training(workspace)
     assert ended.status == "refused"
-    assert "170 more decisions before another one may take over" in ended.reason
+    assert "decisions made after that, 170 more than this training had" in ended.reason
+    with open_store(workspace) as store:
+        assert ModelRegistry(store, workspace).serving() is None
+
+
+def test_a_training_that_began_before_a_roll_back_lets_no_hrm_take_over(workspace, fill):
+    fill(150)
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "weights").write_text(name))
+    begin(workspace)
+    fill(10, seed=1)
+    with open_store(workspace) as store:
+        ModelRegistry(store, workspace).roll_back(None, "monitor", "the teacher decides otherwise now")
+    fill(300, seed=2)  # the cool-down of 200 is over; the training knows none of these decisions
+    ended = carry_out_training(workspace)
+    assert ended.status == "refused"
+    assert "decisions made after that, 210 more than this training had" in ended.reason
     with open_store(workspace) as store:
         assert ModelRegistry(store, workspace).serving() is None
 

@@ -104,7 +104,7 @@ def test_a_verdicts_lines_mark_each_rule_and_begin_with_the_broken_rules():
 def test_a_good_candidate_must_wait_while_the_gate_cools_down():
     verdict = judge(agreement(0.9, 0.85, 0.5), GateConfig(), cooling_decisions=120)
     assert broken(verdict) == ["cooling_down"]
-    assert "120 more decisions" in verdict.reasons[0]
+    assert "120 more than this training had" in verdict.reasons[0]
     assert "aegis start" in verdict.advice[0]
 
 
