@@ -16,10 +16,9 @@ import numpy as np
 from aegis.errors import CheckpointError
 from aegis.hrm import base_of
 from aegis.lifecycle import open_store
+from aegis.lifecycle.opening import find_promise, read_agent
 from aegis.lifecycle.serving.certificate import MOST_READ, certify_with, pad
-from aegis.lifecycle.standing import read_agent
 from aegis.promotion import PROMISED, ModelRegistry, read_answers
-from aegis.promotion.certifying.promise import promised_part
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.rendering import counted
 from aegis.store import Comparison, DecisionStore, LabelBook, StateKey, read_tallies
@@ -113,12 +112,14 @@ def _percent(share: float) -> str:
 
 
 def read_savings(
-    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float = PROMISED
+    store: DecisionStore, workspace: Workspace, cost_per_call: float | None = None, target: float | None = None
 ) -> Savings:
     """Return what could be the HRM's at a decision point.
 
-    cost_per_call: in dollars, for decisions whose cost is not recorded. target: the agreement to certify.
+    cost_per_call: in dollars, for decisions whose cost is not recorded. target: the agreement to certify; None: the
+    promised one, or the one for which the owner wants reports.
     """
+    target = target or _find_target(store, workspace)
     registry, tallies = ModelRegistry(store, workspace), read_tallies(store.database)
     claim = store.teacher()
     recorded = sum(tally.decisions for tally in tallies if claim is not None and tally.policy == claim.name)
@@ -169,14 +170,15 @@ def describe_savings(workspace: Workspace) -> str:
         if not store.state.record(StateKey.ACTIONS):
             return ""
         registry = ModelRegistry(store, workspace)
-        serving, mode = registry.serving(), read_agent(store).get("mode", "switch")
-        promised = None
-        if serving is not None:
-            promised = promised_part(registry.figures_of(base_of(serving.folder) or serving.name))
-        found = read_savings(store, workspace, target=promised or PROMISED)
-        if serving is not None and promised is None and mode == "switch":
-            return found.tell_whole(serving.name)
-        return str(found)
+        serving, agent = registry.serving(), read_agent(store)
+        found = read_savings(store, workspace)
+        whole = agent.get("mode", "switch") == "switch" and find_promise(store, workspace, agent) is None
+        return found.tell_whole(serving.name) if serving is not None and whole else str(found)
+
+
+def _find_target(store: DecisionStore, workspace: Workspace) -> float:
+    agent = read_agent(store)
+    return find_promise(store, workspace, agent) or float(agent.get("agreement", PROMISED))
 
 
 class _Weighed(NamedTuple):

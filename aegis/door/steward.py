@@ -222,6 +222,7 @@ class _Work:
         config = self._steward._config
         collect = first_training_at(config.collect, self._plan)
         fields = {"collect": collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
+        fields |= {"agreement": config.agreement, "promised": config.promised, "sure": config.sure}
         self._store.state.keep(StateKey.AGENT, fields | {"needs": explain_need(config.collect, self._plan)})
 
     def look(self, trains: bool) -> None:

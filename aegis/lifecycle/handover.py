@@ -14,6 +14,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import ChangedModelError
 from aegis.lifecycle.event import Tell
 from aegis.lifecycle.opening import find_serving
+from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.policies.resolver import PolicyResolver, ResolverOptions
 from aegis.lifecycle.rl.supervisor import ImprovementSupervisor
@@ -114,6 +115,8 @@ class Handover:
         if loaded is None or loaded is deciding:
             return deciding
         kind, message = self._improvement.describe_switch(self._store, deciding.name, loaded.name)
+        if isinstance(loaded, DeferringPolicy) and loaded.decides_nothing:
+            kind, message = "waiting", f"{loaded.name} stands by, and decides nothing yet"
         self._tell(kind, message, _describe(deciding.name, loaded))
         return loaded
 

@@ -18,6 +18,8 @@ def describe_phase(standing: Standing) -> str:
         return f"Phase 3: Switch ({standing.candidate} proves itself in {standing.stage})"
     if standing.silent:
         return f"Phase 3: Switch (in the mode observe: {standing.silent} only answers silently)"
+    if standing.idle:
+        return f"Phase 3: Switch ({standing.idle})"
     bootstrap = f" (Bootstrap from {standing.teacher}{_last_training(standing)})" if standing.teacher else ""
     begun = "" if standing.improvement else " (not begun)"
     decides, serving = "the HRM", standing.serving or ""
@@ -53,6 +55,8 @@ def describe_milestone(standing: Standing) -> str:
         return f"the end of its {standing.stage}"
     if standing.silent:
         return 'the mode "assist" or "switch", when you set it'
+    if standing.idle:
+        return 'a certificate: by more decisions, `student = "mixed"` or a lower agreement'
     if standing.phase == 3:
         return "the HRM's first decision"
     progress = standing.improvement

@@ -24,7 +24,7 @@ from aegis.config.plan import TrainingPlan
 from aegis.errors import StoreError
 from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.milestone import describe_milestone, describe_phase
-from aegis.lifecycle.opening import existing, open_store
+from aegis.lifecycle.opening import existing, find_promise, open_store, read_agent
 from aegis.lifecycle.point import read_names, read_retired
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
@@ -34,7 +34,6 @@ from aegis.store import (
     DecisionStore,
     ImprovementLog,
     LabelBook,
-    StateKey,
     Tally,
     TrainingLog,
     TrainingRecord,
@@ -145,6 +144,8 @@ class Standing:
     """How far the candidate is in its stage, in one line"""
     silent: str | None = None
     """An HRM that passed the gate and only answers silently: its decision point is in the mode observe"""
+    idle: str = ""
+    """Why the version that serves decides nothing: the promised agreement is certified for no share; '' else"""
     rolled_back: str = ""
     """Which HRM was taken back last, by whom and why; '' where one serves, or none was taken back"""
     learned_from_file: int = 0
@@ -194,19 +195,21 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     silent = served.name if served and agent.get("mode") == "observe" else None
+    idle = "" if silent else _explain_idle(store, workspace, agent)
+    decides = served is not None and not silent and not idle
     progress = read_stage(store, registry)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
     updates, unserved = _count_updates(store, registry, served.name if served else None)
     known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
-        phase=_phase(bool(served), _sum(by_hrm, "decisions"), latest, proves=progress is not None),
+        phase=_phase(bool(served), 0 if idle else _sum(by_hrm, "decisions"), latest, proves=progress is not None),
         running=running,
         process=agent.get("pid") if running else None,
         doing=str(agent.get("doing", "")) if running else "",
         teacher=teacher,
-        serving=served.name if served and not silent else teacher,
-        using_hrm=served is not None and not silent,
+        serving=served.name if served and decides else teacher,
+        using_hrm=decides,
         collected=collected,
         target=target,
         decisions=sum(tally.decisions for tally in tallies),
@@ -220,6 +223,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         stage=progress.candidate.stage if progress else "",
         trial=progress.describe() if progress else "",
         silent=silent,
+        idle=idle,
         rolled_back="" if served else _describe_roll_back(registry),
         learned_from_file=latest.decisions if latest and _was_of_a_file(latest) else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
@@ -283,14 +287,6 @@ def describe_rare_actions(rare: Mapping[str, int], advise: Callable[[Mapping[str
     return f"An HRM can hardly learn {shown}: {RARE_ACTION_DECISIONS} examples of each are the least: {advise(rare)}"
 
 
-def read_agent(store: DecisionStore) -> dict[str, Any]:
-    """Return the last report of the agent that runs, or ran, by itself."""
-    try:
-        return store.state.record(StateKey.AGENT) or {}
-    except ValueError:
-        return {}
-
-
 def read_plan(workspace: Workspace) -> TrainingPlan:
     """Return how a point's `aegis.Decider` trains, by what it noted last; the defaults where it noted nothing.
 
@@ -301,6 +297,14 @@ def read_plan(workspace: Workspace) -> TrainingPlan:
     with open_store(workspace) as store:
         noted = read_agent(store).get("plan")
     return TrainingPlan() if noted is None else TrainingPlan.from_json(noted)
+
+
+def _explain_idle(store: DecisionStore, workspace: Workspace, agent: Mapping[str, Any]) -> str:
+    if (promised := find_promise(store, workspace, agent)) is None:
+        return ""
+    from aegis.lifecycle.serving.certificate import explain_idle  # needs NumPy, which a status else does without
+
+    return explain_idle(store, workspace, promised)
 
 
 def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:

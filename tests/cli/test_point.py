@@ -16,8 +16,8 @@ from aegis.config.plan import TrainingPlan
 from aegis.door import Decider, DeciderConfig
 from aegis.door.teacher import AbsentTeacher
 from aegis.lifecycle import open_store
+from aegis.lifecycle.opening import read_agent
 from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
-from aegis.lifecycle.standing import read_agent
 from aegis.store import TrainingLog
 from aegis.types import ActionList, utc_now
 from aegis.workspace import Workspace

@@ -7,10 +7,13 @@ import pytest
 
 from aegis.config import MonitorConfig, ReinforceConfig, RolloutConfig
 from aegis.door import Decider, DeciderConfig
+from aegis.door.savings import describe_savings
 from aegis.errors import ConfigError
 from aegis.lifecycle import open_store, read_monitor
+from aegis.lifecycle.milestone import describe_milestone, describe_phase
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.certificate import certify_version
+from aegis.lifecycle.standing import read_standing
 from aegis.promotion import ModelRegistry, keep_answers, write_answers
 from aegis.types import Choice
 from aegis.workspace import Workspace
@@ -37,11 +40,11 @@ def answers(count=300, agrees=0.99):
 
 
 @pytest.fixture
-def decide(tmp_path, monkeypatch):
+def decide(tmp_path, monkeypatch, wait_for):
     """Return who decides states of these confidences at a point where this version serves."""
     monkeypatch.setattr(VersionLoader, "_load", lambda self, serving, progress: SureWhenTold())
 
-    def ask(config, kept, sure=(0.98, 0.55), figures=None):
+    def ask(config, kept, sure=(0.98, 0.55), figures=None, until=lambda point: True):
         point = Workspace(tmp_path).point("router")
         with open_store(point) as store:
             registry = ModelRegistry(store, point)
@@ -52,6 +55,7 @@ def decide(tmp_path, monkeypatch):
             "router", NAMES, lambda state, actions: "answer", workspace=tmp_path, config=config, notify=told.append
         ) as decider:
             by = [decider.decide({"sure": one}).policy for one in sure]
+            wait_for(lambda: until(point))
         return by, [event.message for event in told]
 
     return ask
@@ -65,7 +69,21 @@ def test_the_hrm_decides_the_certified_part_and_its_function_the_rest(decide):
 def test_a_promise_that_is_not_certified_leaves_everything_to_the_function(decide):
     by, told = decide(DeciderConfig(mode="assist", agreement=0.99), answers())
     assert by == ["<lambda>", "<lambda>"]
-    assert "hrm@1 decides nothing: an agreement of 0.99 is not certified for any share" in told
+    assert any("hrm@1 decides nothing: an agreement of 0.99 is not certified for any share" in line for line in told)
+    assert not any("switched" in line for line in told)
+
+
+def test_a_version_that_decides_nothing_stands_so_in_the_status(decide, tmp_path):
+    decide(DeciderConfig(mode="assist", agreement=0.99), answers(), until=lambda point: read_standing(point).idle)
+    point = Workspace(tmp_path).point("router")
+    found = read_standing(point)
+    assert (found.using_hrm, found.phase, found.serving) == (False, 3, "<lambda>")
+    assert "hrm@1 decides nothing: an agreement of 0.99 is certified for none of" in describe_phase(found)
+    assert "a lower agreement" in describe_milestone(found)
+    assert "at 99% agreement yet" in describe_savings(point)
+    decide(DeciderConfig(mode="assist", agreement=0.6), answers(), until=lambda point: not read_standing(point).idle)
+    assert read_standing(point).using_hrm
+    assert "certified: at least 60%" in describe_savings(point)
 
 
 def test_a_lower_promise_may_be_kept_by_more(decide):

@@ -12,8 +12,7 @@ from itertools import islice
 from typing import Any
 
 from aegis.dashboard.decisions.search import StateIndex, open_index
-from aegis.lifecycle.opening import open_store
-from aegis.lifecycle.standing import read_agent
+from aegis.lifecycle.opening import open_store, read_agent
 from aegis.promotion import ModelRegistry
 from aegis.store import Database, DecisionStore, read_tallies
 from aegis.workspace import Workspace, is_version

@@ -149,6 +149,11 @@ class DeferringPolicy(WrappedPolicy):
         unsure = self._are_unsure(choices).tolist()
         return [None if less or one.out_of_distribution else one for one, less in zip(choices, unsure, strict=True)]
 
+    @property
+    def decides_nothing(self) -> bool:
+        """Whether the teacher decides everything, because nothing is certified."""
+        return self.defer_below == NEVER
+
     def keeps(self, choice: Choice) -> bool:
         """Return whether a choice of the HRM alone is one that it makes itself."""
         return not choice.out_of_distribution and not self._are_unsure([choice])[0]

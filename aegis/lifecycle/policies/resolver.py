@@ -208,7 +208,10 @@ class PolicyResolver:
                 return None
             threshold = certify_version(store, name, read_answers(folder), promised).threshold
         if threshold is None:
-            self._tell(f"{name} decides nothing: an agreement of {promised:g} is not certified for any share")
+            self._tell(
+                f"{name} decides nothing: an agreement of {promised:g} is not certified for any share (more decisions,"
+                ' `student = "mixed"` or a lower agreement can bring one)'
+            )
             return NEVER
         return threshold
 

@@ -6,14 +6,17 @@ These are its held-out answers, and those that it gave silently beside its teach
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.promotion import Certificate, HeldoutAnswers
+from aegis.errors import CheckpointError
+from aegis.promotion import Certificate, HeldoutAnswers, ModelRegistry, read_answers
 from aegis.promotion.certifying.certificate import certify
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.store import Comparison, DecisionStore, LabelBook
+from aegis.workspace import Workspace
 
 MOST_READ = 10_000
 """Newest silent answers that are read"""
@@ -34,6 +37,21 @@ def certify_with(answers: HeldoutAnswers, beside: Sequence[Comparison], agreemen
         confidences = np.append(confidences, with_temperature(rows, answers.temperature).max(axis=1))
         right = np.append(right, rows.argmax(axis=1) == [one.taken for one in beside])
     return certify(confidences, right, [*answers.episodes, *(one.episode for one in beside)], agreement)
+
+
+def explain_idle(store: DecisionStore, workspace: Workspace, promised: float) -> str:
+    """Return why the version that serves decides nothing; '' where it decides something, and where none serves.
+
+    promised: the agreement that it must have where it decides (`find_promise`).
+    """
+    registry = ModelRegistry(store, workspace)
+    if (served := registry.serving()) is None:
+        return ""
+    base = registry.base_of(served.name) or served.name
+    with suppress(CheckpointError):  # an earlier version of AEGIS kept no answers
+        found = certify_version(store, base, read_answers(workspace.models / base), promised)
+        return "" if found.threshold is not None else f"{served.name} decides nothing: {found.text}"
+    return ""
 
 
 def pad(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:

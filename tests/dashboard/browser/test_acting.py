@@ -12,7 +12,7 @@ from aegis.config import TrainingConfig
 from aegis.dashboard.decisions.relabel import relabel
 from aegis.door import Decider, DeciderConfig
 from aegis.lifecycle import open_store
-from aegis.lifecycle.standing import read_agent
+from aegis.lifecycle.opening import read_agent
 from aegis.promotion import ModelRegistry
 from aegis.store import LabelBook, StateKey, TrainingLog
 from aegis.store.deferral import note_deferral
