@@ -92,7 +92,7 @@ def test_what_the_hrm_says_of_each_state_is_heard_before_its_answer(crowd):
     states: list[dict[str, Any]] = [{"at": 1}, {"hard": True}]
     for state in states:
         hear = lambda *said: heard.append(said)  # noqa: E731
-        crowd.ask(Question(policy, lambda state=state: (state, ACTIONS), "hrm", hear=hear)).result()
+        crowd.ask(Question(policy, partial(lambda one: (one, ACTIONS), state), "hrm", hear=hear)).result()
         assert len(heard) == 1
         said_of, choice = heard.pop()
         assert (said_of, choice.deferred) == (state, "unsure" if "hard" in state else "")
