@@ -57,6 +57,8 @@ class Question:
     who: Literal["anyone", "hrm"]
     """Who may be asked: whoever the policy asks, because that takes no time; or only its HRM"""
     answer: Future[Choice | None] = field(default_factory=Future)
+    hear: Callable[[State, Choice], None] = lambda state, choice: None
+    """Hears what the HRM said, of a state that it hands over, too"""
 
 
 class Crowd:
@@ -98,12 +100,14 @@ def _answer_alike(alike: Sequence[tuple[Question, State, ActionList]]) -> None:
         for one, _, _ in alike:
             one.answer.set_exception(error)
         return
-    for (one, _, _), choice in zip(alike, choices, strict=True):
-        one.answer.set_result(choice)
+    for (one, state, _), choice in zip(alike, choices, strict=True):
+        if choice is not None:
+            one.hear(state, choice)
+        one.answer.set_result(None if choice is None or choice.deferred else choice)
 
 
 def _choose(asked: Question, states: Sequence[State], actions: ActionList) -> Sequence[Choice | None]:
-    own: Callable[..., Sequence[Choice | None]] | None = getattr(asked.policy, "decide_own", None)
+    own: Callable[..., Sequence[Choice]] | None = getattr(asked.policy, "decide_own", None)
     if own is not None:
         return own(states, actions)
     if getattr(asked.policy, "backend", ""):  # a bare HRM

@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +18,7 @@ from aegis.door.given import Actions, Function, make_actions, make_offer, make_s
 from aegis.door.outcome import Report, add_outcome
 from aegis.door.recording.drafting import draft
 from aegis.door.recording.journal import Journal
+from aegis.door.recording.said import SaidBook
 from aegis.door.savings import Savings, read_savings
 from aegis.door.setting import DeciderConfig
 from aegis.door.steward import Steward
@@ -85,6 +86,7 @@ class Decider:
         self._store: DecisionStore = self._journal.store
         self._asker = Asker(name)
         self._crowd = Crowd(name)
+        self._said = SaidBook()
         self._closed = False
         try:
             config = config or DeciderConfig()
@@ -112,7 +114,11 @@ class Decider:
         """
         self._check_open()
         given, actions = make_state(state), make_offer(self.actions, offered)
-        (choice,) = self._steward.policy.decide([given], actions)
+        policy, choice = self._steward.policy, None
+        if isinstance(self.teacher, AbsentTeacher):  # what the HRM says is remembered for who decides then
+            policy, choice = self.teacher, self.ask(state, offered=offered)
+        if choice is None:
+            (choice,) = policy.decide([given], actions)
         return self._keep(given, actions, choice, episode).result()
 
     def decide_soon(
@@ -174,6 +180,8 @@ class Decider:
         choice = action
         if isinstance(choice, str):
             choice = Choice.certain(choice, actions, self.teacher.name, "teacher")
+            if not audited and self._steward.policy is not self.teacher:
+                choice = self._said.mark(given, choice)
         return self._keep(given, actions, choice, episode, id, audited, call)
 
     def ask(
@@ -206,7 +214,10 @@ class Decider:
             return nobody
         prepare = lambda: (make_state(state), make_offer(self.actions, offered))  # noqa: E731
         absent = isinstance(self.teacher, AbsentTeacher)
-        return self._crowd.ask(Question(policy, prepare, "anyone" if absent else "hrm"))
+        question = Question(policy, prepare, "anyone" if absent else "hrm")
+        if absent and not silently:
+            question = replace(question, hear=self._said.note)
+        return self._crowd.ask(question)
 
     @property
     def answers_silently(self) -> bool:

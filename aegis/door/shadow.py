@@ -78,11 +78,12 @@ class Shadow:
         return bool(answers)
 
     def close(self) -> None:
-        """Ask no further question; wait a moment for the present answer."""
+        """Ask no further question, wait a moment for the present answer, and write what is counted."""
         if self._asked is not None:
             # A process that ends within the code of torch is aborted.
             self._asked.close(_CLOSE_SECONDS)
         self._asked = self.version = None
+        self._drift.close()
 
     def _keep(self, decision: Decision, answer: Choice) -> None:
         name = self.version

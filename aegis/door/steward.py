@@ -6,12 +6,14 @@ only the process that holds the point's lock trains. All of them follow the vers
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import queue
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -45,6 +47,8 @@ from aegis.workspace import Workspace
 _LOOK_SECONDS = 0.25
 _GLANCE_SECONDS = 0.05
 _RETRY_SECONDS = 5.0
+_END_SECONDS = 10.0
+"""How long the end of the process waits for a steward that nobody closed"""
 _MOST_WAITING = 1000
 """Decisions that may wait for the steward; further decisions are recorded but not audited or compared"""
 
@@ -89,6 +93,7 @@ class Steward:
         """Share of the decisions that the teacher is to make although the HRM could, where the teacher is not asked"""
         self._made: queue.Queue[Made] = queue.Queue(_MOST_WAITING)
         self._over = threading.Event()
+        self._process = os.getpid()
         with open_store(workspace) as store:
             never = find_present_names(store, config.never_explored, "never_explored")
             reinforce = config.reinforce
@@ -110,6 +115,7 @@ class Steward:
             self._tell_untaught(store)
         self._thread = threading.Thread(target=self._run, name=f"aegis-{workspace.folder.name}-steward", daemon=True)
         self._thread.start()
+        _STEWARDS.add(self)
 
     def after(self, decision: Decision, choice: Choice, shadowed: bool = False) -> None:
         """Take a recorded decision, for the audit.
@@ -256,6 +262,9 @@ class _Work:
             return False  # the next look tells
 
     def close(self) -> None:
+        with contextlib.suppress(StoreError):  # what can't be written is lost
+            for decision, choice, _ in self._take():  # made since the last look
+                self._duties.count(decision, choice)
         self._duties.close()
         self._shadow.close()
 
@@ -296,3 +305,16 @@ class _Work:
 
     def _take(self) -> list[Made]:
         return [self._steward._made.get_nowait() for _ in range(self._steward._made.qsize())]
+
+
+_STEWARDS: weakref.WeakSet[Steward] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """Close what nobody closed: else a short process would lose its quick decisions, and count those that took time."""
+    for steward in list(_STEWARDS):
+        if steward._process == os.getpid():  # a fork has no such thread
+            steward.close(_END_SECONDS)
+
+
+atexit.register(_close_all)

@@ -104,6 +104,10 @@ class Duties:
         if audits:
             self.monitor.after(decision)
         self.rollout.after(decision)
+        self.count(decision, choice)
+
+    def count(self, decision: Decision, choice: Choice | None) -> None:
+        """Count a decision that nothing else is done for, as at the end of the process."""
         if choice is not None and self._incumbent.serving is not None:
             self._drift.after(choice, self._incumbent.serving, decision.episode)
 
@@ -120,7 +124,8 @@ class Duties:
         return self._handover.follow(serving, deciding, improves)
 
     def close(self) -> None:
-        """Ask no further question, and wait for a version that is being loaded."""
+        """Write what is counted, ask no further question, and wait for a version that is being loaded."""
+        self._drift.close()
         self.monitor.close()
         self.rollout.close()
         self._incumbent.resolver.close()

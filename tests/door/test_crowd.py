@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -39,7 +41,8 @@ class WithTeacher(Counted):
 
     def decide_own(self, states, actions):
         choices = self.decide(states, actions)
-        return [None if "hard" in state else one for state, one in zip(states, choices, strict=True)]
+        why = ["unsure" if "hard" in state else "" for state in states]
+        return [replace(one, deferred=each) for one, each in zip(choices, why, strict=True)]
 
 
 class Canary(Counted):
@@ -80,6 +83,19 @@ def test_what_is_asked_at_the_same_time_is_decided_in_one_pass(crowd):
 def test_a_state_of_the_teachers_is_left_to_it(crowd):
     asked = ask_together(crowd, WithTeacher(), [{"at": 1}, {"hard": True}])
     assert (asked[0].result().action, asked[1].result()) == ("b", None)
+
+
+def test_what_the_hrm_says_of_each_state_is_heard_before_its_answer(crowd):
+    heard = []
+    policy = WithTeacher()
+    policy.free.set()
+    states: list[dict[str, Any]] = [{"at": 1}, {"hard": True}]
+    for state in states:
+        hear = lambda *said: heard.append(said)  # noqa: E731
+        crowd.ask(Question(policy, partial(lambda one: (one, ACTIONS), state), "hrm", hear=hear)).result()
+        assert len(heard) == 1
+        said_of, choice = heard.pop()
+        assert (said_of, choice.deferred) == (state, "unsure" if "hard" in state else "")
 
 
 def test_a_policy_that_draws_who_decides_is_asked_about_one_state_at_a_time_or_not_at_all(crowd):

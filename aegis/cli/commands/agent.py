@@ -201,6 +201,7 @@ def run(
             monitored = research_run.MonitoredRun(
                 store, folder, resolver, monitor, random.Random(seed), defer_below, tell
             )
+            stack.callback(monitored.close)
             policy = monitored.policy
             size = f" ({policy.parameters / 1e6:.1f}M params)" if policy.parameters else ""
             computed_by = getattr(policy, "backend", "")

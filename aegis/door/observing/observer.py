@@ -114,14 +114,17 @@ class Observer:
             self.fault("record", error)
 
     def ask(self, state: str) -> Choice | None:
-        """Return the HRM's choice in a state (JSON) where it may decide and is sure; never raises an error of AEGIS."""
+        """Return the HRM's choice in a state (JSON); of the kind teacher where it hands the state over, and why.
+
+        None where it may not decide. Never raises an error of AEGIS.
+        """
         try:
             recorder = self._recorder or self._begin()
             steward = recorder.steward if recorder is not None else None
             if steward is None or steward.policy is self._teacher:
                 return None
             (choice,) = steward.policy.decide([make_state(json.loads(state))], self.actions)
-            return choice if choice.kind == "hrm" else None
+            return choice
         except Exception as error:
             self.fault("hrm", error)
             return None

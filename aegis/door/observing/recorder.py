@@ -23,6 +23,7 @@ from aegis.errors import ConfigError, DataError, StoreError, TeacherMismatchErro
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import ActionChanges, claim_actions
 from aegis.store import DecisionStore
+from aegis.store.deferral import note_deferral
 from aegis.types import Action, ActionList, Choice, Decision, Teacher, new_id
 from aegis.workspace import Workspace
 
@@ -45,6 +46,8 @@ class Noted(NamedTuple):
     dollars: float | None = None
     choice: Choice | None = None
     """The HRM's, where it decided; None where the observed function did"""
+    said: Choice | None = None
+    """What came of asking the HRM before the observed function decided; None where it was not asked"""
     shadowed: bool = False
     """Whether the HRM that serves is to answer it silently, too, in another mode than observe"""
     offered: tuple[str, ...] | None = None
@@ -215,6 +218,8 @@ class Recorder:
     def _tell(self, made: list[tuple[Noted, Decision]], decisions: list[Decision]) -> None:
         for (noted, _), decision in zip(made, decisions, strict=True):
             choice = noted.choice or Choice(decision.probabilities or (), noted.action, decision.policy, "teacher")
+            if noted.said is not None:
+                choice = replace(choice, out_of_distribution=noted.said.out_of_distribution)
             if self.steward is not None:
                 try:
                     self.steward.after(decision, choice, noted.shadowed)
@@ -230,6 +235,7 @@ def _record_all(store: DecisionStore, made: list[tuple[Noted, Decision]]) -> lis
                 last = store.last_step(noted.episode)
                 decision = replace(decision, step=0 if last is None else last + 1)
             store.append(decision)
+            note_deferral(store.database, decision.id, noted.choice or noted.said)
             if noted.dollars is not None:
                 store.record_cost(decision.id, noted.dollars)
             decisions.append(decision)

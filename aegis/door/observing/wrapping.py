@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +20,7 @@ from aegis.door.savings import Savings
 from aegis.door.teacher import is_async
 from aegis.errors import ConfigError
 from aegis.lifecycle.event import RunEvent
-from aegis.types import utc_now
+from aegis.types import Choice, utc_now
 from aegis.workspace import DEFAULT_WORKSPACE, Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,12 +28,15 @@ Cost = float | Callable[[Any], float | None]
 """Dollars for each call, or a function of the response that returns them"""
 
 
-class _Seen(NamedTuple):
+@dataclass(slots=True)
+class _Seen:
     """What a function was about to decide on."""
 
     state: str
     episode: str | None
     audited: bool
+    said: Choice | None = None
+    """What came of asking the HRM"""
 
 
 class _Readers(NamedTuple):
@@ -180,7 +184,10 @@ class FunctionObserver:
 
     def _answer(self, observer: Observer, seen: _Seen | None) -> tuple[Any] | None:
         """Return the HRM's answer as the function would return it, in a tuple; None where the function is to decide."""
-        if seen is None or seen.audited or (choice := observer.ask(seen.state)) is None:
+        if seen is None or seen.audited:
+            return None
+        choice = seen.said = observer.ask(seen.state)
+        if choice is None or choice.kind != "hrm":
             return None
         try:
             value = self._readers.result(choice.action) if self._readers.result else choice.action
@@ -211,7 +218,8 @@ class FunctionObserver:
             dollars = price_of(self._readers.cost, value)
         except Exception as error:
             observer.fault("cost", error)
-        observer.note(Noted(seen.state, action, utc_now(), seen.episode, dollars, shadowed=seen.audited))
+        noted = Noted(seen.state, action, utc_now(), seen.episode, dollars, said=seen.said, shadowed=seen.audited)
+        observer.note(noted)
 
 
 def price_of(cost: Cost | None, response: Any) -> float | None:

@@ -143,11 +143,14 @@ class DeferringPolicy(WrappedPolicy):
             choices[row] = replace(choice, out_of_distribution=choices[row].out_of_distribution, deferred=why)
         return choices
 
-    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice | None]:
-        """Return the HRM's choices; None for each state that is to be handed to `decide`, because of the teacher."""
+    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the HRM's choices; one that it leaves to the teacher says why (`deferred`): ask `decide` about it."""
         choices = self.policy.decide(states, actions) if states else []
         unsure = self._are_unsure(choices).tolist()
-        return [None if less or one.out_of_distribution else one for one, less in zip(choices, unsure, strict=True)]
+        return [
+            replace(one, deferred=_WHY[less, bool(one.out_of_distribution)]) if less or one.out_of_distribution else one
+            for one, less in zip(choices, unsure, strict=True)
+        ]
 
     @property
     def decides_nothing(self) -> bool:

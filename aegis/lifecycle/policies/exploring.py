@@ -28,11 +28,11 @@ class ExploringPolicy(WrappedPolicy):
         """Return the choices, those of the HRM drawn."""
         return [self._draw_own(choice, actions) for choice in self.policy.decide(states, actions)]
 
-    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice | None]:
-        """Return the HRM's choices, drawn; None for each state that is to be handed to `decide`."""
-        own: Callable[..., Sequence[Choice | None]] = getattr(self.policy, "decide_own", self.policy.decide)
+    def decide_own(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
+        """Return the HRM's choices, drawn; those that it leaves to its teacher (`deferred`) as they are."""
+        own: Callable[..., Sequence[Choice]] = getattr(self.policy, "decide_own", self.policy.decide)
         choices = own(states, actions)
-        return [choice and self._draw_own(choice, actions) for choice in choices]
+        return [choice if choice.deferred else self._draw_own(choice, actions) for choice in choices]
 
     def _draw_own(self, choice: Choice, actions: ActionList) -> Choice:
         return self._draw(choice, actions) if choice.kind == "hrm" and (self._share or choice.drawn) else choice

@@ -1,16 +1,19 @@
 """Counts the states out of distribution while an HRM serves, and warns when their share rises.
 
-`policies/deferring.py` hands such states to the teacher. The counts are in the workspace.
+`policies/deferring.py` hands such states to the teacher. The counts are in the workspace. When they are written depends
+on how many decisions there were, never on what they were: else a process that is killed would lose the ordinary ones.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from aegis.errors import StoreError
 from aegis.promotion import FallDetector, ModelRegistry
 from aegis.promotion.monitoring.blocks import Blocks
 from aegis.promotion.registry import MONITOR
@@ -22,7 +25,8 @@ ORDINARY_SHARE = 0.95
 """Least share of the decisions on states in distribution; evidence of a lower share leads to a warning"""
 EVIDENCE_NEEDED = 20.0
 """The inverse bounds the probability of ever warning while the share holds"""
-_KEPT_EVERY = 50
+_MOST_PENDING = 50
+"""Decisions that wait to be written at most"""
 
 
 class DriftCount(NamedTuple):
@@ -63,7 +67,8 @@ class _Kept:
 class DriftMonitor:
     """Counts states out of distribution, decision by decision, and warns once when their share is surely too high.
 
-    The bet is in the workspace: it continues after a restart, and many processes may take part.
+    The bet is in the workspace: it continues after a restart, and many processes may take part. What is counted is
+    written after 1, 2, 4, 8, ... decisions, from then on after every fifty, and by `close`.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class DriftMonitor:
         self._registry = ModelRegistry(store, workspace)
         self._tell = tell
         self._serving = self._name = ""
-        self._seen = 0
+        self._written = 0
         self._pending: list[tuple[bool, str]] = []
 
     def after(self, choice: Choice, name: str, episode: str = "") -> None:
@@ -87,14 +92,20 @@ class DriftMonitor:
         if name != self._serving:
             base = self._registry.base_of(name) or name
             if base != self._name:
-                self._pending = []
+                self._keep(self._name)
             self._serving, self._name = name, base
-        self._seen += 1
         self._pending.append((choice.out_of_distribution, episode))
-        if choice.out_of_distribution or self._seen % _KEPT_EVERY == 0:
+        if len(self._pending) >= min(max(1, self._written), _MOST_PENDING):
+            self._keep(self._name)
+
+    def close(self) -> None:
+        """Write what is counted. Where the database can't be written, that is lost, whatever it was."""
+        with contextlib.suppress(StoreError):
             self._keep(self._name)
 
     def _keep(self, name: str) -> None:
+        if not self._pending:
+            return
         with self._store.database.transaction():
             kept = _read(self._store, name)
             for unlike, episode in self._pending:
@@ -106,6 +117,7 @@ class DriftMonitor:
             if warns:
                 evidence = {"evidence": kept.evidence, "evidence_needed": EVIDENCE_NEEDED}
                 self._registry.warn(MONITOR, reason, kept.count._asdict() | evidence)
+        self._written += len(self._pending)
         self._pending = []
         if warns:
             self._tell(reason)
@@ -126,7 +138,7 @@ def _read(store: DecisionStore, name: str) -> _Kept:
 
 
 def read_drift_count(store: DecisionStore, name: str) -> DriftCount:
-    """Return the count of an HRM; it may lag by fifty decisions."""
+    """Return the count of an HRM; a running process may have fifty decisions more."""
     try:
         fields = store.state.record(StateKey.DRIFT, name) or {}
         return DriftCount(int(fields.get("unlike", 0)), int(fields.get("decisions", 0)))

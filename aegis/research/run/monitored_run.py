@@ -62,6 +62,10 @@ class MonitoredRun:
             lines.append("no decision audited: none was drawn")
         return lines
 
+    def close(self) -> None:
+        """Write what is counted."""
+        self._drift.close()
+
     def after(self, step: Step) -> Policy | None:
         """Monitor a decision that was carried out; return the policy that decides next if it changed, else None."""
         if step.choice is not None and self._resolver.serving is not None:

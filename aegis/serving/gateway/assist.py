@@ -114,13 +114,17 @@ class Assistant:
         deciders = await self._deciders(asked)
         if any(decider.draws_audit() for decider in deciders.values()):
             return Taken({}, audited=True)
+        if len(deciders) < len({question.point for question in asked.questions}):
+            return None
+        # All are asked, also where one hands over: each point counts which of its states are out of distribution.
+        answers = [
+            deciders[question.point].ask_soon(question.decision.state, offered=[*question.offered])
+            for question in asked.questions
+        ]
         choices: dict[str, Choice] = {}
         labels: list[str] = []
-        for question in asked.questions:
-            decider = deciders.get(question.point)
-            if decider is None:
-                return None
-            choice = await asyncio.wrap_future(decider.ask_soon(question.decision.state, offered=[*question.offered]))
+        for question, answer in zip(asked.questions, answers, strict=True):
+            choice = await asyncio.wrap_future(answer)
             if choice is None:
                 return None
             choices[question.point] = choice

@@ -168,7 +168,7 @@ def test_of_many_states_the_hrm_decides_its_own_without_asking_the_teacher():
     first, second, third = policy.decide_own([{"sure": 0.9}, {"sure": 0.6}, {"sure": 0.95}], ACTIONS)
     assert (first, second, third) == (
         *policy.decide([{"sure": 0.9}], ACTIONS),
-        None,
+        replace(hrm.decide([{"sure": 0.6}], ACTIONS)[0], deferred="unsure"),
         hrm.decide([{"sure": 0.95}], ACTIONS)[0],
     )
     assert teacher.asked == 0
@@ -179,5 +179,5 @@ def test_what_is_out_of_distribution_is_not_the_hrms_own(folder):
     checked = check_distribution(cast(Any, Seeing()), folder, 0.99)
     policy = DeferringPolicy(checked, lambda: Fixed("gpt2", 0.0), 0.0)
     near, far = policy.decide_own([NEAR, FAR], RESEARCH_ACTIONS)
-    assert near is not None
-    assert far is None
+    assert (near.out_of_distribution, near.deferred) == (False, "")
+    assert (far.out_of_distribution, far.deferred) == (True, "unlike")

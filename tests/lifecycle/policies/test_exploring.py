@@ -80,7 +80,8 @@ def test_settings_that_explore_too_much_or_where_nothing_is_decided_are_refused(
 
 def test_the_hrms_own_choices_are_drawn_and_the_teachers_states_are_left_to_it():
     behind = DeferringPolicy(First(), lambda: First("teacher"), 0.5)  # the HRM is never so sure
-    assert ExploringPolicy(behind, 0.3, [], random.Random(1)).decide_own([{}] * 3, ACTIONS) == [None] * 3
+    for left in ExploringPolicy(behind, 0.3, [], random.Random(1)).decide_own([{}] * 3, ACTIONS):
+        assert (left.deferred, left.drawn) == ("unsure", False)
     for hrm in (DeferringPolicy(First(), lambda: First("teacher"), 0.0), First()):
         choices = ExploringPolicy(hrm, 0.3, ["d"], random.Random(1)).decide_own([{}] * 500, ACTIONS)
         assert Counter(choice.action for choice in choices)["b"] > 20
