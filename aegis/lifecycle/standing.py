@@ -28,6 +28,7 @@ from aegis.lifecycle.opening import existing, open_store
 from aegis.lifecycle.point import read_names, read_retired
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
+from aegis.lifecycle.training.need import read_needs
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.promotion import ModelRegistry
 from aegis.store import (
@@ -153,7 +154,7 @@ class Standing:
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
     needs: str = ""
-    """Why the first training waits for more decisions than were asked for; '' where it does not"""
+    """Why no training can begin here, or why the first waits for more decisions than were asked for; '' otherwise"""
     retired: Sequence[str] = field(default_factory=list)
     """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
@@ -223,7 +224,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         rolled_back="" if served else _describe_roll_back(registry),
         learned_from_file=latest.decisions if latest and _was_of_a_file(latest) else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
-        needs="" if log.latest_of_workspace() else str(agent.get("needs", "")),
+        needs=read_needs(log, agent, trains=running and not served),
         retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,
