@@ -41,6 +41,7 @@ from aegis.store import (
     TrainingRecord,
     read_tallies,
 )
+from aegis.store.label import PERSON
 from aegis.workspace import HRM, Workspace
 
 
@@ -135,7 +136,8 @@ class Standing:
     unserved_updates: Mapping[str, int] = field(default_factory=dict)
     """Those of versions that were improved from it in simulated worlds, and never served"""
     labelled: int = 0
-    """Decisions by an HRM that the teacher labelled: a training learns from them, too"""
+    """Decisions by an HRM that the teacher or a person labelled: a training learns from them, too"""
+    labelled_by_person: int = 0
     improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before phase 4 began, and where it is off"""
     candidate: str | None = None
@@ -229,6 +231,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         rl_updates=updates,
         unserved_updates=unserved,
         labelled=LabelBook(store.database).count(teacher) if teacher else 0,
+        labelled_by_person=LabelBook(store.database).count(teacher, reason=PERSON) if teacher else 0,
         improvement=_read_improvement(store, workspace),
     )
 

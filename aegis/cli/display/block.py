@@ -116,7 +116,11 @@ def _describe_rare(standing: Standing) -> str:
 def _labelled(standing: Standing) -> str:
     if not standing.labelled:
         return ""
-    return f" by {standing.teacher}, and {standing.labelled} of the HRM's that it labelled"
+    by_person = standing.labelled_by_person
+    who = "a person" if by_person == standing.labelled else "it"
+    more = f", {by_person} of them by a person" if who == "it" and by_person else ""
+    said = "that were labelled" if more else f"that {who} labelled"
+    return f" by {standing.teacher}, and {standing.labelled} of the HRM's {said}{more}"
 
 
 def _training(training: TrainingProgress) -> Iterable[str]:

@@ -145,6 +145,10 @@ def test_updates_of_a_version_that_never_served_are_not_counted_for_the_serving_
 def test_decisions_that_the_teacher_labelled_are_counted_beside_the_teachers_own():
     lines = training_block(replace(COLLECTING, labelled=3))
     assert "  Total examples: 347 by gpt2, and 3 of the HRM's that it labelled" in lines
+    lines = training_block(replace(COLLECTING, labelled=6, labelled_by_person=6))
+    assert "  Total examples: 347 by gpt2, and 6 of the HRM's that a person labelled" in lines
+    lines = training_block(replace(COLLECTING, labelled=6, labelled_by_person=2))
+    assert "  Total examples: 347 by gpt2, and 6 of the HRM's that were labelled, 2 of them by a person" in lines
 
 
 def make_progress(**fields):
