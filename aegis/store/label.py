@@ -45,8 +45,8 @@ class LabelBook:
         """Keep a policy's answer to a decision of another policy; an earlier answer stays.
 
         teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`; `PERSON`. Raises
-        `DataError` if the answer is not a distribution over the decision's actions, and `StoreError` if the decision is not
-        recorded.
+        `DataError` if the answer is not a distribution over the decision's actions, and `StoreError` if the decision is
+        not recorded.
         """
         check_probabilities(probabilities, len(decision.actions))
         with self._database.transaction() as connection:
