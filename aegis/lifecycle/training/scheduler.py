@@ -14,8 +14,9 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.point import read_names
 from aegis.lifecycle.serving.certificate import certify_version
-from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
+from aegis.lifecycle.standing import next_training_at
 from aegis.lifecycle.training.need import explain_need, first_training_at, missing_package
+from aegis.lifecycle.training.rare import collect_more, describe_rare_actions, find_rare_actions
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry, read_answers

@@ -196,8 +196,14 @@ def test_more_decisions_than_needed_are_not_shown_as_a_share():
     assert describe_collected(COLLECTING) == "347/1100"
     assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
     assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172, more than the 170 needed"
-    lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
-    assert "  Training examples collected: 172, more than the 170 needed" in lines
+    lines = training_block(replace(COLLECTING, phase=2, collected=1149, target=1119, training=TRAINING))
+    assert "  Training examples collected: 1149, more than the 1119 needed" in lines
+
+
+def test_a_training_that_began_with_more_decisions_than_were_asked_for_is_the_reason_for_their_number():
+    begun = replace(COLLECTING, phase=2, collected=1149, target=1119, training=replace(TRAINING, decisions=1119))
+    assert describe_collected(begun) == "1149; training 1 began with 1119"
+    assert describe_collected(replace(begun, collected=1119)) == "1119/1119"
 
 
 def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
