@@ -206,6 +206,14 @@ def test_a_training_that_began_with_more_decisions_than_were_asked_for_is_the_re
     assert describe_collected(replace(begun, collected=1119)) == "1119/1119"
 
 
+def test_phase_4_that_does_not_improve_what_serves_says_that_it_goes_on_and_what_would_let_it():
+    served = replace(COLLECTING, phase=4, using_hrm=True, serving="mixed@3", training=None)
+    why = 'it improves an HRM alone, which `student = "hrm"` trains'
+    lines = training_block(served)
+    assert f"  Current Phase: Phase 4: RL Fine-tuning (not for mixed@3, which goes on deciding: {why})" in lines
+    assert f"  Next milestone: none: {why}" in lines
+
+
 def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():
     assert explain_rewards(COLLECTING) == ""
     assert explain_rewards(replace(COLLECTING, searches=19, vain_searches=19)) == ""
