@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def put_in_place(partial: Path, path: Path) -> None:
     sync(partial)
     os.replace(partial, path)
     sync_folder(path.parent)
+
+
+def share(path: Path) -> None:
+    """Give a file the mode of any new one: safetensors makes its files readable for their owner alone."""
+    other = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        other.touch()
+        path.chmod(stat.S_IMODE(other.stat().st_mode))
+    finally:
+        with contextlib.suppress(OSError):
+            other.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

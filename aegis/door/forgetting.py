@@ -15,19 +15,24 @@ from pathlib import Path
 
 from aegis.atomic import replacing
 from aegis.bounds import read_json
+from aegis.errors import StoreError
 from aegis.lifecycle import lock, open_store
 from aegis.lifecycle.doctor.finding import SET_ASIDE
+from aegis.lifecycle.opening import read_agent
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import ANSWERS_FILE
 from aegis.promotion.weights import hash_files
 from aegis.store import Database, DecisionStore
 from aegis.store.archive.erasing import find_text
-from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms
+from aegis.store.chain.erasure import Doomed, Wanted, erase, find, forms, read_names
 from aegis.store.engine.outside import find_bytes
 from aegis.store.engine.sqlite import empty_file
 from aegis.store.moving.copying import TABLES
 from aegis.workspace import Workspace
 
+_AGENT = "`aegis serve`, an agent or a `Decider`"
+_SHOWN, _FIELDS = 5, 12
+"""At most so many places that are busy, and fields of a place, are named"""
 _LEAST_TRACE = 4
 """Characters: a shorter text is looked for nowhere else, as it would be found everywhere"""
 
@@ -60,6 +65,47 @@ def look(place: Workspace, wanted: Wanted) -> Forgotten:
         told = _told(store, place, find(store.database, wanted))
         told.traces = _traces(store, place, wanted)
     return told
+
+
+def check_free(places: Sequence[Workspace]) -> None:
+    """Raise `StoreError`, saying what to stop, where a program works in one of these: it holds states in memory."""
+    busy: dict[str, list[str]] = {}
+    for place in places:
+        for path, what in (
+            (place.agent_lock, _AGENT),
+            (place.training_lock, "a training"),
+            (place.improvement_lock, "phase 4"),
+            (place.archive_lock, "`aegis archive`"),
+        ):
+            if lock.is_held(path):
+                busy.setdefault(what + _process(place, what), []).append(str(place.folder))
+                break  # a server's training ends with the server
+    if busy:
+        said = "; ".join(f"{what} works on {_some(names)}" for what, names in busy.items())
+        raise StoreError(f"{said}: stop it (Ctrl-C there), forget, then start it again; nothing was erased")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _process(place: Workspace, what: str) -> str:
+    if what != _AGENT:
+        return ""
+    with open_store(place) as store:
+        number = read_agent(store).get("pid")
+    return f" (process {number})" if number else ""
+
+
+def names_of_fields(places: Sequence[Workspace]) -> dict[str, list[str]]:
+    """Return the fields by which a place's states can be asked for, those of its newest state, by the place."""
+    found = {}
+    for place in places:
+        with open_store(place) as store:
+            if names := read_names(store.database, _FIELDS):
+                found[str(place.folder)] = names
+    return found
 
 
 def forget(place: Workspace, wanted: Wanted) -> Forgotten:

@@ -37,7 +37,7 @@ from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploring import ExploringPolicy
 from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.monitor import read_monitor
-from aegis.lifecycle.training.need import explain_need, first_training_at
+from aegis.lifecycle.training.need import note_needs
 from aegis.lifecycle.training.worker import IMPROVER_COMMAND, TRAINER_COMMAND, TrainerProcess
 from aegis.promotion import ModelRegistry, Serving
 from aegis.store import DecisionStore, StateKey
@@ -226,10 +226,9 @@ class _Work:
     def sign(self) -> None:
         """Note for the commands who trains here, after how many decisions, in which mode, and how."""
         config = self._steward._config
-        collect = first_training_at(config.collect, self._plan)
-        fields = {"collect": collect, "mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
-        fields |= {"agreement": config.agreement, "promised": config.promised, "sure": config.sure}
-        self._store.state.keep(StateKey.AGENT, fields | {"needs": explain_need(config.collect, self._plan)})
+        fields = {"mode": config.mode, "pid": os.getpid(), "plan": self._plan.to_json()}
+        promise = {"agreement": config.agreement, "promised": config.promised, "sure": config.sure}
+        self._store.state.keep(StateKey.AGENT, fields | promise | note_needs(config.collect, self._plan))
 
     def look(self, trains: bool) -> None:
         """Do one round of training and switching. trains: whether this process may train."""

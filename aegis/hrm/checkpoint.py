@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from aegis.atomic import make_folder, sync, sync_folder
+from aegis.atomic import make_folder, share, sync, sync_folder
 from aegis.bounds import read_json
 from aegis.config import HRMConfig
 from aegis.errors import CheckpointError, ConfigError
@@ -49,6 +49,7 @@ def write_folder(
         partial.mkdir()
         for name, content in tensors.items():
             save_file({key: tensor.contiguous() for key, tensor in content.items()}, partial / name)
+            share(partial / name)
         for name, document in documents.items():
             (partial / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         for name, data in files.items():

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from aegis.lifecycle.standing import (
         Standing,
         TrainingProgress,
-        describe_rare_actions,
-        find_rare_actions,
         read_standing,
     )
     from aegis.lifecycle.training.candidate import TrainingOutcome, train_and_judge
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from aegis.lifecycle.training.leakage import LeakageCheck, check_leakage
     from aegis.lifecycle.training.learning import help_training
     from aegis.lifecycle.training.memory import peak_rss_mb
+    from aegis.lifecycle.training.rare import describe_rare_actions, find_rare_actions
     from aegis.lifecycle.training.refusal import Refusal, read_refusals, verdict_lines
     from aegis.lifecycle.training.worker import TrainerProcess, carry_out_training
 
@@ -80,7 +79,8 @@ _ROOMS = {
     "policies.loading": ("heldout_examples", "load_teacher_for"),
     "training.refusal": ("Refusal", "read_refusals", "verdict_lines"),
     "serving.stage": ("StageProgress", "read_stage"),
-    "standing": ("Standing", "TrainingProgress", "describe_rare_actions", "find_rare_actions", "read_standing"),
+    "standing": ("Standing", "TrainingProgress", "read_standing"),
+    "training.rare": ("describe_rare_actions", "find_rare_actions"),
     "training.worker": ("TrainerProcess", "carry_out_training"),
     "serving.improved": ("read_action_monitor",),
     "serving.monitor": ("ServingMonitor", "describe_monitor", "read_monitor"),

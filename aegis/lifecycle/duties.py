@@ -20,7 +20,7 @@ from aegis.lifecycle.policies.loading import VersionLoader
 from aegis.lifecycle.serving.drift import DriftMonitor
 from aegis.lifecycle.serving.monitor import ServingMonitor
 from aegis.lifecycle.serving.rollout import Rollout
-from aegis.lifecycle.standing import collect_more
+from aegis.lifecycle.training.rare import collect_more
 from aegis.lifecycle.training.scheduler import Advise, TrainingSupervisor
 from aegis.promotion import Serving
 from aegis.store import DecisionStore

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from aegis.lifecycle.standing import Standing
 
 
+HRM_ALONE = 'it improves an HRM alone, which `student = "hrm"` trains'
+"""Why phase 4 does not improve what serves now, and what would let it"""
+
+
 def describe_phase(standing: Standing) -> str:
     """Return the phase in words, e.g. `Phase 1: Data Collection (Bootstrap from gpt2)`."""
     if standing.candidate:
@@ -24,7 +28,7 @@ def describe_phase(standing: Standing) -> str:
     begun = "" if standing.improvement else " (not begun)"
     decides, serving = "the HRM", standing.serving or ""
     if standing.using_hrm and version_kind(serving) != HRM:
-        decides, begun = serving, f" (rests: {serving} is no HRM)"
+        decides, begun = serving, f" (not for {serving}, which goes on deciding: {HRM_ALONE})"
     return {
         1: f"Phase 1: Data Collection{bootstrap}",
         2: "Phase 2: HRM Training (Imitation Learning)",
@@ -60,6 +64,8 @@ def describe_milestone(standing: Standing) -> str:
     if standing.phase == 3:
         return "the HRM's first decision"
     progress = standing.improvement
+    if progress is None and standing.using_hrm and version_kind(standing.serving or "") != HRM:
+        return f"none: {HRM_ALONE}"
     if progress is None and standing.point:
         return "none without phase 4: `aegis.DeciderConfig(reinforce=...)` lets the HRM learn from reported rewards"
     if progress is None:

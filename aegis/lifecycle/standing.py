@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aegis.config import (
-    MIN_TRAINING_DECISIONS,
     PHASE_1_DECISIONS,
-    RARE_ACTION_DECISIONS,
     ReinforceConfig,
     RunConfig,
 )
@@ -28,6 +26,8 @@ from aegis.lifecycle.opening import existing, find_promise, open_store, read_age
 from aegis.lifecycle.point import read_names, read_retired
 from aegis.lifecycle.rl.reward_comparison import compare_rewards, read_state
 from aegis.lifecycle.serving.stage import read_stage
+from aegis.lifecycle.training.need import read_needs
+from aegis.lifecycle.training.rare import find_rare_actions
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.promotion import ModelRegistry
 from aegis.store import (
@@ -39,6 +39,7 @@ from aegis.store import (
     TrainingRecord,
     read_tallies,
 )
+from aegis.store.label import PERSON
 from aegis.workspace import HRM, Workspace
 
 
@@ -133,7 +134,8 @@ class Standing:
     unserved_updates: Mapping[str, int] = field(default_factory=dict)
     """Those of versions that were improved from it in simulated worlds, and never served"""
     labelled: int = 0
-    """Decisions by an HRM that the teacher labelled: a training learns from them, too"""
+    """Decisions by an HRM that the teacher or a person labelled: a training learns from them, too"""
+    labelled_by_person: int = 0
     improvement: ImprovementProgress | None = None
     """Phase 4 beside the agent; None before phase 4 began, and where it is off"""
     candidate: str | None = None
@@ -154,7 +156,7 @@ class Standing:
     rare_actions: Mapping[str, int] = field(default_factory=dict)
     """Actions that an HRM can hardly learn here, with the teacher's decisions for each, the rarest first"""
     needs: str = ""
-    """Why the first training waits for more decisions than were asked for; '' where it does not"""
+    """Why no training can begin here, or why the first waits for more decisions than were asked for; '' otherwise"""
     retired: Sequence[str] = field(default_factory=list)
     """Actions that are no longer taken: their decisions are counted, and no training learns from them"""
 
@@ -200,7 +202,6 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     progress = read_stage(store, registry)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
     updates, unserved = _count_updates(store, registry, served.name if served else None)
-    known, rewarded = _sum(own, "known"), _sum(by_hrm, "rewarded")
     return Standing(
         workspace=str(workspace.folder),
         phase=_phase(bool(served), 0 if idle else _sum(by_hrm, "decisions"), latest, proves=progress is not None),
@@ -214,10 +215,10 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         target=target,
         decisions=sum(tally.decisions for tally in tallies),
         actions={tally.action: tally.decisions for tally in own},
-        mean_gained=_sum(own, "gained") / known if known else None,
+        mean_gained=_mean(own, "gained", "known"),
         hrm_decisions=_sum(by_hrm, "decisions"),
         hrm_actions=_by_action(by_hrm),
-        mean_reward=sum(tally.reward for tally in by_hrm) / rewarded if rewarded else None,
+        mean_reward=_mean(by_hrm, "reward", "rewarded"),
         training=_progress(log, latest, workspace) if latest else None,
         candidate=progress.candidate.name if progress else None,
         stage=progress.candidate.stage if progress else "",
@@ -227,11 +228,12 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         rolled_back="" if served else _describe_roll_back(registry),
         learned_from_file=latest.decisions if latest and _was_of_a_file(latest) else 0,
         rare_actions=find_rare_actions(_by_action(own), target, read_names(store)),
-        needs="" if log.latest_of_workspace() else str(agent.get("needs", "")),
+        needs=read_needs(log, agent, trains=running and not served),
         retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,
         labelled=LabelBook(store.database).count(teacher) if teacher else 0,
+        labelled_by_person=LabelBook(store.database).count(teacher, reason=PERSON) if teacher else 0,
         improvement=_read_improvement(store, workspace),
     )
 
@@ -254,37 +256,6 @@ def next_training_at(
     if last.status == "running" or (last.status == "switched" and serves):
         return last.decisions
     return max(collect, math.ceil(last.decisions * (1 + more_share)))
-
-
-def find_rare_actions(actions: Mapping[str, int], target: int, names: Sequence[str]) -> dict[str, int]:
-    """Return the actions with too few of a teacher's decisions for an HRM to learn them, the rarest first.
-
-    names: of all actions. target: decisions at which the training starts; before that, the counts are scaled to it.
-    With fewer decisions than a training needs, none is rare yet.
-    """
-    total = sum(actions.values())
-    if total < MIN_TRAINING_DECISIONS:
-        return {}
-    expected = max(1.0, target / total)
-    counts = {name: actions.get(name, 0) for name in names}
-    rare = {name: count for name, count in counts.items() if count * expected < RARE_ACTION_DECISIONS}
-    return dict(sorted(rare.items(), key=lambda item: item[1]))
-
-
-def collect_more(rare: Mapping[str, int]) -> str:
-    """Return what helps with rare actions, whatever the agent."""
-    return "collect more"
-
-
-def describe_rare_actions(rare: Mapping[str, int], advise: Callable[[Mapping[str, int]], str] = collect_more) -> str:
-    """Return in one line which actions an HRM can hardly learn, and what to do; '' without such actions.
-
-    advise: returns what to do.
-    """
-    if not rare:
-        return ""
-    shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
-    return f"An HRM can hardly learn {shown}: {RARE_ACTION_DECISIONS} examples of each are the least: {advise(rare)}"
 
 
 def read_plan(workspace: Workspace) -> TrainingPlan:
@@ -398,3 +369,8 @@ def _checkpoints(folder: Path, epoch: int) -> tuple[str, ...]:
 
 def _sum(tallies: list[Tally], name: str) -> int:
     return sum(getattr(tally, name) for tally in tallies)
+
+
+def _mean(tallies: list[Tally], name: str, of: str) -> float | None:
+    number = _sum(tallies, of)
+    return sum(getattr(tally, name) for tally in tallies) / number if number else None

@@ -17,6 +17,8 @@ from aegis.store.decisions import DecisionStore
 from aegis.types import Action, Decision, check_probabilities, most_probable
 
 _PAGE_ROWS = 500
+PERSON = "person"
+"""The reason of a label that a person gave"""
 
 
 class Comparison(NamedTuple):
@@ -42,8 +44,9 @@ class LabelBook:
     ) -> None:
         """Keep a policy's answer to a decision of another policy; an earlier answer stays.
 
-        teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`. Raises `DataError` if
-        the answer is not a distribution over the decision's actions, and `StoreError` if the decision is not recorded.
+        teacher: the policy that answers. reason: why it was asked, `audit`, `canary` or `shadow`; `PERSON`. Raises
+        `DataError` if the answer is not a distribution over the decision's actions, and `StoreError` if the decision is
+        not recorded.
         """
         check_probabilities(probabilities, len(decision.actions))
         with self._database.transaction() as connection:
@@ -57,10 +60,23 @@ class LabelBook:
         """Return the newest label's place in the order of labelling, or 0 if there is none."""
         return int(self._database.query("SELECT COALESCE(MAX(seq), 0) AS seq FROM labels")[0]["seq"])
 
-    def count(self, teacher: str, until: int | None = None) -> int:
-        """Return the number of decisions that this teacher has labelled, up to a place (see `newest`)."""
-        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (seq <= ?2 OR ?2 IS NULL)"
-        return int(self._database.query(sql, (teacher, until))[0]["n"])
+    def count(self, teacher: str, until: int | None = None, reason: str | None = None) -> int:
+        """Return how many decisions have a label under this teacher's name, up to a place (see `newest`).
+
+        reason: count the labels with this reason alone.
+        """
+        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ? AND (seq <= ? OR ? IS NULL)"
+        with_reason = "" if reason is None else " AND reason = ?"
+        values = (teacher, until, until) if reason is None else (teacher, until, until, reason)
+        return int(self._database.query(sql + with_reason, values)[0]["n"])
+
+    def describe(self, decision: Decision) -> str:
+        """Return who labelled a decision, and how; '' where it has no label."""
+        sql = "SELECT seq, teacher, reason, probabilities FROM labels WHERE decision_id = ?"
+        for row in fill(self._database, "label", self._database.query(sql, (decision.id,))):
+            who = "a person" if row["reason"] == PERSON else f"{row['teacher']} ({row['reason']})"
+            return f"{who} labelled it {decision.actions[most_probable(json.loads(row['probabilities']))]}"
+        return ""
 
     def comparisons(self, policy: str, limit: int) -> list[Comparison]:
         """Return this policy's newest answers beside the decisions, the newest first."""

@@ -19,7 +19,7 @@ from aegis.lifecycle import open_store
 from aegis.lifecycle.opening import read_agent
 from aegis.lifecycle.point import ActionChanges, claim_actions, read_actions
 from aegis.store import TrainingLog
-from aegis.types import ActionList, utc_now
+from aegis.types import ActionList, ActionSpec, utc_now
 from aegis.workspace import Workspace
 
 WORDS = {"refund": "broken money", "escalate": "angry lawyer", "answer": "how where"}
@@ -178,3 +178,7 @@ def test_a_check_ends_with_the_actions_that_are_too_rare(tmp_path, monkeypatch):
     ended = run("check", *POINT).stdout.splitlines()[-2:]
     assert ended[0].startswith("✅ Training is ready")
     assert ended[1] == "  The HRM will hardly learn c: collect more of these first, if they matter"
+    with open_store(Workspace(Path("workspace")).point("router")) as store:
+        claim_actions(store, ActionList(tuple(ActionSpec(name, name, name) for name in "abcd")))
+    ended = run("check", *POINT).stdout.splitlines()[-2:]
+    assert ended[1] == "  The teacher never took d: an HRM can't learn it: go on without, or retire (`retired`)"

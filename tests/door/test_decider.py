@@ -15,6 +15,7 @@ from aegis.config import HRMConfig, MonitorConfig, ReinforceConfig, TrainingConf
 from aegis.door import Decider, DeciderConfig
 from aegis.errors import ConfigError, DataError, StoreError, TeacherError, TeacherMismatchError
 from aegis.lifecycle import open_store, read_monitor
+from aegis.lifecycle.milestone import HRM_ALONE
 from aegis.promotion import ModelRegistry
 from aegis.workspace import Workspace
 from tests.door.training_thread import trained_in_threads
@@ -93,7 +94,7 @@ def test_the_simple_student_takes_over_where_it_is_better_and_phase_4_rests(make
     until = time.monotonic() + 120
     agreed = [decider.decide(make_ticket(n)).action == ACTIONS[n % 3] for n in range(1000, 1030)]
     assert all(agreed)
-    told = "phase 4 rests: it improves an HRM alone, and linear@1 serves"
+    told = f"phase 4 rests while linear@1 decides: {HRM_ALONE}"
     while told not in [event.message for event in events] and time.monotonic() < until:
         time.sleep(0.1)
     assert told in [event.message for event in events]

@@ -15,6 +15,7 @@ from aegis.lifecycle import lock, open_store
 from aegis.promotion import ModelRegistry
 from aegis.promotion.judging.answers import keep_answers, read_answers, write_answers
 from aegis.promotion.weights import check_files
+from aegis.store import StateKey
 from aegis.store.chain.erasure import Wanted, erase
 from aegis.store.deferral import note_deferral
 from aegis.store.engine.sqlite import empty_file
@@ -135,7 +136,7 @@ def test_nothing_is_erased_before_a_person_agrees(place):
     assert "Nothing is recorded that fits" in run(place, "--where", "who=Bob")
     shown = run(place, "--where", "who=Bob", "--yes")
     assert "Nothing is recorded that fits" in shown
-    assert "erased" not in shown
+    assert "erased:" not in shown
     assert "write FIELD=VALUE" in run(place, "--where", "who", code=2)
     assert "say what to forget" in run(place, code=2)
 
@@ -151,7 +152,7 @@ def test_a_run_that_was_killed_before_it_cleaned_the_pages_is_finished_by_the_ne
                 forget(place, Wanted(text=PERSON))
         assert reader.count() == 1
     (place.logs / "training.log").write_text(f"{PERSON}\n", encoding="utf-8")
-    assert "in which the text still stands" in run(place, "--text", PERSON, answer="y\n")
+    assert "yet the text stands in 1 file: logs/training.log" in run(place, "--text", PERSON, answer="y\n")
     assert list(find_traces(place.folder, PERSON)) == []
 
 
@@ -169,3 +170,36 @@ def test_a_running_agent_is_to_be_stopped_first(place, monkeypatch):
     monkeypatch.setattr(lock, "_WAIT_SECONDS", 0.1)
     with lock.hold(place.agent_lock, "an agent"), pytest.raises(StoreError, match="an agent is running"):
         forget(place, Wanted(decision="d0"))
+
+
+def test_before_anything_is_looked_for_it_is_said_what_to_stop_and_where_it_works(place):
+    point = place.point("router")
+    with open_store(point) as store:
+        store.state.keep(StateKey.AGENT, {"pid": 4711})
+    with lock.hold(point.agent_lock, "an agent"):
+        said = run(place, "--text", PERSON, code=2, answer="y\n")
+    assert said == (
+        f"error: `aegis serve`, an agent or a `Decider` (process 4711) works on {point.folder}: stop it (Ctrl-C there),"
+        " forget, then start it again; nothing was erased\n"
+    )
+    with open_store(place) as store:
+        assert store.count() == 3
+
+
+def test_a_field_is_found_in_a_text_that_holds_json_and_the_fields_are_named_where_none_fits(place):
+    said = {"customer": {"email": "a@example.org", "orders": 3}}
+    point = place.point("router")
+    with open_store(point) as store:
+        for n, text in enumerate((json.dumps(said), "a word", '{"cut": "here')):
+            state = {"system": "You route.", "user": text}
+            store.append(Decision(f"e{n}", 0, state, ("a", "b"), Action("a"), None, "rule", id=f"p{n}"))
+        state = {"system": "You route.", "user": json.dumps(said)}
+        store.append(Decision("e9", 0, state, ("a", "b"), Action("a"), None, "rule", id="p9"))
+    for where in ("customer.email=a@example.org", "user.customer.email=a@example.org", "user.customer.orders=3"):
+        assert "router/: 2 decisions with" in run(place, "--where", where, answer="n\n", code=1)
+    missed = run(place, "--where", "email=a@example.org", answer="n\n", code=1)
+    assert "router/: system, user.customer.email, user.customer.orders\n" in missed
+    assert "yet the text stands in 1 file: aegis.db\n" in missed
+    run(place, "--where", "customer.email=a@example.org", "--yes")
+    with open_store(point) as store:
+        assert [row["id"] for row in store.database.query("SELECT id FROM decisions ORDER BY seq")] == ["p1", "p2"]

@@ -37,6 +37,10 @@ class TrainingThread:
         """Return 0 after a training, 1 after one that raised, None before its end."""
         return None if self._thread is None or self._thread.is_alive() else int(self._failed)
 
+    def describe_end(self) -> str:
+        """Return how the training ended."""
+        return f"exit code {self.exit_code()}"
+
     def stop(self) -> None:
         """Wait for its end: a thread can't be stopped."""
         if self._thread is not None:

@@ -64,6 +64,7 @@ def test_a_folder_is_written_and_replaced_atomically(tmp_path):
     write(folder, 2)
     assert read(folder) == (2.0, 2)
     assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "b.json"]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "whoever may read one file may read both"
     assert [path.name for path in folder.parent.iterdir()] == ["folder"]
 
 

@@ -141,6 +141,19 @@ def test_the_report_of_an_agent_counts_while_its_process_lives(workspace, fill):
     assert (standing.running, standing.process, standing.doing) == (True, 7, "deciding")
 
 
+def test_a_status_says_that_a_package_is_missing_while_an_agent_runs_that_is_to_train(workspace, fill):
+    fill(120)
+    with open_store(workspace) as store:
+        log = TrainingLog(store.database)
+        log.end(log.begin(100, store.newest(), PLAN, NOW).id, "refused", "too bad", {}, NOW)
+        store.state.keep(StateKey.AGENT, {"pid": 7, "lacks": "training needs PyTorch"})
+        assert read_standing(workspace).needs == ""
+        with hold(workspace.agent_lock, "an agent"):
+            assert read_standing(workspace).needs == "training needs PyTorch"
+            ModelRegistry(store, workspace).promote(lambda name, folder: None)
+            assert read_standing(workspace).needs == ""
+
+
 def test_a_standing_can_be_written_as_json(workspace, fill):
     fill(20)
     record = read_standing(workspace).to_record()

@@ -40,10 +40,16 @@ def describe_agent(standing: Standing) -> str:
 
 
 def describe_collected(standing: Standing) -> str:
-    """Return the numbers of decisions collected and needed, e.g. `347/1100`, or `1172, more than the 1100 needed`."""
-    if standing.collected > standing.target:
-        return f"{standing.collected}, more than the {standing.target} needed"
-    return f"{standing.collected}/{standing.target}"
+    """Return the numbers of decisions collected and needed, e.g. `347/1100`, or `1172, more than the 1100 needed`.
+
+    A training begins with what there is when it is looked for: in a stream of decisions more than was asked for.
+    """
+    last = standing.training
+    if standing.collected <= standing.target:
+        return f"{standing.collected}/{standing.target}"
+    if last is not None and last.decisions == standing.target:
+        return f"{standing.collected}; training {last.number} began with {last.decisions}"
+    return f"{standing.collected}, more than the {standing.target} needed"
 
 
 def describe_updates(standing: Standing) -> str:
@@ -116,7 +122,11 @@ def _describe_rare(standing: Standing) -> str:
 def _labelled(standing: Standing) -> str:
     if not standing.labelled:
         return ""
-    return f" by {standing.teacher}, and {standing.labelled} of the HRM's that it labelled"
+    by_person = standing.labelled_by_person
+    who = "a person" if by_person == standing.labelled else "it"
+    more = f", {by_person} of them by a person" if who == "it" and by_person else ""
+    said = "that were labelled" if more else f"that {who} labelled"
+    return f" by {standing.teacher}, and {standing.labelled} of the HRM's {said}{more}"
 
 
 def _training(training: TrainingProgress) -> Iterable[str]:

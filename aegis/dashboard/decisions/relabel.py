@@ -8,11 +8,9 @@ from aegis.errors import ActionError
 from aegis.lifecycle.opening import open_store
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import LabelBook
+from aegis.store.label import PERSON
 from aegis.types import utc_now
 from aegis.workspace import Workspace
-
-REASON = "person"
-"""Of a label that a person gave"""
 
 
 def relabel(workspace: Workspace, id: str, action: str) -> str:
@@ -31,12 +29,11 @@ def relabel(workspace: Workspace, id: str, action: str) -> str:
         if action not in decision.actions:
             raise ActionError(f"{action[:100]!r} was not on offer: choose one of {', '.join(decision.actions)}")
         book = LabelBook(store.database)
-        before = book.newest()
+        if label := book.describe(decision):
+            raise ActionError(f"{label} already, and the first label of a decision stays: it can't be replaced")
         assert teacher is not None  # else it would have been refused
         answer = tuple(float(name == action) for name in decision.actions)
-        book.append(decision, teacher.name, answer, REASON, utc_now())
-        if book.newest() == before:
-            raise ActionError("the teacher was asked about this decision already: its answer stays")
+        book.append(decision, teacher.name, answer, PERSON, utc_now())
     return f"relabelled to {action} by {getpass.getuser()}: the next training learns from it"
 
 

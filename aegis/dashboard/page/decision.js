@@ -113,7 +113,7 @@ export function wholeDecision(one, back, context) {
     notes(one),
     h("div", { class: "two" },
       h("section", {}, h("h2", {}, `What ${one.policy} answered`), bars(one.probabilities, one.action, "Probabilities")),
-      one.other && h("section", {}, h("h2", {}, `What ${one.other.policy} answered`), bars(one.other.probabilities, one.other.action, "Probabilities of the other"))),
+      one.other && h("section", {}, h("h2", {}, one.other.reason === "person" ? "What a person said" : `What ${one.other.policy} answered`), bars(one.other.probabilities, one.other.action, "Probabilities of the other"))),
     one.can_relabel && !readOnly && [h("h2", {}, "Was it right?"), relabelForm(one, context)],
     later("What the HRM reads of the state", () => get(`${path}/read`, { point: place.name }, signal), asRead),
     Object.keys(one.argument).length > 0 && [h("h2", {}, "Argument"), tree(one.argument)],

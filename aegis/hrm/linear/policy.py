@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from aegis.atomic import make_folder, replacing
+from aegis.atomic import make_folder, replacing, share
 from aegis.bounds import read_json
 from aegis.errors import CheckpointError, ConfigError
 from aegis.hrm.codec import StateCodec, find_columns
@@ -114,6 +114,7 @@ class LinearPolicy:
             make_folder(folder)
             with replacing(folder / WEIGHTS_FILE) as partial:
                 save_file({key: np.ascontiguousarray(array) for key, array in self.arrays.items()}, partial)
+                share(partial)
             write_json(folder / file, document)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(

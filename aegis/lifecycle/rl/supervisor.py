@@ -11,6 +11,7 @@ from aegis.config import ReinforceConfig
 from aegis.errors import AegisError
 from aegis.lifecycle.event import Tell
 from aegis.lifecycle.lock import is_held
+from aegis.lifecycle.milestone import HRM_ALONE
 from aegis.lifecycle.policies.exploration import Exploration
 from aegis.lifecycle.rl.reward_comparison import ImprovementState, read_state, write_state
 from aegis.lifecycle.training.worker import TrainerProcess
@@ -87,7 +88,7 @@ class ImprovementSupervisor:
                 write_state(store, None)
             if resting and serving is not None and serving.name != self._resting:
                 self._resting = serving.name
-                self._tell("waiting", f"phase 4 rests: it improves an HRM alone, and {serving.name} serves", {})
+                self._tell("waiting", f"phase 4 rests while {serving.name} decides: {HRM_ALONE}", {})
             return
         if state is None:
             newest = store.newest()
@@ -109,7 +110,7 @@ class ImprovementSupervisor:
         if self._attempts > _ATTEMPTS:
             return
         if self._attempts == _ATTEMPTS:
-            text = f"phase 4 stands still: its process ended {_ATTEMPTS - 1} times: see {self._process.log_file}"
+            text = f"phase 4 stands still: its process ended {_ATTEMPTS - 1} times ({self._process.describe_end()})"
             self._tell("waiting", text, {})
             return
         try:

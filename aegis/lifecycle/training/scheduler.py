@@ -14,8 +14,9 @@ from aegis.lifecycle.lock import is_held
 from aegis.lifecycle.opening import find_serving
 from aegis.lifecycle.point import read_names
 from aegis.lifecycle.serving.certificate import certify_version
-from aegis.lifecycle.standing import collect_more, describe_rare_actions, find_rare_actions, next_training_at
-from aegis.lifecycle.training.need import explain_need, first_training_at
+from aegis.lifecycle.standing import next_training_at
+from aegis.lifecycle.training.need import explain_need, first_training_at, missing_package
+from aegis.lifecycle.training.rare import collect_more, describe_rare_actions, find_rare_actions
 from aegis.lifecycle.training.refusal import verdict_lines
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.promotion import ModelRegistry, read_answers
@@ -72,6 +73,8 @@ class TrainingSupervisor:
         self._attempts = 0
         self._epochs_at_start = 0
         self._need_told = False
+        self._lacks = missing_package()
+        self._lack_told = False
         self._whole_at = -1
         """Decisions at which the HRM that serves was last found to take everything"""
 
@@ -84,12 +87,15 @@ class TrainingSupervisor:
         """Start or follow a training, in a moment. serves: whether an HRM serves; waits: a candidate is in a stage.
 
         Beside an HRM that serves, only a plan that promises an agreement trains again, as long as the teacher has a
-        part: a better HRM may take more of it.
+        part: a better HRM may take more of it. Where a package is missing nothing begins until the next start.
         """
-        record = self._log.running()
+        record, trains = self._log.running(), not serves or self._make_plan().gate.agreement is not None
+        if self._lacks:
+            self._tell_lack(trains or record is not None)
+            return
         if self._followed is not None and (record is None or record.id != self._followed.id):
             self._tell_end(self._log.get(self._followed.id))
-        if record is None and not waits and (not serves or self._make_plan().gate.agreement is not None):
+        if record is None and not waits and trains:
             record = self._begin_when_due(serves)
         if record is None:
             return
@@ -116,6 +122,11 @@ class TrainingSupervisor:
         with self._store.database.transaction():
             plan = replace(plan, last_label=LabelBook(self._store.database).newest())
             return self._log.begin(collected, self._store.newest(), plan, utc_now())
+
+    def _tell_lack(self, trains: bool) -> None:
+        if trains and not self._lack_told:
+            self._lack_told = True
+            self._tell("waiting", self._lacks, {"lacks": True})
 
     def _tell_need(self, plan: TrainingPlan) -> None:
         """Tell once that the first training waits for more decisions than the owner asked for."""
@@ -155,8 +166,7 @@ class TrainingSupervisor:
         # An attempt counts as failed only where its process ended by itself, without a further epoch.
         self._attempts = self._attempts + 1 if done == self._epochs_at_start else 1
         if self._attempts > ATTEMPTS:
-            code = self._trainer.exit_code()
-            reason = f"its process ended {ATTEMPTS} times in a row (exit code {code}): see {self._trainer.log_file}"
+            reason = f"its process ended {ATTEMPTS} times in a row ({self._trainer.describe_end()})"
             self._log.end(record.id, "failed", reason, {}, utc_now())
             return
         self._epochs_at_start = done

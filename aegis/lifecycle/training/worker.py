@@ -6,6 +6,7 @@ last checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from aegis.errors import AegisError, CheckpointError
 from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import open_store
 from aegis.lifecycle.serving.stage import first_stage
+from aegis.rendering import clean_text
 from aegis.store import Database, DecisionStore, TrainingLog, TrainingRecord
 from aegis.types import utc_now
 from aegis.workspace import HRM, Workspace
@@ -35,6 +37,9 @@ IMPROVER_COMMAND = (*TRAINER_COMMAND[:-1], "improve-next")
 NICENESS = 10
 LOG_FILE = "training.log"
 _STOP_SECONDS = 2.0
+_TAIL_BYTES = 4096
+_LINE_CHARACTERS = 300
+"""How much of a log's end is read, and of its last line told"""
 
 Settle = Callable[[Database, str, float, float], bool]
 """Whether a setting's change is kept after its trial: hears its name, and the accuracies with it and without"""
@@ -51,6 +56,8 @@ class TrainerProcess:
         self._log = log
         self._command = tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
+        """Where the output of this process begins in the log"""
 
     @property
     def log_file(self) -> Path:
@@ -63,6 +70,7 @@ class TrainerProcess:
         self._workspace.logs.mkdir(parents=True, exist_ok=True)
         try:
             with self.log_file.open("ab") as log:
+                self._log_begins = log.tell()
                 self._process = subprocess.Popen(
                     [*self._command, "--workspace", str(self._workspace.folder)],
                     stdin=subprocess.PIPE,  # its end tells the trainer that its parent has ended
@@ -82,6 +90,15 @@ class TrainerProcess:
     def exit_code(self) -> int | None:
         """Return the exit code once the process has ended, else None; negative: the signal that ended it."""
         return self._process.poll() if self._process else None
+
+    def describe_end(self) -> str:
+        """Return its exit code, its last line of output, which is the error where one ended it, and the log."""
+        said = ""
+        with contextlib.suppress(OSError), self.log_file.open("rb") as log:
+            log.seek(max(self._log_begins, self.log_file.stat().st_size - _TAIL_BYTES))
+            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            said = clean_text(lines[-1], _LINE_CHARACTERS) if lines else ""
+        return f"exit code {self.exit_code()}; {said or 'it said nothing'}; see {self.log_file}"
 
     def stop(self) -> None:
         """End it, by force after two seconds; the next process resumes from its last checkpoint."""

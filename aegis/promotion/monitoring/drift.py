@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from aegis.atomic import replacing
+from aegis.atomic import replacing, share
 from aegis.errors import CheckpointError
 
 DRIFT_FILE = "drift.safetensors"
@@ -67,6 +67,7 @@ def write_drift(folder: Path, detector: DriftDetector) -> None:
     try:
         with replacing(folder / DRIFT_FILE) as partial:
             save_file({name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}, partial)
+            share(partial)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder / DRIFT_FILE}: can't be written ({error}): check the disk's space") from error
 

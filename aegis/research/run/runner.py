@@ -22,7 +22,7 @@ from aegis.lifecycle.lock import hold
 from aegis.lifecycle.opening import find_serving, open_store
 from aegis.lifecycle.policies.guard import GuardedPolicy, Patience
 from aegis.lifecycle.policies.resolver import ResolverOptions
-from aegis.lifecycle.training.need import explain_need, first_training_at
+from aegis.lifecycle.training.need import note_needs
 from aegis.lifecycle.training.scheduler import tell_rare_actions
 from aegis.lifecycle.training.worker import TrainerProcess
 from aegis.research.loop import Agent, Step
@@ -307,10 +307,8 @@ class Runner:
 
     def _say_doing(self, store: DecisionStore, doing: str) -> None:
         """Keep in the workspace what this agent does, for `aegis status` and other processes."""
-        asked, training = self.plan.run.collect, self.plan.training
         fields = {"pid": os.getpid(), "doing": doing, "at": utc_now().isoformat()}
-        needs = {"collect": first_training_at(asked, training), "needs": explain_need(asked, training)}
-        store.state.keep(StateKey.AGENT, fields | needs)
+        store.state.keep(StateKey.AGENT, fields | note_needs(self.plan.run.collect, self.plan.training))
 
     def _tell(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
         self._hooks.notify(RunEvent(kind, message, fields or {}))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from aegis.lifecycle.opening import existing, open_store
-from aegis.lifecycle.standing import Standing, collect_more, standing_of
+from aegis.lifecycle.standing import Standing, standing_of
+from aegis.lifecycle.training.rare import collect_more
 from aegis.research.actions import ASK_HUMAN, PROPOSE_IMPROVEMENT
 from aegis.research.run.waiting import Waiting, read_waiting
 from aegis.store import count_recent_searches

@@ -7,6 +7,7 @@ check    a workspace's rows compared with its chain
 proof    the chain beside the records of an exported file
 file     such a file checked
 erasure  rows erased for a person's sake, which the chain still leads over
+field    fields of a state by their names, also within strings that hold JSON
 
 A digest is the SHA-256 of a row's kind, its place in its table and its columns. A link is the SHA-256 of the link
 before it and of the row's digest. So the newest link, the head, stands for everything before it. Whoever may write the

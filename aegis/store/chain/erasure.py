@@ -15,6 +15,7 @@ from typing import Any
 from aegis.errors import DataError, StoreError
 from aegis.store.archive.erasing import remove_left, replace, rewrite
 from aegis.store.archive.reading import fill
+from aegis.store.chain.field import names_in, values_at
 from aegis.store.database import Database
 from aegis.store.engine.connection import Connection, Row
 from aegis.store.tally import COUNTED
@@ -43,7 +44,7 @@ class Wanted:
     """What is to be erased: one of the three."""
 
     field: str = ""
-    """A field of the state, with dots into inner objects, or `episode`"""
+    """A field of the state, with dots into inner objects and into strings that hold JSON, or `episode`"""
     value: str = ""
     """Its value, as text or as JSON"""
     decision: str = ""
@@ -186,16 +187,24 @@ def _add(database: Database, found: Doomed, where: str, values: tuple[Any, ...])
 
 
 def _fits(state: Mapping[str, Any], episode: str, wanted: Wanted) -> bool:
-    value: Any = state
-    for name in wanted.field.split("."):
-        if not isinstance(value, dict) or name not in value:
-            return wanted.field == "episode" and episode == wanted.value
-        value = value[name]
+    values = list(values_at(state, wanted.field))
+    if not values:
+        return wanted.field == "episode" and episode == wanted.value
+    return any(_is(value, wanted.value) for value in values)
+
+
+def _is(value: Any, said: str) -> bool:
     if isinstance(value, str):
-        return value == wanted.value
+        return value == said
     with contextlib.suppress(ValueError, RecursionError):
-        return bool(value == json.loads(wanted.value))
+        return bool(value == json.loads(said))
     return False
+
+
+def read_names(database: Database, most: int) -> list[str]:
+    """Return fields of the newest state, by which `Wanted.field` may ask; at most so many."""
+    rows = database.query("SELECT seq, state FROM decisions ORDER BY seq DESC LIMIT 1")
+    return [name for row in fill(database, "decision", rows) for name in names_in(json.loads(row["state"]), most)]
 
 
 def _find_text(database: Database, text: str, found: Doomed) -> None:

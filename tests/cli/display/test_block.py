@@ -145,6 +145,10 @@ def test_updates_of_a_version_that_never_served_are_not_counted_for_the_serving_
 def test_decisions_that_the_teacher_labelled_are_counted_beside_the_teachers_own():
     lines = training_block(replace(COLLECTING, labelled=3))
     assert "  Total examples: 347 by gpt2, and 3 of the HRM's that it labelled" in lines
+    lines = training_block(replace(COLLECTING, labelled=6, labelled_by_person=6))
+    assert "  Total examples: 347 by gpt2, and 6 of the HRM's that a person labelled" in lines
+    lines = training_block(replace(COLLECTING, labelled=6, labelled_by_person=2))
+    assert "  Total examples: 347 by gpt2, and 6 of the HRM's that were labelled, 2 of them by a person" in lines
 
 
 def make_progress(**fields):
@@ -192,8 +196,22 @@ def test_more_decisions_than_needed_are_not_shown_as_a_share():
     assert describe_collected(COLLECTING) == "347/1100"
     assert describe_collected(replace(COLLECTING, collected=1100)) == "1100/1100"
     assert describe_collected(replace(COLLECTING, collected=172, target=170)) == "172, more than the 170 needed"
-    lines = training_block(replace(COLLECTING, phase=2, collected=172, target=170, training=TRAINING))
-    assert "  Training examples collected: 172, more than the 170 needed" in lines
+    lines = training_block(replace(COLLECTING, phase=2, collected=1149, target=1119, training=TRAINING))
+    assert "  Training examples collected: 1149, more than the 1119 needed" in lines
+
+
+def test_a_training_that_began_with_more_decisions_than_were_asked_for_is_the_reason_for_their_number():
+    begun = replace(COLLECTING, phase=2, collected=1149, target=1119, training=replace(TRAINING, decisions=1119))
+    assert describe_collected(begun) == "1149; training 1 began with 1119"
+    assert describe_collected(replace(begun, collected=1119)) == "1119/1119"
+
+
+def test_phase_4_that_does_not_improve_what_serves_says_that_it_goes_on_and_what_would_let_it():
+    served = replace(COLLECTING, phase=4, using_hrm=True, serving="mixed@3", training=None)
+    why = 'it improves an HRM alone, which `student = "hrm"` trains'
+    lines = training_block(served)
+    assert f"  Current Phase: Phase 4: RL Fine-tuning (not for mixed@3, which goes on deciding: {why})" in lines
+    assert f"  Next milestone: none: {why}" in lines
 
 
 def test_falling_rewards_are_explained_only_if_most_searches_find_nothing_new():

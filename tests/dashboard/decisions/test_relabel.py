@@ -6,7 +6,7 @@ import pytest
 
 from aegis.dashboard.decisions.relabel import relabel
 from aegis.errors import ActionError
-from aegis.lifecycle import open_store
+from aegis.lifecycle import open_store, read_standing
 from aegis.lifecycle.training.data import read_workspace_data
 from aegis.serving.point import UnknownDecisionError
 from aegis.store import LabelBook
@@ -48,7 +48,7 @@ def test_a_relabelled_decision_is_in_the_data_of_the_next_training(served, page)
     ("id", "action", "error", "said"),
     [
         ("decision-1", "idle", ActionError, "gpt2 made this decision"),
-        ("decision-11", "idle", ActionError, "its answer stays"),
+        ("decision-11", "idle", ActionError, r"^gpt2 \(audit\) labelled it idle already, and the first label"),
         ("decision-10", "fly", ActionError, "was not on offer: choose one of web_search, ask_human, idle"),
         ("none", "idle", UnknownDecisionError, "no decision 'none'"),
     ],
@@ -57,3 +57,11 @@ def test_what_can_not_be_relabelled_is_refused_and_says_why(served, id, action, 
     with pytest.raises(error, match=said):
         relabel(served, id, action)
     assert read_workspace_data(served).labelled == 1
+
+
+def test_a_second_word_of_a_person_is_told_of_the_first_and_the_status_says_whose_the_labels_are(served):
+    relabel(served, "decision-10", "ask_human")
+    with pytest.raises(ActionError, match=r"^a person labelled it ask_human already, and the first label .* stays"):
+        relabel(served, "decision-10", "idle")
+    standing = read_standing(served)
+    assert (standing.labelled, standing.labelled_by_person) == (2, 1)

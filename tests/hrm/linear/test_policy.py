@@ -118,6 +118,13 @@ def test_what_is_saved_is_read_back_and_decides_alike(policy, folder):
     assert (saved.name, saved.parameters) == ("linear@1", policy.parameters)
 
 
+def test_who_may_read_one_file_of_an_export_may_read_them_all(policy, tmp_path):
+    policy.export(tmp_path / "exported", [])
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "exported").iterdir()}
+    assert len(modes) >= 3
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_its_files_hold_no_word_of_a_state(folder):
     assert all(b"person" not in path.read_bytes() for path in folder.iterdir())
 

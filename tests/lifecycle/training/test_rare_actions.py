@@ -21,6 +21,15 @@ def test_an_action_with_few_examples_is_rare_and_the_rarest_action_comes_first()
     assert describe_rare_actions({"idle": 1}, advise).endswith(": collect more")
 
 
+def test_of_an_action_that_was_never_taken_it_is_said_what_follows_and_not_to_collect_more():
+    follows = "The teacher never took fly: an HRM can't learn it: go on without, or retire (`retired`)"
+    assert describe_rare_actions({"fly": 0}) == follows
+    both = describe_rare_actions({"fly": 0, "idle": 3})
+    assert both == f"An HRM can hardly learn idle (3): 30 examples of each are the least: collect more. {follows}"
+    agent = describe_rare_actions({"propose_improvement": 0}, advise)
+    assert agent.startswith("The teacher never took propose_improvement: so far an HRM can't learn it: look into")
+
+
 def test_an_action_without_examples_is_rare_and_without_rare_actions_there_is_no_message():
     three = {"web_search": 500, "idle": 300, "ask_human": 300}
     assert find_rare_actions(three, 1100, NAMES) == {"propose_improvement": 0}

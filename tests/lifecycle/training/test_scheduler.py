@@ -16,6 +16,11 @@ from aegis.promotion.judging.answers import keep_answers, write_answers
 from aegis.store import TrainingLog
 from aegis.types import utc_now
 
+MISSING = (
+    "training needs PyTorch: pip install 'aegis-hrm[train]', then start again;"
+    " until then decisions are recorded, and no training begins"
+)
+
 
 def save(name, folder):
     (folder / "weights").write_text(name)
@@ -135,3 +140,56 @@ def test_the_fewest_decisions_are_those_of_the_certificate_itself(agreement):
     assert (explain_need(4 * least, plan), bool(explain_need(4 * least - 1, plan))) == ("", True)
     assert explain_need(1, TrainingPlan()) == ""
     assert first_training_at(10_000, plan) == 10_000
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_where_a_package_is_missing_it_is_said_once_and_the_training_begins_at_the_next_start(
+    interrupted, workspace, fill, monkeypatch
+):
+    told, plan = [], TrainingPlan()
+    fill(120)
+    with open_store(workspace) as store:
+        log, trainer = TrainingLog(store.database), TrainerProcess(workspace, [sys.executable, "-c", "pass"])
+        if interrupted:
+            log.begin(120, store.newest(), plan, utc_now())
+
+        def supervise():
+            return TrainingSupervisor(
+                store, workspace, trainer, lambda: plan,
+                RunConfig(collect=100), lambda kind, text, fields: told.append(text), lambda store, number: None,
+            )  # fmt: skip
+
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "torch", None)
+            lacking = supervise()
+            lacking.tend(serves=True)
+            assert bool(told) == interrupted  # where an HRM serves no other training is due
+            for _ in range(3):
+                lacking.tend(serves=False)
+        assert told == [MISSING]
+        assert trainer.exit_code() is None  # no process was started
+        assert [one.status for one in log.all()] == ["running"] * interrupted
+        supervise().tend(serves=False)
+        trainer.stop()
+        assert log.running().decisions == 120
+
+
+def test_a_training_whose_process_ends_is_told_with_the_error_that_ended_it(workspace, fill):
+    told, code = [], "import sys; print('the cause\\n', file=sys.stderr); sys.exit(5)"
+    fill(120)
+    workspace.logs.mkdir(parents=True)
+    (workspace.logs / "training.log").write_text("of an earlier training\n")
+    with open_store(workspace) as store:
+        log, trainer = TrainingLog(store.database), TrainerProcess(workspace, [sys.executable, "-c", code])
+        supervisor = TrainingSupervisor(
+            store, workspace, trainer, TrainingPlan,
+            RunConfig(collect=100), lambda kind, text, fields: told.append(text), lambda store, number: None,
+        )  # fmt: skip
+        for _ in range(5):
+            supervisor.tend(serves=False)
+            if trainer._process is not None:
+                trainer._process.wait(60)
+        expected = f"its process ended 3 times in a row (exit code 5; the cause; see {trainer.log_file})"
+        assert log.get(1).reason == expected
+        assert told[-1] == f"training 1 failed: {expected}"
+        trainer.stop()

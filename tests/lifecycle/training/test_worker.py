@@ -194,9 +194,12 @@ def test_after_a_roll_back_no_hrm_takes_over_before_the_cool_down_is_over(worksp
 
 
 def test_a_training_that_began_before_a_roll_back_lets_no_hrm_take_over(workspace, fill):
+    def save(name, folder):
+        (folder / "weights").write_text(name)
+
     fill(150)
     with open_store(workspace) as store:
-        ModelRegistry(store, workspace).promote(lambda name, folder: (folder / "weights").write_text(name))
+        ModelRegistry(store, workspace).promote(save)
     begin(workspace)
     fill(10, seed=1)
     with open_store(workspace) as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -27,6 +27,7 @@ from aegis.config import (
     TrainingConfig,
 )
 from aegis.errors import MissingPackageError, TeacherMismatchError
+from aegis.lifecycle.training.rare import go_on
 from aegis.rendering import counted
 from aegis.research import run as research_run
 from aegis.types import list_names
@@ -121,8 +122,15 @@ def check(
         elif data is None and workspace is not None:
             ready = f"aegis train --workspace {workspace}"
         say(f"✅ Training is ready: {ready}")
-        if few := [name for name, number in found.actions.items() if number < RARE_ACTION_DECISIONS]:
-            say(f"  The HRM will hardly learn {list_names(few)}: collect more of these first, if they matter")
+        _say_rare(found.actions)
+
+
+def _say_rare(actions: Mapping[str, int]) -> None:
+    """Say which actions the HRM will hardly learn, or not at all."""
+    if few := [name for name, number in actions.items() if 0 < number < RARE_ACTION_DECISIONS]:
+        say(f"  The HRM will hardly learn {list_names(few)}: collect more of these first, if they matter")
+    if never := [name for name, number in actions.items() if not number]:
+        say(f"  The teacher never took {list_names(never)}: {go_on(never)}")
 
 
 def _find_model_check(problems: list[str]) -> Callable[[Sequence[Decision], ActionList], ModelCheck] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,8 @@ _NOTHING = "Nothing is recorded that fits: check the id, the field's name or the
 
 def forget(
     where: Annotated[
-        str, typer.Option(help="FIELD=VALUE: decisions whose state has this value; `episode` is a field, too.")
+        str,
+        typer.Option(help="FIELD=VALUE: decisions whose state has this value, also in a text of JSON; or `episode`."),
     ] = "",
     decision: Annotated[str, typer.Option(help="The id of a decision.")] = "",
     text: Annotated[str, typer.Option(help="A text anywhere in a decision or in the agent's memory.")] = "",
@@ -44,12 +46,15 @@ def forget(
 
         wanted = Wanted(name, value, decision, text)
         places = find_places(workspace, point)
+        forgetting.check_free(places)
         found = [(place, one) for place in places if (one := forgetting.look(place, wanted)) or one.traces]
+        for place, one in found:
+            _say_found(place, one)
+        if where and not any(one for _, one in found):
+            _say_fields(name, forgetting.names_of_fields(places))
         if not found and not yes:
             say(_NOTHING)
             return
-        for place, one in found:
-            _say_found(place, one)
         if not yes and not typer.confirm("Erase this for good?"):
             say("Nothing was erased.")
             raise typer.Exit(DECLINED)
@@ -69,11 +74,23 @@ def forget(
 def _say_found(place: Workspace, found: Forgotten) -> None:
     say(f"{clean_text(str(place.folder))}/: {counted(found.decisions, 'decision')} with outcomes, labels and calls")
     if not found:
-        say(f"  {counted(len(found.traces), 'file')} in which the text still stands")
+        names = ", ".join(_shown(place, path) for path in found.traces[:_SHOWN])
+        say(f"  yet the text stands in {counted(len(found.traces), 'file')}: {names}")
+        say(
+            "  These are other rows of the database, what an erasure left there, or logs. To erase cleans the last two;"
+        )
+        say("  `aegis forget --text` finds the rows.")
     for table, rows in found.memories.items():
         say(f"{counted(rows, 'row')} of the agent's {table}")
     if found.learned:
         say(f"Learned or judged by: {', '.join(found.learned)}")
+
+
+def _say_fields(name: str, fields: Mapping[str, list[str]]) -> None:
+    """Say which fields there are, where no decision fits one."""
+    say(f"No decision has this value at {clean_text(name, 80)}. Fields of the newest state:")
+    for folder, names in list(fields.items())[:_SHOWN]:
+        say(f"  {clean_text(folder)}/: {clean_text(', '.join(names), 500)}")
 
 
 def _say_done(place: Workspace, done: Forgotten) -> None:

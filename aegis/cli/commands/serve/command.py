@@ -44,6 +44,7 @@ def serve(
             require(module, "serving over HTTP")
         check_folder(workspace)
         from aegis import serving
+        from aegis.lifecycle.training.need import missing_package
 
         settings = serving.ServeConfig() if config is None else serving.read_config(config)
         if upstream is not None:
@@ -51,6 +52,8 @@ def serve(
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
         _check_points(settings, workspace, config)
+        if lacks := missing_package():
+            say(f"⚠ {lacks}")
         from aegis.dashboard.app import make_guest_pages
         from aegis.dashboard.place import Places
 
@@ -95,5 +98,7 @@ def _check_points(settings: ServeConfig, workspace: Path, file: Path | None) -> 
 
 
 def _hear(point: str, event: RunEvent) -> None:
+    if event.fields.get("lacks"):  # said at the start, once for all points
+        return
     if event.kind in ("training_started", "training_ended", "switched", "monitor", "stage", "failed", "waiting"):
         say(clean_text(f"{point}: {event.message}", 500))

@@ -131,3 +131,13 @@ def test_the_server_does_not_start_on_a_mistyped_point(tmp_path):
     result = CliRunner().invoke(app, ["serve", "--workspace", str(tmp_path), "--config", str(path), "--port", "0"])
     assert result.exit_code == 2
     assert f"--config {path}: points.suport-router: no such point" in " ".join(result.output.split())
+
+
+def test_the_start_says_that_training_will_need_a_package_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("aegis.serving.serve", lambda *given, **named: None)
+    given = ["serve", "--workspace", str(tmp_path), "--port", "0"]
+    assert CliRunner().invoke(app, given).output == ""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    shown = CliRunner().invoke(app, given)
+    assert shown.exit_code == 0, shown.output
+    assert "⚠ training needs PyTorch: pip install 'aegis-hrm[train]', then start again" in shown.output
