@@ -86,7 +86,8 @@ def show_intervals(runs: int) -> None:
             many = draw(MANY, temperature, luck, rng)
             true, cells = calibration_error(many[0], many[1]), []
             for episodes in (11, 50, 500):
-                found = [estimate_calibration(*draw(episodes, temperature, luck, rng)).interval for _ in range(runs)]
+                drawn = (draw(episodes, temperature, luck, rng) for _ in range(runs))
+                found = [estimate_calibration(p, y, own.tolist()).interval for p, y, own in drawn]
                 held = np.mean([low <= true <= high for low, high in found])
                 low, high = np.mean(found, axis=0)
                 cells.append(f"{episodes}: {held:.1%}, {low:.1%} to {high:.1%}")
