@@ -2,7 +2,8 @@
 
 A single split's 220 held-out decisions give the calibration error only to some points. So the held-out answers of
 several splits (say, `for s in 0 1 2 3 4; do aegis train --seed $s --workspace w$s; done`) are each calibrated by
-temperatures fitted on other episodes of the same split, and then measured together.
+temperatures fitted on other episodes of the same split, and then measured together. `--intervals 300` measures instead
+how often the error's 95% interval holds the truth, by simulation.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from aegis.promotion import (
     estimate_calibration,
     read_answers,
 )
+from aegis.promotion.judging.calibration import calibration_error, with_temperature
+
+EPISODE = 20
+MANY = 50_000
+"""Episodes whose error is taken for the truth"""
 
 
 def measure(parts: list[HeldoutAnswers]) -> list[str]:
@@ -55,10 +61,49 @@ def measure(parts: list[HeldoutAnswers]) -> list[str]:
     return lines
 
 
+def draw(
+    episodes: int, temperature: float, luck: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return probabilities sharpened by a temperature, labels and episodes of 20.
+
+    luck: share of the labels, in an episode of usual luck, that follow it: the likeliest action, or the next one.
+    """
+    own = np.repeat(np.arange(episodes), EPISODE)
+    logits = rng.normal(0, 1.6, (len(own), 4))
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (true.cumsum(axis=1) > rng.random((len(own), 1))).argmax(axis=1)
+    lucks = rng.normal(0, 1, episodes)[own]
+    follows, best = rng.random(len(own)) < luck * np.abs(lucks), true.argmax(axis=1)
+    labels = np.where(follows, np.where(lucks > 0, best, (best + 1) % 4), labels)
+    return with_temperature(true, temperature), labels, own.astype(str)
+
+
+def show_intervals(runs: int) -> None:
+    """Print how often the interval holds the error of many decisions, and the mean interval."""
+    rng = np.random.default_rng(0)
+    for luck in (0.0, 0.2):
+        for temperature in (1.0, 0.8, 0.6, 0.4):
+            many = draw(MANY, temperature, luck, rng)
+            true, cells = calibration_error(many[0], many[1]), []
+            for episodes in (11, 50, 500):
+                drawn = (draw(episodes, temperature, luck, rng) for _ in range(runs))
+                found = [estimate_calibration(p, y, own.tolist()).interval for p, y, own in drawn]
+                held = np.mean([low <= true <= high for low, high in found])
+                low, high = np.mean(found, axis=0)
+                cells.append(f"{episodes}: {held:.1%}, {low:.1%} to {high:.1%}")
+            print(f"luck {luck:g}  temperature {temperature:g}  error {true:.1%}   " + "   ".join(cells), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workspaces", type=Path, nargs="+", help="each with a single HRM, hrm@1")
+    parser.add_argument("workspaces", type=Path, nargs="*", help="each with a single HRM, hrm@1")
+    parser.add_argument("--intervals", type=int, help="simulated runs of each kind")
     options = parser.parse_args()
+    if options.intervals:
+        show_intervals(options.intervals)
+        return
+    if not options.workspaces:
+        parser.error("name workspaces, or --intervals")
     for line in measure([read_answers(folder / "models" / "hrm@1") for folder in options.workspaces]):
         print(line)
 

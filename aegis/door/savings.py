@@ -8,7 +8,7 @@ while those are few, on the held-out decisions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -63,10 +63,17 @@ class Savings:
     """Of its answers beside the teacher, audits among them, those in which it was sure enough"""
     agreed: int = 0
     """Of these, those in which it agreed"""
+    base: str | None = None
+    """The version that rewards improved it from; then no share is told: the held-out answers are the base's"""
 
     def __str__(self) -> str:
         if self.hrm is None:
             return f"no HRM has passed the gate yet: {counted(self.recorded, 'decision')} recorded"
+        if self.base is not None:
+            return (
+                f"{self.hrm} was improved from {self.base} by rewards, and no held-out decision certifies its"
+                f" agreement: it made {counted(self.made, 'call')}"
+            )
         if self.share is None or self.agreement is None or self.lower is None:
             return self._say_nothing_yet()
         line = (
@@ -128,16 +135,18 @@ def read_savings(
     nothing = Savings(None, target, None, None, None, None, 0, False, made, made, None, recorded)
     if version is None:
         return nothing
-    base = base_of(version.folder)  # an improved version has its base's held-out answers
+    each = store.mean_cost(claim.name) if claim is not None else None
+    if base := base_of(version.folder):  # the held-out answers are its base's, of other weights
+        dollars = _price([], 1.0, made, cost_per_call if each is None else each)
+        return replace(nothing, hrm=version.name, base=base, dollars=dollars)
     try:
-        answers = read_answers(version.folder if base is None else version.folder.parent / base)
+        answers = read_answers(version.folder)
     except CheckpointError:  # an earlier version of AEGIS kept none
         return nothing
     labels = LabelBook(store.database)
     beside = labels.comparisons(version.name, MOST_READ)
     certificate, share, agreement, decisions, sure = _weigh(answers, beside, target)
     scale = labels.count(version.name) / max(1, len(beside))
-    each = store.mean_cost(claim.name) if claim is not None else None
     return Savings(
         hrm=version.name,
         target=target,

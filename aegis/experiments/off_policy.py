@@ -8,9 +8,8 @@ other episodes. Intervals take an episode as one observation, and add the square
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,6 @@ from aegis.errors import NotEnoughDataError
 from aegis.promotion.judging.by_episode import mean_by_episode
 from aegis.promotion.judging.interval import Interval
 from aegis.rendering import counted, render_state
-from aegis.store import Example
 from aegis.types import ActionList, Decision, Policy
 
 LEAST_EPISODES = 10
@@ -69,18 +67,9 @@ class OffPolicyReport:
     largest: float
     """The largest weight's share of all"""
     mean_weight: Estimate
-    """1 where the recorded propensities hold"""
+    """1 where the recorded propensities hold and no reward is missing because of what it was"""
     unsupported: float
     """Share of the decisions in which the action judged was drawn with a probability below 1%"""
-
-
-def read_rewarded(examples: Iterable[Example], since: datetime | None = None) -> Iterator[Rewarded]:
-    """Yield the decisions that were drawn, with probabilities, and have a known reward. since: made from then on."""
-    for decision, outcome in examples:
-        if decision.propensity is None or decision.probabilities is None or outcome is None or outcome.reward is None:
-            continue
-        if since is None or decision.decided_at >= since:
-            yield Rewarded(decision, outcome.reward)
 
 
 def evaluate_off_policy(logged: Sequence[Rewarded], policy: Policy, actions: ActionList) -> OffPolicyReport:
@@ -184,7 +173,7 @@ def _expected_rewards(logged: Sequence[Rewarded], chosen: Sequence[str], episode
 
 
 def _probability(decision: Decision, action: str) -> float:
-    assert decision.probabilities is not None  # `read_rewarded` leaves out others
+    assert decision.probabilities is not None  # `read_drawn` leaves out others
     return decision.probabilities[decision.actions.index(action)]
 
 

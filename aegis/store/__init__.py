@@ -15,7 +15,7 @@ read_examples …     JSON and JSONL files in and out; each bad record named by 
 from __future__ import annotations
 
 from aegis.store.database import Database
-from aegis.store.decisions import DecisionStore, Example, TeacherClaim
+from aegis.store.decisions import DecisionStore, Example, NumberedExample, TeacherClaim
 from aegis.store.exchange import (
     ExchangeResult,
     ImportReport,
@@ -25,7 +25,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
-from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
+from aegis.store.improvement_log import SINCE, Improvement, ImprovementLog, Rewarded
 from aegis.store.label import Comparison, LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.state import StateKey, UsageLedger, WorkspaceState
@@ -33,6 +33,7 @@ from aegis.store.tally import RecentSearches, Tally, count_recent_searches, read
 from aegis.store.training_log import TrainingLog, TrainingRecord
 
 __all__ = [
+    "SINCE",
     "Comparison",
     "Database",
     "DecisionStore",
@@ -42,6 +43,7 @@ __all__ = [
     "Improvement",
     "ImprovementLog",
     "LabelBook",
+    "NumberedExample",
     "RecentSearches",
     "RecordedDecisions",
     "RejectedRecord",

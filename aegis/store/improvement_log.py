@@ -14,6 +14,8 @@ from aegis.store.decisions import DecisionStore, Example
 
 _NUMBER = "CASE WHEN substr(d.policy, 1, 4) = 'hrm@' THEN CAST(substr(d.policy, 5) AS BIGINT) END"
 """The number of the version that decided; NULL for other policies"""
+SINCE = "since"
+"""Key in an update's results: the place, in the order of recording, after which its decisions were made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Improvement:
     learned: int
     """Decisions learned from since the base, in all"""
     results: dict[str, Any]
-    """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault`: why the update was refused"""
+    """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault`: why the update was refused; `SINCE`"""
     recorded_at: str
 
 

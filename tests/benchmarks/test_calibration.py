@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aegis.promotion import keep_answers, write_answers
+from benchmarks import calibration
 from benchmarks.calibration import main
 
 NAMES = ("look", "ask", "wait")
@@ -39,3 +40,12 @@ def test_an_overconfident_hrm_has_a_smaller_error_once_calibrated(workspaces, mo
     errors = [float(line.split("error ")[1].split("%")[0]) for line in (before, after)]
     assert errors[1] < errors[0] / 2
     assert any("surest half" in line for line in rest)
+
+
+def test_the_intervals_of_simulated_answers_are_counted(monkeypatch, capsys):
+    monkeypatch.setattr(calibration, "MANY", 500)
+    monkeypatch.setattr(sys, "argv", ["calibration", "--intervals", "1"])
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert all(line.count(" to ") == 3 and ("0.0%, " in line or "100.0%, " in line) for line in lines)

@@ -59,6 +59,28 @@ def test_an_hrm_that_decides_everything_is_not_told_what_could_be_its(point):
         assert "of these decisions could be the HRM's" in describe_savings(workspace)
 
 
+def test_the_held_out_answers_of_its_base_certify_nothing_for_a_version_that_rewards_improved(point):
+    store, workspace = point
+    store.state.keep(StateKey.ACTIONS, {"actions": [*ACTIONS]})
+    registry = ModelRegistry(store, workspace)
+
+    def save(name, folder):
+        (folder / "base.json").write_text('{"base": "hrm@1"}')
+
+    registry.advance(registry.keep(save, {}, "hrm@1"))
+    assert "certified" not in (told := describe_savings(workspace))
+    assert told == "hrm@2 decides everything: it made 0 calls"
+    live(store, 200, dollars=0.02)
+    for number in range(3):
+        store.append(Decision(f"own-{number}", 0, {"n": number}, ACTIONS, Action(ACTIONS[0]), None, "hrm@2"))
+    savings = read(point)
+    assert (savings.share, savings.lower, savings.base, savings.calls) == (None, None, "hrm@1", 3)
+    assert savings.dollars == pytest.approx(0.06)
+    assert str(savings) == (
+        "hrm@2 was improved from hrm@1 by rewards, and no held-out decision certifies its agreement: it made 3 calls"
+    )
+
+
 def test_the_promise_of_the_version_that_serves_is_the_one_that_is_told(tmp_path):
     rng, workspace = random.Random(1), Workspace(tmp_path)
     found = [answer(rng, n % 10 < 6, 0.9) for n in range(400)]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from estimators.bandits import ips, snips
 
 from aegis.errors import NotEnoughDataError
-from aegis.experiments.off_policy import Rewarded, estimate, evaluate_off_policy, read_rewarded
-from aegis.store import Database, DecisionStore
-from aegis.types import Action, ActionList, ActionSpec, Choice, Decision, Outcome
+from aegis.experiments.off_policy import Rewarded, estimate, evaluate_off_policy
+from aegis.types import Action, ActionList, ActionSpec, Choice, Decision
 
 NAMES = ("refund", "answer", "wait")
 ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in NAMES))
@@ -99,15 +96,3 @@ def test_too_few_decisions_and_too_little_overlap_are_refused():
             + [logged[-1].decision.action.name],
             "odd",
         )
-
-
-def test_only_drawn_decisions_with_a_known_reward_count(tmp_path):
-    made = [one.decision for one in draw(1, episodes=1, length=4)]
-    made[1] = replace(made[1], propensity=None)
-    with Database(tmp_path / "aegis.db") as database:
-        store = DecisionStore(database)
-        store.append_many(made)
-        for decision in made[:3]:
-            store.record_outcome(Outcome(decision.id, "ok", reward=0.5))
-        assert [one.decision.step for one in read_rewarded(store.examples())] == [0, 2]
-        assert not list(read_rewarded(store.examples(), datetime(2100, 1, 1, tzinfo=UTC)))

@@ -5,8 +5,9 @@ import { track } from "./now.js";
 
 const ORDER = ["yes", "maybe", "no"];
 
-function answer({ savings: { hrm, share, lower, agreement, target } }) {
+function answer({ savings: { hrm, base, share, lower, agreement, target } }) {
   if (hrm === null) return ["no", "Not yet", "No HRM has passed the gate."];
+  if (base) return ["no", "Not proven", `${hrm} was improved from ${base} by rewards: no held-out decision certifies its agreement.`];
   if (share === null || lower === null) return ["no", "Not yet", "Nothing is proven at the promised agreement."];
   const proven = `It agrees with the teacher in ${percent(agreement)} of them (at least ${percent(Math.floor(100 * lower) / 100)} at 95% confidence).`;
   if (lower >= target) return ["yes", `Yes: ${percent(share)} of its decisions`, proven];

@@ -63,6 +63,11 @@ class ImprovementState:
     former: FormerReference | None = None
     """None while the reference is the version that phase 4 began with, and after a roll-back"""
 
+    @property
+    def learned_since(self) -> int:
+        """Return the place after which decisions are learned from: those of a version rolled back from are not."""
+        return max(self.since, self.judged_since)
+
 
 @dataclass(frozen=True, slots=True)
 class RewardComparison:

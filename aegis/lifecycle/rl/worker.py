@@ -33,7 +33,7 @@ from aegis.lifecycle.rl.version import LEARNER_FILE, load_pair
 from aegis.lifecycle.serving.improved import keep_action_monitor
 from aegis.promotion import ModelRegistry, Serving
 from aegis.promotion.registry import IMPROVEMENT
-from aegis.store import DecisionStore, ImprovementLog
+from aegis.store import SINCE, DecisionStore, ImprovementLog
 from aegis.training import ReinforceTrainer, UpdateResult
 from aegis.types import State, check_probabilities, utc_now
 from aegis.workspace import Workspace
@@ -94,9 +94,7 @@ class ImprovementWorker:
         if self._learned_until is None:
             # The first update waits for rewards that come after this moment.
             self._learned_until = self._log.newest_outcome()
-        # Without the decisions of a version that was rolled back: another policy drew them.
-        since = max(state.since, state.judged_since)
-        count, window = self.config.every, self.config.window
+        since, count, window = state.learned_since, self.config.every, self.config.window
         batch = gather(self._log, self._policy.actions, self._learned_until, since, count, window)
         if batch is None:
             return False
@@ -177,7 +175,7 @@ class ImprovementWorker:
         result = self._trainer.update(batch.trajectories, self._check, batch.new)
         if result.fault:
             self._tell(f"an update of {served.name} was undone and does not serve: {result.fault}")
-            self._add(None, batch, result)
+            self._add(None, batch, result, state)
             return
 
         def save(name: str, folder: Path) -> None:
@@ -188,7 +186,7 @@ class ImprovementWorker:
         name = self._registry.keep(save, figures | {"parameters": self._policy.parameters}, self._base_name)
         with self._store.database.transaction():
             now = self._registry.serving()
-            self._add(name, batch, result)
+            self._add(name, batch, result, state)
             if now is None or now.name != served.name:
                 return  # somebody promoted or rolled back meanwhile: the next step takes up the version that serves
             self._registry.advance(name)
@@ -198,9 +196,10 @@ class ImprovementWorker:
         self._set_probe()
         self._registry.prune(self._base_name, self.config.versions_kept, state.reference)
 
-    def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult) -> None:
+    def _add(self, model: str | None, batch: TransitionBatch, result: UpdateResult, state: ImprovementState) -> None:
         learned, newest = self._trainer.learned, self._store.newest()
-        self._log.add(self._base_name, model, newest, batch.place, learned, asdict(result), utc_now())
+        results = asdict(result) | {SINCE: state.learned_since}
+        self._log.add(self._base_name, model, newest, batch.place, learned, results, utc_now())
 
     def _move_on(self, served: Serving, state: ImprovementState) -> None:
         """Make the version that serves the reference: improved versions surely earn more than the last one."""

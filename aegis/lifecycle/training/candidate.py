@@ -137,6 +137,7 @@ class TrainingOutcome:
             "decisions": self.examples,
             "labelled": self.labelled,
             "source": self.source,
+            "own": self.split.own,
             "heldout": self.agreement.n,
             "accuracy": self.agreement.accuracy,
             "interval": list(self.agreement.interval),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aegis.promotion.judging.by_episode import mean_by_episode
+from aegis.promotion.judging.interval import Interval, students_half
 from aegis.promotion.judging.numeric import find_least
 
 BINS = 10
@@ -19,6 +21,9 @@ EQUAL_BINS = 15
 """Bins of the debiased error, each with equally many decisions"""
 FOLDS = 5
 _DRAWS = 400
+_NORMAL_HALF = 1.96
+_SURE = 3.0
+"""Standard errors from which on a bin's gap surely has the sign seen"""
 _LEAST_PROBABILITY = 1e-12
 _COLDEST, _HOTTEST = 0.05, 20.0
 
@@ -31,7 +36,7 @@ class CalibrationEstimate:
     error: float
     """`calibration_error`"""
     interval: tuple[float, float]
-    """95% interval of the error: a basic bootstrap over whole episodes"""
+    """Of the error that many decisions would show, by episode: at least 95% hold it, more where bins are calibrated"""
     floor: float
     """Mean error that perfectly calibrated probabilities would show on as many decisions"""
     root_mean_square: float
@@ -44,19 +49,11 @@ def estimate_calibration(
     """Return the calibration error of the actions picked, with its interval and floor; groups: as in `cross_fitted`."""
     rng = np.random.default_rng(seed)
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    _, own = np.unique(np.asarray(groups), return_inverse=True)
-    rows_of = np.split(np.argsort(own, kind="stable"), np.cumsum(np.bincount(own))[:-1])
-    error = _error(confidences, right)
-    again = []
-    for _ in range(_DRAWS):
-        rows = np.concatenate([rows_of[place] for place in rng.integers(len(rows_of), size=len(rows_of))])
-        again.append(_error(confidences[rows], right[rows]))
-    low, high = np.clip(2 * error - np.quantile(again, [0.975, 0.025]), 0.0, 1.0)
     honest = [_error(confidences, rng.random(len(labels)) < confidences) for _ in range(_DRAWS)]
     return CalibrationEstimate(
         decisions=len(labels),
-        error=error,
-        interval=(float(low), float(high)),
+        error=_error(confidences, right),
+        interval=_interval(confidences - right, _bins_of(confidences), groups, rng),
         floor=float(np.mean(honest)),
         root_mean_square=_debiased_error(confidences, right),
     )
@@ -71,9 +68,35 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _error(confidences: np.ndarray, right: np.ndarray) -> float:
-    bins = np.minimum((confidences * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=confidences - right, minlength=BINS)
+    gaps = np.bincount(_bins_of(confidences), weights=confidences - right, minlength=BINS)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def _bins_of(confidences: np.ndarray) -> np.ndarray:
+    return np.minimum((confidences * BINS).astype(int), BINS - 1)
+
+
+def _interval(gaps: np.ndarray, bins: np.ndarray, groups: Sequence[str], rng: np.random.Generator) -> Interval:
+    """Return the 95% interval of the error. gaps: confidence less right, (n,), in these bins.
+
+    The error sums the bins' gaps without their signs. So chance adds to it, and no bootstrap of it is centred. Upwards
+    it is bounded by the sum with the signs seen, a plain mean that chance adds nothing to. Downwards a bin whose sign
+    is sure counts as there; in another, chance added no more than the bin's own error (the triangle inequality).
+    """
+    _, own = np.unique(np.asarray(groups), return_inverse=True)
+    count, number = int(own.max()) + 1, len(gaps)
+    if count < 2:
+        return 0.0, 1.0
+    sums = np.bincount(own * BINS + bins, weights=gaps, minlength=count * BINS).reshape(count, BINS)
+    means = sums.sum(axis=0) / number
+    error, signs = float(np.abs(means).sum()), np.sign(means)
+    _, high = mean_by_episode(error, signs[bins] * gaps - error, own)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWS)  # (draws, episodes): how often each
+    few = students_half(0.95, count - 1) / _NORMAL_HALF * math.sqrt(count / (count - 1))
+    errors = few / number * (drawn @ (sums - means * np.bincount(own)[:, None]))  # (draws, bins)
+    sure = np.abs(means) > _SURE * errors.std(axis=0)
+    low = error - float(np.quantile(np.where(sure, signs * errors, np.abs(errors)).sum(axis=1), 0.975))
+    return max(0.0, low), min(1.0, high)
 
 
 def _debiased_error(confidences: np.ndarray, right: np.ndarray) -> float:

@@ -36,6 +36,14 @@ def test_the_rewards_to_beat_are_measured_before_the_first_update(life, improver
     assert life.decide(1)[0].policy == "hrm@2"
 
 
+def test_an_update_records_after_which_place_its_decisions_were_drawn(life, improver):
+    life.decide(5)
+    write_state(life.store, ImprovementState("hrm@1", 5, 5))
+    life.decide(40)
+    life.learn(improver, 2)  # the first is measured alone
+    assert life.log.latest().results["since"] == 5
+
+
 def test_the_improved_hrm_earns_more_and_the_standing_says_so(life, improver):
     life.decide(40)
     life.learn(improver, 24)

@@ -12,6 +12,7 @@ import pytest
 from aegis.config import HRMConfig, TrainingConfig
 from aegis.config.plan import TrainingPlan
 from aegis.errors import AegisError, StoreError
+from aegis.experiments.learned import read_learned
 from aegis.lifecycle import TrainerProcess, carry_out_training, open_store, read_standing
 from aegis.lifecycle.lock import hold, is_held
 from aegis.promotion import ModelRegistry, read_answers
@@ -63,6 +64,10 @@ def test_a_killed_training_resumes_from_its_checkpoint_and_the_hrm_that_passes_s
     with open_store(workspace) as store:
         assert [one["epoch"] for one in TrainingLog(store.database).epochs(ended.id)] == [1, 2, 3, 4, 5, 6]
         assert ModelRegistry(store, workspace).serving().name == "hrm@1"
+        imitated = read_learned(store, workspace, "hrm@1").imitated
+        learned = [one.row for one in store.numbered_examples() if imitated.learned(one.row, one.example.decision)]
+    assert (imitated.own, imitated.last_place) == (True, 150)
+    assert len(learned) == ended.report["train_examples"] < 150  # the held-out episodes are not among them
     assert read_standing(workspace).phase == 3
     assert carry_out_training(workspace) is None
 

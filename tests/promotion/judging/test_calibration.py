@@ -107,6 +107,34 @@ def test_a_calibrated_policy_has_the_floor_as_its_error_and_less_after_debiasing
     assert np.mean([one.interval[0] <= one.floor for one in found]) > 0.7
 
 
+def draw_episodes(count: int, temperature: float, rng: np.random.Generator):
+    """Return probabilities, labels and episodes of 20, each tenth label shifted towards its episode's luck."""
+    true = rng.dirichlet([0.5, 0.5, 0.5], 20 * count)
+    labels = (true.cumsum(axis=1) > rng.random((20 * count, 1))).argmax(axis=1)
+    episodes = np.repeat(np.arange(count), 20)
+    lucky = (rng.random(20 * count) < 0.1) & (rng.random(count) < 0.5)[episodes]
+    labels = np.where(lucky, true.argmax(axis=1), labels)
+    return with_temperature(true, temperature), labels, episodes.astype(str)
+
+
+@pytest.mark.parametrize(("temperature", "episodes"), [(1.0, 11), (1.0, 50), (0.6, 11), (0.4, 50)])
+def test_the_interval_holds_the_error_that_many_decisions_show_as_often_as_it_says(temperature, episodes):
+    rng = np.random.default_rng(7)
+    many = draw_episodes(20_000, temperature, rng)
+    true = calibration_error(many[0], many[1])
+    held = 0
+    for _ in range(60):
+        found = estimate_calibration(*draw_episodes(episodes, temperature, rng))
+        assert found.interval[0] <= found.error <= found.interval[1]
+        held += found.interval[0] <= true <= found.interval[1]
+    assert held >= 54  # 57 are expected, or more
+
+
+def test_one_episode_tells_nothing_of_the_error():
+    probabilities, labels = draw(30, 1.0)
+    assert estimate_calibration(probabilities, labels, ["only"] * 30).interval == (0.0, 1.0)
+
+
 def test_an_overconfident_policy_has_an_error_beyond_chance():
     probabilities, labels = draw(2000, 0.3)
     found = estimate_calibration(probabilities, labels, [str(n // 20) for n in range(2000)])

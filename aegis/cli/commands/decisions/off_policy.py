@@ -13,13 +13,14 @@ from aegis.cli.admission import find_place
 from aegis.cli.display.output import errors_explained, fail, say
 from aegis.cli.display.progress import waiting
 from aegis.cli.options import JsonOption, PointOption, WorkspaceOption
-from aegis.errors import DataError
+from aegis.errors import DataError, NotEnoughDataError
 from aegis.packages import require
 from aegis.workspace import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aegis.experiments.drawn import Drawn
     from aegis.experiments.off_policy import Estimate, OffPolicyReport
     from aegis.hrm import HRMPolicy
 
@@ -41,7 +42,9 @@ def ope(
         from aegis import lifecycle
 
         folder = lifecycle.existing(find_place(workspace, point))
-        from aegis.experiments.off_policy import evaluate_off_policy, read_rewarded
+        from aegis.experiments.drawn import read_drawn
+        from aegis.experiments.learned import read_learned
+        from aegis.experiments.off_policy import evaluate_off_policy
         from aegis.hrm import load_version
         from aegis.lifecycle.point import read_adoption
         from aegis.lifecycle.policies.keeping import load_whole
@@ -52,19 +55,25 @@ def ope(
             known = {version.name: version.folder for version in ModelRegistry(store, folder).models()}
             if policy not in known:
                 fail(f"no model {policy!r} here: there are {', '.join(known) or 'none'} (see `aegis models`)")
-            logged = list(read_rewarded(store.examples(), begin))
-            progress(f"Asking {policy} about {len(logged):,} states", 0, 0)
+            learned = read_learned(store, folder, policy)
+            drawn = read_drawn(store.numbered_examples(), policy, learned, begin)
+            drawn.check()
+            progress(f"Asking {policy} about {len(drawn.rewarded):,} states", 0, 0)
             adopt = read_adoption(store)
 
             def load(version: Path) -> HRMPolicy:
                 loaded = load_version(version)
                 return loaded.with_actions(adopt(loaded.actions))
 
-            report = evaluate_off_policy(logged, load_whole(known[policy], load), load(known[policy]).actions)
+            try:
+                loaded = load(known[policy])
+                report = evaluate_off_policy(drawn.rewarded, load_whole(known[policy], load), loaded.actions)
+            except NotEnoughDataError as error:
+                raise NotEnoughDataError("; ".join(filter(None, (str(error), drawn.describe_left_out())))) from error
         if as_json:
-            say(json.dumps(asdict(report), indent=2))
+            say(json.dumps(asdict(report) | drawn.to_record(), indent=2))
         else:
-            _show(report)
+            _show(report, drawn)
 
 
 def _parse(since: str) -> datetime | None:
@@ -76,8 +85,12 @@ def _parse(since: str) -> datetime | None:
         fail(f"--since: {error}")
 
 
-def _show(report: OffPolicyReport) -> None:
+def _show(report: OffPolicyReport, drawn: Drawn) -> None:
     say(f"{report.policy} on {report.decisions:,} drawn decisions with a reward, in {report.episodes:,} episodes")
+    if left_out := drawn.describe_left_out():
+        say(f"  {left_out}")
+    for warning in drawn.warnings():
+        say(f"  ⚠ {warning}")
     for words, found in (
         ("earned by who drew them", report.logged),
         ("inverse propensity", report.ips),
@@ -88,8 +101,8 @@ def _show(report: OffPolicyReport) -> None:
     say(f"  difference to what was earned: {_tell(report.gain, '+.3f')}, doubly robust")
     say(
         f"  worth {report.effective:,.0f} decisions of its own; largest weight {report.largest:.1%} of all; mean weight"
-        f" {_tell(report.mean_weight)}, 1 where the propensities hold; its action was hardly ever drawn in"
-        f" {report.unsupported:.1%}"
+        f" {_tell(report.mean_weight)}, 1 where the propensities hold and no reward is missing because of what it was;"
+        f" its action was hardly ever drawn in {report.unsupported:.1%}"
     )
     say("  Each decision for itself: what it would change in later states is not in these figures.")
 

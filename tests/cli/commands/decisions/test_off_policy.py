@@ -16,7 +16,8 @@ from aegis.hrm import HRM, HRMPolicy, StateCodec
 from aegis.lifecycle import open_store
 from aegis.lifecycle.point import claim_actions
 from aegis.promotion import ModelRegistry
-from aegis.types import Action, Decision, Outcome
+from aegis.store import LabelBook
+from aegis.types import Action, Decision, Outcome, utc_now
 from aegis.workspace import Workspace
 
 ACTIONS = make_actions(["refund", "escalate", "answer"])
@@ -44,6 +45,7 @@ def drawn(tmp_path, monkeypatch):
             )
             store.append(made)
             store.record_outcome(Outcome(made.id, "ok", reward=float(name == best[number])))
+    return workspace, policy
 
 
 def run(*words, code=0):
@@ -61,6 +63,30 @@ def test_the_worth_of_a_version_is_estimated_from_decisions_of_another(drawn):
     found = json.loads(run("--policy", "hrm@1", "--json").stdout)
     assert found["dr"][1][0] < 1 < found["dr"][1][1]
     assert found["effective"] == pytest.approx(240 * found["logged"][0], rel=0.01)
+
+
+def test_what_a_version_learned_from_is_left_out_and_said(drawn):
+    workspace, policy = drawn
+    with open_store(workspace) as store:
+        label = LabelBook(store.database).append
+        for made in list(store.decisions())[:40]:
+            label(made, "rule", (1.0, 0.0, 0.0), "audit", utc_now())
+        registry = ModelRegistry(store, workspace)
+        registry.promote(policy.save_as, {"own": True})
+        registry.promote(policy.save_as, {"source": "calls.jsonl", "own": False})
+        assert run("--policy", "hrm@2").stdout.splitlines()[:2] == [
+            "hrm@2 on 200 drawn decisions with a reward, in 50 episodes",
+            "  left out: 40 decisions (40 by its training) that hrm@2 learned from: there it looks better than it is",
+        ]
+        assert "  ⚠ 240 decisions older than hrm@3, which learned from calls.jsonl: " in run("--policy", "hrm@3").stdout
+        found = json.loads(run("--policy", "hrm@2", "--json").stdout)
+        assert (found["decisions"], found["left_out"]) == (200, {"by_rewards": 0, "by_imitation": 40})
+        assert sum(known for known, _ in found["known_rewards"].values()) == 200
+        for made in list(store.decisions())[40:]:
+            label(made, "rule", (1.0, 0.0, 0.0), "audit", utc_now())
+        registry.promote(policy.save_as, {"own": True})
+    refused = run("--policy", "hrm@4", code=2).stderr
+    assert "hrm@4 learned from 240 decisions (240 by its training), and there is no other drawn decision" in refused
 
 
 def test_what_can_not_be_estimated_is_refused_in_a_line(drawn):
