@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aegis.bounds import read_text
-from aegis.config import PHASE_1_DECISIONS, TrainingConfig
+from aegis.config import PHASE_1_DECISIONS, HRMConfig, TrainingConfig
 from aegis.config.secret import has_secret, read_secret
 from aegis.door import DeciderConfig
 from aegis.door.setting import MODES
@@ -45,6 +45,10 @@ class PointConfig:
     """As `DeciderConfig.sure`"""
     student: str = TrainingConfig().student
     """As `TrainingConfig.student`"""
+    max_tokens: int = TrainingConfig().max_tokens
+    """As `TrainingConfig.max_tokens`"""
+    exclude: tuple[str, ...] = ()
+    """As `TrainingConfig.exclude`"""
     explore: float = 0.0
     """As `DeciderConfig.explore`"""
     never_explored: tuple[str, ...] = ()
@@ -56,6 +60,7 @@ class PointConfig:
 
     def __post_init__(self) -> None:
         self.to_decider()
+        HRMConfig().check_tokens(self.max_tokens)
         if self.prompt and not self.actions:
             raise ConfigError("prompt: needs actions: the answers that the model may give")
         if self.base_url:
@@ -66,7 +71,8 @@ class PointConfig:
         chosen: Any = self.mode or mode
         same = ("collect", "agreement", "sure", "explore", "never_explored", "retired", "renamed")
         given = {name: getattr(self, name) for name in same}
-        return DeciderConfig(mode=chosen, training=TrainingConfig(student=self.student), **given)
+        training = TrainingConfig(student=self.student, max_tokens=self.max_tokens, exclude=self.exclude)
+        return DeciderConfig(mode=chosen, training=training, **given)
 
 
 @dataclass(frozen=True, slots=True)

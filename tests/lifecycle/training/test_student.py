@@ -181,7 +181,7 @@ def test_too_few_episodes_leave_the_hrm_and_are_told(trained):
 
 def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
     workspace, _ = trained
-    assert read_drift(workspace.models / "linear@1") is not None
+    assert read_drift(workspace.models / "linear@1").states_cut == 0
     with open_store(workspace) as store:
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
         states: list[State] = [
@@ -189,9 +189,11 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
             {"zig": 10**9, "words": "that nobody wrote " * 9},
         ]
         assert isinstance(policy, DeferringPolicy)
-        like, unlike = policy.policy.decide(states, RESEARCH_ACTIONS)
+        states.append({**states[0], "number": "n1 " * 300})  # it is cut, and none in training was
+        like, unlike, cut = policy.policy.decide(states, RESEARCH_ACTIONS)
     assert (like.policy, like.action, like.out_of_distribution) == ("linear@1", NAMES[1], False)
     assert unlike.out_of_distribution
+    assert cut.out_of_distribution
 
 
 def test_phase_4_refuses_it_in_one_line(trained):
