@@ -190,10 +190,12 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
         ]
         assert isinstance(policy, DeferringPolicy)
         states.append({**states[0], "number": "n1 " * 300})  # it is cut, and none in training was
-        like, unlike, cut = policy.policy.decide(states, RESEARCH_ACTIONS)
+        like, unlike = policy.policy.decide(states[:2], RESEARCH_ACTIONS)
+        cast(Any, policy).policy._bound = float("inf")  # only what is cut is unlike
+        whole, cut = policy.policy.decide([states[1], states[2]], RESEARCH_ACTIONS)
     assert (like.policy, like.action, like.out_of_distribution) == ("linear@1", NAMES[1], False)
     assert unlike.out_of_distribution
-    assert cut.out_of_distribution
+    assert (whole.out_of_distribution, cut.out_of_distribution) == (False, True)
 
 
 def test_phase_4_refuses_it_in_one_line(trained):
@@ -287,7 +289,9 @@ def test_both_together_serve_as_one_version(together):
         kept = json.loads(store.database.query("SELECT files FROM models")[0][0])
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
         state = {"about": "person", "color": "red", "number": "n1"}
-        (choice,) = policy.decide([state], RESEARCH_ACTIONS)
+        cast(Any, policy).policy._bound = float("inf")  # only what is cut is unlike
+        choice, cut = policy.decide([state, {**state, "number": "n1 " * 300}], RESEARCH_ACTIONS)
+    assert (cut.kind, cut.deferred) == ("teacher", "unlike")
     assert {"policy.json", "model.safetensors", "linear.json", "linear.safetensors", "drift.safetensors"} <= kept.keys()
     assert (choice.policy, choice.version_kind, choice.action) == ("mixed@1", "mixed", NAMES[1])
     with pytest.raises(ConfigError, match="mixed@1 is HRM and logistic regression together, and phase 4"):
