@@ -137,7 +137,7 @@ class GatewayConfig:
 
     __pydantic_config__ = _STRICT
 
-    upstreams: tuple[UpstreamConfig, ...]
+    upstreams: tuple[UpstreamConfig, ...] = ()
     mode: str = "observe"
     """At points that have no mode of their own. `observe`: no answer is changed. `assist`: what the HRM is sure of, it
     answers"""
@@ -162,7 +162,10 @@ class GatewayConfig:
 
     def __post_init__(self) -> None:
         if not self.upstreams:
-            raise ConfigError("gateway.upstreams: name one, e.g. [[gateway.upstreams]] with url = ...")
+            raise ConfigError(
+                'upstreams: name one, as a table [[gateway.upstreams]] with url = "https://api.openai.com/v1",'
+                " or by --upstream URL"
+            )
         if self.mode not in MODES:
             raise ConfigError(f"gateway.mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         for name in self.__slots__:
@@ -197,16 +200,25 @@ class ServeConfig:
         return replace(self, gateway=GatewayConfig((UpstreamConfig(url),)))
 
 
-def read_config(path: Path) -> ServeConfig:
-    """Read a server's configuration; raises `ConfigError` that names the file and the field."""
+def read_config(path: Path, upstream: str | None = None) -> ServeConfig:
+    """Read a server's configuration; raises `ConfigError` that names the file and the field.
+
+    upstream: of the gateway, where the file names none.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         document = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: can't be read as TOML ({error})") from error
+    gateway = document.get("gateway", {})
+    if upstream is not None and isinstance(gateway, dict) and not gateway.get("upstreams"):
+        check_address("--upstream", upstream)
+        document["gateway"] = {**gateway, "upstreams": [{"url": upstream}]}
+        upstream = None
     try:
-        return TypeAdapter(ServeConfig).validate_python(document)
+        config: ServeConfig = TypeAdapter(ServeConfig).validate_python(document)
+        return config if upstream is None else config.with_upstream(upstream)
     except ValidationError as error:
         unknown = "unexpected_keyword_argument"
         first, *_ = sorted(error.errors(include_url=False), key=lambda one: one["type"] != unknown)
