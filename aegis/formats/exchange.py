@@ -16,6 +16,7 @@ from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.record import ANSWER, LoggedDecision, NoDecision, bounded
+from aegis.rendering import MEDIA
 
 EARLIER_TURNS = 8
 """How many turns before the last message of the user a state shows."""
@@ -26,11 +27,6 @@ _READ = {
     *("tool_use", "tool_result", "tool_call", "tool_call_response", "server_tool_call_response"),
 }
 """Types of parts that hold nothing but text, thoughts, or calls and results of tools"""
-_MEDIA = {
-    *("image", "image_url", "input_image", "audio", "input_audio", "video", "video_url", "file", "input_file"),
-    *("document", "blob", "uri", "computer_screenshot"),
-}
-"""Types of parts that are no text, whatever fields they have"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,4 +273,4 @@ def _inner(part: Mapping[str, Any]) -> Any:
 def _unread(part: Mapping[str, Any]) -> str:
     """Return the type of a part that is no text; '' for all others."""
     kind = str(part.get("type", ""))
-    return kind if kind in _MEDIA or (kind not in _READ and _inner(part) is None) else ""
+    return kind if kind in MEDIA or (kind not in _READ and _inner(part) is None) else ""

@@ -18,6 +18,7 @@ from aegis.hrm import base_of
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import DriftDetector, read_drift
+from aegis.rendering import names_unread
 from aegis.types import ActionList, Choice, Deferral, Policy, State
 
 NEVER = float("inf")
@@ -48,16 +49,16 @@ class Represents(Protocol):
 class DistributionCheckedPolicy(WrappedPolicy):
     """An HRM whose choices say whether their state is out of distribution.
 
-    drift: measures how far a state is from those in training. bound: the distance above which a state is out. cuts:
-    tells whether a state is too long to be read whole; such a state is out, too. None: that plays no part.
+    drift: measures how far a state is from those in training. bound: the distance above which a state is out. misses:
+    tells whether something of a state is not read; such a state is out, too.
     """
 
     def __init__(
-        self, policy: Represents, drift: DriftDetector, bound: float, cuts: Callable[[State], bool] | None = None
+        self, policy: Represents, drift: DriftDetector, bound: float, misses: Callable[[State], bool] = names_unread
     ) -> None:
         super().__init__(policy)
         self._represents = policy
-        self._cuts = cuts
+        self._misses = misses
         self._drift = drift
         self._bound = bound
 
@@ -77,7 +78,7 @@ class DistributionCheckedPolicy(WrappedPolicy):
 
     def _compare(self, states: Sequence[State], represented: np.ndarray) -> list[bool]:
         far = [distance > self._bound for distance in self._drift.measure(represented).tolist()]
-        return [out or (self._cuts is not None and self._cuts(one)) for out, one in zip(far, states, strict=True)]
+        return [out or self._misses(one) for out, one in zip(far, states, strict=True)]
 
 
 class BaseCheckedPolicy(WrappedPolicy):
@@ -177,8 +178,10 @@ def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
     if detector is None:
         return policy
     codec = getattr(policy, "codec", None)
-    cuts = codec.cuts if codec is not None and detector.knows_no_cut_states else None
-    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile), cuts)
+    misses: Callable[[State], bool] = names_unread
+    if codec is not None and detector.knows_no_cut_states:
+        misses = lambda state: names_unread(state) or codec.cuts(state)  # noqa: E731
+    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile), misses)
 
 
 def check_by_base(policy: Policy, base: Policy) -> Policy:

@@ -12,6 +12,7 @@ from aegis.errors import ConfigError, TeacherError
 from aegis.hrm import StateCodec
 from aegis.lifecycle.policies.deferring import NEVER, DeferringPolicy, DistributionCheckedPolicy, check_distribution
 from aegis.promotion.monitoring.drift import fit_drift, read_drift, write_drift
+from aegis.rendering import to_state
 from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher, check_policy
 from aegis.types import ActionList, ActionSpec, Choice
@@ -136,6 +137,19 @@ def test_a_state_that_is_cut_is_unlike_the_training_where_nearly_none_was_cut_th
     assert [choice.kind == "teacher" for choice in choices] == [False, unlike]
     assert [one.deferred for one in choices] == ["", "unlike" if unlike else ""]
     assert (policy.decide_own([long], RESEARCH_ACTIONS)[0] is None) == unlike
+
+
+def test_a_state_that_names_what_is_no_text_is_the_teachers(folder):
+    policy = DeferringPolicy(check_distribution(Seeing(name="hrm@1"), folder, 0.999), ScriptedTeacher, 0.0)
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}}
+    words = [{"role": "user", "content": [{"type": "text", "text": "Look"}]}]
+    shown = [{"role": "user", "content": [{"type": "text", "text": "Look"}, picture]}]
+    states = [{**NEAR, **to_state(one)} for one in (words, shown)]
+    choices = policy.decide(states, RESEARCH_ACTIONS)
+    assert [(choice.kind == "teacher", choice.out_of_distribution) for choice in choices] == [
+        (False, False),
+        (True, True),
+    ]
 
 
 def test_if_the_teacher_fails_the_hrm_decides_and_the_teacher_is_not_asked_for_a_while(folder):
