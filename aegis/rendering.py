@@ -39,6 +39,12 @@ def write_number(number: float) -> str:
 
 
 WHOLE = Wording(None, write_number)
+MEDIA = {
+    *("image", "image_url", "input_image", "audio", "input_audio", "video", "video_url", "file", "input_file"),
+    *("document", "blob", "uri", "computer_screenshot"),
+}
+"""Types of a message's parts that are no text, whatever fields they have"""
+_UNREAD_MARK = re.compile(rf"(?:^|: )\[(?:{'|'.join(sorted(MEDIA))})\]$", re.MULTILINE)
 SHORTENED = Wording(MAX_VALUE_CHARACTERS, "{:.3g}".format)
 """Three digits of each number, 160 characters of each string: what models read that were trained before codec 2."""
 
@@ -81,6 +87,18 @@ def are_messages(value: Any) -> bool:
         and len(value) > 0
         and all(isinstance(one, Mapping) and "role" in one and "content" in one for one in value)
     )
+
+
+def names_unread(value: Any) -> bool:
+    """Tell whether a state names something that is no text, as `to_state` and the readers of requests do: `[image]`.
+
+    What it shows is not in the state, so a model that reads the state alone knows nothing of it.
+    """
+    if isinstance(value, str):
+        return "[" in value and _UNREAD_MARK.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(map(names_unread, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(names_unread, value))
 
 
 def clean_text(text: str, limit: int | None = MAX_VALUE_CHARACTERS) -> str:

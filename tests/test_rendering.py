@@ -16,6 +16,7 @@ from aegis.rendering import (
     clean_text,
     compact_fields,
     is_blank,
+    names_unread,
     render_compact,
     render_state,
     state_fields,
@@ -244,3 +245,18 @@ def test_numbers_are_numbers_and_lists_have_a_length_and_their_items():
 
 def test_a_number_that_no_float_holds_is_text():
     assert state_fields({"n": 10**400})["n"] == str(10**400)
+
+
+@pytest.mark.parametrize(
+    ("state", "named"),
+    [
+        ({"user": "[image_url]"}, True),
+        ({"user": "Look:\n[input_audio]\nwhat is it?"}, True),
+        ({"earlier": ["user: [document]"], "user": "Yes"}, True),
+        ({"messages": [{"role": "user", "content": "[file]"}]}, True),
+        ({"user": "see [image] below", "tags": ["image"]}, False),
+        ({"user": "[deleted]", "n": 3, "none": None}, False),
+    ],
+)
+def test_a_state_that_names_what_is_no_text_is_known(state, named):
+    assert names_unread(state) == named

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, text_of
+from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, text_of, unread_in
 from aegis.formats.openai import episode_in, halves, messages_in, name_in, reward_in
 from aegis.formats.record import ANSWER, Fields, LoggedDecision, NoDecision, first_text, moment_of
+
+_TOOLS = ("tool_use", "tool_result")
 
 
 def parse(value: Any, fields: Fields) -> list[LoggedDecision]:
@@ -73,12 +75,12 @@ def _exchange(
 ) -> Exchange:
     given = request.get("tool_choice")
     choice = given if isinstance(given, Mapping) else {}
-    turns = [turn for message in messages for turn in turns_of(message)]
+    turns = [turn for message in messages for turn in turns_of(message, marks=True)]
     (said,) = turns_of({**answer, "role": "assistant"})
     return Exchange(
         turns=turns,
         answer=said,
-        system=text_of(request.get("system")),
+        system=text_of(request.get("system"), marks=True),
         tools=_tools(request),
         forced=str(choice.get("name") or "") if choice.get("type") == "tool" else "",
         may_answer=choice.get("type") not in ("tool", "any"),
@@ -90,18 +92,24 @@ def _exchange(
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,
+        unread=unread_in([request.get("system"), *(message.get("content") for message in messages)]),
         named_in_text=fields.label == ANSWER,
     )
 
 
-def turns_of(message: Mapping[str, Any]) -> list[Turn]:
-    """Return a message as turns: results of tools, which come in a message of the user, are turns of the tool."""
+def turns_of(message: Mapping[str, Any], marks: bool = False) -> list[Turn]:
+    """Return a message as turns: results of tools, which come in a message of the user, are turns of the tool.
+
+    marks: as for `text_of`.
+    """
     content, role = message.get("content"), str(message["role"])
     if not isinstance(content, list):
-        return [Turn(role, text_of(content))]
+        return [Turn(role, text_of(content, marks))]
     blocks = [block for block in content if isinstance(block, Mapping)]
-    results = [Turn("tool", text_of(block.get("content"))) for block in blocks if block.get("type") == "tool_result"]
-    text = text_of([block for block in blocks if block.get("type") == "text"])
+    given = [block.get("content") for block in blocks if block.get("type") == "tool_result"]
+    results = [Turn("tool", text_of(one, marks)) for one in given]
+    said = [block for block in blocks if block.get("type") == "text" or (marks and block.get("type") not in _TOOLS)]
+    text = text_of(said, marks)
     calls = []
     for block in blocks:
         if block.get("type") == "tool_use":

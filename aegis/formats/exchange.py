@@ -9,17 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aegis.errors import DataError
 from aegis.formats.record import ANSWER, LoggedDecision, NoDecision, bounded
+from aegis.rendering import MEDIA
 
 EARLIER_TURNS = 8
 """How many turns before the last message of the user a state shows."""
 _EARLIER_CHARACTERS = 300
+_TEXT_FIELDS = ("text", "content", "response", "result", "refusal")
+_READ = {
+    *("text", "input_text", "output_text", "summary_text", "refusal", "thinking", "redacted_thinking", "reasoning"),
+    *("tool_use", "tool_result", "tool_call", "tool_call_response", "server_tool_call_response"),
+}
+"""Types of parts that hold nothing but text, thoughts, or calls and results of tools"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Exchange:
     reward: Any = None
     whole: bool = False
     """Whether the state is whole: every turn, and every text to its end."""
+    unread: Sequence[str] = ()
+    """The types of the request's parts that are no text: the state only names them, so whoever sees them decides."""
     named_in_text: bool = False
     """Whether an answer's words are the action's name, where the model could neither call a tool nor fill a form."""
 
@@ -217,17 +226,51 @@ def parse_json(value: Any) -> Any:
         return None
 
 
-def text_of(content: Any) -> str:
-    """Return the text of a message's content: a string, or a list of parts of which some have text."""
+def text_of(content: Any, marks: bool = False) -> str:
+    """Return the text of a message's content: a string, or a list of parts of which some have text.
+
+    marks: name a part that is no text by its type in brackets (`[image_url]`), as a state does; else leave it out.
+    """
     if isinstance(content, str):
         return content
-    if isinstance(content, Mapping):
-        content = [content]
     parts = []
-    for part in content if isinstance(content, list) else ():
+    for part in _parts(content):
         if isinstance(part, str):
             parts.append(part)
-        elif isinstance(part, Mapping):
-            inner = next((part[key] for key in ("text", "content", "response", "result") if part.get(key)), None)
-            parts.append(inner if isinstance(inner, str) else "" if inner is None else text_of(inner) or str(inner))
+        elif kind := _unread(part):
+            parts.append(f"[{kind}]" if marks else "")
+        else:
+            inner = _inner(part)
+            text = inner if isinstance(inner, str) else "" if inner is None else text_of(inner, marks) or str(inner)
+            parts.append(text)
     return "\n".join(filter(None, parts))
+
+
+def unread_in(contents: Iterable[Any]) -> tuple[str, ...]:
+    """Return the types of the parts that are no text in some messages' contents, each once."""
+    return tuple(dict.fromkeys(kind for content in contents for kind in _unread_parts(content)))
+
+
+def _unread_parts(content: Any) -> Iterator[str]:
+    for part in _parts(content):
+        if isinstance(part, Mapping):
+            if kind := _unread(part):
+                yield kind
+            elif isinstance(inner := _inner(part), list):
+                yield from _unread_parts(inner)
+
+
+def _parts(content: Any) -> list[Any]:
+    given = [content] if isinstance(content, Mapping) else content
+    return [part for part in given if isinstance(part, (str, Mapping))] if isinstance(given, list) else []
+
+
+def _inner(part: Mapping[str, Any]) -> Any:
+    """Return what a part says; None where it has no text."""
+    return next((part[key] for key in _TEXT_FIELDS if part.get(key)), None)
+
+
+def _unread(part: Mapping[str, Any]) -> str:
+    """Return the type of a part that is no text; '' for all others."""
+    kind = str(part.get("type", ""))
+    return kind if kind in MEDIA or (kind not in _READ and _inner(part) is None) else ""

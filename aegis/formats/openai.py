@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
+from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of, unread_in
 from aegis.formats.record import (
     ANSWER,
     EPISODE_FIELDS,
@@ -84,9 +84,9 @@ def exchange_of(
     schema, schema_name = _structured(request)
     forced, may_answer = _choice(request.get("tool_choice", request.get("function_call")))
     return Exchange(
-        turns=[turn_of(message) for message in messages if message.get("role") not in SYSTEM_ROLES],
+        turns=[turn_of(message, marks=True) for message in messages if message.get("role") not in SYSTEM_ROLES],
         answer=turn_of(answer),
-        system="\n".join(text_of(one.get("content")) for one in messages if one.get("role") in SYSTEM_ROLES),
+        system="\n".join(text_of(_content(one), True) for one in messages if one.get("role") in SYSTEM_ROLES),
         tools=_tools(request),
         forced=forced,
         may_answer=may_answer,
@@ -99,6 +99,7 @@ def exchange_of(
         id=first_text([sources[0], sources[-1]], ("id", "custom_id")),
         reward=reward_in(sources, fields),
         whole=fields.whole,
+        unread=unread_in(map(_content, messages)),
         named_in_text=fields.label == ANSWER,
     )
 
@@ -126,8 +127,8 @@ def messages_in(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return messages
 
 
-def turn_of(message: Mapping[str, Any]) -> Turn:
-    """Return a message as a turn."""
+def turn_of(message: Mapping[str, Any], marks: bool = False) -> Turn:
+    """Return a message as a turn. marks: as for `text_of`."""
     calls = []
     given = message.get("tool_calls") or ([{"function": one}] if (one := message.get("function_call")) else [])
     for call in given if isinstance(given, list) else ():
@@ -136,7 +137,13 @@ def turn_of(message: Mapping[str, Any]) -> Turn:
             raise DataError("tool_calls: expected a function with a name")
         calls.append(Call(function["name"], parse_json(function.get("arguments"))))
     role = str(message.get("role", "assistant"))
-    return Turn(_ROLES.get(role, role), text_of(message.get("content")), tuple(calls))
+    return Turn(_ROLES.get(role, role), text_of(_content(message), marks), tuple(calls))
+
+
+def _content(message: Mapping[str, Any]) -> Any:
+    """Return a message's content; an answer that was spoken, which stands beside it, is a part of it."""
+    content = message.get("content")
+    return [content or "", {"type": "audio"}] if message.get("audio") and not isinstance(content, list) else content
 
 
 def name_in(sources: Sequence[Mapping[str, Any]]) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aegis.errors import DataError
-from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of
+from aegis.formats.exchange import Call, Exchange, Turn, decisions_of, parse_json, text_of, unread_in
 from aegis.formats.openai import SYSTEM_ROLES
 from aegis.formats.record import ANSWER, Fields, LoggedDecision, NoDecision, first_text, parse_moment, reward_of
 
 _PREFIX = "gen_ai."
 _MODEL_OPERATIONS = frozenset({"", "chat", "generate_content", "text_completion"})
 _RESULT_TYPES = frozenset({"tool_call_response", "server_tool_call_response"})
+_NO_WORDS = _RESULT_TYPES | {"tool_call", "server_tool_call", "reasoning"}
 
 
 def is_spans(value: Any) -> bool:
@@ -59,7 +60,7 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
     received, sent = (_messages(attributes, f"gen_ai.{side}.messages") for side in ("input", "output"))
     if len(sent) != 1:
         raise NoDecision(f"a span with {len(sent)} answers")
-    turns = [turn for message in received for turn in _turns(message)]
+    turns = [turn for message in received for turn in _turns(message, marks=True)]
     said = [turn for turn in turns if turn.role not in SYSTEM_ROLES]
     instructions = [text_of(attributes.get("gen_ai.system_instructions"))]
     instructions += [turn.text for turn in turns if turn.role in SYSTEM_ROLES]
@@ -78,6 +79,7 @@ def parse(span: Any, fields: Fields) -> list[LoggedDecision]:
             id=first_text([span, span.get("context")], ("spanId", "span_id")),
             reward=reward_of([attributes], fields),
             whole=fields.whole,
+            unread=unread_in(message.get("parts") for message in received),
             named_in_text=fields.label == ANSWER,
         )
     )
@@ -117,7 +119,7 @@ def _messages(attributes: Mapping[str, Any], key: str) -> list[Mapping[str, Any]
     return messages
 
 
-def _turns(message: Mapping[str, Any]) -> list[Turn]:
+def _turns(message: Mapping[str, Any], marks: bool = False) -> list[Turn]:
     role = str(message.get("role", "user"))
     parts = [part for part in message.get("parts") or () if isinstance(part, Mapping)]
     results = [Turn("tool", text_of([part])) for part in parts if part.get("type") in _RESULT_TYPES]
@@ -127,7 +129,8 @@ def _turns(message: Mapping[str, Any]) -> list[Turn]:
             if not isinstance(part.get("name"), str):
                 raise DataError("tool_call: expected the tool's name")
             calls.append(Call(part["name"], parse_json(part.get("arguments"))))
-    text = text_of([part for part in parts if part.get("type") == "text"])
+    said = [one for one in parts if one.get("type") == "text" or (marks and one.get("type") not in _NO_WORDS)]
+    text = text_of(said, marks)
     if results and not text and not calls:
         return results
     return [*results, Turn(role, text, tuple(calls))]

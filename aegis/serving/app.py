@@ -21,6 +21,7 @@ from aegis.serving.admission import Admission
 from aegis.serving.fault import explain
 from aegis.serving.gateway.assist import Assistant
 from aegis.serving.gateway.choice import Prompts
+from aegis.serving.gateway.dialect import DIALECTS
 from aegis.serving.gateway.passing import Gateway
 from aegis.serving.gateway.recording import Recording
 from aegis.serving.gateway.span import find_tracer
@@ -32,6 +33,8 @@ from aegis.serving.service import Decisions, make_router
 from aegis.serving.setting import ServeConfig
 
 LOGGER = logging.getLogger("aegis.serving")
+_MODEL_PATHS = ("/v1/completions", "/v1/embeddings", "/v1/models")
+"""Further paths of language models' services, by which a client's mistake is known"""
 
 
 def make_app(
@@ -76,15 +79,18 @@ def make_app(
     app.include_router(make_router(decisions, lists_models=gateway is None))
     if pages is not None:
         app.include_router(pages)
-    explain_errors(app, pages)
+    explain_errors(app, pages, passes=gateway is not None)
     sites = SiteCheck(host, config.allowed_hosts, config.allowed_origins)
     most = config.limits.max_body_bytes if config.gateway is None else config.gateway.max_body_bytes
     quick = QuickDecisions(app, decisions, admission)
     return RequestMiddleware(quick, gateway, config.limits, sites, metrics, gateway_bytes=most)
 
 
-def explain_errors(app: FastAPI, pages: APIRouter | None = None) -> None:
-    """Let an application answer an error with its status and what to do. pages: routes that its document leaves out."""
+def explain_errors(app: FastAPI, pages: APIRouter | None = None, passes: bool | None = None) -> None:
+    """Let an application answer an error with its status and what to do. pages: routes that its document leaves out.
+
+    passes: whether it passes requests to language models on; None: it is not for these.
+    """
 
     @app.exception_handler(Refusal)
     async def refuse(request: Request, error: Refusal) -> JSONResponse:
@@ -104,13 +110,25 @@ def explain_errors(app: FastAPI, pages: APIRouter | None = None) -> None:
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
         asked = f"{request.method[:20]} {request.url.path[:100]!r}"
-        message = f"{asked}: no such route: there are {', '.join(_name_routes(app, pages))}"
+        named = _name_routes(app, pages) + ([f"POST {path} (the gateway)" for path in DIALECTS] if passes else [])
+        hint = "" if passes is None else _hint(request.url.path, passes)
+        message = f"{asked}: no such route: {hint}there are {', '.join(named)}"
         return JSONResponse(fault_body("route", message), error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def break_off(request: Request, error: Exception) -> JSONResponse:
         LOGGER.error("%s %s: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
         return JSONResponse(fault_body("fault", "an error inside AEGIS: see the server's log"), 500)
+
+
+def _hint(path: str, passes: bool) -> str:
+    """Return what to do about a request to a language model that came to the wrong place; '' for another request."""
+    meant = path if path.startswith("/v1/") else f"/v1{path}"
+    if meant not in (*DIALECTS, *_MODEL_PATHS):
+        return ""
+    if passes:
+        return f"did you mean {meant}? End the client's base_url with /v1 (Anthropic's client adds it itself); "
+    return "requests to a language model are passed on with --upstream URL or a [gateway] in the file of --config; "
 
 
 def _name_routes(app: FastAPI, pages: APIRouter | None) -> list[str]:

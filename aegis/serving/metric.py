@@ -45,7 +45,8 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def note_decision(self, point: str, by: str) -> None:
-        """Count a decision. by: `hrm`, `teacher` or `client`."""
+        """Count a recorded decision. by: `hrm`, also where the upstream fills its tool's arguments; `teacher`, also the
+        upstream of a gateway; or `client`."""
         self._decisions.labels(point, by).inc()
 
     def note_outcome(self, point: str) -> None:
@@ -61,7 +62,7 @@ class Metrics:
         self._exchanges.labels(result).inc()
 
     def describe(self) -> str:
-        """Return in one line what was served: requests, decisions by who made them, outcomes, passed choices."""
+        """Return in one line what was served: requests, decisions by who made them, outcomes."""
         samples = [sample for metric in self.registry.collect() for sample in metric.samples]
 
         def total(name: str, **labels: str) -> int:
@@ -72,9 +73,7 @@ class Metrics:
         requests = counted(total("aegis_requests_total"), "request")
         decisions = counted(sum(count for _, count in made), "decision") + (f" ({by_whom})" if by_whom else "")
         outcomes = counted(total("aegis_outcomes_total"), "outcome")
-        passed = total("aegis_gateway_exchanges_total", result="recorded")
-        at_gateway = f", {counted(passed, 'choice')} recorded at the gateway" if passed else ""
-        return f"{requests}, {decisions}, {outcomes}{at_gateway}"
+        return f"{requests}, {decisions}, {outcomes}"
 
     def render(self) -> bytes:
         """Return all counts in Prometheus's text format."""

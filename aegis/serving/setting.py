@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aegis.bounds import read_text
-from aegis.config import PHASE_1_DECISIONS, TrainingConfig
+from aegis.config import PHASE_1_DECISIONS, HRMConfig, TrainingConfig
 from aegis.config.secret import has_secret, read_secret
 from aegis.door import DeciderConfig
 from aegis.door.setting import MODES
@@ -45,6 +45,10 @@ class PointConfig:
     """As `DeciderConfig.sure`"""
     student: str = TrainingConfig().student
     """As `TrainingConfig.student`"""
+    max_tokens: int = TrainingConfig().max_tokens
+    """As `TrainingConfig.max_tokens`"""
+    exclude: tuple[str, ...] = ()
+    """As `TrainingConfig.exclude`"""
     explore: float = 0.0
     """As `DeciderConfig.explore`"""
     never_explored: tuple[str, ...] = ()
@@ -56,6 +60,7 @@ class PointConfig:
 
     def __post_init__(self) -> None:
         self.to_decider()
+        HRMConfig().check_tokens(self.max_tokens)
         if self.prompt and not self.actions:
             raise ConfigError("prompt: needs actions: the answers that the model may give")
         if self.base_url:
@@ -66,7 +71,8 @@ class PointConfig:
         chosen: Any = self.mode or mode
         same = ("collect", "agreement", "sure", "explore", "never_explored", "retired", "renamed")
         given = {name: getattr(self, name) for name in same}
-        return DeciderConfig(mode=chosen, training=TrainingConfig(student=self.student), **given)
+        training = TrainingConfig(student=self.student, max_tokens=self.max_tokens, exclude=self.exclude)
+        return DeciderConfig(mode=chosen, training=training, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ class GatewayConfig:
 
     __pydantic_config__ = _STRICT
 
-    upstreams: tuple[UpstreamConfig, ...]
+    upstreams: tuple[UpstreamConfig, ...] = ()
     mode: str = "observe"
     """At points that have no mode of their own. `observe`: no answer is changed. `assist`: what the HRM is sure of, it
     answers"""
@@ -156,7 +162,10 @@ class GatewayConfig:
 
     def __post_init__(self) -> None:
         if not self.upstreams:
-            raise ConfigError("gateway.upstreams: name one, e.g. [[gateway.upstreams]] with url = ...")
+            raise ConfigError(
+                'upstreams: name one, as a table [[gateway.upstreams]] with url = "https://api.openai.com/v1",'
+                " or by --upstream URL"
+            )
         if self.mode not in MODES:
             raise ConfigError(f"gateway.mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         for name in self.__slots__:
@@ -191,16 +200,25 @@ class ServeConfig:
         return replace(self, gateway=GatewayConfig((UpstreamConfig(url),)))
 
 
-def read_config(path: Path) -> ServeConfig:
-    """Read a server's configuration; raises `ConfigError` that names the file and the field."""
+def read_config(path: Path, upstream: str | None = None) -> ServeConfig:
+    """Read a server's configuration; raises `ConfigError` that names the file and the field.
+
+    upstream: of the gateway, where the file names none.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         document = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: can't be read as TOML ({error})") from error
+    gateway = document.get("gateway", {})
+    if upstream is not None and isinstance(gateway, dict) and not gateway.get("upstreams"):
+        check_address("--upstream", upstream)
+        document["gateway"] = {**gateway, "upstreams": [{"url": upstream}]}
+        upstream = None
     try:
-        return TypeAdapter(ServeConfig).validate_python(document)
+        config: ServeConfig = TypeAdapter(ServeConfig).validate_python(document)
+        return config if upstream is None else config.with_upstream(upstream)
     except ValidationError as error:
         unknown = "unexpected_keyword_argument"
         first, *_ = sorted(error.errors(include_url=False), key=lambda one: one["type"] != unknown)

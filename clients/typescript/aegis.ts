@@ -1,4 +1,5 @@
 // A decision point of `aegis serve`, for browsers, Node, Deno and Bun. No dependencies: it uses `fetch`.
+// Node 22.18 and later read it as it is; Node 20 needs `npx esbuild aegis.ts --outfile=aegis.mjs`, or `npx tsx`.
 //
 //   const router = new Aegis("support-router", { token: process.env.AEGIS_TOKEN, teacher: askMyModel });
 //   const decision = await router.decide({ ticket: "My phone is broken" });

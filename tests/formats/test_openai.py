@@ -192,3 +192,12 @@ def test_an_answer_beside_tools_and_a_structured_output_are_read_as_ever_where_w
     ]
     _, found = read(line, label=ANSWER)
     assert [one.action for one in found] == ["billing", "low"]
+
+
+def test_what_is_no_text_is_named_in_the_state(read):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}}
+    alone = changed("request.messages.1.content", [image])
+    beside = changed("request.messages.1.content", [{"type": "text", "text": "Look:"}, image])
+    _, (first, second) = read(alone, beside)
+    assert first.state == {"user": "[image_url]", "system": "You help customers."}
+    assert second.state["user"] == "Look:\n[image_url]"

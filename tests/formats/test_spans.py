@@ -140,3 +140,10 @@ def test_the_words_of_an_answer_are_the_action_where_the_owner_says_so(read):
     _, (named,) = read(span(**{"output.messages": said}), label=ANSWER)
     assert named.action == "Refund"
     assert read(span(**{"output.messages": said}))[1][0].action == ANSWER
+
+
+def test_what_is_no_text_is_named_in_the_state(read):
+    picture = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "iVBOR"}
+    asked = [{"role": "user", "parts": [{"type": "text", "content": "What is this?"}, picture]}]
+    _, (decision,) = read(span(**{"input.messages": asked}))
+    assert decision.state == {"user": "What is this?\n[blob]", "system": "You know the weather."}

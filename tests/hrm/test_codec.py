@@ -39,7 +39,7 @@ def test_a_state_that_fits_is_whole_and_a_longer_state_is_cut_to_the_budget(stat
     read, whole = StateCodec(max_tokens).read(state), StateCodec(100_000).read(state)
     assert whole.ids == [END_OF_TEXT_ID, *load_vocabulary().encode_ordinary(render_compact(state))]
     assert read.tokens == whole.tokens == len(whole.ids)
-    assert read.cut == (len(whole.ids) > max_tokens)
+    assert read.cut == (len(whole.ids) > max_tokens) == StateCodec(max_tokens).cuts(state)
     assert len(read.ids) <= max_tokens
     if not read.cut:
         assert read.ids == whole.ids
@@ -96,6 +96,7 @@ def test_an_unknown_codec_version_is_refused():
 def test_any_json_object_is_encoded_as_ids_of_the_vocabulary(state):
     ids = StateCodec(128).encode(state)
     assert 1 <= len(ids) <= 128
+    assert StateCodec(128, version=1).cuts(state) == StateCodec(128, version=1).read(state).cut
     assert ids[0] == END_OF_TEXT_ID
     assert all(0 <= token < END_OF_TEXT_ID for token in ids[1:])
 

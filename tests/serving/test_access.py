@@ -108,9 +108,11 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
         ("[point.a]\nactions = []", "point: unknown key: did you mean points?"),
         ("[limits]\nmax_wait = 1", "limits.max_wait: unknown key: did you mean max_waiting?"),
         ("[[gateway.upstreams]]\nurls = 'http://x'", "gateway.upstreams.0.urls: unknown key: did you mean url?"),
+        ("[gateway]\nmode = 'assist'", "gateway: upstreams: name one, as a table [[gateway.upstreams]] with url ="),
         ("[gateway]\nupstreams = []\nmod = 'assist'", "gateway.mod: unknown key: did you mean mode?"),
         ("[points.a]\nmode = 'rule'", "mode must be one of observe, assist, switch"),
         ("[points.a]\nbase_url = 'x'", "must be an address"),
+        ("[points.a]\nmax_tokens = 9000", "points.a: --max-tokens must be at most 6142, not 9000"),
         ("[points.'a b']", "decision point 'a b'"),
         ("[limits]\nmax_waiting = 0", "limits.max_waiting must be above 0"),
         ("[", "can't be read as TOML"),
@@ -120,6 +122,20 @@ def test_a_configuration_is_read_and_a_mistake_in_it_is_named(tmp_path):
             read_config(path)
         assert said in str(raised.value), json.dumps(str(raised.value))
         assert str(path) in str(raised.value)
+
+
+def test_the_upstream_of_the_command_line_is_the_gateways_where_the_file_names_none(tmp_path):
+    path = tmp_path / "serve.toml"
+    for text, mode in (("[gateway]\nmode = 'assist'", "assist"), ("", "observe")):
+        path.write_text(text, "utf-8")
+        gateway = read_config(path, "http://x/v1").gateway
+        assert gateway == GatewayConfig((UpstreamConfig("http://x/v1"),), mode)
+    path.write_text("[[gateway.upstreams]]\nurl = 'http://y/v1'", "utf-8")
+    with pytest.raises(ConfigError, match="--upstream: the file of --config names upstreams already"):
+        read_config(path, "http://x/v1")
+    path.write_text("", "utf-8")
+    with pytest.raises(ConfigError, match="--upstream"):
+        read_config(path, "x")
 
 
 def test_a_mistyped_point_is_named_before_anything_starts(tmp_path):
@@ -145,12 +161,13 @@ def test_a_points_settings_are_those_of_its_decider(tmp_path):
     path = tmp_path / "serve.toml"
     path.write_text(
         '[points.router]\nactions = ["a", "b"]\nmode = "assist"\ncollect = 200\nexplore = 0.1\nnever_explored = ["b"]\n'
-        'retired = ["old"]\nrenamed = {c = "b"}\n',
+        'retired = ["old"]\nrenamed = {c = "b"}\nmax_tokens = 512\nexclude = ["customer.email"]\n',
         "utf-8",
     )
     config = read_config(path).points["router"].to_decider()
     assert (config.mode, config.collect, config.explore, tuple(config.never_explored)) == ("assist", 200, 0.1, ("b",))
     assert (config.retired, config.renamed) == (("old",), {"c": "b"})
+    assert (config.training.max_tokens, config.training.exclude) == (512, ("customer.email",))
     path.write_text("[points.router]\nexplore = 0.9\n", "utf-8")
     with pytest.raises(
         ConfigError, match=r"points\.router: explore \(--explore\) must be a share from 0 to 0\.5, not 0\.9"

@@ -114,6 +114,8 @@ def test_a_wrong_route_or_method_is_answered_with_the_routes_there_are(start):
         assert f"{response.request.method} '{response.request.url.path}': no such route" in message
         assert "POST /v1/decisions, POST /v1/outcomes" in message
         assert message.endswith("GET /openapi.json")
+    message = served.client.post("/v1/chat/completions", json={}).json()["error"]["message"]
+    assert "no such route: requests to a language model are passed on with --upstream URL" in message
 
 
 def test_actions_that_are_not_on_offer_are_neither_decided_nor_recorded(start, point_store):

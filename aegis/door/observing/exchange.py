@@ -99,14 +99,18 @@ def chat_request(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chat_turn(item: Any) -> dict[str, Any] | None:
-    """Return an item of the responses API's input as a message; None for what is none, such as reasoning."""
+    """Return an item of the responses API's input as a message; None for reasoning.
+
+    A message holds what else there is, e.g. a screenshot or what the upstream keeps, as a part that is no text.
+    """
     if "role" in item:
         return {"role": item["role"], "content": item.get("content", "")}
     if item.get("type") == "function_call":
         return {"role": "assistant", "content": "", "tool_calls": [{"function": item}]}
     if item.get("type") == "function_call_output":
         return {"role": "tool", "content": item.get("output", "")}
-    return None
+    kind = str(item.get("type", "item"))
+    return None if kind == "reasoning" else {"role": "tool", "content": [{"type": kind}]}
 
 
 def chat_message(output: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

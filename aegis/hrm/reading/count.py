@@ -26,6 +26,11 @@ class ReadingReport:
     """Number of states that had each field to leave out, by its path"""
 
     @property
+    def states_cut(self) -> float:
+        """Share of the states that were cut."""
+        return self.cut / self.states if self.states else 0.0
+
+    @property
     def warnings(self) -> list[str]:
         """One sentence for each problem that a person should know."""
         lines = []
@@ -33,6 +38,7 @@ class ReadingReport:
             lines.append(
                 f"{self.cut:,} of {counted(self.states, 'state')} were cut to {self.max_tokens:,} tokens (on average"
                 f" {self.cut_share:.0%} of their text): raise --max-tokens, or leave fields out with --exclude"
+                " (of a point that is served: max_tokens, exclude)"
             )
         lines += [
             f"--exclude {path}: none of {counted(self.states, 'state')} has this field: check the path"

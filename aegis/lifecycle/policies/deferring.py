@@ -18,6 +18,7 @@ from aegis.hrm import base_of
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion.judging.calibration import with_temperature
 from aegis.promotion.monitoring.drift import DriftDetector, read_drift
+from aegis.rendering import names_unread
 from aegis.types import ActionList, Choice, Deferral, Policy, State
 
 NEVER = float("inf")
@@ -48,12 +49,16 @@ class Represents(Protocol):
 class DistributionCheckedPolicy(WrappedPolicy):
     """An HRM whose choices say whether their state is out of distribution.
 
-    drift: measures how far a state is from those in training. bound: the distance above which a state is out.
+    drift: measures how far a state is from those in training. bound: the distance above which a state is out. misses:
+    tells whether something of a state is not read; such a state is out, too.
     """
 
-    def __init__(self, policy: Represents, drift: DriftDetector, bound: float) -> None:
+    def __init__(
+        self, policy: Represents, drift: DriftDetector, bound: float, misses: Callable[[State], bool] = names_unread
+    ) -> None:
         super().__init__(policy)
         self._represents = policy
+        self._misses = misses
         self._drift = drift
         self._bound = bound
 
@@ -64,15 +69,16 @@ class DistributionCheckedPolicy(WrappedPolicy):
         rows, represented = self._represents.answer(states, actions)
         return [
             replace(Choice.best(row, actions, self.name, "hrm"), out_of_distribution=unlike)
-            for row, unlike in zip(rows.tolist(), self._compare(represented), strict=True)
+            for row, unlike in zip(rows.tolist(), self._compare(states, represented), strict=True)
         ]
 
     def are_unlike(self, states: Sequence[State], actions: ActionList) -> list[bool]:
         """Return whether each state is out of distribution."""
-        return self._compare(self._represents.answer(states, actions)[1]) if states else []
+        return self._compare(states, self._represents.answer(states, actions)[1]) if states else []
 
-    def _compare(self, represented: np.ndarray) -> list[bool]:
-        return [distance > self._bound for distance in self._drift.measure(represented).tolist()]
+    def _compare(self, states: Sequence[State], represented: np.ndarray) -> list[bool]:
+        far = [distance > self._bound for distance in self._drift.measure(represented).tolist()]
+        return [out or self._misses(one) for out, one in zip(far, states, strict=True)]
 
 
 class BaseCheckedPolicy(WrappedPolicy):
@@ -179,7 +185,11 @@ def check_distribution(policy: Policy, folder: Path, quantile: float) -> Policy:
     detector = read_drift(folder)
     if detector is None:
         return policy
-    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile))
+    codec = getattr(policy, "codec", None)
+    misses: Callable[[State], bool] = names_unread
+    if codec is not None and detector.knows_no_cut_states:
+        misses = lambda state: names_unread(state) or codec.cuts(state)  # noqa: E731
+    return DistributionCheckedPolicy(cast(Represents, policy), detector, detector.threshold(quantile), misses)
 
 
 def check_by_base(policy: Policy, base: Policy) -> Policy:

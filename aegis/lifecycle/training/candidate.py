@@ -307,6 +307,7 @@ def _train_candidate(
         policy.represent([one.state for one in draw_rows(train, range(len(train)), MOST_STATES)]),
         policy.represent([one.state for one in draw_rows(heldout, range(len(heldout)), MOST_STATES)]),
     )
+    drift = replace(drift, states_cut=dataset.reading.states_cut)
     progress(_JUDGING, 2, _PARTS)
     thinking = None
     if isinstance(policy, HRMPolicy):

@@ -4,6 +4,9 @@ It is the Mahalanobis distance from the mean of the training states (Lee et al. 
 is Ledoit and Wolf's (2004), because there are hardly more states than dimensions. A state is out of distribution if its
 distance exceeds a quantile of the held-out states' distances, which are kept beside the weights. The quantile is split
 conformal prediction's (Vovk et al. 2005): of n held-out states and a new one like them, each is as likely the farthest.
+
+Of a state that is too long, an HRM reads a part, which may look like any other. So a state that is cut is out of
+distribution, too, where nearly none of the training states was (`MOST_CUT`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ from aegis.errors import CheckpointError
 DRIFT_FILE = "drift.safetensors"
 MOST_STATES = 2000
 """At most so many training and held-out states are used, drawn evenly"""
+MOST_CUT = 0.02
+"""Where no larger share of the training's states was cut, a state that is cut is out of distribution. The monitor warns
+of more than 5% such states, so that as many as in training do not lead to its warning"""
 _NAMES = {"mean", "whitening", "distances"}
+_CUT = "states_cut"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,13 @@ class DriftDetector:
     """(D, D): maps a difference from the mean to unit covariance"""
     distances: NDArray[np.float32]
     """(n,): distances of the held-out states, ascending"""
+    states_cut: float | None = None
+    """Share of the training's states that were cut; None: not known"""
+
+    @property
+    def knows_no_cut_states(self) -> bool:
+        """Whether a state that is cut is out of distribution, because nearly none was cut in training."""
+        return self.states_cut is not None and self.states_cut <= MOST_CUT
 
     def measure(self, represented: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the distance (B,) of each representation (B, D) from the training states."""
@@ -66,7 +80,10 @@ def write_drift(folder: Path, detector: DriftDetector) -> None:
     """Write a detector into its HRM's folder atomically; raises `CheckpointError` if the disk refuses."""
     try:
         with replacing(folder / DRIFT_FILE) as partial:
-            save_file({name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}, partial)
+            arrays = {name: np.ascontiguousarray(getattr(detector, name)) for name in _NAMES}
+            if detector.states_cut is not None:
+                arrays[_CUT] = np.array([detector.states_cut], dtype=np.float64)
+            save_file(arrays, partial)
             share(partial)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder / DRIFT_FILE}: can't be written ({error}): check the disk's space") from error
@@ -81,8 +98,10 @@ def read_drift(folder: Path) -> DriftDetector | None:
         found = load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: torn ({error}): train again") from error
+    cut = found.pop(_CUT, None)  # an earlier version of AEGIS did not keep it
     shapes = {name: array.shape for name, array in found.items()}
     width = shapes.get("mean", (0,))[0]
-    if shapes.keys() != _NAMES or shapes["whitening"] != (width, width) or not found["distances"].size:
+    odd = cut is not None and cut.shape != (1,)
+    if odd or shapes.keys() != _NAMES or shapes["whitening"] != (width, width) or not found["distances"].size:
         raise CheckpointError(f"{path}: out of form: train again")
-    return DriftDetector(**{name: found[name] for name in _NAMES})
+    return DriftDetector(**{name: found[name] for name in _NAMES}, states_cut=None if cut is None else float(cut[0]))

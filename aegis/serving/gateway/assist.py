@@ -68,6 +68,8 @@ class Assistant:
 
     async def decide(self, asked: Asked) -> Taken | None:
         """Return what the HRM decided, recorded where it is the whole answer; None where the upstream is to decide."""
+        if asked.exchange.unread:
+            return None
         modes = {self._points.mode_at_gateway(question.point) for question in asked.questions}
         if "observe" in modes or not asked.dialect.may_answer(asked.request):
             return None
@@ -77,7 +79,9 @@ class Assistant:
         """Return what the HRM would have said of the first question: the action, who, and with which probability."""
         first = asked.questions[0]
         decider = self._points.opened(first.point)
-        if decider is None or not decider.answers_silently or not _fits(decider, first, asked.model):
+        if asked.exchange.unread or decider is None or not decider.answers_silently:
+            return None
+        if not _fits(decider, first, asked.model):
             return None
         return await self._run(_look(decider, first))
 

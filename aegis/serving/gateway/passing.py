@@ -321,6 +321,8 @@ def _marks(asked: Asked, policy: str, left_out: str = "") -> Headers:
     first = asked.questions[0]
     marks = {b"x-aegis-policy": _shown(policy), b"x-aegis-point": first.point.encode("utf-8", "replace")}
     recorded = (b"x-aegis-not-recorded", _shown(left_out)) if left_out else (b"x-aegis-decision", first.id.encode())
+    if unread := ", ".join(asked.exchange.unread):
+        marks[b"x-aegis-unread"] = _shown(f"{unread}: no text, so that the upstream decides")
     return [*marks.items(), recorded]
 
 

@@ -22,6 +22,7 @@ from aegis.serving.gateway.span import make_span
 from aegis.serving.metric import Metrics
 from aegis.serving.point import NewPoint, PointBook
 from aegis.store.calls import Call
+from aegis.workspace import MODEL_PREFIXES
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -118,16 +119,22 @@ class Recording:
         self._metrics.note_exchange("not_recorded")
         self.hear(error)
 
-    def _follow(self, recorded: Future[Any], result: str) -> None:
-        """Count what is recorded once it is on the disk; wait where much is still on its way."""
+    def _follow(self, recorded: Future[Any], result: str, point: str = "") -> None:
+        """Count what is recorded once it is on the disk; wait where much is still on its way.
+
+        point: of a decision that is not counted yet.
+        """
 
         def note(over: Future[Any]) -> None:
             self._recording.discard(over)
             error = over.exception()
             if isinstance(error, Exception):
                 self._fail(error)
-            else:
-                self._metrics.note_exchange(result)
+                return
+            if point:
+                by_hrm = over.result().policy.startswith(MODEL_PREFIXES)
+                self._metrics.note_decision(point, "hrm" if by_hrm else "teacher")
+            self._metrics.note_exchange(result)
 
         if len(self._recording) >= _MOST_RECORDING:
             wait([*self._recording], return_when=FIRST_COMPLETED)
@@ -149,7 +156,7 @@ class Recording:
         call = Call(str(answer.get("id") or asked.questions[0].id), model, exchange.seconds, read, written, share)
         self._trace(exchange, call)
         for point, decision in asked.made(answer):
-            self._follow(self._record(exchange, point, decision, call), "recorded")
+            self._follow(self._record(exchange, point, decision, call), "recorded", point)
 
     def _trace(self, exchange: Exchange, call: Call) -> None:
         if self._tracer is None:

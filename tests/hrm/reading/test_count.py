@@ -20,7 +20,7 @@ def test_states_that_were_cut_are_counted_with_their_share():
     assert report.notes == []
     assert report.warnings == [
         "1 of 3 states were cut to 101 tokens (on average 50% of their text): raise --max-tokens, or leave fields out"
-        " with --exclude"
+        " with --exclude (of a point that is served: max_tokens, exclude)"
     ]
 
 

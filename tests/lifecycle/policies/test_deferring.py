@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from aegis.errors import ConfigError, TeacherError
+from aegis.hrm import StateCodec
 from aegis.lifecycle.policies.deferring import NEVER, DeferringPolicy, DistributionCheckedPolicy, check_distribution
-from aegis.promotion.monitoring.drift import fit_drift, write_drift
+from aegis.promotion.monitoring.drift import fit_drift, read_drift, write_drift
+from aegis.rendering import to_state
 from aegis.research import RESEARCH_ACTIONS
 from aegis.testing import ScriptedTeacher, check_policy
 from aegis.types import ActionList, ActionSpec, Choice
@@ -40,6 +42,7 @@ class Seeing(ScriptedTeacher):
     """Represents a state by the number in it."""
 
     actions = RESEARCH_ACTIONS
+    codec = StateCodec(64)
 
     def answer(self, states, actions):
         rows = [choice.probabilities for choice in self.decide(states, actions)]
@@ -117,6 +120,36 @@ def test_a_state_out_of_distribution_goes_to_the_teacher_which_is_loaded_then_an
     assert (far.policy, far.kind, far.out_of_distribution) == ("gpt2", "teacher", True)
     both = policy.decide([FAR, NEAR], RESEARCH_ACTIONS)
     assert [choice.policy for choice in both] == ["gpt2", "hrm@1"]
+
+
+@pytest.mark.parametrize(
+    ("states_cut", "unlike"), [(0.0, True), (0.02, True), (0.03, False), (1.0, False), (None, False)]
+)
+def test_a_state_that_is_cut_is_unlike_the_training_where_nearly_none_was_cut_there(folder, states_cut, unlike):
+    detector = read_drift(folder)
+    assert detector is not None
+    write_drift(folder, replace(detector, states_cut=states_cut))
+    hrm = Seeing(name="hrm@1")
+    policy = DeferringPolicy(check_distribution(hrm, folder, 0.999), ScriptedTeacher, 0.0)
+    short, long = {**NEAR, "text": "The lamp flickers. " * 9}, {**NEAR, "text": "The lamp flickers. " * 40}
+    choices = policy.decide([short, long], RESEARCH_ACTIONS)
+    assert [choice.out_of_distribution for choice in choices] == [False, unlike]
+    assert [choice.kind == "teacher" for choice in choices] == [False, unlike]
+    assert [one.deferred for one in choices] == ["", "unlike" if unlike else ""]
+    assert (policy.decide_own([long], RESEARCH_ACTIONS)[0] is None) == unlike
+
+
+def test_a_state_that_names_what_is_no_text_is_the_teachers(folder):
+    policy = DeferringPolicy(check_distribution(Seeing(name="hrm@1"), folder, 0.999), ScriptedTeacher, 0.0)
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}}
+    words = [{"role": "user", "content": [{"type": "text", "text": "Look"}]}]
+    shown = [{"role": "user", "content": [{"type": "text", "text": "Look"}, picture]}]
+    states = [{**NEAR, **to_state(one)} for one in (words, shown)]
+    choices = policy.decide(states, RESEARCH_ACTIONS)
+    assert [(choice.kind == "teacher", choice.out_of_distribution) for choice in choices] == [
+        (False, False),
+        (True, True),
+    ]
 
 
 def test_if_the_teacher_fails_the_hrm_decides_and_the_teacher_is_not_asked_for_a_while(folder):

@@ -181,7 +181,7 @@ def test_too_few_episodes_leave_the_hrm_and_are_told(trained):
 
 def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
     workspace, _ = trained
-    assert read_drift(workspace.models / "linear@1") is not None
+    assert read_drift(workspace.models / "linear@1").states_cut == 0
     with open_store(workspace) as store:
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
         states: list[State] = [
@@ -189,9 +189,13 @@ def test_it_decides_with_the_teacher_behind_it_for_unlike_states(trained):
             {"zig": 10**9, "words": "that nobody wrote " * 9},
         ]
         assert isinstance(policy, DeferringPolicy)
-        like, unlike = policy.policy.decide(states, RESEARCH_ACTIONS)
+        states.append({**states[0], "number": "n1 " * 300})  # it is cut, and none in training was
+        like, unlike = policy.policy.decide(states[:2], RESEARCH_ACTIONS)
+        cast(Any, policy).policy._bound = float("inf")  # only what is cut is unlike
+        whole, cut = policy.policy.decide([states[1], states[2]], RESEARCH_ACTIONS)
     assert (like.policy, like.action, like.out_of_distribution) == ("linear@1", NAMES[1], False)
     assert unlike.out_of_distribution
+    assert (whole.out_of_distribution, cut.out_of_distribution) == (False, True)
 
 
 def test_phase_4_refuses_it_in_one_line(trained):
@@ -285,7 +289,9 @@ def test_both_together_serve_as_one_version(together):
         kept = json.loads(store.database.query("SELECT files FROM models")[0][0])
         policy = PolicyResolver(workspace, ScriptedTeacher).resolve(store)
         state = {"about": "person", "color": "red", "number": "n1"}
-        (choice,) = policy.decide([state], RESEARCH_ACTIONS)
+        cast(Any, policy).policy._bound = float("inf")  # only what is cut is unlike
+        choice, cut = policy.decide([state, {**state, "number": "n1 " * 300}], RESEARCH_ACTIONS)
+    assert (cut.kind, cut.deferred) == ("teacher", "unlike")
     assert {"policy.json", "model.safetensors", "linear.json", "linear.safetensors", "drift.safetensors"} <= kept.keys()
     assert (choice.policy, choice.version_kind, choice.action) == ("mixed@1", "mixed", NAMES[1])
     with pytest.raises(ConfigError, match="mixed@1 is HRM and logistic regression together, and phase 4"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,9 @@ def test_fewer_states_than_dimensions_are_enough():
 def test_a_drift_detector_is_written_and_read_back(tmp_path):
     detector = fit_drift(draw(100, 1), draw(50, 2))
     write_drift(tmp_path, detector)
+    assert read_drift(tmp_path).states_cut is None
+    write_drift(tmp_path, replace(detector, states_cut=0.25))
+    assert read_drift(tmp_path).states_cut == 0.25
     assert [path.name for path in tmp_path.iterdir()] == [DRIFT_FILE]
     again = read_drift(tmp_path)
     assert again is not None

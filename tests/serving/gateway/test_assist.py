@@ -70,6 +70,26 @@ def test_for_a_tool_with_parameters_the_upstream_is_asked_with_that_tool(assiste
     assert (newest.policy, newest.action.name) == (("hrm@1", "refund") if named == "refund" else ("m", "refund"))
 
 
+def test_every_decision_is_counted_once_by_who_made_it(assisted, wait_for, recorded_at):
+    gate = assisted(CHOOSE | {"tools": SEARCHES})
+    ask = lambda **more: gate.through.post("/v1/chat/completions", json=CHOOSE | more, headers=HEADERS)  # noqa: E731
+    assert ask().headers["x-aegis-policy"] == "hrm@1"
+    named = "refund" if "refund" in ask().text else "search"
+    call = {**CALL, "function": {"name": named, "arguments": "{}"}}
+    gate.upstream.answer(gate.upstream.completion({"tool_calls": [call]}))
+    for _ in range(3):  # the HRM chooses the tool, and the upstream fills its arguments
+        assert ask(tools=SEARCHES).headers["x-aegis-policy"] == "hrm@1"
+    wait_for(lambda: gate.recorded() == 4)
+    policies = [one.decision.policy for one in recorded_at("router")]
+    assert sorted(policies) == ["hrm@1"] * 5 + ["m"]
+    assert 'aegis_decisions_total{by="hrm",point="router"} 5.0' in gate.metrics()
+    assert 'aegis_decisions_total{by="teacher",point="router"} 1.0' in gate.metrics()
+    decided = gate.assistant._hear.__self__._metrics.describe()
+    assert "6 decisions (5 by an HRM, 1 by a teacher)" in decided
+    bill = gate.points.bills()["router"].measured
+    assert (bill.answered, bill.forced, bill.upstream.calls) == (2, 3, 4)
+
+
 def test_an_upstream_that_does_not_force_tools_gets_the_request_as_it_came(assisted):
     body = CHOOSE | {"tools": SEARCHES}
     gate = assisted(body)

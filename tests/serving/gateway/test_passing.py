@@ -157,3 +157,12 @@ def test_with_a_key_of_its_own_the_gateway_asks_for_a_token(open_gate, tmp_path,
     headers = {"authorization": f"Bearer {secret}"}
     assert gate.through.post("/v1/chat/completions", json={}, headers=headers).status_code == 200
     assert dict(gate.upstream.got[0][2])[b"authorization"] == b"Bearer sk-ours"
+
+
+def test_a_base_url_without_v1_is_explained(gate):
+    for path in ("/chat/completions", "/models"):
+        answer = gate.through.post(path, json={})
+        message = answer.json()["error"]["message"]
+        assert (answer.status_code, gate.upstream.got) == (404, [])
+        assert f"did you mean /v1{path}? End the client's base_url with /v1" in message
+        assert "POST /v1/chat/completions (the gateway), POST /v1/responses (the gateway)" in message

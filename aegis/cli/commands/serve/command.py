@@ -46,8 +46,8 @@ def serve(
         from aegis import serving
         from aegis.lifecycle.training.need import missing_package
 
-        settings = serving.ServeConfig() if config is None else serving.read_config(config)
-        if upstream is not None:
+        settings = serving.ServeConfig() if config is None else serving.read_config(config, upstream)
+        if upstream is not None and config is None:
             settings = settings.with_upstream(upstream)
         listening = serving.Listening(host, port, serving.TokenBook.read(tokens))
         listening.check()
