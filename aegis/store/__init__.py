@@ -25,7 +25,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
-from aegis.store.improvement_log import Improvement, ImprovementLog, Rewarded
+from aegis.store.improvement_log import Drawn, Improvement, ImprovementLog, Rewarded
 from aegis.store.label import Comparison, LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.state import StateKey, UsageLedger, WorkspaceState
@@ -36,6 +36,7 @@ __all__ = [
     "Comparison",
     "Database",
     "DecisionStore",
+    "Drawn",
     "Example",
     "ExchangeResult",
     "ImportReport",
