@@ -153,10 +153,10 @@ CASES = {
 
 def report(cases: Iterable[str], runs: int, decisions: int, seed: int) -> None:
     """Print a row of a table for each case: the rule before this one, and this one."""
-    print(f"{runs} runs; no fall: {decisions:,} decisions; a fall of 0.4: 2,000 decisions", flush=True)
+    print(f"{runs} runs; no fall: {decisions:,} decisions; a fall of 0.2: 2,000 decisions", flush=True)
     for name in cases:
         case = CASES[name]
-        fallen = Case(case.processes, case.effect, case.trend, case.life, case.shuffled, case.late, case.lost, fall=0.4)
+        fallen = Case(case.processes, case.effect, case.trend, case.life, case.shuffled, case.late, case.lost, fall=0.2)
         cells = [name]
         for group in (group_by_neighbours, form_groups):
             less, more = count(case, runs, decisions, group, seed)
