@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from aegis.errors import ConfigError, DataError
 from aegis.workspace import is_version, version_kind
@@ -162,6 +162,15 @@ def most_probable(probabilities: Sequence[float]) -> int:
     return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
+class DrawnTurn(NamedTuple):
+    """A stretch of decisions whose decider was drawn, while phase 4 compares an HRM with its reference."""
+
+    series: int
+    """Whose draws: a random number for each process and reference"""
+    stretch: int
+    """Its number among these, from 0"""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A policy's answer to a state. `best` and `draw` make it from probabilities.
@@ -183,6 +192,8 @@ class Choice:
     """Whether the state is unlike the HRM's training states; None if unknown."""
     deferred: Deferral = ""
     """Why an HRM handed the state to the policy that made this choice."""
+    turn: DrawnTurn | None = None
+    """The drawn stretch that it belongs to; None where no draw said which version decides."""
 
     def __post_init__(self) -> None:
         check_propensity(self.propensity)

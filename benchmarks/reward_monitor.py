@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aegis.config import ReinforceConfig
-from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
-from aegis.lifecycle.rl.reward_evidence import GROUP, SUSPICION, RewardBet
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, GROUP
+from aegis.lifecycle.rl.reward_evidence import SUSPICION, RewardBet
 from aegis.research.run import shipped_data
 
 EPISODE = 20

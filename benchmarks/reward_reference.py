@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegis.config import ReinforceConfig
-from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
-from aegis.lifecycle.rl.reward_evidence import GROUP, SUSPICION, RewardBet
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, GROUP
+from aegis.lifecycle.rl.reward_evidence import SUSPICION, RewardBet
 from benchmarks.reward_monitor import Rewards, run_reports
 
 LENGTH = GROUP * CONTROL_STRETCH

@@ -25,7 +25,7 @@ from aegis.store.exchange import (
     read_examples,
     write_examples,
 )
-from aegis.store.improvement_log import SINCE, Improvement, ImprovementLog, Rewarded
+from aegis.store.improvement_log import SINCE, Drawn, Improvement, ImprovementLog, Rewarded
 from aegis.store.label import Comparison, LabelBook
 from aegis.store.recorded import RecordedDecisions
 from aegis.store.state import StateKey, UsageLedger, WorkspaceState
@@ -37,6 +37,7 @@ __all__ = [
     "Comparison",
     "Database",
     "DecisionStore",
+    "Drawn",
     "Example",
     "ExchangeResult",
     "ImportReport",

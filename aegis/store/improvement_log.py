@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aegis.store.database import Database
 from aegis.store.decisions import DecisionStore, Example
+from aegis.types import Choice, DrawnTurn
 
 _NUMBER = "CASE WHEN substr(d.policy, 1, 4) = 'hrm@' THEN CAST(substr(d.policy, 5) AS BIGINT) END"
 """The number of the version that decided; NULL for other policies"""
@@ -47,6 +48,16 @@ class Improvement:
     results: dict[str, Any]
     """`mean_reward`, `entropy`, `kl`, `loss` and the like; `fault`: why the update was refused; `SINCE`"""
     recorded_at: str
+
+
+class Drawn(NamedTuple):
+    """A decision whose decider was drawn."""
+
+    control: bool
+    """Whether the reference made it"""
+    reward: float | None
+    """None while it is not known"""
+    turn: DrawnTurn
 
 
 class ImprovementLog:
@@ -98,6 +109,16 @@ class ImprovementLog:
             examples = [store.get(row["id"]) for row in rows]
             found.append([example for example in examples if example is not None])
         return found
+
+    def note_turn(self, decision_id: str, choice: Choice | None) -> None:
+        """Keep with a decision its drawn turn, in the transaction that recorded it; nothing where none was drawn."""
+        if choice is None or choice.turn is None:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO turns (decision, series, stretch) SELECT seq, ?, ? FROM decisions WHERE id = ?",
+                (*choice.turn, decision_id),
+            )
 
     def newest_outcome(self) -> int:
         """Return the newest outcome's place in the order of recording, or 0 if there is none."""
@@ -158,20 +179,21 @@ class ImprovementLog:
         )
         return [float(row["reward"]) for row in rows]
 
-    def drawn(self, reference: str, since: int, until: int | None = None) -> list[tuple[bool, float | None]]:
-        """Return the decisions that a reference and newer HRMs drew, in order: whether it was the reference, and the
-        reward, if known.
+    def drawn(self, reference: str, since: int, until: int | None = None) -> list[Drawn]:
+        """Return the decisions of a reference and of newer HRMs whose decider was drawn, in the order of recording.
 
-        since: place after which decisions count; until: the last place, None for the newest.
+        since: place after which decisions count; until: the last place, None for the newest. Decisions recorded before
+        turns were kept are left out: which stretches they were is not known.
         """
         rows = self._database.query(
-            "SELECT d.policy = ?1 AS control, o.reward AS reward FROM decisions AS d"
+            "SELECT d.policy = ?1 AS control, o.reward AS reward, t.series, t.stretch"
+            " FROM decisions AS d JOIN turns AS t ON t.decision = d.seq"
             " LEFT JOIN outcomes AS o ON o.seq = (SELECT MAX(seq) FROM outcomes WHERE decision_id = d.id)"
             f" WHERE d.seq > ?2 AND (d.seq <= ?3 OR ?3 IS NULL) AND {_NUMBER} >= ?4"
             " AND d.propensity IS NOT NULL ORDER BY d.seq",
             (reference, since, until, int(reference.removeprefix("hrm@"))),
         )
-        return [(bool(row["control"]), row["reward"]) for row in rows]
+        return [Drawn(bool(one["control"]), one["reward"], DrawnTurn(one["series"], one["stretch"])) for one in rows]
 
     def _select(self, rest: str, values: tuple[Any, ...] = ()) -> list[Improvement]:
         rows = self._database.query(f"SELECT * FROM improvements {rest}", values)

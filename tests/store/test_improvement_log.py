@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aegis.store import Database, DecisionStore, ImprovementLog
-from aegis.types import Action, Decision, Outcome
+from aegis.errors import StoreError
+from aegis.store import Database, DecisionStore, Drawn, ImprovementLog
+from aegis.store.chain.check import verify
+from aegis.store.chain.erasure import Wanted, erase, find
+from aegis.types import Action, Choice, Decision, DrawnTurn, Outcome
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -92,3 +95,35 @@ def test_rewards_are_the_newest_known_rewards_of_a_single_hrm_or_of_all_others(s
     assert log.rewards("hrm@1", 10, others=True) == [4.0, 2.0]
     assert log.rewards("hrm@1", 1) == [3.0]
     assert log.rewards("hrm@1", 10, since=2) == [3.0]
+
+
+def add_turn(store, number, reward, policy, turn):
+    decision = add(store, number, reward, policy)
+    ImprovementLog(store.database).note_turn(decision.id, Choice((0.5, 0.5), "a", policy, "hrm", 0.5, turn=turn))
+    return decision
+
+
+def test_drawn_are_the_decisions_of_a_reference_and_newer_hrms_with_their_turns(store):
+    log, largest = ImprovementLog(store.database), DrawnTurn(2**63 - 1, 7)
+    add(store, 0, 1.0, "hrm@2")  # an earlier version recorded no turn
+    add_turn(store, 1, 1.0, "hrm@2", None)
+    add_turn(store, 2, 2.0, "hrm@2", DrawnTurn(5, 0))
+    add_turn(store, 3, None, "hrm@3", largest)
+    add_turn(store, 4, 4.0, "hrm@1", DrawnTurn(5, 0))  # older than the reference
+    log.note_turn(add(store, 5, 5.0, "teacher").id, None)
+    last = add_turn(store, 6, 6.0, "hrm@3", DrawnTurn(5, 1))
+    found = [Drawn(True, 2.0, DrawnTurn(5, 0)), Drawn(False, None, largest), Drawn(False, 6.0, DrawnTurn(5, 1))]
+    assert log.drawn("hrm@2", 0) == found
+    assert log.drawn("hrm@2", 3) == found[1:]
+    assert log.drawn("hrm@2", 0, until=4) == found[:2]
+    store.record_outcome(Outcome(last.id, "ok", reward=-1.0))
+    assert log.drawn("hrm@2", 4)[0].reward == -1.0
+
+
+def test_turns_are_not_changed_later_and_are_erased_with_their_decisions(store):
+    decision = add_turn(store, 0, 1.0, "hrm@2", DrawnTurn(5, 0))
+    with pytest.raises(StoreError, match="append-only"), store.database.transaction() as connection:
+        connection.execute("UPDATE turns SET stretch = 1")
+    erase(store.database, find(store.database, Wanted(decision=decision.id)))
+    assert store.database.query("SELECT * FROM turns") == []
+    assert verify(store.database).fault == ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from aegis.store import DecisionStore
+from aegis.store import DecisionStore, ImprovementLog
 from aegis.store.calls import Call, CallBook
 from aegis.store.decisions import Draft
 from aegis.store.deferral import note_deferral
@@ -68,14 +68,16 @@ def draft(
 
 
 def record(store: DecisionStore, drafted: Sequence[Drafted]) -> list[Decision]:
-    """Record decisions in one transaction, all or none, with the reasons of deferrals; return them in their order.
+    """Record decisions in one transaction, all or none, and return them in their order.
 
+    With each come the reason of its deferral and the turn that was drawn for it, if any.
     Raises `DataError` for an action that was not on offer, `StoreError` for an id that is recorded.
     """
     with store.database.transaction():
         made = store.append_next([one.draft for one in drafted])
         for one, decision in zip(drafted, made, strict=True):
             note_deferral(store.database, decision.id, one.choice)
+            ImprovementLog(store.database).note_turn(decision.id, one.choice)
             if one.call is not None:
                 CallBook(store.database).append(decision.id, one.call)
     return made

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Exploration:
     """Loads versions that draw their actions; an improved version comes with the reference that it is compared with.
 
-    rng: draws the actions of all versions. backend: `load_policy`'s. say hears why an eager model decides.
+    rng: draws the actions of all versions; not the turns, for processes with the same seed must not draw the same ones.
+    backend: `load_policy`'s. say hears why an eager model decides.
     """
 
     def __init__(
@@ -37,16 +38,17 @@ class Exploration:
         self._rng = rng
         self._backend = backend
         self._say = say
-        self._turns = Turns(config.control_every, rng)
         self._base: tuple[str, Any] | None = None
-        self._reference: str | None = None
+        self._control: tuple[str, Turns] | None = None
         self._checked_base: Policy | None = None
         self._loaded_reference: Policy | None = None
 
     def compare_with(self, reference: str, close: bool = False) -> None:
         """Let this version make the control's decisions. close: it makes the larger share, on suspicion."""
-        self._reference = reference
-        self._turns.every = self._config.close_control_every if close else self._config.control_every
+        every = self._config.close_control_every if close else self._config.control_every
+        if self._control is None or self._control[0] != reference:
+            self._control = reference, Turns(every, random.SystemRandom())
+        self._control[1].every = every
 
     def load(self, serving: Serving, load_whole: Callable[[Serving], Policy], adopt: Adoption) -> Policy:
         """Load a version to explore by; of an improved version, read only the difference from its base.
@@ -72,8 +74,10 @@ class Exploration:
             self._base = (name, held or HRMPolicy.load(models / name))
         quick = self._quick(load_version(serving.folder, self._base[1]), adopt)
         policy = self._sample(check_by_base(quick, checked), temperature)
-        reference = self._reference
-        if reference is None or reference == serving.name or (base_of(models / reference) or reference) != name:
+        if self._control is None:
+            return keeping(policy, checked, kept, temperature)
+        reference, turns = self._control
+        if reference == serving.name or (base_of(models / reference) or reference) != name:
             # This version is the reference, or the reference has another base.
             return keeping(policy, checked, kept, temperature)
         if self._loaded_reference is None or self._loaded_reference.name != reference:
@@ -82,7 +86,7 @@ class Exploration:
                 control = self._quick(load_version(models / reference, self._base[1]), adopt)
                 control = check_by_base(control, checked)
             self._loaded_reference = self._sample(control, temperature)
-        controlled = ControlledPolicy(policy, self._loaded_reference, self._turns)
+        controlled = ControlledPolicy(policy, self._loaded_reference, turns)
         return keeping(controlled, checked, kept, temperature)  # both sides keep it: it counts for neither
 
     def temperature(self, base: Path) -> float:

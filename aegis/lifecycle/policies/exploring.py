@@ -44,7 +44,7 @@ class ExploringPolicy(WrappedPolicy):
         own = self._own(choice, tried, actions)
         likely = [(1 - self._share) * p + self._share * t / sum(tried) for p, t in zip(own, tried, strict=True)]
         drawn = Choice.draw(likely, actions, choice.policy, choice.kind, self._rng)
-        return replace(drawn, out_of_distribution=choice.out_of_distribution)
+        return replace(drawn, out_of_distribution=choice.out_of_distribution, turn=choice.turn)
 
     def _own(self, choice: Choice, tried: Sequence[bool], actions: ActionList) -> list[float]:
         """Return the probabilities of the HRM's own draw, without what is not to be tried; of a choice, 0 or 1."""

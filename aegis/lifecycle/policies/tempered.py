@@ -6,6 +6,8 @@ softmax(logits / T) is p^(1/T) divided by its sum, where p are the HRM's probabi
 from __future__ import annotations
 
 import random
+import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,12 @@ from pathlib import Path
 from aegis.errors import CheckpointError, ConfigError
 from aegis.lifecycle.policies.wrapped import WrappedPolicy
 from aegis.promotion import read_answers
-from aegis.types import ActionList, Choice, Policy, State
+from aegis.types import ActionList, Choice, DrawnTurn, Policy, State
 
 CONTROL_STRETCH = 4
 """Decisions in a row by one version: few, so that both versions meet the same episodes (docs/reinforcement.md)"""
+GROUP = 6
+"""Stretches that are compared with each other: near enough to share an episode, or the world's present state"""
 _USUAL_TEMPERATURE = 0.3
 """The temperature of an HRM for which none was fitted"""
 _LEAST, _MOST = 0.1, 1.0
@@ -47,27 +51,36 @@ class SamplingPolicy(WrappedPolicy):
 class Turns:
     """Draws who makes each stretch of `CONTROL_STRETCH` decisions: the control makes one of `every`, at random.
 
-    `every` may change at any time; the next stretch follows it.
+    `every` may change at any time; the next group of `GROUP` stretches follows it, since in a group each choice of
+    stretches must be as probable as any other. Each process draws its own turns; any of its threads may take one.
     """
 
     def __init__(self, every: int, rng: random.Random) -> None:
         self.every = every
         self._rng = rng
-        self._left = 0
+        self._series = secrets.randbits(63)
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._share = 0.0
         self._control = False
 
-    def take(self) -> bool:
-        """Count a decision; return whether the control makes it."""
-        if not self._left:
-            self._left, self._control = CONTROL_STRETCH, self._rng.random() * self.every < 1
-        self._left -= 1
-        return self._control
+    def take(self) -> tuple[bool, DrawnTurn]:
+        """Count a decision; return whether the control makes it, and the stretch that it belongs to."""
+        with self._lock:
+            stretch, place = divmod(self._taken, CONTROL_STRETCH)
+            self._taken += 1
+            if not place:
+                if not stretch % GROUP:
+                    self._share = 1 / self.every
+                self._control = self._rng.random() < self._share
+            return self._control, DrawnTurn(self._series, stretch)
 
 
 class ControlledPolicy:
     """An improved version, and the reference that it is compared with, which makes a part of the decisions.
 
-    turns: outlives the version. `name` is the improved version's; each choice names the version that made it.
+    turns: outlives the version, and belongs to the reference. `name` is the improved version's; each choice names the
+    version that made it, and its turn.
     """
 
     def __init__(self, improved: Policy, reference: Policy, turns: Turns) -> None:
@@ -89,13 +102,13 @@ class ControlledPolicy:
 
     def decide(self, states: Sequence[State], actions: ActionList) -> list[Choice]:
         """Return choices, each made by the one of the two versions whose turn it is."""
-        turns = [self._turns.take() for _ in states]
+        drawn = [self._turns.take() for _ in states]
         made: dict[int, Choice] = {}
         for decider, takes in ((self._reference, True), (self.improved, False)):
-            rows = [row for row, turn in enumerate(turns) if turn is takes]
+            rows = [row for row, (control, _) in enumerate(drawn) if control is takes]
             if rows:
                 made.update(zip(rows, decider.decide([states[row] for row in rows], actions), strict=True))
-        return [made[row] for row in range(len(states))]
+        return [replace(made[row], turn=turn) for row, (_, turn) in enumerate(drawn)]
 
 
 def temper(probabilities: Sequence[float], temperature: float) -> tuple[float, ...]:

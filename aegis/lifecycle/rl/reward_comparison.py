@@ -11,7 +11,7 @@ from typing import Any
 from aegis.config import ReinforceConfig
 from aegis.lifecycle.rl.reward_evidence import RewardEvidence, weigh
 from aegis.promotion.judging.interval import difference_interval, is_bounded
-from aegis.store import DecisionStore, ImprovementLog, StateKey
+from aegis.store import DecisionStore, Drawn, ImprovementLog, StateKey
 
 _EARLIER_REFERENCE = "anchor"
 """Earlier versions wrote `reference` under this name"""
@@ -164,5 +164,5 @@ def find_mistaken(store: DecisionStore, former: FormerReference) -> FormerRefere
     return None
 
 
-def _weigh_gain(drawn: Sequence[tuple[bool, float | None]]) -> RewardEvidence:
-    return weigh([(control, None if reward is None else -reward) for control, reward in drawn])
+def _weigh_gain(drawn: Sequence[Drawn]) -> RewardEvidence:
+    return weigh([one._replace(reward=None if one.reward is None else -one.reward) for one in drawn])

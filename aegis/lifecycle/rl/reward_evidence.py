@@ -21,15 +21,16 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
+from aegis.lifecycle.policies.tempered import GROUP
+from aegis.store import Drawn
 
-GROUP = 6
-"""Stretches that are compared with each other: near enough to share an episode, or the world's present state"""
 EFFECTS = (0.25, 0.5, 1.0, 2.0)
 """Falls in standard deviations of a stretch's mean reward; each has an equal part of the capital"""
 SUSPICION = 2.0
 """Growth of the newest bets from which the control makes a larger share"""
-_LATER = 20.0
+SILENCE = 480
+"""Decisions of other processes after which a process is taken to have left, and its last group to have ended"""
+LATER = 20.0
 """The larger this number of groups, the more capital is kept for falls that begin late"""
 _FARTHEST = 10.0
 """Largest deviation that counts, so that no product overflows"""
@@ -66,7 +67,7 @@ class RewardBet:
 
     def take(self, growth: Array, mixed: Mask) -> None:
         """Take the growth (runs, effects) of a group's bets; mixed (runs,): where both sides had a stretch."""
-        begins = _LATER / ((self.looks + _LATER) * (self.looks + _LATER + 1)) / len(EFFECTS)
+        begins = LATER / ((self.looks + LATER) * (self.looks + LATER + 1)) / len(EFFECTS)
         capital, recent = (self._capital + begins[:, None]) * growth, np.maximum(self._recent, 1.0) * growth
         self._capital = np.where(mixed[:, None], capital, self._capital)
         self._recent = np.where(mixed[:, None], recent, self._recent)
@@ -75,7 +76,7 @@ class RewardBet:
     @property
     def evidence(self) -> Array:
         """As in `RewardEvidence`, (runs,)."""
-        return np.asarray(self._capital.sum(axis=1) + _LATER / (self.looks + _LATER))
+        return np.asarray(self._capital.sum(axis=1) + LATER / (self.looks + LATER))
 
     @property
     def suspicion(self) -> Array:
@@ -109,38 +110,74 @@ def grow(means: Array, control: Mask, deviation: Array) -> tuple[Array, Mask]:
     return true * choices[:, None] / every, (size > 0) & (size < known.sum(axis=1))
 
 
-def weigh(decisions: Sequence[tuple[bool, float | None]]) -> RewardEvidence:
-    """Weigh decisions in the order of recording: (whether the control made it, its reward or None)."""
+def weigh(decisions: Sequence[Drawn]) -> RewardEvidence:
+    """Weigh decisions whose decider was drawn, in the order of recording."""
     means, control = form_groups(decisions)
     if not len(means):
         return RewardEvidence()
-    squares, degrees = (np.cumsum(one) for one in _spread(means))
-    growth, mixed = grow(means, control, _deviation(squares, degrees))
+    growth, mixed = grow(means, control, measure_deviation(means))
     bet = RewardBet()
     for number in np.flatnonzero(mixed):
         bet.take(growth[number][None], mixed[number][None])
     return RewardEvidence(float(bet.evidence[0]), float(bet.suspicion[0]))
 
 
-def form_groups(decisions: Sequence[tuple[bool, float | None]]) -> tuple[Array, Mask]:
-    """Return the mean rewards of stretches, and who made them, both (groups, GROUP); an unfinished group is left out.
+class _Group:
+    """What is recorded of the stretches that are compared with each other."""
 
-    What the control made before the first improved decision was not drawn, and does not count.
+    def __init__(self) -> None:
+        self.stretches: dict[int, tuple[bool, list[float]]] = {}
+        """By number: whether the control made it, and its known rewards"""
+        self.newest = 0
+        """Place of its newest decision"""
+
+    def add(self, place: int, one: Drawn) -> None:
+        _, rewards = self.stretches.setdefault(one.turn.stretch % GROUP, (one.control, []))
+        self.newest = place
+        if one.reward is not None:
+            rewards.append(one.reward)
+
+
+def form_groups(decisions: Sequence[Drawn]) -> tuple[Array, Mask]:
+    """Return the mean rewards of stretches, and who made them, both (groups, GROUP), by the order of the groups' ends.
+
+    Which stretches a group has was drawn with them, in their own process. So neither who made them nor how other
+    processes' decisions lie between them moves a border. A group has ended when its process began the next one, or was
+    silent for `SILENCE` decisions; what is recorded of it later still counts, as late rewards do. Groups that go on are
+    left out. A mean that is not known, or of a stretch that is not recorded, is NaN.
     """
-    stretches: list[tuple[bool, list[float | None]]] = []
-    for by_control, reward in decisions:
-        if not stretches and by_control:
-            continue
-        if not stretches or stretches[-1][0] != by_control or len(stretches[-1][1]) == CONTROL_STRETCH:
-            stretches.append((by_control, []))
-        stretches[-1][1].append(reward)
-    if stretches and len(stretches[-1][1]) < CONTROL_STRETCH:
-        stretches.pop()  # it goes on
-    whole = stretches[: len(stretches) // GROUP * GROUP]
-    known = [[reward for reward in rewards if reward is not None] for _, rewards in whole]
-    means = np.array([sum(rewards) / len(rewards) if rewards else np.nan for rewards in known], dtype=float)
-    control = np.array([by_control for by_control, _ in whole], dtype=bool)
-    return means.reshape(-1, GROUP), control.reshape(-1, GROUP)
+    groups: dict[tuple[int, int], _Group] = {}
+    going_on: dict[int, tuple[int, _Group]] = {}  # by series, the longest silent one first
+    ended: list[_Group] = []
+    for place, one in enumerate(decisions):
+        series, number = one.turn.series, one.turn.stretch // GROUP
+        while going_on and place - next(iter(going_on.values()))[1].newest > SILENCE:
+            ended.append(going_on.pop(next(iter(going_on)))[1])
+        group = groups.get((series, number))
+        present = going_on.pop(series, None)
+        if group is None:
+            group = groups[series, number] = _Group()
+            if present is None or number > present[0]:
+                ended += [present[1]] if present else []
+                present = number, group
+            else:
+                ended.append(group)  # its decisions waited to be recorded until the next group began
+        group.add(place, one)
+        if present is not None:
+            going_on[series] = present
+    means, control = np.full((len(ended), GROUP), np.nan), np.zeros((len(ended), GROUP), dtype=bool)
+    for row, group in enumerate(ended):
+        for stretch, (by_control, rewards) in group.stretches.items():
+            control[row, stretch] = by_control
+            if rewards:
+                means[row, stretch] = sum(rewards) / len(rewards)
+    return means, control
+
+
+def measure_deviation(means: Array) -> Array:
+    """Return the deviation of a stretch's mean within its group, by the groups up to each one, (groups,)."""
+    squares, degrees = (np.cumsum(one) for one in _spread(means))
+    return _deviation(squares, degrees)
 
 
 def _spread(means: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from aegis.store.database import Database
 from aegis.types import Progress, unheard
 
 TABLES = (
-    *("meta", "decisions", "outcomes", "labels", "disagreements", "costs", "calls", "deferrals"),
+    *("meta", "decisions", "outcomes", "labels", "disagreements", "costs", "calls", "deferrals", "turns"),
     *("tallies", "cost_tallies", "models", "model_events", "improvements", "trainings", "epochs"),
     *("knowledge", "knowledge_bands", "questions", "closings", "goals", "gaps", "searches"),
     *("inbox", "proposals", "settings", "erasures", "archives", "chain"),

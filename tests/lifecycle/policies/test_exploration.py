@@ -67,13 +67,36 @@ def test_an_improved_version_leaves_a_part_of_the_decisions_to_its_reference_and
     assert policy.name == "hrm@2"
 
     def control() -> float:
-        names = [policy.decide([STATE], RESEARCH_ACTIONS)[0].policy for _ in range(60 * CONTROL_STRETCH)]
+        names = [one.policy for one in policy.decide([STATE] * 120 * CONTROL_STRETCH, RESEARCH_ACTIONS)]
         assert set(names) == {"hrm@1", "hrm@2"}
         return names.count("hrm@1") / len(names)
 
     before = control()
     exploration.compare_with("hrm@1", close=True)
     assert control() > before + 0.1
+
+
+def test_turns_go_on_with_the_next_version_and_begin_anew_with_another_reference_or_process(models, workspace):
+    def turns_of(exploration, name):
+        policy = VersionLoader(workspace, "cpu", "eager", exploration=exploration).load(
+            Serving(name, models / name, "")
+        )
+        choices = policy.decide([STATE] * 120 * CONTROL_STRETCH, RESEARCH_ACTIONS)
+        return [one.policy for one in choices], [one.turn for one in choices]
+
+    improve(models, "hrm@3")
+    one, other = (Exploration(CONFIG, random.Random(0), "eager") for _ in range(2))  # two processes with the same seed
+    for exploration in (one, other):
+        exploration.compare_with("hrm@1")
+    (_, turns), (names, _) = turns_of(one, "hrm@2"), turns_of(one, "hrm@3")
+    assert turns_of(one, "hrm@3")[1][0] == turns[0]._replace(stretch=240)
+    others = turns_of(other, "hrm@2")[0]
+    assert [name == "hrm@1" for name in names] != [name == "hrm@1" for name in others]
+    one.compare_with("hrm@2")
+    _, anew = turns_of(one, "hrm@3")
+    assert anew[0].stretch == 0
+    assert anew[0].series != turns[0].series
+    assert set(turns_of(one, "hrm@2")[1]) == {None}  # the reference decides alone
 
 
 @pytest.mark.parametrize("explores", [True, False])
@@ -120,12 +143,12 @@ def test_what_a_version_keeps_is_its_bases_whoever_loads_it(workspace, models, e
 def test_the_control_keeps_what_improved_versions_keep_so_that_it_counts_for_neither(workspace, models):
     (before,) = HRMPolicy.load(models / "hrm@1").decide([STATE], RESEARCH_ACTIONS)
     exploration = Exploration(replace(CONFIG, keep=(before.action,)), random.Random(0), "eager")
-    exploration.compare_with("hrm@1")
+    exploration.compare_with("hrm@1", close=True)
     loader = VersionLoader(workspace, "cpu", "eager", exploration=exploration)
     for name in ("hrm@1", "hrm@2"):
         policy = loader.load(Serving(name, models / name, ""))
         made = [policy.decide([STATE], RESEARCH_ACTIONS)[0] for _ in range(20 * CONTROL_STRETCH)]
-        assert {(one.action, one.drawn) for one in made} == {(before.action, False)}
+        assert {(one.action, one.drawn, one.turn) for one in made} == {(before.action, False, None)}
         assert {one.policy for one in made} == {"hrm@1", name}
 
 

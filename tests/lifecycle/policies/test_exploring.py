@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from aegis.door import DeciderConfig
 from aegis.errors import ConfigError
 from aegis.lifecycle.policies.deferring import DeferringPolicy
 from aegis.lifecycle.policies.exploring import ExploringPolicy
-from aegis.types import ActionList, ActionSpec, Choice
+from aegis.types import ActionList, ActionSpec, Choice, DrawnTurn
 
 ACTIONS = ActionList(tuple(ActionSpec(name, name, name) for name in ("a", "b", "c", "d")))
 
@@ -50,7 +51,8 @@ class Drawn(First):
     """Draws among all actions on offer, as in phase 4."""
 
     def decide(self, states, actions):
-        return [Choice.draw((0.4, 0.3, 0.2, 0.1), actions, "hrm@1", "hrm", random.Random(0)) for _ in states]
+        drawn = Choice.draw((0.4, 0.3, 0.2, 0.1), actions, "hrm@1", "hrm", random.Random(0))
+        return [replace(drawn, turn=DrawnTurn(7, 2)) for _ in states]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,7 @@ class Drawn(First):
 def test_a_draw_of_phase_4_is_made_anew_without_what_is_not_to_be_tried(share, never, likely):
     choices = ExploringPolicy(Drawn(), share, never, random.Random(1)).decide([{}] * 2000, ACTIONS)
     assert choices[0].probabilities == pytest.approx(likely)
+    assert {one.turn for one in choices} == {DrawnTurn(7, 2)}
     taken = Counter(choice.action for choice in choices)
     assert all(abs(taken[name] / 2000 - p) < 0.04 for name, p in zip(ACTIONS.names, likely, strict=True))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from aegis.errors import ConfigError
 from aegis.lifecycle.policies.tempered import (
     CONTROL_STRETCH,
+    GROUP,
     ControlledPolicy,
     SamplingPolicy,
     Turns,
@@ -70,7 +73,9 @@ def test_the_reference_makes_stretches_that_are_drawn_also_after_the_next_versio
     for _ in range(300):
         policy = ControlledPolicy(ScriptedTeacher(name="hrm@2"), reference, turns)
         for _ in range(10):
-            names.append(policy.decide([{}], THREE)[0].policy)
+            (choice,) = policy.decide([{}], THREE)
+            names.append(choice.policy)
+            assert choice.turn.stretch == (len(names) - 1) // CONTROL_STRETCH
         assert policy.name == "hrm@2"
     stretches = [set(names[first : first + CONTROL_STRETCH]) for first in range(0, len(names), CONTROL_STRETCH)]
     assert all(len(by) == 1 for by in stretches)
@@ -79,10 +84,19 @@ def test_the_reference_makes_stretches_that_are_drawn_also_after_the_next_versio
     assert len({sum(made[first : first + 3]) for first in range(0, len(made), 3)}) > 2  # no fixed turn in three
 
 
-def test_another_share_of_the_control_counts_from_the_next_stretch_on():
-    turns = Turns(10**9, random.Random(0))
-    assert not turns.take()
+def test_another_share_of_the_control_counts_from_the_next_group_of_stretches_on():
+    turns, length = Turns(10**9, random.Random(0)), GROUP * CONTROL_STRETCH
+    assert not turns.take()[0]
     turns.every = 1
-    assert [turns.take() for _ in range(2 * CONTROL_STRETCH - 1)] == [False] * (CONTROL_STRETCH - 1) + [
-        True
-    ] * CONTROL_STRETCH
+    control = [turns.take()[0] for _ in range(2 * length - 1)]
+    assert control == [False] * (length - 1) + [True] * length
+
+
+def test_each_process_numbers_its_own_stretches_also_where_threads_take_turns():
+    one, other = Turns(2, random.Random(0)), Turns(2, random.Random(0))
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: one.take(), range(40 * CONTROL_STRETCH)))
+    assert Counter(turn.stretch for _, turn in taken) == dict.fromkeys(range(40), CONTROL_STRETCH)
+    assert len(set(taken)) == 40  # a stretch has one decider
+    (series,) = {turn.series for _, turn in taken}
+    assert series != other.take()[1].series

@@ -46,7 +46,7 @@ class Life:
         self.fall = 0.0
         """How much less improved versions earn by each decision, whatever they learn"""
         self._rng = random.Random(0)
-        self._turns = Turns(LEARNS.control_every, self._rng)
+        self._turns = "hrm@1", Turns(LEARNS.control_every, self._rng)
         self._loaded: dict[str, Policy] = {}
         self._base: HRMPolicy | None = None
 
@@ -66,7 +66,9 @@ class Life:
                 control = base
                 if self.reference not in ("hrm@1", served.name):
                     control = load_version(self.workspace.models / self.reference, self._base)
-                policy = ControlledPolicy(policy, SamplingPolicy(control, 1.0, self._rng), self._turns)
+                if self._turns[0] != self.reference:
+                    self._turns = self.reference, Turns(LEARNS.control_every, self._rng)
+                policy = ControlledPolicy(policy, SamplingPolicy(control, 1.0, self._rng), self._turns[1])
             self._loaded = {served.name: policy}
         with self.store.database.transaction():
             return self._decide(self._loaded[served.name], count, reward)
@@ -87,6 +89,7 @@ class Life:
             if brought is not None and choice.policy != self.reference:
                 brought -= self.fall
             self.store.append(decision)
+            self.log.note_turn(decision.id, choice)
             status: Literal["ok", "unknown"] = "unknown" if brought is None else "ok"
             self.store.record_outcome(Outcome(decision.id, status, reward=brought))
             decisions.append(decision)

@@ -8,17 +8,34 @@ import numpy as np
 import pytest
 
 from aegis.config import ReinforceConfig
-from aegis.lifecycle.policies.tempered import CONTROL_STRETCH
-from aegis.lifecycle.rl.reward_evidence import EFFECTS, GROUP, RewardBet, form_groups, grow, weigh
+from aegis.lifecycle.policies.tempered import CONTROL_STRETCH, GROUP
+from aegis.lifecycle.rl.reward_evidence import EFFECTS, SILENCE, RewardBet, form_groups, grow, weigh
+from aegis.store import Drawn
+from aegis.types import DrawnTurn
 from benchmarks.reward_monitor import Case, simulate, with_effect
 
 
 def make_record(rng, stretches, fall=0.0, control=0.5):
-    """Return a record that begins with an improved decision, as each does that counts."""
-    by = np.concatenate([[False], rng.random(stretches - 1) < control])
+    """Return the record of one process."""
+    by = rng.random(stretches) < control
+    rewards = rng.standard_normal((stretches, CONTROL_STRETCH)) - fall * ~by[:, None]
+    return draw(1, rewards.tolist(), by)
+
+
+def draw(series, rewards, by):
+    """Return the decisions of one process in its order, from each stretch's rewards and side."""
     return [
-        (bool(side), float(rng.standard_normal() - fall * (not side))) for side in by for _ in range(CONTROL_STRETCH)
+        Drawn(bool(side), reward, DrawnTurn(series, stretch))
+        for stretch, (brought, side) in enumerate(zip(rewards, by, strict=True))
+        for reward in brought
     ]
+
+
+def interleave(rng, *records):
+    """Return several processes' decisions in one order, each process's in its own."""
+    turns = rng.permutation(np.repeat(range(len(records)), [len(one) for one in records]))
+    left = [iter(one) for one in records]
+    return [next(left[which]) for which in turns]
 
 
 def test_over_all_draws_of_the_control_each_bet_has_the_expected_growth_one():
@@ -54,7 +71,7 @@ def test_a_fall_is_evident_and_a_gain_is_not():
 
 def test_a_fall_raises_suspicion_before_it_is_proved():
     record = make_record(np.random.default_rng(1), 200, fall=0.8)
-    found = [weigh(record[:end]) for end in range(0, len(record), GROUP * CONTROL_STRETCH)]
+    found = [weigh(record[:end]) for end in range(1, len(record), GROUP * CONTROL_STRETCH)]
     suspected = next(place for place, one in enumerate(found) if one.suspicion >= 2)
     assert suspected < next(place for place, one in enumerate(found) if one.evidence >= 20)
 
@@ -68,17 +85,48 @@ def test_a_record_of_one_run_weighs_as_the_simulation_does_group_by_group():
     assert weighed.suspicion == pytest.approx(float(bet.suspicion[0]))
 
 
-def test_groups_are_made_of_whole_stretches_after_the_first_improved_decision():
-    control, improved = (True, 1.0), (False, 0.0)
-    long_turn = [control] * 50 + [improved] * 10 + [control] * 3 + [improved, (False, None)] * 6 + [control] * 4
-    means, by = form_groups([*long_turn, improved, improved])
-    assert by.tolist() == [[False, False, False, True, False, False]]
-    assert means.tolist() == [[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]]
-    assert weigh(long_turn[:70]).evidence == weigh([]).evidence == 1
+def test_a_group_has_the_stretches_that_were_drawn_together_once_the_next_group_begins():
+    by = [True, False, False, True, True, False, True]
+    rewards = [[1.0] * 4, [0.0, None, 3.0, None], [None] * 4, [], [2.0], [0.0] * 3, [9.0]]  # some were not recorded
+    record = draw(1, rewards, by)
+    means, control = form_groups(record)
+    assert means == pytest.approx(np.array([[1.0, 1.5, np.nan, np.nan, 2.0, 0.0]]), nan_ok=True)
+    assert control.tolist() == [[True, False, False, False, True, False]]
+    assert not len(form_groups(record[:-1])[0])
+    assert weigh(record[:-1]).evidence == weigh([]).evidence == 1
+
+
+def test_how_the_decisions_of_processes_and_threads_lie_between_each_other_moves_no_border():
+    rng = np.random.default_rng(4)
+    records = [draw(series, rng.normal(size=(40, CONTROL_STRETCH)).tolist(), rng.random(40) < 0.3) for series in (7, 8)]
+    alone = {tuple(map(float, row)) for record in records for row in form_groups(record)[0]}
+    for _ in range(5):
+        means, _ = form_groups(interleave(rng, *records))
+        assert {tuple(map(float, row)) for row in means} == alone
+    swapped = [one for start in range(0, 160, 8) for one in rng.permutation(range(start, start + 8))]
+    means, control = form_groups([records[0][place] for place in swapped])
+    whole, by = form_groups(records[0])
+    assert np.array_equal(control, by)
+    assert means == pytest.approx(whole)
+
+
+def test_groups_count_in_the_order_in_which_they_ended():
+    one, other = (draw(series, [[float(series)]] * 13, [False] * 13) for series in (1, 2))
+    means, _ = form_groups([*one[:6], *other, *one[6:]])
+    assert means[:, 0].tolist() == [2.0, 2.0, 1.0, 1.0]
+
+
+def test_the_last_group_of_a_process_that_left_counts_too():
+    left = draw(1, [[1.0], [0.0]], [True, False])
+    goes_on = draw(2, [[0.5] * (SILENCE + 1)], [False])  # one long stretch
+    means, control = form_groups([*left, *goes_on, *draw(1, [[]] * 2 + [[4.0]], [False] * 3)])
+    assert means == pytest.approx(np.array([[1.0, 0.0, 4.0, np.nan, np.nan, np.nan]]), nan_ok=True)
+    assert control[0, :2].tolist() == [True, False]
+    assert not len(form_groups([*left, *goes_on[:-1]])[0])
 
 
 def test_equal_rewards_prove_nothing():
-    record = [(bool(number // CONTROL_STRETCH % 2), 1.0) for number in range(400)]
+    record = draw(1, [[1.0] * CONTROL_STRETCH] * 100, [number % 2 == 0 for number in range(100)])
     assert weigh(record).evidence == pytest.approx(1.0)
 
 

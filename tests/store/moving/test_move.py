@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from aegis.errors import StoreError
-from aegis.store import Database, DecisionStore, LabelBook, read_tallies
+from aegis.store import Database, DecisionStore, ImprovementLog, LabelBook, read_tallies
 from aegis.store.chain.check import verify
 from aegis.store.chain.erasure import Wanted, erase, find
 from aegis.store.deferral import note_deferral
@@ -15,7 +16,7 @@ from aegis.store.engine.address import parse
 from aegis.store.moving import move as module
 from aegis.store.moving.copying import TABLES, copy_database
 from aegis.store.moving.move import move
-from aegis.types import Choice, Outcome, new_id
+from aegis.types import Choice, DrawnTurn, Outcome, new_id
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -42,6 +43,7 @@ def filled(tmp_path, make_decision):
                 store.record_cost(decision.id, 0.5)
                 choice = Choice((1.0,), "idle", "gpt2", "teacher", deferred="unsure")
                 note_deferral(database, decision.id, choice)
+                ImprovementLog(database).note_turn(decision.id, replace(choice, turn=DrawnTurn(2**63 - 1, step)))
         erase(database, find(database, Wanted(decision="d299")))
     return path
 
