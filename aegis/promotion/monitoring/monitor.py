@@ -127,7 +127,8 @@ class AgreementMonitor:
     ) -> AgreementMonitor:
         """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record.
 
-        Records of earlier versions have no blocks: each of their audits counts as an episode of its own.
+        Records of the first versions have no blocks: each of their audits counts as an episode of its own. A record's
+        capital goes on in the bets of today, whatever their depths were.
         """
         monitor = cls(float(record["promised"]), config, largest)
         monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])
