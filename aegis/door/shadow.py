@@ -44,6 +44,8 @@ class Shadow:
         self._tell = tell
         self._keeps = keeps
         self._asked: AsideTeacher | None = None
+        self._drawn: dict[str, float] = {}
+        """By decision that waits for its answer: the probability with which it was drawn"""
         self._failed = False
         self.version: str | None = None
         """Who is asked now"""
@@ -61,17 +63,21 @@ class Shadow:
             self.kept = LabelBook(self._store.database).count(serving.name)
             self._asked = AsideTeacher(self._workspace, lambda store: self._load(serving), self._actions)
 
-    def ask(self, decision: Decision) -> None:
-        """Ask the version about a decision of its teacher; where too many wait, the question is dropped."""
-        if self._asked is not None:
-            self._asked.ask(decision)
+    def ask(self, decision: Decision, rate: float = 1.0) -> None:
+        """Ask the version about a decision of its teacher; where too many wait, the question is dropped.
+
+        rate: the probability with which the decision was drawn for that.
+        """
+        if self._asked is not None and self._asked.ask(decision):
+            self._drawn[decision.id] = rate
 
     def settle(self) -> bool:
         """Keep and count the answers that have come; return whether there were any."""
         answers = self._asked.answers() if self._asked is not None else []
         for decision, answer, fault in answers:
+            rate = self._drawn.pop(decision.id, None)
             if answer is not None:
-                self._keep(decision, answer)
+                self._keep(decision, answer, rate)
             elif not self._failed:
                 self._failed = True
                 self._tell(f"{self.version} can't be asked beside its teacher: {clean_text(fault, _FAULT_CHARACTERS)}")
@@ -84,8 +90,9 @@ class Shadow:
             self._asked.close(_CLOSE_SECONDS)
         self._asked = self.version = None
         self._drift.close()
+        self._drawn = {}
 
-    def _keep(self, decision: Decision, answer: Choice) -> None:
+    def _keep(self, decision: Decision, answer: Choice, rate: float | None) -> None:
         name = self.version
         assert name is not None  # answers come from a version
         with self._store.database.transaction():
@@ -95,4 +102,4 @@ class Shadow:
         if not self._keeps(answer):
             return
         agrees = decision.actions[most_probable(answer.probabilities)] == decision.action.name
-        self._monitor.compare(name, agrees, decision.episode)
+        self._monitor.compare(name, agrees, decision.episode, rate)

@@ -239,7 +239,8 @@ class _Work:
         for decision, choice, shadowed in made if self._duties.watches(serving) else made[-1:]:
             self._duties.after(decision, choice, audits=steward.asks)
             if shadowed:
-                self._shadow.ask(decision)
+                everything = self._steward._config.mode == "observe"
+                self._shadow.ask(decision, 1.0 if everything else self._steward.audit_rate)
         if made:
             serving = find_serving(self._store, steward._workspace)  # an audit may have taken it back
         self._served = serving

@@ -29,13 +29,15 @@ class AsideTeacher:
         self._answered: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def ask(self, decision: Decision) -> None:
-        """Ask what the teacher would have done; the question is dropped where too many wait already."""
+    def ask(self, decision: Decision) -> bool:
+        """Ask what the teacher would have done; return False where too many wait already: the question is dropped."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._answer_all, name="monitor", daemon=True)
             self._thread.start()
-        if not self._asked.full():
-            self._asked.put_nowait(decision)
+        if self._asked.full():
+            return False
+        self._asked.put_nowait(decision)
+        return True
 
     def answers(self) -> list[Answer]:
         """Return the answers that have come since the last call."""

@@ -52,8 +52,8 @@ class _Kept:
 
     def add(self, unlike: bool, episode: str) -> None:
         self.count = DriftCount(self.count.unlike + unlike, self.count.decisions + 1)
-        for share in self.blocks.add(not unlike, episode):
-            self.bet.look(np.array([share]))
+        for share, weight in self.blocks.add(not unlike, episode):
+            self.bet.look(np.array([share]), weight=weight)
 
     @property
     def evidence(self) -> float:
@@ -131,7 +131,7 @@ def _read(store: DecisionStore, name: str) -> _Kept:
         fields = store.state.record(StateKey.DRIFT, name) or {}
         blocks = Blocks.from_record(fields["blocks"])
         bet.capital = np.array(fields["capital"], dtype=float).reshape(bet.capital.shape)
-        bet.looks[:] = blocks.closed
+        bet.looks[:] = blocks.closed.episodes
         return _Kept(count, blocks, bet, bool(fields["warned"]))
     except (ValueError, TypeError, KeyError):
         return _Kept(count, Blocks(), FallDetector(ORDINARY_SHARE))

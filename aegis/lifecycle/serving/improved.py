@@ -31,7 +31,7 @@ class ActionMonitor:
 
     def __init__(self, recalls: Mapping[str, float], config: MonitorConfig | None = None) -> None:
         self._config = config or MonitorConfig()
-        self.by_action = {name: AgreementMonitor(recall, self._config) for name, recall in recalls.items()}
+        self.by_action = {name: AgreementMonitor(recall, self._config, largest=1) for name, recall in recalls.items()}
         self.taught: Counter[str] = Counter()
         """The teacher's picks in all audits"""
         self.taken: Counter[str] = Counter()
@@ -41,6 +41,10 @@ class ActionMonitor:
     def audit_rate(self) -> float:
         """The share of the decisions to audit now: larger while an action looks unlearned."""
         return max((monitor.audit_rate for monitor in self.by_action.values()), default=self._config.audit_rate)
+
+    def rate_of(self, episode: str) -> float:
+        """Return `audit_rate`, whatever the episode: audits are not gathered by episode."""
+        return self.audit_rate
 
     def observe(self, own: str, answer: str) -> str:
         """Take an audit: the version's own pick and the teacher's; return a warning, or ''."""
@@ -83,7 +87,7 @@ class ActionMonitor:
         """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record."""
         monitor = cls({}, config)
         monitor.by_action = {
-            str(name): AgreementMonitor.from_record(one, config) for name, one in record["by_action"].items()
+            str(name): AgreementMonitor.from_record(one, config, largest=1) for name, one in record["by_action"].items()
         }
         monitor.taught, monitor.taken = Counter(dict(record["taught"])), Counter(dict(record["taken"]))
         return monitor

@@ -56,6 +56,8 @@ class ServingMonitor:
         self.audited = self.agreed = 0
         """Decisions that were audited since it was made, and those in which the teacher agreed"""
         self._told: set[str] = set()
+        self._drawn: dict[str, float] = {}
+        """By decision that waits for its answer: the probability with which it was drawn"""
         self._blind_until = math.inf if self._config.audit_rate == 0 else 0.0
 
     def after(self, decision: Decision) -> bool:
@@ -78,13 +80,15 @@ class ServingMonitor:
         if monitor is None:
             self._tell_once(f"{base or served.name} is not monitored: its promise was not recorded; train again")
             return False
-        if self._rng.random() >= monitor.audit_rate:
+        rate = monitor.rate_of(decision.episode)
+        if self._rng.random() >= rate:
             return False
         if self._aside is not None:
-            self._aside.ask(decision)
+            if self._aside.ask(decision):
+                self._drawn[decision.id] = rate
             return False
         answer = self._ask(decision)
-        return answer is not None and self._weigh(decision, answer)
+        return answer is not None and self._weigh(decision, answer, rate)
 
     def close(self) -> None:
         """Ask no further question."""
@@ -95,10 +99,11 @@ class ServingMonitor:
         """Count the answers that have arrived; return whether another policy serves from now on."""
         changed = False
         for decision, answer, fault in self._aside.answers() if self._aside else ():
+            rate = self._drawn.pop(decision.id, None)
             if answer is None:
                 self._close_eyes(fault)
             else:
-                changed |= self._weigh(decision, answer)
+                changed |= self._weigh(decision, answer, rate)
         return changed
 
     def _ask(self, decision: Decision) -> Choice | None:
@@ -118,7 +123,7 @@ class ServingMonitor:
             self._told.add(line)
             self._tell(line)
 
-    def _weigh(self, decision: Decision, answer: Choice) -> bool:
+    def _weigh(self, decision: Decision, answer: Choice, rate: float | None) -> bool:
         # An action drawn for exploration is not the action that the HRM thinks best.
         own = decision.action.name
         if decision.probabilities is not None:
@@ -129,12 +134,12 @@ class ServingMonitor:
             if (base := self._registry.base_of(decision.policy)) is not None:
                 self._weigh_action(base, decision.policy, own, answer.action)
                 return False
-            return self.compare(decision.policy, answer.action == own, decision.episode)
+            return self.compare(decision.policy, answer.action == own, decision.episode, rate)
 
-    def compare(self, name: str, agrees: bool, episode: str = "") -> bool:
-        """Count whether a version and its teacher agree on a decision that was drawn without regard to their answers.
+    def compare(self, name: str, agrees: bool, episode: str = "", rate: float | None = None) -> bool:
+        """Count whether a version and its teacher agree on a decision that was drawn without regard to its answers.
 
-        episode: of the decision; '' for one that stands alone. Return whether another policy serves from now on.
+        episode, rate: as for `AgreementMonitor.observe`. Return whether another policy serves from now on.
         """
         with self._store.database.transaction():
             served = self._registry.serving()
@@ -142,7 +147,7 @@ class ServingMonitor:
             if served is None or served.name != name or monitor is None:
                 return served is None or served.name != name
             self.audited, self.agreed = self.audited + 1, self.agreed + agrees
-            level = monitor.observe(agrees, episode)
+            level = monitor.observe(agrees, episode, rate)
             if level is MonitorLevel.WARN and not monitor.warned:
                 monitor.warned = True
                 self._warn(name, monitor)

@@ -1,13 +1,15 @@
 """Answers gathered by episode, so that an episode counts as one observation, however alike its answers are.
 
 Episodes may run side by side. So the block of an episode is open until `OTHERS` answers of other episodes have come
-since its last one, or until it has `LARGEST` answers.
+since its last one, or until it has `LARGEST` answers. A block weighs as much as its answers: a promise is about
+decisions, and short episodes may differ from long ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
 
 from aegis.promotion.judging.by_episode import EpisodeSums
 
@@ -17,76 +19,111 @@ LARGEST = 20
 """Answers in a block; an episode without an end becomes several blocks"""
 
 
+class Closed(NamedTuple):
+    """A closed block."""
+
+    share: float
+    """Of right answers"""
+    weight: float
+    """Its answers by the most that a block may have, in [0, 1]"""
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open block. An answer counts less where the block's own answers made it likelier to be asked for."""
+
+    right: float = 0.0
+    count: float = 0.0
+    answers: int = 0
+    last: int = 0
+    """The number of all answers at its last one"""
+    rate: float = 0.0
+    """The probability with which its first answer was asked for; 0: not known"""
+
+
 class Blocks:
-    """The open blocks, and the sums of all blocks."""
+    """The open blocks, and the sums of all blocks.
 
-    def __init__(self) -> None:
+    largest: the most answers of a block, in which its weight is measured; 1 where every answer stands alone.
+    """
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self.largest = largest
         self.answers = 0
-        self._open: dict[str, list[int]] = {}
-        """By episode: right answers, answers, and the number of all answers at its last one"""
-        self._closed = EpisodeSums()
-        self.means = 0.0
-        """Sum of the closed blocks' shares of right answers"""
+        self.closed = EpisodeSums()
+        """The sums of the closed blocks"""
+        self._open: dict[str, _Open] = {}
 
-    @property
-    def closed(self) -> int:
-        """The number of closed blocks."""
-        return self._closed.episodes
+    def add(self, right: bool, episode: str, rate: float = 1.0) -> list[Closed]:
+        """Add an answer; return the blocks that this closes, the oldest first.
 
-    def add(self, right: bool, episode: str) -> list[float]:
-        """Add an answer; return the shares of right answers of the blocks that this closes, the oldest first.
-
-        episode: '' for an answer that stands alone, which is a block at once.
+        episode: '' for an answer that stands alone, which is a block at once. rate: the probability with which the
+        answer was asked for. Where the first answers of a block raise it, a block with wrong answers would get more
+        of them. So an answer counts by the block's first rate / its own.
         """
         self.answers += 1
-        before = self._open.pop(episode, [0, 0, 0])
-        self._open[episode] = [before[0] + right, before[1] + 1, self.answers]  # the newest comes last
+        block = self._open.pop(episode, None) or _Open(rate=rate)
+        counts = min(1.0, block.rate / rate) if rate > 0 else 1.0
+        block.right, block.count = block.right + counts * right, block.count + counts
+        block.answers, block.last = block.answers + 1, self.answers
+        self._open[episode] = block  # the newest comes last
         return [
             self._close(name)
-            for name, (_, count, last) in list(self._open.items())
-            if self.answers - last >= OTHERS or count >= LARGEST or not name
+            for name, one in list(self._open.items())
+            if self.answers - one.last >= OTHERS or one.answers >= self.largest or not name
         ]
+
+    def rate_of(self, episode: str) -> float:
+        """Return the rate with which the episode's open block began; 0 without one."""
+        block = self._open.get(episode)
+        return block.rate if block else 0.0
 
     def sums(self) -> EpisodeSums:
         """Return the sums of all blocks, with the open ones as they are now."""
-        closed = self._closed
+        closed = self.closed
         found = EpisodeSums(closed.episodes, closed.decisions, closed.hits, list(closed.squares))
-        for right, count, _ in self._open.values():
-            found.add(right, count)
+        for block in self._open.values():
+            found.add(block.right, block.count)
         return found
 
     def to_record(self) -> dict[str, Any]:
         """Return the state as JSON, from which `from_record` resumes."""
-        closed = self._closed
+        closed = self.closed
         return {
             "answers": self.answers,
-            "open": self._open,
+            "open": {name: astuple(block) for name, block in self._open.items()},
             "closed": [closed.episodes, closed.decisions, closed.hits, *closed.squares],
-            "means": self.means,
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Blocks:
+    def from_record(cls, record: Mapping[str, Any], largest: int = LARGEST) -> Blocks:
         """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record."""
-        blocks = cls()
-        blocks.answers, blocks.means = int(record["answers"]), float(record["means"])
-        blocks._open = {str(name): [int(right), int(n), int(last)] for name, (right, n, last) in record["open"].items()}
+        blocks = cls(largest)
+        blocks.answers = int(record["answers"])
+        blocks._open = {str(name): _read_open(block) for name, block in record["open"].items()}
         episodes, decisions, hits, *squares = map(float, record["closed"])
         if len(squares) != 3:
             raise ValueError(f"three squares are needed, not {len(squares)}")
-        blocks._closed = EpisodeSums(int(episodes), decisions, hits, squares)
+        blocks.closed = EpisodeSums(int(episodes), decisions, hits, squares)
         return blocks
 
     @classmethod
-    def of_single(cls, right: int, answers: int) -> Blocks:
+    def of_single(cls, right: int, answers: int, largest: int = LARGEST) -> Blocks:
         """Return the state after answers of unknown episodes, each a block of its own."""
-        blocks = cls()
-        blocks.answers, blocks.means = answers, float(right)
-        blocks._closed = EpisodeSums(answers, answers, right, [float(right), float(right), float(answers)])
+        blocks = cls(largest)
+        blocks.answers = answers
+        blocks.closed = EpisodeSums(answers, answers, right, [float(right), float(right), float(answers)])
         return blocks
 
-    def _close(self, episode: str) -> float:
-        right, count, _ = self._open.pop(episode)
-        self._closed.add(right, count)
-        self.means += right / count
-        return right / count
+    def _close(self, episode: str) -> Closed:
+        block = self._open.pop(episode)
+        self.closed.add(block.right, block.count)
+        return Closed(block.right / block.count, block.count / self.largest)
+
+
+def _read_open(kept: list[Any]) -> _Open:
+    if len(kept) == 3:  # an earlier version kept the right answers, the answers and the last one's number
+        right, answers, last = kept
+        return _Open(float(right), float(answers), int(answers), int(last))
+    right, count, answers, last, rate = kept
+    return _Open(float(right), float(count), int(answers), int(last), float(rate))

@@ -14,7 +14,7 @@ import numpy as np
 
 from aegis.config import MonitorConfig
 from aegis.promotion.judging.interval import Interval
-from aegis.promotion.monitoring.blocks import Blocks
+from aegis.promotion.monitoring.blocks import LARGEST, Blocks
 from aegis.promotion.monitoring.evidence import FallDetector, Suspicion, confidence_sequence
 
 
@@ -32,10 +32,11 @@ class MonitorLevel(StrEnum):
 class AgreementMonitor:
     """Follows one version's agreement with its teacher, audit by audit.
 
-    promised: the promised agreement, which is the lower bound of the held-out accuracy's interval.
+    promised: the promised agreement, which is the lower bound of the held-out accuracy's interval. largest: the most
+    audits of an episode that count together; 1 where every audit stands alone, by which it is quicker.
     """
 
-    def __init__(self, promised: float, config: MonitorConfig | None = None) -> None:
+    def __init__(self, promised: float, config: MonitorConfig | None = None, largest: int = LARGEST) -> None:
         self.config = config or MonitorConfig()
         self.promised = promised
         self.audits = 0
@@ -45,26 +46,35 @@ class AgreementMonitor:
         self._fall = FallDetector(promised)
         self._deep = FallDetector(max(promised - self.config.deep_fall, 0.01))
         self._suspicion = Suspicion(promised)
-        self._blocks = Blocks()
+        self._blocks = Blocks(largest)
 
     @property
     def audit_rate(self) -> float:
-        """The share of the decisions to audit now."""
+        """The share of the decisions of a new episode to audit now."""
         config = self.config
         suspicious = float(self._suspicion.level[0]) >= config.suspicion
         return max(config.audit_rate, config.close_audit_rate) if suspicious else config.audit_rate
 
-    def observe(self, agrees: bool, episode: str = "") -> MonitorLevel:
+    def rate_of(self, episode: str) -> float:
+        """Return the share of an episode's decisions to audit now: never less than when its first one was audited.
+
+        Otherwise an episode whose first audits agree would get fewer of them, and count less than one with faults.
+        """
+        return max(self.audit_rate, self._blocks.rate_of(episode))
+
+    def observe(self, agrees: bool, episode: str = "", rate: float | None = None) -> MonitorLevel:
         """Take the outcome of one audit and return what the evidence now calls for.
 
-        episode: of the decision; '' for a decision that stands alone.
+        episode: of the decision; '' for a decision that stands alone. rate: the probability with which it was drawn, by
+        default `rate_of` its episode.
         """
+        rate = self.rate_of(episode) if rate is None else rate
         self.audits += 1
         self.agreed += agrees
         self._suspicion.look(np.array([agrees]))
-        for share in self._blocks.add(agrees, episode):
+        for share, weight in self._blocks.add(agrees, episode, rate):
             for detector in (self._fall, self._deep):
-                detector.look(np.array([share]))
+                detector.look(np.array([share]), weight=weight)
         self.warned = self.warned and float(self._fall.evidence[0]) >= 1
         return self.level
 
@@ -89,7 +99,7 @@ class AgreementMonitor:
             "agreed": self.agreed,
             "agreement": self.agreed / self.audits if self.audits else None,
             "episodes": self._blocks.sums().episodes,
-            "interval": list(confidence_sequence(self._blocks.means, self._blocks.closed, self.config.alpha)),
+            "interval": list(confidence_sequence(self._blocks.closed, self._blocks.largest, self.config.alpha)),
             "promised": self.promised,
             "evidence": float(self._fall.evidence[0]),
             "evidence_needed": thresholds(self.config)[0],
@@ -112,18 +122,24 @@ class AgreementMonitor:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], config: MonitorConfig | None = None) -> AgreementMonitor:
+    def from_record(
+        cls, record: Mapping[str, Any], config: MonitorConfig | None = None, largest: int = LARGEST
+    ) -> AgreementMonitor:
         """Resume from a recorded state; raises `KeyError`, `TypeError` or `ValueError` for a malformed record.
 
-        Records of earlier versions have no blocks: each of their audits counts as an episode of its own.
+        Records of the first versions have no blocks: each of their audits counts as an episode of its own. A record's
+        capital goes on in the bets of today, whatever their depths were.
         """
-        monitor = cls(float(record["promised"]), config)
+        monitor = cls(float(record["promised"]), config, largest)
         monitor.audits, monitor.agreed = int(record["audits"]), int(record["agreed"])
         monitor.warned = bool(record["warned"])
         kept = record.get("blocks")
-        monitor._blocks = Blocks.of_single(monitor.agreed, monitor.audits) if kept is None else Blocks.from_record(kept)
+        if kept is None:
+            monitor._blocks = Blocks.of_single(monitor.agreed, monitor.audits, largest)
+        else:
+            monitor._blocks = Blocks.from_record(kept, largest)
         for name, detector in (("fall", monitor._fall), ("deep", monitor._deep)):
-            detector.looks[:] = monitor._blocks.closed
+            detector.looks[:] = monitor._blocks.closed.episodes
             detector.capital = np.array(record[name]["capital"], dtype=float).reshape(detector.capital.shape)
         recent = record["fall"]["recent"] if kept is None else record["recent"]
         monitor._suspicion.recent = np.array(recent, dtype=float).reshape(monitor._suspicion.recent.shape)

