@@ -111,7 +111,7 @@ class _Deferral:
             return ""
         if not any(low < row["seq"] <= high for low, high in self._spans):
             return ""
-        return "why is not recorded"
+        return "why is not recorded (e.g. the HRM was not asked, or its time was up)"
 
 
 def _short(

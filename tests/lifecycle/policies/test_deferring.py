@@ -136,7 +136,7 @@ def test_a_state_that_is_cut_is_unlike_the_training_where_nearly_none_was_cut_th
     assert [choice.out_of_distribution for choice in choices] == [False, unlike]
     assert [choice.kind == "teacher" for choice in choices] == [False, unlike]
     assert [one.deferred for one in choices] == ["", "unlike" if unlike else ""]
-    assert (policy.decide_own([long], RESEARCH_ACTIONS)[0] is None) == unlike
+    assert bool(policy.decide_own([long], RESEARCH_ACTIONS)[0].deferred) == unlike
 
 
 def test_a_state_that_names_what_is_no_text_is_the_teachers(folder):

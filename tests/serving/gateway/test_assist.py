@@ -164,6 +164,24 @@ def test_what_the_hrm_is_not_sure_of_passes_and_its_answer_stands_in_a_header(as
     assert said[2].startswith("probability=0.")
 
 
+def test_why_the_upstream_was_left_a_choice_is_recorded_and_shown(assisted, wait_for, tmp_path):
+    from aegis.dashboard.decisions.decision import read_short
+    from aegis.lifecycle import open_store
+    from aegis.workspace import Workspace
+
+    gate = assisted(CHOOSE, points={"router": PointConfig(mode="assist", sure=1.0)})
+    response = gate.through.post("/v1/chat/completions", json=CHOOSE, headers=HEADERS)
+    assert response.headers["x-aegis-policy"] == "m"
+    wait_for(lambda: gate.recorded() == 2)
+    place = Workspace(tmp_path).point("router")
+    with open_store(place) as store:
+        decision = store.recent(1)[0].decision
+        (shown,) = read_short(store, place, [store.newest()])
+    assert (decision.policy, decision.action.name) == ("m", "refund")
+    assert decision.probabilities == tuple(float(name == "refund") for name in decision.actions)
+    assert shown["deferred"] == "the HRM was not sure enough"
+
+
 def test_drawn_audits_go_to_the_upstream_and_are_compared(assisted, wait_for, tmp_path):
     from aegis.lifecycle import open_store
     from aegis.store import LabelBook
