@@ -39,7 +39,7 @@ class TrainingThread:
 
     def describe_end(self) -> str:
         """Return how the training ended."""
-        return f"exit code {self.exit_code()}"
+        return f"(exit code {self.exit_code()})"
 
     def stop(self) -> None:
         """Wait for its end: a thread can't be stopped."""

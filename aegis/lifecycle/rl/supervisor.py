@@ -110,7 +110,7 @@ class ImprovementSupervisor:
         if self._attempts > _ATTEMPTS:
             return
         if self._attempts == _ATTEMPTS:
-            text = f"phase 4 stands still: its process ended {_ATTEMPTS - 1} times ({self._process.describe_end()})"
+            text = f"phase 4 stands still: its process ended {_ATTEMPTS - 1} times {self._process.describe_end()}"
             self._tell("waiting", text, {})
             return
         try:

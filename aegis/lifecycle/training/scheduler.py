@@ -166,7 +166,7 @@ class TrainingSupervisor:
         # An attempt counts as failed only where its process ended by itself, without a further epoch.
         self._attempts = self._attempts + 1 if done == self._epochs_at_start else 1
         if self._attempts > ATTEMPTS:
-            reason = f"its process ended {ATTEMPTS} times in a row ({self._trainer.describe_end()})"
+            reason = f"its process ended {ATTEMPTS} times in a row {self._trainer.describe_end()}"
             self._log.end(record.id, "failed", reason, {}, utc_now())
             return
         self._epochs_at_start = done

@@ -97,8 +97,8 @@ class TrainerProcess:
         with contextlib.suppress(OSError), self.log_file.open("rb") as log:
             log.seek(max(self._log_begins, self.log_file.stat().st_size - _TAIL_BYTES))
             lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            said = clean_text(lines[-1], _LINE_CHARACTERS) if lines else ""
-        return f"exit code {self.exit_code()}; {said or 'it said nothing'}; see {self.log_file}"
+            said = f": {clean_text(lines[-1], _LINE_CHARACTERS)}" if lines else ""
+        return f"(exit code {self.exit_code()}){said}: see {self.log_file}"
 
     def stop(self) -> None:
         """End it, by force after two seconds; the next process resumes from its last checkpoint."""

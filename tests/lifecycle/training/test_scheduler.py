@@ -189,7 +189,7 @@ def test_a_training_whose_process_ends_is_told_with_the_error_that_ended_it(work
             supervisor.tend(serves=False)
             if trainer._process is not None:
                 trainer._process.wait(60)
-        expected = f"its process ended 3 times in a row (exit code 5; the cause; see {trainer.log_file})"
+        expected = f"its process ended 3 times in a row (exit code 5): the cause: see {trainer.log_file}"
         assert log.get(1).reason == expected
         assert told[-1] == f"training 1 failed: {expected}"
         trainer.stop()
