@@ -65,10 +65,10 @@ class LabelBook:
 
         reason: count the labels with this reason alone.
         """
-        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ? AND (seq <= ? OR ? IS NULL)"
-        with_reason = "" if reason is None else " AND reason = ?"
-        values = (teacher, until, until) if reason is None else (teacher, until, until, reason)
-        return int(self._database.query(sql + with_reason, values)[0]["n"])
+        sql = "SELECT COUNT(*) AS n FROM labels WHERE teacher = ?1 AND (seq <= ?2 OR ?2 IS NULL)"
+        if reason is None:
+            return int(self._database.query(sql, (teacher, until))[0]["n"])
+        return int(self._database.query(f"{sql} AND reason = ?3", (teacher, until, reason))[0]["n"])
 
     def describe(self, decision: Decision) -> str:
         """Return who labelled a decision, and how; '' where it has no label."""
