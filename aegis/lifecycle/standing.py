@@ -29,7 +29,7 @@ from aegis.lifecycle.serving.stage import read_stage
 from aegis.lifecycle.training.need import read_needs
 from aegis.lifecycle.training.rare import find_rare_actions
 from aegis.lifecycle.training.refusal import verdict_lines
-from aegis.promotion import ModelRegistry
+from aegis.promotion import ModelRegistry, Serving
 from aegis.store import (
     DecisionStore,
     ImprovementLog,
@@ -196,8 +196,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     latest = log.latest()
     collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
-    silent = served.name if served and agent.get("mode") == "observe" else None
-    idle = "" if silent else _explain_idle(store, workspace, agent)
+    silent, idle = _find_hindrance(store, workspace, agent, served)
     decides = served is not None and not silent and not idle
     progress = read_stage(store, registry)
     target = next_training_at(log, int(agent.get("collect", PHASE_1_DECISIONS)), serves=bool(served or progress))
@@ -270,12 +269,17 @@ def read_plan(workspace: Workspace) -> TrainingPlan:
     return TrainingPlan() if noted is None else TrainingPlan.from_json(noted)
 
 
-def _explain_idle(store: DecisionStore, workspace: Workspace, agent: Mapping[str, Any]) -> str:
+def _find_hindrance(
+    store: DecisionStore, workspace: Workspace, agent: Mapping[str, Any], served: Serving | None
+) -> tuple[str | None, str]:
+    """Return `Standing.silent` and `Standing.idle`."""
+    if served is not None and agent.get("mode") == "observe":
+        return served.name, ""
     if (promised := find_promise(store, workspace, agent)) is None:
-        return ""
+        return None, ""
     from aegis.lifecycle.serving.certificate import explain_idle  # needs NumPy, which a status else does without
 
-    return explain_idle(store, workspace, promised)
+    return None, explain_idle(store, workspace, promised)
 
 
 def _phase(serves: bool, decided: int, latest: TrainingRecord | None, proves: bool) -> int:
