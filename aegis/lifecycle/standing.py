@@ -194,7 +194,6 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
     family = registry.family(served.name) if served else frozenset()
     by_hrm = [tally for tally in tallies if tally.policy in family]
     latest = log.latest()
-    collected = _sum(own, "decisions")
     agent, running = read_agent(store), is_held(workspace.agent_lock)
     silent, idle = _find_hindrance(store, workspace, agent, served)
     decides = served is not None and not silent and not idle
@@ -210,7 +209,7 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         teacher=teacher,
         serving=served.name if served and decides else teacher,
         using_hrm=decides,
-        collected=collected,
+        collected=_sum(own, "decisions"),
         target=target,
         decisions=sum(tally.decisions for tally in tallies),
         actions={tally.action: tally.decisions for tally in own},
