@@ -230,10 +230,17 @@ def standing_of(store: DecisionStore, workspace: Workspace) -> Standing:
         retired=read_retired(store),
         rl_updates=updates,
         unserved_updates=unserved,
-        labelled=LabelBook(store.database).count(teacher) if teacher else 0,
-        labelled_by_person=LabelBook(store.database).count(teacher, reason=PERSON) if teacher else 0,
+        **_count_labels(store, teacher),
         improvement=_read_improvement(store, workspace),
     )
+
+
+def _count_labels(store: DecisionStore, teacher: str | None) -> dict[str, int]:
+    """Return `Standing.labelled` and `Standing.labelled_by_person` by name."""
+    labels = LabelBook(store.database)
+    if teacher is None:
+        return {}
+    return {"labelled": labels.count(teacher), "labelled_by_person": labels.count(teacher, reason=PERSON)}
 
 
 def _was_of_a_file(training: TrainingRecord) -> bool:
